@@ -1,0 +1,84 @@
+//! Arguments that every service takes. Each has an environment variable; the command line wins.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// Flags of every service.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChassisArgs {
+    /// NATS servers, separated by commas
+    #[arg(long, env = "BELLWETHER_NATS_URL", default_value = "nats://127.0.0.1:4222", value_delimiter = ',', value_name = "URL", value_parser = server_address)]
+    pub nats_url: Vec<String>,
+
+    /// File with NATS credentials (JWT and seed), as written by `nsc` [default: none]
+    #[arg(long, env = "BELLWETHER_NATS_CREDENTIALS", value_name = "FILE")]
+    pub nats_credentials: Option<PathBuf>,
+
+    /// File with the certificate authority of the NATS servers (PEM) [default: the system's]
+    #[arg(long, env = "BELLWETHER_NATS_CA", value_name = "FILE")]
+    pub nats_ca: Option<PathBuf>,
+
+    /// Where to serve /livez, /readyz and /metrics
+    #[arg(
+        long,
+        env = "BELLWETHER_ADMIN_ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_name = "HOST:PORT"
+    )]
+    pub admin_address: SocketAddr,
+
+    /// Form of the log
+    #[arg(long, env = "BELLWETHER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, trace, or a list of target=level
+    #[arg(long, env = "BELLWETHER_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// Flags of the services that set up JetStream.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StreamArgs {
+    /// Create streams, buckets and consumers that are missing; with false they are only verified
+    #[arg(long, env = "BELLWETHER_MANAGE_STREAMS", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub manage_streams: bool,
+
+    /// Replicas of streams that are created: 1 for one NATS server, 3 for a NATS cluster
+    #[arg(long, env = "BELLWETHER_STREAM_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub stream_replicas: u8,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For reading.
+    Text,
+}
+
+/// Reads a duration as people write it, such as `90s`, `5m` or `1h 30m`, for `value_parser`.
+///
+/// # Errors
+/// Says how to write it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>();
+    match parsed
+        .map_err(|error| error.to_string())
+        .and_then(|duration| Duration::try_from(duration).map_err(|_| "is below zero".to_owned()))
+    {
+        Ok(Duration::ZERO) => Err("is zero; write it as 30s, 5m or 1h".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(problem) => Err(format!("{problem}; write it as 30s, 5m or 1h")),
+    }
+}
+
+fn server_address(text: &str) -> Result<String, String> {
+    match text.parse::<async_nats::ServerAddr>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; write it as nats://HOST:PORT or tls://HOST:PORT")),
+    }
+}

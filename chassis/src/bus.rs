@@ -1,0 +1,187 @@
+//! Publishing, reading and watching: all that a service says and hears through JetStream.
+//!
+//! Streams and buckets are read with their headers, which the client's key-value store would
+//! drop; so records are handled here as what they are, the newest message of a subject.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::{PublishError as NatsPublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
+use async_nats::jetstream::{self, Context};
+use bellwether_proto::{Encoded, header};
+use tokio::sync::watch;
+
+use crate::propagate;
+use crate::record::{OPERATION, PURGE, ROLLUP, Record};
+
+/// How long a request to JetStream may take. A server that restarts answers nothing for
+/// seconds; whoever asked decides whether to ask again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connection to NATS. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    pub(crate) client: async_nats::Client,
+    pub(crate) jetstream: Context,
+    connections: watch::Receiver<u64>,
+}
+
+/// What must be true of the stream for a message to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Anything,
+    /// The stream's last message has this sequence: nobody else has written to it since.
+    LastSequence(u64),
+}
+
+/// Why a message was not stored, or may not have been.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Somebody else has written since.
+    #[error("{subject} was written by somebody else meanwhile")]
+    Conflict {
+        /// Where.
+        subject: String,
+    },
+    /// There is no stream for it.
+    #[error("no stream stores {subject}: is a service that sets up JetStream running?")]
+    NoStream {
+        /// Where.
+        subject: String,
+    },
+    /// The server did not answer or refused; the message may have been stored all the same.
+    #[error("{subject} could not be written")]
+    Unavailable {
+        /// Where.
+        subject: String,
+        /// Why.
+        source: NatsPublishError,
+    },
+}
+
+/// A record could not be read; whether it exists is unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("{subject} could not be read")]
+pub struct ReadError {
+    subject: String,
+    source: DirectGetError,
+}
+
+impl Bus {
+    pub(crate) fn new(client: async_nats::Client, connections: watch::Receiver<u64>) -> Self {
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_TIMEOUT);
+        Self {
+            client,
+            jetstream,
+            connections,
+        }
+    }
+
+    /// Stores a message and waits until the server has it. Its sequence is returned.
+    ///
+    /// `id` makes a repetition within the stream's duplicate window harmless.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish(
+        &self,
+        subject: String,
+        message: Encoded,
+        id: Option<String>,
+        expect: Expect,
+    ) -> Result<u64, PublishError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in message.headers {
+            headers.insert(name, value);
+        }
+        if let Some(trace) = propagate::context_of(&tracing::Span::current()) {
+            headers.insert(header::TRACEPARENT, trace.to_string());
+        }
+        self.store(subject, headers, message.payload, id, expect).await
+    }
+
+    /// Deletes a record with all its revisions, as key-value stores do: a mark is left.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn delete(&self, subject: String, expect: Expect) -> Result<u64, PublishError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(OPERATION, PURGE);
+        headers.insert(ROLLUP.0, ROLLUP.1);
+        self.store(subject, headers, Vec::new(), None, expect).await
+    }
+
+    async fn store(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Vec<u8>,
+        id: Option<String>,
+        expect: Expect,
+    ) -> Result<u64, PublishError> {
+        let mut message = PublishMessage::build().payload(payload.into()).headers(headers);
+        if let Some(id) = id {
+            message = message.message_id(id);
+        }
+        if let Expect::LastSequence(sequence) = expect {
+            message = message.expected_last_sequence(sequence);
+        }
+        let sent = async { self.jetstream.send_publish(subject.clone(), message).await?.await };
+        match sent.await {
+            Ok(ack) => Ok(ack.sequence),
+            Err(error) => Err(match error.kind() {
+                PublishErrorKind::WrongLastSequence => PublishError::Conflict { subject },
+                PublishErrorKind::StreamNotFound => PublishError::NoStream { subject },
+                PublishErrorKind::WrongLastMessageId
+                | PublishErrorKind::TimedOut
+                | PublishErrorKind::BrokenPipe
+                | PublishErrorKind::MaxAckPending
+                | PublishErrorKind::MaxPayloadExceeded
+                | PublishErrorKind::Other => PublishError::Unavailable { subject, source: error },
+            }),
+        }
+    }
+
+    /// Reads the newest message of a subject.
+    ///
+    /// # Errors
+    /// The server did not answer or refused: nothing is known.
+    pub async fn read(&self, stream: &'static str, subject: String) -> Result<Option<Record>, ReadError> {
+        let answer = match self.jetstream.get_stream_no_info(stream).await {
+            Ok(stream) => stream.direct_get_last_for_subject(subject.clone()).await,
+            Err(error) => Err(DirectGetError::with_source(DirectGetErrorKind::Other, error)),
+        };
+        match answer {
+            Ok(message) => Ok(Some(Record::from_stored(message))),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ReadError { subject, source }),
+        }
+    }
+
+    /// Hears of every write to a subject, also of writes that the stream then rejects: a hint
+    /// to read, nothing more. It takes no consumer, so thousands of agents may do it.
+    ///
+    /// # Errors
+    /// The subject is not valid.
+    pub async fn hints(&self, subject: String) -> anyhow::Result<async_nats::Subscriber> {
+        Ok(self.client.subscribe(subject).await?)
+    }
+
+    /// Changes each time that the connection was made anew: what was said meanwhile was not heard.
+    #[must_use]
+    pub fn connections(&self) -> watch::Receiver<u64> {
+        let mut connections = self.connections.clone();
+        connections.mark_unchanged();
+        connections
+    }
+
+    /// True while the connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+}

@@ -1,0 +1,147 @@
+//! The consume loop: takes messages of a durable consumer, keeps them alive while they are
+//! handled, and settles each by its verdict.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, AckKind};
+use bellwether_proto::stream::ConsumerDefinition;
+use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::args::StreamArgs;
+use crate::bus::Bus;
+use crate::record::Record;
+use crate::runtime::Chassis;
+use crate::stream;
+use crate::verdict::Verdict;
+
+/// How long one request for messages stays open. Short, so that a stop is quick and a
+/// consumer that was deleted is noticed.
+const PULL_EXPIRY: Duration = Duration::from_secs(10);
+
+/// How long to wait after the server refused, before asking again.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Handles messages until the service stops. `concurrency` is how many at once; with one,
+/// they are handled in the order of the stream.
+///
+/// # Errors
+/// None of the bus: those are logged and tried again for as long as the service runs.
+pub async fn consume<H, F>(
+    chassis: &Chassis,
+    bus: &Bus,
+    args: &StreamArgs,
+    definition: &ConsumerDefinition,
+    concurrency: usize,
+    handle: H,
+) -> anyhow::Result<()>
+where
+    H: Fn(Record) -> F + Send + Sync + 'static,
+    F: Future<Output = Verdict> + Send + 'static,
+{
+    let handle = Arc::new(handle);
+    let free = Arc::new(Semaphore::new(concurrency));
+    let mut under_way = JoinSet::new();
+    while !chassis.stop.is_cancelled() {
+        let pulling = pull(chassis, bus, definition, &free, &mut under_way, &handle);
+        if let Err(error) = pulling.await {
+            tracing::warn!(
+                consumer = definition.name,
+                error = format!("{error:#}"),
+                "Messages cannot be fetched, trying again"
+            );
+            if !chassis.sleep(RETRY_DELAY).await {
+                break;
+            }
+            // The server may have lost its state: what is missing is made again.
+            if bus.is_connected()
+                && let Err(error) = stream::ensure(bus, args).await
+            {
+                tracing::warn!(error = format!("{error:#}"), "JetStream is not set up");
+            }
+        }
+    }
+    // What is under way is not settled: its ack wait ends and another replica goes on with it.
+    under_way.shutdown().await;
+    Ok(())
+}
+
+async fn pull<H, F>(
+    chassis: &Chassis,
+    bus: &Bus,
+    definition: &ConsumerDefinition,
+    free: &Arc<Semaphore>,
+    under_way: &mut JoinSet<()>,
+    handle: &Arc<H>,
+) -> anyhow::Result<()>
+where
+    H: Fn(Record) -> F + Send + Sync + 'static,
+    F: Future<Output = Verdict> + Send + 'static,
+{
+    let consumer: jetstream::consumer::PullConsumer = bus
+        .jetstream
+        .get_consumer_from_stream(definition.name, definition.stream)
+        .await?;
+    loop {
+        // A place first, then a message: what is fetched is handled at once.
+        let place = tokio::select! {
+            place = Arc::clone(free).acquire_owned() => place?,
+            () = chassis.stop.cancelled() => return Ok(()),
+        };
+        while under_way.try_join_next().is_some() {}
+        let fetched = async {
+            let mut batch = consumer.batch().max_messages(1).expires(PULL_EXPIRY).messages().await?;
+            batch.next().await.transpose().map_err(|error| anyhow::anyhow!(error))
+        };
+        let message = tokio::select! {
+            fetched = tokio::time::timeout(PULL_EXPIRY * 2, fetched) => fetched??,
+            () = chassis.stop.cancelled() => return Ok(()),
+        };
+        let Some(message) = message else { continue };
+        let handle = Arc::clone(handle);
+        let ack_wait = definition.ack_wait;
+        under_way.spawn(async move {
+            settle(message, ack_wait, handle.as_ref()).await;
+            drop(place);
+        });
+    }
+}
+
+async fn settle<H, F>(message: jetstream::Message, ack_wait: Duration, handle: &H)
+where
+    H: Fn(Record) -> F,
+    F: Future<Output = Verdict>,
+{
+    let Some((record, _)) = Record::from_delivered(&message) else {
+        tracing::warn!(subject = %message.subject, "Message without a place in a stream, left alone");
+        return;
+    };
+    let (message, acker) = message.split();
+    let handling = handle(record);
+    tokio::pin!(handling);
+    // Three signals fit into one ack wait: two may get lost.
+    let mut progress = tokio::time::interval(ack_wait / 3);
+    progress.tick().await;
+    let verdict = loop {
+        tokio::select! {
+            verdict = &mut handling => break verdict,
+            _ = progress.tick() => {
+                if let Err(error) = acker.ack_with(AckKind::Progress).await {
+                    tracing::debug!(%error, "Progress could not be signalled");
+                }
+            }
+        }
+    };
+    let kind = match verdict {
+        Verdict::Ack => AckKind::Ack,
+        Verdict::RetryAfter(delay) => AckKind::Nak(Some(delay)),
+        Verdict::Terminate => AckKind::Term,
+    };
+    if let Err(error) = acker.ack_with(kind).await {
+        // It will come again, and every handler has to bear that anyway.
+        tracing::warn!(subject = %message.subject, %error, "Message could not be settled");
+    }
+}

@@ -1,0 +1,45 @@
+//! What every Bellwether service stands on: start, NATS, telemetry, health, shutdown.
+//!
+//! Written once, so that who has read one service has read four. It holds no word of the
+//! domain: no attempt, no drain; those come in as subjects, bytes and closures.
+
+pub mod admin;
+pub mod args;
+pub mod bus;
+pub mod clock;
+pub mod consume;
+pub mod host;
+pub mod nats;
+pub mod propagate;
+pub mod record;
+pub mod retry;
+pub mod runtime;
+mod shutdown;
+pub mod stream;
+pub mod telemetry;
+pub mod verdict;
+
+pub use args::{ChassisArgs, StreamArgs};
+pub use bus::{Bus, Expect, PublishError};
+pub use host::{HostArgs, HostError};
+pub use record::{Record, Watched};
+pub use retry::Retry;
+pub use runtime::{Chassis, Service, Threads, run};
+pub use verdict::Verdict;
+
+/// Spells out an error with all its causes, on one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! Start and stop of a service, and the owner of its tasks.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Health};
+use crate::args::ChassisArgs;
+use crate::{shutdown, telemetry};
+
+/// How long the service, and then its tasks, may take to end after the order to stop. Kubernetes
+/// gives 30 s by default; both and the export of the last spans have to fit in.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which service this is.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// Its name, as in logs, traces and NATS connections.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// How many threads a service works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// One: for the agents on every node, where memory counts.
+    One,
+    /// One for each core.
+    Many,
+}
+
+/// Tasks by name, each with how it ended.
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// What a running service stands on. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Chassis {
+    /// Which service this is.
+    pub service: Service,
+    /// Is cancelled when the service has to stop.
+    pub stop: CancellationToken,
+    /// What the service says of its readiness.
+    pub health: Health,
+    metrics: Arc<Mutex<Registry>>,
+    tasks: Arc<Mutex<Tasks>>,
+}
+
+impl Chassis {
+    /// Registers metrics under the prefix `bellwether_`.
+    pub fn metrics<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
+        let mut registry = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        register(&mut registry)
+    }
+
+    /// Starts a task that the service depends on: when one ends, by error or not, the service stops.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        tasks.spawn(async move { (name, task.await) });
+    }
+
+    /// Waits for the time, but not past the order to stop. False: the service has to stop.
+    pub async fn sleep(&self, duration: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+}
+
+/// Runs a service from its first log line to its last. Errors are logged here, once, with their causes.
+pub fn run<F>(service: Service, args: &ChassisArgs, threads: Threads, body: impl FnOnce(Chassis) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    match start(service, args, threads, body) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "Service stopped");
+            telemetry::shut_down();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start<F>(
+    service: Service,
+    args: &ChassisArgs,
+    threads: Threads,
+    body: impl FnOnce(Chassis) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    // One provider for the whole process, before anything opens a TLS connection.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is installed already");
+    }
+    let runtime = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    }
+    .context("start the runtime")?;
+    runtime.block_on(async {
+        telemetry::init(service, args)?;
+        let outcome = serve(service, args, body).await;
+        if outcome.is_ok() {
+            // On a thread of its own: with one thread, this one has to carry the export.
+            tokio::task::spawn_blocking(telemetry::shut_down).await.ok();
+        }
+        outcome
+    })
+}
+
+async fn serve<F>(service: Service, args: &ChassisArgs, body: impl FnOnce(Chassis) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let chassis = Chassis {
+        service,
+        stop: CancellationToken::new(),
+        health: Health::default(),
+        metrics: Arc::new(Mutex::new(Registry::with_prefix("bellwether"))),
+        tasks: Arc::new(Mutex::new(JoinSet::new())),
+    };
+    tracing::info!(version = service.version, "Service started");
+    let admin = admin::bind(args.admin_address).await?;
+    chassis.spawn(
+        "admin",
+        admin::serve(
+            admin,
+            chassis.health.clone(),
+            Arc::clone(&chassis.metrics),
+            chassis.stop.clone(),
+        ),
+    );
+
+    let body = body(chassis.clone());
+    tokio::pin!(body);
+    let outcome = tokio::select! {
+        outcome = &mut body => outcome,
+        outcome = first_end(&chassis) => outcome,
+        signal = shutdown::ordered() => {
+            tracing::info!(signal = signal.context("listen for signals")?, "Service stops");
+            chassis.stop.cancel();
+            // It has to let go of what it holds. How it ends is of no interest any more.
+            match tokio::time::timeout(STOP_TIMEOUT, body).await {
+                Ok(Ok(())) => (),
+                Ok(Err(error)) => tracing::debug!(error = format!("{error:#}"), "Service stopped in the middle"),
+                Err(_) => tracing::warn!(seconds = STOP_TIMEOUT.as_secs(), "Service did not stop in time"),
+            }
+            Ok(())
+        }
+    };
+    chassis.stop.cancel();
+    let all_ended = async { while next_end(&chassis).await.is_some() {} };
+    if tokio::time::timeout(STOP_TIMEOUT, all_ended).await.is_err() {
+        tracing::warn!(
+            seconds = STOP_TIMEOUT.as_secs(),
+            "Tasks did not end in time and are dropped"
+        );
+    }
+    outcome
+}
+
+/// The end of the first task that ends.
+async fn first_end(chassis: &Chassis) -> anyhow::Result<()> {
+    match next_end(chassis).await {
+        Some((name, Ok(()))) if chassis.stop.is_cancelled() => {
+            tracing::debug!(task = name, "Task ended");
+            Ok(())
+        }
+        Some((name, Ok(()))) => anyhow::bail!("task {name} ended by itself"),
+        Some((name, Err(error))) => Err(error.context(format!("task {name}"))),
+        None => Ok(()),
+    }
+}
+
+async fn next_end(chassis: &Chassis) -> Option<(&'static str, anyhow::Result<()>)> {
+    std::future::poll_fn(|context| {
+        let mut tasks = chassis.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        tasks.poll_join_next(context)
+    })
+    .await
+    .map(|ended| ended.unwrap_or_else(|error| ("unknown", Err(anyhow::Error::new(error)))))
+}

@@ -1,0 +1,158 @@
+//! Setting up JetStream: streams and durable consumers, created if missing or only verified.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
+use bellwether_proto::stream::{CONSUMERS, ConsumerDefinition, Retention, STREAMS, StreamDefinition};
+
+use crate::args::StreamArgs;
+use crate::bus::Bus;
+
+const NOT_FOUND: u64 = 10059;
+
+/// Makes sure that every stream of the contract is there and as defined where correctness rests on it,
+/// and that every durable consumer is there.
+///
+/// # Errors
+/// Names the stream and field that differ, or what the server refused.
+pub async fn ensure(bus: &Bus, args: &StreamArgs) -> anyhow::Result<()> {
+    for definition in &STREAMS {
+        let stream = ensure_stream(bus, definition, args)
+            .await
+            .with_context(|| format!("stream {}", definition.name))?;
+        for consumer in CONSUMERS.iter().filter(|consumer| consumer.stream == definition.name) {
+            ensure_consumer(&stream, consumer, args)
+                .await
+                .with_context(|| format!("consumer {} of stream {}", consumer.name, definition.name))?;
+        }
+    }
+    Ok(())
+}
+
+async fn ensure_stream(bus: &Bus, definition: &StreamDefinition, args: &StreamArgs) -> anyhow::Result<Stream> {
+    let wanted = stream_config(definition, args);
+    let stream = match bus.jetstream.get_stream(definition.name).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let missing =
+                matches!(error.kind(), GetStreamErrorKind::JetStream(ref cause) if cause.error_code().0 == NOT_FOUND);
+            if !missing {
+                return Err(error.into());
+            }
+            if !args.manage_streams {
+                bail!("is missing, and --manage-streams=false forbids to create it");
+            }
+            tracing::info!(
+                stream = definition.name,
+                replicas = args.stream_replicas,
+                "Stream created"
+            );
+            bus.jetstream
+                .get_or_create_stream(wanted.clone())
+                .await
+                .context("create it")?
+        }
+    };
+    verify(&stream.cached_info().config, &wanted)?;
+    Ok(stream)
+}
+
+/// What correctness rests on; sizes, ages and replicas are the operator's to change.
+fn verify(found: &Config, wanted: &Config) -> anyhow::Result<()> {
+    let mut differences = Vec::new();
+    let mut check = |field: &str, found: String, wanted: String| {
+        if found != wanted {
+            differences.push(format!("{field} is {found}, has to be {wanted}"));
+        }
+    };
+    check(
+        "subjects",
+        format!("{:?}", found.subjects),
+        format!("{:?}", wanted.subjects),
+    );
+    check(
+        "retention",
+        format!("{:?}", found.retention),
+        format!("{:?}", wanted.retention),
+    );
+    check(
+        "discard",
+        format!("{:?}", found.discard),
+        format!("{:?}", wanted.discard),
+    );
+    check(
+        "allow_direct",
+        found.allow_direct.to_string(),
+        wanted.allow_direct.to_string(),
+    );
+    let keeps_the_newest = wanted.max_messages_per_subject < 1 || found.max_messages_per_subject >= 1;
+    if !keeps_the_newest || (wanted.max_messages_per_subject == 1 && found.max_messages_per_subject != 1) {
+        check(
+            "max_msgs_per_subject",
+            found.max_messages_per_subject.to_string(),
+            wanted.max_messages_per_subject.to_string(),
+        );
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{}: change it with `nats stream edit`, or delete it if it holds nothing of worth",
+        differences.join("; ")
+    )
+}
+
+fn stream_config(definition: &StreamDefinition, args: &StreamArgs) -> Config {
+    Config {
+        name: definition.name.to_owned(),
+        description: Some(definition.description.to_owned()),
+        subjects: definition
+            .subjects
+            .iter()
+            .map(|subject| (*subject).to_owned())
+            .collect(),
+        retention: match definition.retention {
+            Retention::Limits => RetentionPolicy::Limits,
+            Retention::WorkQueue => RetentionPolicy::WorkQueue,
+        },
+        discard: DiscardPolicy::Old,
+        max_messages_per_subject: definition.per_subject.unwrap_or(-1),
+        max_messages: -1,
+        max_bytes: definition.max_bytes.unwrap_or(-1),
+        max_age: definition.max_age.unwrap_or(Duration::ZERO),
+        duplicate_window: definition.duplicate_window,
+        num_replicas: usize::from(args.stream_replicas),
+        allow_rollup: definition.bucket,
+        // Direct reads are how agents read a record without a consumer.
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+async fn ensure_consumer(
+    stream: &Stream,
+    definition: &ConsumerDefinition,
+    args: &StreamArgs,
+) -> anyhow::Result<PullConsumer> {
+    if !args.manage_streams {
+        return stream.get_consumer(definition.name).await.map_err(|error| {
+            anyhow::anyhow!(error).context("is missing, and --manage-streams=false forbids to create it")
+        });
+    }
+    let config = pull::Config {
+        durable_name: Some(definition.name.to_owned()),
+        description: Some(definition.description.to_owned()),
+        filter_subjects: definition.filters.iter().map(|filter| (*filter).to_owned()).collect(),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: definition.ack_wait,
+        max_ack_pending: definition.max_ack_pending,
+        // What limits redelivery is the message itself: its record moves on, or its time is over.
+        max_deliver: -1,
+        ..pull::Config::default()
+    };
+    Ok(stream.get_or_create_consumer(definition.name, config).await?)
+}

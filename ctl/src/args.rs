@@ -1,0 +1,188 @@
+//! The arguments. `--help` is their reference; what is wrong is refused here, with exit code 2.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bellwether_proto::NodeName;
+use tonic::transport::Endpoint;
+
+/// Rolling reboots of Kubernetes nodes: what is going on, why, and what to do about it
+///
+/// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 130 interrupted.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "kubectl-reboots",
+    bin_name = "kubectl reboots",
+    version,
+    arg_required_else_help = true
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// How the scheduler is reached.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConnectArgs {
+    /// Addresses of the schedulers, separated by commas; they are tried until one leads
+    /// [default: the leader's pod, through `kubectl port-forward`]
+    #[arg(
+        long,
+        global = true,
+        env = "BELLWETHER_SCHEDULER",
+        value_name = "HOST:PORT",
+        value_delimiter = ','
+    )]
+    pub(crate) scheduler: Vec<Address>,
+
+    /// Namespace of the scheduler
+    #[arg(long, short, global = true, default_value = "bellwether")]
+    pub(crate) namespace: String,
+
+    /// Context that kubectl uses
+    #[arg(long, global = true)]
+    pub(crate) context: Option<String>,
+
+    /// Kubeconfig file that kubectl uses
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Show all nodes, and why those that wait are waiting
+    Status(StatusArgs),
+    /// Tell a node's story: where it is, why, since when, and how it came there
+    Explain(ExplainArgs),
+    /// Follow events as they happen, until Ctrl-C
+    Watch {
+        /// Only of this node
+        node: Option<NodeName>,
+    },
+    /// Start no new reboots; those that run go on
+    Pause {
+        /// Why; shown to everyone who asks why nothing happens
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Start reboots again after a pause
+    Resume {
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Cancel a node's reboot, or release the slot that a failed one still holds
+    Cancel {
+        /// The node
+        node: NodeName,
+        /// Why; told with the node's story
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
+    },
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+
+    /// Show it again when it changes, until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The node
+    pub(crate) node: NodeName,
+
+    /// Form of the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// Who gives an order.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Person {
+    /// Who orders it, for the record
+    #[arg(long = "as-name", env = "USER", default_value = "somebody", value_name = "NAME")]
+    pub(crate) by: String,
+}
+
+/// Form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For reading.
+    Table,
+    /// For reading, with more details.
+    Wide,
+    /// For programs; names of fields stay as they are.
+    Json,
+}
+
+/// Where a scheduler listens.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    /// As it was given, for messages.
+    pub(crate) text: String,
+    /// The same for the transport.
+    pub(crate) endpoint: Endpoint,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("`{text}` is no address: write it as HOST:PORT, for example 127.0.0.1:9090");
+        let authority = text.strip_prefix("http://").unwrap_or(text);
+        if authority.contains('/') {
+            return Err(wrong());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(|_| wrong())?;
+        match endpoint.uri().port_u16() {
+            Some(_) => Ok(Self {
+                text: authority.to_owned(),
+                endpoint,
+            }),
+            None => Err(wrong()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for good in ["127.0.0.1:9090", "http://scheduler:9090", "[::1]:9090"] {
+            assert!(good.parse::<Address>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "scheduler",
+            "https://scheduler:9090",
+            "scheduler:port",
+            "scheduler:9090/path",
+        ] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+}

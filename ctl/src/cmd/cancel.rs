@@ -1,0 +1,28 @@
+//! `cancel NODE --reason`: ends an attempt, or releases the slot of a failed one.
+
+use bellwether_proto::NodeName;
+use bellwether_proto::wire::CancelAttemptRequest;
+
+use super::about;
+use crate::connect::{Client, Fleet};
+use crate::{out, words};
+
+pub(super) async fn run(fleet: &mut Fleet, node: &NodeName, by: String, reason: String) -> anyhow::Result<()> {
+    let order = CancelAttemptRequest {
+        node: node.to_string(),
+        by,
+        reason,
+    };
+    let answer = match fleet
+        .call(async |mut client: Client| client.cancel_attempt(order.clone()).await)
+        .await
+    {
+        Ok(answer) => answer,
+        Err(error) => return Err(about(fleet, &order.node, error).await),
+    };
+    let phase = answer
+        .attempt
+        .map_or_else(|| words::NOTHING.to_owned(), |attempt| words::phase(attempt.phase));
+    let what = words::or_nothing(&answer.message);
+    Ok(out::show(&format!("{node}: {what} (phase: {phase})\n"))?)
+}

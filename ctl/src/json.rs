@@ -1,0 +1,259 @@
+//! The answers for programs. Names of fields are a contract with whoever reads them: they may
+//! be added, never renamed. What is absent on the wire is `null` here.
+
+use bellwether_proto::wire;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::time::instant;
+use crate::words;
+
+/// The answer of `status`.
+pub(crate) fn status(fleet: &wire::ListNodesResponse) -> anyhow::Result<String> {
+    pretty(&Fleet {
+        slots_total: fleet.slots_total,
+        slots_taken: fleet.slots_taken,
+        pause: fleet.control.as_ref().filter(|control| control.paused).map(Pause::from),
+        notice: &fleet.notice,
+        nodes: fleet.nodes.iter().map(Node::from).collect(),
+    })
+}
+
+/// The answer of `explain`.
+pub(crate) fn explain(story: &wire::ExplainNodeResponse) -> anyhow::Result<String> {
+    pretty(&Story {
+        node: story.status.as_ref().map(Node::from),
+        events: story.events.iter().map(Event::from).collect(),
+    })
+}
+
+fn pretty(answer: &impl Serialize) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string_pretty(answer)?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fleet<'a> {
+    slots_total: u32,
+    slots_taken: u32,
+    pause: Option<Pause<'a>>,
+    notice: &'a str,
+    nodes: Vec<Node<'a>>,
+}
+
+#[derive(Serialize)]
+struct Story<'a> {
+    node: Option<Node<'a>>,
+    events: Vec<Event<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pause<'a> {
+    by: &'a str,
+    reason: &'a str,
+    since: Option<Timestamp>,
+}
+
+impl<'a> From<&'a wire::FleetControl> for Pause<'a> {
+    fn from(control: &'a wire::FleetControl) -> Self {
+        Self {
+            by: &control.by,
+            reason: &control.reason,
+            since: instant(control.since),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Node<'a> {
+    name: &'a str,
+    state: String,
+    state_since: Option<Timestamp>,
+    reason: Option<Reason<'a>>,
+    ready: bool,
+    unschedulable: bool,
+    reboot_required: bool,
+    required_since: Option<Timestamp>,
+    required_by: &'a [String],
+    boot_id: &'a str,
+    kernel_running: &'a str,
+    kernel_installed: &'a str,
+    os: &'a str,
+    drain: Option<Drain<'a>>,
+    attempt: Option<Attempt<'a>>,
+}
+
+impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
+    fn from(node: &'a wire::NodeStatus) -> Self {
+        Self {
+            name: &node.node,
+            state: words::state(node),
+            state_since: words::state_since(node),
+            reason: node.reason.as_ref().map(|reason| Reason {
+                code: &reason.code,
+                message: &reason.message,
+                since: instant(reason.since),
+            }),
+            ready: node.ready,
+            unschedulable: node.unschedulable,
+            reboot_required: node.reboot_required,
+            required_since: instant(node.required_since),
+            required_by: &node.required_by,
+            boot_id: &node.boot_id,
+            kernel_running: &node.kernel_running,
+            kernel_installed: &node.kernel_installed,
+            os: &node.os,
+            drain: node.drain.as_ref().map(|drain| Drain {
+                pods_left: drain.pods_left,
+                pods_gone: drain.pods_gone,
+                held_up_by: &drain.held_up_by,
+            }),
+            attempt: node.attempt.as_ref().map(Attempt::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Reason<'a> {
+    code: &'a str,
+    message: &'a str,
+    since: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Drain<'a> {
+    pods_left: u32,
+    pods_gone: u32,
+    held_up_by: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Attempt<'a> {
+    id: &'a str,
+    node_uid: &'a str,
+    generation: u64,
+    phase: String,
+    deadline: Option<Timestamp>,
+    slot_held: bool,
+    failures_in_row: u32,
+    retry_not_before: Option<Timestamp>,
+    need_since: Option<Timestamp>,
+    reasons: &'a [String],
+    cordoned_at: Option<Timestamp>,
+    drained_at: Option<Timestamp>,
+    reboot_started_at: Option<Timestamp>,
+    boot_id_before: &'a str,
+    boot_id_after: &'a str,
+    kernel_before: &'a str,
+    kernel_after: &'a str,
+    ending: Option<Ending<'a>>,
+    traceparent: &'a str,
+    history: Vec<PhaseEntered>,
+}
+
+impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
+    fn from(attempt: &'a wire::Attempt) -> Self {
+        Self {
+            id: &attempt.attempt_id,
+            node_uid: &attempt.node_uid,
+            generation: attempt.generation,
+            phase: words::phase(attempt.phase),
+            deadline: instant(attempt.deadline),
+            slot_held: attempt.slot_held,
+            failures_in_row: attempt.failures_in_row,
+            retry_not_before: instant(attempt.retry_not_before),
+            need_since: instant(attempt.need_since),
+            reasons: &attempt.reasons,
+            cordoned_at: instant(attempt.cordoned_at),
+            drained_at: instant(attempt.drained_at),
+            reboot_started_at: instant(attempt.reboot_started_at),
+            boot_id_before: &attempt.boot_id_before,
+            boot_id_after: &attempt.boot_id_after,
+            kernel_before: &attempt.kernel_before,
+            kernel_after: &attempt.kernel_after,
+            ending: attempt.ending.as_ref().map(|ending| Ending {
+                cause: words::cause(ending.cause),
+                message: &ending.message,
+            }),
+            traceparent: &attempt.traceparent,
+            history: attempt
+                .history
+                .iter()
+                .map(|entered| PhaseEntered {
+                    phase: words::phase(entered.phase),
+                    at: instant(entered.at),
+                })
+                .collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Ending<'a> {
+    cause: String,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct PhaseEntered {
+    phase: String,
+    at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    at: Option<Timestamp>,
+    attempt_id: &'a str,
+    generation: u64,
+    source: &'a str,
+    kind: &'static str,
+    message: String,
+}
+
+impl<'a> From<&'a wire::NodeEvent> for Event<'a> {
+    fn from(event: &'a wire::NodeEvent) -> Self {
+        Self {
+            at: instant(event.at),
+            attempt_id: &event.attempt_id,
+            generation: event.generation,
+            source: &event.source,
+            kind: words::event(event),
+            message: words::event_message(event),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_fields_stay_as_they_are() {
+        let fleet = wire::ListNodesResponse {
+            nodes: vec![wire::NodeStatus {
+                node: "worker-1".to_owned(),
+                state: wire::NodeState::Idle.into(),
+                ready: true,
+                ..Default::default()
+            }],
+            slots_total: 2,
+            ..Default::default()
+        };
+        let value: serde_json::Value = serde_json::from_str(&status(&fleet).unwrap()).unwrap();
+        let node = serde_json::json!({
+            "name": "worker-1", "state": "Idle", "stateSince": null, "reason": null, "ready": true,
+            "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
+            "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
+        });
+        assert_eq!(
+            value,
+            serde_json::json!({ "slotsTotal": 2, "slotsTaken": 0, "pause": null, "notice": "", "nodes": [node] })
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! `kubectl reboots`: the command line for people.
+//!
+//! It asks the leading scheduler over gRPC and shows the answer. It holds no state, decides
+//! nothing, and never talks to NATS or changes anything in Kubernetes; through `kubectl` it
+//! only finds the leader and opens a way to it.
+
+mod args;
+mod cmd;
+mod connect;
+mod forward;
+mod json;
+mod out;
+mod render;
+mod time;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::Args;
+
+/// As shells say it of a program that Ctrl-C ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(code) => code,
+        Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = cmd::run(args) => done.map(|()| ExitCode::SUCCESS),
+            // Returning drops everything, so that a port-forward ends with us.
+            stop = interrupted() => stop.map(|()| ExitCode::from(EXIT_INTERRUPTED)).map_err(Into::into),
+        }
+    })
+}
+
+#[cfg(unix)]
+async fn interrupted() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,255 @@
+//! The answers for people, as pure functions: messages and the time in, text out.
+
+use std::fmt::Write as _;
+
+use bellwether_proto::wire;
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+
+use crate::time::{age, between, full, instant};
+use crate::words::{self, NOTHING, one_line, or_nothing};
+
+/// Spaces between two columns, as in kubectl.
+const GAP: u16 = 3;
+/// Where the values of `explain` begin.
+const LABEL_WIDTH: usize = 17;
+
+/// The fleet: one line of slots and pause, then a line for each node.
+pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp) -> String {
+    let mut text = format!("Slots taken: {}/{}.", fleet.slots_taken, fleet.slots_total);
+    if let Some(control) = fleet.control.as_ref().filter(|control| control.paused) {
+        text.push_str(&format!(" {}", paused(control, now)));
+    }
+    text.push('\n');
+    if !fleet.notice.is_empty() {
+        text.push_str(&format!("Nothing new is decided: {}\n", one_line(&fleet.notice)));
+    }
+    if fleet.nodes.is_empty() {
+        text.push_str("No nodes.\n");
+        return text;
+    }
+    let mut header = vec!["NODE", "STATUS", "STATE", "SINCE", "REASON", "KERNEL"];
+    if wide {
+        header.extend(["INSTALLED", "OS", "BOOT ID", "ATTEMPT"]);
+    }
+    let rows = fleet.nodes.iter().map(|node| {
+        let mut row = vec![
+            node.node.clone(),
+            words::node_status(node).to_owned(),
+            words::state(node),
+            age(words::state_since(node), now),
+            words::reason(node),
+            or_nothing(&node.kernel_running),
+        ];
+        if wide {
+            row.extend([
+                or_nothing(&node.kernel_installed),
+                or_nothing(&node.os),
+                or_nothing(&node.boot_id),
+                node.attempt
+                    .as_ref()
+                    .map_or_else(|| NOTHING.to_owned(), |attempt| attempt.attempt_id.clone()),
+            ]);
+        }
+        row
+    });
+    text.push_str(&table(&header, rows));
+    text
+}
+
+/// Who paused, when and why.
+pub(crate) fn paused(control: &wire::FleetControl, now: Timestamp) -> String {
+    let since = instant(control.since).map_or_else(String::new, |since| format!(" {} ago", between(since, now)));
+    let reason = match control.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    format!("Paused by {}{since}{reason}", or_nothing(&control.by))
+}
+
+/// A node's story.
+pub(crate) fn explain(story: &wire::ExplainNodeResponse, wide: bool, now: Timestamp) -> String {
+    let mut text = String::new();
+    if let Some(node) = &story.status {
+        text.push_str(&node_lines(node, wide, now));
+        if let Some(progress) = &node.drain {
+            text.push_str(&drain_lines(progress));
+        }
+        if let Some(attempt) = &node.attempt {
+            text.push_str(&attempt_lines(attempt, wide, now));
+        }
+    }
+    if story.events.is_empty() {
+        text.push_str(&labelled("Events", "none"));
+        return text;
+    }
+    text.push_str("Events:\n");
+    let rows = story.events.iter().map(|event| {
+        let when = if wide {
+            full(instant(event.at))
+        } else {
+            age(instant(event.at), now)
+        };
+        vec![
+            when,
+            words::event(event).to_owned(),
+            or_nothing(&event.source),
+            words::event_message(event),
+        ]
+    });
+    let when = if wide { "AT" } else { "AGE" };
+    text.push_str(&indented(&table(&[when, "EVENT", "FROM", "MESSAGE"], rows)));
+    text
+}
+
+/// An event of `watch`, as one line.
+pub(crate) fn event(event: &wire::NodeEvent) -> String {
+    let at = full(instant(event.at));
+    format!(
+        "{at}  {}  {}  {}\n",
+        event.node,
+        words::event(event),
+        words::event_message(event)
+    )
+}
+
+fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
+    let mut text = labelled("Node", &node.node);
+    text.push_str(&labelled("Status", words::node_status(node)));
+    let state = match words::state_since(node) {
+        Some(since) => format!("{} for {}", words::state(node), between(since, now)),
+        None => words::state(node),
+    };
+    text.push_str(&labelled("State", &state));
+    if let Some(reason) = &node.reason {
+        let message = one_line(&reason.message);
+        let since = age(instant(reason.since), now);
+        text.push_str(&labelled(
+            "Reason",
+            &format!("{}: {message} (for {since})", reason.code),
+        ));
+    }
+    let required = if !node.reboot_required {
+        "no".to_owned()
+    } else {
+        let by = if node.required_by.is_empty() {
+            String::new()
+        } else {
+            format!(" by {}", node.required_by.join(", "))
+        };
+        one_line(&format!("for {}{by}", age(instant(node.required_since), now)))
+    };
+    text.push_str(&labelled("Reboot required", &required));
+    let installed = &node.kernel_installed;
+    let kernel = if installed.is_empty() || *installed == node.kernel_running {
+        or_nothing(&node.kernel_running)
+    } else {
+        format!(
+            "{} (installed: {})",
+            or_nothing(&node.kernel_running),
+            one_line(installed)
+        )
+    };
+    text.push_str(&labelled("Kernel", &kernel));
+    text.push_str(&labelled("OS", &or_nothing(&node.os)));
+    if wide {
+        text.push_str(&labelled("Boot id", &or_nothing(&node.boot_id)));
+    }
+    text
+}
+
+fn drain_lines(progress: &wire::DrainProgressed) -> String {
+    let bare = wire::DrainProgressed {
+        held_up_by: Vec::new(),
+        ..*progress
+    };
+    let mut text = labelled("Drain", &words::drain(&bare));
+    for held_up_by in &progress.held_up_by {
+        text.push_str(&labelled("Held up by", &one_line(held_up_by)));
+    }
+    text
+}
+
+fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String {
+    let mut text = labelled("Attempt", &attempt.attempt_id);
+    text.push_str(&labelled("Slot", if attempt.slot_held { "held" } else { "free" }));
+    if let Some(ending) = &attempt.ending {
+        text.push_str(&labelled(
+            "Ending",
+            &format!("{}: {}", words::cause(ending.cause), one_line(&ending.message)),
+        ));
+    }
+    if attempt.failures_in_row > 0 {
+        text.push_str(&labelled("Failed in a row", &attempt.failures_in_row.to_string()));
+    }
+    if let Some(retry) = instant(attempt.retry_not_before).filter(|retry| *retry > now) {
+        text.push_str(&labelled("Next try", &format!("not before {}", full(Some(retry)))));
+    }
+    if let Some(deadline) = instant(attempt.deadline) {
+        let left = if deadline > now {
+            format!("in {}", between(now, deadline))
+        } else {
+            "over".to_owned()
+        };
+        text.push_str(&labelled("Phase deadline", &left));
+    }
+    if wide {
+        text.push_str(&labelled("Boot before", &or_nothing(&attempt.boot_id_before)));
+        text.push_str(&labelled("Boot after", &or_nothing(&attempt.boot_id_after)));
+        text.push_str(&labelled("Generation", &attempt.generation.to_string()));
+        text.push_str(&labelled("Trace", &or_nothing(&attempt.traceparent)));
+    }
+    text.push_str("Phases:\n");
+    text.push_str(&indented(&phases(attempt, now)));
+    text
+}
+
+/// Each phase with the time until the next one; an ended phase takes no time.
+fn phases(attempt: &wire::Attempt, now: Timestamp) -> String {
+    let ends = attempt
+        .history
+        .iter()
+        .skip(1)
+        .map(|next| instant(next.at))
+        .chain([None]);
+    let rows = attempt.history.iter().zip(ends).map(|(entered, end)| {
+        let ended = bellwether_proto::Phase::from_wire(entered.phase).is_some_and(bellwether_proto::Phase::is_ended);
+        let took = match (instant(entered.at), end) {
+            (Some(at), Some(end)) => between(at, end),
+            (Some(at), None) if !ended => format!("{} so far", between(at, now)),
+            (Some(_) | None, _) => NOTHING.to_owned(),
+        };
+        vec![words::phase(entered.phase), full(instant(entered.at)), took]
+    });
+    table(&["PHASE", "ENTERED", "TOOK"], rows)
+}
+
+fn labelled(label: &str, value: &str) -> String {
+    format!("{:<LABEL_WIDTH$}{value}\n", format!("{label}:"))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().fold(String::new(), |mut all, line| {
+        // Writing to a String cannot fail.
+        writeln!(all, "  {line}").unwrap_or_default();
+        all
+    })
+}
+
+fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(header.to_vec())
+        .add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

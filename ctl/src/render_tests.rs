@@ -1,0 +1,240 @@
+//! The exact text of the answers.
+
+use bellwether_proto::wire::node_event::Fact;
+use bellwether_proto::{to_timestamp, wire};
+use jiff::Timestamp;
+
+use super::{event, explain, status};
+
+#[expect(clippy::unnecessary_wraps, reason = "the fields that it fills are optional")]
+fn at(text: &str) -> Option<prost_types::Timestamp> {
+    Some(to_timestamp(text.parse().unwrap()))
+}
+
+fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn waiting() -> wire::NodeStatus {
+    wire::NodeStatus {
+        node: "worker-2".to_owned(),
+        state: wire::NodeState::Waiting.into(),
+        reason: Some(wire::Reason {
+            code: "SlotsTaken".to_owned(),
+            message: "all 1 slots are taken, by worker-1".to_owned(),
+            since: at("2026-11-22T11:55:50Z"),
+        }),
+        ready: true,
+        reboot_required: true,
+        required_since: at("2026-11-21T02:00:00Z"),
+        required_by: vec!["linux-image-amd64".to_owned(), "libc6".to_owned()],
+        boot_id: "b00t-2".to_owned(),
+        kernel_running: "6.1.0-27-amd64".to_owned(),
+        kernel_installed: "6.1.0-28-amd64".to_owned(),
+        os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn draining() -> wire::NodeStatus {
+    wire::NodeStatus {
+        node: "worker-1".to_owned(),
+        state: wire::NodeState::InProgress.into(),
+        unschedulable: true,
+        reason: None,
+        drain: Some(wire::DrainProgressed {
+            pods_left: 2,
+            pods_gone: 7,
+            held_up_by: vec!["shop/web-0: budget shop/web allows no disruption".to_owned()],
+        }),
+        attempt: Some(wire::Attempt {
+            attempt_id: "a77e".to_owned(),
+            phase: wire::Phase::Draining.into(),
+            deadline: at("2026-11-22T12:25:00Z"),
+            slot_held: true,
+            history: vec![entered(wire::Phase::Draining, "2026-11-22T11:55:00Z")],
+            ..Default::default()
+        }),
+        ..waiting()
+    }
+}
+
+fn entered(phase: wire::Phase, when: &str) -> wire::PhaseEntered {
+    wire::PhaseEntered {
+        phase: phase.into(),
+        at: at(when),
+    }
+}
+
+fn happened(when: &str, source: &str, fact: Fact) -> wire::NodeEvent {
+    wire::NodeEvent {
+        node: "worker-1".to_owned(),
+        at: at(when),
+        source: source.to_owned(),
+        fact: Some(fact),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn the_fleet_is_a_table_with_one_reason_for_each_waiting_node() {
+    let idle = wire::NodeStatus {
+        node: "control-plane".to_owned(),
+        state: wire::NodeState::Idle.into(),
+        ready: true,
+        kernel_running: "6.1.0-28-amd64".to_owned(),
+        ..Default::default()
+    };
+    let fleet = wire::ListNodesResponse {
+        nodes: vec![idle, draining(), waiting()],
+        control: Some(wire::FleetControl {
+            paused: true,
+            by: "anna".to_owned(),
+            reason: "release day".to_owned(),
+            since: at("2026-11-22T11:48:00Z"),
+        }),
+        slots_total: 1,
+        slots_taken: 1,
+        notice: "the API server does not answer".to_owned(),
+    };
+    let expected = "\
+Slots taken: 1/1. Paused by anna 12m ago: release day
+Nothing new is decided: the API server does not answer
+NODE            STATUS                     STATE      SINCE   REASON                                                                             KERNEL
+control-plane   Ready                      Idle       -       -                                                                                  6.1.0-28-amd64
+worker-1        Ready,SchedulingDisabled   Draining   5m      2 pods left, 7 gone; held up by shop/web-0: budget shop/web allows no disruption   6.1.0-27-amd64
+worker-2        Ready                      Waiting    4m10s   all 1 slots are taken, by worker-1                                                 6.1.0-27-amd64
+";
+    assert_eq!(status(&fleet, false, now()), expected);
+}
+
+#[test]
+fn wide_adds_what_identifies_boot_and_attempt() {
+    let fleet = wire::ListNodesResponse {
+        nodes: vec![waiting()],
+        slots_total: 1,
+        ..Default::default()
+    };
+    let expected = "\
+Slots taken: 0/1.
+NODE       STATUS   STATE     SINCE   REASON                               KERNEL           INSTALLED        OS                               BOOT ID   ATTEMPT
+worker-2   Ready    Waiting   4m10s   all 1 slots are taken, by worker-1   6.1.0-27-amd64   6.1.0-28-amd64   Debian GNU/Linux 12 (bookworm)   b00t-2    -
+";
+    assert_eq!(status(&fleet, true, now()), expected);
+}
+
+#[test]
+fn a_waiting_node_tells_for_what() {
+    let story = wire::ExplainNodeResponse {
+        status: Some(waiting()),
+        events: vec![],
+    };
+    let expected = "\
+Node:            worker-2
+Status:          Ready
+State:           Waiting for 4m10s
+Reason:          SlotsTaken: all 1 slots are taken, by worker-1 (for 4m10s)
+Reboot required: for 34h by linux-image-amd64, libc6
+Kernel:          6.1.0-27-amd64 (installed: 6.1.0-28-amd64)
+OS:              Debian GNU/Linux 12 (bookworm)
+Events:          none
+";
+    assert_eq!(explain(&story, false, now()), expected);
+}
+
+#[test]
+fn a_draining_node_tells_what_holds_it_up_and_how_it_came_there() {
+    let phase = wire::PhaseChanged {
+        from: 0,
+        to: wire::Phase::Draining.into(),
+        message: String::new(),
+    };
+    let events = vec![
+        happened("2026-11-22T11:55:00Z", "scheduler 0.1.0", Fact::PhaseChanged(phase)),
+        happened(
+            "2026-11-22T11:55:02Z",
+            "drainer 0.1.0",
+            Fact::Cordoned(wire::NodeCordoned {}),
+        ),
+    ];
+    let story = wire::ExplainNodeResponse {
+        status: Some(draining()),
+        events,
+    };
+    let expected = "\
+Node:            worker-1
+Status:          Ready,SchedulingDisabled
+State:           Draining for 5m
+Reboot required: for 34h by linux-image-amd64, libc6
+Kernel:          6.1.0-27-amd64 (installed: 6.1.0-28-amd64)
+OS:              Debian GNU/Linux 12 (bookworm)
+Drain:           2 pods left, 7 gone
+Held up by:      shop/web-0: budget shop/web allows no disruption
+Attempt:         a77e
+Slot:            held
+Phase deadline:  in 25m
+Phases:
+  PHASE      ENTERED                TOOK
+  Draining   2026-11-22T11:55:00Z   5m so far
+Events:
+  AGE     EVENT          FROM              MESSAGE
+  5m      PhaseChanged   scheduler 0.1.0   Draining
+  4m58s   Cordoned       drainer 0.1.0     no new pods are placed here
+";
+    assert_eq!(explain(&story, false, now()), expected);
+}
+
+#[test]
+fn a_failed_attempt_tells_its_phases_and_its_ending() {
+    let mut node = waiting();
+    node.state = wire::NodeState::Failed.into();
+    node.attempt = Some(wire::Attempt {
+        attempt_id: "a77e".to_owned(),
+        phase: wire::Phase::Failed.into(),
+        slot_held: true,
+        failures_in_row: 2,
+        retry_not_before: at("2026-11-22T13:00:00Z"),
+        ending: Some(wire::Ending {
+            cause: wire::Cause::NodeNotBack.into(),
+            message: "not Ready within 15m".to_owned(),
+        }),
+        history: vec![
+            entered(wire::Phase::Draining, "2026-11-22T11:00:00Z"),
+            entered(wire::Phase::Rebooting, "2026-11-22T11:03:20Z"),
+            entered(wire::Phase::Failed, "2026-11-22T11:18:20Z"),
+        ],
+        ..Default::default()
+    });
+    let story = wire::ExplainNodeResponse {
+        status: Some(node),
+        events: vec![],
+    };
+    let text = explain(&story, false, now());
+    let expected = "\
+Attempt:         a77e
+Slot:            held
+Ending:          NodeNotBack: not Ready within 15m
+Failed in a row: 2
+Next try:        not before 2026-11-22T13:00:00Z
+Phases:
+  PHASE       ENTERED                TOOK
+  Draining    2026-11-22T11:00:00Z   3m20s
+  Rebooting   2026-11-22T11:03:20Z   15m
+  Failed      2026-11-22T11:18:20Z   -
+Events:          none
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn an_event_is_one_line() {
+    let fact = Fact::PhaseChanged(wire::PhaseChanged {
+        from: wire::Phase::Draining.into(),
+        to: wire::Phase::Rebooting.into(),
+        message: "drained".to_owned(),
+    });
+    assert_eq!(
+        event(&happened("2026-11-22T11:55:00Z", "scheduler", fact)),
+        "2026-11-22T11:55:00Z  worker-1  PhaseChanged  Draining -> Rebooting: drained\n"
+    );
+}

@@ -1,0 +1,221 @@
+//! The built command against schedulers that say what the test wants.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests; the general allowance leaves out their helpers"
+)]
+
+mod fake;
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
+use tokio::process::Command;
+
+use crate::fake::Schedulers;
+
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn reboots(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-reboots"));
+    command
+        .args(args)
+        .env_remove("BELLWETHER_SCHEDULER")
+        .env("USER", "anna")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(mut command: Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = tokio::time::timeout(TEST_TIMEOUT, command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    (
+        status.code(),
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    )
+}
+
+async fn line_with(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, part: &str) {
+    let find = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(part) {
+                return;
+            }
+        }
+        panic!("the output ended without `{part}`");
+    };
+    tokio::time::timeout(TEST_TIMEOUT, find).await.unwrap();
+}
+
+const STATUS: &str = "Slots taken: 0/1.\n\
+    NODE       STATUS   STATE   SINCE   REASON   KERNEL\n\
+    worker-1   Ready    Idle    -       -        6.1\n";
+
+#[tokio::test]
+async fn a_dead_address_and_a_standby_are_passed_over() {
+    let mut schedulers = Schedulers::default();
+    let (standby, leader) = (schedulers.start(false).await, schedulers.start(true).await);
+    let all = format!("127.0.0.1:1,{standby},{leader}");
+    let answer = run(reboots(&["status", "--scheduler", &all])).await;
+    assert_eq!(answer, (Some(0), STATUS.to_owned(), String::new()));
+}
+
+#[tokio::test]
+async fn without_a_leader_each_address_is_named_with_its_problem() {
+    let mut schedulers = Schedulers::default();
+    let standby = schedulers.start(false).await;
+    let (code, out, error) = run(reboots(&["status", "--scheduler", &format!("127.0.0.1:1,{standby}")])).await;
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    for part in [
+        "127.0.0.1:1: Connection refused",
+        "not the leader: scheduler-0 leads",
+        "check --scheduler",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_node_is_named_with_its_neighbours() {
+    let leader = Schedulers::leader().await;
+    let (code, _, error) = run(reboots(&["explain", "wroker-1", "--scheduler", &leader.0])).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(error, "error: there is no node `wroker-1`; did you mean worker-1?\n");
+}
+
+#[tokio::test]
+async fn orders_carry_the_name_of_who_gave_them() {
+    let leader = Schedulers::leader().await;
+    let (code, out, _) = run(reboots(&["pause", "--reason", "release day", "--scheduler", &leader.0])).await;
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("Paused by anna: release day\n"), "{out}");
+    assert!(out.contains("worker-9"), "{out}");
+    let cancel = ["cancel", "worker-1", "--reason", "now", "--scheduler", &leader.0];
+    let (code, _, error) = run(reboots(&cancel)).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("nothing to cancel"), "{error}");
+    let (code, out, _) = run(reboots(&["pause", "--scheduler", &leader.0])).await;
+    assert_eq!(code, Some(0), "at 3 a.m. a reason can come later");
+    assert!(out.starts_with("Paused by anna\n"), "{out}");
+}
+
+#[tokio::test]
+async fn json_is_json() {
+    let leader = Schedulers::leader().await;
+    for verb in [&["status"][..], &["explain", "worker-1"]] {
+        let args = [verb, &["-o", "json", "--scheduler", &leader.0]].concat();
+        let (code, out, _) = run(reboots(&args)).await;
+        assert_eq!(code, Some(0));
+        let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let node = value.get("node").or_else(|| value.pointer("/nodes/0")).unwrap();
+        assert_eq!(node["name"], "worker-1");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_says_that_it_lost_the_scheduler_and_goes_on() {
+    let leader = Schedulers::leader().await;
+    let mut watch = reboots(&["watch", "--scheduler", &leader.0]);
+    let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    line_with(&mut events, "worker-1  Cordoned").await;
+    line_with(&mut notes, "Lost the scheduler, trying again").await;
+    line_with(&mut notes, "again; `kubectl reboots explain NODE`").await;
+    line_with(&mut events, "worker-1  Cordoned").await;
+}
+
+#[tokio::test]
+async fn a_watched_status_outlives_a_change_of_leader() {
+    let (address, schedulers) = Schedulers::leader().await;
+    let mut watch = reboots(&["status", "--watch", "--scheduler", &address]);
+    let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut tables = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    line_with(&mut tables, "worker-1   Ready").await;
+    schedulers.lead(false);
+    line_with(&mut notes, "Lost the scheduler, trying again").await;
+    schedulers.lead(true);
+    line_with(&mut notes, "Reached the scheduler again").await;
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn without_an_address_kubectl_opens_the_way_and_is_ended() {
+    let leader = Schedulers::leader().await;
+    let port = leader.0.rsplit(':').next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let forward = format!(
+        "case \"$*\" in\n\
+         *'--context blue get lease bellwether-scheduler'*) printf scheduler-0;;\n\
+         *'port-forward --address=127.0.0.1 pod/scheduler-0 0:9090'*) echo $$ > {pid}\n\
+         echo 'Forwarding from 127.0.0.1:{port} -> 9090'; exec sleep 120;;\n\
+         *) echo \"unexpected: $*\" >&2; exit 1;;\n\
+         esac",
+        pid = pid.display()
+    );
+    stand_in_for_kubectl(folder.path(), &forward);
+    let mut command = reboots(&["status", "--context", "blue"]);
+    command.env("PATH", path_with(folder.path()));
+    assert_eq!(run(command).await, (Some(0), STATUS.to_owned(), String::new()));
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    // Nothing is left of it, or what nobody has waited for yet: a zombie.
+    let ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    let end = async {
+        while !ended() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = tokio::time::timeout(TEST_TIMEOUT, end).await;
+    assert!(end.is_ok(), "kubectl still runs after {TEST_TIMEOUT:?}");
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn what_kubectl_cannot_do_is_said_with_its_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut missing = reboots(&["status"]);
+    missing.env("PATH", folder.path());
+    let (code, _, error) = run(missing).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("cannot run kubectl: install it or give"), "{error}");
+
+    stand_in_for_kubectl(folder.path(), "echo 'Error from server (Forbidden): no' >&2; exit 1");
+    let mut forbidden = reboots(&["status"]);
+    forbidden.env("PATH", path_with(folder.path()));
+    let (_, _, error) = run(forbidden).await;
+    assert!(
+        error.contains("namespace bellwether") && error.contains("(Forbidden): no"),
+        "{error}"
+    );
+}
+
+/// The script is put in place by another process: were it written by this one, a child that a
+/// test beside forks at that moment would hold it open, and it could not be run ("text file busy").
+#[cfg(unix)]
+fn stand_in_for_kubectl(folder: &Path, script: &str) {
+    let draft = folder.join("draft");
+    std::fs::write(&draft, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let mut install = std::process::Command::new("install");
+    let installed = install
+        .args(["-m", "755"])
+        .arg(draft)
+        .arg(folder.join("kubectl"))
+        .status();
+    assert!(installed.unwrap().success());
+}
+
+#[cfg(unix)]
+fn path_with(folder: &Path) -> std::ffi::OsString {
+    let mut folders = vec![folder.to_path_buf()];
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    std::env::join_paths(folders).unwrap()
+}

@@ -1,0 +1,161 @@
+//! Schedulers for tests: the service without a fleet behind it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bellwether_proto::wire::fleet_service_server::{FleetService, FleetServiceServer};
+use bellwether_proto::wire::{self, node_event::Fact};
+use futures_util::Stream;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+/// A scheduler with one node, or a standby.
+struct Fake {
+    leads: Arc<AtomicBool>,
+}
+
+impl Fake {
+    fn lead(&self) -> Result<(), Status> {
+        if self.leads.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err(Status::unavailable("not the leader: scheduler-0 leads"))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl FleetService for Fake {
+    async fn list_nodes(
+        &self,
+        _: Request<wire::ListNodesRequest>,
+    ) -> Result<Response<wire::ListNodesResponse>, Status> {
+        self.lead()?;
+        Ok(Response::new(wire::ListNodesResponse {
+            nodes: vec![worker()],
+            slots_total: 1,
+            ..Default::default()
+        }))
+    }
+
+    async fn explain_node(
+        &self,
+        request: Request<wire::ExplainNodeRequest>,
+    ) -> Result<Response<wire::ExplainNodeResponse>, Status> {
+        self.lead()?;
+        if request.into_inner().node != worker().node {
+            return Err(Status::not_found("no such node"));
+        }
+        Ok(Response::new(wire::ExplainNodeResponse {
+            status: Some(worker()),
+            events: vec![event()],
+        }))
+    }
+
+    type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<wire::WatchEventsResponse, Status>> + Send>>;
+
+    /// One event, then the stream ends, as when the scheduler is replaced.
+    async fn watch_events(
+        &self,
+        _: Request<wire::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        self.lead()?;
+        let item = Ok(wire::WatchEventsResponse { event: Some(event()) });
+        Ok(Response::new(Box::pin(tokio_stream::once(item))))
+    }
+
+    async fn pause_fleet(
+        &self,
+        request: Request<wire::PauseFleetRequest>,
+    ) -> Result<Response<wire::PauseFleetResponse>, Status> {
+        self.lead()?;
+        let wire::PauseFleetRequest { by, reason } = request.into_inner();
+        let control = Some(wire::FleetControl {
+            paused: true,
+            by,
+            reason,
+            since: None,
+        });
+        Ok(Response::new(wire::PauseFleetResponse {
+            control,
+            nodes_in_progress: vec!["worker-9".to_owned()],
+        }))
+    }
+
+    async fn resume_fleet(
+        &self,
+        _: Request<wire::ResumeFleetRequest>,
+    ) -> Result<Response<wire::ResumeFleetResponse>, Status> {
+        self.lead()?;
+        Ok(Response::new(wire::ResumeFleetResponse { control: None }))
+    }
+
+    async fn cancel_attempt(
+        &self,
+        _: Request<wire::CancelAttemptRequest>,
+    ) -> Result<Response<wire::CancelAttemptResponse>, Status> {
+        self.lead()?;
+        Err(Status::failed_precondition("nothing to cancel"))
+    }
+}
+
+fn worker() -> wire::NodeStatus {
+    wire::NodeStatus {
+        node: "worker-1".to_owned(),
+        state: wire::NodeState::Idle.into(),
+        ready: true,
+        kernel_running: "6.1".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn event() -> wire::NodeEvent {
+    let fact = Fact::Cordoned(wire::NodeCordoned {});
+    wire::NodeEvent {
+        node: "worker-1".to_owned(),
+        fact: Some(fact),
+        ..Default::default()
+    }
+}
+
+/// Schedulers; they end with the test.
+#[derive(Default)]
+pub(crate) struct Schedulers {
+    leads: Vec<Arc<AtomicBool>>,
+    tasks: JoinSet<Result<(), tonic::transport::Error>>,
+}
+
+impl Schedulers {
+    /// Where a leader listens, and what keeps it running.
+    pub(crate) async fn leader() -> (String, Self) {
+        let mut all = Self::default();
+        let address = all.start(true).await;
+        (address.to_string(), all)
+    }
+
+    /// Starts one and returns where it listens.
+    pub(crate) async fn start(&mut self, leads: bool) -> SocketAddr {
+        let leads = Arc::new(AtomicBool::new(leads));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = FleetServiceServer::new(Fake {
+            leads: Arc::clone(&leads),
+        });
+        let server = tonic::transport::Server::builder().add_service(service);
+        self.tasks
+            .spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        self.leads.push(leads);
+        address
+    }
+
+    /// Lets all of them lead, or stand by.
+    pub(crate) fn lead(&self, leads: bool) {
+        for one in &self.leads {
+            one.store(leads, Ordering::Relaxed);
+        }
+    }
+}

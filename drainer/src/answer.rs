@@ -1,0 +1,227 @@
+//! What the API server says to an eviction, and what it means.
+//!
+//! Pure: a status in, an answer out. Several answers hide behind one code; each is told apart
+//! here, and here only. It never decides when to try again.
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+/// What the eviction handler says when several budgets match; it gives no reason field with it.
+const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
+/// Type of the cause that names a disruption budget.
+const BUDGET_CAUSE: &str = "DisruptionBudget";
+/// What it says while the budget's controller has not caught up with the budget's newest form.
+const BUDGET_UNPROCESSED: &str = "still being processed";
+/// Start of what every admission webhook's denial says.
+const WEBHOOK_DENIAL: &str = "admission webhook";
+/// What it says when another pod has the name by now.
+const OTHER_UID: &str = "the UID in the precondition";
+
+/// One answer to one eviction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The pod is going.
+    Accepted,
+    /// There is no such pod any more: none of that name, or one with another UID.
+    Gone,
+    /// It changed at the same moment; nothing was decided.
+    Conflict,
+    /// A disruption budget allows none at present. The message names it with its numbers.
+    BudgetBlocked(String),
+    /// The budget's controller has not caught up: not a block.
+    BudgetUnprocessed,
+    /// Several budgets match the pod: the Eviction API refuses such pods for ever.
+    SeveralBudgets,
+    /// An admission webhook guards the pod. The message names it.
+    WebhookDenied(String),
+    /// The API server is busy. Not a block either, but all evictions have to slow down.
+    Throttled(Duration),
+    /// The pod's namespace is being deleted, and the pod with it.
+    NamespaceEnding,
+    /// The right is missing. Fatal: a node must not be rebooted over pods that nobody asked to go.
+    Forbidden(String),
+    /// Nothing is known: try again.
+    Failed(String),
+}
+
+impl Answer {
+    /// What an answered request means. Only a body that says so is a success, whatever the HTTP
+    /// code was around it.
+    pub(crate) fn of(status: &Status) -> Self {
+        if status.is_success() {
+            return Self::Accepted;
+        }
+        let message = status.message.clone();
+        match status.code {
+            404 => Self::Gone,
+            409 if message.contains(OTHER_UID) => Self::Gone,
+            409 => Self::Conflict,
+            429 => too_many(status),
+            403 => forbidden(status),
+            500 if message.contains(SEVERAL_BUDGETS) => Self::SeveralBudgets,
+            400..=499 if message.starts_with(WEBHOOK_DENIAL) => Self::WebhookDenied(message),
+            code => Self::Failed(format!("the API server answers {code}: {message}")),
+        }
+    }
+}
+
+fn too_many(status: &Status) -> Answer {
+    if let Some(budget) = cause(status, BUDGET_CAUSE) {
+        if budget.contains(BUDGET_UNPROCESSED) {
+            return Answer::BudgetUnprocessed;
+        }
+        let text = if budget.is_empty() { &status.message } else { budget };
+        return Answer::BudgetBlocked(text.to_owned());
+    }
+    if status.message.starts_with(WEBHOOK_DENIAL) {
+        return Answer::WebhookDenied(status.message.clone());
+    }
+    // The server's own limiter says how long only in a header that the client drops; it says one second there.
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    Answer::Throttled(Duration::from_secs(u64::from(seconds.max(1))))
+}
+
+fn forbidden(status: &Status) -> Answer {
+    if cause(status, "NamespaceTerminating").is_some() {
+        return Answer::NamespaceEnding;
+    }
+    // Allowed disruptions below zero, or too many unconfirmed ones: the budget's trouble, not ours.
+    let kind = status.details.as_ref().map_or("", |details| details.kind.as_str());
+    if kind.to_ascii_lowercase().starts_with("poddisruptionbudget") {
+        return Answer::BudgetBlocked(status.message.clone());
+    }
+    if status.message.starts_with(WEBHOOK_DENIAL) {
+        return Answer::WebhookDenied(status.message.clone());
+    }
+    Answer::Forbidden(status.message.clone())
+}
+
+fn cause<'s>(status: &'s Status, wanted: &str) -> Option<&'s str> {
+    let causes = &status.details.as_ref()?.causes;
+    let cause = causes.iter().find(|cause| cause.reason == wanted)?;
+    Some(&cause.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn an_accepted_eviction_is_accepted() {
+        let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
+        assert_eq!(answer(body), Answer::Accepted);
+    }
+
+    #[test]
+    fn several_budgets_are_told_apart_from_a_broken_server() {
+        // As it comes: without a reason.
+        let message =
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        let body = json!({ "status": "Failure", "message": message, "code": 500 });
+        assert_eq!(answer(body), Answer::SeveralBudgets);
+    }
+
+    #[test]
+    fn d24_a_missing_pod_and_another_uid_are_gone_and_other_conflicts_are_not() {
+        assert_eq!(
+            answer(failure(404, "NotFound", "pods \"web-0\" not found")),
+            Answer::Gone
+        );
+        let other = "Operation cannot be fulfilled on Pod \"web-0\": the UID in the precondition (a) does not match the UID in record (b). The object might have been deleted and then recreated";
+        assert_eq!(answer(failure(409, "Conflict", other)), Answer::Gone);
+        let changed = "Operation cannot be fulfilled on Pod \"web-0\": the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (2). The object might have been modified";
+        assert_eq!(answer(failure(409, "Conflict", changed)), Answer::Conflict);
+    }
+
+    #[test]
+    fn a_blocking_budget_is_told_with_its_numbers() {
+        let numbers = "The disruption budget web needs 2 healthy pods and has 2 currently";
+        assert_eq!(answer(budget(numbers, None)), Answer::BudgetBlocked(numbers.to_owned()));
+    }
+
+    #[test]
+    fn a_budget_that_is_not_processed_yet_is_no_block() {
+        let text = "The disruption budget web is still being processed by the server.";
+        assert_eq!(answer(budget(text, Some(10))), Answer::BudgetUnprocessed);
+    }
+
+    #[test]
+    fn defect_22_throttling_is_no_block() {
+        let mut body = failure(429, "TooManyRequests", "the server has received too many requests");
+        body["details"] = json!({ "retryAfterSeconds": 7 });
+        assert_eq!(answer(body), Answer::Throttled(Duration::from_secs(7)));
+        // As the client reconstructs the limiter's plain text.
+        let plain = failure(
+            429,
+            "Failed to parse error data",
+            "Too many requests, please try again later.",
+        );
+        assert_eq!(answer(plain), Answer::Throttled(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_namespace_that_ends_takes_its_pods_along() {
+        let mut body = failure(
+            403,
+            "Forbidden",
+            "unable to create new content in namespace shop because it is being terminated",
+        );
+        body["details"] = json!({ "causes": [{ "reason": "NamespaceTerminating", "field": "metadata.namespace" }] });
+        assert_eq!(answer(body), Answer::NamespaceEnding);
+    }
+
+    #[test]
+    fn defect_3_a_missing_right_is_fatal() {
+        let message = "pods \"web-0\" is forbidden: User \"drainer\" cannot create resource \"pods/eviction\" in API group \"\" in the namespace \"shop\"";
+        let mut body = failure(403, "Forbidden", message);
+        body["details"] = json!({ "name": "web-0", "kind": "pods" });
+        assert_eq!(answer(body), Answer::Forbidden(message.to_owned()));
+    }
+
+    #[test]
+    fn a_broken_budget_is_not_a_missing_right() {
+        let message = "poddisruptionbudget.policy \"web\" is forbidden: pdb disruptions allowed is negative";
+        let mut body = failure(403, "Forbidden", message);
+        body["details"] = json!({ "name": "web", "group": "policy", "kind": "poddisruptionbudget" });
+        assert_eq!(answer(body), Answer::BudgetBlocked(message.to_owned()));
+    }
+
+    #[test]
+    fn a_webhook_is_named_whatever_its_code() {
+        let message = "admission webhook \"guard.example.com\" denied the request: not now";
+        for code in [400, 403, 429] {
+            assert_eq!(
+                answer(failure(code, "Forbidden", message)),
+                Answer::WebhookDenied(message.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn defect_4_what_is_not_understood_is_never_a_success() {
+        for code in [0, 400, 401, 405, 422, 500, 502, 503, 504] {
+            assert!(matches!(answer(failure(code, "", "no")), Answer::Failed(_)), "{code}");
+        }
+    }
+
+    fn answer(body: Value) -> Answer {
+        Answer::of(&serde_json::from_value(body).unwrap())
+    }
+
+    fn failure(code: u16, reason: &str, message: &str) -> Value {
+        json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "reason": reason, "message": message, "code": code })
+    }
+
+    fn budget(cause: &str, retry_after: Option<u32>) -> Value {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut body = failure(429, "TooManyRequests", message);
+        body["details"] = json!({ "causes": [{ "reason": "DisruptionBudget", "message": cause }] });
+        if let Some(seconds) = retry_after {
+            body["details"]["retryAfterSeconds"] = json!(seconds);
+        }
+        body
+    }
+}

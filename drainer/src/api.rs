@@ -1,0 +1,107 @@
+//! Talking to the Kubernetes API server: the client, a time limit for each request, and what
+//! its errors mean to us.
+//!
+//! It knows no node and no pod, and never tries again by itself: who asked knows how long it may wait.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_chassis::clock;
+use kube::core::Status;
+use kube::{Client, Config};
+
+/// How long one request may take. The API server itself tries up to 10 s to resolve conflicts
+/// over a disruption budget before it answers.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// There is no such object.
+    #[error("not found")]
+    NotFound,
+    /// Somebody else has written since, or an object of that name with another UID is there.
+    #[error("changed meanwhile: {0}")]
+    Conflict(String),
+    /// The right is missing, or admission refuses.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// Anything else: nothing is known, asking again may help.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        match status_of(&error) {
+            Some(status) => Self::from(status),
+            None => Self::Unavailable(bellwether_chassis::chain(&error)),
+        }
+    }
+}
+
+impl From<&Status> for ApiError {
+    fn from(status: &Status) -> Self {
+        match status.code {
+            404 => Self::NotFound,
+            409 => Self::Conflict(status.message.clone()),
+            403 => Self::Forbidden(status.message.clone()),
+            code => Self::Unavailable(format!("the API server answers {code}: {}", status.message)),
+        }
+    }
+}
+
+/// What the API server said, if it was the one who failed the request.
+pub(crate) fn status_of(error: &kube::Error) -> Option<&Status> {
+    if let kube::Error::Api(status) = error {
+        Some(status)
+    } else {
+        None
+    }
+}
+
+/// A client as kubectl would have it.
+pub(crate) async fn client() -> anyhow::Result<Client> {
+    let mut config = Config::infer()
+        .await
+        .context("find the Kubernetes API server: set KUBECONFIG, or run in a pod with a service account")?;
+    // By default the client would repeat a 429 by itself, up to fifteen times: an eviction that
+    // a disruption budget blocks would never be seen as such.
+    config.default_retry = false;
+    Client::try_from(config).context("set up the Kubernetes client")
+}
+
+/// Does one request within the time limit.
+pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(ApiError::Unavailable(format!(
+            "no answer from the API server within {} s",
+            REQUEST_TIMEOUT.as_secs()
+        ))),
+    }
+}
+
+/// Growing waits between tries.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Duration,
+    max: Duration,
+}
+
+impl Backoff {
+    /// Starts at a quarter of a second.
+    pub(crate) fn up_to(max: Duration) -> Self {
+        Self {
+            next: Duration::from_millis(250),
+            max,
+        }
+    }
+
+    /// Waits, longer each time.
+    pub(crate) async fn wait(&mut self) {
+        tokio::time::sleep(clock::jitter(self.next)).await;
+        self.next = self.next.saturating_mul(2).min(self.max);
+    }
+}

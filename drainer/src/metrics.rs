@@ -1,0 +1,229 @@
+//! The drainer's numbers. Label values come from closed lists only: no node, no pod, no text.
+
+use bellwether_chassis::Chassis;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::answer::Answer;
+use crate::error::{CommandError, DrainError};
+
+/// From a nearly empty node to one with hour-long graces.
+const DRAIN_SECONDS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 7200.0];
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    evictions: Family<AnswerLabel, Counter>,
+    drains_under_way: Gauge,
+    commands_rejected: Family<WhyLabel, Counter>,
+    drain_duration: Family<OutcomeLabel, Histogram>,
+    uncordons: Family<OutcomeLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabel {
+    answer: AnswerKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabel {
+    why: Why,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum AnswerKind {
+    Accepted,
+    Gone,
+    Conflict,
+    BudgetBlocked,
+    BudgetUnprocessed,
+    SeveralBudgets,
+    WebhookDenied,
+    Throttled,
+    NamespaceEnding,
+    Forbidden,
+    Failed,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Why {
+    Malformed,
+    OtherNode,
+    Unknown,
+    Stale,
+}
+
+/// How the work on a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Outcome {
+    Drained,
+    Timeout,
+    ForeignCordon,
+    NodeGone,
+    Forbidden,
+    /// The attempt went on without it.
+    MovedOn,
+    /// Not known yet: the command comes again.
+    Postponed,
+    Uncordoned,
+    Stuck,
+}
+
+impl Outcome {
+    /// The word for spans and logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Drained => "Drained",
+            Self::Timeout => "Timeout",
+            Self::ForeignCordon => "ForeignCordon",
+            Self::NodeGone => "NodeGone",
+            Self::Forbidden => "Forbidden",
+            Self::MovedOn => "MovedOn",
+            Self::Postponed => "Postponed",
+            Self::Uncordoned => "Uncordoned",
+            Self::Stuck => "Stuck",
+        }
+    }
+
+    /// True if a reader of traces should stumble over it.
+    pub(crate) fn is_failure(self) -> bool {
+        match self {
+            Self::Timeout | Self::Forbidden | Self::Stuck => true,
+            Self::Drained
+            | Self::ForeignCordon
+            | Self::NodeGone
+            | Self::MovedOn
+            | Self::Postponed
+            | Self::Uncordoned => false,
+        }
+    }
+}
+
+impl From<&DrainError> for Outcome {
+    fn from(error: &DrainError) -> Self {
+        match error {
+            DrainError::NodeGone(_) => Self::NodeGone,
+            DrainError::ForeignCordon(_) => Self::ForeignCordon,
+            DrainError::Forbidden(_) => Self::Forbidden,
+            DrainError::Timeout(_) => Self::Timeout,
+            DrainError::Permit(error) if error.is_final() => Self::MovedOn,
+            DrainError::Permit(_) => Self::Postponed,
+        }
+    }
+}
+
+impl From<&CommandError> for Why {
+    fn from(error: &CommandError) -> Self {
+        match error {
+            CommandError::Unknown { .. } => Self::Unknown,
+            CommandError::Malformed(_) => Self::Malformed,
+            CommandError::OtherNode { .. } => Self::OtherNode,
+        }
+    }
+}
+
+impl From<&Answer> for AnswerKind {
+    fn from(answer: &Answer) -> Self {
+        match answer {
+            Answer::Accepted => Self::Accepted,
+            Answer::Gone => Self::Gone,
+            Answer::Conflict => Self::Conflict,
+            Answer::BudgetBlocked(_) => Self::BudgetBlocked,
+            Answer::BudgetUnprocessed => Self::BudgetUnprocessed,
+            Answer::SeveralBudgets => Self::SeveralBudgets,
+            Answer::WebhookDenied(_) => Self::WebhookDenied,
+            Answer::Throttled(_) => Self::Throttled,
+            Answer::NamespaceEnding => Self::NamespaceEnding,
+            Answer::Forbidden(_) => Self::Forbidden,
+            Answer::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers them.
+    pub(crate) fn register(chassis: &Chassis) -> Self {
+        let metrics = Self {
+            evictions: Family::default(),
+            drains_under_way: Gauge::default(),
+            commands_rejected: Family::default(),
+            drain_duration: Family::new_with_constructor(|| Histogram::new(DRAIN_SECONDS)),
+            uncordons: Family::default(),
+        };
+        chassis.metrics(|registry| {
+            registry.register(
+                "drainer_evictions",
+                "Evictions, by the API server's answer",
+                metrics.evictions.clone(),
+            );
+            registry.register(
+                "drainer_drains_under_way",
+                "Drains under way",
+                metrics.drains_under_way.clone(),
+            );
+            registry.register(
+                "drainer_commands_rejected",
+                "Commands that were not carried out",
+                metrics.commands_rejected.clone(),
+            );
+            registry.register(
+                "drainer_drain_duration_seconds",
+                "How long this replica worked on a drain",
+                metrics.drain_duration.clone(),
+            );
+            registry.register(
+                "drainer_uncordons",
+                "Orders to uncordon, by how they ended",
+                metrics.uncordons.clone(),
+            );
+        });
+        metrics
+    }
+
+    /// An eviction was answered.
+    pub(crate) fn eviction(&self, answer: &Answer) {
+        let answer = answer.into();
+        self.evictions.get_or_create(&AnswerLabel { answer }).inc();
+    }
+
+    /// A command was not carried out.
+    pub(crate) fn rejected(&self, why: Why) {
+        self.commands_rejected.get_or_create(&WhyLabel { why }).inc();
+    }
+
+    /// A drain ended.
+    pub(crate) fn drain_ended(&self, outcome: Outcome, seconds: f64) {
+        self.drain_duration
+            .get_or_create(&OutcomeLabel { outcome })
+            .observe(seconds);
+    }
+
+    /// An uncordon ended.
+    pub(crate) fn uncordon_ended(&self, outcome: Outcome) {
+        self.uncordons.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// A drain is under way for as long as this is held, also if it is dropped half-way.
+    pub(crate) fn under_way(&self) -> UnderWay {
+        self.drains_under_way.inc();
+        UnderWay(self.drains_under_way.clone())
+    }
+}
+
+/// Counts one drain.
+pub(crate) struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,209 @@
+//! Tests of the plan: pods and answers in, steps out. Times are seconds since the epoch.
+
+use super::*;
+use crate::pod::Stays;
+
+#[test]
+fn every_pod_that_has_to_go_is_evicted_and_the_others_stay() {
+    let mut plan = Plan::new(10);
+    let pods = [
+        pod("a"),
+        staying("b", Stays::DaemonSet),
+        staying("c", Stays::Static),
+        staying("d", Stays::Finished),
+    ];
+    let step = plan.step(at(0), &pods, None);
+    assert_eq!(uids(&step), ["a"]);
+    assert_eq!((step.pods_left, step.pods_staying, step.pods_gone), (1, 3, 0));
+}
+
+#[test]
+fn d49_nothing_is_left_only_when_every_pod_is_gone() {
+    let mut plan = Plan::new(10);
+    assert_eq!(plan.step(at(0), &[pod("a"), pod("b")], None).pods_left, 2);
+    plan.answered(at(0), "a", Answer::Accepted, same);
+    let step = plan.step(at(1), &[ending_at("a", 30), pod("b")], None);
+    assert_eq!(
+        (step.pods_left, step.pods_gone),
+        (2, 0),
+        "accepted is not gone: defect 5"
+    );
+    let step = plan.step(at(2), &[pod("b")], None);
+    assert_eq!((step.pods_left, step.pods_gone), (1, 1));
+    let step = plan.step(at(3), &[], None);
+    assert_eq!((step.pods_left, step.pods_gone), (0, 2));
+}
+
+#[test]
+fn d16_a_blocked_pod_that_moved_away_is_never_tried_again() {
+    // Defect 1: the StatefulSet put a pod of the same name elsewhere, with another UID.
+    let mut plan = Plan::new(10);
+    plan.step(at(0), &[pod("a")], None);
+    plan.answered(at(0), "a", blocked(), same);
+    let step = plan.step(at(60), &[], None);
+    assert_eq!((uids(&step), step.pods_gone), (vec![], 1));
+}
+
+#[test]
+fn d24_gone_is_by_uid_and_the_successor_of_the_same_name_is_another_pod() {
+    // Defect 2.
+    let mut plan = Plan::new(10);
+    let mut old = pod("a");
+    old.name = "web-0".to_owned();
+    let mut new = pod("b");
+    new.name = "web-0".to_owned();
+    plan.step(at(0), &[old.clone()], None);
+    plan.started("a");
+    plan.answered(at(0), "a", Answer::Gone, same);
+    assert_eq!(plan.step(at(0), &[old], None).pods_left, 0, "the watch is only late");
+    let step = plan.step(at(1), &[new], None);
+    assert_eq!((uids(&step), step.pods_gone), (vec!["b".to_owned()], 1));
+}
+
+#[test]
+fn d47_a_fresh_plan_only_waits_for_pods_that_are_ending() {
+    let mut plan = Plan::new(10);
+    let step = plan.step(at(0), &[ending_at("a", 30), pod("b")], None);
+    assert_eq!(uids(&step), ["b"]);
+    assert_eq!(step.pods_left, 2);
+    assert_eq!(
+        plan.step(at(1000), &[ending_at("a", 30)], None).evict,
+        [],
+        "D33: however long it takes"
+    );
+}
+
+#[test]
+fn a_block_is_told_with_its_budget_and_tried_again_ever_later() {
+    let mut plan = Plan::new(10);
+    plan.step(at(0), &[pod("a")], None);
+    let mut waits = Vec::new();
+    let mut now = 0;
+    for _ in 0..5 {
+        plan.answered(at(now), "a", blocked(), same);
+        let step = plan.step(at(now), &[pod("a")], None);
+        assert_eq!(step.held_up_by, ["pod shop/a: budget web needs 2 and has 2"]);
+        let next = step.look_again.unwrap().as_second();
+        assert_eq!(step.evict, []);
+        assert_eq!(uids(&plan.step(at(next), &[pod("a")], None)), ["a"]);
+        waits.push(next - now);
+        now = next;
+    }
+    assert_eq!(waits, [5, 10, 20, 30, 30]);
+}
+
+#[test]
+fn defect_11_blocked_pods_do_not_starve_those_that_were_never_tried() {
+    let mut plan = Plan::new(1);
+    let pods = [pod("a"), pod("b")];
+    plan.step(at(0), &pods, None);
+    plan.started("a");
+    assert_eq!(plan.step(at(0), &pods, None).evict, [], "one in flight is the limit");
+    plan.answered(at(0), "a", blocked(), same);
+    assert_eq!(uids(&plan.step(at(100), &pods, None)), ["b"]);
+}
+
+#[test]
+fn what_is_in_flight_is_not_sent_twice() {
+    let mut plan = Plan::new(10);
+    plan.step(at(0), &[pod("a")], None);
+    plan.started("a");
+    assert_eq!(plan.step(at(500), &[pod("a")], None).evict, []);
+}
+
+#[test]
+fn an_accepted_eviction_that_never_shows_is_asked_for_again() {
+    let mut plan = Plan::new(10);
+    plan.step(at(0), &[pod("a")], None);
+    plan.answered(at(0), "a", Answer::Accepted, same);
+    assert_eq!(plan.step(at(29), &[pod("a")], None).evict, []);
+    assert_eq!(uids(&plan.step(at(30), &[pod("a")], None)), ["a"]);
+}
+
+#[test]
+fn a_rest_stops_all_evictions_and_says_why() {
+    let mut plan = Plan::new(10);
+    let rest = Rest {
+        until: at(5),
+        why: "the API server is busy".to_owned(),
+    };
+    let step = plan.step(at(0), &[pod("a")], Some(&rest));
+    assert_eq!((step.evict, step.look_again), (vec![], Some(at(5))));
+    assert_eq!(step.held_up_by, ["the API server is busy"]);
+    assert_eq!(uids(&plan.step(at(5), &[pod("a")], Some(&rest))), ["a"]);
+}
+
+#[test]
+fn a_pod_over_its_grace_is_stuck_after_a_minute_and_told_by_the_minute() {
+    let mut plan = Plan::new(10);
+    let pods = [ending_at("a", 30)];
+    let step = plan.step(at(89), &pods, None);
+    assert_eq!(
+        step.held_up_by,
+        ["ending, with time until 1970-01-01T00:00:30Z: pod shop/a"]
+    );
+    assert_eq!(step.look_again, Some(at(90)));
+    let step = plan.step(at(170), &pods, None);
+    assert!(
+        step.held_up_by[0].contains("does not end: 2 min over"),
+        "{:?}",
+        step.held_up_by
+    );
+    assert_eq!(step.look_again, Some(at(210)));
+}
+
+#[test]
+fn the_most_important_comes_first_and_the_list_is_bounded() {
+    let mut plan = Plan::new(100);
+    let pods: Vec<PodSeen> = (0..30).map(|n| pod(&format!("p{n:02}"))).collect();
+    plan.step(at(0), &pods, None);
+    for pod in &pods {
+        plan.answered(at(0), &pod.uid, blocked(), same);
+    }
+    plan.answered(at(0), "p29", Answer::SeveralBudgets, same);
+    let step = plan.step(at(0), &pods, None);
+    assert!(
+        step.held_up_by[0].contains("shop/p29 matches several"),
+        "{:?}",
+        step.held_up_by
+    );
+    assert_eq!(step.held_up_by.len(), SENTENCES_MAX + 1);
+    assert_eq!(step.held_up_by.last().unwrap(), "and 20 more pods");
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn same(wait: Duration) -> Duration {
+    wait
+}
+
+fn blocked() -> Answer {
+    Answer::BudgetBlocked("budget web needs 2 and has 2".to_owned())
+}
+
+fn pod(uid: &str) -> PodSeen {
+    with(uid, Class::Evictable { risks: vec![] })
+}
+
+fn ending_at(uid: &str, second: i64) -> PodSeen {
+    with(uid, Class::Ending { by: at(second) })
+}
+
+fn staying(uid: &str, why: Stays) -> PodSeen {
+    with(uid, Class::Stays(why))
+}
+
+fn with(uid: &str, class: Class) -> PodSeen {
+    PodSeen {
+        uid: uid.to_owned(),
+        namespace: "shop".to_owned(),
+        name: uid.to_owned(),
+        class,
+    }
+}
+
+fn uids(step: &Step) -> Vec<String> {
+    step.evict.iter().map(|pod| pod.uid.clone()).collect()
+}

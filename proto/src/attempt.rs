@@ -1,0 +1,436 @@
+//! The attempt to reboot one node, and what people ordered for the whole fleet.
+
+use jiff::Timestamp;
+
+use crate::field::{instant, instant_required, optional, to_timestamp};
+use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
+use crate::message::{Message, WireError};
+use crate::wire;
+
+/// Where an attempt is. See [`wire::Phase`] for what each one means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the words are the contract's, explained in attempt.proto")]
+pub enum Phase {
+    Draining,
+    Rebooting,
+    Verifying,
+    Uncordoning,
+    Soaking,
+    RollingBack,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+impl Phase {
+    /// All of them, in the order of an attempt's life.
+    pub const ALL: [Self; 9] = [
+        Self::Draining,
+        Self::Rebooting,
+        Self::Verifying,
+        Self::Uncordoning,
+        Self::Soaking,
+        Self::RollingBack,
+        Self::Done,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// True once nothing more will be done for the attempt.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+
+    /// The word for labels and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "Draining",
+            Self::Rebooting => "Rebooting",
+            Self::Verifying => "Verifying",
+            Self::Uncordoning => "Uncordoning",
+            Self::Soaking => "Soaking",
+            Self::RollingBack => "RollingBack",
+            Self::Done => "Done",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The phase of a wire value, if it is one that this version knows.
+    #[must_use]
+    pub fn from_wire(value: i32) -> Option<Self> {
+        Some(match wire::Phase::try_from(value).ok()? {
+            wire::Phase::Unspecified => return None,
+            wire::Phase::Draining => Self::Draining,
+            wire::Phase::Rebooting => Self::Rebooting,
+            wire::Phase::Verifying => Self::Verifying,
+            wire::Phase::Uncordoning => Self::Uncordoning,
+            wire::Phase::Soaking => Self::Soaking,
+            wire::Phase::RollingBack => Self::RollingBack,
+            wire::Phase::Done => Self::Done,
+            wire::Phase::Failed => Self::Failed,
+            wire::Phase::Cancelled => Self::Cancelled,
+        })
+    }
+
+    /// The wire value.
+    #[must_use]
+    pub fn to_wire(self) -> wire::Phase {
+        match self {
+            Self::Draining => wire::Phase::Draining,
+            Self::Rebooting => wire::Phase::Rebooting,
+            Self::Verifying => wire::Phase::Verifying,
+            Self::Uncordoning => wire::Phase::Uncordoning,
+            Self::Soaking => wire::Phase::Soaking,
+            Self::RollingBack => wire::Phase::RollingBack,
+            Self::Done => wire::Phase::Done,
+            Self::Failed => wire::Phase::Failed,
+            Self::Cancelled => wire::Phase::Cancelled,
+        }
+    }
+}
+
+/// Why an attempt ended. See [`wire::Cause`] for what each one means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the words are the contract's, explained in attempt.proto")]
+pub enum Cause {
+    Completed,
+    Operator,
+    NeedCleared,
+    RebootedElsewhere,
+    ForeignCordon,
+    NodeGone,
+    DrainFailed,
+    RebootRefused,
+    RebootIgnored,
+    NodeNotBack,
+    UncordonStuck,
+    RecordLost,
+    NotFit,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Completed,
+        Self::Operator,
+        Self::NeedCleared,
+        Self::RebootedElsewhere,
+        Self::ForeignCordon,
+        Self::NodeGone,
+        Self::DrainFailed,
+        Self::RebootRefused,
+        Self::RebootIgnored,
+        Self::NodeNotBack,
+        Self::UncordonStuck,
+        Self::RecordLost,
+        Self::NotFit,
+    ];
+
+    /// The word for labels, reasons and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "Completed",
+            Self::Operator => "Operator",
+            Self::NeedCleared => "NeedCleared",
+            Self::RebootedElsewhere => "RebootedElsewhere",
+            Self::ForeignCordon => "ForeignCordon",
+            Self::NodeGone => "NodeGone",
+            Self::DrainFailed => "DrainFailed",
+            Self::RebootRefused => "RebootRefused",
+            Self::RebootIgnored => "RebootIgnored",
+            Self::NodeNotBack => "NodeNotBack",
+            Self::UncordonStuck => "UncordonStuck",
+            Self::RecordLost => "RecordLost",
+            Self::NotFit => "NotFit",
+        }
+    }
+
+    /// The ended phase that belongs to this cause.
+    #[must_use]
+    pub fn outcome(self) -> Phase {
+        match self {
+            Self::Completed => Phase::Done,
+            Self::Operator
+            | Self::NeedCleared
+            | Self::RebootedElsewhere
+            | Self::ForeignCordon
+            | Self::NodeGone
+            | Self::NotFit => Phase::Cancelled,
+            Self::DrainFailed
+            | Self::RebootRefused
+            | Self::RebootIgnored
+            | Self::NodeNotBack
+            | Self::UncordonStuck
+            | Self::RecordLost => Phase::Failed,
+        }
+    }
+
+    fn from_wire(value: i32) -> Option<Self> {
+        Some(match wire::Cause::try_from(value).ok()? {
+            wire::Cause::Unspecified => return None,
+            wire::Cause::Completed => Self::Completed,
+            wire::Cause::Operator => Self::Operator,
+            wire::Cause::NeedCleared => Self::NeedCleared,
+            wire::Cause::RebootedElsewhere => Self::RebootedElsewhere,
+            wire::Cause::ForeignCordon => Self::ForeignCordon,
+            wire::Cause::NodeGone => Self::NodeGone,
+            wire::Cause::DrainFailed => Self::DrainFailed,
+            wire::Cause::RebootRefused => Self::RebootRefused,
+            wire::Cause::RebootIgnored => Self::RebootIgnored,
+            wire::Cause::NodeNotBack => Self::NodeNotBack,
+            wire::Cause::UncordonStuck => Self::UncordonStuck,
+            wire::Cause::RecordLost => Self::RecordLost,
+            wire::Cause::NotFit => Self::NotFit,
+        })
+    }
+
+    fn to_wire(self) -> wire::Cause {
+        match self {
+            Self::Completed => wire::Cause::Completed,
+            Self::Operator => wire::Cause::Operator,
+            Self::NeedCleared => wire::Cause::NeedCleared,
+            Self::RebootedElsewhere => wire::Cause::RebootedElsewhere,
+            Self::ForeignCordon => wire::Cause::ForeignCordon,
+            Self::NodeGone => wire::Cause::NodeGone,
+            Self::DrainFailed => wire::Cause::DrainFailed,
+            Self::RebootRefused => wire::Cause::RebootRefused,
+            Self::RebootIgnored => wire::Cause::RebootIgnored,
+            Self::NodeNotBack => wire::Cause::NodeNotBack,
+            Self::UncordonStuck => wire::Cause::UncordonStuck,
+            Self::RecordLost => wire::Cause::RecordLost,
+            Self::NotFit => wire::Cause::NotFit,
+        }
+    }
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Why, from a closed list.
+    pub cause: Cause,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// When a phase was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhaseEntered {
+    /// The phase.
+    pub phase: Phase,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One attempt to reboot one node: the authority. See [`wire::Attempt`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its identity.
+    pub id: AttemptId,
+    /// The node.
+    pub node: NodeName,
+    /// The Node object's UID.
+    pub node_uid: NodeUid,
+    /// Grows with each change of phase on this node.
+    pub generation: Generation,
+    /// Where it is.
+    pub phase: Phase,
+    /// When the phase must be over; none once the attempt has ended.
+    pub deadline: Option<Timestamp>,
+    /// The boot that is to end.
+    pub boot_before: BootId,
+    /// The boot that replaced it.
+    pub boot_after: Option<BootId>,
+    /// Kernel before.
+    pub kernel_before: String,
+    /// Kernel after.
+    pub kernel_after: Option<String>,
+    /// Since when the host asks for it.
+    pub need_since: Timestamp,
+    /// What asks for it.
+    pub reasons: Vec<String>,
+    /// When we cordoned the node; none: it carries no cordon of ours.
+    pub cordoned_at: Option<Timestamp>,
+    /// When the drain was complete.
+    pub drained_at: Option<Timestamp>,
+    /// After this instant the rebooter must not act any more.
+    pub reboot_not_after: Option<Timestamp>,
+    /// When the rebooter said that it reboots.
+    pub reboot_started_at: Option<Timestamp>,
+    /// How it ends; set from [`Phase::RollingBack`] on.
+    pub ending: Option<Ending>,
+    /// True while it counts against the slots.
+    pub slot_held: bool,
+    /// Attempts on this node that failed in a row, this one included.
+    pub failures_in_row: u32,
+    /// Not before this instant is the node tried again.
+    pub retry_not_before: Option<Timestamp>,
+    /// Parent of all that is done for it.
+    pub trace: TraceParent,
+    /// Span in which the need was first seen.
+    pub need_span: Option<[u8; 8]>,
+    /// The phases so far, oldest first; the last is the present one.
+    pub history: Vec<PhaseEntered>,
+}
+
+impl Attempt {
+    /// When the present phase was entered.
+    #[must_use]
+    pub fn phase_since(&self) -> Timestamp {
+        self.history.last().map_or(self.need_since, |entered| entered.at)
+    }
+
+    /// When the attempt started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.history.first().map_or(self.need_since, |entered| entered.at)
+    }
+}
+
+impl Message for Attempt {
+    const TYPE: &'static str = "bellwether.v1.Attempt";
+    type Wire = wire::Attempt;
+
+    fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        const T: &str = Attempt::TYPE;
+        let phase = Phase::from_wire(wire.phase)
+            .ok_or_else(|| WireError::field(T, "phase", format!("has the unknown value {}", wire.phase)))?;
+        let ending = wire.ending.map(|ending| {
+            let unknown = || WireError::field(T, "ending.cause", format!("has the unknown value {}", ending.cause));
+            Ok(Ending {
+                cause: Cause::from_wire(ending.cause).ok_or_else(unknown)?,
+                message: ending.message,
+            })
+        });
+        let need_span = match wire.need_span_id.as_str() {
+            "" => None,
+            text => Some(
+                u64::from_str_radix(text, 16)
+                    .map_err(|error| WireError::field(T, "need_span_id", error))?
+                    .to_be_bytes(),
+            ),
+        };
+        Ok(Self {
+            id: wire.attempt_id.parse().map_err(WireError::id(T, "attempt_id"))?,
+            node: wire.node.parse().map_err(WireError::id(T, "node"))?,
+            node_uid: wire.node_uid.parse().map_err(WireError::id(T, "node_uid"))?,
+            generation: Generation(wire.generation),
+            phase,
+            deadline: instant(T, "deadline", wire.deadline)?,
+            boot_before: wire
+                .boot_id_before
+                .parse()
+                .map_err(WireError::id(T, "boot_id_before"))?,
+            boot_after: optional(T, "boot_id_after", &wire.boot_id_after)?,
+            kernel_before: wire.kernel_before,
+            kernel_after: Some(wire.kernel_after).filter(|kernel| !kernel.is_empty()),
+            need_since: instant_required(T, "need_since", wire.need_since)?,
+            reasons: wire.reasons,
+            cordoned_at: instant(T, "cordoned_at", wire.cordoned_at)?,
+            drained_at: instant(T, "drained_at", wire.drained_at)?,
+            reboot_not_after: instant(T, "reboot_not_after", wire.reboot_not_after)?,
+            reboot_started_at: instant(T, "reboot_started_at", wire.reboot_started_at)?,
+            ending: ending.transpose()?,
+            slot_held: wire.slot_held,
+            failures_in_row: wire.failures_in_row,
+            retry_not_before: instant(T, "retry_not_before", wire.retry_not_before)?,
+            trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
+            need_span,
+            history: wire
+                .history
+                .into_iter()
+                .map(entered_from_wire)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn to_wire(&self) -> Self::Wire {
+        wire::Attempt {
+            attempt_id: self.id.to_string(),
+            node: self.node.to_string(),
+            node_uid: self.node_uid.to_string(),
+            generation: self.generation.0,
+            phase: self.phase.to_wire().into(),
+            deadline: self.deadline.map(to_timestamp),
+            boot_id_before: self.boot_before.to_string(),
+            boot_id_after: self.boot_after.as_ref().map(BootId::to_string).unwrap_or_default(),
+            kernel_before: self.kernel_before.clone(),
+            kernel_after: self.kernel_after.clone().unwrap_or_default(),
+            need_since: Some(to_timestamp(self.need_since)),
+            reasons: self.reasons.clone(),
+            cordoned_at: self.cordoned_at.map(to_timestamp),
+            drained_at: self.drained_at.map(to_timestamp),
+            reboot_not_after: self.reboot_not_after.map(to_timestamp),
+            reboot_started_at: self.reboot_started_at.map(to_timestamp),
+            ending: self.ending.as_ref().map(|ending| wire::Ending {
+                cause: ending.cause.to_wire().into(),
+                message: ending.message.clone(),
+            }),
+            slot_held: self.slot_held,
+            failures_in_row: self.failures_in_row,
+            retry_not_before: self.retry_not_before.map(to_timestamp),
+            traceparent: self.trace.to_string(),
+            need_span_id: self
+                .need_span
+                .map(|span| format!("{:016x}", u64::from_be_bytes(span)))
+                .unwrap_or_default(),
+            history: self
+                .history
+                .iter()
+                .map(|entered| wire::PhaseEntered {
+                    phase: entered.phase.to_wire().into(),
+                    at: Some(to_timestamp(entered.at)),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn entered_from_wire(wire: wire::PhaseEntered) -> Result<PhaseEntered, WireError> {
+    const T: &str = "bellwether.v1.PhaseEntered";
+    let phase = Phase::from_wire(wire.phase)
+        .ok_or_else(|| WireError::field(T, "phase", format!("has the unknown value {}", wire.phase)))?;
+    Ok(PhaseEntered {
+        phase,
+        at: instant_required(T, "at", wire.at)?,
+    })
+}
+
+/// What people ordered for the whole fleet. See [`wire::FleetControl`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetControl {
+    /// True: no new attempt starts.
+    pub paused: bool,
+    /// Who ordered it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+}
+
+impl Message for FleetControl {
+    const TYPE: &'static str = "bellwether.v1.FleetControl";
+    type Wire = wire::FleetControl;
+
+    fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        Ok(Self {
+            paused: wire.paused,
+            by: wire.by,
+            reason: wire.reason,
+            since: instant_required(Self::TYPE, "since", wire.since)?,
+        })
+    }
+
+    fn to_wire(&self) -> Self::Wire {
+        wire::FleetControl {
+            paused: self.paused,
+            by: self.by.clone(),
+            reason: self.reason.clone(),
+            since: Some(to_timestamp(self.since)),
+        }
+    }
+}

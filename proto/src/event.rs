@@ -1,0 +1,251 @@
+//! Facts about a node in an attempt, in the past tense.
+
+use jiff::Timestamp;
+
+use crate::attempt::Phase;
+use crate::field::{instant_required, to_timestamp};
+use crate::ids::{AttemptId, BootId, Generation, NodeName};
+use crate::message::{Message, WireError};
+use crate::wire;
+
+/// Something happened to a node in an attempt. See [`wire::NodeEvent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeEvent {
+    /// The node.
+    pub node: NodeName,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The generation of the record that was acted on.
+    pub generation: Generation,
+    /// When, by the writer's clock.
+    pub at: Timestamp,
+    /// Who says so.
+    pub source: String,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// The node carries our cordon now.
+    Cordoned,
+    /// How far the drain is.
+    DrainProgressed {
+        /// Pods that still have to go.
+        pods_left: u32,
+        /// Pods that are gone.
+        pods_gone: u32,
+        /// What holds it up, for people, most important first.
+        held_up_by: Vec<String>,
+    },
+    /// The node carries our cordon and no pod that has to go.
+    Drained {
+        /// Pods that are gone.
+        pods_gone: u32,
+        /// Pods left on purpose.
+        pods_left: u32,
+    },
+    /// The drain ended without success.
+    DrainFailed {
+        /// Why, from a closed list.
+        failure: DrainFailure,
+        /// Why, for people.
+        message: String,
+    },
+    /// The node does not carry our cordon any more.
+    Uncordoned {
+        /// It stays unschedulable, because that is not ours to change.
+        left_unschedulable: bool,
+    },
+    /// Our cordon could not be taken away this time.
+    UncordonFailed {
+        /// Why, for people.
+        message: String,
+    },
+    /// The host is going to reboot now.
+    RebootStarted {
+        /// The boot that is about to end.
+        boot_id: BootId,
+        /// How.
+        method: String,
+    },
+    /// The rebooter will not act on this record.
+    RebootRefused {
+        /// Why, for people.
+        message: String,
+    },
+    /// The call to reboot returned an error; the host may reboot all the same.
+    RebootFailed {
+        /// Why, for people.
+        message: String,
+    },
+    /// The attempt entered a phase.
+    PhaseChanged {
+        /// The phase that was left; none for the first.
+        from: Option<Phase>,
+        /// The phase that was entered.
+        to: Phase,
+        /// Why, for people; may be empty.
+        message: String,
+    },
+}
+
+/// Why a drain ended without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainFailure {
+    /// Not done when the time was over.
+    Timeout,
+    /// Somebody else cordoned the node; nothing was touched.
+    ForeignCordon,
+    /// The Node object is gone or another one.
+    NodeGone,
+    /// The API server refuses the drainer what it needs.
+    Forbidden,
+}
+
+impl Fact {
+    /// The last token of the event's subject.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cordoned => "cordoned",
+            Self::DrainProgressed { .. } => "drain-progressed",
+            Self::Drained { .. } => "drained",
+            Self::DrainFailed { .. } => "drain-failed",
+            Self::Uncordoned { .. } => "uncordoned",
+            Self::UncordonFailed { .. } => "uncordon-failed",
+            Self::RebootStarted { .. } => "reboot-started",
+            Self::RebootRefused { .. } => "reboot-refused",
+            Self::RebootFailed { .. } => "reboot-failed",
+            Self::PhaseChanged { .. } => "phase-changed",
+        }
+    }
+
+    fn from_wire(fact: wire::node_event::Fact) -> Result<Self, WireError> {
+        use wire::node_event::Fact as Wire;
+        Ok(match fact {
+            Wire::Cordoned(wire::NodeCordoned {}) => Self::Cordoned,
+            Wire::DrainProgressed(wire::DrainProgressed {
+                pods_left,
+                pods_gone,
+                held_up_by,
+            }) => Self::DrainProgressed {
+                pods_left,
+                pods_gone,
+                held_up_by,
+            },
+            Wire::Drained(wire::NodeDrained { pods_gone, pods_left }) => Self::Drained { pods_gone, pods_left },
+            Wire::DrainFailed(wire) => {
+                let failure = match wire::DrainFailure::try_from(wire.failure) {
+                    Ok(wire::DrainFailure::Timeout) => DrainFailure::Timeout,
+                    Ok(wire::DrainFailure::ForeignCordon) => DrainFailure::ForeignCordon,
+                    Ok(wire::DrainFailure::NodeGone) => DrainFailure::NodeGone,
+                    Ok(wire::DrainFailure::Forbidden) => DrainFailure::Forbidden,
+                    Ok(wire::DrainFailure::Unspecified) | Err(_) => {
+                        let problem = format!("has the unknown value {}", wire.failure);
+                        return Err(WireError::field("bellwether.v1.DrainFailed", "failure", problem));
+                    }
+                };
+                Self::DrainFailed {
+                    failure,
+                    message: wire.message,
+                }
+            }
+            Wire::Uncordoned(wire::NodeUncordoned { left_unschedulable }) => Self::Uncordoned { left_unschedulable },
+            Wire::UncordonFailed(wire::UncordonFailed { message }) => Self::UncordonFailed { message },
+            Wire::RebootStarted(wire) => Self::RebootStarted {
+                boot_id: wire
+                    .boot_id
+                    .parse()
+                    .map_err(WireError::id("bellwether.v1.RebootStarted", "boot_id"))?,
+                method: wire.method,
+            },
+            Wire::RebootRefused(wire::RebootRefused { message }) => Self::RebootRefused { message },
+            Wire::RebootFailed(wire::RebootFailed { message }) => Self::RebootFailed { message },
+            Wire::PhaseChanged(wire) => Self::PhaseChanged {
+                from: Phase::from_wire(wire.from),
+                to: Phase::from_wire(wire.to).ok_or_else(|| {
+                    let problem = format!("has the unknown value {}", wire.to);
+                    WireError::field("bellwether.v1.PhaseChanged", "to", problem)
+                })?,
+                message: wire.message,
+            },
+        })
+    }
+
+    fn to_wire(&self) -> wire::node_event::Fact {
+        use wire::node_event::Fact as Wire;
+        match self.clone() {
+            Self::Cordoned => Wire::Cordoned(wire::NodeCordoned {}),
+            Self::DrainProgressed {
+                pods_left,
+                pods_gone,
+                held_up_by,
+            } => Wire::DrainProgressed(wire::DrainProgressed {
+                pods_left,
+                pods_gone,
+                held_up_by,
+            }),
+            Self::Drained { pods_gone, pods_left } => Wire::Drained(wire::NodeDrained { pods_gone, pods_left }),
+            Self::DrainFailed { failure, message } => {
+                let failure = match failure {
+                    DrainFailure::Timeout => wire::DrainFailure::Timeout,
+                    DrainFailure::ForeignCordon => wire::DrainFailure::ForeignCordon,
+                    DrainFailure::NodeGone => wire::DrainFailure::NodeGone,
+                    DrainFailure::Forbidden => wire::DrainFailure::Forbidden,
+                };
+                Wire::DrainFailed(wire::DrainFailed {
+                    failure: failure.into(),
+                    message,
+                })
+            }
+            Self::Uncordoned { left_unschedulable } => Wire::Uncordoned(wire::NodeUncordoned { left_unschedulable }),
+            Self::UncordonFailed { message } => Wire::UncordonFailed(wire::UncordonFailed { message }),
+            Self::RebootStarted { boot_id, method } => Wire::RebootStarted(wire::RebootStarted {
+                boot_id: boot_id.to_string(),
+                method,
+            }),
+            Self::RebootRefused { message } => Wire::RebootRefused(wire::RebootRefused { message }),
+            Self::RebootFailed { message } => Wire::RebootFailed(wire::RebootFailed { message }),
+            Self::PhaseChanged { from, to, message } => Wire::PhaseChanged(wire::PhaseChanged {
+                from: from.map_or(wire::Phase::Unspecified, Phase::to_wire).into(),
+                to: to.to_wire().into(),
+                message,
+            }),
+        }
+    }
+}
+
+impl Message for NodeEvent {
+    const TYPE: &'static str = "bellwether.v1.NodeEvent";
+    type Wire = wire::NodeEvent;
+
+    fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        let fact = wire
+            .fact
+            .ok_or_else(|| WireError::field(Self::TYPE, "fact", "is missing or of a newer schema"))?;
+        Ok(Self {
+            node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
+            attempt: wire
+                .attempt_id
+                .parse()
+                .map_err(WireError::id(Self::TYPE, "attempt_id"))?,
+            generation: Generation(wire.generation),
+            at: instant_required(Self::TYPE, "at", wire.at)?,
+            source: wire.source,
+            fact: Fact::from_wire(fact)?,
+        })
+    }
+
+    fn to_wire(&self) -> Self::Wire {
+        wire::NodeEvent {
+            node: self.node.to_string(),
+            attempt_id: self.attempt.to_string(),
+            generation: self.generation.0,
+            at: Some(to_timestamp(self.at)),
+            source: self.source.clone(),
+            fact: Some(self.fact.to_wire()),
+        }
+    }
+}

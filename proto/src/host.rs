@@ -1,0 +1,147 @@
+//! What is true on a host: the reports of its two agents.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::field::{duration_required, instant_required, optional, to_duration, to_timestamp};
+use crate::ids::{BootId, NodeName, TraceParent};
+use crate::message::{Message, WireError};
+use crate::wire;
+
+/// The sentinel's view of its host. See [`wire::HostReport`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostReport {
+    /// The host's node.
+    pub node: NodeName,
+    /// The boot that runs.
+    pub boot_id: BootId,
+    /// When the host was looked at, by its own clock.
+    pub reported_at: Timestamp,
+    /// How often a report comes without a change.
+    pub refresh_interval: SignedDuration,
+    /// Whether a reboot is required; an error is neither yes nor no.
+    pub need: Result<Option<RebootNeed>, String>,
+    /// The kernel that runs.
+    pub kernel_running: String,
+    /// The newest kernel that is installed, if it can be seen.
+    pub kernel_installed: Option<String>,
+    /// The operating system.
+    pub os: String,
+    /// Version of the agent.
+    pub agent_version: String,
+}
+
+/// A host's need for a reboot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RebootNeed {
+    /// Since when, by the host's clock.
+    pub since: Timestamp,
+    /// What asks for it.
+    pub reasons: Vec<String>,
+    /// Where the need was first seen, if it was traced.
+    pub trace: Option<TraceParent>,
+}
+
+impl Message for HostReport {
+    const TYPE: &'static str = "bellwether.v1.HostReport";
+    type Wire = wire::HostReport;
+
+    fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        let need = if wire.probe_error.is_empty() {
+            Ok(wire.need.map(need_from_wire).transpose()?)
+        } else {
+            Err(wire.probe_error)
+        };
+        Ok(Self {
+            node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
+            boot_id: wire.boot_id.parse().map_err(WireError::id(Self::TYPE, "boot_id"))?,
+            reported_at: instant_required(Self::TYPE, "reported_at", wire.reported_at)?,
+            refresh_interval: duration_required(Self::TYPE, "refresh_interval", wire.refresh_interval)?,
+            need,
+            kernel_running: wire.kernel_running,
+            kernel_installed: Some(wire.kernel_installed).filter(|kernel| !kernel.is_empty()),
+            os: wire.os,
+            agent_version: wire.agent_version,
+        })
+    }
+
+    fn to_wire(&self) -> Self::Wire {
+        wire::HostReport {
+            node: self.node.to_string(),
+            boot_id: self.boot_id.to_string(),
+            reported_at: Some(to_timestamp(self.reported_at)),
+            refresh_interval: Some(to_duration(self.refresh_interval)),
+            need: self
+                .need
+                .as_ref()
+                .ok()
+                .and_then(Option::as_ref)
+                .map(|need| wire::RebootNeed {
+                    since: Some(to_timestamp(need.since)),
+                    reasons: need.reasons.clone(),
+                    traceparent: need.trace.map(|trace| trace.to_string()).unwrap_or_default(),
+                }),
+            probe_error: self.need.as_ref().err().cloned().unwrap_or_default(),
+            kernel_running: self.kernel_running.clone(),
+            kernel_installed: self.kernel_installed.clone().unwrap_or_default(),
+            os: self.os.clone(),
+            agent_version: self.agent_version.clone(),
+        }
+    }
+}
+
+fn need_from_wire(wire: wire::RebootNeed) -> Result<RebootNeed, WireError> {
+    const TYPE: &str = "bellwether.v1.RebootNeed";
+    Ok(RebootNeed {
+        since: instant_required(TYPE, "since", wire.since)?,
+        reasons: wire.reasons,
+        trace: optional(TYPE, "traceparent", &wire.traceparent)?,
+    })
+}
+
+/// The rebooter's view of its own ability. See [`wire::RebooterReport`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RebooterReport {
+    /// The host's node.
+    pub node: NodeName,
+    /// The boot in which the preflight was made.
+    pub boot_id: BootId,
+    /// When the preflight was made, by the host's clock.
+    pub reported_at: Timestamp,
+    /// How often a report comes without a change.
+    pub refresh_interval: SignedDuration,
+    /// How it would reboot.
+    pub method: String,
+    /// Why it could not, if so.
+    pub problem: Option<String>,
+    /// Version of the agent.
+    pub agent_version: String,
+}
+
+impl Message for RebooterReport {
+    const TYPE: &'static str = "bellwether.v1.RebooterReport";
+    type Wire = wire::RebooterReport;
+
+    fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        Ok(Self {
+            node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
+            boot_id: wire.boot_id.parse().map_err(WireError::id(Self::TYPE, "boot_id"))?,
+            reported_at: instant_required(Self::TYPE, "reported_at", wire.reported_at)?,
+            refresh_interval: duration_required(Self::TYPE, "refresh_interval", wire.refresh_interval)?,
+            method: wire.method,
+            problem: Some(wire.problem).filter(|problem| !problem.is_empty()),
+            agent_version: wire.agent_version,
+        })
+    }
+
+    fn to_wire(&self) -> Self::Wire {
+        wire::RebooterReport {
+            node: self.node.to_string(),
+            boot_id: self.boot_id.to_string(),
+            reported_at: Some(to_timestamp(self.reported_at)),
+            refresh_interval: Some(to_duration(self.refresh_interval)),
+            method: self.method.clone(),
+            problem: self.problem.clone().unwrap_or_default(),
+            agent_version: self.agent_version.clone(),
+        }
+    }
+}

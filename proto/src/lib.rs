@@ -1,0 +1,42 @@
+//! The wire contract of Bellwether: messages, subjects, streams, ids and headers.
+//!
+//! Everything that two services have to agree on is here, and only here: no other crate
+//! holds the text of a subject, the name of a bucket or of a header, or reads a protobuf.
+//! [`wire`] is what the `.proto` files say; the types beside it are the same messages with
+//! every field checked, so that inside a service a wrong value cannot exist.
+//! It owns no connection and does no input or output.
+
+pub mod attempt;
+pub mod command;
+pub mod event;
+mod field;
+pub mod header;
+pub mod host;
+pub mod ids;
+pub mod mark;
+pub mod message;
+pub mod stream;
+pub mod subject;
+
+/// The messages as generated from `bellwether/v1/*.proto`, unchecked.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::restriction,
+    reason = "generated code"
+)]
+pub mod wire {
+    include!(concat!(env!("OUT_DIR"), "/bellwether.v1.rs"));
+}
+
+pub use attempt::{Attempt, Cause, Ending, FleetControl, Phase, PhaseEntered};
+pub use command::{DrainNode, UncordonNode};
+pub use event::{DrainFailure, Fact, NodeEvent};
+pub use field::to_timestamp;
+pub use host::{HostReport, RebootNeed, RebooterReport};
+pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
+pub use message::{Encoded, Message, WireError, decode, encode};

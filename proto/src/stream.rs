@@ -1,0 +1,152 @@
+//! The streams and buckets, each defined once.
+//!
+//! Plain data: the chassis turns it into what the NATS client wants. A bucket is a stream
+//! called `KV_<bucket>`, so that ordinary key-value tools read it too.
+
+use std::time::Duration;
+
+/// Bucket of what is true on the hosts.
+pub const HOSTS: &str = "bellwether_hosts";
+
+/// Bucket of the attempts: the authority.
+pub const ATTEMPTS: &str = "bellwether_attempts";
+
+/// The drainers' durable consumer, shared by all replicas.
+pub const DRAINERS: &str = "drainers";
+
+/// The scheduler's durable consumer of events, used by the replica that leads.
+pub const SCHEDULER: &str = "scheduler";
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What becomes of messages in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// They stay until a limit is reached.
+    Limits,
+    /// They stay until they are acknowledged.
+    WorkQueue,
+}
+
+/// One stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamDefinition {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for, shown by `nats stream info`.
+    pub description: &'static str,
+    /// What it stores.
+    pub subjects: &'static [&'static str],
+    /// What becomes of its messages.
+    pub retention: Retention,
+    /// How many messages of one subject it keeps; the newest stay. None: no limit.
+    pub per_subject: Option<i64>,
+    /// How long it keeps them. None: no limit.
+    pub max_age: Option<Duration>,
+    /// How much it keeps. None: no limit.
+    pub max_bytes: Option<i64>,
+    /// How long a message id is remembered to drop a second copy.
+    pub duplicate_window: Duration,
+    /// It is a key-value bucket: direct reads, roll-ups.
+    pub bucket: bool,
+}
+
+/// One durable consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerDefinition {
+    /// The stream that it reads.
+    pub stream: &'static str,
+    /// What it reads of it; empty: everything.
+    pub filters: &'static [&'static str],
+    /// Its durable name.
+    pub name: &'static str,
+    /// What it is for.
+    pub description: &'static str,
+    /// A message that is neither settled nor in progress for so long goes to the next replica.
+    pub ack_wait: Duration,
+    /// How many messages may be under way at once, over all replicas.
+    pub max_ack_pending: i64,
+}
+
+/// What is true on the hosts: one record an agent.
+pub const HOSTS_STREAM: StreamDefinition = StreamDefinition {
+    name: "KV_bellwether_hosts",
+    description: "Bellwether: what is true on the hosts, one record an agent",
+    subjects: &["$KV.bellwether_hosts.>"],
+    retention: Retention::Limits,
+    per_subject: Some(1),
+    // Many refreshes: what is older is of a host that is gone for good.
+    max_age: Some(DAY),
+    max_bytes: None,
+    duplicate_window: Duration::from_secs(120),
+    bucket: true,
+};
+
+/// The attempts: one record a node. A few old revisions stay, for people who look for what happened.
+pub const ATTEMPTS_STREAM: StreamDefinition = StreamDefinition {
+    name: "KV_bellwether_attempts",
+    description: "Bellwether: the attempt of each node, written by the scheduler only",
+    subjects: &["$KV.bellwether_attempts.>"],
+    retention: Retention::Limits,
+    per_subject: Some(16),
+    max_age: None,
+    max_bytes: None,
+    duplicate_window: Duration::from_secs(120),
+    bucket: true,
+};
+
+/// Commands to the drainers: of each kind for each node only the newest is kept.
+pub const COMMANDS_STREAM: StreamDefinition = StreamDefinition {
+    name: "BELLWETHER_COMMANDS",
+    description: "Bellwether: commands to the drainers",
+    subjects: &[crate::subject::ALL_COMMANDS],
+    retention: Retention::WorkQueue,
+    per_subject: Some(1),
+    // The longest time that a drain may be given; a command is checked against the record anyway.
+    max_age: Some(DAY),
+    max_bytes: None,
+    duplicate_window: Duration::from_secs(120),
+    bucket: false,
+};
+
+/// What happened: the audit trail.
+pub const EVENTS_STREAM: StreamDefinition = StreamDefinition {
+    name: "BELLWETHER_EVENTS",
+    description: "Bellwether: what happened to the nodes",
+    subjects: &[crate::subject::ALL_EVENTS],
+    retention: Retention::Limits,
+    per_subject: None,
+    max_age: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+    // A month of 5,000 nodes rebooting nightly is about 2 GB at 300 bytes and some 45 events
+    // an attempt; a quarter of that protects small volumes and still holds a week.
+    max_bytes: Some(512 * 1024 * 1024),
+    duplicate_window: Duration::from_secs(120),
+    bucket: false,
+};
+
+/// Every stream.
+pub const STREAMS: [StreamDefinition; 4] = [HOSTS_STREAM, ATTEMPTS_STREAM, COMMANDS_STREAM, EVENTS_STREAM];
+
+/// The drainers' work queue.
+pub const DRAINERS_CONSUMER: ConsumerDefinition = ConsumerDefinition {
+    stream: COMMANDS_STREAM.name,
+    filters: &[],
+    name: DRAINERS,
+    description: "Bellwether: the drainers' work queue, shared by all replicas",
+    ack_wait: Duration::from_secs(15),
+    // More than any sane number of slots: the slots are what limits the drains.
+    max_ack_pending: 1000,
+};
+
+/// The events that the scheduler acts on.
+pub const SCHEDULER_CONSUMER: ConsumerDefinition = ConsumerDefinition {
+    stream: EVENTS_STREAM.name,
+    filters: &crate::subject::EVENTS_FOR_SCHEDULER,
+    name: SCHEDULER,
+    description: "Bellwether: the events that the leading scheduler acts on",
+    ack_wait: Duration::from_secs(15),
+    max_ack_pending: 256,
+};
+
+/// Every durable consumer. The node agents have none: at thousands of nodes no NATS cluster carries one each.
+pub const CONSUMERS: [ConsumerDefinition; 2] = [DRAINERS_CONSUMER, SCHEDULER_CONSUMER];

@@ -1,0 +1,148 @@
+//! The text of every subject: what is said where.
+
+use crate::event::Fact;
+use crate::ids::NodeToken;
+use crate::stream::{ATTEMPTS, HOSTS};
+
+/// Every command, to any node.
+pub const ALL_COMMANDS: &str = "bellwether.v1.cmd.*.*";
+
+/// Every event, of any node.
+pub const ALL_EVENTS: &str = "bellwether.v1.evt.*.*";
+
+/// The events that the scheduler acts on: all but its own.
+pub(crate) const EVENTS_FOR_SCHEDULER: [&str; 9] = [
+    "bellwether.v1.evt.*.cordoned",
+    "bellwether.v1.evt.*.drain-progressed",
+    "bellwether.v1.evt.*.drained",
+    "bellwether.v1.evt.*.drain-failed",
+    "bellwether.v1.evt.*.uncordoned",
+    "bellwether.v1.evt.*.uncordon-failed",
+    "bellwether.v1.evt.*.reboot-started",
+    "bellwether.v1.evt.*.reboot-refused",
+    "bellwether.v1.evt.*.reboot-failed",
+];
+
+/// Key of [`crate::FleetControl`] in the bucket of attempts: upper case, so never a node's.
+const CONTROL_KEY: &str = "FLEET";
+
+/// Where a drain command for this node goes.
+#[must_use]
+pub fn drain_command(node: &NodeToken) -> String {
+    format!("bellwether.v1.cmd.{node}.drain")
+}
+
+/// Where an uncordon command for this node goes.
+#[must_use]
+pub fn uncordon_command(node: &NodeToken) -> String {
+    format!("bellwether.v1.cmd.{node}.uncordon")
+}
+
+/// Where an event of this node goes.
+#[must_use]
+pub fn event(node: &NodeToken, fact: &Fact) -> String {
+    format!("bellwether.v1.evt.{node}.{}", fact.kind())
+}
+
+/// Every event of this node.
+#[must_use]
+pub fn events_of(node: &NodeToken) -> String {
+    format!("bellwether.v1.evt.{node}.*")
+}
+
+/// The record of this node's attempt.
+#[must_use]
+pub fn attempt_record(node: &NodeToken) -> String {
+    format!("$KV.{ATTEMPTS}.{node}")
+}
+
+/// The record of what people ordered for the whole fleet.
+#[must_use]
+pub fn control_record() -> String {
+    format!("$KV.{ATTEMPTS}.{CONTROL_KEY}")
+}
+
+/// Every record in the bucket of attempts.
+#[must_use]
+pub fn all_attempt_records() -> String {
+    format!("$KV.{ATTEMPTS}.>")
+}
+
+/// The report of this node's sentinel.
+#[must_use]
+pub fn sentinel_record(node: &NodeToken) -> String {
+    format!("$KV.{HOSTS}.{node}.sentinel")
+}
+
+/// The report of this node's rebooter.
+#[must_use]
+pub fn rebooter_record(node: &NodeToken) -> String {
+    format!("$KV.{HOSTS}.{node}.rebooter")
+}
+
+/// Every report of every host.
+#[must_use]
+pub fn all_host_records() -> String {
+    format!("$KV.{HOSTS}.>")
+}
+
+/// What a subject is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// A drain command for this node.
+    Drain(NodeToken),
+    /// An uncordon command for this node.
+    Uncordon(NodeToken),
+    /// An event of this node.
+    Event(NodeToken),
+    /// The record of this node's attempt.
+    Attempt(NodeToken),
+    /// What people ordered for the whole fleet.
+    Control,
+    /// The report of this node's sentinel.
+    Sentinel(NodeToken),
+    /// The report of this node's rebooter.
+    Rebooter(NodeToken),
+}
+
+impl Topic {
+    /// What this subject is about, if it is one of ours.
+    #[must_use]
+    pub fn parse(subject: &str) -> Option<Self> {
+        let tokens: Vec<&str> = subject.split('.').collect();
+        match tokens.as_slice() {
+            ["bellwether", "v1", "cmd", node, "drain"] => node.parse().ok().map(Self::Drain),
+            ["bellwether", "v1", "cmd", node, "uncordon"] => node.parse().ok().map(Self::Uncordon),
+            ["bellwether", "v1", "evt", node, _] => node.parse().ok().map(Self::Event),
+            ["$KV", bucket, CONTROL_KEY] if *bucket == ATTEMPTS => Some(Self::Control),
+            ["$KV", bucket, node] if *bucket == ATTEMPTS => node.parse().ok().map(Self::Attempt),
+            ["$KV", bucket, node, "sentinel"] if *bucket == HOSTS => node.parse().ok().map(Self::Sentinel),
+            ["$KV", bucket, node, "rebooter"] if *bucket == HOSTS => node.parse().ok().map(Self::Rebooter),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::NodeName;
+
+    #[test]
+    fn every_subject_is_understood_by_its_reader() {
+        let node = "a.b-c".parse::<NodeName>().unwrap().token();
+        for (subject, topic) in [
+            (drain_command(&node), Topic::Drain(node.clone())),
+            (uncordon_command(&node), Topic::Uncordon(node.clone())),
+            (event(&node, &Fact::Cordoned), Topic::Event(node.clone())),
+            (attempt_record(&node), Topic::Attempt(node.clone())),
+            (control_record(), Topic::Control),
+            (sentinel_record(&node), Topic::Sentinel(node.clone())),
+            (rebooter_record(&node), Topic::Rebooter(node.clone())),
+        ] {
+            assert_eq!(Topic::parse(&subject), Some(topic), "{subject}");
+        }
+        assert_eq!(Topic::parse("bellwether.v2.cmd.a.drain"), None);
+        assert_eq!(Topic::parse("$KV.bellwether_attempts.A"), None);
+    }
+}

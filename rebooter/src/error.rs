@@ -1,0 +1,76 @@
+//! Why the host cannot be rebooted, or could not be just now.
+//!
+//! Every text says what to do, since it is what people read when a node is left alone.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A method of rebooting does not work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RebootError {
+    /// There is no way to the host's system bus.
+    #[error("D-Bus socket {socket} cannot be connected: is the host's /run/dbus mounted, and does --dbus-socket or --host-root say where?{hint}", socket = socket.display(), hint = denied_hint(source.kind() == io::ErrorKind::PermissionDenied))]
+    Socket {
+        /// Where it was looked for.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// logind or the bus answered with an error.
+    #[error("logind refuses {method}{hint}", hint = denied_hint(*denied))]
+    Logind {
+        /// What was asked.
+        method: &'static str,
+        /// The bus itself denies it.
+        denied: bool,
+        /// Why.
+        source: zbus::Error,
+    },
+    /// logind would not do it.
+    #[error(
+        "logind answers {answer:?} to CanReboot, \"yes\" is needed: run the rebooter as uid 0, and look at the host's polkit rules and inhibitors"
+    )]
+    MayNotReboot {
+        /// What it said.
+        answer: String,
+    },
+    /// No answer.
+    #[error("{what} gave no answer within {limit:?}")]
+    TimedOut {
+        /// What was asked.
+        what: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The program could not be started.
+    #[error("{program} cannot be started: see --reboot-command and --host-namespaces", program = program.display())]
+    NotStarted {
+        /// Which one.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program is not there or cannot be run.
+    #[error("{problem}: see --reboot-command and --host-namespaces")]
+    NotRunnable {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The program ended with an error.
+    #[error("reboot command ended with {status}, saying {said:?}")]
+    Ended {
+        /// How.
+        status: String,
+        /// The beginning of its output.
+        said: String,
+    },
+}
+
+fn denied_hint(denied: bool) -> &'static str {
+    if denied {
+        "; on hosts with AppArmor the container needs appArmorProfile Unconfined"
+    } else {
+        ""
+    }
+}

@@ -1,0 +1,35 @@
+//! The rebooter: reboots its own host, once, when its attempt record says so.
+//!
+//! One runs on every node: the only privileged part, and the smallest. It decides nothing but
+//! refusal, speaks for no other node and holds no token of Kubernetes.
+
+mod args;
+mod error;
+mod guard;
+mod host;
+mod metrics;
+mod preflight;
+mod reboot;
+mod run;
+mod wire;
+
+use std::process::ExitCode;
+
+use bellwether_chassis::{Service, Threads};
+use clap::Parser as _;
+
+const SERVICE: Service = Service {
+    name: "rebooter",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+fn main() -> ExitCode {
+    // Before any thread or flag: this process may be the one that enters the host.
+    if let Some(exit_code) = reboot::enter::run_if_asked() {
+        return exit_code;
+    }
+    let args = args::Args::parse();
+    bellwether_chassis::run(SERVICE, &args.chassis.clone(), Threads::One, |chassis| {
+        run::run(chassis, args)
+    })
+}

@@ -1,0 +1,66 @@
+//! The rebooter's metrics. They follow from what it did and refused; nothing is decided by them.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+type Label = [(&'static str, &'static str); 1];
+
+/// What became of a command that was taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The call was accepted.
+    Accepted,
+    /// The call returned an error.
+    Failed,
+    /// The command was withdrawn before the call.
+    CalledOff,
+}
+
+/// Handles of all metrics.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics {
+    reboots: Family<Label, Counter>,
+    refusals: Family<Label, Counter>,
+    preflight_ok: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "rebooter_reboots",
+            "Commands that were taken up, by what became of them",
+            metrics.reboots.clone(),
+        );
+        registry.register(
+            "rebooter_refusals",
+            "Records that were not obeyed, by reason",
+            metrics.refusals.clone(),
+        );
+        registry.register(
+            "rebooter_preflight_ok",
+            "1: the host could be rebooted when that was last tried out, 0: it could not",
+            metrics.preflight_ok.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn rebooted(&self, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Accepted => "accepted",
+            Outcome::Failed => "failed",
+            Outcome::CalledOff => "called_off",
+        };
+        self.reboots.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(crate) fn preflight(&self, ok: bool) {
+        self.preflight_ok.set(i64::from(ok));
+    }
+}

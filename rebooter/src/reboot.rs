@@ -1,0 +1,64 @@
+//! The ways to reboot, behind one face: try out without harm, and do it.
+//!
+//! Owned by `run.rs`, which has asked the guard before. Nothing here asks whether it should.
+
+pub(crate) mod command;
+pub(crate) mod enter;
+mod logind;
+
+use std::path::Path;
+
+use crate::args::{Args, MethodName};
+use crate::error::RebootError;
+
+/// How this host is rebooted.
+#[derive(Debug, Clone)]
+pub(crate) enum Method {
+    /// By asking systemd-logind.
+    Logind(logind::Logind),
+    /// By running a command.
+    Command(command::HostCommand),
+}
+
+impl Method {
+    pub(crate) fn new(args: &Args) -> Self {
+        match args.reboot_method {
+            MethodName::Logind => {
+                let socket = args.dbus_socket.clone();
+                let usual = || args.host.host_root.join("run/dbus/system_bus_socket");
+                Self::Logind(logind::Logind::new(socket.unwrap_or_else(usual)))
+            }
+            MethodName::Command => {
+                let namespace = args
+                    .host_namespaces
+                    .then(|| args.host.proc_root.join(Path::new("1/ns/mnt")));
+                Self::Command(command::HostCommand::new(args.reboot_command.clone(), namespace))
+            }
+        }
+    }
+
+    /// Its name in reports and events.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Logind(_) => "logind",
+            Self::Command(_) => "command",
+        }
+    }
+
+    /// Whether it would work, as far as that can be seen without doing it.
+    pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
+        match self {
+            Self::Logind(logind) => logind.preflight().await,
+            Self::Command(command) => command.preflight().await,
+        }
+    }
+
+    /// Reboots. Returns once the request is taken; the host goes down some time later.
+    /// After an error it may go down all the same.
+    pub(crate) async fn reboot(&self) -> Result<(), RebootError> {
+        match self {
+            Self::Logind(logind) => logind.reboot().await,
+            Self::Command(command) => command.reboot().await,
+        }
+    }
+}

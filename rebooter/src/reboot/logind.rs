@@ -1,0 +1,120 @@
+//! Rebooting by systemd-logind over the host's system bus.
+//!
+//! The way that keeps the kubelet's graceful shutdown and the host's inhibitors: logind tells
+//! them all and refuses while one blocks. It needs uid 0 and the socket, no capability. A
+//! connection lives for one request, so that none is stale when it is needed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use zbus::Connection;
+use zbus::connection::Builder;
+
+use crate::error::RebootError;
+
+/// A local bus that takes longer is stuck.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+const SERVICE: &str = "org.freedesktop.login1";
+const OBJECT: &str = "/org/freedesktop/login1";
+const MANAGER: &str = "org.freedesktop.login1.Manager";
+
+/// logind of the host.
+#[derive(Debug, Clone)]
+pub(crate) struct Logind {
+    socket: PathBuf,
+}
+
+impl Logind {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Asks whether it would reboot.
+    pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
+        let method = "CanReboot";
+        let answer: String = within(method, async {
+            let connection = self.connect(method).await?;
+            let answer = connection
+                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &())
+                .await
+                .map_err(failed(method))?;
+            answer.body().deserialize().map_err(failed(method))
+        })
+        .await?;
+        if answer == "yes" {
+            Ok(())
+        } else {
+            // "challenge": only after a password; "no"; "na": not on this machine.
+            Err(RebootError::MayNotReboot { answer })
+        }
+    }
+
+    /// Asks to reboot, and not to ask anybody for a password.
+    pub(crate) async fn reboot(&self) -> Result<(), RebootError> {
+        const INTERACTIVE: bool = false;
+        let method = "Reboot";
+        within(method, async {
+            let connection = self.connect(method).await?;
+            connection
+                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &INTERACTIVE)
+                .await
+                .map_err(failed(method))?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn connect(&self, method: &'static str) -> Result<Connection, RebootError> {
+        let stream = UnixStream::connect(&self.socket).await.and_then(UnixStream::into_std);
+        let stream = stream.map_err(|source| RebootError::Socket {
+            socket: self.socket.clone(),
+            source,
+        })?;
+        Builder::unix_stream(stream).build().await.map_err(failed(method))
+    }
+}
+
+fn failed(method: &'static str) -> impl FnOnce(zbus::Error) -> RebootError {
+    move |source| RebootError::Logind {
+        method,
+        denied: matches!(&source, zbus::Error::MethodError(name, ..) if name.as_str().ends_with(".AccessDenied")),
+        source,
+    }
+}
+
+async fn within<T>(
+    method: &'static str,
+    asking: impl Future<Output = Result<T, RebootError>>,
+) -> Result<T, RebootError> {
+    let timed_out = |_| RebootError::TimedOut {
+        what: format!("logind ({method})"),
+        limit: TIMEOUT,
+    };
+    tokio::time::timeout(TIMEOUT, asking).await.map_err(timed_out)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_socket_is_named_with_its_flags() {
+        let logind = Logind::new("/nowhere/system_bus_socket".into());
+        let error = logind.preflight().await.unwrap_err().to_string();
+        assert!(
+            error.contains("/nowhere/system_bus_socket") && error.contains("--dbus-socket"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_says_nothing_is_not_waited_for_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("bus");
+        let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let error = Logind::new(socket).preflight().await.unwrap_err();
+        assert!(matches!(error, RebootError::TimedOut { .. }), "{error}");
+    }
+}

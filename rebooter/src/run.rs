@@ -1,0 +1,317 @@
+//! The rebooter's loop: read the record, ask the guard, act, tell, wait.
+//!
+//! Owner of the connection and of what this process remembers. What it hears on the record's
+//! subject is only a hint to read: the subject also carries writes that the stream rejects.
+//! Nothing it remembers is needed after a restart; that is what the boot id is for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bellwether_chassis::clock::{self, jitter};
+use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate, telemetry};
+use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tracing::{Instrument as _, Span};
+
+use crate::args::Args;
+use crate::guard::{self, Acted, Decision, Order, Own, Refusal};
+use crate::host::Host;
+use crate::metrics::{Metrics, Outcome};
+use crate::preflight::Preflight;
+use crate::reboot::Method;
+use crate::wire;
+
+/// How long the last spans may take to leave the host before it goes down without them.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Events that wait to be stored. A refusal and an error of the call for one record are all
+/// there can be at once; the rest is for records that change while NATS is away.
+const UNTOLD_MAX: usize = 16;
+
+struct Rebooter {
+    chassis: Chassis,
+    bus: Bus,
+    host: Host,
+    method: Method,
+    preflight: Preflight,
+    metrics: Metrics,
+    acted: Option<Acted>,
+    refused: Option<(AttemptId, Generation)>,
+    untold: VecDeque<(NodeEvent, Span)>,
+    malformed: Option<u64>,
+    reading: Retry,
+    telling: Retry,
+}
+
+pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
+    let metrics = chassis.metrics(Metrics::register);
+    let method = Method::new(&args);
+    let host = Host::new(args.node_name, args.host);
+    tracing::info!(node = %host.node(), boot_id = %host.boot_id()?, method = method.name(), "Host found");
+    let preflight = Preflight::new(
+        method.clone(),
+        host.node().clone(),
+        args.refresh_interval,
+        chassis.service.version,
+        chassis.health.clone(),
+        metrics.clone(),
+    );
+    let bus = nats::connect(&chassis, &args.chassis).await?;
+    // Heard first, then read: what is written in between is a hint.
+    let mut hints = bus.hints(wire::record_subject(host.node())).await?;
+    let mut connections = bus.connections();
+    let mut rebooter = Rebooter {
+        chassis: chassis.clone(),
+        bus,
+        host,
+        method,
+        preflight,
+        metrics,
+        acted: None,
+        refused: None,
+        untold: VecDeque::new(),
+        malformed: None,
+        reading: Retry::new("read the attempt record"),
+        telling: Retry::new("store events"),
+    };
+    loop {
+        let wait = rebooter.step().await?.min(jitter(args.reread_interval));
+        tokio::select! {
+            hint = hints.next() => {
+                anyhow::ensure!(hint.is_some(), "the subscription to the attempt record ended");
+                // One look answers all of them.
+                while hints.next().now_or_never().flatten().is_some() {}
+            }
+            Ok(()) = connections.changed() => (),
+            () = tokio::time::sleep(wait) => (),
+            () = chassis.stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+impl Rebooter {
+    /// Does what is due. Returns how long to wait at most.
+    ///
+    /// # Errors
+    /// The boot id cannot be read: without it nothing may be done.
+    async fn step(&mut self) -> anyhow::Result<Duration> {
+        let boot_id = self.host.boot_id()?;
+        // The command first: its time is limited.
+        let looked = self.look().await?;
+        let told = self.tell().await;
+        let reported = self.preflight.keep_reported(&self.bus, &boot_id).await;
+        Ok([looked, told].into_iter().flatten().fold(reported, Duration::min))
+    }
+
+    /// Reads the record and obeys it, if it is a command. Returns when to try again if it could not be read.
+    async fn look(&mut self) -> anyhow::Result<Option<Duration>> {
+        let record = match self.read().await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(None),
+            Err(delay) => return Ok(Some(delay)),
+        };
+        match guard::examine(&record, &self.own(None)?, clock::now()) {
+            Decision::Nothing => (),
+            Decision::Refuse(refusal) => self.refuse(&record, &refusal),
+            Decision::Act(_) => self.obey(&record).await?,
+        }
+        Ok(None)
+    }
+
+    /// Obeys a command that passed every rule but the preflight.
+    async fn obey(&mut self, record: &Attempt) -> anyhow::Result<()> {
+        let problem = self.preflight.check().await;
+        let order = match guard::examine(record, &self.own(problem)?, clock::now()) {
+            Decision::Act(order) => order,
+            Decision::Refuse(refusal) => {
+                self.refuse(record, &refusal);
+                return Ok(());
+            }
+            Decision::Nothing => return Ok(()),
+        };
+        let span = tracing::info_span!(
+            "reboot host",
+            k8s.node.name = %self.host.node(),
+            attempt = %order.attempt,
+            generation = order.generation.0,
+            method = self.method.name(),
+        );
+        propagate::set_parent(&span, order.trace);
+        let announced = self.announce(&order).instrument(span).await;
+        // The process ends with the host: what is traced has to leave before.
+        let flushing = tokio::task::spawn_blocking(telemetry::flush);
+        if tokio::time::timeout(FLUSH_TIMEOUT, flushing).await.is_err() {
+            tracing::debug!("Traces did not leave in time");
+        }
+        if announced && self.is_still_ordered(&order).await? {
+            self.reboot(order).await;
+        } else {
+            self.metrics.rebooted(Outcome::CalledOff);
+        }
+        Ok(())
+    }
+
+    /// Says that the host is going to reboot, and waits until that is stored: nobody shall have to guess
+    /// later. False: there was no time left to say it, so it must not happen either.
+    async fn announce(&mut self, order: &Order) -> bool {
+        let fact = Fact::RebootStarted {
+            boot_id: order.boot_id.clone(),
+            method: self.method.name().to_owned(),
+        };
+        let event = self.event(order.attempt, order.generation, fact);
+        loop {
+            let delay = match wire::tell(&self.bus, &event).await {
+                Ok(_) => {
+                    self.telling.worked();
+                    return true;
+                }
+                Err(error) => self.telling.failed(&error),
+            };
+            if !self.wait(delay, order).await {
+                return false;
+            }
+        }
+    }
+
+    /// The last look before the call: at the stored record, the boot id and the clock.
+    async fn is_still_ordered(&mut self, order: &Order) -> anyhow::Result<bool> {
+        loop {
+            let delay = match self.read().await {
+                Ok(Some(record)) => {
+                    return Ok(match guard::examine(&record, &self.own(None)?, clock::now()) {
+                        Decision::Act(again) if again.is_same(order) => true,
+                        Decision::Refuse(refusal) => {
+                            self.refuse(&record, &refusal);
+                            false
+                        }
+                        Decision::Act(_) | Decision::Nothing => {
+                            tracing::info!(attempt = %order.attempt, "Reboot called off: the record moved on");
+                            false
+                        }
+                    });
+                }
+                Ok(None) => {
+                    tracing::info!(attempt = %order.attempt, "Reboot called off: there is no record any more");
+                    return Ok(false);
+                }
+                Err(delay) => delay,
+            };
+            if !self.wait(delay, order).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The irreversible step.
+    async fn reboot(&mut self, order: Order) {
+        // Before the call: what comes after it may never happen.
+        self.acted = Some(Acted {
+            attempt: order.attempt,
+            boot_id: order.boot_id.clone(),
+        });
+        self.preflight.spend();
+        tracing::warn!(attempt = %order.attempt, generation = order.generation.0, boot_id = %order.boot_id, method = self.method.name(), "Rebooting host");
+        match self.method.reboot().await {
+            Ok(()) => {
+                self.metrics.rebooted(Outcome::Accepted);
+                tracing::info!("Reboot accepted");
+            }
+            Err(error) => {
+                self.metrics.rebooted(Outcome::Failed);
+                let message = bellwether_chassis::chain(&error);
+                tracing::error!(
+                    error = message,
+                    "Call to reboot failed; the host may reboot all the same"
+                );
+                let span = tracing::info_span!("reboot failed", k8s.node.name = %self.host.node(), error = message);
+                propagate::set_parent(&span, order.trace);
+                let event = self.event(order.attempt, order.generation, Fact::RebootFailed { message });
+                self.remember(event, span);
+            }
+        }
+    }
+
+    fn refuse(&mut self, record: &Attempt, refusal: &Refusal) {
+        self.refused = Some((record.id, record.generation));
+        self.metrics.refused(refusal.reason());
+        tracing::warn!(attempt = %record.id, generation = record.generation.0, reason = %refusal, "Reboot refused");
+        if refusal.is_told() {
+            let message = refusal.to_string();
+            let span = tracing::info_span!("reboot refused", k8s.node.name = %self.host.node(), reason = message);
+            propagate::set_parent(&span, record.trace);
+            let event = self.event(record.id, record.generation, Fact::RebootRefused { message });
+            self.remember(event, span);
+        }
+    }
+
+    /// Keeps an event until it is stored, with the span that it is told in.
+    fn remember(&mut self, event: NodeEvent, span: Span) {
+        if self.untold.len() == UNTOLD_MAX {
+            self.untold.pop_front();
+        }
+        self.untold.push_back((event, span));
+    }
+
+    /// Stores what is still to be told. Returns when to try again if that did not work.
+    async fn tell(&mut self) -> Option<Duration> {
+        while let Some((event, span)) = self.untold.front() {
+            match wire::tell(&self.bus, event).instrument(span.clone()).await {
+                Ok(_) => {
+                    self.telling.worked();
+                    self.untold.pop_front();
+                }
+                Err(error) => return Some(self.telling.failed(&error)),
+            }
+        }
+        None
+    }
+
+    /// The record that is stored for our node, if it is well-formed; else when to try again.
+    async fn read(&mut self) -> Result<Option<Attempt>, Duration> {
+        let record = match wire::read_record(&self.bus, self.host.node()).await {
+            Ok(record) => record,
+            Err(error) => return Err(self.reading.failed(&error)),
+        };
+        self.reading.worked();
+        let Some(record) = record else { return Ok(None) };
+        match record.decode() {
+            Ok(attempt) => Ok(Some(attempt)),
+            Err(error) => {
+                // Said once for each write, however often it is read.
+                if self.malformed.replace(record.sequence) != Some(record.sequence) {
+                    self.metrics.refused("malformed");
+                    tracing::warn!(sequence = record.sequence, %error, "Attempt record is malformed and not obeyed");
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits, but not beyond the time in which the order holds. False: it holds no longer.
+    async fn wait(&self, delay: Duration, order: &Order) -> bool {
+        let left = clock::until(order.not_after);
+        self.chassis.sleep(delay.min(left)).await && left > delay
+    }
+
+    fn own(&self, problem: Option<String>) -> anyhow::Result<Own> {
+        Ok(Own {
+            node: self.host.node().clone(),
+            boot_id: self.host.boot_id()?,
+            acted: self.acted.clone(),
+            refused: self.refused,
+            problem,
+        })
+    }
+
+    fn event(&self, attempt: AttemptId, generation: Generation, fact: Fact) -> NodeEvent {
+        let service = self.chassis.service;
+        NodeEvent {
+            node: self.host.node().clone(),
+            attempt,
+            generation,
+            at: clock::now(),
+            source: format!("{} {}", service.name, service.version),
+            fact,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The rebooter's side of the contract: its command, what it tells, its report.
+//!
+//! The only file here that knows of subjects and streams. It speaks for no other node.
+
+use bellwether_chassis::bus::ReadError;
+use bellwether_chassis::{Bus, Expect, PublishError, Record};
+use bellwether_proto::stream::ATTEMPTS_STREAM;
+use bellwether_proto::{NodeEvent, NodeName, RebooterReport, encode, subject};
+
+/// Where the record of this node's attempt is written.
+pub(crate) fn record_subject(node: &NodeName) -> String {
+    subject::attempt_record(&node.token())
+}
+
+/// The stored record of this node's attempt; none if there is none or it was deleted.
+pub(crate) async fn read_record(bus: &Bus, node: &NodeName) -> Result<Option<Record>, ReadError> {
+    let record = bus.read(ATTEMPTS_STREAM.name, record_subject(node)).await?;
+    Ok(record.filter(|record| !record.deleted))
+}
+
+/// Stores what happened. Said again, with the same id, it is stored once.
+pub(crate) async fn tell(bus: &Bus, event: &NodeEvent) -> Result<u64, PublishError> {
+    let subject = subject::event(&event.node.token(), &event.fact);
+    let id = format!("{}:{}:{}", event.attempt, event.generation, event.fact.kind());
+    bus.publish(subject, encode(event), Some(id), Expect::Anything).await
+}
+
+/// Stores the report in place of the one before. Nobody else writes this record, so nothing is expected of it.
+pub(crate) async fn store_report(bus: &Bus, report: &RebooterReport) -> Result<u64, PublishError> {
+    let subject = subject::rebooter_record(&report.node.token());
+    bus.publish(subject, encode(report), None, Expect::Anything).await
+}

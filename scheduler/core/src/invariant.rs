@@ -1,0 +1,87 @@
+//! What must always hold, each with the name that it has in the documentation and in the tests.
+//!
+//! The functions look at records only, so that a test, a simulator or a curious operator can ask.
+
+use std::collections::BTreeMap;
+
+use bellwether_proto::{Attempt, NodeName, Phase};
+
+use crate::slot;
+use crate::view::NodeView;
+
+/// **Budget**: a node starts only while fewer than the slots are disrupted, by us or otherwise.
+///
+/// # Errors
+/// Says who holds more than there is.
+pub fn budget_when_starting(
+    slots: u32,
+    starting: &NodeName,
+    nodes: &BTreeMap<NodeName, NodeView>,
+    attempts: &BTreeMap<NodeName, Attempt>,
+) -> Result<(), String> {
+    let others = slot::holders(nodes, attempts, &BTreeMap::new())
+        .into_keys()
+        .filter(|node| node != starting)
+        .count();
+    if others < usize::try_from(slots).unwrap_or(usize::MAX) {
+        return Ok(());
+    }
+    Err(format!(
+        "Budget: {starting} starts while {others} other nodes take the {slots} slots"
+    ))
+}
+
+/// **Drained before rebooted**: a record that orders a reboot says when its drain was complete.
+///
+/// # Errors
+/// Names the node.
+pub fn drained_before_rebooted(attempt: &Attempt) -> Result<(), String> {
+    if attempt.phase != Phase::Rebooting || attempt.drained_at.is_some() {
+        return Ok(());
+    }
+    Err(format!(
+        "Drained before rebooted: {} is to reboot undrained",
+        attempt.node
+    ))
+}
+
+/// **Way back**: an attempt that has not ended has a deadline, and one that ended with our cordon left holds its slot.
+///
+/// # Errors
+/// Names the node.
+pub fn way_back(attempt: &Attempt) -> Result<(), String> {
+    if !attempt.phase.is_ended() && attempt.deadline.is_none() {
+        return Err(format!(
+            "Way back: {} is {} without a deadline",
+            attempt.node,
+            attempt.phase.as_str()
+        ));
+    }
+    if attempt.phase.is_ended() && attempt.cordoned_at.is_some() && !attempt.slot_held && attempt.phase != Phase::Failed
+    {
+        return Err(format!(
+            "Way back: {} ended {} with our cordon",
+            attempt.node,
+            attempt.phase.as_str()
+        ));
+    }
+    Ok(())
+}
+
+/// **No false success**: what is done has another boot id than before.
+///
+/// # Errors
+/// Names the node.
+pub fn no_false_success(attempt: &Attempt) -> Result<(), String> {
+    let proved = attempt
+        .boot_after
+        .as_ref()
+        .is_some_and(|after| *after != attempt.boot_before);
+    if attempt.phase != Phase::Done || proved {
+        return Ok(());
+    }
+    Err(format!(
+        "No false success: {} is done without another boot id",
+        attempt.node
+    ))
+}

@@ -1,0 +1,77 @@
+//! The policy: what the core is allowed to do, and how long everything may take.
+
+use std::num::NonZeroU32;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Limits of all decisions. The one built-in policy: any time, oldest need first, control plane last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// How many nodes may be disrupted at once, down or cordoned for whatever reason.
+    pub slots: NonZeroU32,
+    /// How long a drain may take.
+    pub drain_timeout: SignedDuration,
+    /// How long after the order the rebooter may still begin the reboot.
+    pub reboot_start_timeout: SignedDuration,
+    /// How long after the order the node may take to show its new boot.
+    pub reboot_timeout: SignedDuration,
+    /// How long a node in its new boot may take to be Ready.
+    pub verify_timeout: SignedDuration,
+    /// How long it may take to take our cordon away.
+    pub uncordon_timeout: SignedDuration,
+    /// How long a node has to stay Ready before its slot is free.
+    pub soak: SignedDuration,
+    /// How long a node is left alone after a failure or a cancel; doubled with each failure in a row.
+    pub retry_delay: SignedDuration,
+}
+
+impl Policy {
+    /// Longest time that a node is left alone: a working day, so that people see it before the next try.
+    pub const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_hours(8);
+
+    /// A drainer ends its drain by itself at the deadline; this much later it is taken for dead.
+    pub const DRAIN_ANSWER: SignedDuration = SignedDuration::from_secs(20);
+
+    /// After a load nothing is overdue for this long: what was said meanwhile has to be heard first.
+    /// Longer than a message that the last leader had not settled takes to come again.
+    pub const RESUME_GRACE: SignedDuration = SignedDuration::from_secs(20);
+
+    /// How often a command that is not answered is asked for again, if it is not queued any more.
+    pub const REMINDER: SignedDuration = SignedDuration::from_secs(30);
+
+    /// An agent that has not reported for so many of its own intervals is not heard any more.
+    pub const REPORTS_MISSED_MAX: i32 = 3;
+
+    /// A cordon of ours on a node without a running attempt is an orphan only after this time:
+    /// the view of the node may lag behind the drainer's word that it is uncordoned.
+    pub const ORPHAN_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+    /// How long a node is left alone after this many failures in a row.
+    #[must_use]
+    pub fn retry_delay_after(&self, failures_in_row: u32) -> SignedDuration {
+        let doublings = failures_in_row.saturating_sub(1).min(16);
+        self.retry_delay
+            .saturating_mul(1 << doublings)
+            .min(Self::RETRY_DELAY_MAX.max(self.retry_delay))
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            slots: NonZeroU32::MIN,
+            drain_timeout: SignedDuration::from_mins(30),
+            reboot_start_timeout: SignedDuration::from_mins(5),
+            reboot_timeout: SignedDuration::from_mins(20),
+            verify_timeout: SignedDuration::from_mins(10),
+            uncordon_timeout: SignedDuration::from_mins(2),
+            soak: SignedDuration::from_secs(30),
+            retry_delay: SignedDuration::from_mins(10),
+        }
+    }
+}
+
+/// The instant so much later; the end of time if there is none.
+pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

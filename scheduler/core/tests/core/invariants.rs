@@ -1,0 +1,147 @@
+//! The invariants, hunted: any order of mishaps, and each step is checked by the world.
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+
+use crate::world::World;
+
+const NODES: [&str; 4] = ["a", "b", "c", "cp"];
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Need(usize),
+    NeedCleared(usize),
+    Drainer { node: usize, works: bool, said: usize },
+    Rebooter { node: usize, obeys: bool },
+    Boot(usize),
+    Down(usize),
+    Up(usize),
+    ForeignCordon(usize),
+    ForeignUncordon(usize),
+    OurCordonUndone(usize),
+    Replaced(usize),
+    Preflight { node: usize, fails: bool },
+    Pass(i64),
+    Crash,
+    Pause,
+    Resume,
+    Cancel(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let node = 0..NODES.len();
+    prop_oneof![
+        4 => node.clone().prop_map(Happening::Need),
+        1 => node.clone().prop_map(Happening::NeedCleared),
+        8 => (node.clone(), prop::bool::weighted(0.8), 0_usize..3)
+            .prop_map(|(node, works, said)| Happening::Drainer { node, works, said }),
+        5 => (node.clone(), prop::bool::weighted(0.8)).prop_map(|(node, obeys)| Happening::Rebooter { node, obeys }),
+        1 => node.clone().prop_map(Happening::Boot),
+        1 => node.clone().prop_map(Happening::Down),
+        2 => node.clone().prop_map(Happening::Up),
+        1 => node.clone().prop_map(Happening::ForeignCordon),
+        2 => node.clone().prop_map(Happening::ForeignUncordon),
+        1 => node.clone().prop_map(Happening::OurCordonUndone),
+        1 => node.clone().prop_map(Happening::Replaced),
+        1 => (node.clone(), any::<bool>()).prop_map(|(node, fails)| Happening::Preflight { node, fails }),
+        6 => (0_i64..2000).prop_map(Happening::Pass),
+        2 => Just(Happening::Crash),
+        1 => Just(Happening::Pause),
+        1 => Just(Happening::Resume),
+        1 => node.prop_map(Happening::Cancel),
+    ]
+}
+
+fn happen(world: &mut World, happening: &Happening) {
+    match happening {
+        Happening::Need(node) => world.need(NODES[*node]),
+        Happening::NeedCleared(node) => world.host(NODES[*node]).need = Ok(None),
+        Happening::Drainer { node, works, said } => world.drainer(NODES[*node], *works, *said),
+        Happening::Rebooter { node, obeys } => world.rebooter(NODES[*node], *obeys),
+        Happening::Boot(node) => world.boot(NODES[*node]),
+        Happening::Down(node) => world.host(NODES[*node]).view.ready = false,
+        Happening::Up(node) => world.host(NODES[*node]).view.ready = true,
+        Happening::ForeignCordon(node) => {
+            let host = world.host(NODES[*node]);
+            // Kubernetes has one bit: a node that we have cordoned cannot be cordoned again.
+            if !host.view.unschedulable {
+                host.foreign_cordon = true;
+                host.view.unschedulable = true;
+            }
+        }
+        Happening::ForeignUncordon(node) => {
+            let host = world.host(NODES[*node]);
+            host.foreign_cordon = false;
+            host.view.unschedulable = host.view.cordoned_for.is_some();
+        }
+        // As `kubectl uncordon` does: our mark stays.
+        Happening::OurCordonUndone(node) => {
+            let host = world.host(NODES[*node]);
+            host.view.unschedulable = host.foreign_cordon;
+        }
+        Happening::Replaced(node) => {
+            world.leave(NODES[*node]);
+            world.join(NODES[*node]);
+        }
+        Happening::Preflight { node, fails } => {
+            world.host(NODES[*node]).preflight = fails.then(|| "no".to_owned());
+        }
+        Happening::Pass(seconds) => world.pass(SignedDuration::from_secs(*seconds)),
+        Happening::Crash => world.crash(),
+        Happening::Pause => world.fleet.handle_pause("p".into(), String::new(), world.now),
+        Happening::Resume => world.fleet.handle_resume("p".into(), world.now),
+        Happening::Cancel(node) => {
+            // Refused or not: neither may break anything.
+            let cancelled = world
+                .fleet
+                .handle_cancel(&NODES[*node].parse().unwrap(), "p", "", world.now);
+            drop(cancelled);
+        }
+    }
+    world.do_effects();
+    world.settle();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Budget, Drained before rebooted, Once, Foreign cordon stays, No false success and Said why are
+    /// checked by the world in every step; Way back and liveness at the end, when everybody behaves again.
+    #[test]
+    fn the_invariants_hold_whatever_happens(
+        slots in 1_u32..4,
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut world = World::new(slots, &NODES);
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        for node in NODES {
+            let host = world.host(node);
+            host.view.ready = true;
+            host.foreign_cordon = false;
+            host.view.unschedulable = host.view.cordoned_for.is_some();
+            host.preflight = None;
+        }
+        world.fleet.handle_resume("end".into(), world.now);
+        world.do_effects();
+        world.settle();
+        world.work_until_quiet();
+        // What still holds a slot waits for a person: release it, as that person would.
+        for node in NODES {
+            let released = world.fleet.handle_cancel(&node.parse().unwrap(), "end", "", world.now);
+            drop(released);
+            world.do_effects();
+        }
+        world.settle();
+        world.work_until_quiet();
+        for node in NODES {
+            let reason = world.reason(node);
+            let phase = world.phase(node);
+            let host = world.host(node);
+            prop_assert!(host.view.cordoned_for.is_none(), "Way back: {node} still carries our cordon ({phase:?}, {reason:?})");
+            let done = matches!(host.need, Ok(None));
+            prop_assert!(done, "{node} still needs its reboot: {phase:?}, {reason:?}");
+        }
+    }
+}

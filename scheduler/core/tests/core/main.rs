@@ -1,0 +1,12 @@
+//! The core against a small world that behaves, misbehaves and crashes: stories that people
+//! tell, and properties that must hold in every story.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod invariants;
+mod stories;
+mod world;

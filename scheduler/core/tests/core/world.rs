@@ -1,0 +1,415 @@
+//! A world for the core: nodes with hosts, drainers, rebooters and a store, all of which do
+//! just what they are told to do, when a test says so. Each step is checked against the invariants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bellwether_proto::{
+    Attempt, BootId, DrainFailure, Fact, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebootNeed,
+    RebooterReport,
+};
+use bellwether_scheduler_core::{Command, Effect, Fleet, Heard, NodeView, Policy, State, invariant};
+use jiff::{SignedDuration, Timestamp};
+
+pub(crate) struct Host {
+    pub(crate) view: NodeView,
+    pub(crate) need: Result<Option<Timestamp>, String>,
+    pub(crate) preflight: Option<String>,
+    pub(crate) foreign_cordon: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) policy: Policy,
+    pub(crate) hosts: BTreeMap<NodeName, Host>,
+    pub(crate) fleet: Fleet,
+    pub(crate) records: BTreeMap<NodeName, Attempt>,
+    pub(crate) control: Option<FleetControl>,
+    pub(crate) commands: BTreeMap<NodeName, Vec<Command>>,
+    pub(crate) log: Vec<String>,
+    /// Boots that a rebooter of ours has ended.
+    pub(crate) ended_boots: BTreeSet<(String, BootId)>,
+    boots: u64,
+}
+
+pub(crate) fn name(text: &str) -> NodeName {
+    text.parse().unwrap()
+}
+
+impl World {
+    pub(crate) fn new(slots: u32, nodes: &[&str]) -> Self {
+        let policy = Policy {
+            slots: slots.try_into().unwrap(),
+            ..Policy::default()
+        };
+        let fleet = Fleet::new(policy.clone(), "test".into(), [], None);
+        let mut world = Self {
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            policy,
+            hosts: BTreeMap::new(),
+            fleet,
+            records: BTreeMap::new(),
+            control: None,
+            commands: BTreeMap::new(),
+            log: Vec::new(),
+            ended_boots: BTreeSet::new(),
+            boots: 0,
+        };
+        for node in nodes {
+            world.join(node);
+        }
+        world.settle();
+        world
+    }
+
+    pub(crate) fn join(&mut self, node: &str) {
+        self.boots += 1;
+        let view = NodeView {
+            name: name(node),
+            uid: format!("uid-{}", self.boots).parse().unwrap(),
+            ready: true,
+            ready_since: None,
+            unschedulable: false,
+            cordoned_for: None,
+            control_plane: node.starts_with("cp"),
+            deleting: false,
+            boot_id: Some(format!("boot-{}", self.boots).parse().unwrap()),
+            kernel: "6.1".into(),
+            os: "Debian".into(),
+        };
+        let host = Host {
+            view,
+            need: Ok(None),
+            preflight: None,
+            foreign_cordon: false,
+        };
+        self.hosts.insert(name(node), host);
+        self.settle();
+    }
+
+    pub(crate) fn leave(&mut self, node: &str) {
+        self.hosts.remove(&name(node));
+        self.fleet.handle_node_gone(&name(node));
+        self.settle();
+    }
+
+    pub(crate) fn host(&mut self, node: &str) -> &mut Host {
+        self.hosts.get_mut(&name(node)).unwrap()
+    }
+
+    pub(crate) fn need(&mut self, node: &str) {
+        // Each need is a newer one.
+        self.now = self.now.checked_add(SignedDuration::from_millis(1)).unwrap();
+        let now = self.now;
+        self.host(node).need = Ok(Some(now));
+        self.settle();
+    }
+
+    pub(crate) fn pass(&mut self, time: SignedDuration) {
+        self.now = self.now.checked_add(time).unwrap();
+        self.settle();
+    }
+
+    /// The scheduler dies, and another goes on with what is stored.
+    pub(crate) fn crash(&mut self) {
+        self.fleet = Fleet::new(
+            self.policy.clone(),
+            "test".into(),
+            self.records.values().cloned(),
+            self.control.clone(),
+        );
+        self.settle();
+    }
+
+    /// Tells the core everything, lets it decide, and does what it wants.
+    pub(crate) fn settle(&mut self) {
+        for host in self.hosts.values() {
+            let boot_id = host.view.boot_id.clone().unwrap();
+            let refresh_interval = SignedDuration::from_mins(5);
+            self.fleet.handle_node(host.view.clone());
+            let need = host.need.clone().map(|since| {
+                since.map(|since| RebootNeed {
+                    since,
+                    reasons: vec!["linux-image".into()],
+                    trace: None,
+                })
+            });
+            let report = HostReport {
+                node: host.view.name.clone(),
+                boot_id: boot_id.clone(),
+                reported_at: self.now,
+                refresh_interval,
+                need,
+                kernel_running: "6.1".into(),
+                kernel_installed: None,
+                os: "Debian".into(),
+                agent_version: "0".into(),
+            };
+            self.fleet.handle_sentinel(Heard {
+                report,
+                stored_at: self.now,
+            });
+            let report = RebooterReport {
+                node: host.view.name.clone(),
+                boot_id,
+                reported_at: self.now,
+                refresh_interval,
+                method: "logind".into(),
+                problem: host.preflight.clone(),
+                agent_version: "0".into(),
+            };
+            self.fleet.handle_rebooter(Heard {
+                report,
+                stored_at: self.now,
+            });
+        }
+        self.fleet.advance(self.now);
+        self.do_effects();
+        self.said_why();
+    }
+
+    pub(crate) fn do_effects(&mut self) {
+        while let Some(effect) = self.fleet.poll_effect() {
+            match effect {
+                Effect::Store(attempt) => self.store(*attempt),
+                Effect::Delete(node) => {
+                    self.records.remove(&node);
+                }
+                Effect::StoreControl(control) => self.control = Some(control),
+                Effect::Announce(event) => {
+                    if let Fact::PhaseChanged { to, message, .. } = event.fact {
+                        self.log
+                            .push(format!("{} {} {message}", event.node, to.as_str()).trim().to_owned());
+                    }
+                }
+                Effect::Ask(command) => {
+                    let node = match &command {
+                        Command::Drain(drain) => drain.node.clone(),
+                        Command::Uncordon(uncordon) => uncordon.node.clone(),
+                    };
+                    let queue = self.commands.entry(node).or_default();
+                    if !queue.contains(&command) {
+                        queue.push(command);
+                    }
+                }
+                Effect::PhaseOver { .. } => (),
+            }
+        }
+    }
+
+    fn store(&mut self, attempt: Attempt) {
+        let old = self.records.get(&attempt.node);
+        let starts = old.is_none_or(|old| old.id != attempt.id);
+        if starts && attempt.phase == Phase::Draining {
+            let views = self
+                .hosts
+                .iter()
+                .map(|(node, host)| (node.clone(), host.view.clone()))
+                .collect();
+            invariant::budget_when_starting(self.policy.slots.get(), &attempt.node, &views, &self.records).unwrap();
+            assert!(
+                !self.hosts[&attempt.node].foreign_cordon,
+                "Foreign cordon stays: {} starts",
+                attempt.node
+            );
+            assert!(
+                !self.control.as_ref().is_some_and(|control| control.paused),
+                "{} starts while paused",
+                attempt.node
+            );
+        }
+        if let Some(old) = old {
+            assert!(
+                attempt.generation >= old.generation,
+                "the generation of {} goes back",
+                attempt.node
+            );
+        }
+        invariant::drained_before_rebooted(&attempt).unwrap();
+        invariant::no_false_success(&attempt).unwrap();
+        invariant::way_back(&attempt).unwrap();
+        if attempt.phase == Phase::Uncordoning && attempt.boot_after != old.and_then(|old| old.boot_after.clone()) {
+            let view = &self.hosts[&attempt.node].view;
+            assert!(
+                view.ready && attempt.boot_after == view.boot_id,
+                "No false success: {}",
+                attempt.node
+            );
+        }
+        self.records.insert(attempt.node.clone(), attempt);
+    }
+
+    fn said_why(&self) {
+        let standings: BTreeMap<_, _> = self
+            .fleet
+            .standings()
+            .map(|(node, standing)| (&node.name, standing))
+            .collect();
+        for (node, host) in &self.hosts {
+            let standing = standings[node];
+            let going = matches!(standing.state, State::InProgress(_));
+            let needs = !matches!(host.need, Ok(None));
+            assert!(
+                !needs || going || standing.reason.is_some(),
+                "Said why: {node} is {standing:?}"
+            );
+        }
+    }
+
+    fn say(
+        &mut self,
+        node: &NodeName,
+        fact: Fact,
+        generation: bellwether_proto::Generation,
+        attempt: bellwether_proto::AttemptId,
+    ) {
+        let event = NodeEvent {
+            node: node.clone(),
+            attempt,
+            generation,
+            at: self.now,
+            source: "test".into(),
+            fact,
+        };
+        self.fleet.handle_event(&event, self.now);
+        self.do_effects();
+        self.settle();
+    }
+
+    /// A drainer takes the oldest command of a node and, if the record agrees, carries it out.
+    /// What it says is said as often as told: events may come twice, or never.
+    pub(crate) fn drainer(&mut self, node: &str, works: bool, said: usize) {
+        let node = name(node);
+        let Some(command) = self
+            .commands
+            .get_mut(&node)
+            .filter(|queue| !queue.is_empty())
+            .map(|queue| queue.remove(0))
+        else {
+            return;
+        };
+        let (attempt, generation) = match &command {
+            Command::Drain(drain) => (drain.attempt, drain.generation),
+            Command::Uncordon(uncordon) => (uncordon.attempt, uncordon.generation),
+        };
+        let agrees = self
+            .records
+            .get(&node)
+            .is_some_and(|record| record.id == attempt && record.generation == generation);
+        let (Some(host), true) = (self.hosts.get_mut(&node), agrees) else {
+            return;
+        };
+        let fact = match command {
+            Command::Drain(_) if host.foreign_cordon => Fact::DrainFailed {
+                failure: DrainFailure::ForeignCordon,
+                message: "foreign".into(),
+            },
+            Command::Drain(_) => {
+                host.view.unschedulable = true;
+                host.view.cordoned_for = Some(attempt);
+                if works {
+                    Fact::Drained {
+                        pods_gone: 3,
+                        pods_left: 1,
+                    }
+                } else {
+                    Fact::DrainFailed {
+                        failure: DrainFailure::Timeout,
+                        message: "a budget".into(),
+                    }
+                }
+            }
+            Command::Uncordon(_) if !works => Fact::UncordonFailed { message: "no".into() },
+            Command::Uncordon(_) => {
+                if host.view.cordoned_for == Some(attempt) {
+                    host.view.unschedulable = host.foreign_cordon;
+                    host.view.cordoned_for = None;
+                }
+                Fact::Uncordoned {
+                    left_unschedulable: host.view.unschedulable,
+                }
+            }
+        };
+        for _ in 0..said {
+            self.say(&node, fact.clone(), generation, attempt);
+        }
+    }
+
+    /// The rebooter looks at its record and, if it is its command, reboots its host.
+    pub(crate) fn rebooter(&mut self, node: &str, host_obeys: bool) {
+        let node = name(node);
+        let Some(record) = self.records.get(&node).cloned() else {
+            return;
+        };
+        let Some(host) = self.hosts.get(&node) else { return };
+        let boot = host.view.boot_id.clone().unwrap();
+        let in_time = record.reboot_not_after.is_some_and(|until| self.now < until);
+        if record.phase != Phase::Rebooting
+            || record.boot_before != boot
+            || record.node_uid != host.view.uid
+            || !in_time
+        {
+            return;
+        }
+        let started = Fact::RebootStarted {
+            boot_id: boot.clone(),
+            method: "logind".into(),
+        };
+        self.say(&node, started, record.generation, record.id);
+        if host_obeys {
+            let first = self.ended_boots.insert((record.node_uid.to_string(), boot));
+            assert!(first, "Once: {node} is rebooted twice in one boot");
+            assert!(record.drained_at.is_some(), "Drained before rebooted: {node}");
+            let view = &self.hosts[&node].view;
+            let ours = view.unschedulable && view.cordoned_for == Some(record.id);
+            assert!(ours, "Drained before rebooted: {node} was uncordoned since");
+            self.boot(node.as_str());
+        }
+    }
+
+    /// The host boots, for whatever reason, and its need is gone.
+    pub(crate) fn boot(&mut self, node: &str) {
+        self.boots += 1;
+        let boot_id = format!("boot-{}", self.boots).parse().unwrap();
+        let host = self.host(node);
+        host.view.boot_id = Some(boot_id);
+        host.view.ready = true;
+        host.need = Ok(None);
+        self.settle();
+    }
+
+    pub(crate) fn phase(&self, node: &str) -> Option<Phase> {
+        self.records.get(&name(node)).map(|record| record.phase)
+    }
+
+    pub(crate) fn reason(&self, node: &str) -> Option<&'static str> {
+        let mut standings = self.fleet.standings();
+        let (_, standing) = standings.find(|(view, _)| view.name == name(node))?;
+        standing.reason.as_ref().map(bellwether_scheduler_core::Reason::code)
+    }
+
+    /// Everybody does their work until nothing is left to do.
+    pub(crate) fn work_until_quiet(&mut self) {
+        for _ in 0..400 {
+            let nodes: Vec<String> = self.hosts.keys().map(ToString::to_string).collect();
+            for node in &nodes {
+                self.drainer(node, true, 1);
+                self.rebooter(node, true);
+            }
+            let busy = self.records.values().any(|record| !record.phase.is_ended());
+            let next = self.fleet.poll_timeout(self.now);
+            match next {
+                Some(next) if busy || next < self.now.checked_add(SignedDuration::from_hours(9)).unwrap() => {
+                    self.now = next;
+                    self.settle();
+                }
+                _ => return,
+            }
+            // Reports are renewed in every step, so only they are left to wait for.
+            let needs = self.hosts.values().any(|host| !matches!(host.need, Ok(None)));
+            let cordons = self.hosts.values().any(|host| host.view.cordoned_for.is_some());
+            if !busy && !needs && !cordons {
+                return;
+            }
+        }
+    }
+}

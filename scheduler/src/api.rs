@@ -1,0 +1,270 @@
+//! The fleet for people, over gRPC: questions and orders go to the leading loop, the past comes from the stream.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use bellwether_chassis::{Bus, Watched};
+use bellwether_proto::stream::EVENTS_STREAM;
+use bellwether_proto::wire::fleet_service_server::{FleetService, FleetServiceServer};
+use bellwether_proto::{Message as _, NodeEvent, NodeName, subject, wire};
+use bellwether_scheduler_core::{Fleet, OrderError};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::inbox::{Answer, Letter, Order};
+use crate::leader::LEASE;
+use crate::wire as convert;
+
+/// How many events of a node's past are told.
+const EVENTS_MAX: usize = 100;
+
+/// How long texts of people may be: they end in a record and in every status.
+const TEXT_MAX: usize = 500;
+
+/// Where people's letters go: to the leading loop, if this replica leads.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    bus: Bus,
+    leader: Arc<Mutex<Option<mpsc::Sender<Letter>>>>,
+}
+
+impl Desk {
+    pub(crate) fn new(bus: Bus) -> Self {
+        Self {
+            bus,
+            leader: Arc::default(),
+        }
+    }
+
+    pub(crate) fn open(&self, letters: mpsc::Sender<Letter>) {
+        *self.leader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(letters);
+    }
+
+    pub(crate) fn close(&self) {
+        *self.leader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
+    async fn send<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Status> {
+        let leader = self
+            .leader
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        let Some(leader) = leader else {
+            return Err(Status::unavailable(format!(
+                "not the leader: the Lease {LEASE} names the one who leads"
+            )));
+        };
+        let (answer, answered) = oneshot::channel();
+        let lost = || {
+            Status::unavailable(
+                "the leader is loading its records anew, whether the order was stored is unknown: ask for the status",
+            )
+        };
+        leader.send(Letter::Person(order(answer))).await.map_err(|_| lost())?;
+        answered.await.map_err(|_| lost())
+    }
+}
+
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address}: choose a free --api-address"))
+}
+
+pub(crate) async fn serve(listener: TcpListener, desk: Desk, stop: CancellationToken) -> anyhow::Result<()> {
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let serving = tonic::transport::Server::builder()
+        .add_service(FleetServiceServer::new(desk))
+        .serve_with_incoming(incoming);
+    // Watches never end by themselves, so a stop does not wait for them.
+    tokio::select! {
+        served = serving => served.context("serve the API"),
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+/// Lets the core decide on a person's order. What is returned sends the answer.
+pub(crate) fn answer(fleet: &mut Fleet, order: Order, notice: String, now: Timestamp) -> Box<dyn FnOnce() + Send> {
+    // Who asked may have left; then nobody hears the answer, and nothing else depends on it.
+    match order {
+        Order::List(answer) => {
+            let list = convert::list(fleet, notice);
+            Box::new(move || drop(answer.send(list)))
+        }
+        Order::Explain(name, answer) => {
+            let found = fleet.standings().find(|(node, _)| node.name == name);
+            let status = found.map(|(node, standing)| convert::status(fleet, node, standing));
+            let status = status.ok_or_else(|| refused(&OrderError::UnknownNode(name)));
+            Box::new(move || drop(answer.send(status)))
+        }
+        Order::Pause { by, reason, answer } => {
+            fleet.handle_pause(by, reason, now);
+            let running = fleet.attempts().filter(|attempt| !attempt.phase.is_ended());
+            let response = wire::PauseFleetResponse {
+                nodes_in_progress: running.map(|attempt| attempt.node.to_string()).collect(),
+                control: fleet.control().map(bellwether_proto::FleetControl::to_wire),
+            };
+            Box::new(move || drop(answer.send(Ok(response))))
+        }
+        Order::Resume { by, answer } => {
+            fleet.handle_resume(by, now);
+            let control = fleet.control().map(bellwether_proto::FleetControl::to_wire);
+            Box::new(move || drop(answer.send(Ok(wire::ResumeFleetResponse { control }))))
+        }
+        Order::Cancel {
+            node,
+            by,
+            reason,
+            answer,
+        } => {
+            let outcome = fleet
+                .handle_cancel(&node, &by, &reason, now)
+                .map_err(|error| refused(&error));
+            let response = outcome.map(|message| wire::CancelAttemptResponse {
+                attempt: fleet.attempt(&node).map(bellwether_proto::Attempt::to_wire),
+                message,
+            });
+            Box::new(move || drop(answer.send(response)))
+        }
+    }
+}
+
+fn refused(error: &OrderError) -> Status {
+    match error {
+        OrderError::UnknownNode(_) => Status::not_found(error.to_string()),
+        OrderError::NoAttempt(_) | OrderError::TooLate { .. } => Status::failed_precondition(error.to_string()),
+    }
+}
+
+fn node_name(text: &str) -> Answer<NodeName> {
+    text.parse()
+        .map_err(|error| Status::invalid_argument(format!("field node: {text:?} {error}")))
+}
+
+fn text(field: &str, text: String) -> Answer<String> {
+    if text.chars().count() > TEXT_MAX || text.chars().any(char::is_control) {
+        return Err(Status::invalid_argument(format!(
+            "field {field}: one line of at most {TEXT_MAX} characters, please"
+        )));
+    }
+    Ok(text)
+}
+
+fn who(by: String) -> Answer<String> {
+    if by.is_empty() {
+        return Err(Status::invalid_argument("field by: say who orders it"));
+    }
+    text("by", by)
+}
+
+#[tonic::async_trait]
+impl FleetService for Desk {
+    async fn list_nodes(&self, _: Request<wire::ListNodesRequest>) -> Answer<Response<wire::ListNodesResponse>> {
+        self.send(Order::List).await.map(Response::new)
+    }
+
+    async fn explain_node(
+        &self,
+        request: Request<wire::ExplainNodeRequest>,
+    ) -> Answer<Response<wire::ExplainNodeResponse>> {
+        let node = node_name(&request.into_inner().node)?;
+        let status = self.send(|answer| Order::Explain(node.clone(), answer)).await??;
+        let events = past(&self.bus, &node)
+            .await
+            .map_err(|error| Status::unavailable(format!("read the past: {error:#}")))?;
+        let events = events.iter().map(NodeEvent::to_wire).collect();
+        Ok(Response::new(wire::ExplainNodeResponse {
+            status: Some(status),
+            events,
+        }))
+    }
+
+    type WatchEventsStream = BoxStream<'static, Answer<wire::WatchEventsResponse>>;
+
+    async fn watch_events(
+        &self,
+        request: Request<wire::WatchEventsRequest>,
+    ) -> Answer<Response<Self::WatchEventsStream>> {
+        let node = request.into_inner().node;
+        let filter = match node.as_str() {
+            "" => subject::ALL_EVENTS.to_owned(),
+            node => subject::events_of(&node_name(node)?.token()),
+        };
+        let events = self.bus.follow_new(EVENTS_STREAM.name, filter).await;
+        let events = events.map_err(|error| Status::unavailable(format!("watch the events: {error:#}")))?;
+        let events = events.filter_map(|watched| {
+            std::future::ready(match watched {
+                Ok(Watched::Record(record)) => {
+                    let event = convert::event(&record).ok().map(|event| event.to_wire());
+                    event.map(|event| Ok(wire::WatchEventsResponse { event: Some(event) }))
+                }
+                Ok(Watched::CaughtUp) => None,
+                Err(error) => Some(Err(Status::unavailable(format!("the watch ended: {error:#}")))),
+            })
+        });
+        Ok(Response::new(events.boxed()))
+    }
+
+    async fn pause_fleet(
+        &self,
+        request: Request<wire::PauseFleetRequest>,
+    ) -> Answer<Response<wire::PauseFleetResponse>> {
+        let wire::PauseFleetRequest { by, reason } = request.into_inner();
+        let (by, reason) = (who(by)?, text("reason", reason)?);
+        self.send(|answer| Order::Pause { by, reason, answer })
+            .await?
+            .map(Response::new)
+    }
+
+    async fn resume_fleet(
+        &self,
+        request: Request<wire::ResumeFleetRequest>,
+    ) -> Answer<Response<wire::ResumeFleetResponse>> {
+        let by = who(request.into_inner().by)?;
+        self.send(|answer| Order::Resume { by, answer })
+            .await?
+            .map(Response::new)
+    }
+
+    async fn cancel_attempt(
+        &self,
+        request: Request<wire::CancelAttemptRequest>,
+    ) -> Answer<Response<wire::CancelAttemptResponse>> {
+        let wire::CancelAttemptRequest { node, by, reason } = request.into_inner();
+        let (node, by, reason) = (node_name(&node)?, who(by)?, text("reason", reason)?);
+        self.send(|answer| Order::Cancel {
+            node,
+            by,
+            reason,
+            answer,
+        })
+        .await?
+        .map(Response::new)
+    }
+}
+
+/// A node's last events, oldest first.
+async fn past(bus: &Bus, node: &NodeName) -> anyhow::Result<VecDeque<NodeEvent>> {
+    let mut stored = bus
+        .follow_all(EVENTS_STREAM.name, subject::events_of(&node.token()))
+        .await?;
+    let mut events = VecDeque::new();
+    while let Some(watched) = stored.next().await {
+        let Watched::Record(record) = watched? else { break };
+        if let Ok(event) = convert::event(&record) {
+            if events.len() == EVENTS_MAX {
+                events.pop_front();
+            }
+            events.push_back(event);
+        }
+    }
+    Ok(events)
+}

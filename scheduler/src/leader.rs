@@ -1,0 +1,57 @@
+//! Leadership by a Kubernetes Lease.
+//!
+//! The Lease only keeps the replicas out of each other's way. Safety is elsewhere: every write
+//! of a record demands that nobody else has written since (see `store.rs`), so of two replicas
+//! that both think they lead, one fails at its next step and loads anew.
+
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use kube::Client;
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Name of the Lease; the command line finds the leader by it.
+pub(crate) const LEASE: &str = "bellwether-scheduler";
+
+/// The Lease being held or waited for. Dropping `leading` releases it.
+pub(crate) struct Leadership {
+    pub(crate) leading: watch::Receiver<bool>,
+    release: JoinHandle<kube_lease_manager::Result<LeaseManager>>,
+}
+
+pub(crate) async fn join(
+    client: Client,
+    namespace: &str,
+    identity: &str,
+    duration: SignedDuration,
+) -> anyhow::Result<Leadership> {
+    let seconds = u64::try_from(duration.as_secs()).context("--lease-duration")?;
+    let manager = LeaseManagerBuilder::new(client, LEASE)
+        .with_namespace(namespace)
+        .with_identity(identity)
+        .with_duration(seconds)
+        // Renew when a third is left: two tries fit in.
+        .with_grace((seconds / 3).max(1))
+        .with_field_manager("bellwether-scheduler")
+        .build()
+        .await
+        .with_context(|| format!("take part in Lease {namespace}/{LEASE}"))?;
+    let (leading, release) = manager.watch().await;
+    Ok(Leadership { leading, release })
+}
+
+impl Leadership {
+    /// Lets go, so that another replica leads at once.
+    pub(crate) async fn let_go(self) {
+        let Self { leading, release } = self;
+        drop(leading);
+        // A lease that cannot be released ends by itself.
+        if tokio::time::timeout(std::time::Duration::from_secs(3), release)
+            .await
+            .is_err()
+        {
+            tracing::warn!("The Lease could not be released in time");
+        }
+    }
+}

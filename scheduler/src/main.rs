@@ -1,0 +1,34 @@
+//! The scheduler: decides which node reboots when, and owns every attempt.
+//!
+//! Two replicas run and one leads. It reads nodes and host reports, lets the pure core
+//! (`bellwether-scheduler-core`) decide, stores every attempt before it acts on it, and asks
+//! the drainers. It never touches a pod and never cordons.
+
+mod api;
+mod args;
+mod error;
+mod inbox;
+mod lead;
+mod leader;
+mod metrics;
+mod nodes;
+mod run;
+mod spans;
+mod store;
+mod wire;
+
+use std::process::ExitCode;
+
+use bellwether_chassis::{Service, Threads};
+use clap::Parser as _;
+
+const SERVICE: Service = Service {
+    name: "scheduler",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let chassis_args = args.chassis.clone();
+    bellwether_chassis::run(SERVICE, &chassis_args, Threads::Many, |chassis| run::run(chassis, args))
+}

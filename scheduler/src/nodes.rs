@@ -1,0 +1,68 @@
+//! Node objects, as far as decisions depend on them.
+
+use bellwether_proto::{NodeName, mark};
+use bellwether_scheduler_core::NodeView;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use k8s_openapi::api::core::v1::Node;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+
+/// What the watch of the nodes tells.
+pub(crate) type NodeEvents = BoxStream<'static, Result<watcher::Event<Node>, watcher::Error>>;
+
+/// Watches all nodes for ever, backing off while the API server is away.
+pub(crate) fn watch(client: Client) -> NodeEvents {
+    watcher(Api::all(client), watcher::Config::default())
+        .default_backoff()
+        .boxed()
+}
+
+/// True if the API server answers and lets us read nodes.
+pub(crate) async fn readable(client: &Client) -> Result<(), kube::Error> {
+    let one = kube::api::ListParams::default().limit(1);
+    Api::<Node>::all(client.clone()).list_metadata(&one).await.map(drop)
+}
+
+/// A node's name, if it is one that we look after: Windows has no sentinel file and no systemd.
+pub(crate) fn name(node: &Node) -> Option<NodeName> {
+    let labels = node.metadata.labels.as_ref();
+    if labels
+        .and_then(|labels| labels.get("kubernetes.io/os"))
+        .is_some_and(|os| os == "windows")
+    {
+        return None;
+    }
+    node.metadata.name.as_deref()?.parse().ok()
+}
+
+/// What decisions depend on.
+pub(crate) fn view(node: &Node) -> Option<NodeView> {
+    let name = name(node)?;
+    let spec = node.spec.as_ref();
+    let status = node.status.as_ref();
+    let info = status.and_then(|status| status.node_info.as_ref());
+    let conditions = status
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    let ready = conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let annotations = node.metadata.annotations.as_ref();
+    let labels = node.metadata.labels.as_ref();
+    Some(NodeView {
+        name,
+        uid: node.metadata.uid.as_deref()?.parse().ok()?,
+        ready: ready.is_some(),
+        ready_since: ready
+            .and_then(|condition| condition.last_transition_time.as_ref())
+            .map(|at| at.0),
+        unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+        cordoned_for: annotations.and_then(|all| all.get(mark::CORDONED_FOR)?.parse().ok()),
+        control_plane: labels.is_some_and(|labels| labels.contains_key(mark::CONTROL_PLANE_LABEL)),
+        deleting: node.metadata.deletion_timestamp.is_some(),
+        boot_id: info.and_then(|info| info.boot_id.parse().ok()),
+        kernel: info.map(|info| info.kernel_version.clone()).unwrap_or_default(),
+        os: info.map(|info| info.os_image.clone()).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,79 @@
+//! The sentinel's flags. `--help` is their reference; each has an environment variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bellwether_chassis::args::duration;
+use bellwether_chassis::{ChassisArgs, HostArgs};
+use bellwether_proto::NodeName;
+
+/// Watches its host and reports whether it needs a reboot.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "bellwether-sentinel", version)]
+pub(crate) struct Args {
+    /// Name of the Kubernetes node whose host this is (in a pod: from spec.nodeName)
+    #[arg(long, env = "BELLWETHER_NODE_NAME", value_name = "NAME")]
+    pub(crate) node_name: NodeName,
+
+    /// The file that says that a reboot is required, as the host calls it; its directory is watched
+    #[arg(
+        long,
+        env = "BELLWETHER_SENTINEL_FILE",
+        default_value = "/var/run/reboot-required",
+        value_name = "FILE",
+        value_parser = sentinel_file
+    )]
+    pub(crate) sentinel_file: PathBuf,
+
+    /// How often the host is looked at without a hint, since hints get lost on some file systems
+    #[arg(long, env = "BELLWETHER_RESCAN_INTERVAL", default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    pub(crate) rescan_interval: Duration,
+
+    /// How often a report is sent without a change; a report that misses a few of these is stale
+    #[arg(long, env = "BELLWETHER_REFRESH_INTERVAL", default_value = "5m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) refresh_interval: Duration,
+
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+
+    #[command(flatten)]
+    pub(crate) chassis: ChassisArgs,
+}
+
+fn sentinel_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() && path.file_name().is_some() {
+        Ok(path)
+    } else {
+        Err("is not the absolute path of a file; write it as /var/run/reboot-required".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_flag() {
+        for (flag, value) in [
+            ("--node-name", "No Name"),
+            ("--sentinel-file", "reboot-required"),
+            ("--rescan-interval", "0s"),
+            ("--refresh-interval", "often"),
+        ] {
+            let line: &[&str] = match flag {
+                "--node-name" => &["sentinel", flag, value],
+                _ => &["sentinel", "--node-name", "n1", flag, value],
+            };
+            let error = Args::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains(flag), "{error}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Why the host could not be looked at.
+//!
+//! A probe error is neither "a reboot is required" nor "it is not": it is reported as what it is.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Whether a reboot is required could not be seen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    /// The directory of the sentinel file.
+    #[error("directory {path} cannot be seen: is the host's directory mounted, and do --host-root and --sentinel-file say where?", path = path.display())]
+    Directory {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The sentinel file is there, but may not be read.
+    #[error("sentinel file {path} cannot be read", path = path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something else has its name: Kubernetes makes a directory of a file that it was told to mount and did not find.
+    #[error("sentinel file {path} is not a file: mount its directory, not the file itself", path = path.display())]
+    NotAFile {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// The look did not come to its end.
+    #[error("the look at the host was broken off")]
+    BrokenOff(#[source] tokio::task::JoinError),
+}

@@ -1,0 +1,31 @@
+//! The sentinel: sees that its host needs a reboot and reports it.
+//!
+//! One runs on every node. It says what is true now, decides nothing, writes nothing to its
+//! host and holds no token of Kubernetes.
+
+mod args;
+mod error;
+mod host;
+mod metrics;
+mod probe;
+mod report;
+mod run;
+mod watch;
+mod wire;
+
+use std::process::ExitCode;
+
+use bellwether_chassis::{Service, Threads};
+use clap::Parser as _;
+
+const SERVICE: Service = Service {
+    name: "sentinel",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    bellwether_chassis::run(SERVICE, &args.chassis.clone(), Threads::One, |chassis| {
+        run::run(chassis, args)
+    })
+}

@@ -1,0 +1,246 @@
+//! The look at the host: is the sentinel file there, since when and why, and what else is true.
+//!
+//! Owned by `run.rs`, which calls it off the runtime's thread since files can be slow. It reads
+//! files and nothing else; it remembers nothing.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use bellwether_chassis::HostArgs;
+use jiff::Timestamp;
+
+use crate::error::ProbeError;
+use crate::host;
+
+/// How much of the list of packages is read: far more than a distribution upgrade writes.
+const PACKAGES_BYTES_MAX: u64 = 64 * 1024;
+
+/// How many packages are told: people read a few, and the report stays a small message.
+const PACKAGES_MAX: usize = 100;
+
+/// Longest name that is told; what is longer is no package.
+const PACKAGE_CHARS_MAX: usize = 200;
+
+/// Where to look.
+#[derive(Debug, Clone)]
+pub(crate) struct Probe {
+    host: HostArgs,
+    sentinel_file: PathBuf,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Whether a reboot is required; an error is neither yes nor no.
+    pub(crate) need: Result<Option<Need>, ProbeError>,
+    /// The newest kernel that is installed.
+    pub(crate) kernel_installed: Option<String>,
+    /// The operating system.
+    pub(crate) os: String,
+}
+
+/// A need as the host shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// When the sentinel file was last written.
+    pub(crate) since: Timestamp,
+    /// The packages that ask for the reboot.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Probe {
+    pub(crate) fn new(host: HostArgs, sentinel_file: PathBuf) -> Self {
+        Self { host, sentinel_file }
+    }
+
+    /// Looks at everything once.
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            need: self.need(),
+            kernel_installed: host::newest_kernel(&self.host),
+            os: host::operating_system(&self.host),
+        }
+    }
+
+    /// The sentinel file, in a directory whose links are followed as the host would.
+    pub(crate) fn file(&self) -> Result<PathBuf, ProbeError> {
+        let parent = self.sentinel_file.parent().unwrap_or_else(|| Path::new("/"));
+        let directory = self.host.locate(parent).map_err(|source| ProbeError::Directory {
+            path: self.host.host_root.join(parent),
+            source,
+        })?;
+        Ok(directory.join(self.sentinel_file.file_name().unwrap_or_default()))
+    }
+
+    fn need(&self) -> Result<Option<Need>, ProbeError> {
+        let file = self.file()?;
+        let directory = file.parent().unwrap_or_else(|| Path::new("/"));
+        // First the directory: in one that is not there, no file ever is.
+        if let Err(source) = fs::read_dir(directory) {
+            return Err(ProbeError::Directory {
+                path: directory.to_owned(),
+                source,
+            });
+        }
+        let since = match written_at(&file) {
+            Ok(Some(since)) => since,
+            Ok(None) => return Err(ProbeError::NotAFile { path: file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(ProbeError::File { path: file, source }),
+        };
+        Ok(Some(Need {
+            since,
+            reasons: reasons(&file),
+        }))
+    }
+}
+
+/// When the file was last written; none if it is no file.
+fn written_at(file: &Path) -> io::Result<Option<Timestamp>> {
+    // Before opening: a named pipe would never open.
+    if !fs::metadata(file)?.is_file() {
+        return Ok(None);
+    }
+    // Opened, since only that tells whether it may be read.
+    let modified = File::open(file)?.metadata()?.modified()?;
+    Timestamp::try_from(modified).map(Some).map_err(io::Error::other)
+}
+
+/// The packages in the list beside the sentinel file. The need stands without them, so what
+/// cannot be read is left out.
+fn reasons(sentinel_file: &Path) -> Vec<String> {
+    let mut list = sentinel_file.as_os_str().to_owned();
+    list.push(".pkgs");
+    let mut bytes = Vec::new();
+    let read = fs::metadata(&list)
+        .and_then(|meta| {
+            if meta.is_file() {
+                File::open(&list)
+            } else {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
+        })
+        .and_then(|file| file.take(PACKAGES_BYTES_MAX).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => parse_packages(&String::from_utf8_lossy(&bytes)),
+        Err(error) => {
+            tracing::debug!(%error, list = %list.display(), "List of packages is left out");
+            Vec::new()
+        }
+    }
+}
+
+/// Each package once, in the order of the list.
+fn parse_packages(text: &str) -> Vec<String> {
+    let mut packages = Vec::<String>::new();
+    for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
+        if packages.len() == PACKAGES_MAX {
+            break;
+        }
+        let name: String = name
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(PACKAGE_CHARS_MAX)
+            .collect();
+        if !packages.contains(&name) {
+            packages.push(name);
+        }
+    }
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn probe(root: &TempDir) -> Probe {
+        let host = HostArgs {
+            host_root: root.path().to_owned(),
+            proc_root: root.path().join("proc"),
+        };
+        Probe::new(host, PathBuf::from("/var/run/reboot-required"))
+    }
+
+    fn root_with_run() -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("run")).unwrap();
+        fs::create_dir_all(root.path().join("var")).unwrap();
+        symlink("/run", root.path().join("var/run")).unwrap();
+        root
+    }
+
+    #[test]
+    fn no_file_is_no_need() {
+        assert_eq!(probe(&root_with_run()).look().need.unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_is_a_need_with_its_packages_and_its_time() {
+        let root = root_with_run();
+        fs::write(
+            root.path().join("run/reboot-required.pkgs"),
+            "linux-base\n libc6 \nlinux-base\n\n",
+        )
+        .unwrap();
+        fs::write(
+            root.path().join("run/reboot-required"),
+            "*** System restart required ***\n",
+        )
+        .unwrap();
+        let need = probe(&root).look().need.unwrap().unwrap();
+        assert_eq!(need.reasons, ["linux-base", "libc6"]);
+        let written = fs::metadata(root.path().join("run/reboot-required")).unwrap();
+        assert_eq!(need.since, Timestamp::try_from(written.modified().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_need_stands_without_its_packages() {
+        let root = root_with_run();
+        fs::write(root.path().join("run/reboot-required"), "").unwrap();
+        fs::create_dir(root.path().join("run/reboot-required.pkgs")).unwrap();
+        assert_eq!(probe(&root).look().need.unwrap().unwrap().reasons, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_and_not_a_no() {
+        let root = tempfile::tempdir().unwrap();
+        let error = probe(&root).look().need.unwrap_err();
+        assert!(matches!(error, ProbeError::Directory { .. }), "{error}");
+        assert!(error.to_string().contains("--host-root"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_file_is_an_error_and_not_a_yes() {
+        let root = root_with_run();
+        fs::create_dir(root.path().join("run/reboot-required")).unwrap();
+        let error = probe(&root).look().need.unwrap_err();
+        assert!(matches!(error, ProbeError::NotAFile { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_and_not_a_yes() {
+        let root = root_with_run();
+        symlink("reboot-required", root.path().join("run/reboot-required")).unwrap();
+        let error = probe(&root).look().need.unwrap_err();
+        assert!(matches!(error, ProbeError::File { .. }), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn packages_are_few_distinct_and_in_order(text in "([a-z]{0,2} ?\n){0,300}") {
+            let packages = parse_packages(&text);
+            prop_assert!(packages.len() <= PACKAGES_MAX);
+            let mut lines = text.lines().map(str::trim);
+            // Each one is found further down than the one before: the order of first appearance.
+            prop_assert!(packages.iter().all(|package| lines.any(|line| line == package)));
+            let distinct: std::collections::BTreeSet<_> = packages.iter().collect();
+            prop_assert_eq!(distinct.len(), packages.len());
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What is reported, and when: a pure core. What the host looks like goes in, a report to send comes out.
+//!
+//! Owned by `run.rs`. It reads no clock and no file and sends nothing; a report counts only
+//! once it is stored, so that of several that could not be stored the newest wins.
+
+use std::time::Duration;
+
+use bellwether_proto::{BootId, HostReport, NodeName, RebootNeed, TraceParent};
+use jiff::{SignedDuration, Timestamp};
+
+use bellwether_chassis::chain;
+
+use crate::probe::{Look, Need};
+
+/// What stays the same for as long as the process runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The node.
+    pub(crate) node: NodeName,
+    /// The boot.
+    pub(crate) boot_id: BootId,
+    /// The kernel of this boot.
+    pub(crate) kernel_running: String,
+    /// Version of this agent.
+    pub(crate) agent_version: &'static str,
+    /// How often a report comes without a change.
+    pub(crate) refresh_interval: Duration,
+}
+
+/// Why a report is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Why {
+    /// It is the first of this process.
+    Start,
+    /// Something else is true now.
+    Change,
+    /// So that it does not become stale.
+    Refresh,
+}
+
+impl Why {
+    /// The word for labels and logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Change => "change",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// Decides what to report.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    identity: Identity,
+    stored: Option<Stored>,
+    /// The trace of the need that lasts; outer none: there is no need.
+    lasting: Option<Option<TraceParent>>,
+    /// What a sentinel of this boot said before us.
+    inherited: Option<(Timestamp, TraceParent)>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    report: HostReport,
+    refresh_at: Timestamp,
+}
+
+impl Reporter {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            stored: None,
+            lasting: None,
+            inherited: None,
+        }
+    }
+
+    /// Takes over the trace from the report that is stored, so that a restart of the sentinel
+    /// does not split it. What another boot or another node needed is none of our business.
+    pub(crate) fn handle_previous(&mut self, previous: HostReport) {
+        if previous.node == self.identity.node
+            && previous.boot_id == self.identity.boot_id
+            && let Ok(Some(need)) = previous.need
+        {
+            self.inherited = need.trace.map(|trace| (need.since, trace));
+        }
+    }
+
+    /// Takes a look at the host, and hands out the report that is due, if one is.
+    ///
+    /// `first_seen` is asked for a trace when a need begins; its ids are random, so they come from outside.
+    pub(crate) fn handle_look(
+        &mut self,
+        look: Look,
+        now: Timestamp,
+        first_seen: impl FnOnce(&Need) -> Option<TraceParent>,
+    ) -> Option<(HostReport, Why)> {
+        let need = match look.need {
+            Ok(Some(need)) => {
+                let trace = self.trace_of(&need, first_seen);
+                Ok(Some(RebootNeed {
+                    since: need.since,
+                    reasons: need.reasons,
+                    trace,
+                }))
+            }
+            Ok(None) => {
+                self.lasting = None;
+                Ok(None)
+            }
+            // Unknown is not "no": the need may well last.
+            Err(error) => Err(chain(&error)),
+        };
+        let report = HostReport {
+            node: self.identity.node.clone(),
+            boot_id: self.identity.boot_id.clone(),
+            reported_at: now,
+            refresh_interval: SignedDuration::try_from(self.identity.refresh_interval).unwrap_or(SignedDuration::MAX),
+            need,
+            kernel_running: self.identity.kernel_running.clone(),
+            kernel_installed: look.kernel_installed,
+            os: look.os,
+            agent_version: self.identity.agent_version.to_owned(),
+        };
+        let why = self.why_due(&report)?;
+        Some((report, why))
+    }
+
+    /// Takes note that a report is stored; the next one is due this much later.
+    pub(crate) fn handle_stored(&mut self, report: HostReport, refresh_after: Duration) {
+        let refresh_at = report
+            .reported_at
+            .checked_add(refresh_after)
+            .unwrap_or(report.reported_at);
+        self.stored = Some(Stored { report, refresh_at });
+    }
+
+    /// When a report is due even if nothing changes; none: now.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.stored.as_ref().map(|stored| stored.refresh_at)
+    }
+
+    fn trace_of(&mut self, need: &Need, first_seen: impl FnOnce(&Need) -> Option<TraceParent>) -> Option<TraceParent> {
+        if let Some((_, trace)) = self.inherited.take().filter(|(since, _)| *since == need.since) {
+            self.lasting = Some(Some(trace));
+        }
+        *self.lasting.get_or_insert_with(|| first_seen(need))
+    }
+
+    fn why_due(&self, report: &HostReport) -> Option<Why> {
+        let Some(stored) = &self.stored else {
+            return Some(Why::Start);
+        };
+        let as_of_then = HostReport {
+            reported_at: stored.report.reported_at,
+            ..report.clone()
+        };
+        if as_of_then != stored.report {
+            return Some(Why::Change);
+        }
+        // A clock that was set back must not silence us until it has caught up.
+        let was_set_back = report.reported_at < stored.report.reported_at;
+        (was_set_back || report.reported_at >= stored.refresh_at).then_some(Why::Refresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::ProbeError;
+
+    const REFRESH: Duration = Duration::from_secs(300);
+
+    #[test]
+    fn the_first_look_is_reported_whatever_it_shows() {
+        let (report, why) = reporter().handle_look(look(Ok(None)), at(0), no_trace).unwrap();
+        assert_eq!((why, report.need), (Why::Start, Ok(None)));
+    }
+
+    #[test]
+    fn without_a_change_nothing_is_sent_until_it_is_time() {
+        let mut reporter = stored(Ok(None), 0);
+        assert_eq!(reporter.handle_look(look(Ok(None)), at(299), no_trace), None);
+        let (_, why) = reporter.handle_look(look(Ok(None)), at(300), no_trace).unwrap();
+        assert_eq!(why, Why::Refresh);
+    }
+
+    #[test]
+    fn a_change_is_sent_at_once_and_again_until_it_is_stored() {
+        let mut reporter = stored(Ok(None), 0);
+        for second in 1..4 {
+            let (report, why) = reporter
+                .handle_look(look(Ok(Some(need(1)))), at(second), no_trace)
+                .unwrap();
+            assert_eq!((why, report.reported_at), (Why::Change, at(second)));
+        }
+    }
+
+    #[test]
+    fn a_probe_error_is_neither_yes_nor_no() {
+        let mut reporter = stored(Ok(Some(need(1))), 0);
+        let (report, why) = reporter.handle_look(look(Err(())), at(1), no_trace).unwrap();
+        assert_eq!(why, Why::Change);
+        assert!(report.need.unwrap_err().contains("denied"));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_silence_the_sentinel() {
+        let mut reporter = stored(Ok(None), 1_000_000);
+        let (_, why) = reporter.handle_look(look(Ok(None)), at(5), no_trace).unwrap();
+        assert_eq!(why, Why::Refresh);
+    }
+
+    #[test]
+    fn a_need_keeps_its_trace_through_changes_and_probe_errors_and_loses_it_when_it_ends() {
+        let mut reporter = reporter();
+        let trace = |report: Option<(HostReport, Why)>| report.unwrap().0.need.unwrap().unwrap().trace;
+        assert_eq!(
+            trace(reporter.handle_look(look(Ok(Some(need(1)))), at(1), |_| Some(span(1)))),
+            Some(span(1))
+        );
+        reporter.handle_look(look(Err(())), at(2), |_| Some(span(2)));
+        assert_eq!(
+            trace(reporter.handle_look(look(Ok(Some(need(3)))), at(3), |_| Some(span(3)))),
+            Some(span(1))
+        );
+        reporter.handle_look(look(Ok(None)), at(4), |_| Some(span(4)));
+        assert_eq!(
+            trace(reporter.handle_look(look(Ok(Some(need(5)))), at(5), |_| Some(span(5)))),
+            Some(span(5))
+        );
+    }
+
+    #[test]
+    fn a_restart_goes_on_with_the_trace_of_the_same_need_in_the_same_boot_only() {
+        let before = |change: fn(&mut HostReport)| {
+            let look = look(Ok(Some(need(1))));
+            let (mut report, _) = reporter().handle_look(look, at(1), |_| Some(span(1))).unwrap();
+            change(&mut report);
+            let mut restarted = reporter();
+            restarted.handle_previous(report);
+            let look = self::look(Ok(Some(need(1))));
+            let (report, _) = restarted.handle_look(look, at(9), |_| Some(span(9))).unwrap();
+            report.need.unwrap().unwrap().trace.unwrap()
+        };
+        assert_eq!(before(|_| ()), span(1));
+        assert_eq!(before(|report| report.boot_id = "other".parse().unwrap()), span(9));
+        assert_eq!(
+            before(|report| report.need.as_mut().unwrap().as_mut().unwrap().since = at(7)),
+            span(9)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_never_older_than_the_refresh_nor_other_than_the_host(
+            steps in proptest::collection::vec((0..200_i64, 0..3_u8, any::<bool>()), 1..60),
+        ) {
+            let mut reporter = reporter();
+            let (mut now, mut told) = (0, None::<(i64, u8)>);
+            for (wait, state, bus_works) in steps {
+                now += wait;
+                let seen = match state {
+                    0 => Ok(None),
+                    1 => Ok(Some(need(1))),
+                    _ => Err(()),
+                };
+                if let Some((report, _)) = reporter.handle_look(look(seen), at(now), no_trace) {
+                    if bus_works {
+                        reporter.handle_stored(report, REFRESH);
+                        told = Some((now, state));
+                    }
+                } else {
+                    let (when, what) = told.unwrap();
+                    prop_assert_eq!(what, state);
+                    prop_assert!(now - when < 300);
+                }
+            }
+        }
+    }
+
+    fn reporter() -> Reporter {
+        Reporter::new(Identity {
+            node: "n1".parse().unwrap(),
+            boot_id: "b1".parse().unwrap(),
+            kernel_running: "6.12.41".to_owned(),
+            agent_version: "0.1.0",
+            refresh_interval: REFRESH,
+        })
+    }
+
+    fn stored(seen: Result<Option<Need>, ()>, second: i64) -> Reporter {
+        let mut reporter = reporter();
+        let (report, _) = reporter.handle_look(look(seen), at(second), no_trace).unwrap();
+        reporter.handle_stored(report, REFRESH);
+        reporter
+    }
+
+    fn look(seen: Result<Option<Need>, ()>) -> Look {
+        Look {
+            need: seen.map_err(|()| ProbeError::File {
+                path: "/run/reboot-required".into(),
+                source: io::Error::other("denied"),
+            }),
+            kernel_installed: None,
+            os: String::new(),
+        }
+    }
+
+    fn need(since: i64) -> Need {
+        Need {
+            since: at(since),
+            reasons: vec!["linux-base".to_owned()],
+        }
+    }
+
+    fn no_trace(_: &Need) -> Option<TraceParent> {
+        None
+    }
+
+    fn span(id: u8) -> TraceParent {
+        TraceParent {
+            trace_id: [id; 16],
+            span_id: [id; 8],
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+}

@@ -1,0 +1,170 @@
+//! The sentinel's loop: look, report what is due, wait for a hint or for the time.
+//!
+//! Owner of the connection and of all state. It never ends by itself: what fails is tried
+//! again, and each look starts from what is true then.
+
+use std::time::Duration;
+
+use bellwether_chassis::admin::Health;
+use bellwether_chassis::clock::{self, jitter};
+use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate};
+use bellwether_proto::{HostReport, NodeName, TraceParent};
+
+use crate::args::Args;
+use crate::error::ProbeError;
+use crate::metrics::Metrics;
+use crate::probe::{Look, Need, Probe};
+use crate::report::{Identity, Reporter, Why};
+use crate::watch::Watch;
+use crate::wire;
+
+/// What /readyz calls the report. Without it the node's need is unknown.
+const REPORT: &str = "report";
+
+struct Sentinel {
+    bus: Bus,
+    probe: Probe,
+    reporter: Reporter,
+    health: Health,
+    metrics: Metrics,
+    node: NodeName,
+    refresh_interval: Duration,
+    /// The stored report of a sentinel before us was looked for.
+    looked_back: bool,
+    publishing: Retry,
+    /// The last probe error in the log, so that it stands there once.
+    said: Option<String>,
+}
+
+pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
+    let metrics = chassis.metrics(Metrics::register);
+    // Neither can change while we run: another boot is another process.
+    let identity = Identity {
+        node: args.node_name.clone(),
+        boot_id: args.host.boot_id()?,
+        kernel_running: args.host.kernel()?,
+        agent_version: chassis.service.version,
+        refresh_interval: args.refresh_interval,
+    };
+    tracing::info!(node = %identity.node, boot_id = %identity.boot_id, kernel = identity.kernel_running, "Host found");
+    chassis.health.not_ready(REPORT, "the host is not reported yet");
+    let mut sentinel = Sentinel {
+        bus: nats::connect(&chassis, &args.chassis).await?,
+        probe: Probe::new(args.host, args.sentinel_file),
+        reporter: Reporter::new(identity),
+        health: chassis.health.clone(),
+        metrics,
+        node: args.node_name,
+        refresh_interval: args.refresh_interval,
+        looked_back: false,
+        publishing: Retry::new("store the host's report"),
+        said: None,
+    };
+    let mut watch = Watch::new();
+    let mut connections = sentinel.bus.connections();
+    loop {
+        // Watched first, then looked at: what happens in between is a hint.
+        if let Ok(file) = sentinel.probe.file() {
+            watch.ensure(&file);
+        }
+        let wait = match sentinel.look_and_report().await {
+            Some(delay) => delay,
+            None => sentinel.refresh_in().min(jitter(args.rescan_interval)),
+        };
+        tokio::select! {
+            () = watch.hint() => (),
+            () = tokio::time::sleep(wait) => (),
+            Ok(()) = connections.changed() => (),
+            () = chassis.stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+impl Sentinel {
+    /// Looks once and stores what is due. Returns how long to wait if that did not work.
+    async fn look_and_report(&mut self) -> Option<Duration> {
+        let look = self.look().await;
+        self.look_back().await;
+        let node = &self.node;
+        let due = self
+            .reporter
+            .handle_look(look, clock::now(), |need| first_seen(node, need));
+        let (report, why) = due?;
+        match wire::store(&self.bus, &report).await {
+            Ok(sequence) => {
+                self.publishing.worked();
+                self.stored(report, why, sequence);
+                None
+            }
+            Err(error) => Some(self.publishing.failed(&error)),
+        }
+    }
+
+    async fn look(&mut self) -> Look {
+        let probe = self.probe.clone();
+        let look = match tokio::task::spawn_blocking(move || probe.look()).await {
+            Ok(look) => look,
+            Err(error) => Look {
+                need: Err(ProbeError::BrokenOff(error)),
+                kernel_installed: None,
+                os: String::new(),
+            },
+        };
+        self.metrics.looked(&look);
+        let error = look.need.as_ref().err().map(|error| bellwether_chassis::chain(error));
+        if error != self.said {
+            match &error {
+                Some(error) => tracing::warn!(error, "Host cannot be looked at"),
+                None => tracing::info!("Host can be looked at again"),
+            }
+            self.said = error;
+        }
+        look
+    }
+
+    /// Reads once what a sentinel before us reported. Tried again only until our own first report is stored.
+    async fn look_back(&mut self) {
+        if self.looked_back {
+            return;
+        }
+        match wire::read_previous(&self.bus, &self.node).await {
+            Ok(previous) => {
+                self.looked_back = true;
+                if let Some(previous) = previous {
+                    self.reporter.handle_previous(previous);
+                }
+            }
+            Err(error) => tracing::debug!(
+                error = bellwether_chassis::chain(&error),
+                "Own report of before is not known"
+            ),
+        }
+    }
+
+    fn stored(&mut self, report: HostReport, why: Why, sequence: u64) {
+        self.looked_back = true;
+        self.health.ready(REPORT);
+        self.metrics.reported(why);
+        let reboot_required = match &report.need {
+            Ok(need) => Some(need.is_some()),
+            Err(_) => None,
+        };
+        if why == Why::Refresh {
+            tracing::debug!(sequence, "Report refreshed");
+        } else {
+            tracing::info!(why = why.as_str(), reboot_required, sequence, "Report stored");
+        }
+        self.reporter.handle_stored(report, jitter(self.refresh_interval));
+    }
+
+    fn refresh_in(&self) -> Duration {
+        self.reporter.poll_timeout().map_or(Duration::ZERO, clock::until)
+    }
+}
+
+/// The beginning of a trace: all that follows from this need is part of it.
+fn first_seen(node: &NodeName, need: &Need) -> Option<TraceParent> {
+    let span = tracing::info_span!("reboot required", k8s.node.name = %node, reasons = need.reasons.len());
+    span.in_scope(|| tracing::info!(since = %need.since, reasons = ?need.reasons, "Reboot required"));
+    propagate::context_of(&span)
+}

@@ -1,0 +1,168 @@
+//! Hints that the sentinel file may have changed, from a watch on its directory.
+//!
+//! Owned by `run.rs`. A hint says only "look again": hints may come for nothing and may be
+//! lost, which the slow rescan makes up for. The file itself is never watched, since it is
+//! mostly not there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bellwether_chassis::Retry;
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+/// How long to wait after a hint: a package manager touches both files several times.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// The watch on one directory.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    sender: mpsc::Sender<()>,
+    hints: mpsc::Receiver<()>,
+    watched: Option<(Directory, RecommendedWatcher)>,
+    retry: Retry,
+}
+
+/// Tells a directory from another one that took its place, which inotify would not notice.
+#[derive(Debug, PartialEq, Eq)]
+struct Directory {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    created: Option<SystemTime>,
+}
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        // One: more hints than one say nothing that one does not.
+        let (sender, hints) = mpsc::channel(1);
+        Self {
+            sender,
+            hints,
+            watched: None,
+            retry: Retry::new("watch the sentinel file's directory"),
+        }
+    }
+
+    /// Makes sure that the directory of this file is watched. If that fails, the rescan has to do.
+    pub(crate) fn ensure(&mut self, file: &Path) {
+        let Some(directory) = file.parent().and_then(directory) else {
+            // Not there, which the probe reports.
+            self.watched = None;
+            return;
+        };
+        if self.watched.as_ref().is_some_and(|(watched, _)| *watched == directory) {
+            return;
+        }
+        self.watched = None;
+        match watch(&directory.path, file, self.sender.clone()) {
+            Ok(watcher) => {
+                self.retry.worked();
+                tracing::debug!(directory = %directory.path.display(), "Directory is watched");
+                self.watched = Some((directory, watcher));
+            }
+            Err(error) => {
+                self.retry.failed(&error);
+            }
+        }
+    }
+
+    /// Waits for a hint, and a little longer for those that come with it.
+    pub(crate) async fn hint(&mut self) {
+        if self.hints.recv().await.is_none() {
+            // Cannot be, since we hold a sender ourselves; waiting for ever is right all the same.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(DEBOUNCE).await;
+        while self.hints.try_recv().is_ok() {}
+    }
+}
+
+fn directory(path: &Path) -> Option<Directory> {
+    let meta = fs::metadata(path).ok()?;
+    Some(Directory {
+        path: path.to_owned(),
+        device: meta.dev(),
+        inode: meta.ino(),
+        created: meta.created().ok(),
+    })
+}
+
+fn watch(directory: &Path, file: &Path, hints: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let name = file.file_name().unwrap_or_default().to_owned();
+    let on_event = move |event: notify::Result<Event>| {
+        if event.map_or(true, |event| is_hint(&event, &name)) {
+            // Full: a hint is waiting already.
+            hints.try_send(()).ok();
+        }
+    };
+    let mut watcher = notify::recommended_watcher(on_event)?;
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// True unless the event is about another file, or only about somebody reading.
+fn is_hint(event: &Event, name: &OsStr) -> bool {
+    let reads_only = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+        // Our own look is such an event: taken as a hint, it would never end.
+        EventKind::Access(_) => true,
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
+    };
+    let ours = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|found| found == name || is_list(found, name))
+    };
+    !reads_only && (event.need_rescan() || event.paths.iter().any(ours))
+}
+
+fn is_list(found: &OsStr, name: &OsStr) -> bool {
+    let mut list = name.to_owned();
+    list.push(".pkgs");
+    found == list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn writing_and_removing_are_hints_and_reading_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("reboot-required");
+        let mut watch = Watch::new();
+        watch.ensure(&file);
+        fs::write(&file, "x").unwrap();
+        tokio::time::timeout(LIMIT, watch.hint()).await.unwrap();
+        fs::read(&file).unwrap();
+        fs::write(directory.path().join("other"), "x").unwrap();
+        assert!(
+            tokio::time::timeout(Duration::from_millis(300), watch.hint())
+                .await
+                .is_err()
+        );
+        fs::remove_file(&file).unwrap();
+        tokio::time::timeout(LIMIT, watch.hint()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_comes_late_or_anew_is_watched() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("run/reboot-required");
+        let mut watch = Watch::new();
+        watch.ensure(&file);
+        for _ in 0..2 {
+            fs::create_dir(root.path().join("run")).unwrap();
+            watch.ensure(&file);
+            fs::write(&file, "x").unwrap();
+            tokio::time::timeout(LIMIT, watch.hint()).await.unwrap();
+            fs::remove_dir_all(root.path().join("run")).unwrap();
+        }
+    }
+}

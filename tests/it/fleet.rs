@@ -1,0 +1,152 @@
+//! What the stories share: a world with Bellwether in it, and what people would look at.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::stream::ATTEMPTS_STREAM;
+use bellwether_proto::{Attempt, Fact, Message as _, NodeEvent, NodeName, Phase, decode, subject};
+use futures_util::StreamExt as _;
+use rig::host::Host;
+use rig::record::{NodeRecorder, node_state};
+use rig::services::{Services, ServicesOptions};
+use rig::wait;
+use rig::world::{World, WorldOptions};
+
+/// Longer than any story on busy cores; a story that ends well never waits for it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A world, Bellwether, and a record of what the API said from the start.
+pub(crate) struct Fleet {
+    pub(crate) world: World,
+    pub(crate) services: Services,
+    pub(crate) nodes: NodeRecorder,
+    events: async_nats::Subscriber,
+}
+
+impl Fleet {
+    pub(crate) async fn start(nodes: usize, services: ServicesOptions) -> Result<Self> {
+        let options = WorldOptions {
+            nodes,
+            ..WorldOptions::default()
+        };
+        Self::start_in(World::start(options).await?, services).await
+    }
+
+    pub(crate) async fn start_in(world: World, services: ServicesOptions) -> Result<Self> {
+        let nodes = NodeRecorder::start(world.client()).await?;
+        let events = world.nats.client().await?.subscribe(subject::ALL_EVENTS).await?;
+        let services = Services::start(&world, services).await?;
+        Ok(Self {
+            world,
+            services,
+            nodes,
+            events,
+        })
+    }
+
+    /// A package update on every host.
+    pub(crate) fn upgrade_all(&self) -> Result<()> {
+        self.world
+            .hosts()
+            .iter()
+            .try_for_each(|host| host.upgrade_kernel("6.12.48"))
+    }
+
+    /// The next event that fits.
+    pub(crate) async fn event(&mut self, what: &str, fits: impl Fn(&NodeEvent) -> bool) -> Result<NodeEvent> {
+        let events = &mut self.events;
+        wait::within(what, DEADLINE, async {
+            loop {
+                let message = events.next().await.context("the subscription ended")?;
+                let headers = message.headers.unwrap_or_default();
+                let event: NodeEvent = decode(|name| headers.get(name).map(|it| it.as_str()), &message.payload)?;
+                if fits(&event) {
+                    return Ok(event);
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next node that enters this phase.
+    pub(crate) async fn entering(&mut self, phase: Phase) -> Result<NodeName> {
+        let entered = |event: &NodeEvent| matches!(event.fact, Fact::PhaseChanged { to, .. } if to == phase);
+        let event = self.event(&format!("a node to be {}", phase.as_str()), entered).await?;
+        Ok(event.node)
+    }
+
+    /// The stored record of a node's attempt.
+    pub(crate) async fn attempt(&self, node: &str) -> Result<Option<Attempt>> {
+        let node: NodeName = node.parse()?;
+        let jetstream = async_nats::jetstream::new(self.world.nats.client().await?);
+        let stream = jetstream.get_stream(ATTEMPTS_STREAM.name).await?;
+        let subject = subject::attempt_record(&node.token());
+        match stream.direct_get_last_for_subject(subject).await {
+            Ok(stored) if stored.payload.is_empty() => Ok(None),
+            Ok(stored) => {
+                let attempt = decode(|name| stored.headers.get(name).map(|it| it.as_str()), &stored.payload);
+                Ok(Some(attempt.with_context(|| Attempt::TYPE)?))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Waits until a node's attempt is in this phase.
+    pub(crate) async fn in_phase(&self, node: &str, phase: Phase) -> Result<Attempt> {
+        let what = format!("{node} to be {}", phase.as_str());
+        wait::until(&what, DEADLINE, async || {
+            let attempt = self.attempt(node).await?.context("it has no attempt")?;
+            let found = (attempt.phase, attempt.ending.clone());
+            ensure!(found.0 == phase, "it is {found:?}");
+            Ok(attempt)
+        })
+        .await
+    }
+
+    /// Waits until these hosts have rebooted once each and their nodes are back in service.
+    pub(crate) async fn rebooted_once(&self, hosts: &[std::sync::Arc<Host>]) -> Result<()> {
+        wait::until("every node to be rebooted once and back", DEADLINE, async || {
+            for host in hosts {
+                let name = host.name();
+                ensure!(host.reboots() == 1, "{name} has rebooted {} times", host.reboots());
+                let state = node_state(&self.world.node(name).await?);
+                ensure!(!state.is_disrupted(), "{name} is {state:?}");
+                let attempt = self.attempt(name).await?.context("no attempt")?;
+                ensure!(attempt.phase == Phase::Done, "{name} is {}", attempt.phase.as_str());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits for the end of the story and looks back on it: every host rebooted exactly once and
+    /// was cordoned exactly once, never more than so many at a time, nobody is left cordoned.
+    pub(crate) async fn all_rolled(self, budget: usize) -> Result<()> {
+        self.rebooted_once(&self.world.hosts()).await?;
+        let most = self.nodes.most_disrupted();
+        ensure!(
+            most.len() <= budget,
+            "Budget: {most:?} were disrupted at once: {:?}",
+            self.nodes.changes()
+        );
+        for host in self.world.hosts() {
+            ensure!(
+                host.reboots() == 1,
+                "Once: {} rebooted {} times",
+                host.name(),
+                host.reboots()
+            );
+            ensure!(
+                self.nodes.cordons(host.name()) == 1,
+                "{} was cordoned again",
+                host.name()
+            );
+        }
+        self.finish()
+    }
+
+    pub(crate) fn finish(self) -> Result<()> {
+        drop(self.services);
+        self.world.finish()
+    }
+}

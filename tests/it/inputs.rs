@@ -1,0 +1,123 @@
+//! Wrong surroundings: each is named, with what to do about it, and nothing is done meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rig::nats::Nats;
+use rig::place::Place;
+use rig::process::Process;
+use rig::{ports, tools, wait, world};
+use serde_json::json;
+
+const SERVICES: [&str; 4] = [
+    "bellwether-sentinel",
+    "bellwether-scheduler",
+    "bellwether-drainer",
+    "bellwether-rebooter",
+];
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A service with all that it needs, except what a test takes away.
+fn start(place: &Place, binary: &str, change: &[(&str, &str)]) -> Result<Process> {
+    let host = rig::host::Host::new(&place.folder("hosts")?, binary, rig::host::Behaviour::default())?;
+    let root = host.root().display().to_string();
+    let mut env: BTreeMap<String, String> = BTreeMap::new();
+    let mut set = |name: &str, value: String| drop(env.insert(name.to_owned(), value));
+    set("BELLWETHER_ADMIN_ADDRESS", format!("127.0.0.1:{}", ports::free_port()?));
+    set("BELLWETHER_API_ADDRESS", format!("127.0.0.1:{}", ports::free_port()?));
+    set("BELLWETHER_NODE_NAME", "node-1".to_owned());
+    set("BELLWETHER_IDENTITY", "scheduler-1".to_owned());
+    set("BELLWETHER_HOST_ROOT", root.clone());
+    set("BELLWETHER_PROC_ROOT", format!("{root}/proc"));
+    // An API server that nobody runs: whoever looks for it finds nothing, and has to say so in time.
+    let kubeconfig = json!({
+        "current-context": "none",
+        "clusters": [{ "name": "none", "cluster": { "server": "http://127.0.0.1:9" } }],
+        "users": [{ "name": "none", "user": {} }],
+        "contexts": [{ "name": "none", "context": { "cluster": "none", "user": "none" } }],
+    });
+    let kubeconfig = place.file("none.kubeconfig", kubeconfig.to_string())?;
+    set("KUBECONFIG", kubeconfig.display().to_string());
+    for (name, value) in change {
+        set(name, (*value).to_owned());
+    }
+    place.start(binary, tools::binary(binary)?, vec![], env)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nats_server_that_is_too_old_is_refused_with_its_version() -> Result<()> {
+    let _turn = world::turn().await?;
+    let place = Place::new()?;
+    let nats = Nats::start_old(&place).await?;
+    for binary in SERVICES {
+        let service = start(&place, binary, &[("BELLWETHER_NATS_URL", &nats.url())])?;
+        wait::until(&format!("{binary} to give up"), DEADLINE, async || {
+            let status = service.exited();
+            ensure!(status.is_some_and(|status| !status.success()), "{status:?}");
+            Ok(())
+        })
+        .await?;
+        let said = service.output();
+        assert!(said.contains("at least 2.11 is needed"), "{binary}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nats_server_that_cannot_be_reached_is_waited_for_by_name() -> Result<()> {
+    let _turn = world::turn().await?;
+    let place = Place::new()?;
+    let url = format!("nats://127.0.0.1:{}", ports::free_port()?);
+    let services: Vec<Process> = SERVICES
+        .into_iter()
+        .map(|binary| start(&place, binary, &[("BELLWETHER_NATS_URL", &url)]))
+        .collect::<Result<_>>()?;
+    for service in &services {
+        wait::while_running(service, "it to say what it waits for", DEADLINE, async || {
+            let said = service.output();
+            ensure!(said.contains("Waiting for NATS") && said.contains(&url), "{said}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_value_in_the_environment_is_named_with_its_flag() -> Result<()> {
+    let _turn = world::turn().await?;
+    let place = Place::new()?;
+    for (binary, name, value, flag) in [
+        (
+            "bellwether-sentinel",
+            "BELLWETHER_NODE_NAME",
+            "Not_A_Node",
+            "--node-name",
+        ),
+        ("bellwether-scheduler", "BELLWETHER_SLOTS", "many", "--slots"),
+        (
+            "bellwether-drainer",
+            "BELLWETHER_MANAGE_STREAMS",
+            "perhaps",
+            "--manage-streams",
+        ),
+        (
+            "bellwether-rebooter",
+            "BELLWETHER_REBOOT_METHOD",
+            "hammer",
+            "--reboot-method",
+        ),
+    ] {
+        let service = start(&place, binary, &[(name, value)])?;
+        wait::until(&format!("{binary} to give up"), DEADLINE, async || {
+            ensure!(service.exited().is_some_and(|it| !it.success()), "it has not");
+            Ok(())
+        })
+        .await?;
+        let said = service.output();
+        assert!(said.contains(flag) && said.contains(value), "{binary}: {said}");
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Integration tests: the real parts together, in the rig. One binary, because each one would be
+//! linked for seconds.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests are the outside world: they read the clock that everyone else is given"
+)]
+
+mod crashes;
+mod deploy;
+mod failures;
+mod fleet;
+mod inputs;
+mod journey;
+mod leash;
+mod messages;
+mod parts;
+mod rights;
+mod smoke;
+mod traces;

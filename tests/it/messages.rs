@@ -1,0 +1,186 @@
+//! Messages that come twice, late, broken or from the wrong mouth do nothing but be counted.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use async_nats::HeaderMap;
+use bellwether_proto::stream::COMMANDS_STREAM;
+use bellwether_proto::{Attempt, DrainNode, HostReport, Message, Phase, RebootNeed, UncordonNode, encode, subject};
+use jiff::{SignedDuration, Timestamp};
+use rig::record::node_state;
+use rig::services::ServicesOptions;
+use rig::wait;
+
+use crate::fleet::{DEADLINE, Fleet};
+
+async fn publish(fleet: &Fleet, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<()> {
+    let jetstream = async_nats::jetstream::new(fleet.world.nats.client().await?);
+    jetstream
+        .publish_with_headers(subject, headers, payload.into())
+        .await?
+        .await?;
+    Ok(())
+}
+
+async fn say<M: Message>(fleet: &Fleet, subject: String, message: &M) -> Result<()> {
+    let encoded = encode(message);
+    let mut headers = HeaderMap::new();
+    for (name, value) in encoded.headers {
+        headers.insert(name, value);
+    }
+    publish(fleet, subject, headers, encoded.payload).await
+}
+
+async fn all_commands_are_settled(fleet: &Fleet) -> Result<()> {
+    let jetstream = async_nats::jetstream::new(fleet.world.nats.client().await?);
+    wait::until_equal("commands that are queued", DEADLINE, 0, async || {
+        let stream = jetstream.get_stream(COMMANDS_STREAM.name).await?;
+        Ok(stream.get_info().await?.state.messages)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_comes_twice_or_late_does_nothing() -> Result<()> {
+    let fleet = Fleet::start(2, ServicesOptions::default()).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
+    let attempt = fleet.attempt(host.name()).await?.context("a record")?;
+    let token = attempt.node.token();
+    for generation in [attempt.generation, bellwether_proto::Generation(1)] {
+        let drain = DrainNode {
+            node: attempt.node.clone(),
+            node_uid: attempt.node_uid.clone(),
+            attempt: attempt.id,
+            generation,
+            not_after: Timestamp::now().checked_add(SignedDuration::from_mins(5))?,
+        };
+        let uncordon = UncordonNode {
+            node: attempt.node.clone(),
+            node_uid: attempt.node_uid.clone(),
+            attempt: attempt.id,
+            generation,
+        };
+        for _ in 0..2 {
+            say(&fleet, subject::drain_command(&token), &drain).await?;
+            say(&fleet, subject::uncordon_command(&token), &uncordon).await?;
+            all_commands_are_settled(&fleet).await?;
+        }
+    }
+    // A write that the stream rejects is heard by the rebooter all the same: a hint, not an order.
+    let order = Attempt {
+        phase: Phase::Rebooting,
+        boot_before: host.boot_id().parse()?,
+        reboot_not_after: Some(Timestamp::now().checked_add(SignedDuration::from_mins(5))?),
+        ..attempt.clone()
+    };
+    let mut headers = HeaderMap::new();
+    let encoded = encode(&order);
+    for (name, value) in encoded.headers {
+        headers.insert(name, value);
+    }
+    headers.insert("Nats-Expected-Last-Sequence", "1");
+    let rejected = publish(&fleet, subject::attempt_record(&token), headers, encoded.payload).await;
+    ensure!(rejected.is_err(), "the stream took it");
+    wait::steadily("nothing happens", Duration::from_secs(3), async || {
+        Ok(host.reboot_orders() == 1 && fleet.nodes.cordons(host.name()) == 1)
+    })
+    .await?;
+    assert!(!node_state(&fleet.world.node(host.name()).await?).cordoned);
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_fleet_rolls() -> Result<()> {
+    let fleet = Fleet::start(2, ServicesOptions::default()).await?;
+    // It listens before the lie is told: the next true report replaces it.
+    let leader = fleet.services.leader(&fleet.world).await?;
+    let (one, two) = (fleet.world.host(0)?, fleet.world.host(1)?);
+    let token = one.name().parse::<bellwether_proto::NodeName>()?.token();
+    let garbage = b"\xff\xff\xff not protobuf".to_vec();
+    let records = [subject::drain_command(&token), subject::uncordon_command(&token)];
+    for subject in records {
+        publish(&fleet, subject, HeaderMap::new(), garbage.clone()).await?;
+    }
+    publish(
+        &fleet,
+        "bellwether.v1.evt.nobody.drained".into(),
+        HeaderMap::new(),
+        garbage.clone(),
+    )
+    .await?;
+    publish(
+        &fleet,
+        subject::rebooter_record(&"nobody".parse()?),
+        HeaderMap::new(),
+        garbage,
+    )
+    .await?;
+    // In the name of the first, the second says that it needs a reboot.
+    let lie = HostReport {
+        node: two.name().parse()?,
+        boot_id: two.boot_id().parse()?,
+        reported_at: Timestamp::now(),
+        refresh_interval: SignedDuration::from_mins(5),
+        need: Ok(Some(RebootNeed {
+            since: Timestamp::now(),
+            reasons: vec![],
+            trace: None,
+        })),
+        kernel_running: String::new(),
+        kernel_installed: None,
+        os: String::new(),
+        agent_version: String::new(),
+    };
+    say(&fleet, subject::sentinel_record(&token), &lie).await?;
+    wait::until("the leader to have rejected them", DEADLINE, async || {
+        let rejected = leader.metric("bellwether_scheduler_messages_rejected_total").await?;
+        ensure!(rejected >= 3.0, "{rejected} are rejected");
+        Ok(())
+    })
+    .await?;
+    all_commands_are_settled(&fleet).await?;
+    wait::steadily("nobody reboots", Duration::from_secs(1), async || {
+        Ok(one.reboot_orders() + two.reboot_orders() == 0)
+    })
+    .await?;
+    fleet.upgrade_all()?;
+    fleet.all_rolled(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_keeps_its_node_out_and_says_so() -> Result<()> {
+    let fleet = Fleet::start(2, ServicesOptions::default().set("BELLWETHER_SLOTS", "2")).await?;
+    let (broken, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
+    let token = broken.name().parse::<bellwether_proto::NodeName>()?.token();
+    publish(&fleet, subject::attempt_record(&token), HeaderMap::new(), b"?".to_vec()).await?;
+    fleet.upgrade_all()?;
+    fleet.rebooted_once(&[other]).await?;
+    wait::until("the reason to be said", DEADLINE, async || {
+        let status = fleet.services.ctl_ok(&["status"]).await?;
+        ensure!(status.contains("cannot be read"), "{status}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(broken.reboot_orders(), 0);
+    // A person deletes it, as a key-value tool does; that is noticed without a restart.
+    let mut deletion = HeaderMap::new();
+    deletion.insert("KV-Operation", "DEL");
+    publish(&fleet, subject::attempt_record(&token), deletion, vec![]).await?;
+    fleet.rebooted_once(&[broken]).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_exist_is_named_in_the_error() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    fleet.services.leader(&fleet.world).await?;
+    for verb in ["explain", "cancel"] {
+        let name = "node-x.rig";
+        let output = fleet.services.ctl(&[verb, name]).await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(name), "{verb}: {said}");
+    }
+    fleet.finish()
+}

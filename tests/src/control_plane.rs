@@ -1,0 +1,202 @@
+//! A real Kubernetes control plane without kubelets: etcd, API server, controller manager,
+//! scheduler.
+//!
+//! A fake API server would only prove what we already believe. Disruption budgets, eviction
+//! answers, leases, CRD validation and RBAC are exactly where drain tools break.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use tonic::codegen::http::Request;
+
+use crate::identity::{self, Access};
+use crate::place::Place;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::tools::tool;
+use crate::wait;
+
+/// How long a part may take to answer: seconds on two idle cores, more when they are busy.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the rig needs of the controller manager; the rest would only cost time at the start.
+const CONTROLLERS: &str = "daemonset-controller,\
+    deployment-controller,disruption-controller,garbage-collector-controller,\
+    namespace-controller,node-lifecycle-controller,pod-garbage-collector-controller,\
+    replicaset-controller,serviceaccount-controller,statefulset-controller,\
+    taint-eviction-controller";
+
+/// Answered requests of ServiceAccounts, watches as soon as they begin; those of the rig itself
+/// are of no interest.
+const AUDIT_POLICY: &str = r#"{
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{ "level": "Metadata", "userGroups": ["system:serviceaccounts"] }, { "level": "None" }]
+}"#;
+
+/// The running control plane.
+pub struct ControlPlane {
+    /// The store. Killing it is what "the API server is away" looks like from below.
+    pub etcd: Process,
+    /// The API server.
+    pub api_server: Process,
+    /// All controllers, with a node monitor of seconds.
+    pub controller_manager: Process,
+    /// Places pods on nodes.
+    pub scheduler: Process,
+    audit_log: PathBuf,
+    access: Access,
+    admin_kubeconfig: PathBuf,
+    admin: Client,
+}
+
+impl ControlPlane {
+    /// Starts all four and waits until the API server answers. `node_grace` is how long a node may
+    /// be silent before it counts as not ready.
+    pub async fn start(place: &Place, node_grace: Duration) -> Result<Self> {
+        let etcd_url = format!("http://127.0.0.1:{}", free_port()?);
+        let etcd = start_etcd(place, &etcd_url)?;
+
+        let port = free_port()?;
+        let tokens = identity::StaticTokens::new();
+        let (private, public) = identity::new_key_pem()?;
+        let private = place.file("service-account.key", private)?;
+        let public = place.file("service-account.pub", public)?;
+        let token_file = place.file("tokens.csv", tokens.to_csv())?;
+        let certs = place.folder("certs")?;
+        let audit_policy = place.file("audit-policy.json", AUDIT_POLICY)?;
+        let audit_log = place.folder("audit")?.join("audit.log");
+        let args = vec![
+            "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
+            format!("--secure-port={port}"),
+            format!("--etcd-servers={etcd_url}"),
+            format!("--cert-dir={}", certs.display()),
+            format!("--service-account-key-file={}", public.display()),
+            format!("--service-account-signing-key-file={}", private.display()),
+            "--service-account-issuer=https://rig.bellwether.dev".to_owned(),
+            format!("--token-auth-file={}", token_file.display()),
+            "--authorization-mode=Node,RBAC".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            // No endpoints of the API server itself: nothing in the rig looks for them.
+            "--endpoint-reconciler-type=none".to_owned(),
+            // Many clients of one rig share the loopback address; none is to be slowed down.
+            "--enable-priority-and-fairness=false".to_owned(),
+            // Who asked for what: the word on which rights are used.
+            format!("--audit-policy-file={}", audit_policy.display()),
+            format!("--audit-log-path={}", audit_log.display()),
+        ];
+        let api_server = place.start("kube-apiserver", tool("kube-apiserver")?, args, env())?;
+
+        let access = Access::new(port, certs.join("apiserver.crt"));
+        let kubeconfig = |name: &str, token: &str| place.file(&format!("{name}.kubeconfig"), access.kubeconfig(token));
+        let admin_kubeconfig = kubeconfig("admin", &tokens.admin)?;
+        let admin = wait_for_api(&access, &tokens.admin, &api_server).await?;
+
+        let manager = kubeconfig("kube-controller-manager", &tokens.controller_manager)?;
+        let args = vec![
+            format!("--kubeconfig={}", manager.display()),
+            format!("--controllers={CONTROLLERS}"),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+            "--node-monitor-period=1s".to_owned(),
+            format!("--node-monitor-grace-period={}ms", node_grace.as_millis()),
+            // A rig is small: an outage of half its nodes must not switch off the node monitor.
+            "--unhealthy-zone-threshold=1".to_owned(),
+            "--kube-api-qps=500".to_owned(),
+            "--kube-api-burst=500".to_owned(),
+        ];
+        let path = tool("kube-controller-manager")?;
+        let controller_manager = place.start("kube-controller-manager", path, args, env())?;
+
+        let config = kubeconfig("kube-scheduler", &tokens.scheduler)?;
+        let args = vec![
+            format!("--kubeconfig={}", config.display()),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+            "--kube-api-qps=500".to_owned(),
+            "--kube-api-burst=500".to_owned(),
+        ];
+        let scheduler = place.start("kube-scheduler", tool("kube-scheduler")?, args, env())?;
+
+        Ok(Self {
+            etcd,
+            api_server,
+            controller_manager,
+            scheduler,
+            audit_log,
+            access,
+            admin_kubeconfig,
+            admin,
+        })
+    }
+
+    /// What ServiceAccounts asked of the API server so far, a JSON object a line.
+    #[must_use]
+    pub fn audit_log(&self) -> &Path {
+        &self.audit_log
+    }
+
+    /// A client that may do everything.
+    #[must_use]
+    pub fn admin(&self) -> Client {
+        self.admin.clone()
+    }
+
+    /// A kubeconfig file that may do everything, for kubectl.
+    #[must_use]
+    pub fn admin_kubeconfig(&self) -> &PathBuf {
+        &self.admin_kubeconfig
+    }
+
+    /// Where the API server is and how to trust it, to make further kubeconfig files.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// All four processes.
+    #[must_use]
+    pub fn processes(&self) -> [&Process; 4] {
+        [&self.etcd, &self.api_server, &self.controller_manager, &self.scheduler]
+    }
+}
+
+fn start_etcd(place: &Place, url: &str) -> Result<Process> {
+    let peer_url = format!("http://127.0.0.1:{}", free_port()?);
+    let data = place.folder("etcd")?.join("data");
+    let args = vec![
+        "--name=rig".to_owned(),
+        format!("--data-dir={}", data.display()),
+        format!("--listen-client-urls={url}"),
+        format!("--advertise-client-urls={url}"),
+        format!("--listen-peer-urls={peer_url}"),
+        format!("--initial-advertise-peer-urls={peer_url}"),
+        format!("--initial-cluster=rig={peer_url}"),
+        // Nothing in here has to outlive the machine.
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ];
+    place.start("etcd", tool("etcd")?, args, BTreeMap::new())
+}
+
+/// Small stacks of garbage collection matter less than two busy cores.
+fn env() -> BTreeMap<String, String> {
+    BTreeMap::from([("GOGC".to_owned(), "200".to_owned())])
+}
+
+async fn wait_for_api(access: &Access, token: &str, api_server: &Process) -> Result<Client> {
+    let what = "the API server to be ready";
+    wait::while_running(api_server, what, START_DEADLINE, async || {
+        // Its certificate is made while it starts.
+        let client = access.client(token).await?;
+        let request = Request::get("/readyz").body(Vec::new())?;
+        client.request_text(request).await.context("it does not answer yet")?;
+        Ok(client)
+    })
+    .await
+}

@@ -1,0 +1,98 @@
+//! The real kubectl, and what it renders from the deploy folder.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::tools;
+
+/// Kinds that the rig applies for real. Workloads are left out: their images do not exist here,
+/// and the services run as processes.
+const APPLIED_KINDS: [&str; 8] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Namespace",
+    "PriorityClass",
+    "Role",
+    "RoleBinding",
+    "ServiceAccount",
+];
+
+/// kubectl with the rig's admin rights.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    kubeconfig: PathBuf,
+    home: PathBuf,
+}
+
+impl Kubectl {
+    pub(crate) fn new(kubeconfig: PathBuf, home: PathBuf) -> Self {
+        Self { kubeconfig, home }
+    }
+
+    /// Runs it with these arguments and this input; returns its output.
+    pub async fn run(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(tools::tool("kubectl")?);
+        command
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.home)
+            .current_dir(tools::repository())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (shown, input) = (args.join(" "), input.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().context("cannot start kubectl")?;
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(input.as_bytes())?;
+            }
+            let output = child.wait_with_output()?;
+            if !output.status.success() {
+                bail!("`kubectl {shown}`: {}", String::from_utf8_lossy(&output.stderr).trim());
+            }
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        })
+        .await?
+    }
+
+    /// All objects of a kustomize folder, as the YAML documents that would be applied.
+    pub async fn render(&self, folder: &Path) -> Result<Vec<String>> {
+        let folder = folder.to_string_lossy().into_owned();
+        let text = self.run(&["kustomize", &folder], "").await?;
+        Ok(text.split("\n---\n").map(|document| format!("{document}\n")).collect())
+    }
+
+    /// Applies identities and rights of a kustomize folder, without its workloads.
+    pub async fn apply_rights(&self, folder: &Path) -> Result<()> {
+        let documents = self.render(folder).await?;
+        let wanted: Vec<String> = documents
+            .into_iter()
+            .filter(|document| kind(document).is_some_and(|it| APPLIED_KINDS.contains(&it)))
+            .collect();
+        let args = ["apply", "--server-side", "--validate=false", "-f", "-"];
+        self.run(&args, &wanted.join("---\n")).await.map(drop)
+    }
+
+    /// Asks the API server whether it would take everything in a kustomize folder.
+    pub async fn dry_run(&self, folder: &Path) -> Result<String> {
+        let documents = self.render(folder).await?;
+        let args = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+        ];
+        self.run(&args, &documents.join("---\n")).await
+    }
+}
+
+/// The kind of a YAML document as kustomize writes it: top-level keys start a line.
+fn kind(document: &str) -> Option<&str> {
+    document.lines().find_map(|line| line.strip_prefix("kind: "))
+}

@@ -1,0 +1,30 @@
+//! The rig: a real control plane, a real NATS server and simulated hosts, for tests and the demo.
+//!
+//! [`World`](world::World) puts it all together; everything it starts is a child process on
+//! loopback that dies with the rig. What is simulated is only what a machine without kubelets
+//! lacks: hosts ([`host`]) and their kubelets ([`kubelet`]).
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the rig is the outside world: it reads the clock that Kubernetes would read"
+)]
+
+pub mod bus;
+pub mod control_plane;
+pub mod host;
+pub mod identity;
+pub mod kubectl;
+pub mod kubelet;
+pub mod machines;
+pub mod nats;
+pub mod otlp;
+pub mod place;
+pub mod ports;
+pub mod process;
+pub mod record;
+pub mod service;
+pub mod services;
+pub mod tools;
+pub mod wait;
+pub mod workload;
+pub mod world;

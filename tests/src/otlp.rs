@@ -1,0 +1,197 @@
+//! A real OTLP receiver for traces: what the services export is what tests look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+/// One span as it was received.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// The service that exported it (`service.name`).
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// The trace it belongs to, as hex digits.
+    pub trace: String,
+    /// Its own id.
+    pub id: String,
+    /// Its parent's id; empty for a root.
+    pub parent: String,
+    /// Ids of spans that it links to.
+    pub links: Vec<String>,
+    /// Its attributes, as text.
+    pub attributes: BTreeMap<String, String>,
+    /// Names of its events.
+    pub events: Vec<String>,
+    /// When it began, in nanoseconds since 1970.
+    pub start: u64,
+    /// When it ended.
+    pub end: u64,
+}
+
+/// The running receiver.
+#[derive(Debug)]
+pub struct OtlpReceiver {
+    url: String,
+    spans: Spans,
+    _task: JoinSet<()>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Spans(Arc<Mutex<Vec<Span>>>);
+
+impl OtlpReceiver {
+    /// Starts to listen on a free port.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let spans = Spans::default();
+        let server = Server::builder().add_service(TraceServiceServer::new(spans.clone()));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            server.serve_with_incoming(TcpListenerStream::new(listener)).await.ok();
+        });
+        Ok(Self {
+            url,
+            spans,
+            _task: task,
+        })
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Everything received so far.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The traces in which some span has this attribute with this value.
+    #[must_use]
+    pub fn traces_with(&self, attribute: &str, value: &str) -> BTreeSet<String> {
+        let matches = |span: &Span| span.attributes.get(attribute).is_some_and(|it| it == value);
+        self.spans()
+            .into_iter()
+            .filter(matches)
+            .map(|span| span.trace)
+            .collect()
+    }
+
+    /// The spans of one trace, in order of their start.
+    #[must_use]
+    pub fn trace(&self, trace: &str) -> Vec<Span> {
+        let mut spans: Vec<Span> = self.spans();
+        spans.retain(|span| span.trace == trace);
+        spans.sort_by_key(|span| span.start);
+        spans
+    }
+
+    /// One trace as an indented tree, a line per span: `service: name (milliseconds)`. Spans whose
+    /// parent was never received stand at the left, marked.
+    #[must_use]
+    pub fn tree(&self, trace: &str) -> String {
+        let spans = self.trace(trace);
+        let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
+        let mut text = String::new();
+        for span in &spans {
+            if span.parent.is_empty() || !ids.contains(span.parent.as_str()) {
+                let mark = if span.parent.is_empty() { "" } else { "(orphan) " };
+                write_subtree(&mut text, &spans, span, mark, 0);
+            }
+        }
+        text
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.spans.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Deeper than any trace of ours; ends the walk if ids go round in circles.
+const DEPTH_MAX: usize = 64;
+
+fn write_subtree(text: &mut String, spans: &[Span], span: &Span, mark: &str, depth: usize) {
+    let milliseconds = span.end.saturating_sub(span.start) / 1_000_000;
+    let indent = "  ".repeat(depth);
+    // Writing into a string cannot fail.
+    writeln!(
+        text,
+        "{indent}{mark}{}: {} ({milliseconds} ms)",
+        span.service, span.name
+    )
+    .ok();
+    if depth < DEPTH_MAX {
+        for child in spans.iter().filter(|child| child.parent == span.id) {
+            write_subtree(text, spans, child, "", depth + 1);
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Spans {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let received = read(request.into_inner());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(received);
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for group in request.resource_spans {
+        let resource = attributes(group.resource.map(|it| it.attributes).unwrap_or_default());
+        let service = resource.get("service.name").cloned().unwrap_or_default();
+        for span in group.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            spans.push(Span {
+                service: service.clone(),
+                name: span.name,
+                trace: hex(&span.trace_id),
+                id: hex(&span.span_id),
+                parent: hex(&span.parent_span_id),
+                links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
+                attributes: attributes(span.attributes),
+                events: span.events.into_iter().map(|event| event.name).collect(),
+                start: span.start_time_unix_nano,
+                end: span.end_time_unix_nano,
+            });
+        }
+    }
+    spans
+}
+
+fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|pair| (pair.key, text(pair.value))).collect()
+}
+
+fn text(value: Option<AnyValue>) -> String {
+    match value.and_then(|value| value.value) {
+        Some(any_value::Value::StringValue(text)) => text,
+        Some(any_value::Value::BoolValue(truth)) => truth.to_string(),
+        Some(any_value::Value::IntValue(number)) => number.to_string(),
+        Some(any_value::Value::DoubleValue(number)) => number.to_string(),
+        Some(other) => format!("{other:?}"),
+        None => String::new(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

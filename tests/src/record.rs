@@ -1,0 +1,248 @@
+//! Watches the API from the outside and keeps a record, so that a test can say what was never
+//! true at any moment, by Kubernetes' word and not by our logs'.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use futures_util::TryStreamExt as _;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use crate::wait;
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a node was at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// Its condition `Ready` was true.
+    pub ready: bool,
+    /// It was cordoned.
+    pub cordoned: bool,
+}
+
+impl NodeState {
+    /// Not fully in service.
+    #[must_use]
+    pub fn is_disrupted(self) -> bool {
+        self.cordoned || !self.ready
+    }
+}
+
+/// A node's state from this moment on; none if it was deleted.
+#[derive(Clone, Debug)]
+pub struct NodeChange {
+    /// When the recorder saw it.
+    pub at: Instant,
+    /// The node.
+    pub node: String,
+    /// What it is from now on.
+    pub state: Option<NodeState>,
+}
+
+/// Records each change of readiness and cordon of all nodes.
+#[derive(Debug)]
+pub struct NodeRecorder {
+    changes: Arc<Mutex<Vec<NodeChange>>>,
+    _task: JoinSet<()>,
+}
+
+impl NodeRecorder {
+    /// Starts to record; the present state is the first change.
+    pub async fn start(client: Client) -> Result<Self> {
+        let changes = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&changes);
+        let mut latest: BTreeMap<String, NodeState> = BTreeMap::new();
+        let task = watch(Api::<Node>::all(client), move |node: Node, present| {
+            let name = node.name_any();
+            let state = present.then(|| node_state(&node));
+            if latest.get(&name).copied() == state {
+                return;
+            }
+            match state {
+                Some(state) => drop(latest.insert(name.clone(), state)),
+                None => drop(latest.remove(&name)),
+            }
+            locked(&record).push(NodeChange {
+                at: Instant::now(),
+                node: name,
+                state,
+            });
+        })
+        .await?;
+        Ok(Self { changes, _task: task })
+    }
+
+    /// All changes so far, oldest first.
+    #[must_use]
+    pub fn changes(&self) -> Vec<NodeChange> {
+        locked(&self.changes).clone()
+    }
+
+    /// The largest number of nodes that were cordoned or not ready at the same moment, after the
+    /// state at the start of the record was known, and which they were.
+    #[must_use]
+    pub fn most_disrupted(&self) -> Vec<String> {
+        let mut now: BTreeMap<String, NodeState> = BTreeMap::new();
+        let mut most = Vec::new();
+        for change in self.changes() {
+            match change.state {
+                Some(state) => drop(now.insert(change.node, state)),
+                None => drop(now.remove(&change.node)),
+            }
+            let disrupted = now.iter().filter(|(_, state)| state.is_disrupted());
+            let disrupted: Vec<String> = disrupted.map(|(name, _)| name.clone()).collect();
+            if disrupted.len() > most.len() {
+                most = disrupted;
+            }
+        }
+        most
+    }
+
+    /// How often this node went from schedulable to cordoned.
+    #[must_use]
+    pub fn cordons(&self, node: &str) -> usize {
+        let changes = self.changes();
+        let states = changes
+            .iter()
+            .filter(|change| change.node == node)
+            .filter_map(|it| it.state);
+        let mut cordoned = false;
+        let mut count = 0;
+        for state in states {
+            count += usize::from(state.cordoned && !cordoned);
+            cordoned = state.cordoned;
+        }
+        count
+    }
+
+    /// The nodes in the order in which they were cordoned.
+    #[must_use]
+    pub fn cordon_order(&self) -> Vec<String> {
+        let mut cordoned: BTreeMap<String, bool> = BTreeMap::new();
+        let mut order = Vec::new();
+        for change in self.changes() {
+            let now = change.state.is_some_and(|state| state.cordoned);
+            let before = cordoned.insert(change.node.clone(), now).unwrap_or(false);
+            if now && !before {
+                order.push(change.node);
+            }
+        }
+        order
+    }
+}
+
+/// Records how many pods of one application are ready.
+#[derive(Debug)]
+pub struct ReadyPods {
+    counts: Arc<Mutex<Vec<(Instant, usize)>>>,
+    _task: JoinSet<()>,
+}
+
+impl ReadyPods {
+    /// Starts to record the pods with the label `app=<app>`; all of them count as soon as they are
+    /// ready and until they are told to end.
+    pub async fn start(client: Client, namespace: &str, app: &str) -> Result<Self> {
+        let counts = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&counts);
+        let app = app.to_owned();
+        let mut ready: BTreeMap<String, bool> = BTreeMap::new();
+        let task = watch(Api::<Pod>::namespaced(client, namespace), move |pod: Pod, present| {
+            if pod.labels().get("app") != Some(&app) {
+                return;
+            }
+            ready.insert(pod.uid().unwrap_or_default(), present && is_ready(&pod));
+            let count = ready.values().filter(|ready| **ready).count();
+            let mut record = locked(&record);
+            if record.last().is_none_or(|(_, last)| *last != count) {
+                record.push((Instant::now(), count));
+            }
+        })
+        .await?;
+        Ok(Self { counts, _task: task })
+    }
+
+    /// How many are ready now.
+    #[must_use]
+    pub fn now(&self) -> usize {
+        locked(&self.counts).last().map_or(0, |(_, count)| *count)
+    }
+
+    /// Waits until so many are ready, and records from there: what came before is forgotten.
+    pub async fn settle(&self, count: usize, deadline: Duration) -> Result<()> {
+        wait::until_equal("ready pods", deadline, count, async || Ok(self.now())).await?;
+        let mut counts = locked(&self.counts);
+        let last = counts.len().saturating_sub(1);
+        counts.drain(..last);
+        Ok(())
+    }
+
+    /// The smallest number ready at any moment of the record.
+    #[must_use]
+    pub fn fewest(&self) -> usize {
+        locked(&self.counts).iter().map(|(_, count)| *count).min().unwrap_or(0)
+    }
+}
+
+/// Whether a pod is ready and is to stay.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .any(|it| it.type_ == "Ready" && it.status == "True");
+    ready && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// What a node is.
+#[must_use]
+pub fn node_state(node: &Node) -> NodeState {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .any(|it| it.type_ == "Ready" && it.status == "True");
+    let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+    NodeState { ready, cordoned }
+}
+
+/// Hands every object of a watch to `see`, with whether it is there or was deleted, and returns
+/// once the first list is through.
+async fn watch<K>(api: Api<K>, mut see: impl FnMut(K, bool) + Send + 'static) -> Result<JoinSet<()>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+{
+    let (listed, is_listed) = tokio::sync::oneshot::channel();
+    let mut listed = Some(listed);
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let mut events = pin!(watcher::watcher(api, watcher::Config::default()));
+        // Errors end with a new list by themselves; a short outage of the API is part of tests.
+        while let Some(event) = events.try_next().await.unwrap_or(Some(Event::Init)) {
+            match event {
+                Event::Apply(object) | Event::InitApply(object) => see(object, true),
+                Event::Delete(object) => see(object, false),
+                Event::Init => tokio::time::sleep(Duration::from_millis(10)).await,
+                Event::InitDone => {
+                    if let Some(listed) = listed.take() {
+                        listed.send(()).ok();
+                    }
+                }
+            }
+        }
+    });
+    wait::within("the first list of a recorder", START_DEADLINE, async {
+        Ok(is_listed.await?)
+    })
+    .await?;
+    Ok(task)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

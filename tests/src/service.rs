@@ -1,0 +1,71 @@
+//! One of Bellwether's services as a process, with its admin address.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::process::Process;
+use crate::wait;
+
+/// How long a service may take to be ready, on busy cores.
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+/// How long one answer of the admin server may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A running service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its process: kill, pause, restart, log.
+    pub process: Arc<Process>,
+    /// The port of `/livez`, `/readyz` and `/metrics`.
+    pub admin_port: u16,
+    /// The port of the gRPC API, for schedulers.
+    pub api_port: Option<u16>,
+}
+
+impl Service {
+    /// Waits until it says that it is ready.
+    pub async fn wait_ready(&self) -> Result<()> {
+        let what = format!("{} to be ready", self.process.name());
+        wait::while_running(&self.process, &what, READY_DEADLINE, async || {
+            let (status, body) = self.get("/readyz").await?;
+            ensure!(status == 200, "{status} {}", body.trim());
+            Ok(())
+        })
+        .await
+    }
+
+    /// The value of a metric, by its whole name with labels as `/metrics` writes it.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = self.metrics().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.with_context(|| format!("no metric {name}"))?;
+        Ok(value.trim().parse()?)
+    }
+
+    /// All metrics.
+    pub async fn metrics(&self) -> Result<String> {
+        let (status, body) = self.get("/metrics").await?;
+        ensure!(status == 200, "/metrics answers {status}");
+        Ok(body)
+    }
+
+    /// Asks its admin server; returns status and body. Plain HTTP/1.0 by hand: one request, one
+    /// answer until the end, no client library.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        wait::within("the admin server's answer", ANSWER_DEADLINE, async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.admin_port)).await?;
+            let request = format!("GET {path} HTTP/1.0\r\nHost: rig\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            let (head, body) = answer.split_once("\r\n\r\n").context("an answer without head")?;
+            let status = head.split(' ').nth(1).context("an answer without status")?;
+            Ok((status.parse()?, body.to_owned()))
+        })
+        .await
+    }
+}

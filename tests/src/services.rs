@@ -1,0 +1,262 @@
+//! Bellwether itself, as processes: schedulers, drainers, and two agents on each host.
+//!
+//! They run as they do in pods: told everything by environment, with their own ServiceAccount's
+//! rights and no others, and the agents with no Kubernetes access at all.
+
+use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+
+use crate::host::Host;
+use crate::identity::service_account_kubeconfig;
+use crate::ports::free_port;
+use crate::service::Service;
+use crate::world::World;
+use crate::{tools, wait};
+
+/// The namespace of the control services; the one of the deploy folder.
+pub const NAMESPACE: &str = "bellwether";
+/// The Lease that says which scheduler leads.
+const LEASE: &str = "bellwether-scheduler";
+/// A lease of three seconds may have to run out first.
+const LEADER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How many services, and what they are told.
+#[derive(Clone, Debug)]
+pub struct ServicesOptions {
+    /// Replicas of the scheduler.
+    pub schedulers: usize,
+    /// Replicas of the drainer.
+    pub drainers: usize,
+    /// Environment of all services, over the rig's own; see `--help` of each.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Default for ServicesOptions {
+    fn default() -> Self {
+        let env = [
+            // Seconds instead of minutes, so that a test sees the end of everything.
+            ("BELLWETHER_LEASE_DURATION", "3s"),
+            ("BELLWETHER_SOAK", "1s"),
+            ("BELLWETHER_DRAIN_TIMEOUT", "60s"),
+            ("BELLWETHER_REBOOT_START_TIMEOUT", "15s"),
+            ("BELLWETHER_REBOOT_TIMEOUT", "40s"),
+            ("BELLWETHER_VERIFY_TIMEOUT", "40s"),
+            ("BELLWETHER_UNCORDON_TIMEOUT", "20s"),
+            ("BELLWETHER_RETRY_DELAY", "5s"),
+            ("BELLWETHER_REREAD_INTERVAL", "5s"),
+            ("BELLWETHER_RESCAN_INTERVAL", "5s"),
+            ("BELLWETHER_REFRESH_INTERVAL", "10s"),
+        ];
+        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Self {
+            schedulers: 2,
+            drainers: 1,
+            env,
+        }
+    }
+}
+
+impl ServicesOptions {
+    /// Sets one variable, such as `BELLWETHER_SLOTS`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.env.insert(key.to_owned(), value.to_owned());
+        self
+    }
+}
+
+/// The two agents of one host.
+#[derive(Clone, Debug)]
+pub struct Agents {
+    /// Reports.
+    pub sentinel: Service,
+    /// Reboots.
+    pub rebooter: Service,
+}
+
+/// All running services.
+#[derive(Debug)]
+pub struct Services {
+    /// The schedulers, in the order of their names `scheduler-1` and so on.
+    pub schedulers: Vec<Service>,
+    /// The drainers.
+    pub drainers: Vec<Service>,
+    agents: Mutex<BTreeMap<String, Agents>>,
+    env: BTreeMap<String, String>,
+}
+
+impl Services {
+    /// Starts all of them, also the agents of all hosts; returns when all are ready.
+    pub async fn start(world: &World, options: ServicesOptions) -> Result<Self> {
+        let services = Self::launch(world, options).await?;
+        services.wait_ready().await?;
+        Ok(services)
+    }
+
+    /// Starts all of them without waiting for anything.
+    pub async fn launch(world: &World, options: ServicesOptions) -> Result<Self> {
+        let mut env = options.env;
+        let traces = world.traces.url().to_owned();
+        env.entry("BELLWETHER_NATS_URL".to_owned())
+            .or_insert_with(|| world.nats.url());
+        env.entry("BELLWETHER_LOG_FORMAT".to_owned())
+            .or_insert_with(|| "text".to_owned());
+        env.entry("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()).or_insert(traces);
+        // Spans are looked at right after the deed.
+        env.entry("OTEL_BSP_SCHEDULE_DELAY".to_owned())
+            .or_insert_with(|| "200".to_owned());
+        let mut services = Self {
+            schedulers: vec![],
+            drainers: vec![],
+            agents: Mutex::default(),
+            env,
+        };
+        for number in 1..=options.schedulers {
+            let scheduler = services.start_scheduler(world, number).await?;
+            services.schedulers.push(scheduler);
+        }
+        for number in 1..=options.drainers {
+            let drainer = services.start_drainer(world, number).await?;
+            services.drainers.push(drainer);
+        }
+        for host in world.hosts() {
+            services.start_agents(world, &host)?;
+        }
+        Ok(services)
+    }
+
+    /// Waits until every service that runs says that it is ready.
+    pub async fn wait_ready(&self) -> Result<()> {
+        let agents = self.agents().into_values().flat_map(|it| [it.sentinel, it.rebooter]);
+        let all = self.schedulers.iter().chain(&self.drainers).cloned().chain(agents);
+        for service in all.filter(|service| service.process.is_running()) {
+            service.wait_ready().await?;
+        }
+        Ok(())
+    }
+
+    /// The agents of all hosts, by the host's name.
+    #[must_use]
+    pub fn agents(&self) -> BTreeMap<String, Agents> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The agents of one host.
+    pub fn agents_of(&self, host: &Host) -> Result<Agents> {
+        let agents = self.agents().remove(host.name());
+        agents.with_context(|| format!("{} has no agents", host.name()))
+    }
+
+    /// Starts the agents of a host; they die and come back with its boots.
+    pub fn start_agents(&self, world: &World, host: &Arc<Host>) -> Result<()> {
+        let mut env = BTreeMap::from([
+            ("BELLWETHER_NODE_NAME".to_owned(), host.name().to_owned()),
+            ("BELLWETHER_HOST_ROOT".to_owned(), host.root().display().to_string()),
+            (
+                "BELLWETHER_PROC_ROOT".to_owned(),
+                host.root().join("proc").display().to_string(),
+            ),
+        ]);
+        let name = format!("sentinel-{}", host.name());
+        let sentinel = self.start_service(world, &name, "bellwether-sentinel", env.clone())?;
+        env.insert("BELLWETHER_REBOOT_METHOD".to_owned(), "command".to_owned());
+        env.insert("BELLWETHER_REBOOT_COMMAND".to_owned(), host.reboot_command());
+        env.insert("BELLWETHER_HOST_NAMESPACES".to_owned(), "false".to_owned());
+        let name = format!("rebooter-{}", host.name());
+        let rebooter = self.start_service(world, &name, "bellwether-rebooter", env)?;
+        host.adopt_agents(vec![Arc::clone(&sentinel.process), Arc::clone(&rebooter.process)]);
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.insert(host.name().to_owned(), Agents { sentinel, rebooter });
+        Ok(())
+    }
+
+    /// Waits until a scheduler leads, by the Lease's word, and answers as the leader; returns it.
+    pub async fn leader(&self, world: &World) -> Result<&Service> {
+        let leases: Api<Lease> = Api::namespaced(world.client(), NAMESPACE);
+        wait::until("a scheduler to lead", LEADER_DEADLINE, async || {
+            let spec = leases.get(LEASE).await?.spec.unwrap_or_default();
+            let holder = spec.holder_identity.context("nobody holds the lease")?;
+            let mut running = self.schedulers.iter().filter(|it| it.process.is_running());
+            let leader = running.find(|it| it.process.name() == holder);
+            let leader = leader.with_context(|| format!("{holder} holds the lease and does not run"))?;
+            // It holds the lease before it has read the state that it answers from.
+            self.ctl_ok(&["status"]).await?;
+            Ok(leader)
+        })
+        .await
+    }
+
+    /// Runs the command line for people against the schedulers; returns status and output.
+    pub async fn ctl(&self, args: &[&str]) -> Result<Output> {
+        let addresses: Vec<String> = self
+            .schedulers
+            .iter()
+            .filter_map(|it| it.api_port)
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        let output = tokio::process::Command::new(tools::binary("kubectl-reboots")?)
+            .args(args)
+            .env("BELLWETHER_SCHEDULER", addresses.join(","))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        wait::within("kubectl reboots to end", Duration::from_secs(60), async {
+            Ok(output.await?)
+        })
+        .await
+    }
+
+    /// As [`Self::ctl`], for what has to succeed; returns what it printed.
+    pub async fn ctl_ok(&self, args: &[&str]) -> Result<String> {
+        let output = self.ctl(args).await?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kubectl reboots {args:?}: {}", errors.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    async fn start_scheduler(&self, world: &World, number: usize) -> Result<Service> {
+        let name = format!("scheduler-{number}");
+        let api_port = free_port()?;
+        let mut env = kubernetes(world, "scheduler").await?;
+        env.insert("BELLWETHER_API_ADDRESS".to_owned(), format!("127.0.0.1:{api_port}"));
+        env.insert("BELLWETHER_IDENTITY".to_owned(), name.clone());
+        env.insert("BELLWETHER_NAMESPACE".to_owned(), NAMESPACE.to_owned());
+        let service = self.start_service(world, &name, "bellwether-scheduler", env)?;
+        Ok(Service {
+            api_port: Some(api_port),
+            ..service
+        })
+    }
+
+    async fn start_drainer(&self, world: &World, number: usize) -> Result<Service> {
+        let env = kubernetes(world, "drainer").await?;
+        self.start_service(world, &format!("drainer-{number}"), "bellwether-drainer", env)
+    }
+
+    fn start_service(&self, world: &World, name: &str, binary: &str, own: BTreeMap<String, String>) -> Result<Service> {
+        let admin_port = free_port()?;
+        let mut env = self.env.clone();
+        env.extend(own);
+        env.insert("BELLWETHER_ADMIN_ADDRESS".to_owned(), format!("127.0.0.1:{admin_port}"));
+        let process = world.place.start(name, tools::binary(binary)?, vec![], env)?;
+        Ok(Service {
+            process: Arc::new(process),
+            admin_port,
+            api_port: None,
+        })
+    }
+}
+
+/// The environment that gives a service the rights of its ServiceAccount.
+async fn kubernetes(world: &World, account: &str) -> Result<BTreeMap<String, String>> {
+    let access = world.control_plane.access();
+    let folder = world.place.path();
+    let path = service_account_kubeconfig(&world.client(), access, NAMESPACE, account, folder).await?;
+    Ok(BTreeMap::from([("KUBECONFIG".to_owned(), path.display().to_string())]))
+}

@@ -1,0 +1,104 @@
+//! Waiting for a state, never for a time.
+//!
+//! Each wait has a limit, and when it passes it says what was waited for and what was seen last.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::process::Process;
+
+/// How often a condition is looked at: well below what anybody waits for, well above what a look
+/// costs.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Waits until `look` gives a value; its error says what it saw instead.
+pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let end = Instant::now() + deadline;
+    let mut last = anyhow!("nothing was seen yet");
+    loop {
+        // A look that hangs must not outlast the limit either.
+        match timeout_at(end, look()).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => last = error,
+            Err(_) => return Err(gave_up(what, deadline, &last)),
+        }
+        if Instant::now() + POLL_INTERVAL > end {
+            return Err(gave_up(what, deadline, &last));
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// As [`until`], but gives up at once when the process that it is about has ended.
+pub async fn while_running<T>(
+    process: &Process,
+    what: &str,
+    deadline: Duration,
+    look: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    let ended = async {
+        loop {
+            if let Some(status) = process.exited() {
+                return status;
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        result = until(what, deadline, look) => result,
+        status = ended => {
+            let log = process.log();
+            Err(anyhow!("{} ended ({status}), see {}", process.name(), log.display()))
+        }
+    }
+}
+
+/// Waits until `holds` is true.
+pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    until(what, deadline, async || {
+        ensure!(holds().await?, "it does not hold");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until `look` gives something equal to `wanted`.
+pub async fn until_equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    deadline: Duration,
+    wanted: T,
+    mut look: impl AsyncFnMut() -> Result<T>,
+) -> Result<()> {
+    until(what, deadline, async || {
+        let seen = look().await?;
+        ensure!(seen == wanted, "it is {seen:?}, not {wanted:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Makes sure that `holds` stays true for a while. For what must *not* happen, where there is
+/// nothing to wait for but time.
+pub async fn steadily(what: &str, duration: Duration, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        ensure!(holds().await?, "did not last for {duration:?}: {what}");
+        sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Bounds any future by a limit, with a message that names it.
+pub async fn within<T>(what: &str, deadline: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    match timeout_at(Instant::now() + deadline, work).await {
+        Ok(result) => result,
+        Err(_) => Err(anyhow!("not within {deadline:?}: {what}")),
+    }
+}
+
+fn gave_up(what: &str, deadline: Duration, last: &anyhow::Error) -> anyhow::Error {
+    anyhow!("not within {deadline:?}: {what}; last seen: {last:#}")
+}

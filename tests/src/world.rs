@@ -1,0 +1,330 @@
+//! The whole world of a test: control plane, NATS, hosts with their nodes, a trace receiver.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
+use kube::api::{EvictParams, ListParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
+
+use crate::control_plane::ControlPlane;
+use crate::host::{Behaviour, Host};
+use crate::kubectl::Kubectl;
+use crate::machines::{Machines, NodeShape};
+use crate::nats::Nats;
+use crate::otlp::OtlpReceiver;
+use crate::place::Place;
+use crate::record::{is_ready, node_state};
+use crate::workload::NAMESPACE;
+use crate::{kubelet, tools, wait};
+
+/// How many worlds may run at once in one process. On two cores two of them end a third sooner than
+/// one after the other; more only make each other late, which tests of bounded time would notice.
+static WORLDS: Semaphore = Semaphore::const_new(2);
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for the right to keep the machine busy. Worlds take it by themselves; other heavy tests
+/// may ask for it.
+pub async fn turn() -> Result<SemaphorePermit<'static>> {
+    Ok(WORLDS.acquire().await?)
+}
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// How many nodes for workloads: `node-1` and so on.
+    pub nodes: usize,
+    /// How many nodes of the control plane before them: `control-plane-1` and so on.
+    pub control_plane_nodes: usize,
+    /// Appended to every node's name. Real names often have dots, which subjects must encode.
+    pub domain: &'static str,
+    /// How many zones the nodes are spread over, in turn.
+    pub zones: usize,
+    /// How the hosts behave at first.
+    pub behaviour: Behaviour,
+    /// How long a node may be silent before it is not ready.
+    pub node_grace: Duration,
+    /// The kustomize folder whose identities and rights are applied, if it exists.
+    pub deploy: PathBuf,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            control_plane_nodes: 0,
+            domain: ".rig",
+            zones: 3,
+            behaviour: Behaviour::default(),
+            node_grace: Duration::from_secs(4),
+            deploy: tools::repository().join("deploy/base"),
+        }
+    }
+}
+
+/// Everything that runs. End a test with [`World::finish`]: a world that is dropped otherwise
+/// takes it for a failure, keeps its logs and shows where they are.
+pub struct World {
+    /// The control plane, to kill and pause its parts.
+    pub control_plane: ControlPlane,
+    /// The bus.
+    pub nats: Nats,
+    /// The hosts.
+    pub machines: Machines,
+    /// Receives the services' traces.
+    pub traces: OtlpReceiver,
+    /// The folder with logs and state.
+    pub place: Place,
+    client: Client,
+    finished: bool,
+    _kubelet: JoinSet<()>,
+    _permit: SemaphorePermit<'static>,
+}
+
+impl World {
+    /// Starts everything and waits until the nodes are ready for pods.
+    pub async fn start(options: WorldOptions) -> Result<Self> {
+        let permit = turn().await?;
+        // The only provider in the tree; another test may have been first.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let place = Place::new()?;
+        let parts = start_parts(&place, &options).await;
+        let (control_plane, nats, traces) = parts.inspect_err(|_| keep_logs(&place))?;
+        let client = control_plane.admin();
+        let machines = Machines::default();
+        let mut kubelet = JoinSet::new();
+        let work = kubelet::run(client.clone(), machines.clone());
+        kubelet.spawn(async move {
+            work.await.ok();
+        });
+        let world = Self {
+            control_plane,
+            nats,
+            machines,
+            traces,
+            place,
+            client,
+            finished: false,
+            _kubelet: kubelet,
+            _permit: permit,
+        };
+        tokio::try_join!(
+            world.add_nodes(&options),
+            world.apply_rights(&options),
+            world.wait_default_account(),
+        )?;
+        world.wait_nodes_ready().await?;
+        Ok(world)
+    }
+
+    /// Stops everything and removes all files: the test has passed.
+    pub fn finish(mut self) -> Result<()> {
+        for process in self.control_plane.processes() {
+            let ended = process.exited();
+            ensure!(ended.is_none(), "{} has died on the way: {ended:?}", process.name());
+        }
+        self.finished = true;
+        Ok(())
+    }
+
+    /// A client that may do everything.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The real kubectl as admin.
+    pub fn kubectl(&self) -> Result<Kubectl> {
+        let home = self.place.folder("kubectl")?;
+        Ok(Kubectl::new(self.control_plane.admin_kubeconfig().clone(), home))
+    }
+
+    /// The host at this place, counted from zero.
+    pub fn host(&self, index: usize) -> Result<Arc<Host>> {
+        self.machines.host(index)
+    }
+
+    /// All hosts.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Arc<Host>> {
+        self.machines.hosts()
+    }
+
+    /// Adds a host and its node.
+    pub async fn add_node(&self, name: &str, shape: &NodeShape, behaviour: Behaviour) -> Result<Arc<Host>> {
+        let host = Host::new(&self.place.folder("hosts")?, name, behaviour)?;
+        kubelet::register(self.client(), &host, shape).await?;
+        self.machines.add(Arc::clone(&host));
+        Ok(host)
+    }
+
+    /// Deletes a node and lets its kubelet register it again: same name, new UID.
+    pub async fn recreate_node(&self, host: &Host) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client());
+        nodes.delete(host.name(), &Default::default()).await?;
+        let shape = NodeShape {
+            zone: "zone-1".to_owned(),
+            control_plane: false,
+        };
+        kubelet::register(self.client(), host, &shape).await
+    }
+
+    /// The Node object of this name.
+    pub async fn node(&self, name: &str) -> Result<Node> {
+        let nodes: Api<Node> = Api::all(self.client());
+        nodes
+            .get(name)
+            .await
+            .with_context(|| format!("cannot read the node {name}"))
+    }
+
+    /// Cordons or uncordons a node, as a person with kubectl does.
+    pub async fn set_cordon(&self, name: &str, cordoned: bool) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client());
+        let done = if cordoned {
+            nodes.cordon(name).await
+        } else {
+            nodes.uncordon(name).await
+        };
+        done.map(drop)
+            .with_context(|| format!("cannot change the cordon of {name}"))
+    }
+
+    /// Creates a workload or budget in the tests' namespace.
+    pub async fn create<K>(&self, object: &K) -> Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+        K: Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client(), NAMESPACE);
+        let created = api.create(&PostParams::default(), object).await;
+        created.with_context(|| format!("cannot create {} {}", K::kind(&()), object.name_any()))
+    }
+
+    /// The pods with the label `app=<app>`.
+    pub async fn pods(&self, app: &str) -> Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.client(), NAMESPACE);
+        let params = ListParams::default().labels(&format!("app={app}"));
+        Ok(api.list(&params).await?.items)
+    }
+
+    /// Waits until exactly so many pods of an application are ready; returns them.
+    pub async fn wait_ready_pods(&self, app: &str, count: usize) -> Result<Vec<Pod>> {
+        let what = format!("{count} ready pods of {app}");
+        wait::until(&what, START_DEADLINE, async || {
+            let mut pods = self.pods(app).await?;
+            pods.retain(is_ready);
+            ensure!(pods.len() == count, "{} are ready", pods.len());
+            Ok(pods)
+        })
+        .await
+    }
+
+    /// Asks for the eviction of a pod, as a drain does; returns the API server's status code.
+    pub async fn evict(&self, pod: &Pod) -> Result<u16> {
+        let namespace = pod.namespace().unwrap_or_default();
+        let api: Api<Pod> = Api::namespaced(self.client(), &namespace);
+        match api.evict(&pod.name_any(), &EvictParams::default()).await {
+            Ok(_) => Ok(201),
+            Err(kube::Error::Api(status)) => Ok(status.code),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until all nodes are ready and free of taints that keep pods away for no good reason.
+    pub async fn wait_nodes_ready(&self) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client());
+        wait::until("all nodes to be ready", START_DEADLINE, async || {
+            for node in nodes.list(&ListParams::default()).await? {
+                let name = node.name_any();
+                ensure!(node_state(&node).ready, "{name} is not ready");
+                let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+                let taint = taints
+                    .into_iter()
+                    .find(|it| it.key.starts_with("node.kubernetes.io/not"));
+                ensure!(taint.is_none(), "{name} has a taint: {taint:?}");
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn add_nodes(&self, options: &WorldOptions) -> Result<()> {
+        let names = |prefix: &'static str, count| {
+            let domain = options.domain;
+            (1..=count).map(move |number| format!("{prefix}-{number}{domain}"))
+        };
+        let control = names("control-plane", options.control_plane_nodes).map(|it| (it, true));
+        let workers = names("node", options.nodes).map(|it| (it, false));
+        let zones = options.zones.max(1);
+        for (index, (name, control_plane)) in control.chain(workers).enumerate() {
+            let zone = format!("zone-{}", index % zones + 1);
+            let shape = NodeShape { zone, control_plane };
+            self.add_node(&name, &shape, options.behaviour.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_rights(&self, options: &WorldOptions) -> Result<()> {
+        if !options.deploy.join("kustomization.yaml").is_file() {
+            return Ok(());
+        }
+        self.kubectl()?.apply_rights(&options.deploy).await
+    }
+
+    /// Pods are refused until the controllers have made their ServiceAccount.
+    async fn wait_default_account(&self) -> Result<()> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), NAMESPACE);
+        wait::until("the default ServiceAccount", START_DEADLINE, async || {
+            Ok(accounts.get("default").await.map(drop)?)
+        })
+        .await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !self.finished {
+            keep_logs(&self.place);
+        }
+    }
+}
+
+async fn start_parts(place: &Place, options: &WorldOptions) -> Result<(ControlPlane, Nats, OtlpReceiver)> {
+    tokio::try_join!(
+        ControlPlane::start(place, options.node_grace),
+        Nats::start(place),
+        OtlpReceiver::start(),
+    )
+}
+
+/// How much of each log is shown when a test fails: on a machine that is gone afterwards this is
+/// all there is.
+const LOG_LINES: usize = 25;
+
+#[allow(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
+fn keep_logs(place: &Place) {
+    let folder = place.keep();
+    eprintln!("\nthe rig did not finish; its files are kept in {}", folder.display());
+    // Large, and of no use to a reader.
+    std::fs::remove_dir_all(folder.join("etcd")).ok();
+    let logs = std::fs::read_dir(folder.join("logs"));
+    let mut logs: Vec<PathBuf> = logs.into_iter().flatten().flatten().map(|it| it.path()).collect();
+    logs.sort();
+    for log in logs {
+        let text = std::fs::read(&log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        eprintln!("\n--- {} ({} lines)", log.display(), lines.len());
+        for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
+            eprintln!("{line}");
+        }
+    }
+}

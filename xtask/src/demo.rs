@@ -1,0 +1,33 @@
+//! `cargo xtask demo`: everything from nothing to the show. The show itself is a binary of the
+//! `tests` crate, on top of the rig.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Result, anyhow};
+
+use crate::{cache, step::Steps, tools};
+
+pub(crate) const HELP: &str = "\
+Start a real control plane, NATS and the services here, and show rolling reboots.
+
+Usage: cargo xtask demo [--nodes N] [--slots N] [--keep] [more arguments of the demo]
+
+Builds what is missing (tools, services), then starts everything on loopback in a temporary
+folder. Nothing on this machine is rebooted, and nothing is left running.
+
+Options:
+  --nodes N  Number of simulated nodes [default: 6]
+  --slots N  How many may be disrupted at once [default: 1]
+  --keep     Keep everything running at the end, with its addresses, until Ctrl-C
+";
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.work("tools", tools::ensure)?;
+    steps.command("build", &[], &["cargo", "build", "--workspace", "--bins"])?;
+    let demo = cache::target_dir().join("debug/demo");
+    // Replaces this process, so that Ctrl-C and the exit code are the demo's own.
+    let error = Command::new(&demo).args(args).exec();
+    Err(anyhow!("cannot start {}: {error}", demo.display()))
+}

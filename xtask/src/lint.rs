@@ -1,0 +1,100 @@
+//! `cargo xtask lint`: checks that need tools of their own, which are fetched once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::step::Steps;
+use crate::{cache, progress, wheels};
+
+pub(crate) const HELP: &str = "\
+Check spelling, dependencies, licences and the wire contract.
+
+Usage: cargo xtask lint
+
+Steps: typos (spelling), cargo-machete (unused dependencies), cargo-deny (licences, banned crates,
+sources), buf (protobuf style, and no breaking change against the last release).
+The tools are installed into the cache on the first run, which takes some minutes.
+
+Environment:
+  BELLWETHER_CACHE    Where to keep the tools [default: ~/.cache/bellwether]
+  BELLWETHER_AGAINST  Commit that the wire contract must not break [default: newest tag v*]
+";
+
+/// Where the protobuf files and buf's settings are.
+const PROTO: &str = "proto";
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    if let Some(arg) = args.first() {
+        bail!("lint takes no argument, but got {arg:?}");
+    }
+    let mut steps = Steps::new();
+    let wheels = steps.work("typos and buf", wheels::ensure)?;
+    let typos = wheels.join("typos").to_string_lossy().into_owned();
+    let buf = wheels.join("buf").to_string_lossy().into_owned();
+    let machete = steps.work("cargo-machete", || crate_tool("cargo-machete", "0.9.2", &[]))?;
+    let deny_flags = ["--no-default-features"];
+    let deny = steps.work("cargo-deny", || crate_tool("cargo-deny", "0.20.2", &deny_flags))?;
+
+    steps.command("spelling", &[], &[&typos])?;
+    steps.command("unused dependencies", &[], &[&machete])?;
+    // Advisories are left out: they need a database from the network and change by themselves.
+    let check = [deny.as_str(), "--locked", "check", "--hide-inclusion-graph"];
+    steps.command("crates", &[], &[&check[..], &["bans", "licenses", "sources"]].concat())?;
+    steps.command("wire style", &[], &[&buf, "lint", PROTO])?;
+    breaking(&mut steps, &buf)?;
+    steps.finish("lint");
+    Ok(())
+}
+
+/// Compares the protobuf files with those of the last release. Before the first release there is
+/// nobody to break.
+fn breaking(steps: &mut Steps, buf: &str) -> Result<()> {
+    let against = std::env::var("BELLWETHER_AGAINST").ok();
+    let Some(against) = against.or_else(last_release) else {
+        println!("\n== wire compatibility: skipped, no release yet and BELLWETHER_AGAINST not set");
+        return Ok(());
+    };
+    let commit = git(&["rev-parse", "--verify", &format!("{against}^{{commit}}")])?;
+    let old = format!(".git#ref={commit},subdir={PROTO}");
+    steps.command("wire compatibility", &[], &[buf, "breaking", PROTO, "--against", &old])
+}
+
+/// The newest release tag in the history of what is checked out.
+fn last_release() -> Option<String> {
+    git(&["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]).ok()
+}
+
+fn git(args: &[&str]) -> Result<String> {
+    let output = Command::new("git")
+        .args(args)
+        .current_dir(cache::workspace())
+        .output()
+        .context("cannot run `git`: install it (https://git-scm.com, or your distribution)")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("`git {}` failed: {}", args.join(" "), text.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Compiles a tool from the crate registry into the cache, once; returns its program.
+fn crate_tool(name: &str, version: &str, flags: &[&str]) -> Result<String> {
+    let parts = [name.as_bytes(), version.as_bytes(), &flags.join(" ").into_bytes()];
+    let entry = format!("{name}-{version}-{}", cache::fingerprint(&parts));
+    let folder: PathBuf = cache::entry(&entry, |folder: &Path| {
+        let mut command = Command::new("cargo");
+        command
+            .args(["install", "--locked", "--version", version, "--root"])
+            .arg(folder)
+            .args(flags)
+            .arg(name)
+            // Outside the workspace, whose settings are not meant for it.
+            .current_dir(folder)
+            .env_remove("CARGO_TARGET_DIR");
+        let label = format!("compiling {name} {version}");
+        progress::run(&label, &mut command, &folder.join("install.log"))
+    })?;
+    Ok(folder.join("bin").join(name).to_string_lossy().into_owned())
+}

@@ -1,0 +1,77 @@
+//! The repository's own commands: `cargo xtask <verb>`.
+//!
+//! It stays small on purpose (one dependency), so that the first `cargo xtask` on a fresh machine
+//! starts to work within seconds. It never contains product code.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command line for developers: it talks to a terminal and waits for child processes"
+)]
+
+mod cache;
+mod demo;
+mod go;
+mod lint;
+mod progress;
+mod step;
+mod test;
+mod tools;
+mod wheels;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+The repository's own commands.
+
+Usage: cargo xtask <verb> [arguments]
+
+Verbs:
+  demo    Start a real control plane, NATS and the services here, and show rolling reboots
+  test    Check format, lints and docs, then run every test against real servers
+  lint    Check spelling, dependencies, licences and the wire contract
+  tools   Build the real servers that demo and test need (once; both do it by themselves)
+  help    Show this text
+
+`cargo xtask <verb> --help` tells more about one.
+";
+
+/// A verb's work, given the arguments after it.
+type Run = fn(&[String]) -> Result<()>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((verb, rest)) = args.split_first() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let wants_help = rest.iter().any(|arg| arg == "--help" || arg == "-h");
+    let (help, run): (&str, Run) = match verb.as_str() {
+        "demo" => (demo::HELP, demo::run),
+        "test" => (test::HELP, test::run),
+        "lint" => (lint::HELP, lint::run),
+        "tools" => (tools::HELP, tools::run),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return Ok(());
+        }
+        other => bail!("there is no verb {other:?}; see `cargo xtask help`"),
+    };
+    if wants_help {
+        print!("{help}");
+        return Ok(());
+    }
+    run(rest)
+}

@@ -1,0 +1,66 @@
+//! The steps of `test` and `lint`: each shown with its time, the first failure stops.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::cache;
+
+/// Runs steps one after the other and remembers how long each took.
+pub(crate) struct Steps {
+    started: Instant,
+    done: Vec<(String, Duration)>,
+}
+
+impl Steps {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            done: Vec::new(),
+        }
+    }
+
+    /// Runs a command with its output shown, in the workspace's root. Its failure names the
+    /// command, ready to be pasted into a shell.
+    pub(crate) fn command(&mut self, name: &str, env: &[(&str, &str)], argv: &[&str]) -> Result<()> {
+        let (program, args) = argv.split_first().context("a step without a command")?;
+        let vars = env.iter().map(|(key, value)| format!("{key}={value:?} "));
+        let shown = format!("{}{}", vars.collect::<String>(), argv.join(" "));
+        self.work(name, || {
+            println!("$ {shown}");
+            let status = Command::new(program)
+                .args(args)
+                .envs(env.iter().copied())
+                .current_dir(cache::workspace())
+                .status()
+                .map_err(|error| anyhow!("cannot start {program}: {error}"))?;
+            if !status.success() {
+                bail!("step {name:?} failed ({status}); repeat it with:\n  {shown}");
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs `work` as the step `name`.
+    pub(crate) fn work<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        println!("\n== {name}");
+        let value = work()?;
+        let took = started.elapsed();
+        println!("== {name}: ok in {:.1} s", took.as_secs_f32());
+        self.done.push((name.to_owned(), took));
+        Ok(value)
+    }
+
+    /// Sums up at the end.
+    pub(crate) fn finish(self, verb: &str) {
+        println!(
+            "\n{verb}: all steps ok in {:.1} s",
+            self.started.elapsed().as_secs_f32()
+        );
+        for (name, took) in &self.done {
+            println!("  {:>7.1} s  {name}", took.as_secs_f32());
+        }
+    }
+}
