@@ -1,15 +1,53 @@
 //! What must always hold, each with the name that it has in the documentation and in the tests.
 //!
 //! The functions look at records only, so that a test, a simulator or a curious operator can ask.
+//! What cannot be read off a record is hunted by the tests under the same name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
 
 use crate::slot;
 use crate::view::NodeView;
 
-/// **Budget**: a node starts only while fewer than the slots are disrupted, by us or otherwise.
+/// The eight sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invariant {
+    /// Never more nodes disrupted by us than there are slots; nodes that are down or cordoned for other reasons count.
+    Budget,
+    /// No reboot without a completed drain of that attempt.
+    DrainedBeforeRebooted,
+    /// The need and the fitness of a node are looked at again right before its reboot is ordered.
+    LookedAtAgain,
+    /// One need leads to at most one reboot per boot.
+    Once,
+    /// A node that somebody else cordoned stays cordoned.
+    ForeignCordonStays,
+    /// A node that we cordoned is uncordoned or reported stuck within a bounded time.
+    WayBack,
+    /// "Rebooted" is said only with a new boot id and a Ready node.
+    NoFalseSuccess,
+    /// Every node that needs a reboot and is not rebooting has a reason.
+    SaidWhy,
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Budget => "Budget",
+            Self::DrainedBeforeRebooted => "Drained before rebooted",
+            Self::LookedAtAgain => "Looked at again",
+            Self::Once => "Once",
+            Self::ForeignCordonStays => "Foreign cordon stays",
+            Self::WayBack => "Way back",
+            Self::NoFalseSuccess => "No false success",
+            Self::SaidWhy => "Said why",
+        })
+    }
+}
+
+/// [`Invariant::Budget`]: a node starts only while fewer than the slots are disrupted, by us or otherwise.
 ///
 /// # Errors
 /// Says who holds more than there is.
@@ -31,7 +69,7 @@ pub fn budget_when_starting(
     ))
 }
 
-/// **Drained before rebooted**: a record that orders a reboot says when its drain was complete.
+/// [`Invariant::DrainedBeforeRebooted`]: a record that orders a reboot says when its drain was complete.
 ///
 /// # Errors
 /// Names the node.
@@ -45,7 +83,7 @@ pub fn drained_before_rebooted(attempt: &Attempt) -> Result<(), String> {
     ))
 }
 
-/// **Way back**: an attempt that has not ended has a deadline, and one that ended with our cordon left holds its slot.
+/// [`Invariant::WayBack`]: an attempt that has not ended has a deadline, and one that ended with our cordon left holds its slot.
 ///
 /// # Errors
 /// Names the node.
@@ -68,7 +106,7 @@ pub fn way_back(attempt: &Attempt) -> Result<(), String> {
     Ok(())
 }
 
-/// **No false success**: what is done has another boot id than before.
+/// [`Invariant::NoFalseSuccess`]: what is done has another boot id than before.
 ///
 /// # Errors
 /// Names the node.

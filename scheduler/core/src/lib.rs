@@ -6,7 +6,7 @@
 //! ([`Fleet::poll_timeout`]). Whatever goes wrong on the way, the driver drops the core and
 //! makes a new one from what is stored: there is one way to recover, and it is the way to start.
 //!
-//! What must always hold is in [`invariant`], by name.
+//! What must always hold is in [`invariant::Invariant`], by name.
 
 mod decide;
 pub mod effect;

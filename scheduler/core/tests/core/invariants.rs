@@ -1,7 +1,9 @@
-//! The invariants, hunted: any order of mishaps, and each step is checked by the world.
+//! The invariants, hunted one by one: any order of mishaps, and each step is checked by the world.
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
+
+use bellwether_scheduler_core::invariant::Invariant;
 
 use crate::world::World;
 
@@ -12,8 +14,8 @@ enum Happening {
     Need(usize),
     NeedCleared(usize),
     Drainer { node: usize, works: bool, said: usize },
-    Rebooter { node: usize, obeys: bool },
-    Boot(usize),
+    Rebooter { node: usize, obeys: bool, ready: bool },
+    Boot { node: usize, ready: bool },
     Down(usize),
     Up(usize),
     ForeignCordon(usize),
@@ -35,8 +37,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => node.clone().prop_map(Happening::NeedCleared),
         8 => (node.clone(), prop::bool::weighted(0.8), 0_usize..3)
             .prop_map(|(node, works, said)| Happening::Drainer { node, works, said }),
-        5 => (node.clone(), prop::bool::weighted(0.8)).prop_map(|(node, obeys)| Happening::Rebooter { node, obeys }),
-        1 => node.clone().prop_map(Happening::Boot),
+        5 => (node.clone(), prop::bool::weighted(0.8), any::<bool>())
+            .prop_map(|(node, obeys, ready)| Happening::Rebooter { node, obeys, ready }),
+        1 => (node.clone(), any::<bool>()).prop_map(|(node, ready)| Happening::Boot { node, ready }),
         1 => node.clone().prop_map(Happening::Down),
         2 => node.clone().prop_map(Happening::Up),
         1 => node.clone().prop_map(Happening::ForeignCordon),
@@ -57,8 +60,8 @@ fn happen(world: &mut World, happening: &Happening) {
         Happening::Need(node) => world.need(NODES[*node]),
         Happening::NeedCleared(node) => world.host(NODES[*node]).need = Ok(None),
         Happening::Drainer { node, works, said } => world.drainer(NODES[*node], *works, *said),
-        Happening::Rebooter { node, obeys } => world.rebooter(NODES[*node], *obeys),
-        Happening::Boot(node) => world.boot(NODES[*node]),
+        Happening::Rebooter { node, obeys, ready } => world.rebooter_then(NODES[*node], *obeys, *ready),
+        Happening::Boot { node, ready } => world.boot(NODES[*node], *ready),
         Happening::Down(node) => world.host(NODES[*node]).view.ready = false,
         Happening::Up(node) => world.host(NODES[*node]).view.ready = true,
         Happening::ForeignCordon(node) => {
@@ -102,46 +105,68 @@ fn happen(world: &mut World, happening: &Happening) {
     world.settle();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Budget, Drained before rebooted, Once, Foreign cordon stays, No false success and Said why are
-    /// checked by the world in every step; Way back and liveness at the end, when everybody behaves again.
-    #[test]
-    fn the_invariants_hold_whatever_happens(
-        slots in 1_u32..4,
-        happenings in prop::collection::vec(happening(), 1..120),
-    ) {
-        let mut world = World::new(slots, &NODES);
-        for happening in &happenings {
-            happen(&mut world, happening);
-        }
-        for node in NODES {
-            let host = world.host(node);
-            host.view.ready = true;
-            host.foreign_cordon = false;
-            host.view.unschedulable = host.view.cordoned_for.is_some();
-            host.preflight = None;
-        }
-        world.fleet.handle_resume("end".into(), world.now);
-        world.do_effects();
-        world.settle();
-        world.work_until_quiet();
-        // What still holds a slot waits for a person: release it, as that person would.
-        for node in NODES {
-            let released = world.fleet.handle_cancel(&node.parse().unwrap(), "end", "", world.now);
-            drop(released);
-            world.do_effects();
-        }
-        world.settle();
-        world.work_until_quiet();
-        for node in NODES {
-            let reason = world.reason(node);
-            let phase = world.phase(node);
-            let host = world.host(node);
-            prop_assert!(host.view.cordoned_for.is_none(), "Way back: {node} still carries our cordon ({phase:?}, {reason:?})");
-            let done = matches!(host.need, Ok(None));
-            prop_assert!(done, "{node} still needs its reboot: {phase:?}, {reason:?}");
-        }
+/// Lets everything happen, hunting one invariant; at the end everybody behaves again.
+fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
+    let mut world = World::new(slots, &NODES);
+    world.hunted = Some(hunted);
+    for happening in happenings {
+        happen(&mut world, happening);
     }
+    for node in NODES {
+        let host = world.host(node);
+        host.view.ready = true;
+        host.foreign_cordon = false;
+        host.view.unschedulable = host.view.cordoned_for.is_some();
+        host.preflight = None;
+    }
+    world.fleet.handle_resume("end".into(), world.now);
+    world.do_effects();
+    world.settle();
+    world.work_until_quiet();
+    // What still holds a slot waits for a person: release it, as that person would.
+    for node in NODES {
+        let released = world.fleet.handle_cancel(&node.parse().unwrap(), "end", "", world.now);
+        drop(released);
+        world.do_effects();
+    }
+    world.settle();
+    world.work_until_quiet();
+    for node in NODES {
+        let (reason, phase) = (world.reason(node), world.phase(node));
+        let view = &world.host(node).view;
+        let back = if view.cordoned_for.is_none() {
+            Ok(())
+        } else {
+            Err(format!("{node}: {phase:?}, {reason:?}"))
+        };
+        world.must(Invariant::WayBack, back);
+        // Not an invariant, but what all of it is for.
+        let done = matches!(world.host(node).need, Ok(None));
+        assert!(done, "{node} still needs its reboot: {phase:?}, {reason:?}");
+    }
+}
+
+macro_rules! invariants {
+    ($($name:ident: $invariant:ident),* $(,)?) => {
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+            $(
+                #[test]
+                fn $name(slots in 1_u32..4, happenings in prop::collection::vec(happening(), 1..120)) {
+                    hunt(Invariant::$invariant, slots, &happenings);
+                }
+            )*
+        }
+    };
+}
+
+invariants! {
+    budget: Budget,
+    drained_before_rebooted: DrainedBeforeRebooted,
+    looked_at_again: LookedAtAgain,
+    once: Once,
+    foreign_cordon_stays: ForeignCordonStays,
+    way_back: WayBack,
+    no_false_success: NoFalseSuccess,
+    said_why: SaidWhy,
 }

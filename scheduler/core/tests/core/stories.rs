@@ -135,7 +135,7 @@ fn a_node_that_never_comes_back_stays_cordoned_and_goes_on_when_it_does() {
     assert!(world.host("a").view.cordoned_for.is_some());
     world.need("b");
     assert_eq!(world.reason("b"), Some("NoSlot"));
-    world.boot("a");
+    world.boot("a", true);
     world.work_until_quiet();
     assert_eq!(world.phase("a"), Some(Phase::Done));
     assert_eq!(world.phase("b"), Some(Phase::Done));
@@ -328,4 +328,22 @@ fn a_node_that_was_not_ready_in_its_soak_soaks_on() {
     assert_eq!(world.phase("a"), Some(Phase::Soaking));
     world.pass(SignedDuration::from_secs(1));
     assert_eq!(world.phase("a"), Some(Phase::Done));
+}
+
+#[test]
+fn a_new_boot_without_a_ready_node_is_no_success() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.rebooter_then("a", true, false);
+    assert_eq!(world.phase("a"), Some(Phase::Verifying));
+    world.pass(world.policy.verify_timeout);
+    assert_eq!(world.phase("a"), Some(Phase::Failed));
+    assert!(
+        world.host("a").view.cordoned_for.is_some(),
+        "nothing is scheduled to it"
+    );
+    world.host("a").view.ready = true;
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning), "it came back late");
 }

@@ -7,7 +7,8 @@ use bellwether_proto::{
     Attempt, BootId, DrainFailure, Fact, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebootNeed,
     RebooterReport,
 };
-use bellwether_scheduler_core::{Command, Effect, Fleet, Heard, NodeView, Policy, State, invariant};
+use bellwether_scheduler_core::invariant::{self, Invariant};
+use bellwether_scheduler_core::{Command, Effect, Fleet, Heard, NodeView, Policy, State};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) struct Host {
@@ -26,9 +27,15 @@ pub(crate) struct World {
     pub(crate) control: Option<FleetControl>,
     pub(crate) commands: BTreeMap<NodeName, Vec<Command>>,
     pub(crate) log: Vec<String>,
+    /// The only invariant that is looked at; none: all of them.
+    pub(crate) hunted: Option<Invariant>,
     /// Boots that a rebooter of ours has ended.
     pub(crate) ended_boots: BTreeSet<(String, BootId)>,
     boots: u64,
+}
+
+fn fails_if(broken: bool, what: &str, node: &NodeName) -> Result<(), String> {
+    if broken { Err(format!("{node}: {what}")) } else { Ok(()) }
 }
 
 pub(crate) fn name(text: &str) -> NodeName {
@@ -51,6 +58,7 @@ impl World {
             control: None,
             commands: BTreeMap::new(),
             log: Vec::new(),
+            hunted: None,
             ended_boots: BTreeSet::new(),
             boots: 0,
         };
@@ -196,46 +204,53 @@ impl World {
         }
     }
 
+    /// Fails if an invariant is broken, unless the test hunts another one.
+    pub(crate) fn must(&self, invariant: Invariant, holds: Result<(), String>) {
+        if self.hunted.is_none_or(|hunted| hunted == invariant) {
+            assert_eq!(holds, Ok(()), "{invariant} is broken");
+        }
+    }
+
     fn store(&mut self, attempt: Attempt) {
-        let old = self.records.get(&attempt.node);
-        let starts = old.is_none_or(|old| old.id != attempt.id);
-        if starts && attempt.phase == Phase::Draining {
-            let views = self
-                .hosts
-                .iter()
-                .map(|(node, host)| (node.clone(), host.view.clone()))
-                .collect();
-            invariant::budget_when_starting(self.policy.slots.get(), &attempt.node, &views, &self.records).unwrap();
-            assert!(
-                !self.hosts[&attempt.node].foreign_cordon,
-                "Foreign cordon stays: {} starts",
-                attempt.node
-            );
-            assert!(
-                !self.control.as_ref().is_some_and(|control| control.paused),
-                "{} starts while paused",
-                attempt.node
-            );
+        let node = &attempt.node;
+        let host = &self.hosts.get(node);
+        let old = self.records.get(node);
+        let entered = old.is_none_or(|old| old.generation != attempt.generation);
+        if old.is_none_or(|old| old.id != attempt.id) && attempt.phase == Phase::Draining {
+            let views = self.hosts.iter().map(|(node, host)| (node.clone(), host.view.clone()));
+            let slots = self.policy.slots.get();
+            let budget = invariant::budget_when_starting(slots, node, &views.collect(), &self.records);
+            self.must(Invariant::Budget, budget);
+            let foreign = host.is_some_and(|host| host.foreign_cordon);
+            self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
+            let paused = self.control.as_ref().is_some_and(|control| control.paused);
+            assert!(!paused, "{node} starts while paused");
         }
         if let Some(old) = old {
             assert!(
                 attempt.generation >= old.generation,
-                "the generation of {} goes back",
-                attempt.node
+                "the generation of {node} goes back"
             );
         }
-        invariant::drained_before_rebooted(&attempt).unwrap();
-        invariant::no_false_success(&attempt).unwrap();
-        invariant::way_back(&attempt).unwrap();
-        if attempt.phase == Phase::Uncordoning && attempt.boot_after != old.and_then(|old| old.boot_after.clone()) {
-            let view = &self.hosts[&attempt.node].view;
-            assert!(
-                view.ready && attempt.boot_after == view.boot_id,
-                "No false success: {}",
-                attempt.node
+        if entered && attempt.phase == Phase::Rebooting {
+            let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
+            let fit = host.is_some_and(|host| host.preflight.is_none() && host.view.ready);
+            self.must(
+                Invariant::LookedAtAgain,
+                fails_if(!(wanted && fit), "it is ordered", node),
             );
         }
-        self.records.insert(attempt.node.clone(), attempt);
+        self.must(
+            Invariant::DrainedBeforeRebooted,
+            invariant::drained_before_rebooted(&attempt),
+        );
+        self.must(Invariant::NoFalseSuccess, invariant::no_false_success(&attempt));
+        self.must(Invariant::WayBack, invariant::way_back(&attempt));
+        if entered && attempt.phase == Phase::Uncordoning {
+            let proved = host.is_some_and(|host| host.view.ready && attempt.boot_after == host.view.boot_id);
+            self.must(Invariant::NoFalseSuccess, fails_if(!proved, "it is not back", node));
+        }
+        self.records.insert(node.clone(), attempt);
     }
 
     fn said_why(&self) {
@@ -247,11 +262,8 @@ impl World {
         for (node, host) in &self.hosts {
             let standing = standings[node];
             let going = matches!(standing.state, State::InProgress(_));
-            let needs = !matches!(host.need, Ok(None));
-            assert!(
-                !needs || going || standing.reason.is_some(),
-                "Said why: {node} is {standing:?}"
-            );
+            let silent = !matches!(host.need, Ok(None)) && !going && standing.reason.is_none();
+            self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
         }
     }
 
@@ -336,6 +348,11 @@ impl World {
 
     /// The rebooter looks at its record and, if it is its command, reboots its host.
     pub(crate) fn rebooter(&mut self, node: &str, host_obeys: bool) {
+        self.rebooter_then(node, host_obeys, true);
+    }
+
+    /// As [`Self::rebooter`], with a node that is Ready after its boot, or not yet.
+    pub(crate) fn rebooter_then(&mut self, node: &str, host_obeys: bool, ready: bool) {
         let node = name(node);
         let Some(record) = self.records.get(&node).cloned() else {
             return;
@@ -357,22 +374,25 @@ impl World {
         self.say(&node, started, record.generation, record.id);
         if host_obeys {
             let first = self.ended_boots.insert((record.node_uid.to_string(), boot));
-            assert!(first, "Once: {node} is rebooted twice in one boot");
-            assert!(record.drained_at.is_some(), "Drained before rebooted: {node}");
+            self.must(Invariant::Once, fails_if(!first, "a second reboot in one boot", &node));
             let view = &self.hosts[&node].view;
             let ours = view.unschedulable && view.cordoned_for == Some(record.id);
-            assert!(ours, "Drained before rebooted: {node} was uncordoned since");
-            self.boot(node.as_str());
+            let drained = ours && record.drained_at.is_some();
+            self.must(
+                Invariant::DrainedBeforeRebooted,
+                fails_if(!drained, "it was not, or was uncordoned since", &node),
+            );
+            self.boot(node.as_str(), ready);
         }
     }
 
-    /// The host boots, for whatever reason, and its need is gone.
-    pub(crate) fn boot(&mut self, node: &str) {
+    /// The host boots, for whatever reason, and its need is gone; its kubelet may take longer.
+    pub(crate) fn boot(&mut self, node: &str, ready: bool) {
         self.boots += 1;
         let boot_id = format!("boot-{}", self.boots).parse().unwrap();
         let host = self.host(node);
         host.view.boot_id = Some(boot_id);
-        host.view.ready = true;
+        host.view.ready = ready;
         host.need = Ok(None);
         self.settle();
     }
