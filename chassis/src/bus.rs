@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishError as NatsPublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Context};
 use bellwether_proto::{Encoded, header};
 use tokio::sync::watch;
@@ -67,7 +67,7 @@ pub enum PublishError {
 #[error("{subject} could not be read")]
 pub struct ReadError {
     subject: String,
-    source: DirectGetError,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Bus {
@@ -146,7 +146,8 @@ impl Bus {
         }
     }
 
-    /// Reads the newest message of a subject.
+    /// Reads the newest message of a subject. With a replicated stream any replica may answer, also
+    /// one that is a moment behind: for what cannot be taken back use [`Self::read_current`].
     ///
     /// # Errors
     /// The server did not answer or refused: nothing is known.
@@ -158,7 +159,29 @@ impl Bus {
         match answer {
             Ok(message) => Ok(Some(Record::from_stored(message))),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ReadError { subject, source }),
+            Err(source) => Err(ReadError {
+                subject,
+                source: source.into(),
+            }),
+        }
+    }
+
+    /// Reads the newest message of a subject from the stream's leader, who knows what is newest.
+    ///
+    /// # Errors
+    /// The leader did not answer or refused: nothing is known.
+    pub async fn read_current(&self, stream: &'static str, subject: String) -> Result<Option<Record>, ReadError> {
+        let answer = match self.jetstream.get_stream_no_info(stream).await {
+            Ok(stream) => stream.get_last_raw_message_by_subject(&subject).await,
+            Err(error) => Err(LastRawMessageError::with_source(LastRawMessageErrorKind::Other, error)),
+        };
+        match answer {
+            Ok(message) => Ok(Some(Record::from_stored(message))),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(source) => Err(ReadError {
+                subject,
+                source: source.into(),
+            }),
         }
     }
 

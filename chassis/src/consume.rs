@@ -22,6 +22,9 @@ use crate::verdict::Verdict;
 /// consumer that was deleted is noticed.
 const PULL_EXPIRY: Duration = Duration::from_secs(10);
 
+/// How long a signal of progress may take to be handed to the connection.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long to wait after the server refused, before asking again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
@@ -129,8 +132,10 @@ where
         tokio::select! {
             verdict = &mut handling => break verdict,
             _ = progress.tick() => {
-                if let Err(error) = acker.ack_with(AckKind::Progress).await {
-                    tracing::debug!(%error, "Progress could not be signalled");
+                // Not awaited for long: while NATS is away, the work below must go on.
+                let signal = acker.ack_with(AckKind::Progress);
+                if !matches!(tokio::time::timeout(SIGNAL_TIMEOUT, signal).await, Ok(Ok(()))) {
+                    tracing::debug!("Progress could not be signalled");
                 }
             }
         }

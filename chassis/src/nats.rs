@@ -17,6 +17,9 @@ const API_LEVEL_MIN: u64 = 1;
 /// How often it says that it still waits.
 const REMINDER: Duration = Duration::from_secs(10);
 
+/// How often the connection is tried out while nothing is said.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Longest wait between two tries to connect: short enough that a reboot of the NATS server's
 /// own node costs seconds, long enough that thousands of agents do not drown a server that starts.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(5);
@@ -35,6 +38,8 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
         .name(format!("bellwether-{}", chassis.service.name))
         .retry_on_initial_connect()
         .max_reconnects(None)
+        // A server whose machine lost its power says nothing; three of these without an answer and it is left.
+        .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(|tries| {
             let delay = Duration::from_millis(100).saturating_mul(1 << tries.min(6));
             clock::jitter(delay.min(RECONNECT_DELAY_MAX))

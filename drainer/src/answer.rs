@@ -54,7 +54,8 @@ impl Answer {
         }
         let message = status.message.clone();
         match status.code {
-            404 => Self::Gone,
+            // Of the pod; the same about its budget, deleted this moment, says nothing of the pod.
+            404 if matches!(kind(status).as_str(), "" | "pods" | "pod") => Self::Gone,
             409 if message.contains(OTHER_UID) => Self::Gone,
             409 => Self::Conflict,
             429 => too_many(status),
@@ -82,13 +83,18 @@ fn too_many(status: &Status) -> Answer {
     Answer::Throttled(Duration::from_secs(u64::from(seconds.max(1))))
 }
 
+/// What kind of object the answer is about, in lower case.
+fn kind(status: &Status) -> String {
+    let details = status.details.as_ref();
+    details.map_or_else(String::new, |details| details.kind.to_ascii_lowercase())
+}
+
 fn forbidden(status: &Status) -> Answer {
     if cause(status, "NamespaceTerminating").is_some() {
         return Answer::NamespaceEnding;
     }
     // Allowed disruptions below zero, or too many unconfirmed ones: the budget's trouble, not ours.
-    let kind = status.details.as_ref().map_or("", |details| details.kind.as_str());
-    if kind.to_ascii_lowercase().starts_with("poddisruptionbudget") {
+    if kind(status).starts_with("poddisruptionbudget") {
         return Answer::BudgetBlocked(status.message.clone());
     }
     if status.message.starts_with(WEBHOOK_DENIAL) {

@@ -11,6 +11,9 @@ use bellwether_chassis::clock;
 use kube::core::Status;
 use kube::{Client, Config};
 
+/// How long the API server keeps a watch open before it has to be renewed.
+pub(crate) const WATCH_SECONDS: u32 = 60;
+
 /// How long one request may take. The API server itself tries up to 10 s to resolve conflicts
 /// over a disruption budget before it answers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,6 +72,8 @@ pub(crate) async fn client() -> anyhow::Result<Client> {
     // By default the client would repeat a 429 by itself, up to fifteen times: an eviction that
     // a disruption budget blocks would never be seen as such.
     config.default_retry = false;
+    // A connection whose other end is gone without a word; longer than a watch is silent.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 30));
     Client::try_from(config).context("set up the Kubernetes client")
 }
 

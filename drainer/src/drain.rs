@@ -34,6 +34,14 @@ use crate::watch::{self, Events};
 
 /// Wait before the end is proved again, when the API server saw more than the watch.
 const PROVE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a node has to carry our cordon before it may be called drained. A scheduler that chose
+/// the node just before still binds its pod to it.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How long a missing right may be a passing one: an API server that has just started forbids
+/// everything until it has read its rules.
+const FORBIDDEN_MAX: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 /// How long evictions rest when the record cannot be read.
 const PERMIT_REST: Duration = Duration::from_secs(2);
 /// Longest sleep, so that a clock that was set does not make it miss its end by much.
@@ -94,6 +102,10 @@ struct Drain<'a> {
     /// What is wrong with seeing the cluster, for people.
     blind: Option<String>,
     prove_at: Timestamp,
+    /// Since when evictions are refused for want of rights.
+    evicting_forbidden: Option<Timestamp>,
+    /// Since when the same is true of looking.
+    seeing_forbidden: Option<Timestamp>,
 }
 
 impl<'a> Drain<'a> {
@@ -109,7 +121,9 @@ impl<'a> Drain<'a> {
             evictions: FuturesUnordered::new(),
             rest: None,
             blind: None,
-            prove_at: Timestamp::UNIX_EPOCH,
+            prove_at: clock::now().saturating_add(SETTLE).unwrap_or(Timestamp::MAX),
+            evicting_forbidden: None,
+            seeing_forbidden: None,
             tools,
             permit,
             not_after,
@@ -130,7 +144,9 @@ impl<'a> Drain<'a> {
                 if let Some(emptied) = self.prove(&step).await? {
                     return Ok(emptied);
                 }
-                self.prove_at = now.saturating_add(PROVE_AGAIN).unwrap_or(Timestamp::MAX);
+                self.prove_at = self
+                    .prove_at
+                    .max(now.saturating_add(PROVE_AGAIN).unwrap_or(Timestamp::MAX));
                 continue;
             }
             let evict = std::mem::take(&mut step.evict);
@@ -206,6 +222,7 @@ impl<'a> Drain<'a> {
         match event {
             Some(Ok(event)) => {
                 self.blind = None;
+                self.seeing_forbidden = None;
                 self.pods.handle(event);
                 Ok(())
             }
@@ -221,6 +238,7 @@ impl<'a> Drain<'a> {
         let now = match event {
             Some(Ok(event)) => {
                 self.blind = None;
+                self.seeing_forbidden = None;
                 self.node_now.handle(event)
             }
             Some(Err(error)) => return self.on_trouble("the node", watch::trouble(error)),
@@ -252,6 +270,7 @@ impl<'a> Drain<'a> {
                 );
                 carry_cordon(self.tools, self.permit, self.not_after).await?;
                 self.pods.distrust();
+                self.prove_at = clock::now().saturating_add(SETTLE).unwrap_or(Timestamp::MAX);
                 self.pod_events = watch::pods(&self.tools.client.0, &self.node);
                 Ok(false)
             }
@@ -260,10 +279,17 @@ impl<'a> Drain<'a> {
 
     fn on_answer(&mut self, uid: &str, answer: Answer) -> Result<(), DrainError> {
         self.tools.metrics.eviction(&answer);
+        let answer = if let Answer::Forbidden(why) = answer {
+            forbidden(&mut self.evicting_forbidden, &why)?;
+            Answer::Failed(why)
+        } else {
+            self.evicting_forbidden = None;
+            answer
+        };
         match &answer {
-            Answer::Forbidden(why) => return Err(DrainError::Forbidden(why.clone())),
             Answer::Throttled(wait) => self.tools.throttle.hold(*wait),
-            Answer::Accepted
+            Answer::Forbidden(_)
+            | Answer::Accepted
             | Answer::Gone
             | Answer::Conflict
             | Answer::BudgetBlocked(_)
@@ -279,8 +305,8 @@ impl<'a> Drain<'a> {
 
     /// Without sight nothing is assumed: the drain waits. Without the right to see it fails.
     fn on_trouble(&mut self, what: &str, error: ApiError) -> Result<(), DrainError> {
-        if let ApiError::Forbidden(why) = error {
-            return Err(DrainError::Forbidden(why));
+        if let ApiError::Forbidden(why) = &error {
+            forbidden(&mut self.seeing_forbidden, why)?;
         }
         tracing::warn!(node = self.node, %error, "Cannot watch {what}, trying again");
         self.blind = Some(format!("{what} cannot be watched: {error}"));
@@ -296,6 +322,7 @@ impl<'a> Drain<'a> {
         let list = match call(pods.list(&params)).await {
             Ok(list) => {
                 self.blind = None;
+                self.seeing_forbidden = None;
                 list
             }
             Err(error) => return self.on_trouble("pods", error).map(|()| None),
@@ -338,6 +365,15 @@ impl<'a> Drain<'a> {
             pods_left: u32::try_from(seen.len()).unwrap_or(u32::MAX),
         }))
     }
+}
+
+/// A missing right is fatal once it has been missing for long enough.
+fn forbidden(since: &mut Option<Timestamp>, why: &str) -> Result<(), DrainError> {
+    let now = clock::now();
+    if now.duration_since(*since.get_or_insert(now)) > FORBIDDEN_MAX {
+        return Err(DrainError::Forbidden(why.to_owned()));
+    }
+    Ok(())
 }
 
 /// What was still there and what held it.

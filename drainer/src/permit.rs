@@ -69,7 +69,7 @@ impl Permit {
     /// Reads the record now; it agrees, or else.
     pub(crate) async fn read(&self) -> Result<Attempt, PermitError> {
         let asked_at = clock::now();
-        let reading = self.bus.read(ATTEMPTS_STREAM.name, self.subject.clone());
+        let reading = self.bus.read_current(ATTEMPTS_STREAM.name, self.subject.clone());
         let record = match tokio::time::timeout(READ_TIMEOUT, reading).await {
             Ok(record) => record?.filter(|record| !record.deleted),
             Err(_) => return Err(PermitError::Silent),
@@ -86,7 +86,8 @@ impl Permit {
         let Err(error) = self.read().await else { return Ok(()) };
         let seen = *self.seen_valid.lock().unwrap_or_else(PoisonError::into_inner);
         let age = Duration::try_from(clock::now().duration_since(seen)).unwrap_or(Duration::MAX);
-        if error.is_final() || age > UNREADABLE_MAX {
+        let unread = matches!(error, PermitError::Unreadable(_) | PermitError::Silent);
+        if !unread || age > UNREADABLE_MAX {
             return Err(error);
         }
         tracing::debug!(%error, "What was last read of the record stands");

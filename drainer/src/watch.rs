@@ -12,7 +12,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
 
-use crate::api::ApiError;
+use crate::api::{ApiError, WATCH_SECONDS};
 use crate::pod::PodSeen;
 
 /// What a watch tells: an event, or why there is none; it goes on by itself either way.
@@ -25,13 +25,15 @@ pub(crate) fn on_node(node: &str) -> String {
 
 /// All pods of the node, from a list that is as new as can be.
 pub(crate) fn pods(client: &Client, node: &str) -> Events<Pod> {
-    let config = Config::default().fields(&on_node(node));
+    let config = Config::default().timeout(WATCH_SECONDS).fields(&on_node(node));
     watcher(Api::all(client.clone()), config).default_backoff().boxed()
 }
 
 /// The Node object.
 pub(crate) fn node(client: &Client, node: &str) -> Events<Node> {
-    let config = Config::default().fields(&format!("metadata.name={node}"));
+    let config = Config::default()
+        .timeout(WATCH_SECONDS)
+        .fields(&format!("metadata.name={node}"));
     watcher(Api::all(client.clone()), config).default_backoff().boxed()
 }
 

@@ -35,6 +35,14 @@ pub(crate) enum RebootError {
         /// What it said.
         answer: String,
     },
+    /// Somebody blocks shutdowns, such as a package update that is under way.
+    #[error("{by} blocks shutdowns of this host now: {why}")]
+    Inhibited {
+        /// Who.
+        by: String,
+        /// What for.
+        why: String,
+    },
     /// No answer.
     #[error("{what} gave no answer within {limit:?}")]
     TimedOut {

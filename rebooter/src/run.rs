@@ -105,7 +105,7 @@ impl Rebooter {
 
     /// Reads the record and obeys it, if it is a command. Returns when to try again if it could not be read.
     async fn look(&mut self) -> anyhow::Result<Option<Duration>> {
-        let record = match self.read().await {
+        let record = match self.read(false).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(None),
             Err(delay) => return Ok(Some(delay)),
@@ -176,7 +176,7 @@ impl Rebooter {
     /// The last look before the call: at the stored record, the boot id and the clock.
     async fn is_still_ordered(&mut self, order: &Order) -> anyhow::Result<bool> {
         loop {
-            let delay = match self.read().await {
+            let delay = match self.read(true).await {
                 Ok(Some(record)) => {
                     return Ok(match guard::examine(&record, &self.own(None)?, clock::now()) {
                         Decision::Act(again) if again.is_same(order) => true,
@@ -267,8 +267,13 @@ impl Rebooter {
     }
 
     /// The record that is stored for our node, if it is well-formed; else when to try again.
-    async fn read(&mut self) -> Result<Option<Attempt>, Duration> {
-        let record = match wire::read_record(&self.bus, self.host.node()).await {
+    async fn read(&mut self, last_look: bool) -> Result<Option<Attempt>, Duration> {
+        let record = if last_look {
+            wire::read_current_record(&self.bus, self.host.node()).await
+        } else {
+            wire::read_record(&self.bus, self.host.node()).await
+        };
+        let record = match record {
             Ok(record) => record,
             Err(error) => return Err(self.reading.failed(&error)),
         };

@@ -12,7 +12,14 @@ pub(crate) fn record_subject(node: &NodeName) -> String {
     subject::attempt_record(&node.token())
 }
 
-/// The stored record of this node's attempt; none if there is none or it was deleted.
+/// The stored record of this node's attempt; none if there is none or it was deleted. Read from
+/// the stream's leader: a replica that is behind might still show an order that was taken back.
+pub(crate) async fn read_current_record(bus: &Bus, node: &NodeName) -> Result<Option<Record>, ReadError> {
+    let record = bus.read_current(ATTEMPTS_STREAM.name, record_subject(node)).await?;
+    Ok(record.filter(|record| !record.deleted))
+}
+
+/// The same from whichever replica answers, for looking whether there is an order at all.
 pub(crate) async fn read_record(bus: &Bus, node: &NodeName) -> Result<Option<Record>, ReadError> {
     let record = bus.read(ATTEMPTS_STREAM.name, record_subject(node)).await?;
     Ok(record.filter(|record| !record.deleted))

@@ -42,7 +42,8 @@ pub(crate) async fn join(
 }
 
 impl Leadership {
-    /// Lets go, so that another replica leads at once.
+    /// Lets go. Another replica leads within the duration of the lease: it looks again only when
+    /// the lease that it saw last would have ended.
     pub(crate) async fn let_go(self) {
         let Self { leading, release } = self;
         drop(leading);

@@ -11,9 +11,12 @@ use kube::{Api, Client};
 /// What the watch of the nodes tells.
 pub(crate) type NodeEvents = BoxStream<'static, Result<watcher::Event<Node>, watcher::Error>>;
 
+/// How long the API server keeps the watch open before it has to be renewed.
+pub(crate) const WATCH_SECONDS: u32 = 60;
+
 /// Watches all nodes for ever, backing off while the API server is away.
 pub(crate) fn watch(client: Client) -> NodeEvents {
-    watcher(Api::all(client), watcher::Config::default())
+    watcher(Api::all(client), watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
         .boxed()
 }

@@ -109,6 +109,8 @@ async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
         .context("find the Kubernetes API server: run in a pod with a service account, or set KUBECONFIG")?;
     // The client would repeat refused requests by itself for minutes, and nobody would know that it is blind.
     config.default_retry = false;
+    // A connection whose other end is gone without a word; longer than a watch is silent.
+    config.read_timeout = Some(Duration::from_secs(u64::from(nodes::WATCH_SECONDS) + 30));
     let address = config.cluster_url.to_string();
     let client = Client::try_from(config).context("set up the Kubernetes client")?;
     let mut reminder = tokio::time::interval(REMINDER);

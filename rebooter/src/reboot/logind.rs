@@ -1,7 +1,8 @@
 //! Rebooting by systemd-logind over the host's system bus.
 //!
-//! The way that keeps the kubelet's graceful shutdown and the host's inhibitors: logind tells
-//! them all and refuses while one blocks. It needs uid 0 and the socket, no capability. A
+//! The way that keeps the kubelet's graceful shutdown: logind tells all that asked to be told.
+//! Those who block shutdowns are asked for by us, since older versions of logind do not refuse
+//! uid 0 on their behalf. It needs uid 0 and the socket, no capability. A
 //! connection lives for one request, so that none is stale when it is needed.
 
 use std::path::PathBuf;
@@ -26,6 +27,22 @@ pub(crate) struct Logind {
     socket: PathBuf,
 }
 
+/// Somebody who wants to be asked before something happens to the host.
+#[derive(Debug, Clone)]
+struct Inhibitor {
+    what: String,
+    who: String,
+    why: String,
+    mode: String,
+}
+
+impl Inhibitor {
+    /// Those that only delay get their time from logind.
+    fn blocks_shutdown(&self) -> bool {
+        self.mode == "block" && self.what.split(':').any(|what| what == "shutdown")
+    }
+}
+
 impl Logind {
     pub(crate) fn new(socket: PathBuf) -> Self {
         Self { socket }
@@ -43,12 +60,30 @@ impl Logind {
             answer.body().deserialize().map_err(failed(method))
         })
         .await?;
-        if answer == "yes" {
-            Ok(())
-        } else {
+        if answer != "yes" {
             // "challenge": only after a password; "no"; "na": not on this machine.
-            Err(RebootError::MayNotReboot { answer })
+            return Err(RebootError::MayNotReboot { answer });
         }
+        let inhibitors = self.inhibitors().await?;
+        match inhibitors.into_iter().find(Inhibitor::blocks_shutdown) {
+            Some(Inhibitor { who: by, why, .. }) => Err(RebootError::Inhibited { by, why }),
+            None => Ok(()),
+        }
+    }
+
+    async fn inhibitors(&self) -> Result<Vec<Inhibitor>, RebootError> {
+        let method = "ListInhibitors";
+        let rows: Vec<(String, String, String, String, u32, u32)> = within(method, async {
+            let connection = self.connect(method).await?;
+            let answer = connection
+                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &())
+                .await
+                .map_err(failed(method))?;
+            answer.body().deserialize().map_err(failed(method))
+        })
+        .await?;
+        let inhibitor = |(what, who, why, mode, _uid, _pid)| Inhibitor { what, who, why, mode };
+        Ok(rows.into_iter().map(inhibitor).collect())
     }
 
     /// Asks to reboot, and not to ask anybody for a password.
@@ -98,6 +133,19 @@ async fn within<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_block_of_shutdowns_is_in_the_way() {
+        let inhibitor = |what: &str, mode: &str| Inhibitor {
+            what: what.to_owned(),
+            who: "apt".to_owned(),
+            why: String::new(),
+            mode: mode.to_owned(),
+        };
+        assert!(inhibitor("sleep:shutdown", "block").blocks_shutdown());
+        assert!(!inhibitor("shutdown", "delay").blocks_shutdown());
+        assert!(!inhibitor("idle:sleep", "block").blocks_shutdown());
+    }
 
     #[tokio::test]
     async fn a_missing_socket_is_named_with_its_flags() {
