@@ -143,3 +143,25 @@ async fn nats_loses_all_its_state_and_our_cordon_is_found_and_taken_away() -> Re
     assert_eq!(host.reboot_orders(), 0);
     fleet.finish()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_told_to_stop_ends_well_and_another_leads() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let leader = fleet.services.leader(&fleet.world).await?.clone();
+    ensure!(
+        leader.process.terminate(Duration::from_secs(15)).await?.success(),
+        "{}",
+        leader.process.output()
+    );
+    let next = fleet.services.leader(&fleet.world).await?.clone();
+    ensure!(next.process.name() != leader.process.name(), "the stopped one leads");
+    let host = fleet.world.host(0)?;
+    let agents = fleet.services.agents_of(&host)?;
+    let drainer = fleet.services.drainers.iter();
+    let rest = drainer.chain([&agents.sentinel, &agents.rebooter, &next]);
+    for service in rest {
+        let status = service.process.terminate(Duration::from_secs(15)).await?;
+        ensure!(status.success(), "{} ended with {status}", service.process.name());
+    }
+    fleet.finish()
+}
