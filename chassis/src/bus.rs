@@ -202,6 +202,12 @@ impl Bus {
         connections
     }
 
+    /// Version of the NATS server that we are, or were last, connected to.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
     /// True while the connection stands.
     #[must_use]
     pub fn is_connected(&self) -> bool {

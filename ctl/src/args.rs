@@ -8,7 +8,8 @@ use tonic::transport::Endpoint;
 
 /// Rolling reboots of Kubernetes nodes: what is going on, why, and what to do about it
 ///
-/// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 130 interrupted.
+/// Exit codes: 0 done, 1 it failed (the reason is on standard error) or a check found a problem,
+/// 2 wrong usage, 130 interrupted.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "kubectl-reboots",
@@ -54,6 +55,18 @@ pub(crate) struct ConnectArgs {
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
+    /// What the leading scheduler is asked or told.
+    #[command(flatten)]
+    Fleet(FleetVerb),
+    /// Look whether everything is deployed right and can work; changes nothing
+    Check(CheckArgs),
+    /// Before a removal: say whether it is safe now. After it: list what is left. Changes nothing
+    UninstallCheck(CheckArgs),
+}
+
+/// What the leading scheduler is asked or told.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum FleetVerb {
     /// Show all nodes, and why those that wait are waiting
     Status(StatusArgs),
     /// Tell a node's story: where it is, why, since when, and how it came there
@@ -109,6 +122,27 @@ pub(crate) struct ExplainArgs {
     /// Form of the answer
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+}
+
+/// Arguments of `check` and `uninstall-check`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Namespace of sentinel and rebooter
+    #[arg(long, default_value = "bellwether-agents", value_name = "NAMESPACE")]
+    pub(crate) agents_namespace: String,
+
+    /// Form of the answer
+    #[arg(long, short, value_enum, default_value_t = CheckForm::Table)]
+    pub(crate) output: CheckForm,
+}
+
+/// Form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CheckForm {
+    /// For reading.
+    Table,
+    /// For programs; names of fields stay as they are.
+    Json,
 }
 
 /// Who gives an order.

@@ -1,20 +1,20 @@
-//! The way to the leading scheduler when no address is given: `kubectl port-forward` to its pod.
+//! The way into a pod: `kubectl port-forward`.
 //!
 //! So whoever may do that in the scheduler's namespace may use this tool, and nobody else:
 //! the API server is the doorkeeper. The child lives as long as the value that owns it.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
 use crate::args::ConnectArgs;
+use crate::kubectl::{Kubectl, MISSING, words_of};
 
 /// The Lease by which the schedulers agree on who leads; its holder is the leader's pod.
-const LEASE: &str = "bellwether-scheduler";
+pub(crate) const LEASE: &str = "bellwether-scheduler";
 /// Where the scheduler listens in its pod.
 const PORT: u16 = 9090;
 /// Long enough for a slow credential plugin, short enough for a person who waits.
@@ -35,10 +35,17 @@ pub(crate) struct Forward {
 impl Forward {
     /// Finds the leader and opens a way to it.
     pub(crate) async fn open(args: &ConnectArgs) -> anyhow::Result<Self> {
-        let pod = leader(args).await?;
-        let mut child = kubectl(args)
+        let kubectl = Kubectl::new(args);
+        let pod = leader(&kubectl, &args.namespace).await?;
+        Self::to(&kubectl, &args.namespace, &pod, PORT).await
+    }
+
+    /// Opens a way to a port of a pod.
+    pub(crate) async fn to(kubectl: &Kubectl, namespace: &str, pod: &str, port: u16) -> anyhow::Result<Self> {
+        let mut child = kubectl
+            .command(namespace)
             .args(["port-forward", "--address=127.0.0.1"])
-            .args([format!("pod/{pod}"), format!("0:{PORT}")])
+            .args([format!("pod/{pod}"), format!("0:{port}")])
             .spawn()
             .context(MISSING)?;
         let stdout = child.stdout.take().context("kubectl has no standard output")?;
@@ -48,7 +55,7 @@ impl Forward {
             .with_context(|| format!("`kubectl port-forward pod/{pod}` said nothing for {KUBECTL_TIMEOUT:?}"))??;
         match port {
             Some(port) => Ok(Self {
-                pod,
+                pod: pod.to_owned(),
                 port,
                 _child: child,
                 _stdout: lines,
@@ -61,28 +68,9 @@ impl Forward {
     }
 }
 
-const MISSING: &str = "cannot run kubectl: install it or give the scheduler's address by --scheduler";
-
-fn kubectl(args: &ConnectArgs) -> Command {
-    let mut command = Command::new("kubectl");
-    command.arg("--namespace").arg(&args.namespace);
-    if let Some(context) = &args.context {
-        command.arg("--context").arg(context);
-    }
-    if let Some(file) = &args.kubeconfig {
-        command.arg("--kubeconfig").arg(file);
-    }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-async fn leader(args: &ConnectArgs) -> anyhow::Result<String> {
-    let namespace = &args.namespace;
-    let get = kubectl(args)
+async fn leader(kubectl: &Kubectl, namespace: &str) -> anyhow::Result<String> {
+    let get = kubectl
+        .command(namespace)
         .args(["get", "lease", LEASE, "--output=jsonpath={.spec.holderIdentity}"])
         .output();
     let output = timeout(KUBECTL_TIMEOUT, get)
@@ -130,30 +118,9 @@ async fn last_words(child: &mut Child) -> String {
     words_of(&text)
 }
 
-/// What kubectl says, without its log lines (`E1122 17:56:14.861650 …`), which repeat it at length.
-fn words_of(stderr: &str) -> String {
-    let is_log = |line: &&str| {
-        let stamp = line.split(' ').next().unwrap_or_default();
-        let digits = stamp.strip_prefix(['I', 'W', 'E', 'F']).unwrap_or_default();
-        digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit())
-    };
-    let words: Vec<&str> = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !is_log(line))
-        .collect();
-    words.join("; ")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{parse_port, words_of};
-
-    #[test]
-    fn of_what_kubectl_writes_only_its_words_are_shown() {
-        let stderr = "E1122 17:56:14.861650    5526 memcache.go:265] \"Unhandled Error\"\nEvery end is hard\n";
-        assert_eq!(words_of(stderr), "Every end is hard");
-    }
+    use super::parse_port;
 
     #[test]
     fn the_local_port_is_read_from_the_line_that_names_it() {

@@ -2,13 +2,15 @@
 //!
 //! It asks the leading scheduler over gRPC and shows the answer. It holds no state, decides
 //! nothing, and never talks to NATS or changes anything in Kubernetes; through `kubectl` it
-//! only finds the leader and opens a way to it.
+//! finds the leader, opens a way to it, and reads what a check looks at.
 
 mod args;
+mod check;
 mod cmd;
 mod connect;
 mod forward;
 mod json;
+mod kubectl;
 mod out;
 mod render;
 mod time;
@@ -38,7 +40,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
-            done = cmd::run(args) => done.map(|()| ExitCode::SUCCESS),
+            done = cmd::run(args) => done,
             // Returning drops everything, so that a port-forward ends with us.
             stop = interrupted() => stop.map(|()| ExitCode::from(EXIT_INTERRUPTED)).map_err(Into::into),
         }

@@ -96,6 +96,7 @@ fn the_fleet_is_a_table_with_one_reason_for_each_waiting_node() {
         slots_total: 1,
         slots_taken: 1,
         notice: "the API server does not answer".to_owned(),
+        ..Default::default()
     };
     let expected = "\
 Slots taken: 1/1. Paused by anna 12m ago: release day

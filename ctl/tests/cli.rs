@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::Command;
 
 use crate::fake::Schedulers;
@@ -196,6 +196,77 @@ async fn what_kubectl_cannot_do_is_said_with_its_own_words() {
         error.contains("namespace bellwether") && error.contains("(Forbidden): no"),
         "{error}"
     );
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn a_check_without_kubernetes_says_so_and_goes_on_with_the_scheduler() {
+    let leader = Schedulers::leader().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut check = reboots(&["check", "--scheduler", &leader.0]);
+    check.env("PATH", folder.path());
+    let (code, out, error) = run(check).await;
+    assert_eq!((code, error.as_str()), (Some(1), ""));
+    assert!(
+        out.starts_with("problem  Kubernetes          not reached: cannot run kubectl"),
+        "{out}"
+    );
+    assert!(
+        out.contains(&format!("ok       leading scheduler   {}", leader.0)),
+        "{out}"
+    );
+    assert!(out.ends_with("1 problem.\n"), "{out}");
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn a_check_asks_an_unready_pod_what_it_waits_for() {
+    let leader = Schedulers::leader().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pod = serde_json::json!({ "items": [{
+        "kind": "Pod",
+        "metadata": {
+            "name": "drainer-1", "namespace": "bellwether", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": { "app.kubernetes.io/component": "drainer" },
+        },
+        "spec": { "containers": [{ "ports": [{ "name": "admin", "containerPort": 8080 }] }] },
+        "status": { "phase": "Running", "containerStatuses": [{ "state": { "running": {} } }] },
+    }]});
+    let admin = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = admin.local_addr().unwrap().port();
+    let kubectl = format!(
+        "case \"$*\" in\n\
+         *version*) echo '{{\"serverVersion\":{{\"gitVersion\":\"v1.30.4\"}}}}';;\n\
+         *'--namespace bellwether get pods'*) echo '{pod}';;\n\
+         *'--namespace bellwether port-forward --address=127.0.0.1 pod/drainer-1 0:8080'*)\n\
+         echo 'Forwarding from 127.0.0.1:{port} -> 8080'; exec sleep 120;;\n\
+         *) echo '{{\"items\":[]}}';;\n\
+         esac"
+    );
+    stand_in_for_kubectl(folder.path(), &kubectl);
+    let mut check = reboots(&["check", "--scheduler", &leader.0]);
+    check.env("PATH", path_with(folder.path()));
+    let readyz = async {
+        let (mut stream, _) = admin.accept().await.unwrap();
+        let mut request = [0; 11];
+        stream.read_exact(&mut request).await.unwrap();
+        assert_eq!(&request, b"GET /readyz");
+        let answer = b"HTTP/1.0 503 Service Unavailable\r\n\r\nnats: not connected\nrights: missing\n";
+        stream.write_all(answer).await.unwrap();
+        // All that was asked is read, so that the answer is not cut off by a reset.
+        stream.shutdown().await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    };
+    let ((code, out, _), ()) = tokio::join!(run(check), readyz);
+    assert_eq!(code, Some(1));
+    for part in [
+        "v1.30.4 is too old: Bellwether is tested against 1.33 and newer",
+        "not ready: nats: not connected; rights: missing",
+        "-> kubectl -n bellwether logs drainer-1",
+        "Deployment scheduler",
+    ] {
+        assert!(out.contains(part), "`{part}`:\n{out}");
+    }
 }
 
 /// The script is put in place by another process: were it written by this one, a child that a

@@ -410,6 +410,7 @@ fn tell_what_stays(node: &str, pods: &[PodSeen]) {
         daemon_set = count(Stays::DaemonSet),
         r#static = count(Stays::Static),
         finished = count(Stays::Finished),
+        by_wish = count(Stays::ByWish),
         "Pods stay on purpose"
     );
 }

@@ -9,6 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 /// Annotation that the kubelet puts on the API's image of a static pod.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
+/// Annotation by which a pod's owner says `"true"`: it goes down and comes up with its node. For what
+/// could not start anywhere else, above all a single NATS server whose volume is on this node: once
+/// evicted it would wait for the uncordon, and the uncordon for it.
+const STAYS: &str = "bellwether.dev/stays";
+
 /// A pod of the drained node, with no more than the drain needs of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PodSeen {
@@ -48,6 +53,8 @@ pub(crate) enum Stays {
     /// Its DaemonSet would put it back at once. A pod whose DaemonSet is gone counts as one
     /// too: to tell, the drainer would need the right to read DaemonSets.
     DaemonSet,
+    /// Its owner wants it to.
+    ByWish,
 }
 
 /// What is lost with a pod. It is evicted all the same.
@@ -108,6 +115,9 @@ fn classify(pod: &Pod) -> Class {
     if controller.is_some_and(|owner| owner.kind == "DaemonSet" && owner.api_version == "apps/v1") {
         return Class::Stays(Stays::DaemonSet);
     }
+    if annotations.is_some_and(|annotations| annotations.get(STAYS).is_some_and(|value| value == "true")) {
+        return Class::Stays(Stays::ByWish);
+    }
     if let Some(by) = &pod.metadata.deletion_timestamp {
         return Class::Ending { by: by.0 };
     }
@@ -162,6 +172,13 @@ mod tests {
             class(daemon(true, "apps.kruise.io/v1")),
             Class::Evictable { .. }
         ));
+    }
+
+    #[test]
+    fn a_pod_stays_if_its_owner_says_so_in_just_that_word() {
+        let wish = |word: &str| class(json!({ "annotations": { STAYS: word } }));
+        assert_eq!(wish("true"), Class::Stays(Stays::ByWish));
+        assert!(matches!(wish("false"), Class::Evictable { .. }));
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub fn to_timestamp(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-pub(crate) fn to_duration(duration: SignedDuration) -> prost_types::Duration {
+/// A duration as it travels; it may be negative.
+#[must_use]
+pub fn to_duration(duration: SignedDuration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: duration.as_secs(),
         nanos: duration.subsec_nanos(),

@@ -36,7 +36,7 @@ pub mod wire {
 pub use attempt::{Attempt, Cause, Ending, FleetControl, Phase, PhaseEntered};
 pub use command::{DrainNode, UncordonNode};
 pub use event::{DrainFailure, Fact, NodeEvent};
-pub use field::to_timestamp;
+pub use field::{to_duration, to_timestamp};
 pub use host::{HostReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
 pub use message::{Encoded, Message, WireError, decode, encode};

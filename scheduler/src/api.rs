@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 
 use crate::inbox::{Answer, Letter, Order};
 use crate::leader::LEASE;
-use crate::wire as convert;
+use crate::wire::{self as convert, About};
 
 /// How many events of a node's past are told.
 const EVENTS_MAX: usize = 100;
@@ -92,16 +92,16 @@ pub(crate) async fn serve(listener: TcpListener, desk: Desk, stop: CancellationT
 }
 
 /// Lets the core decide on a person's order. What is returned sends the answer.
-pub(crate) fn answer(fleet: &mut Fleet, order: Order, notice: String, now: Timestamp) -> Box<dyn FnOnce() + Send> {
+pub(crate) fn answer(fleet: &mut Fleet, order: Order, about: About, now: Timestamp) -> Box<dyn FnOnce() + Send> {
     // Who asked may have left; then nobody hears the answer, and nothing else depends on it.
     match order {
         Order::List(answer) => {
-            let list = convert::list(fleet, notice);
+            let list = convert::list(fleet, about, now);
             Box::new(move || drop(answer.send(list)))
         }
         Order::Explain(name, answer) => {
             let found = fleet.standings().find(|(node, _)| node.name == name);
-            let status = found.map(|(node, standing)| convert::status(fleet, node, standing));
+            let status = found.map(|(node, standing)| convert::status(fleet, node, standing, now));
             let status = status.ok_or_else(|| refused(&OrderError::UnknownNode(name)));
             Box::new(move || drop(answer.send(status)))
         }

@@ -34,6 +34,10 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_NAMESPACE", default_value = "bellwether", value_name = "NAME", value_parser = not_empty)]
     pub(crate) namespace: String,
 
+    /// Namespace of this installation's agents; a rebooter elsewhere is another installation's, and a rival
+    #[arg(long, env = "BELLWETHER_AGENTS_NAMESPACE", default_value = "bellwether-agents", value_name = "NAME", value_parser = not_empty)]
+    pub(crate) agents_namespace: String,
+
     /// How long a leader that has died still counts as leading
     #[arg(long, env = "BELLWETHER_LEASE_DURATION", default_value = "15s", value_name = "TIME", value_parser = lease)]
     pub(crate) lease_duration: SignedDuration,
@@ -69,6 +73,14 @@ pub(crate) struct Args {
     /// How long a node is left alone after a failure or a cancel; doubled with each failure in a row
     #[arg(long, env = "BELLWETHER_RETRY_DELAY", default_value = "10m", value_name = "TIME", value_parser = time)]
     pub(crate) retry_delay: SignedDuration,
+
+    /// Start reboots although kured or another Bellwether is in the cluster; only if it leaves these nodes alone
+    ///
+    /// Rivals know nothing of each other's slots: on the same nodes, more of them would be down
+    /// at once than either allows. Meant for a migration in which kured is restricted to other
+    /// nodes. Cordons of another Bellwether are left alone all the same.
+    #[arg(long, env = "BELLWETHER_TOLERATE_RIVALS", default_value_t = false, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) tolerate_rivals: bool,
 }
 
 impl Args {
@@ -89,6 +101,7 @@ impl Args {
             uncordon_timeout: self.uncordon_timeout,
             soak: self.soak,
             retry_delay: self.retry_delay,
+            tolerate_rivals: self.tolerate_rivals,
         })
     }
 }
@@ -156,9 +169,23 @@ mod tests {
             ("--lease-duration", "1s", "at least 3s"),
             ("--nats-url", "::", "nats://HOST:PORT"),
             ("--identity", "", "is empty"),
+            ("--agents-namespace", "", "is empty"),
+            ("--tolerate-rivals", "kured", "true, false"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.contains(said) && error.contains(flag), "{flag}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn rivals_are_tolerated_only_if_it_is_said() {
+        for (more, tolerated) in [
+            (&[][..], false),
+            (&["--tolerate-rivals"], true),
+            (&["--tolerate-rivals=false"], false),
+        ] {
+            let policy = parse(more).unwrap().policy().unwrap();
+            assert_eq!(policy.tolerate_rivals, tolerated, "{more:?}");
         }
     }
 

@@ -3,7 +3,6 @@
 //! One loop owns the core, so nothing is decided in two places. Any error ends the loop; the
 //! caller starts it again, and it begins with what is stored. There is no other way to recover.
 
-use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::Duration;
 
@@ -11,25 +10,23 @@ use anyhow::{Context as _, ensure};
 use bellwether_chassis::args::StreamArgs;
 use bellwether_chassis::{Bus, Chassis, Record, Verdict, Watched, clock, consume, stream};
 use bellwether_proto::stream::{HOSTS_STREAM, SCHEDULER_CONSUMER};
-use bellwether_proto::{NodeName, subject};
+use bellwether_proto::subject;
 use bellwether_scheduler_core::{Fleet, Policy};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
 use kube::Client;
-use kube::runtime::watcher;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::api::{self, Desk};
 use crate::inbox::{self, Letter};
 use crate::metrics::Metrics;
-use crate::nodes::{self, NodeEvents};
+use crate::sight::{self, Sight};
 use crate::store::{self, Store};
-use crate::wire::{self, HostRecord};
+use crate::wire::{self, About, HostRecord};
 
-/// How often a leader that lost sight of the nodes looks whether the API server is back.
+/// How often a leader that lost sight of nodes or rivals looks whether the API server is back.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long one such look may take.
@@ -49,6 +46,7 @@ pub(crate) struct Lead {
     pub(crate) desk: Desk,
     pub(crate) metrics: Metrics,
     pub(crate) policy: Policy,
+    pub(crate) agents_namespace: String,
     pub(crate) source: String,
     pub(crate) streams: StreamArgs,
 }
@@ -85,12 +83,9 @@ pub(crate) async fn lead(lead: &Lead) -> anyhow::Result<()> {
         lead,
         fleet,
         store: loaded.store,
-        nodes: nodes::watch(lead.client.clone()),
+        sight: Sight::new(&lead.client, lead.agents_namespace.clone()),
         hosts,
-        known: BTreeSet::new(),
-        listed: BTreeSet::new(),
         hosts_seen: 0,
-        blind_since: None,
     };
     leading.see_everything().await?;
     let (letters, inbox) = inbox::new();
@@ -122,32 +117,23 @@ struct Leading<'a> {
     lead: &'a Lead,
     fleet: Fleet,
     store: Store,
-    nodes: NodeEvents,
+    /// While it is blind, nothing is decided.
+    sight: Sight,
     hosts: BoxStream<'static, anyhow::Result<Watched>>,
-    /// Nodes that the core knows.
-    known: BTreeSet<NodeName>,
-    /// Nodes of the list that is being told.
-    listed: BTreeSet<NodeName>,
     /// The newest report that was told.
     hosts_seen: u64,
-    /// Since when the API server cannot be watched. Nothing is decided meanwhile.
-    blind_since: Option<Timestamp>,
 }
 
 impl Leading<'_> {
-    /// Feeds every node and report before anything is decided.
+    /// Feeds every node, rival and report before anything is decided.
     async fn see_everything(&mut self) -> anyhow::Result<()> {
-        let (mut all_nodes, mut all_hosts) = (false, false);
-        while !(all_nodes && all_hosts) {
+        let mut all_hosts = false;
+        while !(self.sight.is_whole() && all_hosts) {
             tokio::select! {
-                Some(event) = self.nodes.next(), if !all_nodes => {
-                    all_nodes = matches!(event, Ok(watcher::Event::InitDone));
-                    self.see_node(event);
-                }
+                glimpse = self.sight.next() => self.sight.tell(glimpse, &mut self.fleet),
                 watched = self.hosts.next(), if !all_hosts => all_hosts = self.see_host(watched)?,
             }
         }
-        self.blind_since = None;
         Ok(())
     }
 
@@ -157,16 +143,17 @@ impl Leading<'_> {
         let mut check = tokio::time::interval_at(tokio::time::Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
         loop {
             let now = clock::now();
-            if self.blind_since.is_none() {
+            let blind = self.sight.blind();
+            if blind.is_none() {
                 self.fleet.advance(now);
             }
             self.carry_out().await?;
             self.lead.metrics.lead(&self.fleet);
-            let wake = self.fleet.poll_timeout(now).filter(|_| self.blind_since.is_none());
+            let wake = self.fleet.poll_timeout(now).filter(|_| blind.is_none());
             tokio::select! {
                 letter = inbox.recv() => self.open(letter.context("nobody writes any more")?).await?,
-                Some(event) = self.nodes.next() => {
-                    self.see_node(event);
+                glimpse = self.sight.next() => {
+                    self.sight.tell(glimpse, &mut self.fleet);
                     self.see_more()?;
                 }
                 watched = self.hosts.next() => {
@@ -174,7 +161,7 @@ impl Leading<'_> {
                     self.see_more()?;
                 }
                 () = sleep_until(wake) => (),
-                _ = look.tick(), if self.blind_since.is_some() => self.look_again().await?,
+                _ = look.tick(), if blind.is_some() => self.look_again().await?,
                 _ = check.tick() => {
                     // Another leader, or a person who mended a record.
                     self.still_ours().await?;
@@ -187,8 +174,8 @@ impl Leading<'_> {
     fn see_more(&mut self) -> anyhow::Result<()> {
         use futures_util::FutureExt as _;
         for _ in 0..FACTS_AT_ONCE {
-            if let Some(Some(event)) = self.nodes.next().now_or_never() {
-                self.see_node(event);
+            if let Some(glimpse) = self.sight.next().now_or_never() {
+                self.sight.tell(glimpse, &mut self.fleet);
             } else if let Some(watched) = self.hosts.next().now_or_never() {
                 self.see_host(watched)?;
             } else {
@@ -196,46 +183,6 @@ impl Leading<'_> {
             }
         }
         Ok(())
-    }
-
-    fn see_node(&mut self, event: Result<watcher::Event<Node>, watcher::Error>) {
-        match event {
-            Ok(watcher::Event::Init) => self.listed.clear(),
-            Ok(watcher::Event::InitApply(node)) => {
-                self.listed.extend(nodes::name(&node));
-                self.see_node_object(&node);
-            }
-            Ok(watcher::Event::InitDone) => {
-                let gone: Vec<NodeName> = self.known.difference(&self.listed).cloned().collect();
-                for name in gone {
-                    self.fleet.handle_node_gone(&name);
-                    self.known.remove(&name);
-                }
-            }
-            Ok(watcher::Event::Apply(node)) => self.see_node_object(&node),
-            Ok(watcher::Event::Delete(node)) => {
-                if let Some(name) = nodes::name(&node) {
-                    self.fleet.handle_node_gone(&name);
-                    self.known.remove(&name);
-                }
-            }
-            Err(error) => {
-                if self.blind_since.is_none() {
-                    tracing::warn!(
-                        error = bellwether_chassis::chain(&error),
-                        "Nodes cannot be watched, nothing is decided"
-                    );
-                    self.blind_since = Some(clock::now());
-                }
-            }
-        }
-    }
-
-    fn see_node_object(&mut self, node: &Node) {
-        if let Some(view) = nodes::view(node) {
-            self.known.insert(view.name.clone());
-            self.fleet.handle_node(view);
-        }
     }
 
     /// True once all that was stored before has been told.
@@ -294,8 +241,8 @@ impl Leading<'_> {
                 Ok(())
             }
             Letter::Person(order) => {
-                let notice = self.notice();
-                let reply = api::answer(&mut self.fleet, order, notice, clock::now());
+                let about = self.about();
+                let reply = api::answer(&mut self.fleet, order, about, clock::now());
                 // An order counts only once it is stored.
                 self.carry_out().await?;
                 reply();
@@ -315,8 +262,8 @@ impl Leading<'_> {
 
     /// Once the API server is back, everything is looked at anew: what was known may have changed unseen.
     async fn look_again(&self) -> anyhow::Result<()> {
-        let readable = tokio::time::timeout(LOOK_TIMEOUT, nodes::readable(&self.lead.client)).await;
-        ensure!(!matches!(readable, Ok(Ok(()))), "the nodes were out of sight");
+        let readable = tokio::time::timeout(LOOK_TIMEOUT, sight::readable(&self.lead.client)).await;
+        ensure!(!matches!(readable, Ok(Ok(()))), "nodes or rivals were out of sight");
         Ok(())
     }
 
@@ -327,10 +274,14 @@ impl Leading<'_> {
         Ok(())
     }
 
-    fn notice(&self) -> String {
-        self.blind_since.map_or_else(String::new, |since| {
-            format!("the API server cannot be watched since {since:.0}: nothing new is decided until it answers")
-        })
+    fn about(&self) -> About {
+        let blind = self.sight.blind().map(|blind| blind.to_string());
+        let rivals = || self.fleet.rivals().map(|reason| reason.message());
+        About {
+            notice: blind.or_else(rivals).unwrap_or_default(),
+            scheduler_version: self.lead.chassis.service.version,
+            nats_version: self.lead.bus.server_version(),
+        }
     }
 }
 

@@ -2,30 +2,7 @@
 
 use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::NodeView;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use k8s_openapi::api::core::v1::Node;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client};
-
-/// What the watch of the nodes tells.
-pub(crate) type NodeEvents = BoxStream<'static, Result<watcher::Event<Node>, watcher::Error>>;
-
-/// How long the API server keeps the watch open before it has to be renewed.
-pub(crate) const WATCH_SECONDS: u32 = 60;
-
-/// Watches all nodes for ever, backing off while the API server is away.
-pub(crate) fn watch(client: Client) -> NodeEvents {
-    watcher(Api::all(client), watcher::Config::default().timeout(WATCH_SECONDS))
-        .default_backoff()
-        .boxed()
-}
-
-/// True if the API server answers and lets us read nodes.
-pub(crate) async fn readable(client: &Client) -> Result<(), kube::Error> {
-    let one = kube::api::ListParams::default().limit(1);
-    Api::<Node>::all(client.clone()).list_metadata(&one).await.map(drop)
-}
 
 /// A node's name, if it is one that we look after: Windows has no sentinel file and no systemd.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {

@@ -10,7 +10,7 @@ use crate::api::{self, Desk};
 use crate::args::Args;
 use crate::lead::{self, Lead};
 use crate::metrics::Metrics;
-use crate::{leader, nodes};
+use crate::{leader, sight};
 
 /// How often it says what it waits for.
 const REMINDER: Duration = Duration::from_secs(10);
@@ -42,6 +42,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         desk,
         metrics,
         policy,
+        agents_namespace: args.agents_namespace.clone(),
         source: format!("scheduler {} ({})", chassis.service.version, args.identity),
         streams: args.streams.clone(),
     };
@@ -102,7 +103,7 @@ async fn set_up_streams(chassis: &Chassis, bus: &Bus, args: &Args) -> anyhow::Re
     }
 }
 
-/// A client, as soon as the API server answers and lets us read nodes. Waits for ever, and says for what.
+/// A client, as soon as the API server answers and lets us see what we have to. Waits for ever, and says for what.
 async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
     let mut config = kube::Config::infer()
         .await
@@ -110,7 +111,7 @@ async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
     // The client would repeat refused requests by itself for minutes, and nobody would know that it is blind.
     config.default_retry = false;
     // A connection whose other end is gone without a word; longer than a watch is silent.
-    config.read_timeout = Some(Duration::from_secs(u64::from(nodes::WATCH_SECONDS) + 30));
+    config.read_timeout = Some(Duration::from_secs(u64::from(sight::WATCH_SECONDS) + 30));
     let address = config.cluster_url.to_string();
     let client = Client::try_from(config).context("set up the Kubernetes client")?;
     let mut reminder = tokio::time::interval(REMINDER);
@@ -118,14 +119,18 @@ async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
         .health
         .not_ready("kubernetes", format!("{address} has not answered yet"));
     loop {
-        let Err(error) = nodes::readable(&client).await else {
+        let Err(error) = sight::readable(&client).await else {
             break;
         };
+        let error = bellwether_chassis::chain(&error);
+        chassis.health.not_ready(
+            "kubernetes",
+            format!("{address} does not let us watch nodes and DaemonSets: {error}"),
+        );
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => (),
             _ = reminder.tick() => {
-                let error = bellwether_chassis::chain(&error);
-                tracing::warn!(server = address, error, "Waiting for the API server to let us list nodes");
+                tracing::warn!(server = address, error, "Waiting for the API server to let us watch nodes and DaemonSets");
             }
             () = chassis.stop.cancelled() => anyhow::bail!("stopped while waiting for the API server at {address}"),
         }

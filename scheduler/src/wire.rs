@@ -2,10 +2,13 @@
 
 use bellwether_chassis::Record;
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{Encoded, HostReport, NodeEvent, NodeToken, RebooterReport, encode, to_timestamp, wire};
+use bellwether_proto::{
+    Encoded, HostReport, NodeEvent, NodeToken, RebooterReport, encode, to_duration, to_timestamp, wire,
+};
 use bellwether_proto::{Message as _, WireError};
 use bellwether_scheduler_core::fleet::DrainProgress;
 use bellwether_scheduler_core::{Command, Fleet, Heard, NodeView, Standing, State};
+use jiff::Timestamp;
 
 /// A record of a host that was understood.
 #[derive(Debug)]
@@ -74,23 +77,34 @@ pub(crate) fn command(command: &Command) -> (String, Encoded) {
     }
 }
 
+/// What the leader says of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// Not empty: why nothing is decided at the moment.
+    pub(crate) notice: String,
+    pub(crate) scheduler_version: &'static str,
+    pub(crate) nats_version: String,
+}
+
 /// Every node, for people.
-pub(crate) fn list(fleet: &Fleet, notice: String) -> wire::ListNodesResponse {
+pub(crate) fn list(fleet: &Fleet, about: About, now: Timestamp) -> wire::ListNodesResponse {
     let (slots_total, holders) = fleet.slots();
     wire::ListNodesResponse {
         nodes: fleet
             .standings()
-            .map(|(node, standing)| status(fleet, node, standing))
+            .map(|(node, standing)| status(fleet, node, standing, now))
             .collect(),
         control: fleet.control().map(bellwether_proto::FleetControl::to_wire),
         slots_total,
         slots_taken: u32::try_from(holders.len()).unwrap_or(u32::MAX),
-        notice,
+        notice: about.notice,
+        scheduler_version: about.scheduler_version.to_owned(),
+        nats_version: about.nats_version,
     }
 }
 
 /// One node, for people.
-pub(crate) fn status(fleet: &Fleet, node: &NodeView, standing: &Standing) -> wire::NodeStatus {
+pub(crate) fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -> wire::NodeStatus {
     let sentinel = fleet.sentinel(&node.name).map(|heard| &heard.report);
     let need = sentinel.and_then(|report| report.need.as_ref().ok()?.as_ref());
     let state = match standing.state {
@@ -121,6 +135,32 @@ pub(crate) fn status(fleet: &Fleet, node: &NodeView, standing: &Standing) -> wir
         os: node.os.clone(),
         attempt: fleet.attempt(&node.name).map(bellwether_proto::Attempt::to_wire),
         drain: fleet.drain(&node.name).map(drain),
+        sentinel: fleet.sentinel(&node.name).map(|heard| sentinel_agent(heard, now)),
+        rebooter: fleet.rebooter(&node.name).map(|heard| rebooter_agent(heard, now)),
+    }
+}
+
+fn sentinel_agent(heard: &Heard<HostReport>, now: Timestamp) -> wire::Agent {
+    let report = &heard.report;
+    wire::Agent {
+        version: report.agent_version.clone(),
+        heard_at: Some(to_timestamp(heard.stored_at)),
+        stale: now >= heard.stale_at(),
+        problem: report.need.as_ref().err().cloned().unwrap_or_default(),
+        method: String::new(),
+        clock_ahead: Some(to_duration(report.reported_at.duration_since(heard.stored_at))),
+    }
+}
+
+fn rebooter_agent(heard: &Heard<RebooterReport>, now: Timestamp) -> wire::Agent {
+    let report = &heard.report;
+    wire::Agent {
+        version: report.agent_version.clone(),
+        heard_at: Some(to_timestamp(heard.stored_at)),
+        stale: now >= heard.stale_at(),
+        problem: report.problem.clone().unwrap_or_default(),
+        method: report.method.clone(),
+        clock_ahead: Some(to_duration(report.reported_at.duration_since(heard.stored_at))),
     }
 }
 
@@ -129,5 +169,121 @@ fn drain(progress: &DrainProgress) -> wire::DrainProgressed {
         pods_left: progress.pods_left,
         pods_gone: progress.pods_gone,
         held_up_by: progress.held_up_by.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_scheduler_core::Policy;
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    const STORED: &str = "2026-03-01T02:00:00Z";
+
+    fn at(seconds: i64) -> Timestamp {
+        STORED.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+    }
+
+    fn fleet() -> Fleet {
+        let mut fleet = Fleet::new(Policy::default(), "test".into(), [], None);
+        fleet.handle_node(NodeView {
+            name: "n1".parse().unwrap(),
+            uid: "1".parse().unwrap(),
+            ready: true,
+            ready_since: None,
+            unschedulable: false,
+            cordoned_for: None,
+            control_plane: false,
+            deleting: false,
+            boot_id: None,
+            kernel: String::new(),
+            os: String::new(),
+        });
+        fleet
+    }
+
+    fn told(fleet: &mut Fleet, now: Timestamp) -> wire::ListNodesResponse {
+        fleet.advance(now);
+        let about = About {
+            notice: String::new(),
+            scheduler_version: "0.2.0",
+            nats_version: "2.11.4".into(),
+        };
+        list(fleet, about, now)
+    }
+
+    fn hear_agents(fleet: &mut Fleet) {
+        let refresh_interval = SignedDuration::from_mins(5);
+        fleet.handle_sentinel(Heard {
+            report: HostReport {
+                node: "n1".parse().unwrap(),
+                boot_id: "b".parse().unwrap(),
+                reported_at: at(-3),
+                refresh_interval,
+                need: Err("permission denied".into()),
+                kernel_running: String::new(),
+                kernel_installed: None,
+                os: String::new(),
+                agent_version: "0.1.0".into(),
+            },
+            stored_at: at(0),
+        });
+        fleet.handle_rebooter(Heard {
+            report: RebooterReport {
+                node: "n1".parse().unwrap(),
+                boot_id: "b".parse().unwrap(),
+                reported_at: at(90),
+                refresh_interval,
+                method: "logind".into(),
+                problem: Some("access denied".into()),
+                agent_version: "0.1.1".into(),
+            },
+            stored_at: at(0),
+        });
+    }
+
+    #[test]
+    fn an_agent_that_was_never_heard_is_absent() {
+        let list = told(&mut fleet(), at(0));
+        assert_eq!((&list.nodes[0].sentinel, &list.nodes[0].rebooter), (&None, &None));
+        assert_eq!((&*list.scheduler_version, &*list.nats_version), ("0.2.0", "2.11.4"));
+    }
+
+    #[test]
+    fn both_agents_are_told_with_version_problem_and_clock() {
+        let mut fleet = fleet();
+        hear_agents(&mut fleet);
+        let list = told(&mut fleet, at(1));
+        let sentinel = wire::Agent {
+            version: "0.1.0".into(),
+            heard_at: Some(to_timestamp(at(0))),
+            stale: false,
+            problem: "permission denied".into(),
+            method: String::new(),
+            clock_ahead: Some(to_duration(SignedDuration::from_secs(-3))),
+        };
+        assert_eq!(list.nodes[0].sentinel.as_ref(), Some(&sentinel));
+        let rebooter = wire::Agent {
+            version: "0.1.1".into(),
+            problem: "access denied".into(),
+            method: "logind".into(),
+            clock_ahead: Some(to_duration(SignedDuration::from_secs(90))),
+            ..sentinel
+        };
+        assert_eq!(list.nodes[0].rebooter.as_ref(), Some(&rebooter));
+    }
+
+    #[test]
+    fn an_agent_is_stale_from_the_moment_on_at_which_it_is_not_believed_any_more() {
+        let mut fleet = fleet();
+        hear_agents(&mut fleet);
+        for (seconds, stale) in [(899, false), (900, true)] {
+            let list = told(&mut fleet, at(seconds));
+            let agents = [&list.nodes[0].sentinel, &list.nodes[0].rebooter];
+            for agent in agents {
+                assert_eq!(agent.as_ref().unwrap().stale, stale, "after {seconds} s");
+            }
+        }
     }
 }

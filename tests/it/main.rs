@@ -6,6 +6,7 @@
     reason = "tests are the outside world: they read the clock that everyone else is given"
 )]
 
+mod check;
 mod crashes;
 mod deploy;
 mod failures;
@@ -14,7 +15,11 @@ mod inputs;
 mod journey;
 mod leash;
 mod messages;
+mod network;
 mod parts;
 mod rights;
+mod rivals;
+mod settings;
+mod skew;
 mod smoke;
 mod traces;

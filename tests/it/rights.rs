@@ -1,12 +1,19 @@
-//! The rights of the deploy folder: all that is used is granted, and all that is granted is used.
+//! The rights of the deploy folder: all that is used is granted, all that is granted is used, and
+//! the table in its README says just that.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::Api;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use rig::identity::service_account_token;
 use rig::services::{NAMESPACE, ServicesOptions};
+use rig::tools;
 use rig::workload::Workload;
+use rig::world::{World, WorldOptions};
 use serde_json::Value;
 
 use crate::fleet::Fleet;
@@ -54,6 +61,7 @@ async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
             "rights of {service}: granted against used"
         );
     }
+    crate::deploy::alerts_read_what_is_there(&fleet).await?;
     fleet.finish()
 }
 
@@ -79,9 +87,117 @@ async fn granted(fleet: &Fleet, service: &str) -> Result<BTreeSet<(String, Strin
     Ok(granted)
 }
 
+/// The table of rights in deploy/README.md is what the API server says of each ServiceAccount, and
+/// what stands in the roles for people: no row too few, none too many. Called in a world that has
+/// the whole deploy folder.
+pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
+    let mut found = BTreeSet::new();
+    let ours = ListParams::default().labels("app.kubernetes.io/part-of=bellwether");
+    for account in Api::<ServiceAccount>::all(world.client()).list(&ours).await? {
+        let (namespace, account) = (&account.namespace().unwrap_or_default(), &account.name_any());
+        let token = service_account_token(&world.client(), namespace, account).await?;
+        let client = world.control_plane.access().client(&token).await?;
+        // What is granted for the whole cluster is granted in a namespace of strangers too.
+        let everywhere = allowed(&client, "default").await?;
+        let here = allowed(&client, namespace).await?;
+        found.extend(rows(account, "cluster", &everywhere));
+        let own: Vec<PolicyRule> = here.into_iter().filter(|rule| !everywhere.contains(rule)).collect();
+        found.extend(rows(account, namespace, &own));
+    }
+    let for_people = ListParams::default().labels("app.kubernetes.io/component=ctl");
+    for role in Api::<Role>::all(world.client()).list(&for_people).await? {
+        let namespace = role.namespace().unwrap_or_default();
+        found.extend(rows(
+            &format!("`{}`", role.name_any()),
+            &namespace,
+            role.rules.as_deref().unwrap_or_default(),
+        ));
+    }
+    for role in Api::<ClusterRole>::all(world.client()).list(&for_people).await? {
+        found.extend(rows(
+            &format!("`{}`", role.name_any()),
+            "cluster",
+            role.rules.as_deref().unwrap_or_default(),
+        ));
+    }
+    let listed = readme()?;
+    let (unlisted, unfound): (Vec<_>, Vec<_>) =
+        (found.difference(&listed).collect(), listed.difference(&found).collect());
+    assert!(
+        unlisted.is_empty() && unfound.is_empty(),
+        "deploy/README.md does not list {unlisted:?}, and lists {unfound:?}, which the cluster does not grant"
+    );
+    Ok(())
+}
+
+/// The API server's word on what a client may do in a namespace.
+async fn allowed(client: &Client, namespace: &str) -> Result<Vec<PolicyRule>> {
+    let mut review = SelfSubjectRulesReview::default();
+    review.spec.namespace = Some(namespace.to_owned());
+    let answer = Api::<SelfSubjectRulesReview>::all(client.clone())
+        .create(&PostParams::default(), &review)
+        .await?;
+    let rules = answer.status.context("an answer")?.resource_rules;
+    let rules = rules.into_iter().map(|rule| PolicyRule {
+        api_groups: rule.api_groups,
+        resources: rule.resources,
+        resource_names: rule.resource_names,
+        verbs: rule.verbs,
+        ..PolicyRule::default()
+    });
+    // Everyone may ask who they are and what they may do.
+    let about_itself = |rule: &PolicyRule| rule.resources.iter().flatten().all(|it| it.starts_with("selfsubject"));
+    Ok(rules.filter(|rule| !about_itself(rule)).collect())
+}
+
+/// Rules as rows of the table: who, where, resource, verb.
+fn rows(who: &str, place: &str, rules: &[PolicyRule]) -> BTreeSet<[String; 4]> {
+    let mut rows = BTreeSet::new();
+    for rule in rules {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                let dot = if group.is_empty() { "" } else { "." };
+                let resource = format!("{resource}{dot}{group}");
+                let named = rule
+                    .resource_names
+                    .iter()
+                    .flatten()
+                    .map(|name| format!("{resource} `{name}`"));
+                let named: Vec<String> = named.collect();
+                let resources = if named.is_empty() { vec![resource] } else { named };
+                for (resource, verb) in resources
+                    .iter()
+                    .flat_map(|it| rule.verbs.iter().map(move |verb| (it, verb)))
+                {
+                    rows.insert([who, place, resource, verb].map(str::to_owned));
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// The rows of the table in deploy/README.md; those without a resource say that there is no right.
+fn readme() -> Result<BTreeSet<[String; 4]>> {
+    let text = std::fs::read_to_string(tools::repository().join("deploy/README.md"))?;
+    let table = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| who | where | resource |"));
+    let mut rows = BTreeSet::new();
+    for line in table.skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, who, place, resource, verbs, ..] = cells[..] else {
+            anyhow::bail!("a row has too few cells: {line}");
+        };
+        let verbs = verbs.split(", ").filter(|_| resource != "none");
+        rows.extend(verbs.map(|verb| [who, place, resource, verb].map(str::to_owned)));
+    }
+    Ok(rows)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drainer_without_a_right_names_it_and_touches_nothing() -> Result<()> {
-    let world = rig::world::World::start(rig::world::WorldOptions::default()).await?;
+    let world = World::start(WorldOptions::default()).await?;
     let kubectl = world.kubectl()?;
     kubectl
         .run(&["delete", "clusterrolebinding", "bellwether-drainer"], "")

@@ -5,6 +5,7 @@
 //! answers, leases, CRD validation and RBAC are exactly where drain tools break.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,8 +27,14 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 const CONTROLLERS: &str = "daemonset-controller,\
     deployment-controller,disruption-controller,garbage-collector-controller,\
     namespace-controller,node-lifecycle-controller,pod-garbage-collector-controller,\
-    replicaset-controller,serviceaccount-controller,statefulset-controller,\
+    replicaset-controller,resourcequota-controller,serviceaccount-controller,\
+    statefulset-controller,\
     taint-eviction-controller";
+
+/// What pods on real kubelets need beside that: the API server's certificate, endpoints of Services
+/// for kube-proxy, volumes, and quotas that are counted.
+const NODE_CONTROLLERS: &str = "endpointslice-controller,persistentvolume-binder-controller,\
+    resourcequota-controller,root-ca-certificate-publisher-controller";
 
 /// Answered requests of ServiceAccounts, watches as soon as they begin; those of the rig itself
 /// are of no interest.
@@ -37,6 +44,17 @@ const AUDIT_POLICY: &str = r#"{
     "omitStages": ["RequestReceived"],
     "rules": [{ "level": "Metadata", "userGroups": ["system:serviceaccounts"] }, { "level": "None" }]
 }"#;
+
+/// What differs when real kubelets join.
+#[derive(Clone, Debug)]
+pub struct RealNodes {
+    /// The address at which machines find the API server's port.
+    pub address: Ipv4Addr,
+    /// The socket of a proxy that takes the API server to the kubelets' ports.
+    pub egress: PathBuf,
+    /// Who else may come: token, user, group.
+    pub users: Vec<[String; 3]>,
+}
 
 /// The running control plane.
 pub struct ControlPlane {
@@ -58,6 +76,16 @@ impl ControlPlane {
     /// Starts all four and waits until the API server answers. `node_grace` is how long a node may
     /// be silent before it counts as not ready.
     pub async fn start(place: &Place, node_grace: Duration) -> Result<Self> {
+        Self::start_for(place, node_grace, None).await
+    }
+
+    /// Starts a control plane that real kubelets may join, and that is as strict with them and
+    /// their pods as any.
+    pub async fn start_for_real_nodes(place: &Place, node_grace: Duration, nodes: &RealNodes) -> Result<Self> {
+        Self::start_for(place, node_grace, Some(nodes)).await
+    }
+
+    async fn start_for(place: &Place, node_grace: Duration, nodes: Option<&RealNodes>) -> Result<Self> {
         let etcd_url = format!("http://127.0.0.1:{}", free_port()?);
         let etcd = start_etcd(place, &etcd_url)?;
 
@@ -66,13 +94,16 @@ impl ControlPlane {
         let (private, public) = identity::new_key_pem()?;
         let private = place.file("service-account.key", private)?;
         let public = place.file("service-account.pub", public)?;
-        let token_file = place.file("tokens.csv", tokens.to_csv())?;
+        let mut users = tokens.to_csv();
+        for [token, user, group] in nodes.into_iter().flat_map(|nodes| &nodes.users) {
+            users.push_str(&format!("{token},{user},{user},{group}\n"));
+        }
+        let token_file = place.file("tokens.csv", users)?;
         let certs = place.folder("certs")?;
         let audit_policy = place.file("audit-policy.json", AUDIT_POLICY)?;
         let audit_log = place.folder("audit")?.join("audit.log");
-        let args = vec![
+        let mut args = vec![
             "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
             format!("--secure-port={port}"),
             format!("--etcd-servers={etcd_url}"),
             format!("--cert-dir={}", certs.display()),
@@ -81,15 +112,22 @@ impl ControlPlane {
             "--service-account-issuer=https://rig.bellwether.dev".to_owned(),
             format!("--token-auth-file={}", token_file.display()),
             "--authorization-mode=Node,RBAC".to_owned(),
-            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            // No endpoints of the API server itself: nothing in the rig looks for them.
-            "--endpoint-reconciler-type=none".to_owned(),
             // Many clients of one rig share the loopback address; none is to be slowed down.
             "--enable-priority-and-fairness=false".to_owned(),
             // Who asked for what: the word on which rights are used.
             format!("--audit-policy-file={}", audit_policy.display()),
             format!("--audit-log-path={}", audit_log.display()),
         ];
+        args.extend(match nodes {
+            Some(nodes) => real_node_args(place, nodes)?,
+            None => vec![
+                "--advertise-address=127.0.0.1".to_owned(),
+                "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+                // As on every cluster; who may be privileged is up to Pod Security.
+                "--allow-privileged=true".to_owned(),
+                "--endpoint-reconciler-type=none".to_owned(),
+            ],
+        });
         let api_server = place.start("kube-apiserver", tool("kube-apiserver")?, args, env())?;
 
         let access = Access::new(port, certs.join("apiserver.crt"));
@@ -98,9 +136,12 @@ impl ControlPlane {
         let admin = wait_for_api(&access, &tokens.admin, &api_server).await?;
 
         let manager = kubeconfig("kube-controller-manager", &tokens.controller_manager)?;
-        let args = vec![
+        let mut args = vec![
             format!("--kubeconfig={}", manager.display()),
-            format!("--controllers={CONTROLLERS}"),
+            match nodes {
+                Some(_) => format!("--controllers={CONTROLLERS},{NODE_CONTROLLERS}"),
+                None => format!("--controllers={CONTROLLERS}"),
+            },
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
             "--node-monitor-period=1s".to_owned(),
@@ -110,6 +151,8 @@ impl ControlPlane {
             "--kube-api-qps=500".to_owned(),
             "--kube-api-burst=500".to_owned(),
         ];
+        // Pods trust the API server by it.
+        args.extend(nodes.map(|_| format!("--root-ca-file={}", access.certificate().display())));
         let path = tool("kube-controller-manager")?;
         let controller_manager = place.start("kube-controller-manager", path, args, env())?;
 
@@ -164,6 +207,26 @@ impl ControlPlane {
     pub fn processes(&self) -> [&Process; 4] {
         [&self.etcd, &self.api_server, &self.controller_manager, &self.scheduler]
     }
+}
+
+fn real_node_args(place: &Place, nodes: &RealNodes) -> Result<Vec<String>> {
+    let egress = serde_json::json!({
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{ "name": "cluster", "connection": {
+            "proxyProtocol": "HTTPConnect",
+            "transport": { "uds": { "udsName": nodes.egress } },
+        }}],
+    });
+    let egress = place.file("egress.json", egress.to_string())?;
+    Ok(vec![
+        // Its own certificate names this address, and so does the Service `kubernetes`.
+        format!("--advertise-address={}", nodes.address),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        "--allow-privileged=true".to_owned(),
+        format!("--egress-selector-config-file={}", egress.display()),
+    ])
 }
 
 fn start_etcd(place: &Place, url: &str) -> Result<Process> {

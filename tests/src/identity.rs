@@ -4,6 +4,7 @@
 //! ServiceAccount from the TokenRequest API, as it would in a pod: so it runs with exactly the
 //! RBAC of the deploy folder, and a right that is missing there fails a test here.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -28,6 +29,21 @@ impl Access {
             url: format!("https://127.0.0.1:{port}"),
             certificate,
         }
+    }
+
+    /// The same API server as others reach it: at this address, trusted by this file of theirs.
+    #[must_use]
+    pub fn seen_from(&self, address: Ipv4Addr, certificate: &Path) -> Self {
+        Self {
+            url: self.url.replace("127.0.0.1", &address.to_string()),
+            certificate: certificate.to_path_buf(),
+        }
+    }
+
+    /// The certificate that it is trusted by, here.
+    #[must_use]
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
     }
 
     /// The content of a kubeconfig file for this token. JSON, which is YAML too.

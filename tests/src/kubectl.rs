@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -29,12 +29,24 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    pub(crate) fn new(kubeconfig: PathBuf, home: PathBuf) -> Self {
+    /// kubectl with the rights of this kubeconfig file, and a home folder of its own.
+    #[must_use]
+    pub fn new(kubeconfig: PathBuf, home: PathBuf) -> Self {
         Self { kubeconfig, home }
     }
 
     /// Runs it with these arguments and this input; returns its output.
     pub async fn run(&self, args: &[&str], input: &str) -> Result<String> {
+        let output = self.output(args, input).await?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("`kubectl {}`: {}", args.join(" "), errors.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs it with these arguments and this input, however it ends.
+    async fn output(&self, args: &[&str], input: &str) -> Result<Output> {
         let mut command = Command::new(tools::tool("kubectl")?);
         command
             .args(args)
@@ -44,17 +56,13 @@ impl Kubectl {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let (shown, input) = (args.join(" "), input.to_owned());
+        let input = input.to_owned();
         tokio::task::spawn_blocking(move || {
             let mut child = command.spawn().context("cannot start kubectl")?;
             if let Some(mut stdin) = child.stdin.take() {
                 stdin.write_all(input.as_bytes())?;
             }
-            let output = child.wait_with_output()?;
-            if !output.status.success() {
-                bail!("`kubectl {shown}`: {}", String::from_utf8_lossy(&output.stderr).trim());
-            }
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            Ok(child.wait_with_output()?)
         })
         .await?
     }
@@ -77,18 +85,25 @@ impl Kubectl {
         self.run(&args, &wanted.join("---\n")).await.map(drop)
     }
 
-    /// Asks the API server whether it would take everything in a kustomize folder.
-    pub async fn dry_run(&self, folder: &Path) -> Result<String> {
-        let documents = self.render(folder).await?;
-        let args = [
-            "apply",
-            "--server-side",
-            "--dry-run=server",
-            "--validate=strict",
-            "-f",
-            "-",
-        ];
-        self.run(&args, &documents.join("---\n")).await
+    /// Applies a kustomize folder as people do, with flags such as `--server-side`. A field that the
+    /// API does not know is an error.
+    pub async fn apply(&self, folder: &Path, flags: &[&str]) -> Result<()> {
+        let folder = folder.to_string_lossy();
+        let args = [&["apply", "--validate=strict", "-k", &folder], flags].concat();
+        self.run(&args, "").await.map(drop)
+    }
+
+    /// What another apply of a kustomize folder with these flags would change; empty if nothing.
+    pub async fn diff(&self, folder: &Path, flags: &[&str]) -> Result<String> {
+        let folder = folder.to_string_lossy();
+        let args = [&["diff", "-k", &folder], flags].concat();
+        let output = self.output(&args, "").await?;
+        // 1 means that there is a difference.
+        if output.status.code().is_none_or(|code| code > 1) {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("`kubectl {}`: {}", args.join(" "), errors.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 

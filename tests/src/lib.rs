@@ -25,6 +25,7 @@ pub mod record;
 pub mod service;
 pub mod services;
 pub mod tools;
+pub mod vm;
 pub mod wait;
 pub mod workload;
 pub mod world;

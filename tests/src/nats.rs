@@ -59,6 +59,12 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its port on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A client of its own, for tests that listen in or speak out of turn.
     pub async fn client(&self) -> Result<async_nats::Client> {
         let url = self.url();

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+/// The folder that cargo builds into.
+pub fn target() -> Result<PathBuf> {
+    let profile = profile_dir()?;
+    Ok(profile.parent().unwrap_or(&profile).to_path_buf())
+}
+
 /// A server or tool that `cargo xtask tools` has built, such as `etcd`.
 pub fn tool(name: &str) -> Result<PathBuf> {
-    let profile = profile_dir()?;
-    let target = profile.parent().unwrap_or(&profile);
-    let path = target.join("tools").join(name);
+    let path = target()?.join("tools").join(name);
     if !path.is_file() {
         bail!(
             "{name} is not built yet, run `cargo xtask tools` (looked at {})",

@@ -27,6 +27,11 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+/// Whether an entry is complete.
+pub(crate) fn has(name: &str) -> Result<bool> {
+    Ok(root()?.join(name).is_dir())
+}
+
 /// Returns the entry's folder, made by `build` (which fills the folder it is given) if it is not
 /// there yet. Two runs at once are safe: the second waits for the first, then finds its work.
 pub(crate) fn entry(name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {

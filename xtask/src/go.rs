@@ -69,7 +69,7 @@ impl Origin {
 /// Says which Go builds the modules, or what is missing and where to get it.
 pub(crate) fn version() -> Result<String> {
     let how = format!(
-        "the servers of the rig are built from Go modules: install Go {}.{} or newer \
+        "the tools of this repository are built from Go modules: install Go {}.{} or newer \
          (https://go.dev/doc/install, or your distribution's package) and put `go` on the PATH",
         GO_MIN.0, GO_MIN.1
     );
@@ -91,7 +91,8 @@ pub(crate) fn version() -> Result<String> {
     }
 }
 
-fn go(module: &Path) -> Command {
+/// Go in a module's folder, to be given its arguments.
+pub(crate) fn go(module: &Path) -> Command {
     let mut command = Command::new("go");
     // A developer's own workspace file or flags must not change what is built.
     command.current_dir(module).env("GOWORK", "off").env("GOFLAGS", "");

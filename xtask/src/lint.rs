@@ -1,20 +1,19 @@
 //! `cargo xtask lint`: checks that need tools of their own, which are fetched once.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use anyhow::{Result, bail};
 
-use anyhow::{Context as _, Result, bail};
-
+use crate::git::git;
 use crate::step::Steps;
-use crate::{cache, progress, wheels};
+use crate::{chart, crates, tools, wheels};
 
 pub(crate) const HELP: &str = "\
-Check spelling, dependencies, licences and the wire contract.
+Check spelling, dependencies, licences, the wire contract and the chart.
 
 Usage: cargo xtask lint
 
 Steps: typos (spelling), cargo-machete (unused dependencies), cargo-deny (licences, banned crates,
-sources), buf (protobuf style, and no breaking change against the last release).
+sources), buf (protobuf style, and no breaking change against the last release), helm (the chart
+renders what deploy/base renders).
 The tools are installed into the cache on the first run, which takes some minutes.
 
 Environment:
@@ -33,9 +32,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let wheels = steps.work("typos and buf", wheels::ensure)?;
     let typos = wheels.join("typos").to_string_lossy().into_owned();
     let buf = wheels.join("buf").to_string_lossy().into_owned();
-    let machete = steps.work("cargo-machete", || crate_tool("cargo-machete", "0.9.2", &[]))?;
+    let machete = steps.work("cargo-machete", || crates::tool("cargo-machete", "0.9.2", &[]))?;
     let deny_flags = ["--no-default-features"];
-    let deny = steps.work("cargo-deny", || crate_tool("cargo-deny", "0.20.2", &deny_flags))?;
+    let deny = steps.work("cargo-deny", || crates::tool("cargo-deny", "0.20.2", &deny_flags))?;
 
     steps.command("spelling", &[], &[&typos])?;
     steps.command("unused dependencies", &[], &[&machete])?;
@@ -44,6 +43,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     steps.command("crates", &[], &[&check[..], &["bans", "licenses", "sources"]].concat())?;
     steps.command("wire style", &[], &[&buf, "lint", PROTO])?;
     breaking(&mut steps, &buf)?;
+    steps.work("tools", tools::ensure)?;
+    steps.work("chart", chart::make)?;
     steps.finish("lint");
     Ok(())
 }
@@ -64,37 +65,4 @@ fn breaking(steps: &mut Steps, buf: &str) -> Result<()> {
 /// The newest release tag in the history of what is checked out.
 fn last_release() -> Option<String> {
     git(&["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]).ok()
-}
-
-fn git(args: &[&str]) -> Result<String> {
-    let output = Command::new("git")
-        .args(args)
-        .current_dir(cache::workspace())
-        .output()
-        .context("cannot run `git`: install it (https://git-scm.com, or your distribution)")?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("`git {}` failed: {}", args.join(" "), text.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Compiles a tool from the crate registry into the cache, once; returns its program.
-fn crate_tool(name: &str, version: &str, flags: &[&str]) -> Result<String> {
-    let parts = [name.as_bytes(), version.as_bytes(), &flags.join(" ").into_bytes()];
-    let entry = format!("{name}-{version}-{}", cache::fingerprint(&parts));
-    let folder: PathBuf = cache::entry(&entry, |folder: &Path| {
-        let mut command = Command::new("cargo");
-        command
-            .args(["install", "--locked", "--version", version, "--root"])
-            .arg(folder)
-            .args(flags)
-            .arg(name)
-            // Outside the workspace, whose settings are not meant for it.
-            .current_dir(folder)
-            .env_remove("CARGO_TARGET_DIR");
-        let label = format!("compiling {name} {version}");
-        progress::run(&label, &mut command, &folder.join("install.log"))
-    })?;
-    Ok(folder.join("bin").join(name).to_string_lossy().into_owned())
 }

@@ -1,6 +1,6 @@
 //! The repository's own commands: `cargo xtask <verb>`.
 //!
-//! It stays small on purpose (one dependency), so that the first `cargo xtask` on a fresh machine
+//! It stays small on purpose (few dependencies), so that the first `cargo xtask` on a fresh machine
 //! starts to work within seconds. It never contains product code.
 #![allow(
     clippy::print_stdout,
@@ -10,9 +10,15 @@
 )]
 
 mod cache;
+mod chart;
+mod crates;
+mod crds;
 mod demo;
+mod git;
 mod go;
+mod images;
 mod lint;
+mod node;
 mod progress;
 mod step;
 mod test;
@@ -31,7 +37,9 @@ Usage: cargo xtask <verb> [arguments]
 Verbs:
   demo    Start a real control plane, NATS and the services here, and show rolling reboots
   test    Check format, lints and docs, then run every test against real servers
-  lint    Check spelling, dependencies, licences and the wire contract
+  lint    Check spelling, dependencies, licences, the wire contract and the chart
+  chart   Make the Helm chart from deploy/base
+  images  Build the container images, without a container daemon
   tools   Build the real servers that demo and test need (once; both do it by themselves)
   help    Show this text
 
@@ -62,6 +70,8 @@ fn dispatch(args: &[String]) -> Result<()> {
         "demo" => (demo::HELP, demo::run),
         "test" => (test::HELP, test::run),
         "lint" => (lint::HELP, lint::run),
+        "chart" => (chart::HELP, chart::run),
+        "images" => (images::HELP, images::run),
         "tools" => (tools::HELP, tools::run),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

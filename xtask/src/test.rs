@@ -2,17 +2,23 @@
 
 use anyhow::Result;
 
-use crate::{step::Steps, tools};
+use crate::node::{self, Readiness};
+use crate::{images, step::Steps, tools};
 
 pub(crate) const HELP: &str = "\
 Check format, lints and docs, then run every test against real servers.
 
 Usage: cargo xtask test [filter]
        cargo xtask test it [filter]
+       cargo xtask test node
 
 Steps: rustfmt, clippy, rustdoc (no warning allowed), tools, build of everything, tests.
 With a filter only the tests whose name contains it are run.
 `test it` builds and runs the integration tests only.
+`test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
+reboot them. It needs QEMU and mmdebstrap, and root once to build the machines' disk; where that
+is missing it says so and runs nothing. With CI=true and as root it installs the packages itself.
+What it saw is kept in <target>/node-test.
 ";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -20,6 +26,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut steps = Steps::new();
     match args.split_first() {
         Some((&"it", filter)) => integration(&mut steps, filter)?,
+        Some((&"node", [])) => {
+            if let Readiness::Not(why) = steps.work("machines", node::ensure)? {
+                println!("\nnode: SKIPPED: {why}");
+                return Ok(());
+            }
+            on_machines(&mut steps)?;
+        }
         Some(_) | None => everything(&mut steps, &args)?,
     }
     steps.finish("test");
@@ -49,6 +62,27 @@ fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
     prepare(steps)?;
     let test = [&["cargo", "test", "--workspace", "--test", "it", "--"], filter].concat();
     steps.command("integration tests", &[], &test)
+}
+
+/// One test at a time, which says what it does while it does it: it takes minutes.
+fn on_machines(steps: &mut Steps) -> Result<()> {
+    prepare(steps)?;
+    let plan = images::Plan {
+        sbom: false,
+        ..images::Plan::default()
+    };
+    steps.work("images", || images::ensure(&plan).map(drop))?;
+    let test = [
+        "cargo",
+        "test",
+        "--workspace",
+        "--test",
+        "node",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ];
+    steps.command("node", &[], &test)
 }
 
 /// Tools, and every binary that a test starts as a process of its own. All targets of the whole

@@ -5,12 +5,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::go::{KUBERNETES_LDFLAGS, Origin, PLAIN_LDFLAGS};
-use crate::{cache, go};
+use crate::{cache, crds, go};
 
 pub(crate) const HELP: &str = "\
 Build the real servers that demo and test need.
@@ -27,7 +27,8 @@ Environment:
 
 const NATS: &str = "github.com/nats-io/nats-server/v2";
 
-const ORIGINS: [Origin; 3] = [
+/// What the rig starts: built for demo and test.
+const RIG: [Origin; 3] = [
     Origin {
         name: "kubernetes",
         ldflags: KUBERNETES_LDFLAGS,
@@ -54,6 +55,30 @@ const ORIGINS: [Origin; 3] = [
     },
 ];
 
+/// What makes, moves and serves images: built for the verbs that need it.
+const CRANE: Origin = Origin {
+    name: "images",
+    ldflags: PLAIN_LDFLAGS,
+    binaries: &[("crane", "github.com/google/go-containerregistry/cmd/crane")],
+};
+
+/// What runs on a real node.
+const NODE: Origin = Origin {
+    name: "node",
+    ldflags: KUBERNETES_LDFLAGS,
+    binaries: &[
+        ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+        ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+    ],
+};
+
+/// What checks and packages the chart.
+const HELM: Origin = Origin {
+    name: "helm",
+    ldflags: PLAIN_LDFLAGS,
+    binaries: &[("helm", "helm.sh/helm/v4/cmd/helm")],
+};
+
 pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(arg) = args.first() {
         bail!("tools takes no argument, but got {arg:?}");
@@ -61,14 +86,41 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     ensure()
 }
 
-/// Builds what is missing and links everything where the rig looks for it.
+/// Builds what the rig starts and is missing, and links all of it where the rig looks for it.
 pub(crate) fn ensure() -> Result<()> {
+    ensure_all(&RIG)?;
+    link(&crds::ensure()?, &links().join("prometheus-operator-crds.yaml"))
+}
+
+/// Builds `crane`, a client and a small server of image registries; returns its program.
+pub(crate) fn ensure_crane() -> Result<PathBuf> {
+    ensure_all(&[CRANE])?;
+    Ok(links().join("crane"))
+}
+
+/// Builds `helm`; returns its program.
+pub(crate) fn ensure_helm() -> Result<PathBuf> {
+    ensure_all(&[HELM])?;
+    Ok(links().join("helm"))
+}
+
+/// Builds kubelet and kube-proxy; returns their folder.
+pub(crate) fn ensure_node() -> Result<PathBuf> {
+    NODE.build(&go::version()?, 1, NODE.binaries.len())
+}
+
+/// Links the disk of a machine to where the rig looks for it.
+pub(crate) fn link_node_image(image: &Path) -> Result<()> {
+    link(image, &links().join("node-image"))
+}
+
+fn ensure_all(origins: &[Origin]) -> Result<()> {
     let go_version = go::version()?;
-    let total = ORIGINS.iter().map(|origin| origin.binaries.len()).sum();
-    let links = cache::target_dir().join("tools");
+    let total = origins.iter().map(|origin| origin.binaries.len()).sum();
+    let links = links();
     fs::create_dir_all(&links).with_context(|| format!("cannot create {}", links.display()))?;
     let mut first = 1;
-    for origin in &ORIGINS {
+    for origin in origins {
         let folder = origin.build(&go_version, first, total)?;
         first += origin.binaries.len();
         for (name, _) in origin.binaries {
@@ -77,6 +129,11 @@ pub(crate) fn ensure() -> Result<()> {
     }
     println!("  {total} tools are ready in {}", links.display());
     Ok(())
+}
+
+/// Where programs are found by their plain names.
+fn links() -> PathBuf {
+    cache::target_dir().join("tools")
 }
 
 /// Points `link` to `binary`; by rename, so that a reader never finds it missing.

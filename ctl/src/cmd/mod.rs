@@ -1,29 +1,57 @@
 //! The verbs. Each asks, and hands the answer to `render` or `json`.
 
 mod cancel;
+mod check;
 mod explain;
 mod near;
 mod pause;
 mod resume;
 mod status;
+mod uninstall_check;
 mod watch;
+
+use std::process::ExitCode;
 
 use bellwether_proto::wire::ListNodesRequest;
 
-use crate::args::{Args, Verb};
+use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, Verb};
+use crate::check::Report;
 use crate::connect::{CallError, Client, Fleet};
+use crate::out;
 
 /// Does what was asked for.
-pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let mut fleet = Fleet::open(&args.connect).await?;
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Status(status) => status::run(fleet, &args.connect, status).await,
-        Verb::Explain(explain) => explain::run(&mut fleet, &explain).await,
-        Verb::Watch { node } => watch::run(fleet, &args.connect, node.as_ref()).await,
-        Verb::Pause { reason, person } => pause::run(&mut fleet, person.by, reason).await,
-        Verb::Resume { person } => resume::run(&mut fleet, person.by).await,
-        Verb::Cancel { node, reason, person } => cancel::run(&mut fleet, &node, person.by, reason).await,
+        Verb::Fleet(verb) => ask(&args.connect, verb).await.map(|()| ExitCode::SUCCESS),
+        Verb::Check(check) => check::run(&args.connect, &check).await,
+        Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,
     }
+}
+
+async fn ask(connect: &ConnectArgs, verb: FleetVerb) -> anyhow::Result<()> {
+    let mut fleet = Fleet::open(connect).await?;
+    match verb {
+        FleetVerb::Status(status) => status::run(fleet, connect, status).await,
+        FleetVerb::Explain(explain) => explain::run(&mut fleet, &explain).await,
+        FleetVerb::Watch { node } => watch::run(fleet, connect, node.as_ref()).await,
+        FleetVerb::Pause { reason, person } => pause::run(&mut fleet, person.by, reason).await,
+        FleetVerb::Resume { person } => resume::run(&mut fleet, person.by).await,
+        FleetVerb::Cancel { node, reason, person } => cancel::run(&mut fleet, &node, person.by, reason).await,
+    }
+}
+
+/// Shows a report. Problems make the command fail, so that a script may wait for their end.
+fn report(report: &Report, form: CheckForm) -> anyhow::Result<ExitCode> {
+    let text = match form {
+        CheckForm::Table => report.table(),
+        CheckForm::Json => report.json()?,
+    };
+    out::show(&text)?;
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The error of a call about one node; if there is no such node, with the names that come near.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use zbus::Connection;
 use zbus::connection::Builder;
+use zbus::zvariant::DynamicDeserialize;
 
 use crate::error::RebootError;
 
@@ -50,16 +51,7 @@ impl Logind {
 
     /// Asks whether it would reboot.
     pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
-        let method = "CanReboot";
-        let answer: String = within(method, async {
-            let connection = self.connect(method).await?;
-            let answer = connection
-                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &())
-                .await
-                .map_err(failed(method))?;
-            answer.body().deserialize().map_err(failed(method))
-        })
-        .await?;
+        let answer: String = self.ask("CanReboot").await?;
         if answer != "yes" {
             // "challenge": only after a password; "no"; "na": not on this machine.
             return Err(RebootError::MayNotReboot { answer });
@@ -72,16 +64,7 @@ impl Logind {
     }
 
     async fn inhibitors(&self) -> Result<Vec<Inhibitor>, RebootError> {
-        let method = "ListInhibitors";
-        let rows: Vec<(String, String, String, String, u32, u32)> = within(method, async {
-            let connection = self.connect(method).await?;
-            let answer = connection
-                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &())
-                .await
-                .map_err(failed(method))?;
-            answer.body().deserialize().map_err(failed(method))
-        })
-        .await?;
+        let rows: Vec<(String, String, String, String, u32, u32)> = self.ask("ListInhibitors").await?;
         let inhibitor = |(what, who, why, mode, _uid, _pid)| Inhibitor { what, who, why, mode };
         Ok(rows.into_iter().map(inhibitor).collect())
     }
@@ -101,6 +84,22 @@ impl Logind {
         .await
     }
 
+    /// Asks a question that takes no arguments.
+    async fn ask<T>(&self, method: &'static str) -> Result<T, RebootError>
+    where
+        T: for<'body> DynamicDeserialize<'body>,
+    {
+        within(method, async {
+            let connection = self.connect(method).await?;
+            let answer = connection
+                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &())
+                .await
+                .map_err(failed(method))?;
+            answer.body().deserialize().map_err(failed(method))
+        })
+        .await
+    }
+
     async fn connect(&self, method: &'static str) -> Result<Connection, RebootError> {
         let stream = UnixStream::connect(&self.socket).await.and_then(UnixStream::into_std);
         let stream = stream.map_err(|source| RebootError::Socket {
@@ -114,7 +113,7 @@ impl Logind {
 fn failed(method: &'static str) -> impl FnOnce(zbus::Error) -> RebootError {
     move |source| RebootError::Logind {
         method,
-        denied: matches!(&source, zbus::Error::MethodError(name, ..) if name.as_str().ends_with(".AccessDenied")),
+        denied: matches!(&source, zbus::Error::FDO(error) if matches!(**error, zbus::fdo::Error::AccessDenied(_))),
         source,
     }
 }
@@ -132,6 +131,8 @@ async fn within<T>(
 
 #[cfg(test)]
 mod tests {
+    use zbus::Message;
+
     use super::*;
 
     #[test]
@@ -155,6 +156,18 @@ mod tests {
             error.contains("/nowhere/system_bus_socket") && error.contains("--dbus-socket"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_bus_that_denies_even_the_greeting_makes_us_name_apparmor() {
+        let greeting = Message::method_call("/org/freedesktop/DBus", "Hello")
+            .build(&())
+            .unwrap();
+        let denial = Message::error(&greeting.header(), "org.freedesktop.DBus.Error.AccessDenied")
+            .build(&"An AppArmor policy prevents this sender from sending this message")
+            .unwrap();
+        let error = failed("CanReboot")(denial.into()).to_string();
+        assert!(error.contains("appArmorProfile Unconfined"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

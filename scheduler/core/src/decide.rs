@@ -15,6 +15,7 @@ use crate::gate::{self, Reason, Verdict};
 use crate::machine::{self, Move};
 use crate::policy::{Policy, later};
 use crate::rank::rank;
+use crate::rival::RivalKind;
 use crate::slot::{self, Holder};
 use crate::standing::{Standing, State};
 use crate::view::{NodeView, Seen};
@@ -161,7 +162,8 @@ impl Fleet {
     }
 
     /// A node with our cordon and without a running attempt: the record was lost, or a drainer
-    /// cordoned late. The cordon is taken away by an attempt that only rolls back.
+    /// cordoned late. The cordon is taken away by an attempt that only rolls back. While there is
+    /// another Bellwether, tolerated or not, a mark that we do not know is taken for its own.
     fn adopt_orphan(&mut self, name: &NodeName, now: Timestamp) {
         let Some(node) = self.nodes.get(name) else { return };
         let fit = node.ready && !node.deleting && !self.unreadable.contains_key(name);
@@ -172,6 +174,10 @@ impl Fleet {
         if last.is_some_and(|last| {
             !last.phase.is_ended() || last.slot_held || now < later(last.phase_since(), Policy::ORPHAN_AFTER)
         }) {
+            return;
+        }
+        let known = last.is_some_and(|last| last.id == id);
+        if !known && self.rivals.iter().any(|rival| rival.kind == RivalKind::Bellwether) {
             return;
         }
         let Some(boot) = node.boot_id.clone() else { return };
@@ -192,6 +198,7 @@ impl Fleet {
     fn start(&mut self, now: Timestamp) {
         let mut queue = Vec::new();
         let mut standings = BTreeMap::new();
+        let hold = gate::hold(self.control.as_ref(), &self.rivals, &self.policy);
         for node in self.nodes.values() {
             let last = self.attempts.get(&node.name);
             if let Some(problem) = self.unreadable.get(&node.name) {
@@ -201,7 +208,7 @@ impl Fleet {
             }
             let (state, reason) = match last.filter(|last| !last.phase.is_ended()) {
                 Some(running) => (State::InProgress(running.phase), None),
-                None => match gate::examine(&self.seen(node), last, self.control.as_ref(), now) {
+                None => match gate::examine(&self.seen(node), last, hold.as_ref(), now) {
                     Verdict::NotNeeded => (State::Idle, None),
                     Verdict::Unknown(reason) => (State::Unknown, Some(reason)),
                     Verdict::Wait(reason @ Reason::Failed(..)) => (State::Failed, Some(reason)),

@@ -4,14 +4,16 @@
 //! any number of facts. The driver feeds every node, report and record before it first calls
 //! it: a fleet that is known in part must not be acted on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_proto::{Attempt, Cause, Fact, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
 use jiff::Timestamp;
 
 use crate::effect::Effect;
+use crate::gate::{self, Reason};
 use crate::machine::{self, Move};
 use crate::policy::{Policy, later};
+use crate::rival::Rival;
 use crate::slot::{self, Holder};
 use crate::standing::Standing;
 use crate::view::{Heard, NodeView};
@@ -55,6 +57,7 @@ pub struct Fleet {
     pub(crate) nodes: BTreeMap<NodeName, NodeView>,
     pub(crate) sentinels: BTreeMap<NodeName, Heard<HostReport>>,
     pub(crate) rebooters: BTreeMap<NodeName, Heard<RebooterReport>>,
+    pub(crate) rivals: BTreeSet<Rival>,
     pub(crate) attempts: BTreeMap<NodeName, Attempt>,
     pub(crate) unreadable: BTreeMap<NodeName, String>,
     pub(crate) drains: BTreeMap<NodeName, DrainProgress>,
@@ -81,6 +84,7 @@ impl Fleet {
             nodes: BTreeMap::new(),
             sentinels: BTreeMap::new(),
             rebooters: BTreeMap::new(),
+            rivals: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             attempts: attempts
                 .into_iter()
@@ -120,6 +124,11 @@ impl Fleet {
     /// A rebooter has reported.
     pub fn handle_rebooter(&mut self, heard: Heard<RebooterReport>) {
         self.rebooters.insert(heard.report.node.clone(), heard);
+    }
+
+    /// These are all the rivals that are there now.
+    pub fn handle_rivals(&mut self, rivals: BTreeSet<Rival>) {
+        self.rivals = rivals;
     }
 
     /// Something happened in an attempt. What does not belong to the node's present attempt is
@@ -278,6 +287,12 @@ impl Fleet {
         self.sentinels.get(node)
     }
 
+    /// What a node's rebooter reported last.
+    #[must_use]
+    pub fn rebooter(&self, node: &NodeName) -> Option<&Heard<RebooterReport>> {
+        self.rebooters.get(node)
+    }
+
     /// A node's present or last attempt.
     #[must_use]
     pub fn attempt(&self, node: &NodeName) -> Option<&Attempt> {
@@ -302,6 +317,12 @@ impl Fleet {
     #[must_use]
     pub fn control(&self) -> Option<&FleetControl> {
         self.control.as_ref()
+    }
+
+    /// The rivals that keep every node from starting; none if they are tolerated.
+    #[must_use]
+    pub fn rivals(&self) -> Option<Reason> {
+        gate::hold(None, &self.rivals, &self.policy)
     }
 
     /// How many slots there are, and who takes one.

@@ -1,10 +1,12 @@
 //! The gate: may this node start now, and if not, the one reason why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{Attempt, Cause, FleetControl, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
+use crate::policy::Policy;
+use crate::rival::Rival;
 use crate::slot::Holder;
 use crate::view::Seen;
 
@@ -24,6 +26,13 @@ pub enum Reason {
     ProbeError(String),
     /// People ordered a pause.
     Paused(FleetControl),
+    /// Something else in the cluster reboots nodes.
+    RivalFound {
+        /// What.
+        rival: Rival,
+        /// How many more there are.
+        others: usize,
+    },
     /// The node is not Ready.
     NotReady,
     /// The Node object is being deleted.
@@ -64,12 +73,13 @@ pub enum Reason {
 
 impl Reason {
     /// All codes but those of [`Self::Failed`], which are the causes.
-    pub const CODES: [&str; 14] = [
+    pub const CODES: [&str; 15] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
         "ProbeError",
         "Paused",
+        "RivalFound",
         "NotReady",
         "NodeDeleting",
         "ForeignCordon",
@@ -90,6 +100,7 @@ impl Reason {
             Self::ReportStale { .. } => "ReportStale",
             Self::ProbeError(_) => "ProbeError",
             Self::Paused(_) => "Paused",
+            Self::RivalFound { .. } => "RivalFound",
             Self::NotReady => "NotReady",
             Self::NodeDeleting => "NodeDeleting",
             Self::ForeignCordon => "ForeignCordon",
@@ -117,6 +128,8 @@ impl Reason {
             Self::ProbeError(error) => format!("the sentinel cannot look at its host: {error}"),
             Self::Paused(FleetControl { by, reason, .. }) if reason.is_empty() => format!("paused by {by}"),
             Self::Paused(FleetControl { by, reason, .. }) => format!("paused by {by}: {reason}"),
+            Self::RivalFound { rival, others: 0 } => rival.to_string(),
+            Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
             Self::NotReady => "the node is not Ready".to_owned(),
             Self::NodeDeleting => "the node is being deleted".to_owned(),
             Self::ForeignCordon => "somebody else cordoned the node: it goes on once it is uncordoned".to_owned(),
@@ -168,10 +181,23 @@ pub(crate) enum Verdict<'a> {
     Open(&'a RebootNeed),
 }
 
+/// What holds the whole fleet, whatever a node's own state: what people ordered, then rivals.
+pub(crate) fn hold(control: Option<&FleetControl>, rivals: &BTreeSet<Rival>, policy: &Policy) -> Option<Reason> {
+    if let Some(control) = control.filter(|control| control.paused) {
+        return Some(Reason::Paused(control.clone()));
+    }
+    let rival = rivals.first().filter(|_| !policy.tolerate_rivals)?;
+    Some(Reason::RivalFound {
+        rival: rival.clone(),
+        others: rivals.len().saturating_sub(1),
+    })
+}
+
+/// Looks at one node; `hold` is what holds the whole fleet.
 pub(crate) fn examine<'a>(
     seen: &Seen<'a>,
     last: Option<&Attempt>,
-    control: Option<&FleetControl>,
+    hold: Option<&Reason>,
     now: Timestamp,
 ) -> Verdict<'a> {
     if let Some(failed) = last.filter(|last| last.phase == Phase::Failed && last.slot_held) {
@@ -191,23 +217,15 @@ pub(crate) fn examine<'a>(
         Ok(None) => return Verdict::NotNeeded,
         Ok(Some(need)) => need,
     };
-    match obstacle(seen, need, last, control, now) {
+    // What holds the whole fleet comes first.
+    match hold.cloned().or_else(|| obstacle(seen, need, last, now)) {
         Some(reason) => Verdict::Wait(reason),
         None => Verdict::Open(need),
     }
 }
 
-/// The first thing in the way of a node that needs a reboot; what people ordered comes first.
-fn obstacle(
-    seen: &Seen<'_>,
-    need: &RebootNeed,
-    last: Option<&Attempt>,
-    control: Option<&FleetControl>,
-    now: Timestamp,
-) -> Option<Reason> {
-    if let Some(control) = control.filter(|control| control.paused) {
-        return Some(Reason::Paused(control.clone()));
-    }
+/// The first thing in the way of a node that needs a reboot.
+fn obstacle(seen: &Seen<'_>, need: &RebootNeed, last: Option<&Attempt>, now: Timestamp) -> Option<Reason> {
     if seen.node.deleting {
         return Some(Reason::NodeDeleting);
     }

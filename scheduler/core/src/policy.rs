@@ -23,6 +23,8 @@ pub struct Policy {
     pub soak: SignedDuration,
     /// How long a node is left alone after a failure or a cancel; doubled with each failure in a row.
     pub retry_delay: SignedDuration,
+    /// True: nodes start although something else reboots nodes in this cluster.
+    pub tolerate_rivals: bool,
 }
 
 impl Policy {
@@ -67,6 +69,7 @@ impl Default for Policy {
             uncordon_timeout: SignedDuration::from_mins(2),
             soak: SignedDuration::from_secs(30),
             retry_delay: SignedDuration::from_mins(10),
+            tolerate_rivals: false,
         }
     }
 }

@@ -43,7 +43,8 @@ pub struct Heard<R> {
 
 impl Heard<HostReport> {
     /// From when on the report says nothing any more.
-    pub(crate) fn stale_at(&self) -> Timestamp {
+    #[must_use]
+    pub fn stale_at(&self) -> Timestamp {
         later(
             self.stored_at,
             self.report.refresh_interval.saturating_mul(Policy::REPORTS_MISSED_MAX),
@@ -53,7 +54,8 @@ impl Heard<HostReport> {
 
 impl Heard<RebooterReport> {
     /// From when on the report says nothing any more.
-    pub(crate) fn stale_at(&self) -> Timestamp {
+    #[must_use]
+    pub fn stale_at(&self) -> Timestamp {
         later(
             self.stored_at,
             self.report.refresh_interval.saturating_mul(Policy::REPORTS_MISSED_MAX),

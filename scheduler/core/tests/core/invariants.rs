@@ -3,9 +3,10 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
+use bellwether_scheduler_core::Rival;
 use bellwether_scheduler_core::invariant::Invariant;
 
-use crate::world::World;
+use crate::world::{World, bellwether, kured};
 
 const NODES: [&str; 4] = ["a", "b", "c", "cp"];
 
@@ -22,6 +23,9 @@ enum Happening {
     ForeignUncordon(usize),
     OurCordonUndone(usize),
     Replaced(usize),
+    Kured(bool),
+    OtherBellwether(bool),
+    RivalCordon { node: usize, cordons: bool },
     Preflight { node: usize, fails: bool },
     Pass(i64),
     Crash,
@@ -46,6 +50,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => node.clone().prop_map(Happening::ForeignUncordon),
         1 => node.clone().prop_map(Happening::OurCordonUndone),
         1 => node.clone().prop_map(Happening::Replaced),
+        1 => prop::bool::weighted(0.3).prop_map(Happening::Kured),
+        1 => prop::bool::weighted(0.3).prop_map(Happening::OtherBellwether),
+        2 => (node.clone(), prop::bool::weighted(0.7))
+            .prop_map(|(node, cordons)| Happening::RivalCordon { node, cordons }),
         1 => (node.clone(), any::<bool>()).prop_map(|(node, fails)| Happening::Preflight { node, fails }),
         6 => (0_i64..2000).prop_map(Happening::Pass),
         2 => Just(Happening::Crash),
@@ -86,6 +94,14 @@ fn happen(world: &mut World, happening: &Happening) {
             world.leave(NODES[*node]);
             world.join(NODES[*node]);
         }
+        Happening::Kured(there) => rival(world, kured(), *there),
+        Happening::OtherBellwether(there) => rival(world, bellwether(), *there),
+        Happening::RivalCordon { node, cordons } => {
+            // Who is not there cordons nothing; what it left behind is an orphan.
+            if world.rivals.contains(&bellwether()) {
+                world.rival_cordons(NODES[*node], *cordons);
+            }
+        }
         Happening::Preflight { node, fails } => {
             world.host(NODES[*node]).preflight = fails.then(|| "no".to_owned());
         }
@@ -105,6 +121,14 @@ fn happen(world: &mut World, happening: &Happening) {
     world.settle();
 }
 
+fn rival(world: &mut World, rival: Rival, there: bool) {
+    if there {
+        world.rivals.insert(rival);
+    } else {
+        world.rivals.remove(&rival);
+    }
+}
+
 /// Lets everything happen, hunting one invariant; at the end everybody behaves again.
 fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
     let mut world = World::new(slots, &NODES);
@@ -119,6 +143,7 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
         host.view.unschedulable = host.view.cordoned_for.is_some();
         host.preflight = None;
     }
+    world.rivals.clear();
     world.fleet.handle_resume("end".into(), world.now);
     world.do_effects();
     world.settle();

@@ -3,7 +3,7 @@
 use bellwether_proto::Phase;
 use jiff::SignedDuration;
 
-use crate::world::{World, name};
+use crate::world::{World, bellwether, kured, name};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -252,6 +252,75 @@ fn a_cordon_of_ours_without_a_record_is_taken_away() {
     assert!(world.host("a").view.cordoned_for.is_none(), "Way back");
     world.work_until_quiet();
     assert_eq!(world.phase("a"), Some(Phase::Done));
+}
+
+#[test]
+fn beside_a_rival_nothing_starts_what_is_under_way_goes_on_and_every_need_says_why() {
+    let mut world = World::new(1, &["a", "b", "c"]);
+    world.need("a");
+    world.rivals = [kured(), bellwether()].into();
+    world.need("b");
+    assert_eq!(world.reason("b"), Some("RivalFound"));
+    let said = world.message("b");
+    assert!(said.contains("rebooter") && said.contains("and 1 more"), "{said}");
+    assert_eq!(world.reason("c"), None, "it needs nothing");
+    world.work_until_quiet();
+    assert_eq!(world.phase("a"), Some(Phase::Done), "it was under way");
+    assert_eq!(world.phase("b"), None);
+    world.rivals = [kured()].into();
+    world.settle();
+    let said = world.message("b");
+    assert!(
+        said.contains("kube-system/kured") && said.contains("held by node-3"),
+        "{said}"
+    );
+    world.rivals.clear();
+    world.settle();
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_rival_that_is_tolerated_holds_nothing() {
+    let mut world = World::new(1, &["a"]);
+    world.policy.tolerate_rivals = true;
+    world.crash();
+    world.rivals = [kured()].into();
+    world.need("a");
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn the_cordons_of_another_bellwether_stay_even_if_it_is_tolerated() {
+    for tolerated in [false, true] {
+        let mut world = World::new(2, &["a", "b"]);
+        world.policy.tolerate_rivals = tolerated;
+        world.crash();
+        world.rivals = [bellwether()].into();
+        world.rival_cordons("a", true);
+        world.pass(MINUTE);
+        assert_eq!(world.phase("a"), None);
+        // Once it is gone, its mark is an orphan as any other.
+        world.rivals.clear();
+        world.settle();
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    }
+}
+
+#[test]
+fn a_late_cordon_of_our_own_is_taken_away_beside_another_bellwether() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.host("a").need = Ok(None);
+    world.settle();
+    world.work_until_quiet();
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    // The drainer of that attempt was slow.
+    let attempt = world.records[&name("a")].id;
+    world.host("a").view.cordoned_for = Some(attempt);
+    world.host("a").view.unschedulable = true;
+    world.rivals = [bellwether()].into();
+    world.pass(MINUTE);
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
 }
 
 #[test]

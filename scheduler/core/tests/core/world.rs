@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, BootId, DrainFailure, Fact, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebootNeed,
-    RebooterReport,
+    Attempt, AttemptId, BootId, DrainFailure, Fact, FleetControl, Generation, HostReport, NodeEvent, NodeName, Phase,
+    RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::{self, Invariant};
-use bellwether_scheduler_core::{Command, Effect, Fleet, Heard, NodeView, Policy, State};
+use bellwether_scheduler_core::{
+    Command, Effect, Fleet, Heard, NodeView, Policy, Reason, Rival, RivalKind, Standing, State,
+};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) struct Host {
@@ -16,6 +18,8 @@ pub(crate) struct Host {
     pub(crate) need: Result<Option<Timestamp>, String>,
     pub(crate) preflight: Option<String>,
     pub(crate) foreign_cordon: bool,
+    /// The mark of another Bellwether's cordon.
+    pub(crate) rival_mark: Option<AttemptId>,
 }
 
 pub(crate) struct World {
@@ -26,6 +30,7 @@ pub(crate) struct World {
     pub(crate) records: BTreeMap<NodeName, Attempt>,
     pub(crate) control: Option<FleetControl>,
     pub(crate) commands: BTreeMap<NodeName, Vec<Command>>,
+    pub(crate) rivals: BTreeSet<Rival>,
     pub(crate) log: Vec<String>,
     /// The only invariant that is looked at; none: all of them.
     pub(crate) hunted: Option<Invariant>,
@@ -36,6 +41,24 @@ pub(crate) struct World {
 
 fn fails_if(broken: bool, what: &str, node: &NodeName) -> Result<(), String> {
     if broken { Err(format!("{node}: {what}")) } else { Ok(()) }
+}
+
+pub(crate) fn kured() -> Rival {
+    Rival {
+        namespace: "kube-system".into(),
+        name: "kured".into(),
+        kind: RivalKind::Kured {
+            lock_holder: Some("node-3".into()),
+        },
+    }
+}
+
+pub(crate) fn bellwether() -> Rival {
+    Rival {
+        namespace: "elsewhere".into(),
+        name: "rebooter".into(),
+        kind: RivalKind::Bellwether,
+    }
 }
 
 pub(crate) fn name(text: &str) -> NodeName {
@@ -57,6 +80,7 @@ impl World {
             records: BTreeMap::new(),
             control: None,
             commands: BTreeMap::new(),
+            rivals: BTreeSet::new(),
             log: Vec::new(),
             hunted: None,
             ended_boots: BTreeSet::new(),
@@ -89,6 +113,7 @@ impl World {
             need: Ok(None),
             preflight: None,
             foreign_cordon: false,
+            rival_mark: None,
         };
         self.hosts.insert(name(node), host);
         self.settle();
@@ -102,6 +127,25 @@ impl World {
 
     pub(crate) fn host(&mut self, node: &str) -> &mut Host {
         self.hosts.get_mut(&name(node)).unwrap()
+    }
+
+    /// Another Bellwether cordons a node, or uncordons what it cordoned.
+    pub(crate) fn rival_cordons(&mut self, node: &str, cordons: bool) {
+        self.boots += 1;
+        let now = self
+            .now
+            .checked_add(SignedDuration::from_nanos(i64::try_from(self.boots).unwrap()));
+        let host = self.host(node);
+        if cordons && !host.view.unschedulable && host.view.cordoned_for.is_none() {
+            let mark = AttemptId::new(&host.view.uid, Generation(1), now.unwrap());
+            host.rival_mark = Some(mark);
+            host.view.cordoned_for = Some(mark);
+            host.view.unschedulable = true;
+        } else if !cordons && host.rival_mark.take().is_some() {
+            host.view.cordoned_for = None;
+            host.view.unschedulable = host.foreign_cordon;
+        }
+        self.settle();
     }
 
     pub(crate) fn need(&mut self, node: &str) {
@@ -130,6 +174,7 @@ impl World {
 
     /// Tells the core everything, lets it decide, and does what it wants.
     pub(crate) fn settle(&mut self) {
+        self.fleet.handle_rivals(self.rivals.clone());
         for host in self.hosts.values() {
             let boot_id = host.view.boot_id.clone().unwrap();
             let refresh_interval = SignedDuration::from_mins(5);
@@ -225,6 +270,18 @@ impl World {
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
             let paused = self.control.as_ref().is_some_and(|control| control.paused);
             assert!(!paused, "{node} starts while paused");
+            let rivals = &self.rivals;
+            assert!(
+                rivals.is_empty() || self.policy.tolerate_rivals,
+                "{node} starts beside {rivals:?}"
+            );
+        }
+        if old.is_none_or(|old| old.id != attempt.id) && self.rivals.contains(&bellwether()) {
+            let of_rival = host.is_some_and(|host| host.rival_mark == Some(attempt.id));
+            self.must(
+                Invariant::ForeignCordonStays,
+                fails_if(of_rival, "another Bellwether's cordon is rolled back", node),
+            );
         }
         if let Some(old) = old {
             assert!(
@@ -267,13 +324,7 @@ impl World {
         }
     }
 
-    fn say(
-        &mut self,
-        node: &NodeName,
-        fact: Fact,
-        generation: bellwether_proto::Generation,
-        attempt: bellwether_proto::AttemptId,
-    ) {
+    fn say(&mut self, node: &NodeName, fact: Fact, generation: Generation, attempt: AttemptId) {
         let event = NodeEvent {
             node: node.clone(),
             attempt,
@@ -311,7 +362,7 @@ impl World {
             return;
         };
         let fact = match command {
-            Command::Drain(_) if host.foreign_cordon => Fact::DrainFailed {
+            Command::Drain(_) if host.foreign_cordon || host.rival_mark.is_some() => Fact::DrainFailed {
                 failure: DrainFailure::ForeignCordon,
                 message: "foreign".into(),
             },
@@ -335,6 +386,7 @@ impl World {
                 if host.view.cordoned_for == Some(attempt) {
                     host.view.unschedulable = host.foreign_cordon;
                     host.view.cordoned_for = None;
+                    host.rival_mark = None;
                 }
                 Fact::Uncordoned {
                     left_unschedulable: host.view.unschedulable,
@@ -402,9 +454,19 @@ impl World {
     }
 
     pub(crate) fn reason(&self, node: &str) -> Option<&'static str> {
+        self.standing(node)?.reason.as_ref().map(Reason::code)
+    }
+
+    pub(crate) fn message(&self, node: &str) -> String {
+        let reason = self.standing(node).and_then(|standing| standing.reason.as_ref());
+        reason.map(Reason::message).unwrap_or_default()
+    }
+
+    fn standing(&self, node: &str) -> Option<&Standing> {
         let mut standings = self.fleet.standings();
-        let (_, standing) = standings.find(|(view, _)| view.name == name(node))?;
-        standing.reason.as_ref().map(bellwether_scheduler_core::Reason::code)
+        standings
+            .find(|(view, _)| view.name == name(node))
+            .map(|(_, standing)| standing)
     }
 
     /// Everybody does their work until nothing is left to do.

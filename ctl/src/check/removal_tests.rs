@@ -1,0 +1,105 @@
+//! Fleets that are, and are not, ready to be left alone.
+
+use bellwether_proto::wire::{Attempt, FleetControl, ListNodesResponse, NodeStatus, Phase};
+use serde_json::json;
+
+use super::super::facts::{Places, Reached};
+use super::super::finding::Severity;
+use super::*;
+
+fn remains(paused: bool, nodes: Vec<NodeStatus>) -> Remains {
+    let mut remains = Remains::none(Places {
+        control: "bellwether".to_owned(),
+        agents: "bellwether-agents".to_owned(),
+    });
+    let control = paused.then(|| FleetControl {
+        paused,
+        by: "anna".to_owned(),
+        reason: "removal".to_owned(),
+        since: None,
+    });
+    remains.fleet = Ok(Reached {
+        leader: String::new(),
+        list: ListNodesResponse {
+            nodes,
+            control,
+            ..Default::default()
+        },
+    });
+    remains
+}
+
+fn problems(remains: &Remains) -> Vec<String> {
+    let findings = findings(remains).into_iter();
+    let problems = findings.filter(|it| it.severity == Severity::Problem);
+    problems.map(|it| format!("{}: {}", it.subject, it.found)).collect()
+}
+
+#[test]
+fn a_paused_fleet_at_rest_may_go() {
+    let findings = findings(&remains(true, vec![]));
+    assert!(findings.iter().all(|it| it.severity == Severity::Ok), "{findings:?}");
+    let last = findings.last().unwrap();
+    assert!(last.found.starts_with("safe to remove now"), "{last:?}");
+    assert!(last.remedy.as_deref().unwrap().starts_with("kubectl delete -k"));
+}
+
+#[test]
+fn a_fleet_that_is_not_paused_may_not_go() {
+    let remains = remains(false, vec![]);
+    assert_eq!(
+        problems(&remains),
+        ["pause: not paused: a reboot may start at any moment"]
+    );
+    assert!(!findings(&remains).iter().any(|it| it.subject == "removal"));
+}
+
+#[test]
+fn a_node_in_an_attempt_and_a_cordon_of_ours_are_waited_for() {
+    let attempt = Attempt {
+        phase: Phase::Draining.into(),
+        ..Default::default()
+    };
+    let draining = NodeStatus {
+        node: "node-1".to_owned(),
+        state: NodeState::InProgress.into(),
+        attempt: Some(attempt),
+        ..Default::default()
+    };
+    let mut remains = remains(true, vec![draining]);
+    let annotations = json!({ CORDONED_FOR: "a77e" });
+    remains.nodes.objects =
+        vec![json!({ "kind": "Node", "metadata": { "name": "node-1", "annotations": annotations } })];
+    assert_eq!(
+        problems(&remains),
+        [
+            "node node-1: in an attempt: Draining",
+            "cordons: node-1 would stay cordoned"
+        ]
+    );
+}
+
+#[test]
+fn without_a_scheduler_the_nodes_are_the_witnesses() {
+    let mut remains = remains(true, vec![]);
+    remains.fleet = Err("no leading scheduler was reached".to_owned());
+    assert_eq!(problems(&remains), [""; 0]);
+    assert_eq!(findings(&remains).remove(0).severity, Severity::Warning);
+    remains.nodes.trouble = Some("Forbidden".to_owned());
+    assert_eq!(problems(&remains), ["nodes: not looked at: Forbidden"]);
+}
+
+#[test]
+fn data_that_will_be_lost_is_mentioned() {
+    let mut remains = remains(true, vec![]);
+    let claim = json!({ "name": "data-nats-0", "namespace": "bellwether" });
+    remains.control.objects = vec![json!({ "kind": "PersistentVolumeClaim", "metadata": claim })];
+    let data = findings(&remains)
+        .into_iter()
+        .find(|it| it.subject == "data of NATS")
+        .unwrap();
+    assert!(
+        data.found.starts_with("bellwether/data-nats-0 goes with its namespace"),
+        "{data:?}"
+    );
+}

@@ -1,0 +1,196 @@
+//! kubectl as a child process: the one way to Kubernetes, with the rights of whoever runs this tool.
+//!
+//! It asks and reads; it changes nothing. `create` is used for access reviews alone, which are
+//! questions that the API server answers and does not store.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::args::ConnectArgs;
+
+/// Lists of some thousand pods take seconds; a server that drops packets must not take for ever.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) const MISSING: &str = "cannot run kubectl: install it or give the scheduler's address by --scheduler";
+
+/// Which cluster is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Kubectl {
+    context: Option<String>,
+    kubeconfig: Option<PathBuf>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Answer {
+    /// The objects, those of lists one by one.
+    pub(crate) objects: Vec<Value>,
+    /// What kubectl complained of. There may be objects all the same.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Answer {
+    /// The objects of one kind.
+    pub(crate) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.objects
+            .iter()
+            .filter(move |object| object.get("kind").and_then(Value::as_str) == Some(kind))
+    }
+
+    fn read(output: &Output) -> Self {
+        let mut answer = Self::default();
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        for value in serde_json::Deserializer::from_str(&stdout).into_iter::<Value>() {
+            match value {
+                Ok(mut value) => match value.get_mut("items").map(Value::take) {
+                    Some(Value::Array(items)) => answer.objects.extend(items),
+                    Some(_) | None => answer.objects.push(value),
+                },
+                Err(error) => {
+                    answer.trouble = Some(format!("kubectl answered with something else than JSON: {error}"));
+                    break;
+                }
+            }
+        }
+        if !output.status.success() {
+            answer.trouble = Some(words_of(&String::from_utf8_lossy(&output.stderr)));
+        }
+        answer
+    }
+}
+
+impl Kubectl {
+    pub(crate) fn new(args: &ConnectArgs) -> Self {
+        Self {
+            context: args.context.clone(),
+            kubeconfig: args.kubeconfig.clone(),
+        }
+    }
+
+    /// kubectl for this namespace, ended when nobody waits for it any more.
+    pub(crate) fn command(&self, namespace: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command.arg("--namespace").arg(namespace);
+        if let Some(context) = &self.context {
+            command.arg("--context").arg(context);
+        }
+        if let Some(file) = &self.kubeconfig {
+            command.arg("--kubeconfig").arg(file);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Asks for objects, such as `get pods`. Never fails: what went wrong is part of the answer.
+    pub(crate) async fn ask(&self, namespace: &str, args: &[impl AsRef<OsStr>]) -> Answer {
+        let mut command = self.command(namespace);
+        command.args(args).arg("--output=json");
+        answer(run(command, "").await)
+    }
+
+    /// Lets the API server answer access reviews.
+    pub(crate) async fn review(&self, reviews: &[Value]) -> Answer {
+        let mut command = self.command("default");
+        command.args(["create", "--filename=-", "--output=json"]);
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": reviews });
+        answer(run(command, &list.to_string()).await)
+    }
+}
+
+fn answer(output: anyhow::Result<Output>) -> Answer {
+    match output {
+        Ok(output) => Answer::read(&output),
+        Err(error) => Answer {
+            objects: vec![],
+            trouble: Some(format!("{error:#}")),
+        },
+    }
+}
+
+async fn run(mut command: Command, input: &str) -> anyhow::Result<Output> {
+    let run = async {
+        if input.is_empty() {
+            return command.output().await.context(MISSING);
+        }
+        let mut child = command.stdin(Stdio::piped()).spawn().context(MISSING)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // If it does not want to read, it says why.
+            stdin.write_all(input.as_bytes()).await.ok();
+        }
+        Ok(child.wait_with_output().await?)
+    };
+    timeout(ANSWER_TIMEOUT, run)
+        .await
+        .with_context(|| format!("kubectl gave no answer within {ANSWER_TIMEOUT:?}"))?
+}
+
+/// What kubectl says, without its log lines (`E1122 17:56:14.861650 …`), which repeat it at length.
+pub(crate) fn words_of(stderr: &str) -> String {
+    let is_log = |line: &&str| {
+        let stamp = line.split(' ').next().unwrap_or_default();
+        let digits = stamp.strip_prefix(['I', 'W', 'E', 'F']).unwrap_or_default();
+        digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    let mut words: Vec<&str> = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !is_log(line))
+        .collect();
+    // Many objects, one refusal.
+    words.dedup();
+    words.join("; ")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+        Output {
+            status: ExitStatus::from_raw(code << 8),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
+    }
+
+    #[test]
+    fn of_what_kubectl_writes_only_its_words_are_shown() {
+        let stderr = "E1122 17:56:14.861650    5526 memcache.go:265] \"Unhandled Error\"\nEvery end is hard\nEvery end is hard\n";
+        assert_eq!(words_of(stderr), "Every end is hard");
+    }
+
+    #[test]
+    fn lists_single_objects_and_several_in_a_row_are_all_objects() {
+        let list = r#"{"kind":"List","items":[{"kind":"Pod"},{"kind":"Event"}]}"#;
+        let answer = Answer::read(&output(0, &format!("{list}\n{{\"kind\":\"Node\"}}\n"), ""));
+        assert_eq!((answer.objects.len(), answer.trouble.clone()), (3, None));
+        assert_eq!(answer.of("Event").count(), 1);
+        assert_eq!(Answer::read(&output(0, "", "")), Answer::default(), "nothing was found");
+    }
+
+    #[test]
+    fn what_was_refused_is_said_beside_what_was_not() {
+        let stdout = r#"{"kind":"List","items":[{"kind":"Pod"}]}"#;
+        let answer = Answer::read(&output(1, stdout, "Error from server (Forbidden): no events for you\n"));
+        assert_eq!(answer.objects.len(), 1);
+        assert_eq!(
+            answer.trouble.as_deref(),
+            Some("Error from server (Forbidden): no events for you")
+        );
+    }
+}

@@ -1,0 +1,415 @@
+//! Samples: at least one of every message, and every field set in one of them.
+//!
+//! What was added to a message since the previous release is only in [`Sample::adding`]; at the
+//! next release it moves into the sample itself, and the files are renewed.
+
+use std::fmt;
+
+use bellwether_proto::{
+    Attempt, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, Generation, HostReport, Message, NodeEvent,
+    Phase, PhaseEntered, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::file::File;
+
+// Of the length of what a test on a real bus puts in their places.
+const NODE: &str = "node-1.rig";
+const NODE_UID: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
+const BOOT_BEFORE: &str = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb";
+const BOOT_AFTER: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc";
+const ATTEMPT: &str = "dddddddd-dddd-4ddd-8ddd-dddddddddddd";
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Checks that a file of this sample has the sample's meaning.
+type Check = Box<dyn Fn(&File) -> Result<(), String>>;
+
+/// One message.
+pub(crate) struct Sample {
+    /// The name of its file.
+    pub(crate) name: &'static str,
+    /// As it was at the previous release.
+    pub(crate) file: File,
+    /// With all that was added since.
+    pub(crate) today: File,
+    /// Whether a file is read as this sample.
+    pub(crate) check: Check,
+}
+
+impl Sample {
+    /// Says what the message is with all that was added since the previous release.
+    fn adding(mut self, today: &impl prost::Message) -> Self {
+        self.today.body = today.encode_to_vec();
+        self
+    }
+}
+
+/// Every sample.
+pub(crate) fn all() -> Vec<Sample> {
+    let mut samples = vec![
+        bus("host-report-needing", host_report(BOOT_BEFORE, Ok(Some(need())))),
+        bus("host-report-content", host_report(BOOT_AFTER, Ok(None))),
+        bus(
+            "host-report-blind",
+            host_report(BOOT_AFTER, Err("permission denied".into())),
+        ),
+        bus("rebooter-report-able", rebooter_report(BOOT_BEFORE, None)),
+        bus(
+            "rebooter-report-unable",
+            rebooter_report(BOOT_AFTER, Some("access denied".into())),
+        ),
+        bus("attempt-draining", attempt(1, Phase::Draining)),
+        bus("attempt-rebooting", rebooting()),
+        bus("attempt-uncordoning", uncordoning()),
+        bus("attempt-failed", failed()),
+        bus("fleet-control", fleet_control()),
+        bus("drain-node", drain_node()),
+        bus("uncordon-node", uncordon_node()),
+        people("list-nodes-response", "ListNodesResponse", list_nodes_response()).adding(&list_nodes_response_today()),
+        people(
+            "cancel-attempt-request",
+            "CancelAttemptRequest",
+            cancel_attempt_request(),
+        ),
+        people("pause-fleet-request", "PauseFleetRequest", pause_fleet_request()),
+    ];
+    samples.extend(facts().map(|(name, generation, fact)| bus(name, event(generation, fact))));
+    samples
+}
+
+fn bus<M: Message + Clone + PartialEq + fmt::Debug + 'static>(name: &'static str, message: M) -> Sample {
+    let encoded = encode(&message);
+    let file = File {
+        kind: M::TYPE.to_owned(),
+        headers: encoded
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        body: encoded.payload,
+    };
+    let check = move |file: &File| {
+        let header = |name: &'static str| file.headers.iter().find(|(key, _)| key == name);
+        let read: M = decode(|name| header(name).map(|(_, value)| value.as_str()), &file.body)
+            .map_err(|error| error.to_string())?;
+        same(&read, &message)
+    };
+    Sample {
+        name,
+        today: file.clone(),
+        file,
+        check: Box::new(check),
+    }
+}
+
+fn people<W>(name: &'static str, kind: &str, message: W) -> Sample
+where
+    W: prost::Message + fmt::Debug + Default + PartialEq + 'static,
+{
+    let file = File {
+        kind: format!("bellwether.v1.{kind}"),
+        headers: Vec::new(),
+        body: message.encode_to_vec(),
+    };
+    let check = move |file: &File| {
+        let read = W::decode(file.body.as_slice()).map_err(|error| error.to_string())?;
+        same(&read, &message)
+    };
+    Sample {
+        name,
+        today: file.clone(),
+        file,
+        check: Box::new(check),
+    }
+}
+
+fn same<T: PartialEq + fmt::Debug>(read: &T, sample: &T) -> Result<(), String> {
+    if read == sample {
+        return Ok(());
+    }
+    Err(format!("read as {read:#?}\ninstead of {sample:#?}"))
+}
+
+/// So many seconds into the story that the samples tell.
+fn at(seconds: i64) -> Timestamp {
+    let start: Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
+    start + SignedDuration::from_secs(seconds)
+}
+
+/// Deadlines that never pass, so that a test on a real bus can use the record.
+fn never() -> Timestamp {
+    "2099-01-01T00:00:00Z".parse().unwrap()
+}
+
+fn need() -> RebootNeed {
+    RebootNeed {
+        since: at(-60),
+        reasons: vec!["linux-image-6.12.48".into(), "linux-base".into()],
+        trace: Some(TRACE.parse().unwrap()),
+    }
+}
+
+fn host_report(boot: &str, need: Result<Option<RebootNeed>, String>) -> HostReport {
+    HostReport {
+        node: NODE.parse().unwrap(),
+        boot_id: boot.parse().unwrap(),
+        reported_at: at(0),
+        refresh_interval: SignedDuration::from_mins(5),
+        need,
+        kernel_running: "6.12.41".into(),
+        kernel_installed: Some("6.12.48".into()),
+        os: "Debian GNU/Linux 13 (trixie)".into(),
+        agent_version: "0.1.0".into(),
+    }
+}
+
+fn rebooter_report(boot: &str, problem: Option<String>) -> RebooterReport {
+    RebooterReport {
+        node: NODE.parse().unwrap(),
+        boot_id: boot.parse().unwrap(),
+        reported_at: at(0),
+        refresh_interval: SignedDuration::from_mins(5),
+        method: "logind".into(),
+        problem,
+        agent_version: "0.1.0".into(),
+    }
+}
+
+fn attempt(generation: u64, phase: Phase) -> Attempt {
+    Attempt {
+        id: ATTEMPT.parse().unwrap(),
+        node: NODE.parse().unwrap(),
+        node_uid: NODE_UID.parse().unwrap(),
+        generation: Generation(generation),
+        phase,
+        deadline: Some(never()),
+        boot_before: BOOT_BEFORE.parse().unwrap(),
+        boot_after: None,
+        kernel_before: "6.12.41".into(),
+        kernel_after: None,
+        need_since: at(-60),
+        reasons: vec!["linux-image-6.12.48".into()],
+        cordoned_at: None,
+        drained_at: None,
+        reboot_not_after: None,
+        reboot_started_at: None,
+        ending: None,
+        slot_held: true,
+        failures_in_row: 0,
+        retry_not_before: None,
+        trace: TRACE.parse().unwrap(),
+        need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
+        history: vec![PhaseEntered { phase, at: at(1) }],
+    }
+}
+
+fn rebooting() -> Attempt {
+    Attempt {
+        cordoned_at: Some(at(2)),
+        drained_at: Some(at(60)),
+        reboot_not_after: Some(never()),
+        ..attempt(2, Phase::Rebooting)
+    }
+}
+
+fn uncordoning() -> Attempt {
+    Attempt {
+        boot_after: Some(BOOT_AFTER.parse().unwrap()),
+        kernel_after: Some("6.12.48".into()),
+        reboot_started_at: Some(at(62)),
+        generation: Generation(4),
+        phase: Phase::Uncordoning,
+        ..rebooting()
+    }
+}
+
+fn failed() -> Attempt {
+    Attempt {
+        generation: Generation(6),
+        phase: Phase::Failed,
+        deadline: None,
+        ending: Some(Ending {
+            cause: Cause::UncordonStuck,
+            message: "no drainer has uncordoned it in time".into(),
+        }),
+        failures_in_row: 2,
+        retry_not_before: Some(at(3600)),
+        ..uncordoning()
+    }
+}
+
+fn fleet_control() -> FleetControl {
+    FleetControl {
+        paused: true,
+        by: "anna".into(),
+        reason: "release night".into(),
+        since: at(0),
+    }
+}
+
+fn drain_node() -> DrainNode {
+    DrainNode {
+        node: NODE.parse().unwrap(),
+        node_uid: NODE_UID.parse().unwrap(),
+        attempt: ATTEMPT.parse().unwrap(),
+        generation: Generation(1),
+        not_after: never(),
+    }
+}
+
+fn uncordon_node() -> UncordonNode {
+    UncordonNode {
+        node: NODE.parse().unwrap(),
+        node_uid: NODE_UID.parse().unwrap(),
+        attempt: ATTEMPT.parse().unwrap(),
+        generation: Generation(4),
+    }
+}
+
+fn event(generation: u64, fact: Fact) -> NodeEvent {
+    NodeEvent {
+        node: NODE.parse().unwrap(),
+        attempt: ATTEMPT.parse().unwrap(),
+        generation: Generation(generation),
+        at: at(3),
+        source: "drainer 0.1.0".into(),
+        fact,
+    }
+}
+
+/// Every kind of event, with the generation in which it comes if all goes well.
+pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
+    let message = || "webhook denied it".to_owned();
+    [
+        ("event-cordoned", 1, Fact::Cordoned),
+        (
+            "event-drain-progressed",
+            1,
+            Fact::DrainProgressed {
+                pods_left: 3,
+                pods_gone: 4,
+                held_up_by: vec!["budget web".into()],
+            },
+        ),
+        (
+            "event-drained",
+            1,
+            Fact::Drained {
+                pods_gone: 7,
+                pods_left: 2,
+            },
+        ),
+        (
+            "event-drain-failed",
+            1,
+            Fact::DrainFailed {
+                failure: DrainFailure::Forbidden,
+                message: message(),
+            },
+        ),
+        (
+            "event-uncordoned",
+            4,
+            Fact::Uncordoned {
+                left_unschedulable: true,
+            },
+        ),
+        ("event-uncordon-failed", 4, Fact::UncordonFailed { message: message() }),
+        (
+            "event-reboot-started",
+            2,
+            Fact::RebootStarted {
+                boot_id: BOOT_BEFORE.parse().unwrap(),
+                method: "logind".into(),
+            },
+        ),
+        ("event-reboot-refused", 2, Fact::RebootRefused { message: message() }),
+        ("event-reboot-failed", 2, Fact::RebootFailed { message: message() }),
+        (
+            "event-phase-changed",
+            2,
+            Fact::PhaseChanged {
+                from: Some(Phase::Draining),
+                to: Phase::Rebooting,
+                message: message(),
+            },
+        ),
+    ]
+}
+
+fn list_nodes_response() -> wire::ListNodesResponse {
+    wire::ListNodesResponse {
+        nodes: vec![node_status()],
+        control: Some(fleet_control().to_wire()),
+        slots_total: 3,
+        slots_taken: 1,
+        notice: "the API server does not answer".into(),
+        ..Default::default()
+    }
+}
+
+/// With the agents and the versions.
+fn list_nodes_response_today() -> wire::ListNodesResponse {
+    let agent = wire::Agent {
+        version: "0.1.0".into(),
+        heard_at: Some(bellwether_proto::to_timestamp(at(0))),
+        stale: true,
+        problem: "access denied".into(),
+        method: "logind".into(),
+        clock_ahead: Some(bellwether_proto::to_duration(SignedDuration::from_secs(-3))),
+    };
+    let mut list = list_nodes_response();
+    for node in &mut list.nodes {
+        node.sentinel = Some(agent.clone());
+        node.rebooter = Some(agent.clone());
+    }
+    wire::ListNodesResponse {
+        scheduler_version: "0.2.0".into(),
+        nats_version: "2.11.4".into(),
+        ..list
+    }
+}
+
+fn node_status() -> wire::NodeStatus {
+    let instant = |at: Timestamp| Some(bellwether_proto::to_timestamp(at));
+    wire::NodeStatus {
+        node: NODE.into(),
+        state: wire::NodeState::InProgress.into(),
+        reason: Some(wire::Reason {
+            code: "NoSlot".into(),
+            message: "1 slot is taken".into(),
+            since: instant(at(5)),
+        }),
+        ready: true,
+        unschedulable: true,
+        reboot_required: true,
+        required_since: instant(at(-60)),
+        required_by: vec!["linux-base".into()],
+        boot_id: BOOT_BEFORE.into(),
+        kernel_running: "6.12.41".into(),
+        kernel_installed: "6.12.48".into(),
+        os: "Debian GNU/Linux 13 (trixie)".into(),
+        attempt: Some(failed().to_wire()),
+        drain: Some(wire::DrainProgressed {
+            pods_left: 3,
+            pods_gone: 4,
+            held_up_by: vec!["budget web".into()],
+        }),
+        ..Default::default()
+    }
+}
+
+fn cancel_attempt_request() -> wire::CancelAttemptRequest {
+    wire::CancelAttemptRequest {
+        node: NODE.into(),
+        by: "anna".into(),
+        reason: "not now".into(),
+    }
+}
+
+fn pause_fleet_request() -> wire::PauseFleetRequest {
+    wire::PauseFleetRequest {
+        by: "anna".into(),
+        reason: "release night".into(),
+    }
+}

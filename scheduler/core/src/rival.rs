@@ -1,0 +1,49 @@
+//! Rivals: what else in the cluster reboots the same nodes.
+//!
+//! Two that reboot the same nodes know nothing of each other's slots, so while a rival is there
+//! nothing new starts. Who is one is told by the driver; what follows is decided by the gate.
+
+use std::fmt;
+
+/// A DaemonSet that reboots nodes and is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rival {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: RivalKind,
+}
+
+/// What a rival is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RivalKind {
+    /// kured.
+    Kured {
+        /// Who holds its lock, for people; none: nobody.
+        lock_holder: Option<String>,
+    },
+    /// Another installation of Bellwether.
+    Bellwether,
+}
+
+impl fmt::Display for Rival {
+    /// What it is, and what to do about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name, kind } = self;
+        match kind {
+            RivalKind::Kured { lock_holder } => {
+                write!(f, "kured reboots nodes too (DaemonSet {namespace}/{name}")?;
+                if let Some(holder) = lock_holder {
+                    write!(f, ", its lock is held by {holder}")?;
+                }
+                f.write_str("): remove it, or keep it off these nodes and set --tolerate-rivals")
+            }
+            RivalKind::Bellwether => write!(
+                f,
+                "another Bellwether reboots nodes too (DaemonSet {namespace}/{name}), so cordons that may be its own are left alone: remove one of the two, or set --agents-namespace if it is not another",
+            ),
+        }
+    }
+}

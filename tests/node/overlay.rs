@@ -1,0 +1,131 @@
+//! The overlays that the test applies: the quickstart's, with what differs on these machines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rig::place::Place;
+use rig::tools;
+use rig::vm::seed::REGISTRY;
+use serde_json::{Value, json};
+
+/// The services that have an image of their own.
+pub(crate) const SERVICES: [&str; 4] = ["sentinel", "scheduler", "drainer", "rebooter"];
+
+/// The ClusterIP of NATS in the cluster; `10.96.0.0/16` are those of the rig.
+const NATS_IP: &str = "10.96.0.42";
+
+/// An overlay over the quickstart.
+pub(crate) struct Overlay {
+    name: &'static str,
+    nats_url: String,
+    resources: Vec<Value>,
+    patches: Vec<Value>,
+}
+
+impl Overlay {
+    /// The quickstart with a NATS server that runs elsewhere.
+    pub(crate) fn with_nats_at(name: &'static str, port: u16) -> Self {
+        let no_nats = json!({
+            "$patch": "delete",
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": { "name": "nats", "namespace": "bellwether" },
+        });
+        Self {
+            name,
+            nats_url: format!("nats://{}:{port}", rig::vm::HOST),
+            resources: vec![],
+            patches: vec![json!({ "patch": no_nats.to_string() })],
+        }
+    }
+
+    /// The quickstart with its own NATS server, whose volume is a folder of this node. What a user's
+    /// cluster has and this one has not: names in DNS, so the Service gets a fixed address and that
+    /// is told instead of its name; and a provisioner, so the volume is made here.
+    pub(crate) fn with_nats_on(name: &'static str, node: &str) -> Self {
+        let service = json!([{ "op": "replace", "path": "/spec/clusterIP", "value": NATS_IP }]);
+        let volume = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": { "name": "nats" },
+            "spec": {
+                "capacity": { "storage": "2Gi" },
+                "accessModes": ["ReadWriteOnce"],
+                "claimRef": { "namespace": "bellwether", "name": "data-nats-0" },
+                "local": { "path": "/var/lib/nats" },
+                "nodeAffinity": { "required": { "nodeSelectorTerms": [{
+                    "matchExpressions": [
+                        { "key": "kubernetes.io/hostname", "operator": "In", "values": [node] },
+                    ],
+                }] } },
+            },
+        });
+        Self {
+            name,
+            nats_url: format!("nats://{NATS_IP}:4222"),
+            resources: vec![volume],
+            patches: vec![json!({
+                "target": { "kind": "Service", "name": "nats" },
+                "patch": service.to_string(),
+            })],
+        }
+    }
+
+    /// With the runtime's default AppArmor profile for the rebooter too.
+    pub(crate) fn with_default_apparmor(mut self) -> Self {
+        let path = "/spec/template/spec/securityContext/appArmorProfile/type";
+        let profile = json!([{ "op": "replace", "path": path, "value": "RuntimeDefault" }]);
+        self.patches.push(json!({
+            "target": { "kind": "DaemonSet", "name": "rebooter" },
+            "patch": profile.to_string(),
+        }));
+        self
+    }
+
+    /// Writes it below the rig's folder; returns its folder.
+    pub(crate) fn write(&self, place: &Place) -> Result<PathBuf> {
+        let folder = place.folder("overlays")?.join(self.name);
+        fs::create_dir_all(&folder)?;
+        // kustomize wants relative paths.
+        let up = "../".repeat(folder.components().count().saturating_sub(1));
+        let quickstart = tools::repository().join("deploy/overlays/quickstart");
+        let quickstart = quickstart.strip_prefix("/").context("a path from the root")?;
+        let mut resources = vec![format!("{up}{}", quickstart.display())];
+        for (number, resource) in self.resources.iter().enumerate() {
+            let file = format!("resource-{number}.yaml");
+            write(&folder.join(&file), resource)?;
+            resources.push(file);
+        }
+        let image = |name: &str, new: String| json!({ "name": name, "newName": new, "newTag": "1" });
+        let mut images = vec![image("nats", format!("{REGISTRY}/nats"))];
+        images.extend(SERVICES.map(|name| image(&format!("bellwether/{name}"), format!("{REGISTRY}/{name}"))));
+        let settings = |namespace: &str| {
+            json!({
+                "name": "bellwether-settings",
+                "namespace": namespace,
+                "behavior": "merge",
+                "literals": [
+                    format!("BELLWETHER_NATS_URL={}", self.nats_url),
+                    // For people who wait.
+                    "BELLWETHER_SOAK=5s".to_owned(),
+                    "BELLWETHER_RETRY_DELAY=20s".to_owned(),
+                ],
+            })
+        };
+        let kustomization = json!({
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": resources,
+            "images": images,
+            "configMapGenerator": [settings("bellwether"), settings("bellwether-agents")],
+            "patches": self.patches,
+        });
+        write(&folder.join("kustomization.yaml"), &kustomization)?;
+        Ok(folder)
+    }
+}
+
+fn write(path: &Path, content: &Value) -> Result<()> {
+    fs::write(path, content.to_string()).with_context(|| format!("cannot write {}", path.display()))
+}

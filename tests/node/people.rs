@@ -1,0 +1,108 @@
+//! What people see: `kubectl reboots`, and photos of a moment, kept for those who were not there.
+
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{tools, wait};
+use serde::Deserialize;
+
+use crate::cluster::{Cluster, DEADLINE, or_error};
+
+/// What the scheduler says of a node, as far as the story looks at it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    name: String,
+    pub(crate) state: String,
+    pub(crate) reboot_required: bool,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) attempt: Option<Attempt>,
+}
+
+/// Why a node waits.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Reason {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// A node's latest attempt.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Attempt {
+    pub(crate) phase: String,
+    pub(crate) boot_id_before: String,
+    pub(crate) boot_id_after: String,
+}
+
+impl Status {
+    /// The code of the reason why it waits, if it does.
+    pub(crate) fn waits_for(&self) -> Option<&str> {
+        self.reason.as_ref().map(|reason| reason.code.as_str())
+    }
+
+    /// Whether its latest attempt is over, and well.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == "Idle" && self.attempt.as_ref().is_some_and(|attempt| attempt.phase == "Done")
+    }
+}
+
+#[derive(Deserialize)]
+struct Fleet {
+    nodes: Vec<Status>,
+}
+
+impl Cluster {
+    /// `kubectl reboots` with these arguments, as a person types it; what it printed.
+    pub(crate) async fn reboots(&self, args: &[&str]) -> Result<String> {
+        let kubectl = tools::tool("kubectl")?;
+        let folder = kubectl.parent().context("kubectl is in a folder")?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = tokio::process::Command::new(tools::binary("kubectl-reboots")?)
+            .args(args)
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .env("KUBECONFIG", self.control_plane.admin_kubeconfig())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = wait::within("kubectl reboots to end", DEADLINE, async { Ok(output.await?) }).await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{text}{errors}");
+        Ok(text)
+    }
+
+    /// What the scheduler says of a node.
+    pub(crate) async fn status_of(&self, name: &str) -> Result<Status> {
+        let fleet: Fleet = serde_json::from_str(&self.reboots(&["status", "--output", "json"]).await?)?;
+        let node = fleet.nodes.into_iter().find(|node| node.name == name);
+        node.with_context(|| format!("it does not know {name}"))
+    }
+
+    /// Waits until the scheduler says so of a node; returns all that it says.
+    pub(crate) async fn wait_status(&self, name: &str, what: &str, holds: impl Fn(&Status) -> bool) -> Result<Status> {
+        wait::until(&format!("{name} {what}"), DEADLINE, async || {
+            let status = self.status_of(name).await?;
+            ensure!(holds(&status), "{status:?}");
+            Ok(status)
+        })
+        .await
+    }
+
+    /// Keeps what people see at this moment of the story.
+    pub(crate) async fn photo(&self, name: &str, node: &str) -> Result<()> {
+        let mut text = String::new();
+        for args in [
+            &["get", "nodes", "-o", "wide"][..],
+            &["get", "pods", "-A", "-o", "wide"],
+        ] {
+            let seen = or_error(self.kubectl.run(args, "").await);
+            text += &format!("$ kubectl {}\n{seen}\n", args.join(" "));
+        }
+        for args in [&["status"][..], &["explain", node]] {
+            let seen = or_error(self.reboots(args).await);
+            text += &format!("$ kubectl reboots {}\n{seen}\n", args.join(" "));
+        }
+        self.keep(name, &text)
+    }
+}

@@ -1,0 +1,110 @@
+//! The need arises as it does for people, and the nodes reboot, one after the other.
+
+use anyhow::{Context as _, Result, ensure};
+use kube::Api;
+use kube::api::PostParams;
+use rig::record::{ReadyPods, node_state};
+use rig::wait;
+use rig::workload::{NAMESPACE, Workload};
+
+use crate::cluster::{Cluster, DEADLINE};
+use crate::people::Status;
+
+/// The kernel that the package brings, by its word.
+const PACKAGE: &str = "linux-image-7.9.9-cloud-amd64";
+
+/// The kernel's last words before it restarts the machine.
+const RESTART: &str = "reboot: Restarting system";
+
+/// What the last lines of a kernel's installation do: they run the hooks, and the one of
+/// unattended-upgrades writes /var/run/reboot-required.
+fn hook() -> String {
+    format!("DPKG_MAINTSCRIPT_PACKAGE={PACKAGE} /etc/kernel/postinst.d/unattended-upgrades 7.9.9-cloud-amd64")
+}
+
+/// A node's need arises.
+pub(crate) async fn need(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    machine.run(&hook()).await?;
+    let written = machine.run("cat /var/run/reboot-required.pkgs").await?;
+    ensure!(written.trim() == PACKAGE, "the hook wrote {written:?}");
+    Ok(())
+}
+
+/// Reboots both, under a workload with a budget. While the first is drained, every replica of
+/// scheduler and drainer gathers on the second; so the second is drained by a drainer that sits on
+/// it, at the word of a scheduler that sits on it, and both of them have to go.
+pub(crate) async fn both(cluster: &Cluster) -> Result<()> {
+    let web = Workload::new("web").replicas(3);
+    let (deployments, budgets) = (
+        Api::namespaced(cluster.client(), NAMESPACE),
+        Api::namespaced(cluster.client(), NAMESPACE),
+    );
+    deployments.create(&PostParams::default(), &web.deployment()?).await?;
+    budgets.create(&PostParams::default(), &web.max_unavailable(1)?).await?;
+    let ready = ReadyPods::start(cluster.client(), NAMESPACE, "web").await?;
+    ready.settle(3, DEADLINE).await?;
+    for (node, photo) in [("node-1", "2"), ("node-2", "3")] {
+        cluster
+            .step(
+                &format!("{node}, where a package's hook has run"),
+                one(cluster, node, photo),
+            )
+            .await?;
+    }
+    let fewest = ready.fewest();
+    ensure!(fewest >= 2, "the budget was broken: {fewest} of 3 were ready");
+    let most = cluster.nodes.most_disrupted();
+    ensure!(most.len() == 1, "{most:?} were disrupted at once");
+    Ok(())
+}
+
+/// One node's whole way, with a photo of each part of it.
+pub(crate) async fn one(cluster: &Cluster, node: &str, photo: &str) -> Result<()> {
+    let (boot, boots) = (cluster.boot_id(node).await?, cluster.boots(node).await?);
+    let cordons = cluster.nodes.cordons(node);
+    need(cluster, node).await?;
+    wait::until(&format!("{node} to be cordoned"), DEADLINE, async || {
+        let state = node_state(&cluster.node(node).await?);
+        ensure!(state.cordoned, "it is {state:?}");
+        Ok(())
+    })
+    .await?;
+    cluster.photo(&format!("{photo}-{node}-draining"), node).await?;
+
+    // By logind's word: it takes the request, and kubelet's leave, before the machine goes down.
+    let machine = cluster.machine(node)?;
+    wait::until(&format!("{node} to go down"), DEADLINE, async || {
+        let now = cluster.boot_id(node).await?;
+        let console = std::fs::read_to_string(machine.console())?;
+        ensure!(console.matches(RESTART).count() == boots || now != boot, "it is up");
+        Ok(())
+    })
+    .await?;
+    let left = cluster.pods_on(node, "web").await?;
+    ensure!(left.is_empty(), "it was rebooted with {left:?} on it");
+    cluster.photo(&format!("{photo}-{node}-rebooting"), node).await?;
+
+    wait::until(&format!("another boot of {node}"), DEADLINE, async || {
+        let now = cluster.boot_id(node).await?;
+        ensure!(now != boot, "it is still {now}");
+        Ok(())
+    })
+    .await?;
+    cluster.wait_ready(node).await?;
+    let status = cluster.wait_status(node, "to be done", Status::is_done).await?;
+    cluster.photo(&format!("{photo}-{node}-after"), node).await?;
+
+    let attempt = status.attempt.context("an attempt")?;
+    let boot_after = cluster.boot_id(node).await?;
+    ensure!(
+        attempt.boot_id_before == boot && attempt.boot_id_after == boot_after,
+        "{attempt:?}"
+    );
+    ensure!(cluster.boots(node).await? == boots + 1, "it booted more than once");
+    ensure!(
+        cluster.nodes.cordons(node) == cordons + 1,
+        "it was cordoned more than once"
+    );
+    Ok(())
+}

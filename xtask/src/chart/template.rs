@@ -1,0 +1,138 @@
+//! The templates: the base with an expression at the place of each value.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value as Json;
+
+use super::document::Document;
+use super::values::{Role, Value};
+
+/// Label whose value is the tool's name.
+pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The generated ConfigMap; kustomize appends a hash of its content.
+pub(super) const SETTINGS: &str = "bellwether-settings-";
+
+/// All objects in one file: those of the base, then those that overlays add.
+pub(crate) fn file(base: &[Document], overlays: &[(&Value, &str, Vec<Document>)], values: &[Value]) -> Result<String> {
+    let mut text = "# Made from deploy/base by `cargo xtask chart`.\n".to_owned();
+    for document in base {
+        text.push_str(&one(document, values, None)?);
+    }
+    for (value, folder, documents) in overlays {
+        for document in documents {
+            match base.iter().find(|other| other.id() == document.id()) {
+                None => text.push_str(&one(document, values, Some(value))?),
+                Some(same) if same == document => {}
+                Some(_) => bail!(
+                    "{folder} changes {}: a value of the chart can only add objects",
+                    document.id()
+                ),
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn one(document: &Document, values: &[Value], on: Option<&Value>) -> Result<String> {
+    let mut expressions = Expressions(Vec::new());
+    let mut document = document.clone();
+    for value in values {
+        plant(&mut document, value, &mut expressions).with_context(|| format!("value {}", value.dotted()))?;
+    }
+    // Last, since values find their objects by name.
+    rename(&mut document.0, &mut expressions);
+    let yaml = serde_saphyr::to_string(&document.0).context("this cannot be written as YAML")?;
+    let body = expressions.expand(&yaml);
+    let wraps = values.iter().filter(|value| match &value.role {
+        Role::Wraps(kinds) => kinds.iter().any(|kind| kind == document.kind()),
+        Role::Group | Role::At(_) | Role::AppendedTo(_) | Role::Image(_) | Role::Overlay(_) => false,
+    });
+    let conditions: Vec<String> = wraps
+        .chain(on)
+        .map(|value| format!(".Values.{}", value.dotted()))
+        .collect();
+    Ok(match conditions.as_slice() {
+        [] => format!("---\n{body}"),
+        [only] => format!("{{{{- if {only} }}}}\n---\n{body}{{{{- end }}}}\n"),
+        all => format!("{{{{- if and {} }}}}\n---\n{body}{{{{- end }}}}\n", all.join(" ")),
+    })
+}
+
+/// Puts the expression of `value` where it belongs in this object, if it does.
+fn plant(document: &mut Document, value: &Value, expressions: &mut Expressions) -> Result<()> {
+    let path = format!(".Values.{}", value.dotted());
+    match &value.role {
+        Role::At(places) => {
+            for place in places {
+                if place.matches(document) {
+                    let token = expressions.token(format!("{{{{ {path} | toJson }}}}"));
+                    document.set(&place.pointer, token)?;
+                }
+            }
+        }
+        Role::AppendedTo(place) if place.matches(document) => {
+            let all = match document.0.pointer(&place.pointer) {
+                None => path,
+                Some(there) if there.to_string().contains('`') => {
+                    bail!("a backtick at {} would end the expression", place.pointer)
+                }
+                Some(there) => format!("concat (fromJsonArray `{there}`) {path}"),
+            };
+            let token = expressions.token(format!("{{{{ {all} | toJson }}}}"));
+            document.set(&place.pointer, token)?;
+        }
+        Role::Image(place) if place.matches(document) => {
+            let token = expressions.token(format!(
+                "{{{{ with {path} }}}}\"{{{{ .repository }}}}{{{{ if .digest }}}}@{{{{ .digest }}}}\
+                 {{{{ else }}}}:{{{{ .tag }}}}{{{{ end }}}}\"{{{{ end }}}}"
+            ));
+            document.set(&place.pointer, token)?;
+        }
+        Role::AppendedTo(_) | Role::Image(_) | Role::Group | Role::Wraps(_) | Role::Overlay(_) => {}
+    }
+    Ok(())
+}
+
+/// Names that depend on the tool or on values: the label of the tool, and the hash of the settings.
+fn rename(json: &mut Json, expressions: &mut Expressions) {
+    match json {
+        Json::Object(map) => {
+            for (key, value) in map {
+                if key == MANAGED_BY {
+                    *value = Json::from("Helm");
+                } else {
+                    rename(value, expressions);
+                }
+            }
+        }
+        Json::Array(list) => list.iter_mut().for_each(|item| rename(item, expressions)),
+        Json::String(text) if text.starts_with(SETTINGS) => {
+            let hash = "{{ .Values.settings | toJson | sha256sum | trunc 10 }}";
+            *json = expressions.token(format!("{SETTINGS}{hash}"));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+/// Expressions that stand as tokens in the object until it is text: YAML would quote them.
+struct Expressions(Vec<String>);
+
+impl Expressions {
+    fn token(&mut self, expression: String) -> Json {
+        self.0.push(expression);
+        Json::from(token(self.0.len() - 1))
+    }
+
+    fn expand(&self, yaml: &str) -> String {
+        // What the base itself says in double braces (alerts do) is meant literally.
+        let literal = yaml.replace("{{", "{{ \"{{\" }}");
+        let tokens = self.0.iter().enumerate();
+        tokens.fold(literal, |text, (index, expression)| {
+            text.replace(&token(index), expression)
+        })
+    }
+}
+
+/// Closed at both ends, so that token 1 is no part of token 12.
+fn token(index: usize) -> String {
+    format!("xtaskChart{index}Expression")
+}

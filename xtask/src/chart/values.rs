@@ -1,0 +1,214 @@
+//! The values of the chart, by `values.schema.json`: where each comes from, and its default.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value as Json};
+
+use super::document::{Document, Place};
+
+/// One value.
+#[derive(Debug)]
+pub(crate) struct Value {
+    /// The keys that lead to it.
+    path: Vec<String>,
+    /// What it means.
+    description: String,
+    /// What it is unless somebody says otherwise; none for a group of values.
+    default: Option<Json>,
+    /// What it is for.
+    pub(crate) role: Role,
+}
+
+/// What a value does to the templates.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// Holds other values.
+    Group,
+    /// Stands at these places.
+    At(Vec<Place>),
+    /// Is appended to the list at this place.
+    AppendedTo(Place),
+    /// Repository, tag and digest, joined at this place.
+    Image(Place),
+    /// True: all objects of these kinds are there.
+    Wraps(Vec<String>),
+    /// True: what this overlay adds to the base is there.
+    Overlay(String),
+}
+
+impl Value {
+    /// How templates and `--set` call it.
+    pub(crate) fn dotted(&self) -> String {
+        self.path.join(".")
+    }
+
+    pub(crate) fn overlay(&self) -> Option<&str> {
+        match &self.role {
+            Role::Overlay(folder) => Some(folder),
+            Role::Group | Role::At(_) | Role::AppendedTo(_) | Role::Image(_) | Role::Wraps(_) => None,
+        }
+    }
+}
+
+/// Reads the schema; defaults come from what the base renders.
+pub(crate) fn from_schema(schema: &str, base: &[Document]) -> Result<Vec<Value>> {
+    let root: Json = serde_json::from_str(schema).context("values.schema.json is no JSON")?;
+    let mut reader = Reader {
+        root: &root,
+        base,
+        values: Vec::new(),
+    };
+    reader.properties(&root, &[], None)?;
+    Ok(reader.values)
+}
+
+struct Reader<'a> {
+    root: &'a Json,
+    base: &'a [Document],
+    values: Vec<Value>,
+}
+
+impl Reader<'_> {
+    fn properties(&mut self, node: &Json, path: &[String], workload: Option<&str>) -> Result<()> {
+        let properties = node.get("properties").and_then(Json::as_object);
+        for (key, node) in properties.into_iter().flatten() {
+            let path = [path, std::slice::from_ref(key)].concat();
+            // Helm itself puts it into every chart.
+            if path == ["global"] {
+                continue;
+            }
+            let node = self.resolved(node)?;
+            let value = self
+                .value(&node, &path, workload)
+                .with_context(|| format!("value {} in values.schema.json", path.join(".")))?;
+            let is_group = matches!(value.role, Role::Group);
+            self.values.push(value);
+            if is_group {
+                let workload = node.get("x-workload").and_then(Json::as_str).or(workload);
+                self.properties(&node, &path, workload)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resolved(&self, node: &Json) -> Result<Json> {
+        match node.get("$ref").and_then(Json::as_str) {
+            None => Ok(node.clone()),
+            Some(reference) => {
+                let pointer = reference.trim_start_matches('#');
+                let found = self.root.pointer(pointer);
+                found.cloned().with_context(|| format!("there is no {reference}"))
+            }
+        }
+    }
+
+    fn value(&self, node: &Json, path: &[String], workload: Option<&str>) -> Result<Value> {
+        let place = |text: &Json| Place::parse(text.as_str().context("a place is a text")?, workload);
+        let own_default = node.get("default").cloned();
+        let (role, default) = if let Some(places) = node.get("x-from").and_then(Json::as_array) {
+            let places = places.iter().map(place).collect::<Result<Vec<_>>>()?;
+            let default = self.common(&places)?.or(own_default);
+            (
+                Role::At(places),
+                Some(default.context("nothing stands there, so it needs a default")?),
+            )
+        } else if let Some(text) = node.get("x-append") {
+            (Role::AppendedTo(place(text)?), own_default)
+        } else if let Some(text) = node.get("x-image") {
+            let place = place(text)?;
+            let image = place
+                .find(self.base)?
+                .and_then(Json::as_str)
+                .context("there is no image")?;
+            let default = image_parts(image)?;
+            (Role::Image(place), Some(default))
+        } else if let Some(kinds) = node.get("x-wraps") {
+            (Role::Wraps(serde_json::from_value(kinds.clone())?), own_default)
+        } else if let Some(folder) = node.get("x-overlay").and_then(Json::as_str) {
+            (Role::Overlay(folder.to_owned()), own_default)
+        } else if node.get("properties").is_some() {
+            (Role::Group, None)
+        } else {
+            bail!("it says neither where it comes from nor what it holds");
+        };
+        let description = node.get("description").and_then(Json::as_str);
+        Ok(Value {
+            path: path.to_vec(),
+            description: description.unwrap_or_default().to_owned(),
+            default,
+            role,
+        })
+    }
+
+    /// What stands at all of the places.
+    fn common(&self, places: &[Place]) -> Result<Option<Json>> {
+        let mut found = places.iter().map(|place| place.find(self.base));
+        let first = found.next().context("x-from is empty")??;
+        for other in found {
+            if other? != first {
+                bail!("its places differ");
+            }
+        }
+        Ok(first.cloned())
+    }
+}
+
+fn image_parts(image: &str) -> Result<Json> {
+    let (repository, tag) = image
+        .rsplit_once(':')
+        .with_context(|| format!("image {image:?} has no tag"))?;
+    Ok(serde_json::json!({ "repository": repository, "tag": tag, "digest": "" }))
+}
+
+/// `values.yaml`: each value with its meaning and its default.
+pub(crate) fn file(values: &[Value]) -> Result<String> {
+    let mut text = "# Made by `cargo xtask chart`: the defaults are those of deploy/base.\n".to_owned();
+    for value in values {
+        let Some((key, above)) = value.path.split_last() else {
+            continue;
+        };
+        let indent = "  ".repeat(above.len());
+        if above.is_empty() {
+            text.push('\n');
+        }
+        for line in wrapped(&value.description, 96 - indent.len()) {
+            text.push_str(&format!("{indent}# {line}\n"));
+        }
+        let below = match &value.default {
+            None => String::new(),
+            Some(default) => yaml_below(default)?,
+        };
+        text.push_str(&format!(
+            "{indent}{key}:{}\n",
+            below.replace('\n', &format!("\n{indent}"))
+        ));
+    }
+    Ok(text)
+}
+
+/// What follows a key's colon: on the same line, or indented below.
+fn yaml_below(value: &Json) -> Result<String> {
+    let is_block = match value {
+        Json::Object(map) => map != &Map::new(),
+        Json::Array(list) => !list.is_empty(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    };
+    if !is_block {
+        return Ok(format!(" {value}"));
+    }
+    let text = serde_saphyr::to_string(value).context("this cannot be written as YAML")?;
+    Ok(text.trim_end().lines().map(|line| format!("\n  {line}")).collect())
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

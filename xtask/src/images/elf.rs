@@ -1,0 +1,112 @@
+//! Looks into a binary's header: an image without any library can only start a static one.
+
+use super::arch::Arch;
+
+/// A program header that names the loader of shared libraries.
+const PT_INTERP: u32 = 3;
+
+/// Says what is wrong with `binary` as the only file of an image for `arch`.
+pub(crate) fn check(binary: &[u8], arch: Arch) -> Result<(), String> {
+    let header = Header::parse(binary).ok_or("is no 64-bit little-endian ELF binary")?;
+    if header.machine != arch.elf_machine() {
+        return Err(format!(
+            "is for ELF machine {}, not for {}",
+            header.machine,
+            arch.name()
+        ));
+    }
+    for index in 0..header.segments {
+        let kind = header
+            .segment(binary, index)
+            .ok_or("is cut off in its program headers")?;
+        if kind == PT_INTERP {
+            return Err("is not static: it asks for a loader of shared libraries".to_owned());
+        }
+    }
+    Ok(())
+}
+
+struct Header {
+    machine: u16,
+    /// Where the program headers begin, how long each is, and how many there are.
+    offset: usize,
+    size: usize,
+    segments: usize,
+}
+
+impl Header {
+    fn parse(binary: &[u8]) -> Option<Self> {
+        // Magic, 64-bit, little-endian.
+        if !binary.starts_with(&[0x7f, b'E', b'L', b'F', 2, 1]) {
+            return None;
+        }
+        Some(Self {
+            machine: u16::from_le_bytes(bytes(binary, 18)?),
+            offset: usize::try_from(u64::from_le_bytes(bytes(binary, 32)?)).ok()?,
+            size: usize::from(u16::from_le_bytes(bytes(binary, 54)?)),
+            segments: usize::from(u16::from_le_bytes(bytes(binary, 56)?)),
+        })
+    }
+
+    /// The kind of the program header `index`.
+    fn segment(&self, binary: &[u8], index: usize) -> Option<u32> {
+        let at = self.offset.checked_add(index.checked_mul(self.size)?)?;
+        Some(u32::from_le_bytes(bytes(binary, at)?))
+    }
+}
+
+fn bytes<const N: usize>(binary: &[u8], at: usize) -> Option<[u8; N]> {
+    binary.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PT_INTERP, check};
+    use crate::images::arch::Arch;
+
+    /// A header with program headers of these kinds.
+    fn elf(machine: u16, kinds: &[u32]) -> Vec<u8> {
+        let mut binary = vec![0; 64];
+        binary[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        binary[18..20].copy_from_slice(&machine.to_le_bytes());
+        binary[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        binary[54..56].copy_from_slice(&56_u16.to_le_bytes());
+        binary[56..58].copy_from_slice(&u16::try_from(kinds.len()).unwrap().to_le_bytes());
+        for kind in kinds {
+            binary.extend(kind.to_le_bytes());
+            binary.extend([0; 52]);
+        }
+        binary
+    }
+
+    #[test]
+    fn a_static_binary_passes_for_its_own_architecture_only() {
+        assert_eq!(check(&elf(62, &[6, 1, 1]), Arch::Amd64), Ok(()));
+        assert!(
+            check(&elf(62, &[6, 1, 1]), Arch::Arm64)
+                .unwrap_err()
+                .contains("machine 62")
+        );
+    }
+
+    #[test]
+    fn a_dynamic_binary_is_refused() {
+        let error = check(&elf(183, &[6, PT_INTERP, 1]), Arch::Arm64).unwrap_err();
+        assert!(error.contains("not static"), "{error}");
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let arch = if cfg!(target_arch = "x86_64") {
+            Arch::Amd64
+        } else {
+            Arch::Arm64
+        };
+        assert!(check(&own, arch).is_err(), "this test is linked dynamically");
+    }
+
+    #[test]
+    fn what_is_broken_is_refused() {
+        assert!(check(b"#!/bin/sh\n", Arch::Amd64).is_err());
+        let mut cut = elf(62, &[1, 1]);
+        cut.truncate(70);
+        assert!(check(&cut, Arch::Amd64).unwrap_err().contains("cut off"));
+    }
+}

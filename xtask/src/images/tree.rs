@@ -1,0 +1,58 @@
+//! A copy of the working tree in a temporary folder: of what git knows or would add, and nothing else.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::cache;
+use crate::git::git;
+
+/// The copy; it is removed with its folder when this is dropped, unless it is kept.
+pub(crate) struct Tree {
+    /// The temporary folder, with room for more beside the copy.
+    pub(crate) folder: PathBuf,
+    kept: bool,
+}
+
+impl Tree {
+    /// Copies the working tree. `name` tells folders of one run apart.
+    pub(crate) fn copy(name: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("bellwether-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let copy = Self { folder, kept: false };
+        let (from, to) = (cache::workspace(), copy.root());
+        for file in git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?.split('\0') {
+            // A file that was deleted is known until that is committed.
+            if file.is_empty() || !from.join(file).is_file() {
+                continue;
+            }
+            let target = to.join(file);
+            if let Some(folder) = target.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::copy(from.join(file), &target).with_context(|| format!("cannot copy to {}", target.display()))?;
+        }
+        Ok(copy)
+    }
+
+    /// The copy's root folder.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// Leaves the folder for people to look at.
+    pub(crate) fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = fs::remove_dir_all(&self.folder)
+        {
+            eprintln!("  cannot remove {}: {error}", self.folder.display());
+        }
+    }
+}

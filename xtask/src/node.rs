@@ -1,0 +1,230 @@
+//! What `cargo xtask test node` needs beside the rest: QEMU, kubelet, and the disk of a machine.
+//!
+//! The disk is made from the packages of a Debian archive and the recipe in `tests/node/image`,
+//! once for each state of recipe and kubelet, and kept in the cache. Where it cannot be made or
+//! run, somebody is told so; nothing is left out quietly.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{cache, progress, tools};
+
+/// The Debian release that the machine runs; the recipe names packages that come from elsewhere.
+const RELEASE: &str = "trixie";
+
+/// Says where the Debian archive is.
+const MIRROR_ENV: &str = "BELLWETHER_DEBIAN_MIRROR";
+
+/// Size of the machine's disk, most of which is never written.
+const DISK: &str = "3G";
+
+/// Programs that have to be installed, and the Debian package of each.
+const NEEDED: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("mke2fs", "e2fsprogs"),
+    ("mmdebstrap", "mmdebstrap"),
+];
+
+/// Whether this machine can run other machines.
+pub(crate) enum Readiness {
+    Ready,
+    /// It cannot, for this reason; nothing was built.
+    Not(String),
+}
+
+/// Makes ready what can be made ready.
+pub(crate) fn ensure() -> Result<Readiness> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(Readiness::Not(
+            "the machines are x86-64 Linux, and so has to be this one".to_owned(),
+        ));
+    }
+    let mut missing = missing();
+    if !missing.is_empty() && is_root() && is_ci() && find("apt-get").is_some() {
+        install(&missing)?;
+        missing = self::missing();
+    }
+    if !missing.is_empty() {
+        let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+        return Ok(Readiness::Not(format!(
+            "{} not installed. On Debian or Ubuntu: sudo {}",
+            programs.join(", "),
+            install_line(&missing).join(" ")
+        )));
+    }
+    let programs = tools::ensure_node()?;
+    tools::ensure_crane()?;
+    let recipe = cache::workspace().join("tests/node/image");
+    let name = entry_name(&recipe, &programs)?;
+    if !cache::has(&name)? {
+        if !is_root() {
+            let why = "the machine's disk is not built yet, and that needs root once: run this as root";
+            return Ok(Readiness::Not(why.to_owned()));
+        }
+        if mirror().is_none() {
+            return Ok(Readiness::Not(format!(
+                "the machine's disk is made of Debian packages, and it is not known where they are: set {MIRROR_ENV} \
+                 to the address of a Debian archive"
+            )));
+        }
+    }
+    let image = cache::entry(&name, |folder| build(&recipe, &programs, folder))?;
+    tools::link_node_image(&image)?;
+    Ok(Readiness::Ready)
+}
+
+fn missing() -> Vec<(&'static str, &'static str)> {
+    NEEDED
+        .into_iter()
+        .filter(|(program, _)| find(program).is_none())
+        .collect()
+}
+
+fn install_line(missing: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    let mut line = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
+    line.extend(missing.iter().map(|(_, package)| *package));
+    line
+}
+
+/// A machine of a CI is nobody's own: what is missing may be installed.
+fn install(missing: &[(&'static str, &'static str)]) -> Result<()> {
+    for line in [vec!["apt-get", "update"], install_line(missing)] {
+        println!("$ {}", line.join(" "));
+        let (program, args) = line.split_first().context("a line has a program")?;
+        let status = Command::new(program)
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .with_context(|| format!("cannot start {program}"))?;
+        if !status.success() {
+            // What is missing then is said by whoever looks again.
+            println!("`{}` failed ({status})", line.join(" "));
+        }
+    }
+    Ok(())
+}
+
+/// The same for the same recipe and programs.
+fn entry_name(recipe: &Path, programs: &Path) -> Result<String> {
+    let mut parts = vec![
+        RELEASE.as_bytes().to_vec(),
+        programs.as_os_str().as_encoded_bytes().to_vec(),
+    ];
+    read_all(recipe, &mut parts)?;
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Ok(format!("node-image-{}", cache::fingerprint(&parts)))
+}
+
+fn build(recipe: &Path, programs: &Path, folder: &Path) -> Result<()> {
+    let packages = recipe.join("packages");
+    let packages = fs::read_to_string(&packages).with_context(|| format!("cannot read {}", packages.display()))?;
+    let mirror = mirror().context("the Debian archive is not known any more")?;
+    // A mirror that stands still will do: what is built from it is kept for long anyway.
+    let source = |suite: &str| format!("deb [check-valid-until=no] {mirror} {suite} main");
+    let packages: Vec<&str> = packages.lines().filter(|line| !line.starts_with('#')).collect();
+    let root = folder.join("root");
+    let mut debootstrap = Command::new("mmdebstrap");
+    debootstrap
+        .args(["--mode=root", "--variant=minbase"])
+        .arg("--aptopt=APT::Install-Recommends \"false\"")
+        .arg(format!("--aptopt=APT::Default-Release \"{RELEASE}\""))
+        .arg(format!("--include={}", packages.join(",")))
+        .arg(RELEASE)
+        .arg(&root)
+        .args([RELEASE, &format!("{RELEASE}-backports"), "sid"].map(source));
+    let step = |label: &str, command: &mut Command| progress::run(label, command, &folder.join(format!("{label}.log")));
+    step("packages of the machine", &mut debootstrap)?;
+
+    let mut copy = Command::new("cp");
+    copy.args(["--recursive", "--no-preserve=ownership"])
+        .arg(recipe.join("root/."))
+        .arg(&root);
+    step("files of the machine", &mut copy)?;
+    for name in ["kubelet", "kube-proxy"] {
+        fs::copy(programs.join(name), root.join("usr/local/bin").join(name))
+            .with_context(|| format!("cannot copy {name}"))?;
+    }
+    fs::create_dir(root.join("seed"))?;
+    fs::copy(recipe.join("prepare"), root.join("prepare"))?;
+    let mut prepare = Command::new("chroot");
+    prepare
+        .arg(&root)
+        .arg("/prepare")
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    step("settings of the machine", &mut prepare)?;
+    fs::remove_file(root.join("prepare"))?;
+
+    for (prefix, name) in [("vmlinuz-", "vmlinuz"), ("initrd.img-", "initrd")] {
+        let found = fs::read_dir(root.join("boot"))?.filter_map(Result::ok);
+        let mut found = found.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+        let found = found.next().with_context(|| format!("the machine has no {prefix}*"))?;
+        fs::copy(found.path(), folder.join(name))?;
+    }
+    fs::copy(root.join("bin/busybox"), folder.join("busybox"))?;
+    let mut disk = Command::new("mke2fs");
+    disk.args(["-q", "-t", "ext4", "-d"])
+        .arg(&root)
+        .arg(folder.join("root.img"))
+        .arg(DISK);
+    step("disk of the machine", &mut disk)?;
+    fs::remove_dir_all(&root)?;
+    Ok(())
+}
+
+/// Where Debian's packages come from: whoever says so, or where this machine gets its own.
+fn mirror() -> Option<String> {
+    if let Ok(mirror) = std::env::var(MIRROR_ENV) {
+        return Some(mirror);
+    }
+    let format = [
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "ORIGIN: Debian",
+        "LABEL: Debian",
+    ];
+    let output = Command::new("apt-get").args(format).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().next().map(str::to_owned)
+}
+
+/// Names, modes and contents of all files below a folder, in an order that does not change.
+fn read_all(folder: &Path, parts: &mut Vec<Vec<u8>>) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            read_all(&path, parts)?;
+            continue;
+        }
+        let mode = fs::metadata(&path)?.permissions().mode();
+        let Ok(name) = path.strip_prefix(cache::workspace()) else {
+            bail!("{} is outside the workspace", path.display());
+        };
+        parts.push(format!("{} {}", name.display(), mode & 0o111 != 0).into_bytes());
+        parts.push(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    Ok(())
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Not in everybody's PATH, and all the same there.
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    folders.map(|folder| folder.join(program)).find(|it| it.is_file())
+}
+
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout == b"0\n")
+}
