@@ -24,6 +24,10 @@ use crate::wire;
 /// How long the last spans may take to leave the host before it goes down without them.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A hint may be heard before what it tells of is stored, or by a replica that lags: so its record is
+/// looked at once more after this long, and not only when the interval is over.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
+
 /// Events that wait to be stored. A refusal and an error of the call for one record are all
 /// there can be at once; the rest is for records that change while NATS is away.
 const UNTOLD_MAX: usize = 16;
@@ -74,13 +78,17 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         reading: Retry::new("read the attempt record"),
         telling: Retry::new("store events"),
     };
+    let mut hinted = false;
     loop {
-        let wait = rebooter.step().await?.min(jitter(args.reread_interval));
+        let due = rebooter.step().await?.min(jitter(args.reread_interval));
+        let wait = if hinted { due.min(SECOND_LOOK) } else { due };
+        hinted = false;
         tokio::select! {
             hint = hints.next() => {
                 anyhow::ensure!(hint.is_some(), "the subscription to the attempt record ended");
                 // One look answers all of them.
                 while hints.next().now_or_never().flatten().is_some() {}
+                hinted = true;
             }
             Ok(()) = connections.changed() => (),
             () = tokio::time::sleep(wait) => (),

@@ -48,8 +48,8 @@ async fn a_host_that_ignores_its_reboot_fails_uncordoned_keeps_its_slot_and_the_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_comes_back_late_is_uncordoned_and_done() -> Result<()> {
     let options = ServicesOptions::default()
-        .set("BELLWETHER_REBOOT_START_TIMEOUT", "3s")
-        .set("BELLWETHER_REBOOT_TIMEOUT", "8s");
+        .set("BELLWETHER_REBOOT_START_TIMEOUT", "10s")
+        .set("BELLWETHER_REBOOT_TIMEOUT", "15s");
     let fleet = Fleet::start(2, options).await?;
     let host = fleet.world.host(0)?;
     host.behave(|it| it.never_come_back = true);
