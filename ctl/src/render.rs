@@ -13,6 +13,8 @@ use crate::words::{self, NOTHING, one_line, or_nothing};
 const GAP: u16 = 3;
 /// Where the values of `explain` begin.
 const LABEL_WIDTH: usize = 17;
+/// How much of a reason fits into the fleet's table; `explain` and the wide output have all of it.
+const REASON_MAX: usize = 100;
 
 /// The fleet: one line of slots and pause, then a line for each node.
 pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp) -> String {
@@ -38,7 +40,11 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp
             words::node_status(node).to_owned(),
             words::state(node),
             age(words::state_since(node), now),
-            words::reason(node),
+            if wide {
+                words::reason(node)
+            } else {
+                clipped(&words::reason(node), REASON_MAX)
+            },
             or_nothing(&node.kernel_running),
         ];
         if wide {
@@ -55,6 +61,14 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp
     });
     text.push_str(&table(&header, rows));
     text
+}
+
+/// The beginning of a text, with a mark if that is not all.
+fn clipped(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
+        None => text.to_owned(),
+    }
 }
 
 /// Who paused, when and why.
@@ -174,10 +188,8 @@ fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String 
     let mut text = labelled("Attempt", &attempt.attempt_id);
     text.push_str(&labelled("Slot", if attempt.slot_held { "held" } else { "free" }));
     if let Some(ending) = &attempt.ending {
-        text.push_str(&labelled(
-            "Ending",
-            &format!("{}: {}", words::cause(ending.cause), one_line(&ending.message)),
-        ));
+        let ending = words::with_message(words::cause(ending.cause), &ending.message);
+        text.push_str(&labelled("Ending", &ending));
     }
     if attempt.failures_in_row > 0 {
         text.push_str(&labelled("Failed in a row", &attempt.failures_in_row.to_string()));

@@ -110,6 +110,23 @@ worker-2        Ready                      Waiting    4m10s   all 1 slots are ta
 }
 
 #[test]
+fn a_long_reason_is_clipped_unless_there_is_room() {
+    let mut node = waiting();
+    let long = format!("the rebooter cannot reboot this host: {}", "é".repeat(100));
+    node.reason = node.reason.map(|reason| wire::Reason {
+        message: long.clone(),
+        ..reason
+    });
+    let fleet = wire::ListNodesResponse {
+        nodes: vec![node],
+        ..Default::default()
+    };
+    let clipped = format!(" the rebooter cannot reboot this host: {}…  ", "é".repeat(62));
+    assert!(status(&fleet, false, now()).contains(&clipped));
+    assert!(status(&fleet, true, now()).contains(&long));
+}
+
+#[test]
 fn wide_adds_what_identifies_boot_and_attempt() {
     let fleet = wire::ListNodesResponse {
         nodes: vec![waiting()],

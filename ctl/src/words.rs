@@ -148,7 +148,8 @@ pub(crate) fn or_nothing(text: &str) -> String {
     }
 }
 
-fn with_message(head: String, message: &str) -> String {
+/// A word, and what there is to say about it.
+pub(crate) fn with_message(head: String, message: &str) -> String {
     if message.is_empty() {
         head
     } else {

@@ -30,7 +30,8 @@ pub(crate) enum Class {
     /// It stays on purpose and is never waited for.
     Stays(Stays),
     /// It is being deleted already: it is waited for, and never evicted again, which could
-    /// only shorten its grace.
+    /// only shorten its grace. Also when its containers have ended: only with its object gone may
+    /// its StatefulSet start it elsewhere, and while the node is down nobody would remove that.
     Ending {
         /// When its grace is over; the API server has added the grace already.
         by: Timestamp,
@@ -47,8 +48,8 @@ pub(crate) enum Class {
 pub(crate) enum Stays {
     /// The kubelet runs it from a file; the API cannot end it.
     Static,
-    /// Its containers have ended; there is nothing left to disturb. This is also what becomes
-    /// of a pod that a finalizer holds once its containers are dead.
+    /// Its containers have ended and nobody deletes it, or a finalizer holds it: there is nothing
+    /// left to disturb.
     Finished,
     /// Its DaemonSet would put it back at once. A pod whose DaemonSet is gone counts as one
     /// too: to tell, the drainer would need the right to read DaemonSets.
@@ -109,7 +110,8 @@ fn classify(pod: &Pod) -> Class {
         return Class::Stays(Stays::Static);
     }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    if matches!(phase, Some("Succeeded" | "Failed")) {
+    let held = pod.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
+    if matches!(phase, Some("Succeeded" | "Failed")) && (held || pod.metadata.deletion_timestamp.is_none()) {
         return Class::Stays(Stays::Finished);
     }
     if controller.is_some_and(|owner| owner.kind == "DaemonSet" && owner.api_version == "apps/v1") {
@@ -191,11 +193,20 @@ mod tests {
     }
 
     #[test]
-    fn finished_pods_stay_whatever_their_volumes_and_owners() {
-        for phase in ["Succeeded", "Failed"] {
-            let mut object = json(json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }));
+    fn finished_pods_stay_unless_only_the_kubelet_has_to_tidy_them_up() {
+        let finished = |phase: &str, metadata: Value| {
+            let mut object = json(metadata);
             object["status"] = json!({ "phase": phase });
-            assert_eq!(seen(object).unwrap().class, Class::Stays(Stays::Finished));
+            seen(object).unwrap().class
+        };
+        let by = "2026-01-01T00:00:00Z";
+        for phase in ["Succeeded", "Failed"] {
+            assert_eq!(finished(phase, json!({})), Class::Stays(Stays::Finished));
+            let held = json!({ "deletionTimestamp": by, "finalizers": ["example.com/backup"] });
+            assert_eq!(finished(phase, held), Class::Stays(Stays::Finished));
+            let deleted = json!({ "deletionTimestamp": by });
+            let by = by.parse().unwrap();
+            assert_eq!(finished(phase, deleted), Class::Ending { by });
         }
     }
 

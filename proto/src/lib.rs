@@ -15,6 +15,7 @@ pub mod host;
 pub mod ids;
 pub mod mark;
 pub mod message;
+pub mod node;
 pub mod stream;
 pub mod subject;
 

@@ -1,16 +1,14 @@
 //! Node objects, as far as decisions depend on them.
 
+use bellwether_proto::node::left_alone;
 use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::NodeView;
 use k8s_openapi::api::core::v1::Node;
 
-/// A node's name, if it is one that we look after: Windows has no sentinel file and no systemd.
+/// A node's name, if it is one that we look after.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {
     let labels = node.metadata.labels.as_ref();
-    if labels
-        .and_then(|labels| labels.get("kubernetes.io/os"))
-        .is_some_and(|os| os == "windows")
-    {
+    if left_alone(|name| labels?.get(name).map(String::as_str)).is_some() {
         return None;
     }
     node.metadata.name.as_deref()?.parse().ok()

@@ -12,7 +12,7 @@ use rig::services::{Services, ServicesOptions};
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 use rig::{ports, tools, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -342,15 +342,24 @@ async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
         control_plane: false,
     };
     world.add_node("node-2.rig", &shape, Behaviour::default()).await?;
-    let windows =
-        r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"win-1","labels":{"kubernetes.io/os":"windows"}}}"#;
-    kubectl.run(&["apply", "-f", "-"], windows).await?;
+    for (name, label, value) in [
+        ("win-1", "kubernetes.io/os", "windows"),
+        ("virtual-1", "type", "virtual-kubelet"),
+    ] {
+        let node =
+            json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": { label: value } } });
+        kubectl.run(&["apply", "-f", "-"], &node.to_string()).await?;
+    }
     deployed
         .until("the new node to be named", async |said| {
             said.remedy("sentinel of node-2.rig: was never heard")?;
             said.remedy("rebooter of node-2.rig: was never heard")?;
-            let left_alone = |it: &Value| it["found"] == "left alone: win-1";
-            ensure!(said.findings.iter().any(left_alone), "{:#?}", said.findings);
+            for name in ["win-1", "virtual-1"] {
+                let left_alone = |it: &Value| it["found"] == format!("left alone: {name}");
+                ensure!(said.findings.iter().any(left_alone), "{:#?}", said.findings);
+            }
+            let fleet = services.ctl_ok(&["status"]).await?;
+            ensure!(!fleet.contains("win-1") && !fleet.contains("virtual-1"), "{fleet}");
             Ok(())
         })
         .await?;

@@ -85,6 +85,8 @@ async fn a_drain_that_a_budget_blocks_says_so_waits_and_goes_on() -> Result<()> 
     let kubectl = fleet.world.kubectl()?;
     kubectl.run(&["delete", "pdb", "db"], "").await?;
     fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
+    let story = fleet.services.ctl_ok(&["explain", &node]).await?;
+    assert!(story.contains("1 pod gone"), "it was waited for to its end: {story}");
     fleet.finish()
 }
 

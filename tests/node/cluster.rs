@@ -33,7 +33,7 @@ const NODE_GRACE: Duration = Duration::from_secs(50);
 /// Everything that runs.
 pub(crate) struct Cluster {
     pub(crate) nats: Nats,
-    /// Every change of readiness and cordon.
+    /// Every change of readiness and cordon, once both machines have joined.
     pub(crate) nodes: NodeRecorder,
     pub(crate) place: Place,
     pub(crate) kubectl: Kubectl,
@@ -89,7 +89,10 @@ impl Cluster {
         push_images(&registry).await?;
         let client = control_plane.admin();
         let kubectl = Kubectl::new(control_plane.admin_kubeconfig().clone(), place.folder("kubectl")?);
-        let cluster = Self {
+        for machine in &machines {
+            in_service(&client, &machine.name()).await?;
+        }
+        Ok(Self {
             nats,
             nodes: NodeRecorder::start(client.clone()).await?,
             place,
@@ -100,11 +103,7 @@ impl Cluster {
             control_plane,
             _registry: registry,
             _egress: egress,
-        };
-        for machine in &cluster.machines {
-            cluster.wait_ready(&machine.name()).await?;
-        }
-        Ok(cluster)
+        })
     }
 
     /// Does one step, and says how long it took.
@@ -136,8 +135,7 @@ impl Cluster {
     }
 
     pub(crate) async fn node(&self, name: &str) -> Result<Node> {
-        let nodes: Api<Node> = Api::all(self.client());
-        nodes.get(name).await.with_context(|| format!("cannot read {name}"))
+        read_node(&self.client, name).await
     }
 
     /// The boot that the kubelet of a node reports.
@@ -171,12 +169,7 @@ impl Cluster {
 
     /// Waits until a node is Ready and takes pods.
     pub(crate) async fn wait_ready(&self, name: &str) -> Result<()> {
-        wait::until(&format!("{name} to be in service"), DEADLINE, async || {
-            let state = node_state(&self.node(name).await?);
-            ensure!(!state.is_disrupted(), "it is {state:?}");
-            Ok(())
-        })
-        .await
+        in_service(&self.client, name).await
     }
 
     /// Applies an overlay and waits until every pod of it is Ready, as a person would.
@@ -247,6 +240,20 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+async fn read_node(client: &Client, name: &str) -> Result<Node> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    nodes.get(name).await.with_context(|| format!("cannot read {name}"))
+}
+
+async fn in_service(client: &Client, name: &str) -> Result<()> {
+    wait::until(&format!("{name} to be in service"), DEADLINE, async || {
+        let state = node_state(&read_node(client, name).await?);
+        ensure!(!state.is_disrupted(), "it is {state:?}");
+        Ok(())
+    })
+    .await
 }
 
 async fn push_images(registry: &Registry) -> Result<()> {

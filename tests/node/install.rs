@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 
+use rig::vm::Vm;
+
 use crate::cluster::Cluster;
 
 /// Who runs as whom: user, effective capabilities, no new privileges, seccomp filter, and AppArmor
@@ -28,11 +30,8 @@ pub(crate) async fn rights(cluster: &Cluster) -> Result<()> {
     for machine in cluster.machines() {
         for (service, wanted) in RIGHTS {
             let status = "/^(Uid|CapEff|NoNewPrivs|Seccomp):/ {printf \"%s \", $2}";
-            let look = format!(
-                "for pid in $(pgrep -f ^/bellwether-{service}); do \
-                 awk '{status}' /proc/$pid/status; cat /proc/$pid/attr/current; echo; done"
-            );
-            let found = machine.run(&look).await?;
+            let look = format!("awk '{status}' /proc/$pid/status; cat /proc/$pid/attr/current; echo");
+            let found = of_each(machine, service, &look).await?;
             let first = found.lines().find(|line| !line.is_empty());
             let first = first.with_context(|| format!("{service} does not run on {}", machine.name()))?;
             text += &format!("{}, {service}: {first}\n", machine.name());
@@ -47,4 +46,28 @@ pub(crate) async fn rights(cluster: &Cluster) -> Result<()> {
     let check = cluster.reboots(&["check"]).await;
     cluster.keep("0-check", &check.unwrap_or_else(|error| error.to_string()))?;
     cluster.photo("1-before", "node-1").await
+}
+
+/// Keeps what each service has needed at most since it was started: its process, and its container
+/// with the pages of files that the kernel could take back.
+pub(crate) async fn memory(cluster: &Cluster) -> Result<()> {
+    let mut text = String::from("node, service: peak of the process, peak of the container, in KiB\n");
+    for machine in cluster.machines() {
+        for (service, _) in RIGHTS {
+            let look = "awk '/^VmHWM:/ {printf \"%d \", $2}' /proc/$pid/status; \
+                        group=$(sed 's/^0:://' /proc/$pid/cgroup); \
+                        echo $(($(cat /sys/fs/cgroup$group/memory.peak) / 1024))";
+            let found = of_each(machine, service, look).await?;
+            for line in found.lines() {
+                text += &format!("{}, {service}: {line}\n", machine.name());
+            }
+        }
+    }
+    cluster.keep("3-memory", &text)
+}
+
+/// Runs a command for each process of a service on a machine, as `$pid`.
+async fn of_each(machine: &Vm, service: &str, command: &str) -> Result<String> {
+    let line = format!("for pid in $(pgrep -f ^/bellwether-{service}); do {command}; done");
+    machine.run(&line).await
 }

@@ -44,6 +44,7 @@ async fn story(cluster: &Cluster) -> Result<()> {
     cluster
         .step("both nodes are rebooted, one after the other", both)
         .await?;
+    install::memory(cluster).await?;
     let confine = cluster.apply(&confined, false);
     cluster.step("the rebooter is confined", confine).await?;
     let refused = apparmor::nothing_is_drained(cluster);

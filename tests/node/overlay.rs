@@ -26,17 +26,20 @@ pub(crate) struct Overlay {
 impl Overlay {
     /// The quickstart with a NATS server that runs elsewhere.
     pub(crate) fn with_nats_at(name: &'static str, port: u16) -> Self {
-        let no_nats = json!({
-            "$patch": "delete",
-            "apiVersion": "apps/v1",
-            "kind": "StatefulSet",
-            "metadata": { "name": "nats", "namespace": "bellwether" },
-        });
+        let without = |version: &str, kind: &str| {
+            let object = json!({
+                "$patch": "delete",
+                "apiVersion": version,
+                "kind": kind,
+                "metadata": { "name": "nats", "namespace": "bellwether" },
+            });
+            json!({ "patch": object.to_string() })
+        };
         Self {
             name,
             nats_url: format!("nats://{}:{port}", rig::vm::HOST),
             resources: vec![],
-            patches: vec![json!({ "patch": no_nats.to_string() })],
+            patches: vec![without("apps/v1", "StatefulSet"), without("v1", "Service")],
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::facts::Facts;
 use super::finding::{Finding, Groups, Severity, Topic, count, names};
-use super::object::{COMPONENT, is_windows, label, name, text};
+use super::object::{COMPONENT, label, left_alone, name, text};
 use super::workloads::{Part, REBOOTER, SENTINEL};
 use crate::time;
 
@@ -28,17 +28,17 @@ struct Trouble {
 }
 
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let windows: Vec<&str> = facts
-        .nodes
-        .of("Node")
-        .filter(|node| is_windows(node))
-        .map(name)
-        .collect();
-    let mut findings = Vec::new();
-    if !windows.is_empty() {
-        let found = format!("left alone: {}", names(&windows));
-        findings.push(Topic::Agents.ok(count(windows.len(), "Windows node"), found));
+    let mut others = Groups::new();
+    for node in facts.nodes.of("Node") {
+        if let Some(what) = left_alone(node) {
+            others.add(what, name(node));
+        }
     }
+    let left_alone = |(what, nodes): (&str, Vec<String>)| {
+        let found = format!("left alone: {}", names(&nodes));
+        Topic::Agents.ok(count(nodes.len(), what), found)
+    };
+    let mut findings: Vec<Finding> = others.into_iter().map(left_alone).collect();
     let Ok(reached) = &facts.fleet else {
         let found = "not checked: only the leading scheduler knows which agents are heard";
         findings.push(Topic::Agents.warning("agents", found, "see \"leading scheduler\" above"));
@@ -73,7 +73,7 @@ fn expected<'a>(facts: &'a Facts, statuses: &'a [NodeStatus]) -> Vec<&'a str> {
     facts
         .nodes
         .of("Node")
-        .filter(|node| !is_windows(node))
+        .filter(|node| left_alone(node).is_none())
         .map(name)
         .collect()
 }

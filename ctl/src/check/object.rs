@@ -87,9 +87,9 @@ pub(crate) fn is_cordoned(node: &Value) -> bool {
     node.pointer("/spec/unschedulable") == Some(&Value::Bool(true))
 }
 
-/// Windows has no sentinel file and no systemd: such nodes are left alone.
-pub(crate) fn is_windows(node: &Value) -> bool {
-    label(node, "kubernetes.io/os") == "windows"
+/// What the node is, if it is one that Bellwether leaves alone.
+pub(crate) fn left_alone(node: &Value) -> Option<&'static str> {
+    bellwether_proto::node::left_alone(|name| Some(label(node, name)))
 }
 
 /// Whether a Service has no address of its own: its name means the pods behind it.

@@ -31,6 +31,9 @@ pub(super) struct Memory {
     started: Option<Instant>,
     restarts: u32,
     terminating_since: Option<Instant>,
+    /// Its containers have ended.
+    dead: bool,
+    /// Its object has been removed, as far as this kubelet is concerned.
     ended: bool,
 }
 
@@ -56,12 +59,17 @@ impl Memory {
         if pod.metadata.deletion_timestamp.is_some() {
             let since = *self.terminating_since.get_or_insert_with(Instant::now);
             // No container survives a reboot, however stuck it was.
-            let over = rebooted || termination(pod).is_some_and(|takes| since.elapsed() >= takes);
-            if over && !self.ended {
-                self.ended = true;
-                return Some(Action::End);
+            self.dead |= rebooted || termination(pod).is_some_and(|takes| since.elapsed() >= takes);
+            if !self.dead || self.ended {
+                return None;
             }
-            return None;
+            // As kubelets do: first it is told that the containers have ended, then the object goes.
+            if !reported(pod).is_some_and(|(phase, ..)| matches!(&*phase, "Succeeded" | "Failed")) {
+                let (phase, ready, restarts) = ("Succeeded".to_owned(), false, self.restarts);
+                return Some(Action::Report { phase, ready, restarts });
+            }
+            self.ended = true;
+            return Some(Action::End);
         }
 
         let finishes = pod.annotations().get(FINISHES).cloned();
@@ -211,6 +219,9 @@ mod tests {
         memory.next(&pod, "boot-1");
         pod.metadata.deletion_timestamp = serde_json::from_str("\"2026-01-01T00:00:00Z\"").expect("a time");
         assert!(memory.next(&pod, "boot-1").is_none());
+        let told = memory.next(&pod, "boot-2");
+        assert!(matches!(told, Some(Action::Report { ready: false, .. })), "{told:?}");
+        pod.status = serde_json::from_str("{\"phase\":\"Succeeded\"}").ok();
         assert!(matches!(memory.next(&pod, "boot-2"), Some(Action::End)));
     }
 
