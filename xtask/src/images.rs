@@ -26,6 +26,7 @@ use crate::{cache, tools};
 use assemble::{Assembler, Image};
 use compile::Place;
 use push::Destination;
+pub(crate) use service::parse as services;
 use service::{Origin, SERVICES, Service};
 use tree::Tree;
 
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) source: Option<String>,
     /// Whether to list what the images are made of.
     pub(crate) sbom: bool,
+    /// Whether to build for the other architecture too, where that is possible.
+    pub(crate) foreign: bool,
 }
 
 impl Default for Plan {
@@ -69,6 +72,7 @@ impl Default for Plan {
             services: SERVICES.iter().collect(),
             source: None,
             sbom: true,
+            foreign: true,
         }
     }
 }
@@ -111,7 +115,7 @@ pub(crate) fn ensure(plan: &Plan) -> Result<Vec<Image>> {
 
 fn build(plan: &Plan, place: &Place) -> Result<Vec<Image>> {
     let crane = tools::ensure_crane()?;
-    let toolchains = arch::detect()?;
+    let toolchains = arch::detect(plan.foreign)?;
     fs::create_dir_all(&plan.out).with_context(|| format!("cannot create {}", plan.out.display()))?;
     let origin = Origin {
         source: plan.source.clone(),
@@ -156,7 +160,7 @@ fn parse(args: &[String]) -> Result<(Plan, Then)> {
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value after it"));
         match arg.as_str() {
-            "--only" => plan.services = service::parse(value()?)?,
+            "--only" => plan.services = services(value()?)?,
             // As seen from where the command was typed.
             "--out" => plan.out = std::env::current_dir()?.join(value()?),
             "--push" => repository = Some(value()?),

@@ -67,8 +67,11 @@ fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
 /// One test at a time, which says what it does while it does it: it takes minutes.
 fn on_machines(steps: &mut Steps) -> Result<()> {
     prepare(steps)?;
+    // Just what the machines run.
     let plan = images::Plan {
+        services: images::services("sentinel,scheduler,drainer,rebooter")?,
         sbom: false,
+        foreign: false,
         ..images::Plan::default()
     };
     steps.work("images", || images::ensure(&plan).map(drop))?;

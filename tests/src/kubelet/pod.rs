@@ -33,8 +33,6 @@ pub(super) struct Memory {
     terminating_since: Option<Instant>,
     /// Its containers have ended.
     dead: bool,
-    /// Its object has been removed, as far as this kubelet is concerned.
-    ended: bool,
 }
 
 /// What a kubelet would do with the pod now.
@@ -60,7 +58,7 @@ impl Memory {
             let since = *self.terminating_since.get_or_insert_with(Instant::now);
             // No container survives a reboot, however stuck it was.
             self.dead |= rebooted || termination(pod).is_some_and(|takes| since.elapsed() >= takes);
-            if !self.dead || self.ended {
+            if !self.dead {
                 return None;
             }
             // As kubelets do: first it is told that the containers have ended, then the object goes.
@@ -68,7 +66,7 @@ impl Memory {
                 let (phase, ready, restarts) = ("Succeeded".to_owned(), false, self.restarts);
                 return Some(Action::Report { phase, ready, restarts });
             }
-            self.ended = true;
+            // Again and again, until the object is gone: a request may fail, or wait for another one.
             return Some(Action::End);
         }
 

@@ -77,10 +77,10 @@ impl Arch {
     }
 }
 
-/// Finds out what can be built here, and says loudly what cannot.
-pub(crate) fn detect() -> Result<Vec<Toolchain>> {
+/// Finds out what can be built here, and says loudly what cannot. Foreign ones only if asked for.
+pub(crate) fn detect(foreign: bool) -> Result<Vec<Toolchain>> {
     let mut found = Vec::new();
-    for arch in Arch::ALL {
+    for arch in Arch::ALL.into_iter().filter(|arch| foreign || arch.is_host()) {
         match choose(arch, arch.is_host(), &has_target, &linker_for)? {
             Some(toolchain) => found.push(toolchain),
             None if arch.is_host() => bail!("cannot build for {}: {}", arch.name(), arch.remedy()),
