@@ -1,12 +1,18 @@
 //! The real kubectl, and what it renders from the deploy folder.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
-use crate::tools;
+use crate::{tools, wait};
+
+/// For any command: longer than the longest wait that is asked of one, a rollout on real nodes. What
+/// takes longer hangs, and its name is all that a reader of the log needs.
+const DEADLINE: Duration = Duration::from_secs(660);
 
 /// Kinds that the rig applies for real. Workloads are left out: their images do not exist here,
 /// and the services run as processes.
@@ -55,16 +61,16 @@ impl Kubectl {
             .current_dir(tools::repository())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let input = input.to_owned();
-        tokio::task::spawn_blocking(move || {
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        wait::within(&format!("`kubectl {}` to end", args.join(" ")), DEADLINE, async {
             let mut child = command.spawn().context("cannot start kubectl")?;
             if let Some(mut stdin) = child.stdin.take() {
-                stdin.write_all(input.as_bytes())?;
+                stdin.write_all(input.as_bytes()).await?;
             }
-            Ok(child.wait_with_output()?)
+            Ok(child.wait_with_output().await?)
         })
-        .await?
+        .await
     }
 
     /// All objects of a kustomize folder, as the YAML documents that would be applied.
