@@ -70,7 +70,7 @@ spec:
   selector: { matchLabels: *labels }
   template:
     metadata: { labels: *labels }
-    spec: { containers: [{ name: rebooter, image: "bellwether/rebooter:dev" }], automountServiceAccountToken: false }
+    spec: { containers: [{ name: rebooter, image: "bellwether.invalid/rebooter:dev" }], automountServiceAccountToken: false }
 "#;
 
 /// A world into which Bellwether was deployed.

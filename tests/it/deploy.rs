@@ -94,7 +94,7 @@ async fn another_drainer_is_one_changed_line() -> Result<()> {
     let [(ours, swapped)] = changed[..] else {
         panic!("not one line: {changed:?}");
     };
-    assert_eq!(ours.trim(), "image: bellwether/drainer:dev");
+    assert_eq!(ours.trim(), "image: bellwether.invalid/drainer:dev");
     assert_eq!(
         swapped.trim(),
         "image: registry.example.com/another-drainer:0.1.0-another"

@@ -102,7 +102,7 @@ impl Overlay {
         }
         let image = |name: &str, new: String| json!({ "name": name, "newName": new, "newTag": "1" });
         let mut images = vec![image("nats", format!("{REGISTRY}/nats"))];
-        images.extend(SERVICES.map(|name| image(&format!("bellwether/{name}"), format!("{REGISTRY}/{name}"))));
+        images.extend(SERVICES.map(|name| image(&format!("bellwether.invalid/{name}"), format!("{REGISTRY}/{name}"))));
         let settings = |namespace: &str| {
             json!({
                 "name": "bellwether-settings",

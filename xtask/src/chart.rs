@@ -140,7 +140,7 @@ fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
     if is_there("Namespace") || is_there("NetworkPolicy") {
         bail!("a value that switches objects off is not heeded");
     }
-    let image = format!("bellwether/drainer@{digest}");
+    let image = format!("bellwether.invalid/drainer@{digest}");
     for wanted in [
         "replicas: 5",
         "\"BELLWETHER_LOG\":\"debug\"",

@@ -104,12 +104,14 @@ fn a_crash_loop_tells_what_the_service_said_last() {
 
 #[test]
 fn an_image_that_cannot_be_pulled_is_named() {
-    let waiting = json!({ "name": "rebooter", "image": "bellwether/rebooter:dev", "state": { "waiting": {
-        "reason": "ImagePullBackOff", "message": "Back-off pulling image \"bellwether/rebooter:dev\"",
+    let waiting = json!({ "name": "rebooter", "image": "bellwether.invalid/rebooter:dev", "state": { "waiting": {
+        "reason": "ImagePullBackOff", "message": "Back-off pulling image \"bellwether.invalid/rebooter:dev\"",
     }}});
     let trouble = found(&pod(&waiting), &[]);
     assert!(
-        trouble.found.starts_with("ImagePullBackOff: bellwether/rebooter:dev"),
+        trouble
+            .found
+            .starts_with("ImagePullBackOff: bellwether.invalid/rebooter:dev"),
         "{trouble:?}"
     );
 }

@@ -71,7 +71,7 @@ fn missing(part: &Part, places: &Places) -> Finding {
     Topic::Workloads.problem(
         format!("{} {}", part.kind, part.component),
         format!("not in namespace {}", part.namespace(places)),
-        format!("kubectl apply -k deploy/overlays/quickstart    # or your overlay; another namespace: {flag}"),
+        format!("kubectl apply -k OVERLAY    # yours, see docs/install.md; another namespace: {flag}"),
     )
 }
 

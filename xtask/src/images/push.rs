@@ -122,7 +122,7 @@ fn check_repository(text: &str) -> Result<(), String> {
 fn kustomize<'a>(images: impl Iterator<Item = (&'a str, String, &'a str)>) -> String {
     let mut text = "# For the kustomization.yaml of an overlay.\nimages:\n".to_owned();
     for (service, name, digest) in images {
-        text += &format!("  - name: bellwether/{service}\n    newName: {name}\n    digest: {digest}\n");
+        text += &format!("  - name: bellwether.invalid/{service}\n    newName: {name}\n    digest: {digest}\n");
     }
     text
 }
@@ -182,7 +182,7 @@ mod tests {
         let image = ("sentinel", "registry.example.com/b/sentinel".to_owned(), "sha256:abc");
         assert_eq!(
             kustomize([image].into_iter()),
-            "# For the kustomization.yaml of an overlay.\nimages:\n  - name: bellwether/sentinel\n    \
+            "# For the kustomization.yaml of an overlay.\nimages:\n  - name: bellwether.invalid/sentinel\n    \
              newName: registry.example.com/b/sentinel\n    digest: sha256:abc\n"
         );
     }
