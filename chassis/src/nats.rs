@@ -1,15 +1,20 @@
 //! Connecting to NATS: for ever, saying what it waits for, and refusing servers that are too old.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use async_nats::{ConnectOptions, Event};
+use async_nats::{ClientError, ConnectOptions, Event};
 use tokio::sync::watch;
 
+use crate::admin::Health;
 use crate::args::ChassisArgs;
 use crate::bus::Bus;
 use crate::clock;
 use crate::runtime::Chassis;
+
+/// What the service says of its readiness as long as NATS is of no use to it.
+const PART: &str = "nats";
 
 /// JetStream's API level of NATS 2.11, the oldest version whose options do what they say.
 const API_LEVEL_MIN: u64 = 1;
@@ -29,11 +34,9 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(5);
 /// # Errors
 /// The server is older than NATS 2.11, or a file of credentials or certificates cannot be read.
 pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bus> {
-    let health = chassis.health.clone();
-    let urls = args.nats_url.join(",");
-    health.not_ready("nats", format!("not connected to {urls}"));
+    let link = Arc::new(Link::new(chassis.health.clone(), &args.nats_url));
+    let heard = Arc::clone(&link);
     let (connected, connections) = watch::channel(0);
-    let lost = format!("connection to {urls} lost");
     let mut options = ConnectOptions::new()
         .name(format!("bellwether-{}", chassis.service.name))
         .retry_on_initial_connect()
@@ -45,7 +48,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
             clock::jitter(delay.min(RECONNECT_DELAY_MAX))
         })
         .event_callback(move |event| {
-            report(&health, &event, &lost);
+            heard.report(&event);
             if matches!(event, Event::Connected) {
                 connected.send_modify(|times| *times += 1);
             }
@@ -64,43 +67,44 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
     let client = options
         .connect(args.nats_url.as_slice())
         .await
-        .with_context(|| format!("--nats-url {urls}"))?;
+        .with_context(|| format!("--nats-url {}", link.urls))?;
     let bus = Bus::new(client, connections);
-    let level = wait_for_jetstream(chassis, &bus, &urls).await?;
+    let level = wait_for_jetstream(chassis, &bus, &link).await?;
     if level < API_LEVEL_MIN {
         let version = bus.client.server_info().version;
         bail!(
-            "NATS server at {urls} is version {version}, at least 2.11 is needed: upgrade it, or point --nats-url elsewhere"
+            "NATS server at {} is version {version}, at least 2.11 is needed: upgrade it, or point --nats-url elsewhere",
+            link.urls
         );
     }
+    link.is_of_use(bus.is_connected());
     Ok(bus)
 }
 
 /// The API level of JetStream, as soon as there is one.
-async fn wait_for_jetstream(chassis: &Chassis, bus: &Bus, urls: &str) -> anyhow::Result<u64> {
+async fn wait_for_jetstream(chassis: &Chassis, bus: &Bus, link: &Link) -> anyhow::Result<u64> {
     let mut reminder = tokio::time::interval(REMINDER);
     reminder.tick().await;
     loop {
-        let why = match api_level(bus).await {
-            Ok(level) => return Ok(level),
-            Err(error) => error,
-        };
+        if bus.is_connected() {
+            match api_level(bus).await {
+                Ok(level) => return Ok(level),
+                Err(error) => link.is_useless(format!("connected to {}, but {error:#}", link.urls)),
+            }
+        }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(250)) => (),
-            _ = reminder.tick() => tracing::warn!(nats = urls, error = format!("{why:#}"), "Waiting for NATS"),
-            () = chassis.stop.cancelled() => bail!("stopped while waiting for NATS at {urls}"),
+            _ = reminder.tick() => tracing::warn!(nats = link.urls, error = link.trouble(), "Waiting for NATS"),
+            () = chassis.stop.cancelled() => bail!("stopped while waiting for NATS: {}", link.trouble()),
         }
     }
 }
 
 async fn api_level(bus: &Bus) -> anyhow::Result<u64> {
-    if !bus.is_connected() {
-        bail!("not connected: is the server running, and does --nats-url name it?");
-    }
     let request = bus.client.request("$JS.API.INFO", bytes::Bytes::new());
     let answer = tokio::time::timeout(Duration::from_secs(2), request)
         .await
-        .context("no answer from JetStream")?
+        .context("JetStream does not answer: may this user ask for $JS.API.INFO?")?
         .context("JetStream does not answer: is it enabled on the server (-js), and for this account?")?;
     let info: serde_json::Value = serde_json::from_slice(&answer.payload).context("JetStream's answer is not JSON")?;
     if let Some(error) = info.get("error") {
@@ -113,20 +117,135 @@ async fn api_level(bus: &Bus) -> anyhow::Result<u64> {
         .unwrap_or(0))
 }
 
-fn report(health: &crate::admin::Health, event: &Event, lost: &str) {
-    match event {
-        Event::Connected => {
-            health.ready("nats");
-            tracing::info!("Connected to NATS");
+/// What is known of the way to NATS, and said of it in `/readyz` and in the log.
+#[derive(Debug)]
+struct Link {
+    health: Health,
+    /// Where to, as it may be shown.
+    urls: String,
+    encrypted: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// JetStream has answered once: from then on a connection is enough.
+    of_use: bool,
+    /// What is in the way; meaningless while nothing is.
+    trouble: String,
+}
+
+impl Link {
+    fn new(health: Health, urls: &[String]) -> Self {
+        let urls = shown(urls);
+        let trouble = format!("not connected to {urls}: is the server running, and does --nats-url name it?");
+        health.not_ready(PART, trouble.clone());
+        Self {
+            health,
+            encrypted: urls.contains("tls://"),
+            urls,
+            state: Mutex::new(State { of_use: false, trouble }),
         }
-        Event::Disconnected | Event::Closed => {
-            health.not_ready("nats", lost);
-            tracing::warn!("Connection to NATS lost");
+    }
+
+    fn trouble(&self) -> String {
+        self.locked().trouble.clone()
+    }
+
+    fn is_of_use(&self, connected: bool) {
+        self.locked().of_use = true;
+        // Where it was lost meanwhile, the next connection says so.
+        if connected {
+            self.health.ready(PART);
         }
-        // A refused publish shows up only here; the publisher sees a time-out.
-        Event::ServerError(error) => tracing::warn!(%error, "NATS server refuses"),
-        Event::ClientError(error) => tracing::debug!(%error, "NATS client"),
-        Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS messages were dropped"),
-        Event::LameDuckMode | Event::Draining => tracing::info!(%event, "NATS connection"),
+    }
+
+    fn is_useless(&self, why: String) {
+        self.health.not_ready(PART, why.clone());
+        self.locked().trouble = why;
+    }
+
+    fn report(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                if self.locked().of_use {
+                    self.health.ready(PART);
+                }
+                tracing::info!("Connected to NATS");
+            }
+            Event::Disconnected | Event::Closed => {
+                self.is_useless(format!("connection to {} lost", self.urls));
+                tracing::warn!("Connection to NATS lost");
+            }
+            // A refused publish shows up only here; the publisher sees a time-out.
+            Event::ServerError(error) => tracing::warn!(%error, "NATS server refuses"),
+            // It could not connect; it tries again and again.
+            Event::ClientError(error) => {
+                let why = format!("not connected to {}: {}", self.urls, explained(error, self.encrypted));
+                if self.trouble() != why {
+                    tracing::warn!(error = why, "No connection to NATS");
+                    self.is_useless(why);
+                }
+            }
+            Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS messages were dropped"),
+            Event::LameDuckMode | Event::Draining => tracing::info!(%event, "NATS connection"),
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Addresses without the user and password that they may carry: they are said to whoever asks.
+fn shown(urls: &[String]) -> String {
+    let bare = |url: &String| match url.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
+        None => url.rsplit('@').next().unwrap_or_default().to_owned(),
+    };
+    urls.iter().map(bare).collect::<Vec<_>>().join(",")
+}
+
+/// The client keeps the cause to itself, so what it may be is said.
+fn explained(error: &ClientError, encrypted: bool) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("nats: ").unwrap_or(&text);
+    let hint = match text {
+        "authorization violation" => "are --nats-credentials those of a user that the server knows?",
+        "failed signing nonce" => "is --nats-credentials a file of credentials, as `nsc` writes it?",
+        "DNS error" => "does --nats-url name a host that is there?",
+        "IO error" | "TLS error" if encrypted => {
+            "is the server running, and does --nats-ca hold the authority of its certificate?"
+        }
+        "IO error" | "timed out" => "is the server running, and does --nats-url name it?",
+        _ => return text.to_owned(),
+    };
+    format!("{text}: {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_user_and_password() {
+        let urls = ["nats://anna:p@ss@nats-0:4222", "tls://nats-1:4222", "token@nats-2"].map(str::to_owned);
+        assert_eq!(shown(&urls), "nats://nats-0:4222,tls://nats-1:4222,nats-2");
+    }
+
+    #[test]
+    fn what_may_be_wrong_is_said_with_what_the_client_says() {
+        for (error, encrypted, named) in [
+            ("authorization violation", false, "--nats-credentials"),
+            ("failed signing nonce", false, "--nats-credentials"),
+            ("DNS error", false, "--nats-url"),
+            ("IO error", false, "--nats-url"),
+            ("IO error", true, "--nats-ca"),
+            ("TLS error", true, "--nats-ca"),
+        ] {
+            let said = explained(&ClientError::Other(error.to_owned()), encrypted);
+            assert!(said.starts_with(error) && said.contains(named), "{said}");
+        }
+        assert_eq!(explained(&ClientError::MaxReconnects, false), "max reconnects reached");
     }
 }

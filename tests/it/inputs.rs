@@ -1,12 +1,14 @@
 //! Wrong surroundings: each is named, with what to do about it, and nothing is done meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rig::nats::Nats;
 use rig::place::Place;
 use rig::process::Process;
+use rig::service::Service;
 use rig::{ports, tools, wait, world};
 use serde_json::json;
 
@@ -81,6 +83,47 @@ async fn a_nats_server_that_cannot_be_reached_is_waited_for_by_name() -> Result<
             Ok(())
         })
         .await?;
+    }
+    Ok(())
+}
+
+/// A server with one user, in an account without JetStream.
+const NO_JETSTREAM: &str = "accounts { plain { users = [{ user: anna, password: right }] } }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nats_server_that_refuses_is_waited_for_with_its_reason_and_without_the_password() -> Result<()> {
+    let _turn = world::turn().await?;
+    let place = Place::new()?;
+    for (more, reason) in [
+        ("", "authorization violation"),
+        // Who names no user is taken for her.
+        ("no_auth_user: anna\n", "JetStream refuses"),
+    ] {
+        let config = place.file("nats.conf", format!("{NO_JETSTREAM}{more}"))?;
+        let nats = Nats::start_as(&place, "nats-server", &[format!("--config={}", config.display())]).await?;
+        let url = format!("nats://anna:wrong@127.0.0.1:{}", nats.port());
+        for binary in SERVICES {
+            let admin_port = ports::free_port()?;
+            let admin = format!("127.0.0.1:{admin_port}");
+            let change = [("BELLWETHER_NATS_URL", &*url), ("BELLWETHER_ADMIN_ADDRESS", &*admin)];
+            let service = Service {
+                process: Arc::new(start(&place, binary, &change)?),
+                admin_port,
+                api_port: None,
+            };
+            let what = format!("{binary} to say {reason:?}");
+            wait::while_running(&service.process, &what, DEADLINE, async || {
+                let (status, ready) = service.get("/readyz").await?;
+                let said = service.process.output();
+                ensure!(status == 503 && ready.contains(reason), "{status} {ready}");
+                ensure!(said.contains("Waiting for NATS") && said.contains(reason), "{said}");
+                for text in [&ready, &said] {
+                    ensure!(!text.contains("wrong@"), "the password is shown: {text}");
+                }
+                Ok(())
+            })
+            .await?;
+        }
     }
     Ok(())
 }
