@@ -11,6 +11,7 @@
 
 pub mod bus;
 pub mod control_plane;
+pub mod findings;
 pub mod host;
 pub mod identity;
 pub mod kubectl;

@@ -1,11 +1,16 @@
 //! Sentinel and rebooter of each node, as the leading scheduler hears them, and the clocks of
 //! their hosts.
 
+mod silence;
+
+use std::collections::BTreeSet;
+
 use bellwether_proto::wire::{Agent, NodeStatus};
 use jiff::SignedDuration;
 
+use self::silence::{Known, why_silent};
 use super::facts::Facts;
-use super::finding::{Finding, Groups, Severity, Topic, count, names};
+use super::finding::{Finding, Groups, Severity, Topic, count, names, shape};
 use super::object::{COMPONENT, label, left_alone, name, text};
 use super::workloads::{Part, REBOOTER, SENTINEL};
 use crate::time;
@@ -16,8 +21,8 @@ const CLOCK_WARNING: SignedDuration = SignedDuration::from_secs(5);
 /// judges until when it may begin.
 const CLOCK_PROBLEM: SignedDuration = SignedDuration::from_secs(60);
 
-/// What is said of an agent whose last report is too old.
-const STALE: &str = "is not heard any more";
+/// What a rebooter says of whoever holds an inhibitor, such as a package upgrade that is under way.
+const BLOCKED: &str = "blocks shutdowns";
 
 /// What is wrong with one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,21 @@ struct Trouble {
     severity: Severity,
     agent: &'static str,
     found: String,
+    /// Its last report is too old; it counts how old.
+    stale: bool,
+    /// Why it is not worse.
+    eased: &'static str,
+    /// What helps, if that is not to be seen on its pod.
+    remedy: Option<String>,
+}
+
+impl Trouble {
+    /// Whether one finding may stand for both: what buses and logind say differs in numbers from
+    /// host to host.
+    fn is_like(&self, other: &Self) -> bool {
+        let own = |it: &Self| (it.severity, it.agent, it.stale, it.eased);
+        own(self) == own(other) && shape(&self.found) == shape(&other.found)
+    }
 }
 
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
@@ -39,18 +59,19 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
         Topic::Agents.ok(count(nodes.len(), what), found)
     };
     let mut findings: Vec<Finding> = others.into_iter().map(left_alone).collect();
-    let Ok(reached) = &facts.fleet else {
+    if facts.fleet.is_err() {
         let found = "not checked: only the leading scheduler knows which agents are heard";
         findings.push(Topic::Agents.warning("agents", found, "see \"leading scheduler\" above"));
         return findings;
-    };
-    let statuses = &reached.list.nodes;
-    let expected = expected(facts, statuses);
+    }
+    let statuses = facts.statuses();
+    let known = Known::new(facts);
+    let expected = expected(facts);
     let mut groups = Groups::new();
     for node in &expected {
         for part in [&SENTINEL, &REBOOTER] {
-            if let Some(trouble) = trouble(part, node, statuses, facts) {
-                groups.add(trouble, node);
+            if let Some(trouble) = trouble(part, node, &known, facts) {
+                groups.add_like(trouble, node, Trouble::is_like);
             }
         }
     }
@@ -66,9 +87,9 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 /// The nodes of the cluster; where they cannot be read, those that the scheduler knows.
-fn expected<'a>(facts: &'a Facts, statuses: &'a [NodeStatus]) -> Vec<&'a str> {
+fn expected(facts: &Facts) -> Vec<&str> {
     if facts.nodes.trouble.is_some() {
-        return statuses.iter().map(|status| status.node.as_str()).collect();
+        return facts.statuses().iter().map(|status| status.node.as_str()).collect();
     }
     facts
         .nodes
@@ -78,31 +99,55 @@ fn expected<'a>(facts: &'a Facts, statuses: &'a [NodeStatus]) -> Vec<&'a str> {
         .collect()
 }
 
-fn trouble(part: &Part, node: &str, statuses: &[NodeStatus], facts: &Facts) -> Option<Trouble> {
+fn trouble(part: &Part, node: &str, known: &Known<'_>, facts: &Facts) -> Option<Trouble> {
     let agent = part.component;
-    let status = statuses.iter().find(|status| status.node == node);
-    let report = status.and_then(|status| report(agent, status));
-    let (silent, found) = match report {
-        None => (true, "was never heard".to_owned()),
-        Some(report) if report.stale => (true, STALE.to_owned()),
-        Some(Agent { problem, .. }) if problem.is_empty() => return None,
-        Some(Agent { problem, .. }) if agent == SENTINEL.component => {
-            (false, format!("cannot look at its host: {problem}"))
+    let report = known.status(node).and_then(|status| report(agent, status));
+    let trouble = |severity, found: String| Trouble {
+        severity,
+        agent,
+        found,
+        stale: false,
+        eased: "",
+        remedy: None,
+    };
+    Some(match report {
+        Some(Agent {
+            problem, stale: false, ..
+        }) if problem.is_empty() => return None,
+        Some(Agent {
+            problem, stale: false, ..
+        }) if agent == SENTINEL.component => trouble(Severity::Problem, format!("cannot look at its host: {problem}")),
+        Some(Agent {
+            problem, stale: false, ..
+        }) => {
+            // An upgrade ends by itself, and the reboot waits for it as it should.
+            let severity = if problem.contains(BLOCKED) {
+                Severity::Warning
+            } else {
+                Severity::Problem
+            };
+            trouble(severity, format!("could not reboot its host: {problem}"))
         }
-        Some(Agent { problem, .. }) => (false, format!("could not reboot its host: {problem}")),
-    };
-    let severity = if silent && facts.is_away(node) {
-        Severity::Warning
-    } else {
-        Severity::Problem
-    };
-    Some(Trouble { severity, agent, found })
+        Some(Agent { stale: true, .. }) | None => {
+            let said = report.map_or("was never heard", |_| "is not heard any more");
+            let why = why_silent(part, node, known, facts);
+            Trouble {
+                stale: report.is_some(),
+                eased: why.eased,
+                remedy: why.remedy,
+                ..trouble(why.severity, said.to_owned())
+            }
+        }
+    })
 }
 
 /// How old the oldest of these nodes' last reports of an agent is.
 fn oldest(agent: &str, nodes: &[String], facts: &Facts) -> Option<String> {
-    let statuses = &facts.fleet.as_ref().ok()?.list.nodes;
-    let reports = statuses.iter().filter(|status| nodes.contains(&status.node));
+    let nodes: BTreeSet<&str> = nodes.iter().map(String::as_str).collect();
+    let reports = facts
+        .statuses()
+        .iter()
+        .filter(|status| nodes.contains(status.node.as_str()));
     let heard = reports.filter_map(|status| time::instant(report(agent, status)?.heard_at));
     heard.min().map(|at| time::between(at, facts.now))
 }
@@ -117,24 +162,31 @@ fn report<'a>(agent: &str, status: &'a NodeStatus) -> Option<&'a Agent> {
 
 /// One finding for all nodes with the same trouble; the first of them stands for all in the remedy.
 fn tell(trouble: &Trouble, nodes: &[String], facts: &Facts) -> Finding {
-    let Trouble { severity, agent, found } = trouble;
-    let age = oldest(agent, nodes, facts).filter(|_| found == STALE);
-    let found = age.map_or_else(|| found.clone(), |age| format!("{found}, for up to {age}"));
+    let agent = trouble.agent;
+    let age = oldest(agent, nodes, facts).filter(|_| trouble.stale);
+    let age = age.map_or_else(String::new, |age| format!(", for up to {age}"));
+    let found = format!("{}{age}{}", trouble.found, trouble.eased);
     let namespace = &facts.places.agents;
     let first = nodes.first().map_or("", String::as_str);
     let pod = facts.agents.of("Pod").find(|pod| {
         let component = label(pod, COMPONENT);
-        text(pod, "/spec/nodeName") == first && (component == *agent || name(pod).starts_with(agent))
+        text(pod, "/spec/nodeName") == first && (component == agent || name(pod).starts_with(agent))
     });
-    let remedy = match pod {
-        Some(pod) => cure(&found, namespace, name(pod)),
-        None if facts.agents.trouble.is_some() => format!("kubectl -n {namespace} get pods -o wide"),
-        None => format!("kubectl -n {namespace} describe daemonset {agent}    # no pod of it is on {first}"),
+    let remedy = match (&trouble.remedy, pod) {
+        (Some(remedy), _) => remedy.clone(),
+        (None, Some(pod)) => cure(&found, namespace, name(pod)),
+        (None, None) if facts.agents.trouble.is_some() => format!("kubectl -n {namespace} get pods -o wide"),
+        (None, None) => format!("kubectl -n {namespace} describe daemonset {agent}    # no pod of it is on {first}"),
     };
-    Topic::Agents.finding(*severity, format!("{agent} of {}", names(nodes)), found, Some(remedy))
+    Topic::Agents.finding(
+        trouble.severity,
+        format!("{agent} of {}", names(nodes)),
+        found,
+        Some(remedy),
+    )
 }
 
-/// What helps against what a rebooter's preflight says. Its own words are part of the finding.
+/// What helps against what an agent says of its host. Its own words are part of the finding.
 fn cure(found: &str, namespace: &str, pod: &str) -> String {
     if found.contains("appArmorProfile") {
         let patch = r#"{"spec":{"template":{"spec":{"securityContext":{"appArmorProfile":{"type":"Unconfined"}}}}}}"#;
@@ -145,8 +197,11 @@ fn cure(found: &str, namespace: &str, pod: &str) -> String {
                 without logind: BELLWETHER_REBOOT_METHOD=command"
             .to_owned();
     }
-    if found.contains("blocks shutdowns") {
+    if found.contains(BLOCKED) {
         return "wait until it has ended; on the host: systemd-inhibit --list".to_owned();
+    }
+    if found.contains("cannot be seen: is the host's directory mounted") {
+        return "mount the host's /var/run, as deploy/base/sentinel.yaml does".to_owned();
     }
     if found.contains("told to reboot in this boot") {
         return format!("reboot the host by hand; or let it be told again: kubectl -n {namespace} delete pod {pod}");

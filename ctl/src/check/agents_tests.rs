@@ -42,14 +42,18 @@ fn status(node: &str) -> NodeStatus {
     }
 }
 
+fn agents_pod(agent: &str, node: &str) -> Value {
+    json!({
+        "kind": "Pod", "spec": { "nodeName": node },
+        "metadata": { "name": format!("{agent}-x7k2p"), "labels": { COMPONENT: agent } },
+    })
+}
+
 /// Two nodes in order, changed by the test.
 fn facts(change: impl FnOnce(&mut NodeStatus)) -> Facts {
     let mut facts = Facts::for_tests();
     facts.nodes.objects = vec![node("node-1", "linux", "True"), node("node-2", "linux", "True")];
-    facts.agents.objects = vec![json!({
-        "kind": "Pod", "spec": { "nodeName": "node-2" },
-        "metadata": { "name": "rebooter-x7k2p", "labels": { COMPONENT: "rebooter" } },
-    })];
+    facts.agents.objects = vec![agents_pod("rebooter", "node-2")];
     let mut second = status("node-2");
     change(&mut second);
     let list = ListNodesResponse {
@@ -157,8 +161,6 @@ fn a_preflight_that_fails_is_told_word_for_word_with_what_helps() {
 
     let bus = "D-Bus socket /host/run/dbus/system_bus_socket cannot be connected: is the host's /run/dbus mounted, and does --dbus-socket or --host-root say where?";
     assert!(preflight(bus).remedy.unwrap().starts_with("mount the host's /run/dbus"));
-    let busy = "unattended-upgrades blocks shutdowns of this host now: dpkg runs";
-    assert!(preflight(busy).remedy.unwrap().starts_with("wait until it has ended"));
     let spent = "it was told to reboot in this boot and still runs";
     assert!(preflight(spent).remedy.unwrap().ends_with("delete pod rebooter-x7k2p"));
     assert!(
@@ -170,13 +172,60 @@ fn a_preflight_that_fails_is_told_word_for_word_with_what_helps() {
 }
 
 #[test]
-fn what_a_sentinel_cannot_read_is_told() {
-    let finding = only(&facts(|status| {
+fn a_package_upgrade_under_way_is_waited_for_and_no_problem() {
+    let busy = preflight("unattended-upgrades blocks shutdowns of this host now: dpkg runs");
+    assert_eq!(busy.severity, Severity::Warning);
+    assert!(busy.remedy.unwrap().starts_with("wait until it has ended"));
+}
+
+#[test]
+fn a_sentinel_without_its_mount_is_told_how_to_get_it() {
+    let mut facts = facts(|status| {
         if let Some(sentinel) = &mut status.sentinel {
-            "/host/var/run cannot be read".clone_into(&mut sentinel.problem);
+            "directory /host/var/run cannot be seen: is the host's directory mounted, and do --host-root and \
+             --sentinel-file say where?: No such file or directory (os error 2)"
+                .clone_into(&mut sentinel.problem);
         }
-    }));
-    assert_eq!(finding.found, "cannot look at its host: /host/var/run cannot be read");
+    });
+    facts.agents.objects = vec![agents_pod("sentinel", "node-2")];
+    let finding = only(&facts);
+    assert!(
+        finding
+            .found
+            .starts_with("cannot look at its host: directory /host/var/run"),
+        "{finding:?}"
+    );
+    assert_eq!(
+        finding.remedy.as_deref(),
+        Some("mount the host's /var/run, as deploy/base/sentinel.yaml does")
+    );
+}
+
+#[test]
+fn hosts_whose_buses_answer_alike_are_one_finding() {
+    let mut facts = facts(|_| {});
+    let denied = |n: usize| {
+        format!(
+            "logind refuses CanReboot; on hosts with AppArmor the container needs appArmorProfile Unconfined: \
+             denied; sender=\":1.{n}\" (uid=0 pid={n})"
+        )
+    };
+    let mut list = ListNodesResponse::default();
+    facts.nodes.objects.clear();
+    for n in 1..=5000 {
+        let name = format!("node-{n}");
+        facts.nodes.objects.push(node(&name, "linux", "True"));
+        let mut status = status(&name);
+        if let Some(rebooter) = &mut status.rebooter {
+            rebooter.problem = denied(n);
+        }
+        list.nodes.push(status);
+    }
+    let leader = String::new();
+    facts.fleet = Ok(Reached { leader, list });
+    let finding = only(&facts);
+    assert!(finding.subject.ends_with("and 4996 more"), "{finding:?}");
+    assert!(finding.found.contains("sender=\":1.1\""), "{finding:?}");
 }
 
 #[test]

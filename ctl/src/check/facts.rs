@@ -1,11 +1,12 @@
 //! All that a check looks at, asked for once: of Kubernetes through kubectl, and of the leading
 //! scheduler. It judges nothing, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_proto::wire::{ListNodesRequest, ListNodesResponse, NodeState};
+use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::wire::{ListNodesRequest, ListNodesResponse, NodeState, NodeStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,6 +27,9 @@ const ASKED_MAX: usize = 6;
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 /// No such answer is longer.
 const READYZ_BYTES_MAX: u64 = 4096;
+
+/// How it is said of a pod that did not answer, before what kubectl says.
+pub(crate) const UNASKED: &str = "its /readyz could not be asked";
 
 /// The two namespaces.
 #[derive(Debug, Clone)]
@@ -148,18 +152,28 @@ impl Facts {
         find(part, &self.workloads.objects, &self.places)
     }
 
-    /// Whether a node is down, or in an attempt and so on its way down or back.
-    pub(crate) fn is_away(&self, node: &str) -> bool {
-        let in_progress = i32::from(NodeState::InProgress);
-        let mut known = self.nodes.of("Node").filter(|it| object::name(it) == node);
-        let statuses = self.fleet.as_ref().map(|reached| reached.list.nodes.as_slice());
-        let mut statuses = statuses.unwrap_or_default().iter().filter(|it| it.node == node);
-        known.any(|it| !object::holds(it, "Ready")) || statuses.any(|it| it.state == in_progress || !it.ready)
+    /// What the leading scheduler said of each node; nothing if it was not reached.
+    pub(crate) fn statuses(&self) -> &[NodeStatus] {
+        let reached = self.fleet.as_ref();
+        reached.map(|it| it.list.nodes.as_slice()).unwrap_or_default()
     }
 
-    /// Pods, events and ConfigMaps of the namespace in which a workload is.
-    pub(crate) fn beside(&self, workload: &Value) -> &Answer {
-        if object::namespace(workload) == self.places.agents {
+    /// The nodes that are down, or in an attempt and so on their way down or back.
+    pub(crate) fn away(&self) -> BTreeSet<&str> {
+        let down = self.nodes.of("Node").filter(|node| !object::holds(node, "Ready"));
+        let away = self.statuses().iter().filter(|it| is_in_attempt(it) || !it.ready);
+        down.map(object::name).chain(away.map(|it| it.node.as_str())).collect()
+    }
+
+    /// Whether any node is in an attempt: by the scheduler's word, or by our cordon on it.
+    pub(crate) fn has_attempt(&self) -> bool {
+        let carries = |node: &Value| !object::annotation(node, CORDONED_FOR).is_empty();
+        self.nodes.of("Node").any(carries) || self.statuses().iter().any(is_in_attempt)
+    }
+
+    /// Pods, events and ConfigMaps of the namespace in which a workload or pod is.
+    pub(crate) fn beside(&self, object: &Value) -> &Answer {
+        if object::namespace(object) == self.places.agents {
             &self.agents
         } else {
             &self.control
@@ -186,6 +200,10 @@ impl Facts {
         };
         pods.iter().filter_map(address).take(ASKED_MAX).collect()
     }
+}
+
+fn is_in_attempt(status: &NodeStatus) -> bool {
+    status.state == i32::from(NodeState::InProgress)
 }
 
 /// Asks whichever scheduler leads.
@@ -218,7 +236,7 @@ async fn readiness(kubectl: &Kubectl, pods: Vec<(String, String, u16)>) -> BTree
         let kubectl = kubectl.clone();
         asking.spawn(async move {
             let said = readyz(&kubectl, &namespace, &pod, port).await;
-            let said = said.unwrap_or_else(|error| format!("its /readyz could not be asked: {error:#}"));
+            let said = said.unwrap_or_else(|error| format!("{UNASKED}: {error:#}"));
             ((namespace, pod), said)
         });
     }

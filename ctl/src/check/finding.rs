@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use super::secrets::without_secrets;
 use crate::words::one_line;
 
 /// As many names as a person reads; the rest are counted.
 const NAMES_MAX: usize = 4;
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How bad it is; the worst is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     /// As it should be.
@@ -83,8 +84,8 @@ impl Topic {
             severity,
             topic: self,
             subject: subject.into(),
-            // Much of it was written by others, over several lines.
-            found: one_line(found.as_ref()),
+            // Much of it was written by others: over several lines, and with addresses as they were given.
+            found: one_line(&without_secrets(found.as_ref())),
             remedy,
         }
     }
@@ -96,12 +97,19 @@ impl Topic {
 pub(crate) struct Groups<K>(Vec<(K, Vec<String>)>);
 
 impl<K: PartialEq> Groups<K> {
+    pub(crate) fn add(&mut self, key: K, name: &str) {
+        self.add_like(key, name, PartialEq::eq);
+    }
+}
+
+impl<K> Groups<K> {
     pub(crate) fn new() -> Self {
         Self(Vec::new())
     }
 
-    pub(crate) fn add(&mut self, key: K, name: &str) {
-        match self.0.iter_mut().find(|(known, _)| *known == key) {
+    /// Adds to the first group whose key is alike: that one stands for all.
+    pub(crate) fn add_like(&mut self, key: K, name: &str, alike: impl Fn(&K, &K) -> bool) {
+        match self.0.iter_mut().find(|(known, _)| alike(known, &key)) {
             Some((_, names)) => names.push(name.to_owned()),
             None => self.0.push((key, vec![name.to_owned()])),
         }
@@ -115,6 +123,20 @@ impl<K> IntoIterator for Groups<K> {
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
+}
+
+/// A text without what differs from node to node: ids, ports, processes. Each word with a digit is `#`.
+pub(crate) fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for word in text.split_inclusive(|letter: char| !letter.is_alphanumeric()) {
+        if word.contains(|letter: char| letter.is_ascii_digit()) {
+            shape.push('#');
+            shape.push_str(word.trim_start_matches(char::is_alphanumeric));
+        } else {
+            shape.push_str(word);
+        }
+    }
+    shape
 }
 
 /// `a, b, c, d and 9 more`.
@@ -143,6 +165,22 @@ mod tests {
     fn many_are_named_by_the_first_few() {
         assert_eq!(names(&["a", "b"]), "a, b");
         assert_eq!(names(&["a", "b", "c", "d", "e", "f"]), "a, b, c, d and 2 more");
+    }
+
+    #[test]
+    fn texts_that_differ_in_ids_alone_have_one_shape() {
+        let denied =
+            |sender: &str, pid: u32| format!("denied; sender=\":{sender}\" (uid=0 pid={pid} comm=\"rebooter\")");
+        assert_eq!(shape(&denied("1.205", 4711)), shape(&denied("1.9", 12)));
+        assert_eq!(shape("dial 10.0.0.7:4222: refused"), "dial #.#.#.#:#: refused");
+        assert_ne!(shape("no bus"), shape("no logind"));
+        assert_eq!(shape(""), "");
+    }
+
+    #[test]
+    fn a_password_is_in_no_finding() {
+        let finding = Topic::Pods.ok("pods", "not ready: nats: not connected to nats://anna:pw@nats:4222\n");
+        assert_eq!(finding.found, "not ready: nats: not connected to nats://nats:4222");
     }
 
     #[test]

@@ -13,9 +13,12 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for node in facts.nodes.of("Node") {
         let mark = annotation(node, CORDONED_FOR);
+        if mark.is_empty() {
+            continue;
+        }
         let status = reached.list.nodes.iter().find(|status| status.node == name(node));
         let attempt = status.and_then(|status| status.attempt.as_ref());
-        if mark.is_empty() || attempt.is_some_and(|attempt| attempt.attempt_id == mark) {
+        if attempt.is_some_and(|attempt| attempt.attempt_id == mark) {
             continue;
         }
         let node = name(node);

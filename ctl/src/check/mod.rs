@@ -11,9 +11,11 @@ mod nats;
 mod neighbours;
 mod object;
 mod pods;
+mod refused;
 mod remains;
 mod removal;
 mod rights;
+mod secrets;
 mod settings;
 mod show;
 mod traces;
@@ -53,7 +55,10 @@ pub(crate) fn examine(facts: &Facts) -> Report {
 pub(crate) fn examine_removal(remains: &Remains) -> Report {
     let mut findings = kubernetes::findings(&remains.version);
     if remains.version.trouble.is_none() {
-        findings.extend(if remains.is_installed() {
+        findings.extend(if remains.workloads.trouble.is_some() {
+            // Before the removal or after it? What helps in the one case harms in the other.
+            traces::unseen(remains)
+        } else if remains.is_installed() {
             removal::findings(remains)
         } else {
             traces::findings(remains)
@@ -76,7 +81,8 @@ fn unseen(facts: &Facts) -> Vec<Finding> {
     ];
     let tell = |(what, answer): (&str, &Answer)| {
         let trouble = answer.trouble.as_ref()?;
-        let remedy = "give yourself the rights of deploy/base/people.yaml: its first lines say how";
+        let rights = "bind the rights of a check to yourself: the commands in deploy/base/people.yaml";
+        let remedy = refused::remedy(trouble, rights);
         Some(Topic::Kubernetes.warning(what, format!("not checked: {trouble}"), remedy))
     };
     looked.into_iter().filter_map(tell).collect()
@@ -104,6 +110,27 @@ mod tests {
         facts.workloads.trouble = Some("Error from server (Forbidden): daemonsets.apps is forbidden".to_owned());
         let report = examine(&facts);
         let unseen = report.findings().iter().find(|it| it.subject == "workloads");
-        assert!(unseen.is_some_and(|it| it.found.starts_with("not checked: Error from server (Forbidden)")));
+        let unseen = unseen.unwrap();
+        assert!(unseen.found.starts_with("not checked: Error from server (Forbidden)"));
+        let remedy = unseen.remedy.as_deref().unwrap();
+        assert!(remedy.ends_with("the commands in deploy/base/people.yaml"), "{remedy}");
+    }
+
+    #[test]
+    fn a_removal_whose_workloads_cannot_be_seen_gets_no_remedy_that_may_harm() {
+        let places = facts::Places {
+            control: "bellwether".to_owned(),
+            agents: "bellwether-agents".to_owned(),
+        };
+        let mut remains = Remains::none(places);
+        let binding = serde_json::json!({ "kind": "ClusterRoleBinding", "metadata": { "name": "bellwether-drainer" } });
+        remains.cluster.objects = vec![binding];
+        remains.workloads.trouble = Some("kubectl gave no answer within 60s".to_owned());
+        let report = examine_removal(&remains);
+        assert!(!report.is_good());
+        let told: Vec<&str> = report.findings().iter().map(|it| it.subject.as_str()).collect();
+        assert_eq!(told, ["Kubernetes", "workloads"]);
+        let remedies: Vec<&str> = report.findings().iter().filter_map(|it| it.remedy.as_deref()).collect();
+        assert!(remedies.iter().all(|it| !it.contains("delete")), "{remedies:?}");
     }
 }

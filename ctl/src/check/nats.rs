@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::facts::Facts;
 use super::finding::{Finding, Severity, Topic};
 use super::object::{entries, holds, is_headless, items, label, name, namespace, number};
-use super::settings::{NATS_URL, STREAM_REPLICAS, environment, without_secrets};
+use super::secrets;
+use super::settings::{NATS_URL, STREAM_REPLICAS, environment};
 use super::versions::Version;
 use super::workloads::{PARTS, SCHEDULER};
 
@@ -76,7 +77,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
                 "NATS",
                 format!(
                     "{} is outside of this cluster, so it was not looked at",
-                    without_secrets(url)
+                    secrets::addresses(url)
                 ),
                 "see that its servers run; the logs of scheduler and drainer say whether they reach it",
             ));
@@ -167,13 +168,19 @@ fn is_empty(facts: &Facts, service: &Value) -> bool {
         .of("EndpointSlice")
         .filter(mine)
         .flat_map(|slice| items(slice, "/endpoints"));
-    let mut ready = endpoints.filter(|it| it.pointer("/conditions/ready") != Some(&Value::Bool(false)));
+    // Our Service publishes addresses that are not ready too (`publishNotReadyAddresses`), and calls all
+    // of them ready; `serving` is the pod's own word, which a slice made by hand may lack.
+    let serves = |it: &&Value| {
+        let told = ["/conditions/serving", "/conditions/ready"];
+        told.iter().find_map(|condition| it.pointer(condition)) != Some(&Value::Bool(false))
+    };
+    let mut serving = endpoints.filter(serves);
     // Slices follow the pods after a moment, so a ready pod counts as well.
     let mut pods = facts
         .control
         .of("Pod")
         .filter(|pod| selects(service, pod) && holds(pod, "Ready"));
-    ready.next().is_none() && pods.next().is_none()
+    serving.next().is_none() && pods.next().is_none()
 }
 
 /// Whether the pods of this object (or this pod) are those that a Service selects.

@@ -34,6 +34,13 @@ fn slice(ready: bool) -> Value {
     })
 }
 
+/// As behind our own Service: `ready` is said of every server there is.
+fn published(serving: bool) -> Value {
+    let mut slice = slice(true);
+    *slice.pointer_mut("/endpoints/0/conditions").unwrap() = json!({ "ready": true, "serving": serving });
+    slice
+}
+
 fn set(replicas: u64, ready: u64) -> Value {
     json!({
         "kind": "StatefulSet", "metadata": { "name": "nats", "namespace": "bellwether" },
@@ -91,6 +98,17 @@ fn a_service_with_nobody_behind_it_or_another_port_is_a_problem() {
         Severity::Ok,
         "the server's own port"
     );
+}
+
+#[test]
+fn a_server_that_is_published_and_does_not_serve_is_nobody() {
+    let mut facts = facts("nats://nats.bellwether.svc:4222", "1");
+    facts.services.objects = vec![nats_service("None"), published(false)];
+    let finding = findings(&facts).remove(0);
+    assert_eq!(finding.severity, Severity::Problem);
+    assert!(finding.found.contains("no NATS server is ready"), "{finding:?}");
+    facts.services.objects = vec![nats_service("None"), published(true)];
+    assert_eq!(findings(&facts).remove(0).severity, Severity::Ok);
 }
 
 #[test]

@@ -75,11 +75,17 @@ pub(crate) fn holds(object: &Value, condition: &str) -> bool {
         .any(|it| text(it, "/status") == "True")
 }
 
+/// The containers of a workload, or of a pod.
+pub(crate) fn containers(object: &Value) -> &[Value] {
+    match items(object, "/spec/template/spec/containers") {
+        [] => items(object, "/spec/containers"),
+        of_workload => of_workload,
+    }
+}
+
 /// The images that an object's containers run.
-pub(crate) fn images(workload: &Value) -> impl Iterator<Item = &str> {
-    items(workload, "/spec/template/spec/containers")
-        .iter()
-        .map(|container| text(container, "/image"))
+pub(crate) fn images(object: &Value) -> impl Iterator<Item = &str> {
+    containers(object).iter().map(|container| text(container, "/image"))
 }
 
 /// Whether somebody has cordoned the node.

@@ -1,15 +1,19 @@
-//! Pods as kubelets report them.
+//! Pods as kubelets report them: many of them, on nodes that come and go.
 
+use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::wire::{ListNodesResponse, NodeState, NodeStatus};
+use jiff::Timestamp;
 use serde_json::json;
 
+use super::super::facts::Reached;
 use super::*;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
 /// A rebooter's pod, ten minutes old, with this status of its container.
-fn pod(container: &Value) -> Value {
+pub(super) fn pod(container: &Value) -> Value {
     json!({
         "kind": "Pod",
         "metadata": {
@@ -25,7 +29,13 @@ fn pod(container: &Value) -> Value {
     })
 }
 
-fn warning(reason: &str, message: &str) -> Value {
+pub(super) fn set(object: &mut Value, pointer: &str, value: Value) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = object.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    parent.insert(key.to_owned(), value);
+}
+
+pub(super) fn warning(reason: &str, message: &str) -> Value {
     json!({
         "kind": "Event", "type": "Warning", "reason": reason, "message": message,
         "lastTimestamp": "2026-11-22T11:59:00Z",
@@ -33,140 +43,72 @@ fn warning(reason: &str, message: &str) -> Value {
     })
 }
 
-fn found(pod: &Value, events: &[&Value]) -> Trouble {
-    trouble(pod, events, "", now()).unwrap()
+/// The nth of many that differ in name and UID alone.
+fn nth(pod: &Value, n: usize) -> Value {
+    let mut other = pod.clone();
+    set(&mut other, "/metadata/name", json!(format!("rebooter-{n}")));
+    set(&mut other, "/metadata/uid", json!(format!("u-{n}")));
+    other
 }
 
-#[test]
-fn a_missing_secret_is_named_with_the_command_that_makes_it() {
-    let waiting = json!({ "name": "rebooter", "state": { "waiting": {
-        "reason": "CreateContainerConfigError", "message": "secret \"nats-credentials\" not found",
-    }}});
-    let trouble = found(&pod(&waiting), &[]);
-    assert_eq!(trouble.severity, Severity::Problem);
-    assert_eq!(
-        trouble.found,
-        "CreateContainerConfigError: secret \"nats-credentials\" not found"
-    );
-    assert_eq!(trouble.cure, Cure::Make("secret", "nats-credentials".to_owned()));
-}
-
-#[test]
-fn what_cannot_be_mounted_is_told_by_its_event() {
-    let creating = pod(&json!({ "name": "rebooter", "state": { "waiting": { "reason": "ContainerCreating" } } }));
-    let no_dbus = warning(
-        "FailedMount",
-        "MountVolume.SetUp failed for volume \"dbus\" : hostPath type check failed: /run/dbus is not a directory",
-    );
-    let trouble = found(&creating, &[&no_dbus]);
-    assert_eq!(trouble.severity, Severity::Problem);
-    assert!(trouble.found.contains("/run/dbus is not a directory"), "{trouble:?}");
-    assert!(
-        matches!(trouble.cure, Cure::Say(remedy) if remedy.contains("on the host")),
-        "{trouble:?}"
-    );
-    let no_secret = warning(
-        "FailedMount",
-        "MountVolume.SetUp failed for volume \"nats\" : secret \"nats-ca\" not found",
-    );
-    assert_eq!(
-        found(&creating, &[&no_secret]).cure,
-        Cure::Make("secret", "nats-ca".to_owned())
-    );
-}
-
-#[test]
-fn a_crash_loop_tells_what_the_service_said_last() {
-    let log = r#"{"timestamp":"2026-11-22T11:59:00Z","level":"ERROR","error":"NATS server at nats://old:4222 is version 2.9.10, at least 2.11 is needed","message":"Service stopped","target":"bellwether"}"#;
-    let crashed = json!({
-        "name": "rebooter", "restartCount": 7,
-        "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container" } },
-        "lastState": { "terminated": { "reason": "Error", "exitCode": 1, "message": format!("first line\n{log}\n") } },
-    });
-    let trouble = found(&pod(&crashed), &[]);
-    assert_eq!(
-        trouble.found,
-        "crash-looping (7 restarts): Service stopped: NATS server at nats://old:4222 is version 2.9.10, at least 2.11 is needed"
-    );
-    assert_eq!(
-        (trouble.severity, trouble.cure),
-        (Severity::Problem, Cure::PreviousLogs)
-    );
-    let killed = json!({
-        "name": "rebooter", "restartCount": 2, "state": { "waiting": { "reason": "CrashLoopBackOff" } },
-        "lastState": { "terminated": { "reason": "OOMKilled", "exitCode": 137 } },
-    });
-    assert_eq!(
-        found(&pod(&killed), &[]).found,
-        "crash-looping (2 restarts): OOMKilled, exit code 137"
-    );
-}
-
-#[test]
-fn an_image_that_cannot_be_pulled_is_named() {
-    let waiting = json!({ "name": "rebooter", "image": "bellwether.invalid/rebooter:dev", "state": { "waiting": {
-        "reason": "ImagePullBackOff", "message": "Back-off pulling image \"bellwether.invalid/rebooter:dev\"",
-    }}});
-    let trouble = found(&pod(&waiting), &[]);
-    assert!(
-        trouble
-            .found
-            .starts_with("ImagePullBackOff: bellwether.invalid/rebooter:dev"),
-        "{trouble:?}"
-    );
-}
-
-#[test]
-fn a_pod_that_no_node_takes_says_why() {
-    let mut unscheduled = pod(&json!({}));
-    let conditions = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-        "message": "0/3 nodes are available: 3 Insufficient cpu." }]);
-    *unscheduled.pointer_mut("/status/conditions").unwrap() = conditions;
-    assert_eq!(
-        found(&unscheduled, &[]).found,
-        "no node takes it: 0/3 nodes are available: 3 Insufficient cpu."
-    );
-}
-
-#[test]
-fn a_pod_that_runs_and_is_not_ready_speaks_for_itself() {
-    let mut running = pod(&json!({ "name": "rebooter", "state": { "running": {} } }));
-    assert!(is_unready(&running));
-    assert_eq!(admin_port(&running), Some(8080));
-    let said = "nats: not connected to nats://typo:4222";
-    let old = trouble(&running, &[], said, now()).unwrap();
-    assert_eq!(
-        (old.severity, old.found),
-        (Severity::Problem, format!("not ready: {said}"))
-    );
-    *running.pointer_mut("/metadata/creationTimestamp").unwrap() = json!("2026-11-22T11:59:30Z");
-    let young = trouble(&running, &[], said, now()).unwrap();
-    assert_eq!(young.severity, Severity::Warning, "it may still be starting");
-}
-
-#[test]
-fn a_ready_pod_and_one_that_has_ended_are_no_trouble() {
-    let mut ready = pod(&json!({ "state": { "running": {} } }));
-    *ready.pointer_mut("/status/conditions").unwrap() = json!([{ "type": "Ready", "status": "True" }]);
-    assert_eq!(trouble(&ready, &[], "", now()), None);
-    // As graceful node shutdown leaves it behind.
-    *ready.pointer_mut("/status/phase").unwrap() = json!("Failed");
-    assert!(!is_current(&ready));
+fn only(facts: &Facts) -> Finding {
+    let findings = findings(facts);
+    let [finding] = findings.as_slice() else {
+        panic!("{findings:?}");
+    };
+    finding.clone()
 }
 
 #[test]
 fn on_a_node_that_is_away_no_pod_is_a_problem() {
     let mut crashed = pod(&json!({ "name": "rebooter", "state": { "terminated": { "exitCode": 255 } } }));
-    let spec = crashed.pointer_mut("/spec").unwrap().as_object_mut().unwrap();
-    spec.insert("nodeName".to_owned(), json!("node-1"));
+    set(&mut crashed, "/spec/nodeName", json!("node-1"));
     let mut facts = Facts::for_tests();
     facts.agents.objects = vec![crashed];
-    let severity = |facts: &Facts| findings(facts).first().map(|it| it.severity);
-    assert_eq!(severity(&facts), Some(Severity::Problem));
+    assert_eq!(only(&facts).severity, Severity::Problem);
     let down = json!([{ "type": "Ready", "status": "Unknown" }]);
     facts.nodes.objects =
         vec![json!({ "kind": "Node", "metadata": { "name": "node-1" }, "status": { "conditions": down } })];
-    assert_eq!(severity(&facts), Some(Severity::Warning));
+    let finding = only(&facts);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(
+        finding.found.ends_with("(its node is down or in an attempt)"),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn a_pod_that_no_node_takes_is_no_problem_while_a_node_is_in_an_attempt() {
+    let mut unscheduled = pod(&json!({}));
+    let full = json!([{ "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available" }]);
+    set(&mut unscheduled, "/status/conditions", full);
+    let mut facts = Facts::for_tests();
+    facts.agents.objects = vec![unscheduled];
+    assert_eq!(only(&facts).severity, Severity::Problem);
+    let status = NodeStatus {
+        node: "node-1".to_owned(),
+        ready: true,
+        state: NodeState::InProgress.into(),
+        ..Default::default()
+    };
+    let list = ListNodesResponse {
+        nodes: vec![status],
+        ..Default::default()
+    };
+    let leader = String::new();
+    facts.fleet = Ok(Reached { leader, list });
+    let finding = only(&facts);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(
+        finding.found.ends_with("(while a node is in an attempt)"),
+        "{finding:?}"
+    );
+    // Without a scheduler the cordon tells it.
+    facts.fleet = Err("not reached".to_owned());
+    let ready = json!([{ "type": "Ready", "status": "True" }]);
+    let metadata = json!({ "name": "node-1", "annotations": { CORDONED_FOR: "a77e" } });
+    facts.nodes.objects = vec![json!({ "kind": "Node", "metadata": metadata, "status": { "conditions": ready } })];
+    assert_eq!(only(&facts).severity, Severity::Warning);
 }
 
 #[test]
@@ -174,13 +116,10 @@ fn the_same_trouble_of_many_pods_is_one_finding() {
     let waiting = json!({ "state": { "waiting": { "reason": "CreateContainerConfigError",
         "message": "secret \"nats-credentials\" not found" } } });
     let mut other = pod(&waiting);
-    *other.pointer_mut("/metadata/name").unwrap() = json!("rebooter-q9z4d");
+    set(&mut other, "/metadata/name", json!("rebooter-q9z4d"));
     let mut facts = Facts::for_tests();
     facts.agents.objects = vec![pod(&waiting), other];
-    let findings = findings(&facts);
-    let [finding] = findings.as_slice() else {
-        panic!("{findings:?}");
-    };
+    let finding = only(&facts);
     assert_eq!(finding.subject, "2 pods of rebooter");
     assert!(
         finding.found.ends_with("(rebooter-x7k2p, rebooter-q9z4d)"),
@@ -191,4 +130,64 @@ fn the_same_trouble_of_many_pods_is_one_finding() {
         remedy.starts_with("kubectl -n bellwether-agents create secret generic nats-credentials"),
         "{remedy}"
     );
+}
+
+#[test]
+fn thousands_of_pods_whose_words_differ_in_ids_are_one_finding() {
+    let creating = pod(&json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }));
+    let mut facts = Facts::for_tests();
+    for n in 1..=5000 {
+        let sandbox = format!("plugin type=\"calico\" failed: dial 10.0.0.{n}: sandbox {n:x}f00");
+        let mut event = warning("FailedCreatePodSandBox", &sandbox);
+        set(&mut event, "/involvedObject/uid", json!(format!("u-{n}")));
+        facts.agents.objects.extend([nth(&creating, n), event]);
+    }
+    let finding = only(&facts);
+    assert_eq!(finding.subject, "5000 pods of rebooter");
+    assert!(
+        finding.found.contains("dial 10.0.0.1: sandbox 1f00 (rebooter-1, ")
+            && finding.found.ends_with("and 4996 more; as the first says it)"),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn what_the_pods_that_were_asked_say_holds_for_those_that_were_not() {
+    let running = pod(&json!({ "state": { "running": {} } }));
+    let mut facts = Facts::for_tests();
+    facts.agents.objects = (1..=9).map(|n| nth(&running, n)).collect();
+    let said = |n: usize, said: &str| {
+        let place = ("bellwether-agents".to_owned(), format!("rebooter-{n}"));
+        (place, said.to_owned())
+    };
+    let refused = "nats: not connected to nats://nats:4222: authorization violation";
+    facts.readiness = [
+        said(3, "ok"),
+        said(5, &format!("{UNASKED}: timed out")),
+        said(7, refused),
+    ]
+    .into();
+    let finding = only(&facts);
+    assert_eq!(finding.subject, "9 pods of rebooter");
+    assert!(
+        finding
+            .found
+            .starts_with(&format!("not ready: {refused} (rebooter-7, rebooter-5, ")),
+        "{finding:?}"
+    );
+    assert!(finding.remedy.unwrap().starts_with("renew the credentials"));
+}
+
+#[test]
+fn the_newest_warning_of_a_pod_counts_whatever_the_order() {
+    let creating = pod(&json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }));
+    let mut old = warning("FailedMount", "timed out waiting for the condition");
+    set(&mut old, "/lastTimestamp", json!("2026-11-22T11:52:00Z"));
+    let new = warning("FailedMount", "secret \"nats-ca\" not found");
+    let mut facts = Facts::for_tests();
+    for events in [[old.clone(), new.clone()], [new, old]] {
+        facts.agents.objects = vec![creating.clone()];
+        facts.agents.objects.extend(events);
+        assert_eq!(only(&facts).found, "secret \"nats-ca\" not found");
+    }
 }

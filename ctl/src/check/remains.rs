@@ -1,7 +1,9 @@
 //! All that `uninstall-check` looks at, asked for once. It judges nothing, and changes nothing.
 
+use serde_json::Value;
+
 use super::facts::{Places, Reached, reach};
-use super::workloads::{PARTS, find};
+use super::workloads::{PARTS, Part, find};
 use crate::args::{CheckArgs, ConnectArgs};
 use crate::kubectl::{Answer, Kubectl};
 
@@ -78,8 +80,11 @@ impl Remains {
 
     /// Whether one of our services is still deployed.
     pub(crate) fn is_installed(&self) -> bool {
-        PARTS
-            .iter()
-            .any(|part| find(part, &self.workloads.objects, &self.places).is_some())
+        PARTS.iter().any(|part| self.workload(part).is_some())
+    }
+
+    /// The workload of this part, if it is there.
+    pub(crate) fn workload(&self, part: &Part) -> Option<&Value> {
+        find(part, &self.workloads.objects, &self.places)
     }
 }

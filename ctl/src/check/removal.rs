@@ -5,11 +5,15 @@ use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::wire::NodeState;
 
 use super::finding::{Finding, Topic, names};
-use super::object::{annotation, name, namespace};
+use super::object::{annotation, kind, name, namespace, number};
 use super::remains::Remains;
 use super::traces;
+use super::workloads::{PARTS, SCHEDULER};
 use crate::kubectl::Answer;
 use crate::{render, time, words};
+
+/// Where no scheduler runs, nobody starts anything, and each node in an attempt carries our cordon.
+const BY_THE_NODES: &str = "kubectl reboots check    # or go by the nodes: without our cordon none is under way";
 
 pub(crate) fn findings(remains: &Remains) -> Vec<Finding> {
     let mut findings = standing(remains);
@@ -29,11 +33,7 @@ pub(crate) fn findings(remains: &Remains) -> Vec<Finding> {
 fn standing(remains: &Remains) -> Vec<Finding> {
     let reached = match &remains.fleet {
         Ok(reached) => reached,
-        Err(why) => {
-            let found = format!("whether reboots are under way is not known: {why}");
-            let remedy = "kubectl reboots check    # or go by the nodes: without our cordon none is under way";
-            return vec![Topic::Removal.warning("leading scheduler", found, remedy)];
-        }
+        Err(why) => return unasked(remains, why),
     };
     let mut findings = Vec::new();
     match reached.list.control.as_ref().filter(|control| control.paused) {
@@ -56,6 +56,44 @@ fn standing(remains: &Remains) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// The scheduler cannot be asked. As long as one runs, it may start a reboot at any moment.
+fn unasked(remains: &Remains, why: &str) -> Vec<Finding> {
+    let found = format!("whether reboots are under way is not known: {why}");
+    let subject = "leading scheduler";
+    let Some(deployment) = remains.workload(&SCHEDULER) else {
+        return [Topic::Removal.warning(subject, found, BY_THE_NODES)]
+            .into_iter()
+            .chain(half_removed(remains))
+            .collect();
+    };
+    vec![if number(deployment, "/status/readyReplicas") == 0 {
+        Topic::Removal.warning(subject, found, BY_THE_NODES)
+    } else {
+        let (namespace, name) = (namespace(deployment), name(deployment));
+        let remedy = format!(
+            "try again, and see kubectl reboots check; if it cannot be reached at all: \
+             kubectl -n {namespace} scale deployment {name} --replicas=0"
+        );
+        Topic::Removal.problem(subject, found, remedy)
+    }]
+}
+
+/// Agents without a scheduler: a removal that has begun and not ended.
+fn half_removed(remains: &Remains) -> Option<Finding> {
+    let left: Vec<String> = PARTS
+        .iter()
+        .filter_map(|part| remains.workload(part))
+        .map(|it| format!("{} {}/{}", kind(it), namespace(it), name(it)))
+        .collect();
+    (!left.is_empty()).then(|| {
+        Topic::Removal.problem(
+            "removal",
+            format!("half done: the scheduler is gone; still there: {}", names(&left)),
+            "wait if it is under way; else: kubectl delete -k deploy/overlays/quickstart    # or your overlay",
+        )
+    })
 }
 
 /// Our cordons: whoever takes Bellwether away now leaves them behind.

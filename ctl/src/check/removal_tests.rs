@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::super::facts::{Places, Reached};
 use super::super::finding::Severity;
+use super::super::object::COMPONENT;
 use super::*;
 
 fn remains(paused: bool, nodes: Vec<NodeStatus>) -> Remains {
@@ -79,14 +80,52 @@ fn a_node_in_an_attempt_and_a_cordon_of_ours_are_waited_for() {
     );
 }
 
-#[test]
-fn without_a_scheduler_the_nodes_are_the_witnesses() {
+/// Nobody answers, and of the scheduler's pods so many are ready.
+fn unreachable(ready: Option<u64>) -> Remains {
     let mut remains = remains(true, vec![]);
     remains.fleet = Err("no leading scheduler was reached".to_owned());
-    assert_eq!(problems(&remains), [""; 0]);
-    assert_eq!(findings(&remains).remove(0).severity, Severity::Warning);
-    remains.nodes.trouble = Some("Forbidden".to_owned());
-    assert_eq!(problems(&remains), ["nodes: not looked at: Forbidden"]);
+    let metadata = json!({ "name": "eu-scheduler", "namespace": "bellwether", "labels": { COMPONENT: "scheduler" } });
+    let status = ready.map_or_else(|| json!({}), |ready| json!({ "readyReplicas": ready }));
+    remains.workloads.objects = vec![json!({ "kind": "Deployment", "metadata": metadata, "status": status })];
+    remains
+}
+
+#[test]
+fn a_scheduler_that_runs_and_cannot_be_asked_is_in_the_way() {
+    let remains = unreachable(Some(1));
+    let expected = "leading scheduler: whether reboots are under way is not known: no leading scheduler was reached";
+    assert_eq!(problems(&remains), [expected]);
+    let remedy = findings(&remains).remove(0).remedy.unwrap();
+    assert!(
+        remedy.ends_with("kubectl -n bellwether scale deployment eu-scheduler --replicas=0"),
+        "{remedy}"
+    );
+}
+
+#[test]
+fn without_a_scheduler_the_nodes_are_the_witnesses() {
+    let mut gone = remains(true, vec![]);
+    gone.fleet = Err("no leading scheduler was reached".to_owned());
+    for mut remains in [unreachable(None), unreachable(Some(0)), gone] {
+        assert_eq!(problems(&remains), [""; 0]);
+        let findings = findings(&remains);
+        assert_eq!(findings.first().map(|it| it.severity), Some(Severity::Warning));
+        assert!(!findings.iter().any(|it| it.found.starts_with("safe")), "{findings:?}");
+        remains.nodes.trouble = Some("Forbidden".to_owned());
+        assert_eq!(problems(&remains), ["nodes: not looked at: Forbidden"]);
+    }
+}
+
+#[test]
+fn agents_without_a_scheduler_are_half_a_removal() {
+    let mut remains = remains(true, vec![]);
+    remains.fleet = Err("no leading scheduler was reached".to_owned());
+    let metadata = json!({ "name": "rebooter", "namespace": "bellwether-agents" });
+    remains.workloads.objects = vec![json!({ "kind": "DaemonSet", "metadata": metadata })];
+    assert_eq!(
+        problems(&remains),
+        ["removal: half done: the scheduler is gone; still there: DaemonSet bellwether-agents/rebooter"]
+    );
 }
 
 #[test]

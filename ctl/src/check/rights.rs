@@ -184,16 +184,42 @@ fn of_account(part: &Part, facts: &Facts) -> Option<Finding> {
     if missing.is_empty() {
         return Some(Topic::Rights.ok(subject, format!("all {}", count(reviews.len(), "right"))));
     }
-    let (namespace, account) = (&facts.places.control, account(part, facts));
-    let in_namespace = |review: &&Value| !text(review, "/spec/resourceAttributes/namespace").is_empty();
-    let mut refused = reviews.iter().copied().filter(|it| !is_allowed(it));
-    let bind = if !refused.any(|it| in_namespace(&it)) {
-        format!("create clusterrolebinding bellwether-{account} --clusterrole=bellwether-{account}")
-    } else {
-        format!("-n {namespace} create rolebinding {account} --role={account}")
-    };
-    let remedy = format!("kubectl {bind} --serviceaccount={namespace}:{account}    # or apply your overlay again");
+    let remedy = remedy(&reviews, account(part, facts), &facts.places.control);
     Some(Topic::Rights.problem(subject, format!("{user} may not {}", missing.join(", ")), remedy))
+}
+
+/// Roles are bound as a whole: where all rights of a scope are refused the binding is missing, where
+/// only some are, the role is another one than ours.
+fn remedy(reviews: &[&Value], account: &str, namespace: &str) -> String {
+    let in_namespace = |review: &&&Value| !text(review, "/spec/resourceAttributes/namespace").is_empty();
+    let (here, everywhere): (Vec<&Value>, Vec<&Value>) = reviews.iter().partition(in_namespace);
+    let bindings = [
+        (
+            everywhere,
+            format!("create clusterrolebinding bellwether-{account} --clusterrole=bellwether-{account}"),
+        ),
+        (
+            here,
+            format!("-n {namespace} create rolebinding {account} --role={account}"),
+        ),
+    ];
+    let mut commands = Vec::new();
+    let mut lacks_rule = false;
+    for (of_scope, bind) in bindings {
+        let refused = of_scope.iter().filter(|review| !is_allowed(review)).count();
+        if refused > 0 && refused == of_scope.len() {
+            commands.push(format!("kubectl {bind} --serviceaccount={namespace}:{account}"));
+        } else if refused > 0 {
+            lacks_rule = true;
+        }
+    }
+    // Last, so that the note after it takes no command away.
+    if lacks_rule {
+        commands.push("kubectl apply -k OVERLAY    # the role lacks a rule".to_owned());
+        commands.join(" && ")
+    } else {
+        format!("{}    # or apply your overlay again", commands.join(" && "))
+    }
 }
 
 fn of_person(facts: &Facts) -> Option<Finding> {

@@ -3,10 +3,10 @@
 use super::super::finding::Severity;
 use super::*;
 
-/// The answers to the questions, where this right is refused.
-fn answered(questions: Vec<Value>, refused: &str) -> Vec<Value> {
+/// The answers to the questions, where these rights are refused.
+fn answered(questions: Vec<Value>, refused: impl Fn(&str) -> bool) -> Vec<Value> {
     let answer = |mut review: Value| {
-        let allowed = review.pointer("/spec/resourceAttributes").map(words).unwrap() != refused;
+        let allowed = !refused(&review.pointer("/spec/resourceAttributes").map(words).unwrap());
         review
             .as_object_mut()
             .unwrap()
@@ -16,11 +16,15 @@ fn answered(questions: Vec<Value>, refused: &str) -> Vec<Value> {
     questions.into_iter().map(answer).collect()
 }
 
-fn findings_without(refused: &str) -> Vec<Finding> {
+fn findings_without(refused: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut facts = Facts::for_tests();
-    facts.account_rights.objects = answered(accounts(&facts), refused);
-    facts.own_rights.objects = answered(own("bellwether"), refused);
+    facts.account_rights.objects = answered(accounts(&facts), &refused);
+    facts.own_rights.objects = answered(own("bellwether"), &refused);
     findings(&facts)
+}
+
+fn is_of_lease(right: &str) -> bool {
+    right.contains("leases")
 }
 
 #[test]
@@ -43,28 +47,62 @@ fn rights_read_as_in_rbac() {
 
 #[test]
 fn with_all_rights_there_is_a_line_for_each() {
-    let findings = findings_without("");
+    let findings = findings_without(|_| false);
     assert!(findings.iter().all(|it| it.severity == Severity::Ok), "{findings:?}");
     assert_eq!(findings.len(), 3);
 }
 
 #[test]
-fn a_missing_right_is_named_with_the_binding_that_grants_it() {
-    let drainer = findings_without("create pods/eviction").remove(1);
+fn where_all_rights_of_a_scope_are_refused_the_binding_is_missing() {
+    let drainer = findings_without(|right| !is_of_lease(right)).remove(1);
     assert_eq!(drainer.severity, Severity::Problem);
+    assert!(
+        drainer
+            .found
+            .starts_with("system:serviceaccount:bellwether:drainer may not get nodes, list nodes, "),
+        "{drainer:?}"
+    );
+    assert_eq!(
+        drainer.remedy.unwrap(),
+        "kubectl create clusterrolebinding bellwether-drainer --clusterrole=bellwether-drainer \
+         --serviceaccount=bellwether:drainer    # or apply your overlay again"
+    );
+    let scheduler = findings_without(is_of_lease).remove(0);
+    assert_eq!(
+        scheduler.remedy.unwrap(),
+        "kubectl -n bellwether create rolebinding scheduler --role=scheduler \
+         --serviceaccount=bellwether:scheduler    # or apply your overlay again"
+    );
+}
+
+#[test]
+fn where_some_rights_of_a_scope_are_refused_the_role_lacks_a_rule() {
+    let drainer = findings_without(|right| right == "create pods/eviction").remove(1);
     assert_eq!(
         drainer.found,
         "system:serviceaccount:bellwether:drainer may not create pods/eviction"
     );
-    assert!(
-        drainer.remedy.unwrap().starts_with(
-            "kubectl create clusterrolebinding bellwether-drainer --clusterrole=bellwether-drainer --serviceaccount=bellwether:drainer"
-        )
+    assert_eq!(
+        drainer.remedy.unwrap(),
+        "kubectl apply -k OVERLAY    # the role lacks a rule"
     );
-    let scheduler = findings_without("create leases.coordination.k8s.io").remove(0);
-    let remedy = scheduler.remedy.unwrap();
+}
+
+#[test]
+fn each_scope_gets_its_own_remedy_and_the_note_comes_last() {
+    let neither = findings_without(|_| true).remove(0).remedy.unwrap();
+    let commands: Vec<&str> = neither.split(" && ").collect();
     assert!(
-        remedy.starts_with("kubectl -n bellwether create rolebinding scheduler --role=scheduler"),
+        matches!(commands.as_slice(), [first, second]
+            if first.starts_with("kubectl create clusterrolebinding bellwether-scheduler ")
+            && second.starts_with("kubectl -n bellwether create rolebinding scheduler ")),
+        "{neither}"
+    );
+    let both = findings_without(|right| is_of_lease(right) || right == "watch nodes").remove(0);
+    let remedy = both.remedy.unwrap();
+    assert!(
+        remedy.starts_with("kubectl -n bellwether create rolebinding scheduler ")
+            && remedy.ends_with("scheduler && kubectl apply -k OVERLAY    # the role lacks a rule"),
         "{remedy}"
     );
 }
@@ -72,7 +110,7 @@ fn a_missing_right_is_named_with_the_binding_that_grants_it() {
 #[test]
 fn a_person_needs_the_way_in_unless_an_address_is_given() {
     let mut facts = Facts::for_tests();
-    facts.own_rights.objects = answered(own("bellwether"), "create pods/portforward");
+    facts.own_rights.objects = answered(own("bellwether"), |right| right == "create pods/portforward");
     assert_eq!(findings(&facts).remove(0).severity, Severity::Problem);
     facts.direct = true;
     assert_eq!(findings(&facts).remove(0).severity, Severity::Warning);

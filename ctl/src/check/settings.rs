@@ -6,23 +6,27 @@ use serde_json::Value;
 
 use super::facts::Facts;
 use super::finding::{Finding, Topic, names};
-use super::object::{entries, items, name, namespace, text};
+use super::object::{containers, entries, items, name, namespace, text};
+use super::secrets;
 use super::workloads::{PARTS, SCHEDULER};
 use crate::kubectl::Answer;
 
 /// Where NATS is.
 pub(crate) const NATS_URL: &str = "BELLWETHER_NATS_URL";
+/// Files with credentials and with the authority of NATS's certificate.
+pub(crate) const NATS_CREDENTIALS: &str = "BELLWETHER_NATS_CREDENTIALS";
+pub(crate) const NATS_CA: &str = "BELLWETHER_NATS_CA";
 /// How many NATS servers hold each stream.
 pub(crate) const STREAM_REPLICAS: &str = "BELLWETHER_STREAM_REPLICAS";
 /// Whether nodes may be rebooted beside another tool that does.
 pub(crate) const TOLERATE_RIVALS: &str = "BELLWETHER_TOLERATE_RIVALS";
 
-/// What a workload's containers are told by environment. Nothing for what cannot be read here,
-/// such as a value from a Secret.
-pub(crate) fn environment<'a>(workload: &'a Value, beside: &'a Answer) -> BTreeMap<&'a str, Option<&'a str>> {
+/// What the containers of a workload or pod are told by environment. Nothing for what cannot be read
+/// here, such as a value from a Secret.
+pub(crate) fn environment<'a>(object: &'a Value, beside: &'a Answer) -> BTreeMap<&'a str, Option<&'a str>> {
     let mut told = BTreeMap::new();
-    for container in items(workload, "/spec/template/spec/containers") {
-        for config in config_maps(container).filter_map(|(config, _)| config_map(workload, beside, config)) {
+    for container in containers(object) {
+        for config in config_maps(container).filter_map(|(config, _)| config_map(object, beside, config)) {
             told.extend(entries(config, "/data").map(|(key, value)| (key, Some(value))));
         }
         for entry in items(container, "/env") {
@@ -40,8 +44,8 @@ fn config_maps(container: &Value) -> impl Iterator<Item = (&str, bool)> {
     })
 }
 
-fn config_map<'a>(workload: &Value, beside: &'a Answer, wanted: &str) -> Option<&'a Value> {
-    let here = |config: &&Value| name(config) == wanted && namespace(config) == namespace(workload);
+fn config_map<'a>(object: &Value, beside: &'a Answer, wanted: &str) -> Option<&'a Value> {
+    let here = |config: &&Value| name(config) == wanted && namespace(config) == namespace(object);
     beside.of("ConfigMap").find(here)
 }
 
@@ -88,33 +92,30 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 fn missing<'a>(workload: &'a Value, beside: &Answer) -> Option<&'a str> {
-    items(workload, "/spec/template/spec/containers")
+    containers(workload)
         .iter()
         .flat_map(config_maps)
         .find(|(config, optional)| !optional && config_map(workload, beside, config).is_none())
         .map(|(config, _)| config)
 }
 
+fn shown(key: &str, value: &str) -> String {
+    if key == NATS_URL {
+        secrets::addresses(value)
+    } else {
+        value.to_owned()
+    }
+}
+
 /// What both are told, and not the same.
 fn differences(one: &BTreeMap<&str, Option<&str>>, other: &BTreeMap<&str, Option<&str>>) -> Vec<String> {
     let differ = |(key, value): (&&str, &Option<&str>)| match (value, other.get(key)) {
-        (Some(here), Some(Some(there))) if here != there => Some(format!(
-            "{key} is {}, not {}",
-            without_secrets(there),
-            without_secrets(here)
-        )),
+        (Some(here), Some(Some(there))) if here != there => {
+            Some(format!("{key} is {}, not {}", shown(key, there), shown(key, here)))
+        }
         _ => None,
     };
     one.iter().filter_map(differ).collect()
-}
-
-/// Addresses may hold a user with a password.
-pub(crate) fn without_secrets(addresses: &str) -> String {
-    let bare = |address: &str| match address.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
-        None => address.to_owned(),
-    };
-    addresses.split(',').map(bare).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -181,11 +182,10 @@ mod tests {
 
     #[test]
     fn a_password_is_not_shown() {
-        assert_eq!(
-            without_secrets("nats://anna:pa@ss@nats:4222,tls://nats-1:4222"),
-            "nats://nats:4222,tls://nats-1:4222"
-        );
-        assert_eq!(without_secrets("info"), "info");
+        let mut facts = facts();
+        facts.agents.objects = vec![config("bellwether-agents", "token@nats-0,nats://anna:pw@nats-1")];
+        let finding = findings(&facts).remove(0);
+        assert!(finding.found.contains("is nats-0,nats://nats-1, not"), "{finding:?}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn findings(remains: &Remains) -> Vec<Finding> {
 }
 
 /// What could not be looked at may hold a trace.
-fn unseen(remains: &Remains) -> Vec<Finding> {
+pub(crate) fn unseen(remains: &Remains) -> Vec<Finding> {
     let looked: [(&str, &Answer); 6] = [
         ("nodes", &remains.nodes),
         ("namespaces", &remains.namespaces),
@@ -35,7 +35,7 @@ fn unseen(remains: &Remains) -> Vec<Finding> {
     ];
     let tell = |(what, answer): (&str, &Answer)| {
         let trouble = answer.trouble.as_ref()?;
-        let remedy = "run this as somebody who may read all of the cluster";
+        let remedy = super::refused::remedy(trouble, "run this as somebody who may read all of the cluster");
         Some(Topic::Removal.problem(what, format!("not looked at: {trouble}"), remedy))
     };
     looked.into_iter().filter_map(tell).collect()

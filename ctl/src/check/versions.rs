@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::finding::{Finding, Groups, Topic, names};
 use super::object::images;
-use super::workloads::PARTS;
+use super::workloads::{DRAINER, PARTS, Part, SCHEDULER};
 
 /// A version as people and tags write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,24 +41,52 @@ fn tag(image: &str) -> Option<&str> {
     Some(tag)
 }
 
-/// Who says which version: the tool itself, the scheduler, the agents, and the tags of images.
+/// What is told by programs is compared; what tags of images say is at most worth knowing, since a
+/// registry may count in its own way.
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut told: Vec<(String, String)> = vec![("kubectl reboots".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-    for part in &PARTS {
-        let tags = facts.workload(part).into_iter().flat_map(images).filter_map(tag);
-        told.extend(tags.map(|tag| (format!("image of {}", part.component), tag.to_owned())));
-    }
     if let Ok(reached) = &facts.fleet {
         told.push(("scheduler".to_owned(), reached.list.scheduler_version.clone()));
-        for node in &reached.list.nodes {
-            for (name, agent) in [("sentinel", &node.sentinel), ("rebooter", &node.rebooter)] {
-                if let Some(agent) = agent {
-                    told.push((format!("{name} on {}", node.node), agent.version.clone()));
-                }
+    }
+    for node in facts.statuses() {
+        for (name, agent) in [("sentinel", &node.sentinel), ("rebooter", &node.rebooter)] {
+            if let Some(agent) = agent {
+                told.push((format!("{name} on {}", node.node), agent.version.clone()));
             }
         }
     }
-    compare(&told)
+    let mut findings = compare(&told);
+    findings.extend(tags(facts, &told));
+    findings
+}
+
+/// The tags of images whose parts do not tell their version: the drainer never does, and the others do
+/// so through the leading scheduler.
+fn tags(facts: &Facts, told: &[(String, String)]) -> Option<Finding> {
+    let of = |part: &Part| facts.workload(part).into_iter().flat_map(images).filter_map(tag);
+    let known: Vec<Version> = told.iter().filter_map(|(_, version)| Version::read(version)).collect();
+    let of_scheduler: Vec<&str> = of(&SCHEDULER).collect();
+    let mut groups = Groups::new();
+    for part in &PARTS {
+        for tag in of(part) {
+            // Who has the scheduler's tag is of its build, in whatever way that is counted.
+            let told = facts.fleet.is_ok() && (part.component != DRAINER.component || of_scheduler.contains(&tag));
+            if !told && Version::read(tag).is_some_and(|version| !known.contains(&version)) {
+                groups.add(tag, part.component);
+            }
+        }
+    }
+    let differ: Vec<String> = groups
+        .into_iter()
+        .map(|(tag, parts)| format!("{tag}: {}", names(&parts)))
+        .collect();
+    (!differ.is_empty()).then(|| {
+        Topic::Versions.warning(
+            "tags of images",
+            format!("other than all versions that are told: {}", differ.join("; ")),
+            "nothing, if your registry counts in its own way; else wait for the upgrade, or apply one overlay",
+        )
+    })
 }
 
 fn compare(told: &[(String, String)]) -> Vec<Finding> {
@@ -99,6 +127,10 @@ fn compare(told: &[(String, String)]) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_proto::wire::ListNodesResponse;
+    use serde_json::json;
+
+    use super::super::facts::Reached;
     use super::super::finding::Severity;
     use super::*;
 
@@ -151,5 +183,64 @@ mod tests {
             finding.found.ends_with("0.1.0: rebooter on node-1; 0.3.0: scheduler"),
             "{finding:?}"
         );
+    }
+
+    fn deployed(images: [(&str, &str); 2], scheduler: Option<&str>) -> Vec<Finding> {
+        let mut facts = Facts::for_tests();
+        let workload = |(component, image): (&str, &str)| {
+            json!({
+                "kind": "Deployment", "metadata": { "name": component, "namespace": "bellwether" },
+                "spec": { "template": { "spec": { "containers": [{ "image": image }] } } },
+            })
+        };
+        facts.workloads.objects = images.map(workload).into();
+        facts.fleet = match scheduler {
+            Some(version) => Ok(Reached {
+                list: ListNodesResponse {
+                    scheduler_version: version.to_owned(),
+                    ..Default::default()
+                },
+                ..Default::default()
+            }),
+            None => Err("not reached".to_owned()),
+        };
+        findings(&facts)
+    }
+
+    #[test]
+    fn a_registry_may_count_in_its_own_way() {
+        let own = env!("CARGO_PKG_VERSION");
+        let counted = [
+            ("scheduler", "mirror/scheduler:2026.11.22"),
+            ("drainer", "mirror/drainer:2026.11.22"),
+        ];
+        let told = deployed(counted, Some(own));
+        assert!(
+            told.iter().all(|it| it.severity == Severity::Ok),
+            "by its own word: {told:?}"
+        );
+        let unreached = deployed(counted, None);
+        assert!(
+            unreached.iter().all(|it| it.severity < Severity::Problem),
+            "{unreached:?}"
+        );
+        let last = unreached.last().unwrap();
+        assert!(last.found.ends_with("2026.11.22: scheduler, drainer"), "{last:?}");
+    }
+
+    #[test]
+    fn a_drainer_whose_tag_is_of_another_version_is_a_warning() {
+        let own = env!("CARGO_PKG_VERSION");
+        let image = format!("bellwether/scheduler:{own}");
+        let other = deployed([("scheduler", &image), ("drainer", "acme/drainer:1.4.0")], Some(own));
+        let last = other.last().unwrap();
+        assert_eq!(
+            (last.severity, last.subject.as_str()),
+            (Severity::Warning, "tags of images")
+        );
+        assert!(last.found.ends_with("1.4.0: drainer"), "{last:?}");
+        let fitting = format!("acme/drainer:{own}-another");
+        let same = deployed([("scheduler", &image), ("drainer", &fitting)], Some(own));
+        assert_eq!(same.len(), 1, "{same:?}");
     }
 }

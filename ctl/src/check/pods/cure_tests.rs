@@ -1,0 +1,119 @@
+//! Remedies that can be pasted, or nearly so.
+
+use serde_json::json;
+
+use super::super::tests::{pod, set};
+use super::*;
+
+/// A cluster with these settings, and a pod that mounts the Secret `nats` as `deploy` does.
+fn mounted(settings: Value) -> (Facts, Value) {
+    let mut facts = Facts::for_tests();
+    let metadata = json!({ "name": "bellwether-settings-5t2m", "namespace": "bellwether-agents" });
+    let mut config = json!({ "kind": "ConfigMap", "metadata": metadata });
+    set(&mut config, "/data", settings);
+    facts.agents.objects = vec![config];
+    let mut pod = pod(&json!({}));
+    let volumes = json!([
+        { "name": "dbus", "hostPath": { "path": "/run/dbus" } },
+        { "name": "creds", "secret": { "secretName": "nats" } },
+    ]);
+    set(&mut pod, "/spec/volumes", volumes);
+    let container = json!([{
+        "envFrom": [{ "configMapRef": { "name": "bellwether-settings-5t2m" } }],
+        "volumeMounts": [
+            { "name": "dbus", "mountPath": "/host/run/dbus" },
+            { "name": "creds", "mountPath": "/etc/bellwether/nats" },
+        ],
+    }]);
+    set(&mut pod, "/spec/containers", container);
+    (facts, pod)
+}
+
+fn make_secret(settings: Value) -> String {
+    let (facts, pod) = mounted(settings);
+    Cure::Make("secret", "nats".to_owned()).remedy(&pod, &facts)
+}
+
+#[test]
+fn a_missing_secret_is_made_of_the_files_that_the_settings_name() {
+    let credentials = "/etc/bellwether/nats/nats.creds";
+    assert_eq!(
+        make_secret(json!({ NATS_CREDENTIALS: credentials })),
+        "kubectl -n bellwether-agents create secret generic nats --from-file=nats.creds=YOUR-FILE"
+    );
+    assert_eq!(
+        make_secret(json!({ NATS_CREDENTIALS: credentials, NATS_CA: "/etc/bellwether/nats/ca.crt" })),
+        "kubectl -n bellwether-agents create secret generic nats \
+         --from-file=nats.creds=YOUR-FILE --from-file=ca.crt=YOUR-FILE"
+    );
+    for elsewhere in [
+        json!({}),
+        json!({ NATS_CREDENTIALS: "/etc/bellwether/nats-2/nats.creds" }),
+    ] {
+        let remedy = make_secret(elsewhere);
+        let begin = "kubectl -n bellwether-agents create secret generic nats --from-file=KEY=YOUR-FILE ";
+        assert!(remedy.starts_with(begin), "{remedy}");
+    }
+}
+
+#[test]
+fn credentials_that_nats_refuses_are_renewed_and_read_again() {
+    let cure = Cure::of_readiness("nats: not connected to tls://x:4222: authorization violation");
+    let (mut facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_CREDENTIALS: "/x/nats.creds" }));
+    assert_eq!(
+        cure.remedy(&pod, &facts),
+        "renew the credentials in the Secret `bellwether-nats`, \
+         then kubectl -n bellwether-agents delete pod rebooter-x7k2p"
+    );
+    let metadata =
+        json!({ "name": "eu-rebooter", "namespace": "bellwether-agents", "labels": { COMPONENT: "rebooter" } });
+    facts.workloads.objects = vec![json!({ "kind": "DaemonSet", "metadata": metadata })];
+    assert!(
+        cure.remedy(&pod, &facts)
+            .ends_with("then kubectl -n bellwether-agents rollout restart daemonset/eu-rebooter")
+    );
+}
+
+#[test]
+fn who_was_given_no_credentials_is_told_where_they_go() {
+    let cure = Cure::of_readiness("nats: not connected to nats://x:4222: authorization violation");
+    let (facts, pod) = mounted(json!({ NATS_URL: "nats://x:4222" }));
+    assert!(
+        cure.remedy(&pod, &facts)
+            .contains("add deploy/components/nats-existing")
+    );
+    let (facts, pod) = mounted(json!({ NATS_URL: "nats://anna:pw@x:4222" }));
+    assert!(cure.remedy(&pod, &facts).starts_with("renew the credentials"));
+}
+
+#[test]
+fn what_nats_lacks_is_told_by_what_the_service_says() {
+    let (facts, pod) = mounted(json!({}));
+    for (said, helps) in [
+        (
+            "nats: not connected to tls://x:4222: TLS error: bad",
+            "into the Secret as ca.crt, and BELLWETHER_NATS_CA",
+        ),
+        (
+            "nats: not connected to x: invalid peer certificate",
+            "into the Secret as ca.crt, and BELLWETHER_NATS_CA",
+        ),
+        (
+            "jetstream: no answer",
+            "enable JetStream on the server and for this account",
+        ),
+        (
+            "nats: connected to nats://x:4222, but JetStream does not answer",
+            "enable JetStream on the server and for this account",
+        ),
+    ] {
+        let remedy = Cure::of_readiness(said).remedy(&pod, &facts);
+        assert!(remedy.contains(helps), "{said}: {remedy}");
+    }
+    for other in [
+        "nats: not connected to tls://x:4222: is the server running?",
+        "kubernetes: the API server cannot be asked: invalid peer certificate",
+    ] {
+        assert_eq!(Cure::of_readiness(other), Cure::Logs, "{other}");
+    }
+}
