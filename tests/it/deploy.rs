@@ -32,6 +32,20 @@ const KINDS: &str = "deployments,daemonsets,statefulsets,networkpolicies,poddisr
 /// Merging by the server; what a client-side apply has set before is taken over.
 const BY_THE_SERVER: [&str; 2] = ["--server-side", "--force-conflicts"];
 
+/// The same, and nothing stays.
+const ON_TRIAL: [&str; 3] = [BY_THE_SERVER[0], BY_THE_SERVER[1], "--dry-run=server"];
+
+/// Pages that show overlays to paste, whole ones and pieces of one.
+const PAGES: [&str; 4] = ["deploy/README.md", "docs/install.md", "docs/aks.md", "docs/replace.md"];
+
+/// What a piece is tried over: an overlay that has NATS and metrics.
+const BELOW_A_PIECE: &str = "\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - ../../overlays/production
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_overlay_and_component_is_taken_and_comes_to_rest() -> Result<()> {
     let world = World::start(WorldOptions {
@@ -60,14 +74,14 @@ async fn every_overlay_and_component_is_taken_and_comes_to_rest() -> Result<()> 
     let diff = kubectl.diff(last, &[]).await?;
     ensure!(diff.is_empty(), "applied by the server, seen by the client:\n{diff}");
 
+    let all_of_it = ["delete", KINDS, "-A", "-l", "app.kubernetes.io/part-of=bellwether"];
+    // On a cluster with nothing but the namespaces: what is there already may not be changed in all places.
+    kubectl.run(&all_of_it, "").await?;
+    what_the_pages_show_is_taken(&world).await?;
+
     for component in folders("components")? {
         // Each for itself: a policy of another one would open what this one has to open.
-        kubectl
-            .run(
-                &["delete", KINDS, "-A", "-l", "app.kubernetes.io/part-of=bellwether"],
-                "",
-            )
-            .await?;
+        kubectl.run(&all_of_it, "").await?;
         taken(&world, &overlay_with(&world, &component)?, &BY_THE_SERVER).await?;
         known.check(&world).await?;
         network::only_what_is_needed(&world, &component).await?;
@@ -77,18 +91,9 @@ async fn every_overlay_and_component_is_taken_and_comes_to_rest() -> Result<()> 
     world.finish()
 }
 
-#[tokio::test]
-async fn another_drainer_is_one_changed_line() -> Result<()> {
-    let render = |overlay: &str| {
-        let folder = tools::repository().join("deploy/overlays").join(overlay);
-        let output = Command::new(tools::tool("kubectl")?)
-            .arg("kustomize")
-            .arg(&folder)
-            .output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
-    };
-    let (ours, swapped) = (render("quickstart")?, render("swap-drainer")?);
+#[test]
+fn another_drainer_is_one_changed_line() -> Result<()> {
+    let (ours, swapped) = (render("overlays/quickstart")?, render("overlays/swap-drainer")?);
     assert_eq!(ours.lines().count(), swapped.lines().count());
     let changed: Vec<_> = ours.lines().zip(swapped.lines()).filter(|(a, b)| a != b).collect();
     let [(ours, swapped)] = changed[..] else {
@@ -99,6 +104,46 @@ async fn another_drainer_is_one_changed_line() -> Result<()> {
         swapped.trim(),
         "image: registry.example.com/another-drainer:0.1.0-another"
     );
+    Ok(())
+}
+
+/// So the one command of deploy/README.md removes all that a NATS in the cluster leaves behind, and no more.
+#[test]
+fn what_only_a_nats_of_ours_needs_carries_its_label() -> Result<()> {
+    let is_of_nats = |object: &str| object.contains("\n    app.kubernetes.io/component: bus\n");
+    let without = render("chart/with-nats-existing")?;
+    ensure!(!without.split("\n---\n").any(is_of_nats), "nothing else carries it");
+    let kept: BTreeSet<_> = without.split("\n---\n").map(id).collect();
+    for overlay in ["overlays/quickstart", "overlays/aks"] {
+        let all = render(overlay)?;
+        let (of_nats, others): (Vec<&str>, Vec<&str>) = all.split("\n---\n").partition(|it| is_of_nats(it));
+        assert!(of_nats.len() > 4, "{overlay}: {of_nats:?}");
+        let others: BTreeSet<_> = others.into_iter().map(id).collect();
+        let left: Vec<_> = others.difference(&kept).collect();
+        assert!(left.is_empty(), "{overlay} leaves {left:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_nats_that_is_shipped_is_the_one_that_is_tested() -> Result<()> {
+    let read = |file: &str| fs::read_to_string(tools::repository().join(file));
+    let after = |text: &str, key: &str| {
+        let rest = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(key).map(str::to_owned))?;
+        Some(rest.split_whitespace().next()?.to_owned())
+    };
+    let tested = after(&read("xtask/tools/nats/go.mod")?, "github.com/nats-io/nats-server/v2 v");
+    let tested = tested.context("the version in go.mod")?;
+    let shipped = after(&read("deploy/components/nats/server/kustomization.yaml")?, "newTag: ");
+    let shipped = shipped.context("the tag")?;
+    let variant = shipped.strip_prefix(&tested);
+    assert!(
+        variant.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')),
+        "shipped is {shipped}, tested is {tested}"
+    );
+    assert!(read("docs/aks.md")?.contains(&format!("nats:{shipped} ")), "{shipped}");
     Ok(())
 }
 
@@ -140,6 +185,60 @@ pub(crate) async fn alerts_read_what_is_there(fleet: &Fleet) -> Result<()> {
     for metric in read {
         let mut names = shown.lines().filter_map(|line| line.split(['{', ' ']).next());
         assert!(names.any(|name| name == metric), "no service shows {metric}:\n{shown}");
+    }
+    Ok(())
+}
+
+/// What a folder of `deploy` renders.
+fn render(folder: &str) -> Result<String> {
+    let output = Command::new(tools::tool("kubectl")?)
+        .arg("kustomize")
+        .arg(tools::repository().join("deploy").join(folder))
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Kind, name and namespace of a rendered object. The settings are the same whatever their hash.
+fn id(object: &str) -> String {
+    let lines = ["kind: ", "  name: ", "  namespace: "].map(|key| {
+        let line = object.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        if line.contains("bellwether-settings-") {
+            "settings"
+        } else {
+            line
+        }
+    });
+    lines.concat()
+}
+
+/// Whatever the pages show for an overlay is taken, and is not without effect.
+async fn what_the_pages_show_is_taken(world: &World) -> Result<()> {
+    let kubectl = world.kubectl()?;
+    let below = kubectl.render(&overlay(world, BELOW_A_PIECE)?).await?;
+    for page in PAGES {
+        let text = fs::read_to_string(tools::repository().join(page))?;
+        // What follows is values of the chart, which `cargo xtask chart` tries.
+        let text = text.split("\n## With Helm\n").next().unwrap_or_default();
+        let blocks = text.split("\n```yaml\n").skip(1);
+        let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+        ensure!(!blocks.is_empty(), "{page} shows nothing");
+        for block in blocks {
+            let whole = block.contains("kind: Kustomization");
+            let folder = overlay(
+                world,
+                &if whole {
+                    block.to_owned()
+                } else {
+                    format!("{BELOW_A_PIECE}{block}")
+                },
+            )?;
+            let taken = async {
+                ensure!(kubectl.render(&folder).await? != below, "it changes nothing");
+                kubectl.apply(&folder, &ON_TRIAL).await
+            };
+            taken.await.with_context(|| format!("{page} shows\n{block}"))?;
+        }
     }
     Ok(())
 }
@@ -220,21 +319,29 @@ fn folders(of: &str) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// An overlay of the base and one component, in the world's own folder.
+/// An overlay of the base and one component.
 fn overlay_with(world: &World, component: &Path) -> Result<PathBuf> {
+    let component = component.file_name().context("a name")?.to_string_lossy();
+    let text = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../../base]\n\
+         components: [../../components/{component}]\n"
+    );
+    overlay(world, &text)
+}
+
+/// Writes an overlay into the world's own folder. What it names are folders of `deploy`, as an overlay in
+/// there or in a repository beside this one would name them.
+fn overlay(world: &World, text: &str) -> Result<PathBuf> {
     let folder = world.place.folder("overlay")?.canonicalize()?;
     // kustomize takes relative paths only.
     let up = "../".repeat(folder.components().count() - 1);
-    let relative = |path: &Path| format!("{up}{}", path.display().to_string().trim_start_matches('/'));
     let deploy = tools::repository().canonicalize()?.join("deploy");
-    let component = deploy.join("components").join(component.file_name().context("a name")?);
-    let kustomization = json!({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [relative(&deploy.join("base"))],
-        "components": [relative(&component)],
-    });
-    fs::write(folder.join("kustomization.yaml"), kustomization.to_string())?;
+    let deploy = format!("{up}{}/", deploy.display().to_string().trim_start_matches('/'));
+    let named = text
+        .split("../bellwether/deploy/")
+        .flat_map(|part| part.split("../../"));
+    let text = named.collect::<Vec<_>>().join(&deploy);
+    fs::write(folder.join("kustomization.yaml"), text)?;
     Ok(folder)
 }
 

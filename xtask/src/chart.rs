@@ -2,13 +2,16 @@
 //!
 //! There is one truth: `deploy/base`. `deploy/chart/values.schema.json` says which of its places are
 //! values, and what they mean; templates and `values.yaml` are made from both and never committed.
-//! What the chart renders with its defaults is compared with the base each time.
+//! What the chart renders with its defaults, and with each value that stands for an overlay, is compared
+//! with the base and that overlay each time.
 
 mod compare;
 mod document;
 mod template;
+mod trial;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,6 +36,17 @@ const BASE: &str = "deploy/base";
 /// What is written by hand.
 const SOURCE: &str = "deploy/chart";
 
+/// A boolean value that stands for an overlay.
+pub(crate) struct Switch<'a> {
+    value: &'a Value,
+    /// The folder of the overlay.
+    name: &'a str,
+    /// All that it renders.
+    all: &'a [Document],
+    /// What of that is not in the base.
+    added: &'a [Document],
+}
+
 pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(arg) = args.first() {
         bail!("chart takes no argument, but got {arg:?}");
@@ -54,14 +68,32 @@ pub(crate) fn make() -> Result<PathBuf> {
     fs::create_dir_all(chart.join("templates"))?;
 
     let base = kustomize(BASE)?;
-    let values = values::from_schema(&read("values.schema.json")?, &base)?;
-    let overlays = overlays(&values)?;
+    let schema = read("values.schema.json")?;
+    let mut overlays = BTreeMap::new();
+    let mut objects = base.clone();
+    for name in values::overlays(&schema)? {
+        let all = kustomize(&name)?;
+        let added = template::added(&base, &name, &all)?;
+        objects.extend_from_slice(&added);
+        overlays.insert(name, (all, added));
+    }
+    let values = values::from_schema(&schema, &objects)?;
+    let switches = values.iter().filter_map(|value| {
+        let (name, (all, added)) = overlays.get_key_value(value.overlay()?)?;
+        Some(Switch {
+            value,
+            name,
+            all,
+            added,
+        })
+    });
+    let switches: Vec<Switch<'_>> = switches.collect();
     let files = [
         ("Chart.yaml", read("Chart.yaml")?),
-        ("values.schema.json", read("values.schema.json")?),
+        ("values.schema.json", schema),
         ("values.yaml", values::file(&values)?),
         ("templates/NOTES.txt", read("NOTES.txt")?),
-        ("templates/bellwether.yaml", template::file(&base, &overlays, &values)?),
+        ("templates/bellwether.yaml", template::file(&base, &switches, &values)?),
     ];
     for (name, text) in files {
         let path = chart.join(name);
@@ -71,11 +103,12 @@ pub(crate) fn make() -> Result<PathBuf> {
     let version = env!("CARGO_PKG_VERSION");
     output(Command::new(&helm).args(["lint", "--strict"]).arg(&chart))?;
     same(&helm, &chart, &[], &base, BASE)?;
-    for (value, overlay, documents) in &overlays {
+    for Switch { value, name, all, .. } in switches {
         let set = format!("{}=true", value.dotted());
-        same(&helm, &chart, &["--set", &set], documents, overlay)?;
+        same(&helm, &chart, &["--set", &set], all, name)?;
     }
-    heeds_values(&helm, &chart)?;
+    trial::heeds_values(&helm, &chart)?;
+    trial::takes_what_is_documented(&helm, &chart, &folder)?;
     let package = Command::new(&helm)
         .arg("package")
         .arg(&chart)
@@ -90,14 +123,6 @@ pub(crate) fn make() -> Result<PathBuf> {
         );
     }
     Ok(folder.join(format!("bellwether-{version}.tgz")))
-}
-
-/// The overlays that boolean values stand for, rendered.
-fn overlays(values: &[Value]) -> Result<Vec<(&Value, &str, Vec<Document>)>> {
-    let named = values.iter().filter_map(|value| Some((value, value.overlay()?)));
-    named
-        .map(|(value, overlay)| Ok((value, overlay, kustomize(overlay)?)))
-        .collect()
 }
 
 /// Fails unless the chart, with these arguments, renders what kustomize renders from `folder`.
@@ -120,44 +145,6 @@ fn same(helm: &Path, chart: &Path, args: &[&str], expected: &[Document], folder:
         "the chart does not render what {folder} renders:\n  {}",
         differences.join("\n  ")
     );
-}
-
-/// Fails unless values of each kind arrive, and a misspelt one is refused by its name.
-fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
-    let digest = format!("sha256:{}", "0".repeat(64));
-    let set = format!(
-        "createNamespaces=false,networkPolicies.enabled=false,scheduler.replicas=5,\
-         settings.BELLWETHER_LOG=debug,drainer.image.digest={digest},drainer.extraEnv[0].name=EXTRA"
-    );
-    let template = || {
-        let mut command = Command::new(helm);
-        command.args(["template", "bellwether"]).arg(chart);
-        command
-    };
-    let rendered = output(template().args(["--set", &set]))?;
-    let documents = document::parse(&rendered)?;
-    let is_there = |kind: &str| documents.iter().any(|document| document.kind() == kind);
-    if is_there("Namespace") || is_there("NetworkPolicy") {
-        bail!("a value that switches objects off is not heeded");
-    }
-    let image = format!("bellwether.invalid/drainer@{digest}");
-    for wanted in [
-        "replicas: 5",
-        "\"BELLWETHER_LOG\":\"debug\"",
-        "\"name\":\"EXTRA\"",
-        &image,
-    ] {
-        if !rendered.contains(wanted) {
-            bail!("`--set {set}` does not render {wanted}");
-        }
-    }
-    let misspelt = template().args(["--set", "schedulr.replicas=3"]).output()?;
-    let said = String::from_utf8_lossy(&misspelt.stderr);
-    if misspelt.status.success() || !said.contains("schedulr") {
-        bail!("a misspelt value is not refused by its name: {said}");
-    }
-    println!("  values arrive, and a misspelt one is refused");
-    Ok(())
 }
 
 fn kustomize(folder: &str) -> Result<Vec<Document>> {

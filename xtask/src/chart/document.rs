@@ -95,7 +95,7 @@ impl Place {
     pub(crate) fn find<'a>(&self, documents: &'a [Document]) -> Result<Option<&'a Json>> {
         let mut matching = documents.iter().filter(|document| self.matches(document)).peekable();
         if matching.peek().is_none() {
-            bail!("deploy/base has no {}/{}", self.kind, self.name);
+            bail!("neither deploy/base nor an x-overlay has {}/{}", self.kind, self.name);
         }
         let mut found = matching.map(|document| document.0.pointer(&self.pointer));
         let first = found.next().flatten();

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value as Json;
 
+use super::Switch;
 use super::document::Document;
 use super::values::{Role, Value};
 
@@ -12,29 +13,40 @@ pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(super) const SETTINGS: &str = "bellwether-settings-";
 
 /// All objects in one file: those of the base, then those that overlays add.
-pub(crate) fn file(base: &[Document], overlays: &[(&Value, &str, Vec<Document>)], values: &[Value]) -> Result<String> {
+pub(crate) fn file(base: &[Document], switches: &[Switch<'_>], values: &[Value]) -> Result<String> {
     let mut text = "# Made from deploy/base by `cargo xtask chart`.\n".to_owned();
     for document in base {
         text.push_str(&one(document, values, None)?);
     }
-    for (value, folder, documents) in overlays {
-        for document in documents {
-            match base.iter().find(|other| other.id() == document.id()) {
-                None => text.push_str(&one(document, values, Some(value))?),
-                Some(same) if same == document => {}
-                Some(_) => bail!(
-                    "{folder} changes {}: a value of the chart can only add objects",
-                    document.id()
-                ),
-            }
+    for switch in switches {
+        for document in switch.added {
+            text.push_str(&one(document, values, Some(switch.value))?);
         }
     }
     Ok(text)
 }
 
+/// What an overlay adds to the base. It may change nothing of it: no value could switch that.
+pub(crate) fn added(base: &[Document], folder: &str, overlay: &[Document]) -> Result<Vec<Document>> {
+    let mut added = Vec::new();
+    for document in overlay {
+        match base.iter().find(|other| other.id() == document.id()) {
+            None => added.push(document.clone()),
+            Some(same) if same == document => {}
+            Some(_) => bail!(
+                "{folder} changes {}: a value of the chart can only add objects",
+                document.id()
+            ),
+        }
+    }
+    Ok(added)
+}
+
 fn one(document: &Document, values: &[Value], on: Option<&Value>) -> Result<String> {
     let mut expressions = Expressions(Vec::new());
     let mut document = document.clone();
+    // First, since a map that a value adds to is planted as a whole.
+    brand(&mut document.0);
     for value in values {
         plant(&mut document, value, &mut expressions).with_context(|| format!("value {}", value.dotted()))?;
     }
@@ -69,16 +81,23 @@ fn plant(document: &mut Document, value: &Value, expressions: &mut Expressions) 
                 }
             }
         }
-        Role::AppendedTo(place) if place.matches(document) => {
-            let all = match document.0.pointer(&place.pointer) {
-                None => path,
-                Some(there) if there.to_string().contains('`') => {
-                    bail!("a backtick at {} would end the expression", place.pointer)
+        Role::AppendedTo(places) => {
+            for place in places {
+                if !place.matches(document) {
+                    continue;
                 }
-                Some(there) => format!("concat (fromJsonArray `{there}`) {path}"),
-            };
-            let token = expressions.token(format!("{{{{ {all} | toJson }}}}"));
-            document.set(&place.pointer, token)?;
+                let all = match document.0.pointer(&place.pointer) {
+                    None => path.clone(),
+                    Some(there) if there.to_string().contains('`') => {
+                        bail!("a backtick at {} would end the expression", place.pointer)
+                    }
+                    // What is ours wins.
+                    Some(there) if there.is_object() => format!("merge (fromJson `{there}`) {path}"),
+                    Some(there) => format!("concat (fromJsonArray `{there}`) {path}"),
+                };
+                let token = expressions.token(format!("{{{{ {all} | toJson }}}}"));
+                document.set(&place.pointer, token)?;
+            }
         }
         Role::Image(place) if place.matches(document) => {
             let token = expressions.token(format!(
@@ -87,23 +106,32 @@ fn plant(document: &mut Document, value: &Value, expressions: &mut Expressions) 
             ));
             document.set(&place.pointer, token)?;
         }
-        Role::AppendedTo(_) | Role::Image(_) | Role::Group | Role::Wraps(_) | Role::Overlay(_) => {}
+        Role::Image(_) | Role::Group | Role::Wraps(_) | Role::Overlay(_) => {}
     }
     Ok(())
 }
 
-/// Names that depend on the tool or on values: the label of the tool, and the hash of the settings.
-fn rename(json: &mut Json, expressions: &mut Expressions) {
+/// Puts Helm into the label of the tool.
+fn brand(json: &mut Json) {
     match json {
         Json::Object(map) => {
             for (key, value) in map {
                 if key == MANAGED_BY {
                     *value = Json::from("Helm");
                 } else {
-                    rename(value, expressions);
+                    brand(value);
                 }
             }
         }
+        Json::Array(list) => list.iter_mut().for_each(brand),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+/// The name of the settings ends with a hash of their values.
+fn rename(json: &mut Json, expressions: &mut Expressions) {
+    match json {
+        Json::Object(map) => map.values_mut().for_each(|value| rename(value, expressions)),
         Json::Array(list) => list.iter_mut().for_each(|item| rename(item, expressions)),
         Json::String(text) if text.starts_with(SETTINGS) => {
             let hash = "{{ .Values.settings | toJson | sha256sum | trunc 10 }}";

@@ -1,5 +1,7 @@
 //! The values of the chart, by `values.schema.json`: where each comes from, and its default.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value as Json};
 
@@ -25,8 +27,8 @@ pub(crate) enum Role {
     Group,
     /// Stands at these places.
     At(Vec<Place>),
-    /// Is appended to the list at this place.
-    AppendedTo(Place),
+    /// Is appended to the list, or adds keys to the map, at these places.
+    AppendedTo(Vec<Place>),
     /// Repository, tag and digest, joined at this place.
     Image(Place),
     /// True: all objects of these kinds are there.
@@ -49,21 +51,43 @@ impl Value {
     }
 }
 
-/// Reads the schema; defaults come from what the base renders.
-pub(crate) fn from_schema(schema: &str, base: &[Document]) -> Result<Vec<Value>> {
-    let root: Json = serde_json::from_str(schema).context("values.schema.json is no JSON")?;
+/// Reads the schema; defaults come from `objects`: what the base renders, and what overlays add to it.
+pub(crate) fn from_schema(schema: &str, objects: &[Document]) -> Result<Vec<Value>> {
+    let root = parse(schema)?;
     let mut reader = Reader {
         root: &root,
-        base,
+        objects,
         values: Vec::new(),
     };
     reader.properties(&root, &[], None)?;
     Ok(reader.values)
 }
 
+/// The folders that the schema names as `x-overlay`. Asked before it is read, since other values may
+/// stand in what these add.
+pub(crate) fn overlays(schema: &str) -> Result<BTreeSet<String>> {
+    fn collect(node: &Json, folders: &mut BTreeSet<String>) {
+        match node {
+            Json::Object(map) => {
+                folders.extend(map.get("x-overlay").and_then(Json::as_str).map(str::to_owned));
+                map.values().for_each(|child| collect(child, folders));
+            }
+            Json::Array(list) => list.iter().for_each(|child| collect(child, folders)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+        }
+    }
+    let mut folders = BTreeSet::new();
+    collect(&parse(schema)?, &mut folders);
+    Ok(folders)
+}
+
+fn parse(schema: &str) -> Result<Json> {
+    serde_json::from_str(schema).context("values.schema.json is no JSON")
+}
+
 struct Reader<'a> {
     root: &'a Json,
-    base: &'a [Document],
+    objects: &'a [Document],
     values: Vec<Value>,
 }
 
@@ -103,20 +127,26 @@ impl Reader<'_> {
 
     fn value(&self, node: &Json, path: &[String], workload: Option<&str>) -> Result<Value> {
         let place = |text: &Json| Place::parse(text.as_str().context("a place is a text")?, workload);
+        let places = |key| match node.get(key).and_then(Json::as_array) {
+            None => Ok(None),
+            Some(list) => list.iter().map(place).collect::<Result<Vec<_>>>().map(Some),
+        };
         let own_default = node.get("default").cloned();
-        let (role, default) = if let Some(places) = node.get("x-from").and_then(Json::as_array) {
-            let places = places.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let (role, default) = if let Some(places) = places("x-from")? {
             let default = self.common(&places)?.or(own_default);
             (
                 Role::At(places),
                 Some(default.context("nothing stands there, so it needs a default")?),
             )
-        } else if let Some(text) = node.get("x-append") {
-            (Role::AppendedTo(place(text)?), own_default)
+        } else if let Some(places) = places("x-append")? {
+            for place in &places {
+                place.find(self.objects)?;
+            }
+            (Role::AppendedTo(places), own_default)
         } else if let Some(text) = node.get("x-image") {
             let place = place(text)?;
             let image = place
-                .find(self.base)?
+                .find(self.objects)?
                 .and_then(Json::as_str)
                 .context("there is no image")?;
             let default = image_parts(image)?;
@@ -141,7 +171,7 @@ impl Reader<'_> {
 
     /// What stands at all of the places.
     fn common(&self, places: &[Place]) -> Result<Option<Json>> {
-        let mut found = places.iter().map(|place| place.find(self.base));
+        let mut found = places.iter().map(|place| place.find(self.objects));
         let first = found.next().context("x-from is empty")??;
         for other in found {
             if other? != first {
@@ -211,4 +241,39 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SCHEMA: &str = r##"{ "properties": {
+        "secrets": { "default": [], "x-from": ["Deployment/a#/spec/secrets", "StatefulSet/b#/spec/secrets"] },
+        "extra": { "properties": {
+            "enabled": { "default": false, "x-overlay": "some/folder" },
+            "size": { "x-from": ["StatefulSet/b#/spec/size"] }
+        } }
+    } }"##;
+
+    #[test]
+    fn a_value_may_stand_in_what_an_overlay_adds() {
+        assert_eq!(overlays(SCHEMA).unwrap(), BTreeSet::from(["some/folder".to_owned()]));
+        let object =
+            |kind, name| Document(json!({ "kind": kind, "metadata": { "name": name }, "spec": { "size": 3 } }));
+        let objects = [object("Deployment", "a"), object("StatefulSet", "b")];
+        let values = from_schema(SCHEMA, &objects).unwrap();
+        let default = |name: &str| {
+            values
+                .iter()
+                .find(|value| value.dotted() == name)
+                .unwrap()
+                .default
+                .clone()
+        };
+        assert_eq!(default("extra.size"), Some(json!(3)));
+        assert_eq!(default("secrets"), Some(json!([])));
+        assert!(from_schema(SCHEMA, &objects[..1]).is_err(), "a place that is not there");
+    }
 }
