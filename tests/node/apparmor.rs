@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::record::node_state;
 use rig::wait;
 
+use crate::artefacts::or_error;
 use crate::cluster::Cluster;
 use crate::people::Status;
 use crate::roll;
@@ -24,8 +24,7 @@ pub(crate) async fn nothing_is_drained(cluster: &Cluster) -> Result<()> {
     let message = reason.context("a reason")?.message;
     ensure!(message.contains("AppArmor"), "AppArmor is not named: {message}");
     wait::steadily("nothing is done to it", LOOK, async || {
-        let node = cluster.node(node).await?;
-        Ok(!node_state(&node).is_disrupted())
+        Ok(cluster.nodes.cordons(node) == cordons)
     })
     .await?;
     cluster.photo("4-confined", node).await?;
@@ -35,9 +34,9 @@ pub(crate) async fn nothing_is_drained(cluster: &Cluster) -> Result<()> {
         "--selector=app.kubernetes.io/component=rebooter",
         "--prefix",
     ];
-    cluster.keep("4-confined-rebooter", &cluster.kubectl.run(&logs, "").await?)?;
+    let logs = or_error(cluster.kubectl.run(&logs, "").await);
+    cluster.keep("4-confined-rebooter", &logs)?;
     ensure!(cluster.boot_id(node).await? == boot, "it was rebooted");
-    ensure!(cluster.nodes.cordons(node) == cordons, "it was cordoned");
     // Whoever reads the message may also decide that the reboot can wait for the next update.
     cluster
         .machine(node)?

@@ -1,7 +1,6 @@
 //! What the whole story runs on: a control plane, NATS and a registry on loopback, two machines.
 
-use std::fs;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -21,7 +20,8 @@ use rig::vm::seed::Seed;
 use rig::vm::{self, Vm};
 use rig::wait;
 
-use crate::overlay::{Overlay, SERVICES};
+use crate::artefacts::Artefacts;
+use crate::overlay::{Overlay, SERVICES, TAGS};
 
 /// For all that an emulated machine does: two of them boot in a minute on two idle cores, and in
 /// several when others compile. A story that ends well never waits for it.
@@ -30,31 +30,29 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
 /// As clusters have it by default, so that a reboot may be over before anybody calls the node lost.
 const NODE_GRACE: Duration = Duration::from_secs(50);
 
+/// What the manifests bring their workloads into.
+pub(crate) const NAMESPACES: [&str; 2] = ["bellwether", "bellwether-agents"];
+
 /// Everything that runs.
 pub(crate) struct Cluster {
     pub(crate) nats: Nats,
     /// Every change of readiness and cordon, once both machines have joined.
     pub(crate) nodes: NodeRecorder,
-    pub(crate) place: Place,
     pub(crate) kubectl: Kubectl,
     machines: Vec<Vm>,
     client: Client,
-    /// What the story saw, for people.
-    artefacts: PathBuf,
+    artefacts: Artefacts,
     pub(crate) control_plane: ControlPlane,
     _registry: Registry,
     _egress: Egress,
+    /// Last: nobody writes into it any more when it goes.
+    place: Arc<Place>,
 }
 
 impl Cluster {
     /// Powers the machines on and waits until both are Ready.
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(place: Arc<Place>, artefacts: Artefacts) -> Result<Self> {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let artefacts = tools::target()?.join("node-test");
-        // Nothing from an earlier run may pass for this one's.
-        fs::remove_dir_all(&artefacts).ok();
-        fs::create_dir_all(&artefacts)?;
-        let place = Place::new()?;
         let token = || uuid::Uuid::new_v4().to_string();
         let (kubelets, proxy) = ([token(), token()], token());
         let mut users = vec![[proxy.clone(), "system:kube-proxy".to_owned(), "node-proxier".to_owned()]];
@@ -73,6 +71,8 @@ impl Cluster {
             Nats::start(&place),
             Registry::start(&place),
         )?;
+        // Before the machines are on, which take all there is of the processors.
+        push_images(&registry).await?;
         let mut machines = vec![];
         for (number, kubelet) in (1..).zip(&kubelets) {
             let seed = Seed {
@@ -86,16 +86,14 @@ impl Cluster {
             egress.route(&machine.name(), machine.kubelet_port());
             machines.push(machine);
         }
-        push_images(&registry).await?;
         let client = control_plane.admin();
         let kubectl = Kubectl::new(control_plane.admin_kubeconfig().clone(), place.folder("kubectl")?);
         for machine in &machines {
-            in_service(&client, &machine.name()).await?;
+            in_service(&client, machine).await?;
         }
         Ok(Self {
             nats,
             nodes: NodeRecorder::start(client.clone()).await?,
-            place,
             kubectl,
             machines,
             client,
@@ -103,6 +101,7 @@ impl Cluster {
             control_plane,
             _registry: registry,
             _egress: egress,
+            place,
         })
     }
 
@@ -169,62 +168,69 @@ impl Cluster {
 
     /// Waits until a node is Ready and takes pods.
     pub(crate) async fn wait_ready(&self, name: &str) -> Result<()> {
-        in_service(&self.client, name).await
+        in_service(&self.client, self.machine(name)?).await
     }
 
-    /// Applies an overlay and waits until every pod of it is Ready, as a person would.
-    pub(crate) async fn apply(&self, overlay: &Overlay, nats: bool) -> Result<()> {
+    /// Applies an overlay and waits until it is there, as a person would.
+    pub(crate) async fn apply(&self, overlay: &Overlay) -> Result<()> {
+        self.send(overlay).await?;
+        self.rolled_out(overlay).await
+    }
+
+    /// Applies an overlay, and does not wait for what it brings.
+    pub(crate) async fn send(&self, overlay: &Overlay) -> Result<()> {
         let folder = overlay.write(&self.place)?;
-        self.kubectl.apply(&folder, &["--server-side"]).await?;
-        let mut workloads = vec![
-            ("bellwether", "deployment/scheduler"),
-            ("bellwether", "deployment/drainer"),
-            ("bellwether-agents", "daemonset/sentinel"),
-            ("bellwether-agents", "daemonset/rebooter"),
-        ];
-        workloads.extend(nats.then_some(("bellwether", "statefulset/nats")));
+        self.kubectl.apply(&folder, &["--server-side"]).await
+    }
+
+    /// Waits until every workload has all its pods of this overlay, Ready, and no older ones.
+    pub(crate) async fn rolled_out(&self, overlay: &Overlay) -> Result<()> {
         let limit = format!("--timeout={}s", DEADLINE.as_secs());
-        for (namespace, workload) in workloads {
-            let args = ["--namespace", namespace, "rollout", "status", workload, &limit];
-            self.kubectl.run(&args, "").await?;
+        for namespace in NAMESPACES {
+            let all = "deployments,daemonsets,statefulsets";
+            let names = ["get", all, "--namespace", namespace, "--output=name"];
+            let names = self.kubectl.run(&names, "").await?;
+            for workload in names.lines() {
+                let status = ["rollout", "status", workload, "--namespace", namespace, &limit];
+                self.kubectl.run(&status, "").await?;
+            }
         }
-        Ok(())
+        // A pod that is ending has left its workload, and not yet its node.
+        wait::until("the pods of before to be gone", DEADLINE, async || {
+            for pod in self.pods().await? {
+                let name = pod.name_any();
+                ensure!(pod.metadata.deletion_timestamp.is_none(), "{name} is ending");
+                let containers = pod.spec.iter().flat_map(|it| &it.containers);
+                for image in containers.filter_map(|it| it.image.as_deref()) {
+                    ensure!(!overlay.replaces(image), "{name} runs {image}");
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes what an overlay has brought, and waits until it is gone.
+    pub(crate) async fn withdraw(&self, overlay: &Overlay) -> Result<()> {
+        let folder = overlay.write(&self.place)?;
+        let limit = format!("--timeout={}s", DEADLINE.as_secs());
+        let args = ["delete", "-k", &folder.to_string_lossy(), &limit];
+        self.kubectl.run(&args, "").await.map(drop)
+    }
+
+    /// All pods of the two namespaces.
+    pub(crate) async fn pods(&self) -> Result<Vec<Pod>> {
+        let mut all = vec![];
+        for namespace in NAMESPACES {
+            let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
+            all.extend(pods.list(&ListParams::default()).await?);
+        }
+        Ok(all)
     }
 
     /// Keeps a text beside the photos.
     pub(crate) fn keep(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.artefacts.join(format!("{name}.txt"));
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// What a person would want to know after a failure.
-    pub(crate) async fn keep_evidence(&self) {
-        const LAST: &str = "journalctl --no-pager --boot=all --lines=400";
-        for machine in &self.machines {
-            let journal = or_error(machine.run(LAST).await);
-            self.keep(&format!("failed-{}-journal", machine.name()), &journal).ok();
-            let console = fs::read_to_string(machine.console()).unwrap_or_default();
-            self.keep(&format!("failed-{}-console", machine.name()), &console).ok();
-        }
-        let mut logs = String::new();
-        for service in SERVICES {
-            let label = format!("--selector=app.kubernetes.io/component={service}");
-            for namespace in ["bellwether", "bellwether-agents"] {
-                let args = ["logs", "--namespace", namespace, &label, "--prefix", "--tail=200"];
-                logs += &or_error(self.kubectl.run(&args, "").await);
-            }
-        }
-        self.keep("failed-services", &logs).ok();
-        let events = ["get", "events", "-A", "--sort-by=.lastTimestamp"];
-        self.keep("failed-events", &or_error(self.kubectl.run(&events, "").await))
-            .ok();
-        self.photo("failed-photo", &vm::name(1)).await.ok();
-        self.place.keep();
-    }
-
-    /// Says where everything is kept.
-    pub(crate) fn places(&self) -> String {
-        format!("see {} and {}", self.artefacts.display(), self.place.path().display())
+        self.artefacts.keep(name, text)
     }
 
     /// The end of a story that ended well.
@@ -247,9 +253,11 @@ async fn read_node(client: &Client, name: &str) -> Result<Node> {
     nodes.get(name).await.with_context(|| format!("cannot read {name}"))
 }
 
-async fn in_service(client: &Client, name: &str) -> Result<()> {
-    wait::until(&format!("{name} to be in service"), DEADLINE, async || {
-        let state = node_state(&read_node(client, name).await?);
+async fn in_service(client: &Client, machine: &Vm) -> Result<()> {
+    let name = machine.name();
+    let what = format!("{name} to be in service");
+    wait::while_running(machine.process(), &what, DEADLINE, async || {
+        let state = node_state(&read_node(client, &name).await?);
         ensure!(!state.is_disrupted(), "it is {state:?}");
         Ok(())
     })
@@ -257,22 +265,17 @@ async fn in_service(client: &Client, name: &str) -> Result<()> {
 }
 
 async fn push_images(registry: &Registry) -> Result<()> {
-    let layouts = tools::target()?.join("images");
+    let layouts = tools::target()?.join("node-images");
     let busybox = tools::tool("node-image/busybox")?;
     registry.push_waiting(&busybox, "pause:1").await?;
     registry.push_waiting(&busybox, "app:1").await?;
     registry.push_program(&tools::tool("nats-server")?, "nats:1").await?;
-    let services = SERVICES.map(|name| (layouts.join(name), format!("{name}:1")));
-    try_join_all(
-        services
+    for tag in TAGS {
+        let services = SERVICES.map(|name| (layouts.join(name), format!("{name}:{tag}")));
+        let pushes = services
             .iter()
-            .map(|(layout, image)| registry.push_layout(layout, image)),
-    )
-    .await?;
+            .map(|(layout, image)| registry.push_layout(layout, image));
+        try_join_all(pushes).await?;
+    }
     Ok(())
-}
-
-/// What was printed, or why nothing was.
-pub(crate) fn or_error(result: Result<String>) -> String {
-    result.unwrap_or_else(|error| format!("{error:#}\n"))
 }

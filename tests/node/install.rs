@@ -1,9 +1,9 @@
 //! What was installed is what the manifests promise.
 
 use anyhow::{Result, ensure};
+use rig::findings::Findings;
 
-use rig::vm::Vm;
-
+use crate::artefacts::or_error;
 use crate::cluster::Cluster;
 
 /// Who runs as whom: user, effective capabilities, no new privileges, seccomp filter, and AppArmor
@@ -28,47 +28,46 @@ const RIGHTS: [(&str, &str); 4] = [
 pub(crate) async fn rights(cluster: &Cluster) -> Result<()> {
     let mut text = String::from("node, service: uid, capabilities, no new privileges, seccomp, AppArmor\n");
     for (service, wanted) in RIGHTS {
-        let mut processes = 0;
-        for machine in cluster.machines() {
-            let name = machine.name();
-            let status = "/^(Uid|CapEff|NoNewPrivs|Seccomp):/ {printf \"%s \", $2}";
-            let look = format!("awk '{status}' /proc/$pid/status; cat /proc/$pid/attr/current; echo");
-            let found = of_each(machine, service, &look).await?;
-            for line in found.lines().filter(|line| !line.is_empty()) {
-                processes += 1;
-                text += &format!("{name}, {service}: {line}\n");
-                ensure!(line == wanted, "{service} on {name} has {line}, not {wanted}");
-            }
+        let status = "/^(Uid|CapEff|NoNewPrivs|Seccomp):/ {printf \"%s \", $2}";
+        let look = format!("awk '{status}' /proc/$pid/status; cat /proc/$pid/attr/current; echo");
+        let found = of_all(cluster, &format!("bellwether-{service}"), &look).await?;
+        for (name, line) in &found {
+            text += &format!("{name}, {service}: {line}\n");
+            ensure!(line == wanted, "{service} on {name} has {line}, not {wanted}");
         }
         // An agent on each machine; of the others two replicas, wherever they were placed.
-        ensure!(processes == 2, "{processes} processes of {service} were found");
+        ensure!(found.len() == 2, "{} processes of {service} were found", found.len());
     }
     cluster.keep("0-rights", &text)?;
-    let check = cluster.reboots(&["check"]).await;
-    cluster.keep("0-check", &check.unwrap_or_else(|error| error.to_string()))?;
+    cluster.wait_findings("check", Findings::in_order).await?;
+    cluster.keep("0-check", &or_error(cluster.reboots(&["check"]).await))?;
     cluster.photo("1-before", "node-1").await
 }
 
-/// Keeps what each service has needed at most since it was started: its process, and its container
-/// with the pages of files that the kernel could take back.
+/// Keeps what each program has needed at most since it was started: its process, and its container with
+/// the pages of files that the kernel could take back.
 pub(crate) async fn memory(cluster: &Cluster) -> Result<()> {
-    let mut text = String::from("node, service: peak of the process, peak of the container, in KiB\n");
-    for machine in cluster.machines() {
-        for (service, _) in RIGHTS {
-            let look = "awk '/^VmHWM:/ {printf \"%d \", $2}' /proc/$pid/status; \
-                        group=$(sed 's/^0:://' /proc/$pid/cgroup); \
-                        echo $(($(cat /sys/fs/cgroup$group/memory.peak) / 1024))";
-            let found = of_each(machine, service, look).await?;
-            for line in found.lines() {
-                text += &format!("{}, {service}: {line}\n", machine.name());
-            }
+    let mut text = String::from("node, program: peak of the process, peak of the container, in KiB\n");
+    let ours = RIGHTS.map(|(service, _)| format!("bellwether-{service}"));
+    for program in ours.into_iter().chain(["nats-server".to_owned()]) {
+        let look = "awk '/^VmHWM:/ {printf \"%d \", $2}' /proc/$pid/status; \
+                    group=$(sed 's/^0:://' /proc/$pid/cgroup); \
+                    echo $(($(cat /sys/fs/cgroup$group/memory.peak) / 1024))";
+        for (name, line) in of_all(cluster, &program, look).await? {
+            text += &format!("{name}, {program}: {line}\n");
         }
     }
-    cluster.keep("3-memory", &text)
+    cluster.keep("7-memory", &text)
 }
 
-/// Runs a command for each process of a service on a machine, as `$pid`.
-async fn of_each(machine: &Vm, service: &str, command: &str) -> Result<String> {
-    let line = format!("for pid in $(pgrep -f ^/bellwether-{service}); do {command}; done");
-    machine.run(&line).await
+/// Runs a command for each process of a program, as `$pid`; returns what it printed, by machine.
+async fn of_all(cluster: &Cluster, program: &str, command: &str) -> Result<Vec<(String, String)>> {
+    let line = format!("for pid in $(pgrep -f ^/{program}); do {command}; done");
+    let mut found = vec![];
+    for machine in cluster.machines() {
+        let printed = machine.run(&line).await?;
+        let lines = printed.lines().filter(|line| !line.is_empty());
+        found.extend(lines.map(|line| (machine.name(), line.to_owned())));
+    }
+    Ok(found)
 }

@@ -5,56 +5,88 @@
 //! One story, since a machine takes a minute to boot: each step finds what the one before left.
 
 mod apparmor;
+mod artefacts;
 mod cluster;
 mod install;
+mod mistakes;
 mod nats;
 mod overlay;
 mod people;
+mod removal;
 mod roll;
 
-use anyhow::{Context as _, Result};
+use std::sync::Arc;
 
+use anyhow::{Context as _, Result};
+use rig::place::Place;
+use rig::tools;
+
+use artefacts::Artefacts;
 use cluster::Cluster;
 use overlay::Overlay;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs virtual machines: `cargo xtask test node`"]
 async fn two_real_nodes_reboot_when_they_need_to_and_only_then() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let artefacts = Artefacts::fresh()?;
+    let place = Arc::new(Place::new()?);
+    let told = told(Arc::clone(&place), &artefacts).await;
+    if told.is_err() {
+        artefacts.keep_logs(&place)?;
+    }
+    told.with_context(|| format!("see {}", artefacts.folder().display()))
+}
+
+async fn told(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
+    // What to compare first when machines of another day behave in another way.
+    let packages = std::fs::read_to_string(tools::tool("node-image/versions of the machine.log")?)?;
+    artefacts.keep("0-packages", &packages)?;
+    let cluster = Cluster::start(place, artefacts.clone()).await?;
     match Box::pin(story(&cluster)).await {
         Ok(()) => cluster.finish(),
         Err(error) => {
-            cluster.keep_evidence().await;
-            Err(error).context(cluster.places())
+            artefacts.keep_evidence(&cluster).await;
+            Err(error)
         }
     }
 }
 
 async fn story(cluster: &Cluster) -> Result<()> {
     let elsewhere = |name| Overlay::with_nats_at(name, cluster.nats.port());
-    let plain = elsewhere("quickstart");
-    let confined = elsewhere("confined").with_default_apparmor();
-    let first = cluster.apply(&plain, false);
+    let quickstart = elsewhere("quickstart");
+    let upgraded = elsewhere("upgraded").upgraded();
+    let confined = elsewhere("confined").upgraded().with_default_apparmor();
+    let with_nats = Overlay::with_nats_on("with-nats", nats::NODE).upgraded();
+    let before = removal::marks(cluster).await?;
+    let wrong = mistakes::are_named(cluster);
     cluster
-        .step("the quickstart is applied, every pod is Ready", first)
+        .step("what people get wrong is named, and harms nobody", wrong)
+        .await?;
+    let first = cluster.apply(&quickstart);
+    cluster
+        .step("the quickstart is applied over it, every pod is Ready", first)
         .await?;
     let rights = install::rights(cluster);
     cluster.step("every pod has the rights it should have", rights).await?;
-    let both = Box::pin(roll::both(cluster));
+    let both = Box::pin(roll::both(cluster, &upgraded));
     cluster
         .step("both nodes are rebooted, one after the other", both)
         .await?;
-    install::memory(cluster).await?;
-    let confine = cluster.apply(&confined, false);
+    let confine = cluster.apply(&confined);
     cluster.step("the rebooter is confined", confine).await?;
     let refused = apparmor::nothing_is_drained(cluster);
     cluster
         .step("a rebooter that could not reboot is not relied on", refused)
         .await?;
-    let nats = nats::move_in(cluster);
+    let nats = nats::move_in(cluster, &with_nats);
     cluster
         .step("NATS moves into the cluster, onto the first node", nats)
         .await?;
-    let with_nats = nats::reboots_with_its_node(cluster);
-    cluster.step("the node that NATS is on is rebooted", with_nats).await
+    let reboot = nats::reboots_with_its_node(cluster);
+    cluster.step("the node that NATS is on is rebooted", reboot).await?;
+    install::memory(cluster).await?;
+    let removal = removal::leaves_nothing(cluster, &with_nats, &before);
+    cluster
+        .step("all of it is removed, and nothing is left behind", removal)
+        .await
 }

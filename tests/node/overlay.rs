@@ -12,12 +12,21 @@ use serde_json::{Value, json};
 /// The services that have an image of their own.
 pub(crate) const SERVICES: [&str; 4] = ["sentinel", "scheduler", "drainer", "rebooter"];
 
+/// Two versions of the images, of the same content: what matters is that every pod is made anew.
+pub(crate) const TAGS: [&str; 2] = ["1", "2"];
+
 /// The ClusterIP of NATS in the cluster; `10.96.0.0/16` are those of the rig.
 const NATS_IP: &str = "10.96.0.42";
+
+/// What [`Overlay::with_mistakes`] mounts, and nobody has made.
+pub(crate) const ABSENT_SECRET: &str = "bellwether-nats";
+pub(crate) const ABSENT_DIRECTORY: &str = "/run/absent";
 
 /// An overlay over the quickstart.
 pub(crate) struct Overlay {
     name: &'static str,
+    /// Of our four images.
+    tag: &'static str,
     nats_url: String,
     resources: Vec<Value>,
     patches: Vec<Value>,
@@ -37,6 +46,7 @@ impl Overlay {
         };
         Self {
             name,
+            tag: TAGS[0],
             nats_url: format!("nats://{}:{port}", rig::vm::HOST),
             resources: vec![],
             patches: vec![without("apps/v1", "StatefulSet"), without("v1", "Service")],
@@ -66,6 +76,7 @@ impl Overlay {
         });
         Self {
             name,
+            tag: TAGS[0],
             nats_url: format!("nats://{NATS_IP}:4222"),
             resources: vec![volume],
             patches: vec![json!({
@@ -73,6 +84,43 @@ impl Overlay {
                 "patch": service.to_string(),
             })],
         }
+    }
+
+    /// The quickstart with a NATS that is not there, a Secret that nobody has made, and a directory that
+    /// the hosts do not have.
+    pub(crate) fn with_mistakes(name: &'static str) -> Self {
+        // Nobody listens on a port that low.
+        let mut overlay = Self::with_nats_at(name, 1);
+        let secret = json!([
+            {
+                "op": "add",
+                "path": "/spec/template/spec/volumes/-",
+                "value": { "name": "nats", "secret": { "secretName": ABSENT_SECRET } },
+            },
+            {
+                "op": "add",
+                "path": "/spec/template/spec/containers/0/volumeMounts/-",
+                "value": { "name": "nats", "mountPath": "/etc/bellwether/nats", "readOnly": true },
+            },
+        ]);
+        let directory = json!([{
+            "op": "replace",
+            "path": "/spec/template/spec/volumes/0/hostPath/path",
+            "value": ABSENT_DIRECTORY,
+        }]);
+        for (agent, patch) in [("sentinel", secret), ("rebooter", directory)] {
+            overlay.patches.push(json!({
+                "target": { "kind": "DaemonSet", "name": agent },
+                "patch": patch.to_string(),
+            }));
+        }
+        overlay
+    }
+
+    /// With the next version of our images.
+    pub(crate) fn upgraded(mut self) -> Self {
+        self.tag = TAGS[1];
+        self
     }
 
     /// With the runtime's default AppArmor profile for the rebooter too.
@@ -84,6 +132,12 @@ impl Overlay {
             "patch": profile.to_string(),
         }));
         self
+    }
+
+    /// Whether this is an image of ours, and not the one that this overlay names.
+    pub(crate) fn replaces(&self, image: &str) -> bool {
+        let (name, tag) = image.rsplit_once(':').unwrap_or((image, ""));
+        SERVICES.iter().any(|it| name.ends_with(it)) && tag != self.tag
     }
 
     /// Writes it below the rig's folder; returns its folder.
@@ -100,9 +154,9 @@ impl Overlay {
             write(&folder.join(&file), resource)?;
             resources.push(file);
         }
-        let image = |name: &str, new: String| json!({ "name": name, "newName": new, "newTag": "1" });
-        let mut images = vec![image("nats", format!("{REGISTRY}/nats"))];
-        images.extend(SERVICES.map(|name| image(&format!("bellwether.invalid/{name}"), format!("{REGISTRY}/{name}"))));
+        let image = |of: &str, name: &str, tag: &str| json!({ "name": of, "newName": format!("{REGISTRY}/{name}"), "newTag": tag });
+        let mut images = vec![image("nats", "nats", "1")];
+        images.extend(SERVICES.map(|name| image(&format!("bellwether.invalid/{name}"), name, self.tag)));
         let settings = |namespace: &str| {
             json!({
                 "name": "bellwether-settings",

@@ -1,12 +1,18 @@
 //! What people see: `kubectl reboots`, and photos of a moment, kept for those who were not there.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rig::findings::Findings;
 use rig::{tools, wait};
 use serde::Deserialize;
 
-use crate::cluster::{Cluster, DEADLINE, or_error};
+use crate::artefacts::or_error;
+use crate::cluster::{Cluster, DEADLINE};
+
+/// Between two looks: each starts kubectl several times, on the processors that the machines need.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the scheduler says of a node, as far as the story looks at it.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +61,20 @@ struct Fleet {
 impl Cluster {
     /// `kubectl reboots` with these arguments, as a person types it; what it printed.
     pub(crate) async fn reboots(&self, args: &[&str]) -> Result<String> {
+        let output = self.reboots_output(args).await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{text}{errors}");
+        Ok(text)
+    }
+
+    /// What `check` or `uninstall-check` finds now.
+    pub(crate) async fn findings(&self, verb: &str) -> Result<Findings> {
+        Findings::read(&self.reboots_output(&[verb, "--output=json"]).await?)
+    }
+
+    /// The same as `reboots`, however it ends.
+    async fn reboots_output(&self, args: &[&str]) -> Result<Output> {
         let kubectl = tools::tool("kubectl")?;
         let folder = kubectl.parent().context("kubectl is in a folder")?;
         let path = std::env::var("PATH").unwrap_or_default();
@@ -65,11 +85,7 @@ impl Cluster {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output = wait::within("kubectl reboots to end", DEADLINE, async { Ok(output.await?) }).await?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{text}{errors}");
-        Ok(text)
+        wait::within("kubectl reboots to end", DEADLINE, async { Ok(output.await?) }).await
     }
 
     /// What the scheduler says of a node.
@@ -81,10 +97,18 @@ impl Cluster {
 
     /// Waits until the scheduler says so of a node; returns all that it says.
     pub(crate) async fn wait_status(&self, name: &str, what: &str, holds: impl Fn(&Status) -> bool) -> Result<Status> {
-        wait::until(&format!("{name} {what}"), DEADLINE, async || {
+        seen(&format!("{name} {what}"), async || {
             let status = self.status_of(name).await?;
             ensure!(holds(&status), "{status:?}");
             Ok(status)
+        })
+        .await
+    }
+
+    /// Waits until `check` or `uninstall-check` finds this.
+    pub(crate) async fn wait_findings(&self, verb: &str, holds: impl Fn(&Findings) -> Result<()>) -> Result<()> {
+        seen(&format!("{verb} to say so"), async || {
+            holds(&self.findings(verb).await?)
         })
         .await
     }
@@ -105,4 +129,16 @@ impl Cluster {
         }
         self.keep(name, &text)
     }
+}
+
+/// Waits until people see it.
+async fn seen<T>(what: &str, look: impl AsyncFn() -> Result<T>) -> Result<T> {
+    wait::until(what, DEADLINE, async || {
+        let seen = look().await;
+        if seen.is_err() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        seen
+    })
+    .await
 }

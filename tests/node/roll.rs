@@ -8,6 +8,7 @@ use rig::wait;
 use rig::workload::{NAMESPACE, Workload};
 
 use crate::cluster::{Cluster, DEADLINE};
+use crate::overlay::Overlay;
 use crate::people::Status;
 
 /// The kernel that the package brings, by its word.
@@ -15,6 +16,9 @@ const PACKAGE: &str = "linux-image-7.9.9-cloud-amd64";
 
 /// The kernel's last words before it restarts the machine.
 const RESTART: &str = "reboot: Restarting system";
+
+/// What logind said in the boot before this one.
+const LOGIND: &str = "journalctl --boot=-1 --unit=systemd-logind --output=cat --no-pager --quiet";
 
 /// What the last lines of a kernel's installation do: they run the hooks, and the one of
 /// unattended-upgrades writes /var/run/reboot-required.
@@ -33,8 +37,9 @@ pub(crate) async fn need(cluster: &Cluster, node: &str) -> Result<()> {
 
 /// Reboots both, under a workload with a budget. While the first is drained, every replica of
 /// scheduler and drainer gathers on the second; so the second is drained by a drainer that sits on
-/// it, at the word of a scheduler that sits on it, and both of them have to go.
-pub(crate) async fn both(cluster: &Cluster) -> Result<()> {
+/// it, at the word of a scheduler that sits on it, and both of them have to go. And while the first is
+/// drained, another version of every service is applied.
+pub(crate) async fn both(cluster: &Cluster, upgraded: &Overlay) -> Result<()> {
     let web = Workload::new("web").replicas(3);
     let (deployments, budgets) = (
         Api::namespaced(cluster.client(), NAMESPACE),
@@ -44,23 +49,32 @@ pub(crate) async fn both(cluster: &Cluster) -> Result<()> {
     budgets.create(&PostParams::default(), &web.max_unavailable(1)?).await?;
     let ready = ReadyPods::start(cluster.client(), NAMESPACE, "web").await?;
     ready.settle(3, DEADLINE).await?;
-    for (node, photo) in [("node-1", "2"), ("node-2", "3")] {
-        cluster
-            .step(
-                &format!("{node}, where a package's hook has run"),
-                one(cluster, node, photo),
-            )
-            .await?;
-    }
+    let first = one(cluster, "node-1", "2", async || cluster.send(upgraded).await);
+    cluster
+        .step(
+            "node-1, where a package's hook has run, and a new version rolls out",
+            first,
+        )
+        .await?;
+    let rolled = cluster.rolled_out(upgraded);
+    cluster.step("the new version is everywhere", rolled).await?;
+    let second = one(cluster, "node-2", "3", async || Ok(()));
+    cluster.step("node-2, where a package's hook has run", second).await?;
     let fewest = ready.fewest();
     ensure!(fewest >= 2, "the budget was broken: {fewest} of 3 were ready");
-    let most = cluster.nodes.most_disrupted();
-    ensure!(most.len() == 1, "{most:?} were disrupted at once");
+    // A kubelet that is late on busy cores makes its node not ready, for which nobody is to blame.
+    let most = cluster.nodes.most_cordoned();
+    ensure!(most.len() == 1, "{most:?} were cordoned at once");
     Ok(())
 }
 
-/// One node's whole way, with a photo of each part of it.
-pub(crate) async fn one(cluster: &Cluster, node: &str, photo: &str) -> Result<()> {
+/// One node's whole way, with a photo of each part of it, and what somebody does once it is cordoned.
+pub(crate) async fn one(
+    cluster: &Cluster,
+    node: &str,
+    photo: &str,
+    once_cordoned: impl AsyncFnOnce() -> Result<()>,
+) -> Result<()> {
     let (boot, boots) = (cluster.boot_id(node).await?, cluster.boots(node).await?);
     let cordons = cluster.nodes.cordons(node);
     need(cluster, node).await?;
@@ -70,14 +84,17 @@ pub(crate) async fn one(cluster: &Cluster, node: &str, photo: &str) -> Result<()
         Ok(())
     })
     .await?;
+    once_cordoned().await?;
     cluster.photo(&format!("{photo}-{node}-draining"), node).await?;
 
     // By logind's word: it takes the request, and kubelet's leave, before the machine goes down.
     let machine = cluster.machine(node)?;
     wait::until(&format!("{node} to go down"), DEADLINE, async || {
         let now = cluster.boot_id(node).await?;
-        let console = std::fs::read_to_string(machine.console())?;
-        ensure!(console.matches(RESTART).count() == boots || now != boot, "it is up");
+        ensure!(
+            machine.said()?.matches(RESTART).count() == boots || now != boot,
+            "it is up"
+        );
         Ok(())
     })
     .await?;
@@ -102,6 +119,8 @@ pub(crate) async fn one(cluster: &Cluster, node: &str, photo: &str) -> Result<()
         "{attempt:?}"
     );
     ensure!(cluster.boots(node).await? == boots + 1, "it booted more than once");
+    let logind = machine.run(LOGIND).await?;
+    ensure!(logind.contains("System is rebooting"), "logind said: {logind}");
     ensure!(
         cluster.nodes.cordons(node) == cordons + 1,
         "it was cordoned more than once"

@@ -34,6 +34,7 @@ const CONTROLLERS: &str = "daemonset-controller,\
 /// What pods on real kubelets need beside that: the API server's certificate, endpoints of Services
 /// for kube-proxy, volumes, and quotas that are counted.
 const NODE_CONTROLLERS: &str = "endpointslice-controller,persistentvolume-binder-controller,\
+    persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,\
     resourcequota-controller,root-ca-certificate-publisher-controller";
 
 /// Answered requests of ServiceAccounts, watches as soon as they begin; those of the rig itself

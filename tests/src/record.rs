@@ -89,6 +89,16 @@ impl NodeRecorder {
     /// state at the start of the record was known, and which they were.
     #[must_use]
     pub fn most_disrupted(&self) -> Vec<String> {
+        self.most(NodeState::is_disrupted)
+    }
+
+    /// The same of nodes that were cordoned, ready or not.
+    #[must_use]
+    pub fn most_cordoned(&self) -> Vec<String> {
+        self.most(|state| state.cordoned)
+    }
+
+    fn most(&self, counts: impl Fn(NodeState) -> bool) -> Vec<String> {
         let mut now: BTreeMap<String, NodeState> = BTreeMap::new();
         let mut most = Vec::new();
         for change in self.changes() {
@@ -96,10 +106,10 @@ impl NodeRecorder {
                 Some(state) => drop(now.insert(change.node, state)),
                 None => drop(now.remove(&change.node)),
             }
-            let disrupted = now.iter().filter(|(_, state)| state.is_disrupted());
-            let disrupted: Vec<String> = disrupted.map(|(name, _)| name.clone()).collect();
-            if disrupted.len() > most.len() {
-                most = disrupted;
+            let counted = now.iter().filter(|(_, state)| counts(**state));
+            let counted: Vec<String> = counted.map(|(name, _)| name.clone()).collect();
+            if counted.len() > most.len() {
+                most = counted;
             }
         }
         most

@@ -37,6 +37,14 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A program of this machine, such as `mke2fs`: those of the administrator are not in everybody's `PATH`.
+pub fn installed(name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let found = folders.find_map(|folder| Some(folder.join(name)).filter(|it| it.is_file()));
+    found.with_context(|| format!("{name} is not installed: `cargo xtask test node` says what is needed"))
+}
+
 /// The repository's root folder.
 #[must_use]
 pub fn repository() -> &'static Path {

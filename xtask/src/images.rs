@@ -35,8 +35,8 @@ Build the container images: one static binary each, without a container daemon.
 
 Usage: cargo xtask images [options]
 
-Writes for each service an image (a folder in OCI layout) and <service>.cdx.json (what it is made
-of, CycloneDX). Builds for this machine's architecture, and for the other one where Rust's target
+Writes for each service an image (a folder in OCI layout) and <service>.<arch>.cdx.json (what it is
+made of, CycloneDX). Builds for this machine's architecture, and for the other one where Rust's target
 and a linker for it are installed; with both, an image is a multi-architecture index.
 
 Options:
@@ -48,7 +48,8 @@ Options:
   --insecure     Push over plain HTTP, or to a registry without a trusted certificate
   --source URL   Where the source is, for the label org.opencontainers.image.source
   --no-sbom      Do not list what the images are made of
-  --verify       Build a second time from a copy of the tree elsewhere, and compare the digests
+  --verify       Build a second time from a copy of the tree elsewhere, compare the digests, and push
+                 to a registry on loopback, which has to say the same digests
 ";
 
 /// What to build.
@@ -135,12 +136,21 @@ fn build(plan: &Plan, place: &Place) -> Result<Vec<Image>> {
         let labels = service.labels(&place.tree, &origin)?;
         images.push(assembler.image(service, &binaries, &labels)?);
     }
-    if plan.sbom
-        && let Some(toolchain) = toolchains.first()
-    {
+    if plan.sbom {
         let tree =
             Tree::copy("sbom").context("the list of crates is made in a copy of the tree; --no-sbom leaves it out")?;
-        sbom::write(&tree.root(), &plan.services, toolchain, &plan.out)?;
+        for toolchain in &toolchains {
+            sbom::write(&tree.root(), &plan.services, toolchain, &plan.out)?;
+        }
+    } else {
+        // An older list would be one of another image.
+        for (service, toolchain) in plan
+            .services
+            .iter()
+            .flat_map(|it| toolchains.iter().map(move |to| (it, to)))
+        {
+            fs::remove_file(plan.out.join(sbom::file(service, toolchain.arch))).ok();
+        }
     }
     Ok(images)
 }
@@ -227,7 +237,7 @@ mod tests {
     fn without_arguments_everything_is_built_and_left() {
         let (plan, then) = parsed(&[]).unwrap();
         assert_eq!(plan.services.len(), SERVICES.len());
-        assert!(plan.sbom && plan.out.ends_with("target/images"));
+        assert!(plan.sbom && plan.out.ends_with("images"));
         assert!(matches!(then, Then::Leave));
     }
 

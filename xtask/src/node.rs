@@ -73,10 +73,34 @@ pub(crate) fn ensure() -> Result<Readiness> {
             )));
         }
     }
-    let image = cache::entry(&name, |folder| build(&recipe, &programs, folder))?;
-    tools::link_node_image(&image)?;
-    Ok(Readiness::Ready)
+    match cache::entry(&name, |folder| build(&recipe, &programs, folder)) {
+        Ok(image) => {
+            tools::link_node_image(&image)?;
+            Ok(Readiness::Ready)
+        }
+        Err(error) => match error.downcast::<ArchiveFailed>() {
+            Ok(failed) => Ok(Readiness::Not(format!("{failed:#}"))),
+            Err(error) => Err(error),
+        },
+    }
 }
+
+/// The archive's packages do not make a machine today: one is missing, or does not fit to another. That
+/// is no fault of what is to be tested.
+#[derive(Debug)]
+struct ArchiveFailed(anyhow::Error);
+
+impl std::fmt::Display for ArchiveFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "the Debian archive does not give the machine's packages: {:#}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for ArchiveFailed {}
 
 fn missing() -> Vec<(&'static str, &'static str)> {
     NEEDED
@@ -109,10 +133,10 @@ fn install(missing: &[(&'static str, &'static str)]) -> Result<()> {
     Ok(())
 }
 
-/// The same for the same recipe and programs.
+/// The same for the same recipe, of which this file is a part, and programs.
 fn entry_name(recipe: &Path, programs: &Path) -> Result<String> {
     let mut parts = vec![
-        RELEASE.as_bytes().to_vec(),
+        include_bytes!("node.rs").to_vec(),
         programs.as_os_str().as_encoded_bytes().to_vec(),
     ];
     read_all(recipe, &mut parts)?;
@@ -128,17 +152,23 @@ fn build(recipe: &Path, programs: &Path, folder: &Path) -> Result<()> {
     let source = |suite: &str| format!("deb [check-valid-until=no] {mirror} {suite} main");
     let packages: Vec<&str> = packages.lines().filter(|line| !line.starts_with('#')).collect();
     let root = folder.join("root");
-    let mut debootstrap = Command::new("mmdebstrap");
+    let mut debootstrap = program("mmdebstrap")?;
     debootstrap
         .args(["--mode=root", "--variant=minbase"])
         .arg("--aptopt=APT::Install-Recommends \"false\"")
+        // A mirror that is being updated, or is busy for a moment.
+        .arg("--aptopt=Acquire::Retries \"3\"")
         .arg(format!("--aptopt=APT::Default-Release \"{RELEASE}\""))
         .arg(format!("--include={}", packages.join(",")))
         .arg(RELEASE)
         .arg(&root)
         .args([RELEASE, &format!("{RELEASE}-backports"), "sid"].map(source));
     let step = |label: &str, command: &mut Command| progress::run(label, command, &folder.join(format!("{label}.log")));
-    step("packages of the machine", &mut debootstrap)?;
+    if let Err(error) = step("packages of the machine", &mut debootstrap) {
+        // Half a machine, of hundreds of megabytes, which nobody will want.
+        fs::remove_dir_all(&root).ok();
+        return Err(ArchiveFailed(error).into());
+    }
 
     let mut copy = Command::new("cp");
     copy.args(["--recursive", "--no-preserve=ownership"])
@@ -151,12 +181,18 @@ fn build(recipe: &Path, programs: &Path, folder: &Path) -> Result<()> {
     }
     fs::create_dir(root.join("seed"))?;
     fs::copy(recipe.join("prepare"), root.join("prepare"))?;
-    let mut prepare = Command::new("chroot");
-    prepare
-        .arg(&root)
-        .arg("/prepare")
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    step("settings of the machine", &mut prepare)?;
+    let inside = |line: &[&str]| -> Result<Command> {
+        let mut command = program("chroot")?;
+        command
+            .arg(&root)
+            .args(line)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        Ok(command)
+    };
+    step("settings of the machine", &mut inside(&["/prepare"])?)?;
+    // The archive moves on, so what was taken is kept: it is the first thing to compare when another
+    // machine's image behaves in another way.
+    step("versions of the machine", &mut inside(&["dpkg-query", "-W"])?)?;
     fs::remove_file(root.join("prepare"))?;
 
     for (prefix, name) in [("vmlinuz-", "vmlinuz"), ("initrd.img-", "initrd")] {
@@ -166,7 +202,7 @@ fn build(recipe: &Path, programs: &Path, folder: &Path) -> Result<()> {
         fs::copy(found.path(), folder.join(name))?;
     }
     fs::copy(root.join("bin/busybox"), folder.join("busybox"))?;
-    let mut disk = Command::new("mke2fs");
+    let mut disk = program("mke2fs")?;
     disk.args(["-q", "-t", "ext4", "-d"])
         .arg(&root)
         .arg(folder.join("root.img"))
@@ -218,6 +254,12 @@ fn find(program: &str) -> Option<PathBuf> {
     // Not in everybody's PATH, and all the same there.
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
     folders.map(|folder| folder.join(program)).find(|it| it.is_file())
+}
+
+/// Starts a program that was found to be installed.
+fn program(name: &str) -> Result<Command> {
+    let path = find(name).with_context(|| format!("{name} is not installed any more"))?;
+    Ok(Command::new(path))
 }
 
 fn is_ci() -> bool {

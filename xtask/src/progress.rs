@@ -14,6 +14,8 @@ use anyhow::{Context as _, Result, bail};
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a log that is not a terminal gets a sign of life.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(20);
+/// Longer than the slowest of them has ever taken, on two busy cores; what takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(40 * 60);
 /// How much of a failed command's output is shown.
 const TAIL_LINES: usize = 40;
 
@@ -32,6 +34,12 @@ pub(crate) fn run(label: &str, command: &mut Command, log: &Path) -> Result<()> 
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
+        }
+        if started.elapsed() > LIMIT {
+            child.kill()?;
+            child.wait()?;
+            ticker.done(started.elapsed(), false);
+            bail!("{label} has not ended within {LIMIT:?}; see {}", log.display());
         }
         ticker.tick(started.elapsed());
         std::thread::sleep(POLL_INTERVAL);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::node::{self, Readiness};
-use crate::{images, step::Steps, tools};
+use crate::{cache, images, step::Steps, tools};
 
 pub(crate) const HELP: &str = "\
 Check format, lints and docs, then run every test against real servers.
@@ -67,8 +67,9 @@ fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
 /// One test at a time, which says what it does while it does it: it takes minutes.
 fn on_machines(steps: &mut Steps) -> Result<()> {
     prepare(steps)?;
-    // Just what the machines run.
+    // Just what the machines run, apart from what `cargo xtask images` has left for people to push.
     let plan = images::Plan {
+        out: cache::target_dir().join("node-images"),
         services: images::services("sentinel,scheduler,drainer,rebooter")?,
         sbom: false,
         foreign: false,

@@ -17,6 +17,8 @@ use crate::tools::tool;
 use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
+/// The largest image has tens of megabytes to be compressed, on cores that have more to do.
+const PUSH_DEADLINE: Duration = Duration::from_secs(180);
 
 /// The running registry. What is in it is gone when it ends.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ async fn crane(args: &[&str]) -> Result<()> {
 
 async fn finish(mut command: Command) -> Result<()> {
     let output = command.kill_on_drop(true).output();
-    let output = wait::within("an image to be pushed", START_DEADLINE, async { Ok(output.await?) }).await?;
+    let output = wait::within("an image to be pushed", PUSH_DEADLINE, async { Ok(output.await?) }).await?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{:?}: {}", command.as_std(), errors.trim());
     Ok(())

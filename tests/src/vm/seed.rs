@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{HOST, name, other};
 use crate::identity::Access;
 use crate::place::Place;
+use crate::tools::installed;
 
 /// The name under which machines know the rig's registry.
 pub const REGISTRY: &str = "rig.bellwether.dev";
@@ -75,7 +76,7 @@ impl Seed<'_> {
             ),
         )?;
         let disk = folder.with_extension("img");
-        let make = Command::new("mke2fs")
+        let make = Command::new(installed("mke2fs")?)
             .args(["-q", "-t", "ext4", "-L", "SEED", "-d"])
             .args([&folder, &disk])
             .arg("4M")

@@ -18,6 +18,11 @@ use crate::cache;
 /// A file inside the layout's folder, which layouts allow: what the image was made of.
 const INPUTS: &str = "inputs";
 
+/// What every layout has.
+const MARK: &str = "oci-layout";
+/// What every folder has in which a layout is being made.
+const WORK: &str = "unfinished";
+
 /// A finished image.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -69,12 +74,10 @@ impl Assembler {
             return image(service, folder, binaries);
         }
         let fresh = self.out.join(format!("{}.new", service.name));
-        for old in [&fresh, &folder] {
-            if old.exists() {
-                fs::remove_dir_all(old).with_context(|| format!("cannot remove {}", old.display()))?;
-            }
-        }
+        remove(&fresh, WORK)?;
+        remove(&folder, MARK)?;
         fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
+        fs::write(fresh.join(WORK), "")?;
         let reference = self.make(service, binaries, labels, &fresh)?;
         let layout = fresh.join("layout");
         self.crane(&["pull", "--format=oci", &reference, &layout.to_string_lossy()])?;
@@ -161,6 +164,22 @@ impl Assembler {
     }
 }
 
+/// Removes a folder of an earlier run, by the file that tells it: `--out` may name any place, and services
+/// are called as the folders of their sources are.
+fn remove(folder: &Path, mark: &str) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    if !is_empty && !folder.join(mark).is_file() {
+        bail!(
+            "{} is not an image of ours, so it is left alone: choose another folder with --out",
+            folder.display()
+        );
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
 /// Writes the layer: the binary alone, at the root, without anything that differs from run to run.
 fn tar(binary: &Path, layer: &Path) -> Result<()> {
     let (Some(folder), Some(name)) = (binary.parent(), binary.file_name()) else {
@@ -209,7 +228,19 @@ mod tests {
     use std::fs;
     use std::time::{Duration, SystemTime};
 
-    use super::tar;
+    use super::{MARK, remove, tar};
+
+    #[test]
+    fn a_folder_that_is_no_image_is_never_removed() {
+        let folder = std::env::temp_dir().join(format!("bellwether-remove-{}", std::process::id()));
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let refused = remove(&folder, MARK).unwrap_err().to_string();
+        assert!(refused.contains("--out") && folder.join("src").is_dir(), "{refused}");
+        fs::write(folder.join(MARK), "{}").unwrap();
+        remove(&folder, MARK).unwrap();
+        assert!(!folder.exists());
+        remove(&folder, MARK).unwrap();
+    }
 
     #[test]
     fn a_layer_depends_on_nothing_but_the_binary() {

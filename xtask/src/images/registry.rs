@@ -13,6 +13,10 @@ use anyhow::{Context as _, Result};
 /// It only has to open a port.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// Ends the registry when nobody holds the other end of its input any more: when this is dropped, and
+/// also when this program is killed and can do nothing about it.
+const TIED: &str = "\"$0\" \"$@\" & read -r _; kill $!";
+
 /// A running registry; ends when dropped.
 pub(crate) struct Registry {
     process: Child,
@@ -22,10 +26,12 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn start(crane: &Path) -> Result<Self> {
-        let process = Command::new(crane)
+        let process = Command::new("sh")
+            .args(["-c", TIED])
+            .arg(crane)
             // Port 0: the system chooses a free one.
             .args(["registry", "serve", "--address", "127.0.0.1:0"])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -58,8 +64,8 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
+        drop(self.process.stdin.take());
         // It may have ended by itself; either way nobody is left to care.
-        drop(self.process.kill());
         drop(self.process.wait());
     }
 }

@@ -1,7 +1,9 @@
 //! A copy of the working tree in a temporary folder: of what git knows or would add, and nothing else.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
@@ -18,8 +20,12 @@ pub(crate) struct Tree {
 impl Tree {
     /// Copies the working tree. `name` tells folders of one run apart.
     pub(crate) fn copy(name: &str) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("bellwether-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let folder = format!("bellwether-{name}-{}-{}", std::process::id(), now.as_nanos());
+        let folder = std::env::temp_dir().join(folder);
+        // New and ours alone: what somebody else has prepared there would be built.
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot create {}", folder.display()))?;
         let copy = Self { folder, kept: false };
         let (from, to) = (cache::workspace(), copy.root());
         for file in git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?.split('\0') {

@@ -1,0 +1,92 @@
+//! What the story saw, kept for people who were not there; after a failure also what may explain it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rig::place::Place;
+use rig::tools;
+use rig::vm;
+
+use crate::cluster::{Cluster, NAMESPACES};
+use crate::overlay::SERVICES;
+
+/// So much of a machine's console is shown at once: the end of a boot, or of a panic.
+const SHOWN_LINES: usize = 40;
+
+/// The folder of one run.
+#[derive(Clone)]
+pub(crate) struct Artefacts {
+    folder: PathBuf,
+}
+
+impl Artefacts {
+    /// An empty folder: nothing from an earlier run may pass for this one's.
+    pub(crate) fn fresh() -> Result<Self> {
+        let folder = tools::target()?.join("node-test");
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps a text.
+    pub(crate) fn keep(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(format!("{name}.txt"));
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// What people would ask a cluster that has failed. Whatever does not answer is left out.
+    pub(crate) async fn keep_evidence(&self, cluster: &Cluster) {
+        const LAST: &str = "journalctl --no-pager --boot=all --lines=400";
+        for machine in cluster.machines() {
+            let journal = or_error(machine.run(LAST).await);
+            self.keep(&format!("failed-{}-journal", machine.name()), &journal).ok();
+        }
+        let mut logs = String::new();
+        for service in SERVICES {
+            let label = format!("--selector=app.kubernetes.io/component={service}");
+            for namespace in NAMESPACES {
+                let args = ["logs", "--namespace", namespace, &label, "--prefix", "--tail=200"];
+                logs += &or_error(cluster.kubectl.run(&args, "").await);
+            }
+        }
+        self.keep("failed-services", &logs).ok();
+        let events = ["get", "events", "-A", "--sort-by=.lastTimestamp"];
+        let events = or_error(cluster.kubectl.run(&events, "").await);
+        self.keep("failed-events", &events).ok();
+        cluster.photo("failed-photo", &vm::name(1)).await.ok();
+    }
+
+    /// What all processes of the rig have said, the machines' consoles among them: it is there even if
+    /// nothing ever came up. The end of the consoles is shown, for those who see nothing else.
+    #[allow(clippy::print_stdout, reason = "a CI keeps what was printed, and nothing else")]
+    pub(crate) fn keep_logs(&self, place: &Place) -> Result<()> {
+        let to = self.folder.join("failed-logs");
+        fs::create_dir_all(&to)?;
+        for entry in fs::read_dir(place.folder("logs")?)? {
+            let entry = entry?;
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with("-console.log") {
+                let text = fs::read(entry.path())?;
+                let text = String::from_utf8_lossy(&text);
+                let lines: Vec<&str> = text.lines().collect();
+                println!("== the end of {name}");
+                for line in lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)) {
+                    println!("   {line}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was printed, or why nothing was.
+pub(crate) fn or_error(result: Result<String>) -> String {
+    result.unwrap_or_else(|error| format!("{error:#}\n"))
+}
