@@ -17,6 +17,20 @@ pub struct ChassisArgs {
     #[arg(long, env = "BELLWETHER_NATS_CREDENTIALS", value_name = "FILE")]
     pub nats_credentials: Option<PathBuf>,
 
+    /// User of NATS, if it knows its users by a password [default: none]
+    #[arg(
+        long,
+        env = "BELLWETHER_NATS_USER",
+        value_name = "NAME",
+        requires = "nats_password",
+        conflicts_with = "nats_credentials"
+    )]
+    pub nats_user: Option<String>,
+
+    /// File with the password of that user
+    #[arg(long, env = "BELLWETHER_NATS_PASSWORD", value_name = "FILE", requires = "nats_user")]
+    pub nats_password: Option<PathBuf>,
+
     /// File with the certificate authority of the NATS servers (PEM) [default: the system's]
     #[arg(long, env = "BELLWETHER_NATS_CA", value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,

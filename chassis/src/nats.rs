@@ -32,9 +32,18 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Connects, and waits for as long as it takes.
 ///
 /// # Errors
-/// The server is older than NATS 2.11, or a file of credentials or certificates cannot be read.
+/// The server is older than NATS 2.11, an address holds a user or password, or a file of credentials,
+/// password or certificates cannot be read.
 pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bus> {
     let link = Arc::new(Link::new(chassis.health.clone(), &args.nats_url));
+    // The client would ignore them, and whoever NATS lets in without a name would not notice.
+    if args.nats_url.iter().any(|url| url.contains('@')) {
+        bail!(
+            "--nats-url holds a user, a password or a token, which all may read who see the settings: leave it at {} \
+             and give the user by --nats-user and --nats-password, or by --nats-credentials",
+            link.urls
+        );
+    }
     let heard = Arc::clone(&link);
     let (connected, connections) = watch::channel(0);
     let mut options = ConnectOptions::new()
@@ -60,6 +69,14 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
             .await
             .with_context(|| format!("read --nats-credentials {}", file.display()))?;
     }
+    if let (Some(user), Some(file)) = (&args.nats_user, &args.nats_password) {
+        let password = tokio::fs::read_to_string(file)
+            .await
+            .with_context(|| format!("read --nats-password {}", file.display()))?;
+        // Editors and `echo` end a file with a new line, which no password does.
+        let password = password.trim_end_matches(['\r', '\n']);
+        options = options.user_and_password(user.clone(), password.to_owned());
+    }
     if let Some(file) = &args.nats_ca {
         std::fs::metadata(file).with_context(|| format!("read --nats-ca {}", file.display()))?;
         options = options.add_root_certificates(file.clone());
@@ -77,7 +94,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
             link.urls
         );
     }
-    link.is_of_use(bus.is_connected());
+    link.found_useful(bus.is_connected());
     Ok(bus)
 }
 
@@ -89,7 +106,7 @@ async fn wait_for_jetstream(chassis: &Chassis, bus: &Bus, link: &Link) -> anyhow
         if bus.is_connected() {
             match api_level(bus).await {
                 Ok(level) => return Ok(level),
-                Err(error) => link.is_useless(format!("connected to {}, but {error:#}", link.urls)),
+                Err(error) => link.found_useless(format!("connected to {}, but {error:#}", link.urls)),
             }
         }
         tokio::select! {
@@ -152,7 +169,7 @@ impl Link {
         self.locked().trouble.clone()
     }
 
-    fn is_of_use(&self, connected: bool) {
+    fn found_useful(&self, connected: bool) {
         self.locked().of_use = true;
         // Where it was lost meanwhile, the next connection says so.
         if connected {
@@ -160,7 +177,7 @@ impl Link {
         }
     }
 
-    fn is_useless(&self, why: String) {
+    fn found_useless(&self, why: String) {
         self.health.not_ready(PART, why.clone());
         self.locked().trouble = why;
     }
@@ -174,7 +191,7 @@ impl Link {
                 tracing::info!("Connected to NATS");
             }
             Event::Disconnected | Event::Closed => {
-                self.is_useless(format!("connection to {} lost", self.urls));
+                self.found_useless(format!("connection to {} lost", self.urls));
                 tracing::warn!("Connection to NATS lost");
             }
             // A refused publish shows up only here; the publisher sees a time-out.
@@ -184,7 +201,7 @@ impl Link {
                 let why = format!("not connected to {}: {}", self.urls, explained(error, self.encrypted));
                 if self.trouble() != why {
                     tracing::warn!(error = why, "No connection to NATS");
-                    self.is_useless(why);
+                    self.found_useless(why);
                 }
             }
             Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS messages were dropped"),
@@ -211,7 +228,9 @@ fn explained(error: &ClientError, encrypted: bool) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("nats: ").unwrap_or(&text);
     let hint = match text {
-        "authorization violation" => "are --nats-credentials those of a user that the server knows?",
+        "authorization violation" => {
+            "does the server know the user of --nats-credentials, or --nats-user with its password?"
+        }
         "failed signing nonce" => "is --nats-credentials a file of credentials, as `nsc` writes it?",
         "DNS error" => "does --nats-url name a host that is there?",
         "IO error" | "TLS error" if encrypted => {

@@ -13,8 +13,9 @@ use crate::kubectl::Answer;
 
 /// Where NATS is.
 pub(crate) const NATS_URL: &str = "BELLWETHER_NATS_URL";
-/// Files with credentials and with the authority of NATS's certificate.
+/// Files with credentials, with a password, and with the authority of NATS's certificate.
 pub(crate) const NATS_CREDENTIALS: &str = "BELLWETHER_NATS_CREDENTIALS";
+pub(crate) const NATS_PASSWORD: &str = "BELLWETHER_NATS_PASSWORD";
 pub(crate) const NATS_CA: &str = "BELLWETHER_NATS_CA";
 /// How many NATS servers hold each stream.
 pub(crate) const STREAM_REPLICAS: &str = "BELLWETHER_STREAM_REPLICAS";

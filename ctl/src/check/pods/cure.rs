@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::super::facts::Facts;
 use super::super::object::{COMPONENT, containers, items, kind, label, name, namespace, text};
-use super::super::settings::{NATS_CA, NATS_CREDENTIALS, NATS_URL, environment};
+use super::super::settings::{NATS_CA, NATS_CREDENTIALS, NATS_PASSWORD, NATS_URL, environment};
 use super::super::workloads::PARTS;
 
-/// The Secret that `deploy/components/nats-existing` mounts.
+/// The Secret that `deploy/components/nats-existing` and `nats-password` mount.
 const SECRET: &str = "bellwether-nats";
 
 /// What helps, in general; in particular it depends on the pod.
@@ -82,7 +82,7 @@ impl Cure {
             }
             Self::Make(_, name) => format!("kubectl apply -k OVERLAY    # it generates the ConfigMap {name}"),
             Self::Credentials if has_none(pod, facts) => {
-                "NATS asks for credentials: add deploy/components/nats-existing to your overlay, which says how"
+                "NATS asks for credentials: add deploy/components/nats-existing, or nats-password, to your overlay"
                     .to_owned()
             }
             Self::Credentials => {
@@ -107,18 +107,21 @@ fn files(secret: &str, pod: &Value, facts: &Facts) -> Vec<String> {
             .map(|it| text(it, "/mountPath").trim_end_matches('/'))
     };
     let told = environment(pod, facts.beside(pod));
-    let paths = [NATS_CREDENTIALS, NATS_CA]
+    let paths = [NATS_CREDENTIALS, NATS_PASSWORD, NATS_CA]
         .into_iter()
         .filter_map(|key| told.get(key).copied().flatten());
     let keys = paths.filter_map(|path| mounts().find_map(|mount| path.strip_prefix(mount)?.strip_prefix('/')));
     keys.map(|key| format!("--from-file={key}=YOUR-FILE")).collect()
 }
 
-/// Whether the settings are known, and have no credentials in them: no file, and nobody's name in an address.
+/// Whether the settings are known, and name no file of credentials or of a password.
 fn has_none(pod: &Value, facts: &Facts) -> bool {
     let told = environment(pod, facts.beside(pod));
-    let address = told.get(NATS_URL).copied().flatten();
-    address.is_some_and(|address| !address.contains('@')) && !told.contains_key(NATS_CREDENTIALS)
+    let known = told.get(NATS_URL).copied().flatten().is_some();
+    known
+        && ![NATS_CREDENTIALS, NATS_PASSWORD]
+            .iter()
+            .any(|key| told.contains_key(key))
 }
 
 /// A service reads its credentials once, when it starts.

@@ -82,7 +82,7 @@ fn who_was_given_no_credentials_is_told_where_they_go() {
         cure.remedy(&pod, &facts)
             .contains("add deploy/components/nats-existing")
     );
-    let (facts, pod) = mounted(json!({ NATS_URL: "nats://anna:pw@x:4222" }));
+    let (facts, pod) = mounted(json!({ NATS_URL: "nats://x:4222", NATS_PASSWORD: "/x/password" }));
     assert!(cure.remedy(&pod, &facts).starts_with("renew the credentials"));
 }
 
