@@ -21,11 +21,12 @@ use rig::vm::{self, Vm};
 use rig::wait;
 
 use crate::artefacts::Artefacts;
+use crate::limit::Limit;
 use crate::overlay::{Overlay, SERVICES, TAGS};
 
 /// For all that an emulated machine does: two of them boot in a minute on two idle cores, and in
 /// several when others compile. A story that ends well never waits for it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
 
 /// As clusters have it by default, so that a reboot may be over before anybody calls the node lost.
 const NODE_GRACE: Duration = Duration::from_secs(50);
@@ -42,6 +43,7 @@ pub(crate) struct Cluster {
     machines: Vec<Vm>,
     client: Client,
     artefacts: Artefacts,
+    limit: Limit,
     pub(crate) control_plane: ControlPlane,
     _registry: Registry,
     _egress: Egress,
@@ -51,7 +53,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Powers the machines on and waits until both are Ready.
-    pub(crate) async fn start(place: Arc<Place>, artefacts: Artefacts) -> Result<Self> {
+    pub(crate) async fn start(place: Arc<Place>, artefacts: Artefacts, limit: Limit) -> Result<Self> {
         rustls::crypto::ring::default_provider().install_default().ok();
         let token = || uuid::Uuid::new_v4().to_string();
         let (kubelets, proxy) = ([token(), token()], token());
@@ -98,6 +100,7 @@ impl Cluster {
             machines,
             client,
             artefacts,
+            limit,
             control_plane,
             _registry: registry,
             _egress: egress,
@@ -110,12 +113,16 @@ impl Cluster {
         clippy::print_stdout,
         reason = "the story takes minutes; people want to see it go on"
     )]
-    pub(crate) async fn step<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        println!("== {what}");
-        let started = Instant::now();
-        let done = work.await.with_context(|| what.to_owned())?;
-        println!("   {:.0} s", started.elapsed().as_secs_f32());
-        Ok(done)
+    pub(crate) fn step<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
+        // Steps are large, and hold others.
+        let work = Box::pin(work);
+        async move {
+            println!("== {what}");
+            let started = Instant::now();
+            let done = self.limit.keep(what, work).await.with_context(|| what.to_owned())?;
+            println!("   {:.0} s", started.elapsed().as_secs_f32());
+            Ok(done)
+        }
     }
 
     /// The machines, in the order of their numbers.

@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::place::Place;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::tools::{installed, tool};
+use crate::tools::tool;
 use shell::Shell;
 
 /// The rig's loopback as machines and their pods see it.
@@ -46,8 +46,15 @@ impl Vm {
         let name = name(number);
         let folder = place.folder(&name)?;
         let image = tool("node-image/root.img")?;
+        let firmware = |of: &str| {
+            image
+                .with_file_name("emulator/usr/share")
+                .join(of)
+                .display()
+                .to_string()
+        };
         let disk = folder.join("disk.qcow2");
-        let make = Command::new(installed("qemu-img")?)
+        let make = Command::new(tool("node-image/qemu-img")?)
             .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
             .args([&image, &disk])
             .output()
@@ -60,6 +67,7 @@ impl Vm {
         let lan = place.folder("lan")?;
         let lan = |number: u8| lan.join(number.to_string()).display().to_string();
         let args = [
+            format!("-L {} -L {}", firmware("qemu"), firmware("seabios")),
             // The same machine with and without hardware help: /dev/kvm may open and still not work.
             // A fifth level of page tables is one more to walk for an emulator, and maps nothing here.
             // One processor: with two, an emulated kernel that patches its own code while the other
@@ -76,13 +84,13 @@ impl Vm {
             format!(
                 "-netdev user,id=host,net=10.0.0.0/16,host={HOST},hostfwd=tcp:127.0.0.1:{kubelet_port}-:{KUBELET_PORT}"
             ),
-            "-device virtio-net-pci,netdev=host".to_owned(),
+            "-device virtio-net-pci,netdev=host,romfile=".to_owned(),
             format!(
                 "-netdev dgram,id=lan,local.type=unix,local.path={},remote.type=unix,remote.path={}",
                 lan(number),
                 lan(other(number))
             ),
-            format!("-device virtio-net-pci,netdev=lan,mac=52:54:00:00:00:{number:02x}"),
+            format!("-device virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:00:00:{number:02x}"),
         ];
         let mut args: Vec<String> = args.iter().flat_map(|it| it.split(' ')).map(str::to_owned).collect();
         args.push("-append".to_owned());
@@ -91,7 +99,7 @@ impl Vm {
             "root=/dev/vda rw console=ttyS0 systemd.hostname={name} net.ifnames=0 mitigations=off \
              damon_stat.enabled=N transparent_hugepage=never quiet systemd.show_status=1"
         ));
-        let process = place.start(&name, installed("qemu-system-x86_64")?, args, BTreeMap::new())?;
+        let process = place.start(&name, tool("node-image/qemu-system-x86_64")?, args, BTreeMap::new())?;
         Ok(Self {
             number,
             kubelet_port,

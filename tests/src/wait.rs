@@ -10,13 +10,17 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::process::Process;
 
-/// How often a condition is looked at: well below what anybody waits for, well above what a look
-/// costs.
+/// How often a condition is looked at, to begin with: well below what anybody waits for, well above what
+/// a look costs.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
+
+/// How often at least: whoever has waited for minutes does not mind a second.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// Waits until `look` gives a value; its error says what it saw instead.
 pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-    let end = Instant::now() + deadline;
+    let start = Instant::now();
+    let end = start + deadline;
     let mut last = anyhow!("nothing was seen yet");
     loop {
         // A look that hangs must not outlast the limit either.
@@ -25,10 +29,12 @@ pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut(
             Ok(Err(error)) => last = error,
             Err(_) => return Err(gave_up(what, deadline, &last)),
         }
-        if Instant::now() + POLL_INTERVAL > end {
+        // Looks take from what they wait for: of a wait that is long already each adds a fiftieth.
+        let pause = (start.elapsed() / 50).clamp(POLL_INTERVAL, POLL_INTERVAL_MAX);
+        if Instant::now() + pause > end {
             return Err(gave_up(what, deadline, &last));
         }
-        sleep(POLL_INTERVAL).await;
+        sleep(pause).await;
     }
 }
 

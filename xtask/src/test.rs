@@ -1,6 +1,8 @@
 //! `cargo xtask test`: what must be true before anything lands, cheap steps first.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
 
 use crate::node::{self, Readiness};
 use crate::{cache, images, step::Steps, tools};
@@ -10,28 +12,32 @@ Check format, lints and docs, then run every test against real servers.
 
 Usage: cargo xtask test [filter]
        cargo xtask test it [filter]
-       cargo xtask test node
+       cargo xtask test node [--minutes N]
 
 Steps: rustfmt, clippy, rustdoc (no warning allowed), tools, build of everything, tests.
 With a filter only the tests whose name contains it are run.
 `test it` builds and runs the integration tests only.
 `test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
-reboot them. It needs QEMU and mmdebstrap, and root once to build the machines' disk; where that
-is missing it says so and runs nothing. With CI=true and as root it installs the packages itself.
-What it saw is kept in <target>/node-test.
+reboot them. It needs mmdebstrap and a Debian archive, and root once to build the machines' disk;
+where that is missing it says so and runs nothing. With CI=true and as root it installs mmdebstrap
+itself. With --minutes it stops when so much time has passed, preparations included, and says what
+it has not come to. What it saw is kept in <target>/node-test.
 ";
+
+/// For a machine that is so slow that nobody waits for it.
+const NODE_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut steps = Steps::new();
     match args.split_first() {
         Some((&"it", filter)) => integration(&mut steps, filter)?,
-        Some((&"node", [])) => {
-            if let Readiness::Not(why) = steps.work("machines", node::ensure)? {
-                println!("\nnode: SKIPPED: {why}");
-                return Ok(());
-            }
-            on_machines(&mut steps)?;
+        Some((&"node", [])) => on_machines(&mut steps, NODE_LIMIT)?,
+        Some((&"node", &["--minutes", minutes])) => {
+            let minutes: u32 = minutes
+                .parse()
+                .with_context(|| format!("--minutes {minutes}: write a whole number"))?;
+            on_machines(&mut steps, Duration::from_secs(60) * minutes)?;
         }
         Some(_) | None => everything(&mut steps, &args)?,
     }
@@ -65,7 +71,17 @@ fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
 }
 
 /// One test at a time, which says what it does while it does it: it takes minutes.
-fn on_machines(steps: &mut Steps) -> Result<()> {
+fn on_machines(steps: &mut Steps, limit: Duration) -> Result<()> {
+    let start = Instant::now();
+    let left = || limit.saturating_sub(start.elapsed()).as_secs();
+    if left() == 0 {
+        println!("\nnode: SKIPPED: there is no time left for it");
+        return Ok(());
+    }
+    if let Readiness::Not(why) = steps.work("machines", node::ensure)? {
+        println!("\nnode: SKIPPED: {why}");
+        return Ok(());
+    }
     prepare(steps)?;
     // Just what the machines run, apart from what `cargo xtask images` has left for people to push.
     let plan = images::Plan {
@@ -86,7 +102,7 @@ fn on_machines(steps: &mut Steps) -> Result<()> {
         "--ignored",
         "--nocapture",
     ];
-    steps.command("node", &[], &test)
+    steps.command("node", &[("BELLWETHER_NODE_SECONDS", &left().to_string())], &test)
 }
 
 /// Tools, and every binary that a test starts as a process of its own. All targets of the whole

@@ -54,7 +54,6 @@ impl Seed<'_> {
                 "type": "bridge",
                 "bridge": "cni0",
                 "isGateway": true,
-                "ipMasq": true,
                 "hairpinMode": true,
                 "ipam": {
                     "type": "host-local",

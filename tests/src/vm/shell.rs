@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::wait;
 
 /// An emulated machine under load takes its time.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The rig's end of the console.
 #[derive(Debug)]
