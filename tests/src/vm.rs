@@ -95,9 +95,10 @@ impl Vm {
         let mut args: Vec<String> = args.iter().flat_map(|it| it.split(' ')).map(str::to_owned).collect();
         args.push("-append".to_owned());
         args.push(format!(
-            // What a kernel does on its own account to learn of its memory takes a fifth of such a processor.
+            // What a kernel does on its own account to learn of its memory takes a fifth of such a processor;
+            // and the runtimes of Go programs sleep for microseconds, each time until an interrupt of its own.
             "root=/dev/vda rw console=ttyS0 systemd.hostname={name} net.ifnames=0 mitigations=off \
-             damon_stat.enabled=N transparent_hugepage=never quiet systemd.show_status=1"
+             damon_stat.enabled=N transparent_hugepage=never highres=off quiet systemd.show_status=1"
         ));
         let process = place.start(&name, tool("node-image/qemu-system-x86_64")?, args, BTreeMap::new())?;
         Ok(Self {
