@@ -182,7 +182,7 @@ fn readme() -> Result<BTreeSet<[String; 4]>> {
     let text = std::fs::read_to_string(tools::repository().join("deploy/README.md"))?;
     let table = text
         .lines()
-        .skip_while(|line| !line.starts_with("| who | where | resource |"));
+        .skip_while(|line| !line.starts_with("| identity | where | resource |"));
     let mut rows = BTreeSet::new();
     for line in table.skip(2).take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
