@@ -1,6 +1,7 @@
 //! Wrong surroundings: each is named, with what to do about it, and nothing is done meanwhile.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,19 +34,28 @@ fn start(place: &Place, binary: &str, change: &[(&str, &str)]) -> Result<Process
     set("BELLWETHER_IDENTITY", "scheduler-1".to_owned());
     set("BELLWETHER_HOST_ROOT", root.clone());
     set("BELLWETHER_PROC_ROOT", format!("{root}/proc"));
-    // An API server that nobody runs: whoever looks for it finds nothing, and has to say so in time.
+    set("KUBECONFIG", no_api_server(place)?.display().to_string());
+    for (name, value) in change {
+        set(name, (*value).to_owned());
+    }
+    place.start(binary, tools::binary(binary)?, vec![], env)
+}
+
+/// A kubeconfig whose API server does not run: a service that looks for one finds nothing, and has to
+/// report that in time. Written once: a service of this test may be reading it.
+fn no_api_server(place: &Place) -> Result<PathBuf> {
+    const NAME: &str = "none.kubeconfig";
+    let path = place.path().join(NAME);
+    if path.is_file() {
+        return Ok(path);
+    }
     let kubeconfig = json!({
         "current-context": "none",
         "clusters": [{ "name": "none", "cluster": { "server": "http://127.0.0.1:9" } }],
         "users": [{ "name": "none", "user": {} }],
         "contexts": [{ "name": "none", "context": { "cluster": "none", "user": "none" } }],
     });
-    let kubeconfig = place.file("none.kubeconfig", kubeconfig.to_string())?;
-    set("KUBECONFIG", kubeconfig.display().to_string());
-    for (name, value) in change {
-        set(name, (*value).to_owned());
-    }
-    place.start(binary, tools::binary(binary)?, vec![], env)
+    place.file(NAME, kubeconfig.to_string())
 }
 
 /// What a service that gives up has said.
@@ -68,6 +78,7 @@ async fn a_nats_server_that_is_too_old_is_refused_with_its_version() -> Result<(
         let said = last_words(&service).await?;
         assert!(said.contains("at least 2.11 is needed"), "{binary}: {said}");
     }
+    place.finish();
     Ok(())
 }
 
@@ -88,6 +99,7 @@ async fn a_nats_server_that_cannot_be_reached_is_waited_for_by_name() -> Result<
         })
         .await?;
     }
+    place.finish();
     Ok(())
 }
 
@@ -132,6 +144,7 @@ async fn a_nats_server_that_refuses_is_waited_for_with_its_reason() -> Result<()
             .await?;
         }
     }
+    place.finish();
     Ok(())
 }
 
@@ -152,6 +165,7 @@ async fn a_password_in_an_address_is_refused_and_never_shown() -> Result<()> {
         );
         ensure!(said.contains("--nats-password") && !said.contains("secret"), "{said}");
     }
+    place.finish();
     Ok(())
 }
 
@@ -184,5 +198,6 @@ async fn a_wrong_value_in_the_environment_is_named_with_its_flag() -> Result<()>
         let said = last_words(&service).await?;
         assert!(said.contains(flag) && said.contains(value), "{binary}: {said}");
     }
+    place.finish();
     Ok(())
 }

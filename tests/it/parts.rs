@@ -27,6 +27,7 @@ async fn nats_keeps_its_state_over_a_crash_and_loses_it_on_demand() -> Result<()
     assert!(has_stream(&nats).await?, "a crash loses nothing");
     nats.lose_state().await?;
     assert!(!has_stream(&nats).await?, "all is gone");
+    place.finish();
     Ok(())
 }
 
@@ -35,6 +36,7 @@ async fn the_old_nats_server_is_older_than_the_floor() -> Result<()> {
     let place = Place::new()?;
     let nats = Nats::start_old(&place).await?;
     assert!(nats.client().await?.server_info().version.starts_with("2.10."));
+    place.finish();
     Ok(())
 }
 
@@ -70,6 +72,7 @@ fn a_need_is_a_file_with_the_names_of_packages() -> Result<()> {
     assert_eq!(host.kernel(), "6.12.41", "the new one runs after a reboot only");
     host.withdraw_need()?;
     assert!(!host.needs_reboot());
+    place.finish();
     Ok(())
 }
 

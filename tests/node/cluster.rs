@@ -12,7 +12,7 @@ use rig::control_plane::{ControlPlane, RealNodes};
 use rig::kubectl::Kubectl;
 use rig::nats::Nats;
 use rig::place::Place;
-use rig::record::{NodeRecorder, node_state};
+use rig::record::{NodeRecorder, lifecycle_taint, node_state};
 use rig::tools;
 use rig::vm::egress::Egress;
 use rig::vm::registry::Registry;
@@ -52,7 +52,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Powers the machines on and waits until both are Ready.
+    /// Powers the machines on and waits until both nodes have settled.
     pub(crate) async fn start(place: Arc<Place>, artefacts: Artefacts, limit: Limit) -> Result<Self> {
         rustls::crypto::ring::default_provider().install_default().ok();
         let token = || uuid::Uuid::new_v4().to_string();
@@ -173,7 +173,7 @@ impl Cluster {
         Ok(pods.list(&params).await?.iter().map(|pod| pod.name_any()).collect())
     }
 
-    /// Waits until a node is Ready and takes pods.
+    /// Waits until a node has settled: Ready, not cordoned, and without a taint that keeps pods away.
     pub(crate) async fn wait_ready(&self, name: &str) -> Result<()> {
         in_service(&self.client, self.machine(name)?).await
     }
@@ -264,8 +264,11 @@ async fn in_service(client: &Client, machine: &Vm) -> Result<()> {
     let name = machine.name();
     let what = format!("{name} to be in service");
     wait::while_running(machine.process(), &what, DEADLINE, async || {
-        let state = node_state(&read_node(client, &name).await?);
+        let node = read_node(client, &name).await?;
+        let state = node_state(&node);
         ensure!(!state.is_disrupted(), "it is {state:?}");
+        let taint = lifecycle_taint(&node);
+        ensure!(taint.is_none(), "it has the taint {taint:?}");
         Ok(())
     })
     .await

@@ -36,8 +36,16 @@ impl Marks {
     }
 }
 
-/// The marks of all nodes now, in the order of their names.
-pub(crate) async fn marks(cluster: &Cluster) -> Result<Vec<Marks>> {
+/// The marks of all nodes once each of them has settled, in the order of their names. Before that a node
+/// may still have a mark of its boot, such as the taint `node.kubernetes.io/not-ready`.
+pub(crate) async fn settled_marks(cluster: &Cluster) -> Result<Vec<Marks>> {
+    for machine in cluster.machines() {
+        cluster.wait_ready(&machine.name()).await?;
+    }
+    marks(cluster).await
+}
+
+async fn marks(cluster: &Cluster) -> Result<Vec<Marks>> {
     let mut all = vec![];
     for machine in cluster.machines() {
         all.push(Marks::of(&cluster.node(&machine.name()).await?));

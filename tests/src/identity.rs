@@ -16,6 +16,8 @@ use kube::{Api, Client, Config};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
+use crate::place::replace;
+
 /// Where the API server is and the certificate that it made for itself.
 #[derive(Clone, Debug)]
 pub struct Access {
@@ -136,7 +138,8 @@ pub async fn service_account_kubeconfig(
 ) -> Result<PathBuf> {
     let token = service_account_token(admin, namespace, name).await?;
     let path = folder.join(format!("{namespace}.{name}.kubeconfig"));
-    std::fs::write(&path, access.kubeconfig(&token)).with_context(|| format!("cannot write {}", path.display()))?;
+    // Replicas share the file: one may read it while the next one's start writes it.
+    replace(&path, access.kubeconfig(&token))?;
     Ok(path)
 }
 

@@ -1,31 +1,110 @@
 //! Free ports on loopback.
 //!
-//! They lie below the range that Linux gives to outgoing connections, so a server that was killed
-//! finds its port free when it is started again.
+//! A server binds its port some time after the rig has chosen it, and again when it is restarted. So a
+//! port must stay free for its owner, and not only be free at the moment of the choice: each process
+//! with a rig reserves whole blocks of ports, and no other rig chooses from a reserved block.
+//!
+//! All ports lie below the range that Linux gives to outgoing connections.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
 const FIRST: u16 = 20_000;
-const COUNT: u16 = 12_000;
+/// Ports in a block. A world of three nodes needs about twenty.
+const BLOCK: u16 = 100;
+/// Twenty processes with rigs may each reserve six blocks before the ports run out.
+const BLOCKS: u16 = 120;
 
-/// Ports that this process has given away: who got one may not listen on it yet.
-static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+static RESERVED: Mutex<Reserved> = Mutex::new(Reserved {
+    guards: Vec::new(),
+    left: 0..0,
+});
 
-/// A port that nobody listens on now, and never the same one twice. Random, so that two processes
-/// with rigs on one machine do not meet.
+/// The blocks of this process.
+struct Reserved {
+    /// The process that listens on a block's first port owns the block, for as long as it lives.
+    guards: Vec<TcpListener>,
+    /// Ports of the newest block that are not handed out yet.
+    left: Range<u16>,
+}
+
+/// A port on which no process listens now and which no other caller gets, in this process or in
+/// another one with a rig.
 pub fn free_port() -> Result<u16> {
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    for _ in 0..200 {
-        let [low, high, ..] = uuid::Uuid::new_v4().into_bytes();
-        let port = FIRST + u16::from_le_bytes([low, high]) % COUNT;
-        if !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            given.insert(port);
-            return Ok(port);
+    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).free_port()
+}
+
+impl Reserved {
+    fn free_port(&mut self) -> Result<u16> {
+        // Bounded: each round without a port reserves one more of a limited number of blocks.
+        loop {
+            // A program without a rig may listen on a port of ours.
+            if let Some(port) = self.left.find(|port| bind(*port).is_some()) {
+                return Ok(port);
+            }
+            self.reserve_block()?;
         }
     }
-    bail!("no free port between {FIRST} and {}", FIRST + COUNT)
+
+    fn reserve_block(&mut self) -> Result<()> {
+        let [low, high, ..] = uuid::Uuid::new_v4().into_bytes();
+        // Random, so that rigs that start together do not all try the same blocks in turn.
+        let start = u16::from_le_bytes([low, high]) % BLOCKS;
+        for number in (start..BLOCKS).chain(0..start) {
+            let first = FIRST + number * BLOCK;
+            if let Some(guard) = bind(first) {
+                self.guards.push(guard);
+                self.left = first + 1..first + BLOCK;
+                return Ok(());
+            }
+        }
+        bail!(
+            "no free block of ports between {FIRST} and {}: end other tests or demos on this machine",
+            FIRST + BLOCKS * BLOCK
+        )
+    }
+}
+
+fn bind(port: u16) -> Option<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{BLOCK, Reserved, bind};
+
+    fn nothing() -> Reserved {
+        Reserved {
+            guards: Vec::new(),
+            left: 0..0,
+        }
+    }
+
+    #[test]
+    fn two_rigs_never_get_the_same_port_even_before_it_is_bound() {
+        let (mut one, mut other) = (nothing(), nothing());
+        // More than a block, so that each has to reserve again.
+        let ports: Vec<u16> = (0..BLOCK + 10)
+            .flat_map(|_| [one.free_port().unwrap(), other.free_port().unwrap()])
+            .collect();
+        let distinct: BTreeSet<u16> = ports.iter().copied().collect();
+        assert_eq!(distinct.len(), ports.len());
+        assert!(one.guards.len() >= 2, "{} blocks", one.guards.len());
+    }
+
+    #[test]
+    fn a_port_on_which_another_program_listens_is_left_out() {
+        let mut rig = nothing();
+        let next = rig.free_port().unwrap() + 1;
+        let Some(_other) = bind(next) else {
+            // Another program listens there already, which serves as well.
+            return assert_ne!(rig.free_port().unwrap(), next);
+        };
+        assert_ne!(rig.free_port().unwrap(), next);
+    }
 }

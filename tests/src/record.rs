@@ -221,6 +221,16 @@ pub fn node_state(node: &Node) -> NodeState {
     NodeState { ready, cordoned }
 }
 
+/// The first taint by which Kubernetes itself keeps pods away from a node: not ready, unreachable,
+/// cordoned, short of memory or disk. The node lifecycle controller removes it some time *after* the
+/// node is Ready again, so a node has settled only without one.
+#[must_use]
+pub fn lifecycle_taint(node: &Node) -> Option<&str> {
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    let mut keys = taints.map(|taint| taint.key.as_str());
+    keys.find(|key| key.starts_with("node.kubernetes.io/"))
+}
+
 /// Hands every object of a watch to `see`, with whether it is there or was deleted, and returns
 /// once the first list is through.
 async fn watch<K>(api: Api<K>, mut see: impl FnMut(K, bool) + Send + 'static) -> Result<JoinSet<()>>
@@ -255,4 +265,28 @@ where
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+    use serde_json::json;
+
+    use super::{lifecycle_taint, node_state};
+
+    #[test]
+    fn a_node_that_is_ready_and_still_has_its_taint_has_not_settled() {
+        let node = |taint: &str| -> Node {
+            serde_json::from_value(json!({
+                "spec": { "taints": [{ "key": taint, "effect": "NoSchedule" }] },
+                "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+            }))
+            .unwrap()
+        };
+        let late = node("node.kubernetes.io/not-ready");
+        assert!(!node_state(&late).is_disrupted());
+        assert_eq!(lifecycle_taint(&late), Some("node.kubernetes.io/not-ready"));
+        let role = node("node-role.kubernetes.io/control-plane");
+        assert_eq!(lifecycle_taint(&role), None, "an administrator's taint stays");
+    }
 }

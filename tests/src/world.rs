@@ -20,7 +20,7 @@ use crate::machines::{Machines, NodeShape};
 use crate::nats::Nats;
 use crate::otlp::OtlpReceiver;
 use crate::place::Place;
-use crate::record::{is_ready, node_state};
+use crate::record::{is_ready, lifecycle_taint, node_state};
 use crate::workload::NAMESPACE;
 use crate::{kubelet, tools, wait};
 
@@ -69,8 +69,7 @@ impl Default for WorldOptions {
     }
 }
 
-/// Everything that runs. End a test with [`World::finish`]: a world that is dropped otherwise
-/// takes it for a failure, keeps its logs and shows where they are.
+/// Everything that runs. End a test with [`World::finish`]: otherwise its [`Place`] keeps the logs.
 pub struct World {
     /// The control plane, to kill and pause its parts.
     pub control_plane: ControlPlane,
@@ -80,11 +79,10 @@ pub struct World {
     pub machines: Machines,
     /// Receives the services' traces.
     pub traces: OtlpReceiver,
-    /// The folder with logs and state.
-    pub place: Place,
     client: Client,
-    finished: bool,
     _kubelet: JoinSet<()>,
+    /// The folder with logs and state. It goes after all that writes into it.
+    pub place: Place,
     _permit: SemaphorePermit<'static>,
 }
 
@@ -95,8 +93,7 @@ impl World {
         // The only provider in the tree; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let place = Place::new()?;
-        let parts = start_parts(&place, &options).await;
-        let (control_plane, nats, traces) = parts.inspect_err(|_| keep_logs(&place))?;
+        let (control_plane, nats, traces) = start_parts(&place, &options).await?;
         let client = control_plane.admin();
         let machines = Machines::default();
         let mut kubelet = JoinSet::new();
@@ -111,7 +108,6 @@ impl World {
             traces,
             place,
             client,
-            finished: false,
             _kubelet: kubelet,
             _permit: permit,
         };
@@ -125,12 +121,12 @@ impl World {
     }
 
     /// Stops everything and removes all files: the test has passed.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         for process in self.control_plane.processes() {
             let ended = process.exited();
             ensure!(ended.is_none(), "{} has died on the way: {ended:?}", process.name());
         }
-        self.finished = true;
+        self.place.finish();
         Ok(())
     }
 
@@ -238,18 +234,15 @@ impl World {
         }
     }
 
-    /// Waits until all nodes are ready and free of taints that keep pods away for no good reason.
+    /// Waits until all nodes have settled: Ready, and free of taints by which Kubernetes keeps pods away.
     pub async fn wait_nodes_ready(&self) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client());
         wait::until("all nodes to be ready", START_DEADLINE, async || {
             for node in nodes.list(&ListParams::default()).await? {
                 let name = node.name_any();
                 ensure!(node_state(&node).ready, "{name} is not ready");
-                let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-                let taint = taints
-                    .into_iter()
-                    .find(|it| it.key.starts_with("node.kubernetes.io/not"));
-                ensure!(taint.is_none(), "{name} has a taint: {taint:?}");
+                let taint = lifecycle_taint(&node);
+                ensure!(taint.is_none(), "{name} has the taint {taint:?}");
             }
             Ok(())
         })
@@ -289,42 +282,10 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        if !self.finished {
-            keep_logs(&self.place);
-        }
-    }
-}
-
 async fn start_parts(place: &Place, options: &WorldOptions) -> Result<(ControlPlane, Nats, OtlpReceiver)> {
     tokio::try_join!(
         ControlPlane::start(place, options.node_grace),
         Nats::start(place),
         OtlpReceiver::start(),
     )
-}
-
-/// How much of each log is shown when a test fails: on a machine that is gone afterwards this is
-/// all there is.
-const LOG_LINES: usize = 25;
-
-#[allow(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
-fn keep_logs(place: &Place) {
-    let folder = place.keep();
-    eprintln!("\nthe rig did not finish; its files are kept in {}", folder.display());
-    // Large, and of no use to a reader.
-    std::fs::remove_dir_all(folder.join("etcd")).ok();
-    let logs = std::fs::read_dir(folder.join("logs"));
-    let mut logs: Vec<PathBuf> = logs.into_iter().flatten().flatten().map(|it| it.path()).collect();
-    logs.sort();
-    for log in logs {
-        let text = std::fs::read(&log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        eprintln!("\n--- {} ({} lines)", log.display(), lines.len());
-        for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
-            eprintln!("{line}");
-        }
-    }
 }
