@@ -1,5 +1,5 @@
 //! Every part dies in every bad moment: the nodes reboot once each all the same, the budget
-//! holds, nobody is left cordoned.
+//! holds, no node is left cordoned.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rig::world::{World, WorldOptions};
 use crate::fleet::{DEADLINE, Fleet};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_scheduler_is_killed_in_each_phase_and_the_standby_goes_on() -> Result<()> {
+async fn the_scheduler_is_killed_in_each_phase_and_the_standby_continues() -> Result<()> {
     let phases = [
         Phase::Draining,
         Phase::Rebooting,
@@ -145,7 +145,7 @@ async fn nats_loses_all_its_state_and_our_cordon_is_found_and_taken_away() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_told_to_stop_ends_well_and_another_leads() -> Result<()> {
+async fn a_service_that_gets_sigterm_ends_well_and_another_leads() -> Result<()> {
     let fleet = Fleet::start(1, ServicesOptions::default()).await?;
     let leader = fleet.services.leader(&fleet.world).await?.clone();
     ensure!(

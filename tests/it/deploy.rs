@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
-use rig::services::NAMESPACE;
+use rig::services::{AGENTS, NAMESPACE};
 use rig::tools;
 use rig::wait;
 use rig::world::{World, WorldOptions};
@@ -19,12 +19,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::fleet::{DEADLINE, Fleet};
+use crate::fleet::DEADLINE;
 use crate::settings::Settings;
 use crate::{network, rights};
-
-/// The namespace of the two agents.
-pub(crate) const AGENTS: &str = "bellwether-agents";
 
 /// All that a component may leave behind for the next one; their namespaces stay.
 const KINDS: &str = "deployments,daemonsets,statefulsets,networkpolicies,poddisruptionbudgets,configmaps";
@@ -72,7 +69,10 @@ async fn every_overlay_and_component_is_taken_and_comes_to_rest() -> Result<()> 
     }
     let last = overlays.last().context("an overlay")?;
     let diff = kubectl.diff(last, &[]).await?;
-    ensure!(diff.is_empty(), "applied by the server, seen by the client:\n{diff}");
+    ensure!(
+        diff.is_empty(),
+        "applied by the server, compared by the client:\n{diff}"
+    );
 
     let all_of_it = ["delete", KINDS, "-A", "-l", "app.kubernetes.io/part-of=bellwether"];
     // On a cluster with nothing but the namespaces: what is there already may not be changed in all places.
@@ -161,30 +161,11 @@ fn nats_understands_its_configuration() -> Result<()> {
             .arg(&file)
             .env("POD_NAME", "nats-0")
             .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.success() && said.contains("is valid"),
-            "{component}: {said}"
+            output.status.success() && printed.contains("is valid"),
+            "{component}: {printed}"
         );
-    }
-    Ok(())
-}
-
-/// Every metric that an alert reads is one that a service shows once it has done its work. Called
-/// by a story in which that is so.
-pub(crate) async fn alerts_read_what_is_there(fleet: &Fleet) -> Result<()> {
-    let file = tools::repository().join("deploy/components/metrics/alerts.yaml");
-    let text = fs::read_to_string(&file)?;
-    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let read: BTreeSet<&str> = words.filter(|word| word.starts_with("bellwether_")).collect();
-    assert!(read.len() > 5, "{read:?}");
-    let mut shown = String::new();
-    for service in fleet.services.schedulers.iter().chain(&fleet.services.drainers) {
-        shown += &service.metrics().await?;
-    }
-    for metric in read {
-        let mut names = shown.lines().filter_map(|line| line.split(['{', ' ']).next());
-        assert!(names.any(|name| name == metric), "no service shows {metric}:\n{shown}");
     }
     Ok(())
 }
@@ -285,8 +266,8 @@ where
     for object in Api::<K>::all(world.client()).list(&ListParams::default()).await? {
         let object = serde_json::to_value(object)?;
         let number = |place| object.pointer(place).and_then(Value::as_u64).unwrap_or(0);
-        let seen = object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
-        if !seen || number(made) == 0 || number(made) != number(wanted) {
+        let is_current = object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation");
+        if !is_current || number(made) == 0 || number(made) != number(wanted) {
             let shown = |place| object.pointer(place).unwrap_or(&Value::Null);
             incomplete.push(format!(
                 "{} {}: {}",

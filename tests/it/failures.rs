@@ -1,4 +1,4 @@
-//! What ends badly ends as it should: reported, bounded, and with the rest going on.
+//! Attempts that fail: reported and bounded, and the other nodes continue.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use rig::world::{World, WorldOptions};
 use crate::fleet::{DEADLINE, Fleet};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_ignores_its_reboot_fails_uncordoned_keeps_its_slot_and_the_rest_goes_on() -> Result<()> {
+async fn a_host_that_ignores_its_reboot_fails_uncordoned_keeps_its_slot_and_the_rest_continues() -> Result<()> {
     let options = ServicesOptions::default()
         .set("BELLWETHER_SLOTS", "2")
         .set("BELLWETHER_REBOOT_START_TIMEOUT", "3s")
@@ -101,7 +101,7 @@ async fn a_node_deleted_in_mid_attempt_frees_its_slot_and_its_namesake_is_left_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_pause_see_why_resume_and_cancel() -> Result<()> {
+async fn an_operator_pauses_reads_why_resumes_and_cancels() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
     let held = Workload::new("held").on_node(world.host(0)?.name());
     world.create(&held.deployment()?).await?;
@@ -114,7 +114,7 @@ async fn people_pause_see_why_resume_and_cancel() -> Result<()> {
     fleet.services.leader(&fleet.world).await?;
     fleet.services.ctl_ok(&["pause", "--reason", "release night"]).await?;
     fleet.world.host(0)?.upgrade_kernel("6.12.48")?;
-    wait::until("the pause to be said", DEADLINE, async || {
+    wait::until("the pause to be reported", DEADLINE, async || {
         let status = fleet.services.ctl_ok(&["status"]).await?;
         ensure!(
             status.contains("release night") && status.contains("Waiting"),

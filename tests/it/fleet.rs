@@ -1,4 +1,4 @@
-//! What the stories share: a world with Bellwether in it, and what people would look at.
+//! What the stories share: a world with Bellwether in it, and the looks of an operator at it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use rig::world::{World, WorldOptions};
 /// Longer than any story on busy cores; a story that ends well never waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A world, Bellwether, and a record of what the API said from the start.
+/// A world, Bellwether, and a record of the API's answers from the start.
 pub(crate) struct Fleet {
     pub(crate) world: World,
     pub(crate) services: Services,
@@ -120,7 +120,7 @@ impl Fleet {
     }
 
     /// Waits for the end of the story and looks back on it: every host rebooted exactly once and
-    /// was cordoned exactly once, never more than so many at a time, nobody is left cordoned.
+    /// was cordoned exactly once, never more than so many at a time, no node is left cordoned.
     pub(crate) async fn all_rolled(self, budget: usize) -> Result<()> {
         self.rebooted_once(&self.world.hosts()).await?;
         let most = self.nodes.most_disrupted();

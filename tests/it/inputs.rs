@@ -58,8 +58,8 @@ fn no_api_server(place: &Place) -> Result<PathBuf> {
     place.file(NAME, kubeconfig.to_string())
 }
 
-/// What a service that gives up has said.
-async fn last_words(service: &Process) -> Result<String> {
+/// The log of a service that gives up.
+async fn log_of_failed(service: &Process) -> Result<String> {
     wait::until(&format!("{} to give up", service.name()), DEADLINE, async || {
         ensure!(service.exited().is_some_and(|it| !it.success()), "it has not");
         Ok(())
@@ -75,8 +75,8 @@ async fn a_nats_server_that_is_too_old_is_refused_with_its_version() -> Result<(
     let nats = Nats::start_old(&place).await?;
     for binary in SERVICES {
         let service = start(&place, binary, &[("BELLWETHER_NATS_URL", &nats.url())])?;
-        let said = last_words(&service).await?;
-        assert!(said.contains("at least 2.11 is needed"), "{binary}: {said}");
+        let log = log_of_failed(&service).await?;
+        assert!(log.contains("at least 2.11 is needed"), "{binary}: {log}");
     }
     place.finish();
     Ok(())
@@ -92,12 +92,13 @@ async fn a_nats_server_that_cannot_be_reached_is_waited_for_by_name() -> Result<
         .map(|binary| start(&place, binary, &[("BELLWETHER_NATS_URL", &url)]))
         .collect::<Result<_>>()?;
     for service in &services {
-        wait::while_running(service, "it to say what it waits for", DEADLINE, async || {
-            let said = service.output();
-            ensure!(said.contains("Waiting for NATS") && said.contains(&url), "{said}");
-            Ok(())
-        })
-        .await?;
+        service
+            .while_running("it to say what it waits for", DEADLINE, async || {
+                let log = service.output();
+                ensure!(log.contains("Waiting for NATS") && log.contains(&url), "{log}");
+                Ok(())
+            })
+            .await?;
     }
     place.finish();
     Ok(())
@@ -134,14 +135,16 @@ async fn a_nats_server_that_refuses_is_waited_for_with_its_reason() -> Result<()
         }
         for service in services {
             let what = format!("{} to say {reason:?}", service.process.name());
-            wait::while_running(&service.process, &what, DEADLINE, async || {
-                let (status, ready) = service.get("/readyz").await?;
-                let said = service.process.output();
-                ensure!(status == 503 && ready.contains(reason), "{status} {ready}");
-                ensure!(said.contains("Waiting for NATS") && said.contains(reason), "{said}");
-                Ok(())
-            })
-            .await?;
+            service
+                .process
+                .while_running(&what, DEADLINE, async || {
+                    let (status, ready) = service.get("/readyz").await?;
+                    let log = service.process.output();
+                    ensure!(status == 503 && ready.contains(reason), "{status} {ready}");
+                    ensure!(log.contains("Waiting for NATS") && log.contains(reason), "{log}");
+                    Ok(())
+                })
+                .await?;
         }
     }
     place.finish();
@@ -158,12 +161,12 @@ async fn a_password_in_an_address_is_refused_and_never_shown() -> Result<()> {
     )];
     for binary in SERVICES {
         let service = start(&place, binary, &change)?;
-        let said = last_words(&service).await?;
+        let log = log_of_failed(&service).await?;
         ensure!(
-            said.contains("leave it at nats://nats-0:4222,nats://nats-1:4222"),
-            "{said}"
+            log.contains("leave it at nats://nats-0:4222,nats://nats-1:4222"),
+            "{log}"
         );
-        ensure!(said.contains("--nats-password") && !said.contains("secret"), "{said}");
+        ensure!(log.contains("--nats-password") && !log.contains("secret"), "{log}");
     }
     place.finish();
     Ok(())
@@ -195,8 +198,8 @@ async fn a_wrong_value_in_the_environment_is_named_with_its_flag() -> Result<()>
         ),
     ] {
         let service = start(&place, binary, &[(name, value)])?;
-        let said = last_words(&service).await?;
-        assert!(said.contains(flag) && said.contains(value), "{binary}: {said}");
+        let log = log_of_failed(&service).await?;
+        assert!(log.contains(flag) && log.contains(value), "{binary}: {log}");
     }
     place.finish();
     Ok(())

@@ -48,7 +48,7 @@ async fn a_fleet_of_five_rolls_one_at_a_time_and_no_budget_is_broken() -> Result
         "the control plane goes last: {order:?}"
     );
     for host in fleet.world.hosts() {
-        assert_eq!(host.reboot_orders(), 1, "{} was told once", host.name());
+        assert_eq!(host.reboot_orders(), 1, "{} got one order", host.name());
         assert_eq!(host.kernel(), "6.12.48");
         let attempt = fleet.attempt(host.name()).await?.context("a record")?;
         assert_eq!(attempt.kernel_after.as_deref(), Some("6.12.48"));
@@ -58,7 +58,7 @@ async fn a_fleet_of_five_rolls_one_at_a_time_and_no_budget_is_broken() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_that_a_budget_blocks_says_so_waits_and_goes_on() -> Result<()> {
+async fn a_drain_that_a_budget_blocks_says_so_waits_and_continues() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
     let node = world.host(0)?.name().to_owned();
     let db = Workload::new("db").on_node(&node);
@@ -91,7 +91,7 @@ async fn a_drain_that_a_budget_blocks_says_so_waits_and_goes_on() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_cordoned_by_somebody_else_stays_cordoned_and_is_not_rebooted() -> Result<()> {
+async fn a_node_cordoned_by_another_actor_stays_cordoned_and_is_not_rebooted() -> Result<()> {
     let fleet = Fleet::start(3, ServicesOptions::default().set("BELLWETHER_SLOTS", "2")).await?;
     let host = fleet.world.host(0)?;
     fleet.world.set_cordon(host.name(), true).await?;

@@ -63,11 +63,11 @@ async fn no_child_outlives_a_rig_that_was_killed() -> Result<()> {
         Ok(children.iter().filter(|pid| is_alive(pid)).count())
     })
     .await?;
-    std::fs::remove_dir_all(folder.context("it said where it lived")?)?;
+    std::fs::remove_dir_all(folder.context("the rig printed its folder")?)?;
     Ok(())
 }
 
-/// Whether a process exists and is more than a corpse that nobody has collected yet.
+/// Whether a process exists and is more than a zombie that its parent has not reaped yet.
 fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))

@@ -6,6 +6,7 @@
     reason = "tests are the outside world: they read the clock that everyone else is given"
 )]
 
+mod alerts;
 mod check;
 mod crashes;
 mod deploy;

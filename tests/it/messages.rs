@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use bellwether_proto::stream::COMMANDS_STREAM;
-use bellwether_proto::{Attempt, DrainNode, HostReport, Message, Phase, RebootNeed, UncordonNode, encode, subject};
+use bellwether_proto::{
+    Attempt, DrainNode, Fact, HostReport, Message, Phase, RebootNeed, UncordonNode, encode, subject,
+};
 use jiff::{SignedDuration, Timestamp};
 use rig::record::node_state;
 use rig::services::ServicesOptions;
@@ -94,29 +96,28 @@ async fn a_command_that_comes_twice_or_late_does_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_fleet_rolls() -> Result<()> {
     let fleet = Fleet::start(2, ServicesOptions::default()).await?;
-    // It listens before the lie is told: the next true report replaces it.
+    // It listens before the false report is sent: the next true report replaces it.
     let leader = fleet.services.leader(&fleet.world).await?;
     let (one, two) = (fleet.world.host(0)?, fleet.world.host(1)?);
     let token = one.name().parse::<bellwether_proto::NodeName>()?.token();
     let garbage = b"\xff\xff\xff not protobuf".to_vec();
+    let absent = "absent".parse()?;
+    let drained = Fact::Drained {
+        pods_gone: 0,
+        pods_left: 0,
+    };
     let records = [subject::drain_command(&token), subject::uncordon_command(&token)];
     for subject in records {
         publish(&fleet, subject, HeaderMap::new(), garbage.clone()).await?;
     }
     publish(
         &fleet,
-        "bellwether.v1.evt.nobody.drained".into(),
+        subject::event(&absent, &drained),
         HeaderMap::new(),
         garbage.clone(),
     )
     .await?;
-    publish(
-        &fleet,
-        subject::rebooter_record(&"nobody".parse()?),
-        HeaderMap::new(),
-        garbage,
-    )
-    .await?;
+    publish(&fleet, subject::rebooter_record(&absent), HeaderMap::new(), garbage).await?;
     // In the name of the first, the second says that it needs a reboot.
     let lie = HostReport {
         node: two.name().parse()?,
@@ -141,7 +142,7 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
     })
     .await?;
     all_commands_are_settled(&fleet).await?;
-    wait::steadily("nobody reboots", Duration::from_secs(1), async || {
+    wait::steadily("no host reboots", Duration::from_secs(1), async || {
         Ok(one.reboot_orders() + two.reboot_orders() == 0)
     })
     .await?;
@@ -157,7 +158,7 @@ async fn a_record_that_cannot_be_read_keeps_its_node_out_and_says_so() -> Result
     publish(&fleet, subject::attempt_record(&token), HeaderMap::new(), b"?".to_vec()).await?;
     fleet.upgrade_all()?;
     fleet.rebooted_once(&[other]).await?;
-    wait::until("the reason to be said", DEADLINE, async || {
+    wait::until("the reason to be reported", DEADLINE, async || {
         let status = fleet.services.ctl_ok(&["status"]).await?;
         ensure!(status.contains("cannot be read"), "{status}");
         Ok(())
@@ -179,8 +180,8 @@ async fn a_node_that_does_not_exist_is_named_in_the_error() -> Result<()> {
     for verb in ["explain", "cancel"] {
         let name = "node-x.rig";
         let output = fleet.services.ctl(&[verb, name]).await?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(name), "{verb}: {said}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && errors.contains(name), "{verb}: {errors}");
     }
     fleet.finish()
 }

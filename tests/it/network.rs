@@ -10,10 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use rig::services::NAMESPACE;
+use rig::services::{AGENTS, NAMESPACE};
 use rig::world::World;
-
-use crate::deploy::AGENTS;
 
 type Labels = BTreeMap<String, String>;
 
@@ -29,7 +27,7 @@ const WAYS: [Way; 21] = [
     ("rebooter", "nats", 4222, NATS),
     ("scheduler", "nats", 4222, NATS),
     ("drainer", "nats", 4222, NATS),
-    // Whoever reaches NATS can order a reboot.
+    // A client that reaches NATS can order a reboot.
     ("a stranger", "nats", 4222, &[]),
     ("a neighbour", "nats", 4222, &[]),
     ("nats", "nats", 6222, &["nats-cluster"]),

@@ -16,6 +16,7 @@ use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 use serde_json::Value;
 
+use crate::alerts;
 use crate::fleet::Fleet;
 
 /// The services with rights; the agents have none, and their pods no token.
@@ -61,7 +62,7 @@ async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
             "rights of {service}: granted against used"
         );
     }
-    crate::deploy::alerts_read_what_is_there(&fleet).await?;
+    alerts::read_only_metrics_that_exist(&fleet).await?;
     fleet.finish()
 }
 
@@ -88,7 +89,7 @@ async fn granted(fleet: &Fleet, service: &str) -> Result<BTreeSet<(String, Strin
 }
 
 /// The table of rights in deploy/README.md is what the API server says of each ServiceAccount, and
-/// what stands in the roles for people: no row too few, none too many. Called in a world that has
+/// what stands in the roles for users: no row too few, none too many. Called in a world that has
 /// the whole deploy folder.
 pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
     let mut found = BTreeSet::new();
@@ -104,8 +105,8 @@ pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
         let own: Vec<PolicyRule> = here.into_iter().filter(|rule| !everywhere.contains(rule)).collect();
         found.extend(rows(account, namespace, &own));
     }
-    let for_people = ListParams::default().labels("app.kubernetes.io/component=ctl");
-    for role in Api::<Role>::all(world.client()).list(&for_people).await? {
+    let for_users = ListParams::default().labels("app.kubernetes.io/component=ctl");
+    for role in Api::<Role>::all(world.client()).list(&for_users).await? {
         let namespace = role.namespace().unwrap_or_default();
         found.extend(rows(
             &format!("`{}`", role.name_any()),
@@ -113,7 +114,7 @@ pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
             role.rules.as_deref().unwrap_or_default(),
         ));
     }
-    for role in Api::<ClusterRole>::all(world.client()).list(&for_people).await? {
+    for role in Api::<ClusterRole>::all(world.client()).list(&for_users).await? {
         found.extend(rows(
             &format!("`{}`", role.name_any()),
             "cluster",
@@ -205,17 +206,17 @@ async fn a_drainer_without_a_right_names_it_and_touches_nothing() -> Result<()> 
     let services = rig::services::Services::launch(&world, ServicesOptions::default()).await?;
     let drainer = services.drainers.first().context("a drainer")?;
     rig::wait::until("the missing right to be named", crate::fleet::DEADLINE, async || {
-        let (status, said) = drainer.get("/readyz").await?;
+        let (status, body) = drainer.get("/readyz").await?;
         anyhow::ensure!(
-            status == 503 && said.contains("evict") | said.contains("pods/eviction"),
-            "{status} {said}"
+            status == 503 && body.contains("evict") | body.contains("pods/eviction"),
+            "{status} {body}"
         );
         Ok(())
     })
     .await?;
     let host = world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
-    rig::wait::steadily("nobody is touched", std::time::Duration::from_secs(4), async || {
+    rig::wait::steadily("no node is touched", std::time::Duration::from_secs(4), async || {
         let node = world.node(host.name()).await?;
         Ok(!rig::record::node_state(&node).cordoned && host.reboot_orders() == 0)
     })

@@ -42,8 +42,8 @@ async fn install(world: &World, namespace: &str, metadata: Value) -> Result<Api<
     Ok(daemon_sets)
 }
 
-/// Waits until people are told all of this.
-async fn said(fleet: &Fleet, question: &[&str], words: &[&str]) -> Result<()> {
+/// Waits until the command prints all of these words.
+async fn printed(fleet: &Fleet, question: &[&str], words: &[&str]) -> Result<()> {
     wait::until(
         &format!("{question:?} to be answered with {words:?}"),
         DEADLINE,
@@ -83,7 +83,7 @@ async fn beside_kured_no_node_is_touched_and_its_lock_is_named_until_it_is_gone(
         "--tolerate-rivals",
     ];
     for host in fleet.world.hosts() {
-        said(&fleet, &["explain", host.name()], &words).await?;
+        printed(&fleet, &["explain", host.name()], &words).await?;
     }
     wait::steadily("no node is touched", WHILE, async || {
         Ok(fleet.nodes.cordon_order().is_empty())
@@ -106,7 +106,7 @@ async fn beside_another_bellwether_an_attempt_ends_nothing_starts_and_foreign_ma
     let labels = json!({ "app.kubernetes.io/part-of": "bellwether", "app.kubernetes.io/component": "rebooter" });
     let metadata = json!({ "name": "rebooter", "labels": labels });
     let rebooters = install(&fleet.world, "elsewhere", metadata).await?;
-    said(&fleet, &["status"], &["Nothing new", "elsewhere/rebooter"]).await?;
+    printed(&fleet, &["status"], &["Nothing new", "elsewhere/rebooter"]).await?;
     let attempt = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f12";
     let cordon = json!({
         "metadata": { "annotations": { mark::CORDONED_FOR: attempt } },
@@ -119,7 +119,7 @@ async fn beside_another_bellwether_an_attempt_ends_nothing_starts_and_foreign_ma
 
     next.upgrade_kernel("6.12.48")?;
     fleet.rebooted_once(&[ours]).await?;
-    said(&fleet, &["explain", next.name()], &["RivalFound", "elsewhere/rebooter"]).await?;
+    printed(&fleet, &["explain", next.name()], &["RivalFound", "elsewhere/rebooter"]).await?;
     wait::steadily("the next is not touched, nor their cordon", WHILE, async || {
         let node = fleet.world.node(theirs.name()).await?;
         let marked = node.annotations().get(mark::CORDONED_FOR).map(String::as_str) == Some(attempt);
@@ -127,7 +127,7 @@ async fn beside_another_bellwether_an_attempt_ends_nothing_starts_and_foreign_ma
     })
     .await?;
 
-    // Once the other is gone, its mark is an orphan, which nobody else would take away.
+    // Once the other is gone, its mark is an orphan, which no other controller would remove.
     rebooters.delete("rebooter", &Default::default()).await?;
     wait::eventually("their cordon to be gone", DEADLINE, async || {
         let node = fleet.world.node(theirs.name()).await?;
@@ -171,10 +171,10 @@ async fn a_scheduler_that_may_not_look_for_rivals_says_so_and_starts_nothing() -
             &format!("the scheduler to say that it {missing}"),
             DEADLINE,
             async || {
-                let (status, said) = scheduler.get("/readyz").await?;
+                let (status, body) = scheduler.get("/readyz").await?;
                 ensure!(
-                    status == 503 && said.contains(missing) && said.contains("daemonsets"),
-                    "{status} {said}"
+                    status == 503 && body.contains(missing) && body.contains("daemonsets"),
+                    "{status} {body}"
                 );
                 Ok(())
             },

@@ -7,11 +7,9 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use rig::services::NAMESPACE;
+use rig::services::{AGENTS, NAMESPACE};
 use rig::tools;
 use rig::world::World;
-
-use crate::deploy::AGENTS;
 
 /// The variables that the services of each namespace know, by their own word.
 pub(crate) struct Settings([(&'static str, BTreeSet<String>); 2]);
@@ -35,7 +33,7 @@ impl Settings {
         Ok(known)
     }
 
-    /// A name that no service knows would be ignored, and nobody would see why.
+    /// A service ignores a name that it does not know, without a word to the operator.
     pub(crate) async fn check(&self, world: &World) -> Result<()> {
         for (namespace, known) in &self.0 {
             let maps: Api<ConfigMap> = Api::namespaced(world.client(), namespace);

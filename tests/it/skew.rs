@@ -155,7 +155,7 @@ async fn a_sentinel_and_a_drainer_of_the_previous_release_lead_to_a_reboot_today
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_scheduler_of_the_previous_release_began_is_brought_to_its_end_today() -> Result<()> {
     let fleet = Fleet::start(3, ServicesOptions::default()).await?;
-    // It paused the fleet, so that nothing but its own attempts goes on; then it was replaced.
+    // It paused the fleet, so that only its own attempts continue; then it was replaced.
     for scheduler in &fleet.services.schedulers {
         scheduler.process.kill9();
     }

@@ -37,7 +37,7 @@ async fn a_reboot_looks_like_one_from_the_api() -> Result<()> {
     host.behave(|it| it.down_for = Duration::from_secs(6));
     host.reboot_by_hand();
     let deadline = Duration::from_secs(30);
-    wait::until_equal("nodes seen down", deadline, vec![name.clone()], async || {
+    wait::until_equal("nodes reported down", deadline, vec![name.clone()], async || {
         Ok(nodes.most_disrupted())
     })
     .await?;

@@ -41,7 +41,7 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
     ];
     let traces = &fleet.world.traces;
     wait::until(
-        "every part to have told its share",
+        "every part to have sent its spans",
         Duration::from_secs(20),
         async || {
             let spans = traces.trace(&trace);

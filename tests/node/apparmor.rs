@@ -8,7 +8,7 @@ use rig::wait;
 
 use crate::artefacts::or_error;
 use crate::cluster::Cluster;
-use crate::people::Status;
+use crate::operator::Status;
 use crate::roll;
 
 /// Longer than the scheduler and a rebooter take to look at a need and at each other.
@@ -37,7 +37,7 @@ pub(crate) async fn nothing_is_drained(cluster: &Cluster) -> Result<()> {
     let logs = or_error(cluster.kubectl.run(&logs, "").await);
     cluster.keep("4-confined-rebooter", &logs)?;
     ensure!(cluster.boot_id(node).await? == boot, "it was rebooted");
-    // Whoever reads the message may also decide that the reboot can wait for the next update.
+    // An operator who reads the message may also decide that the reboot can wait for the next update.
     cluster
         .machine(node)?
         .run("rm /var/run/reboot-required /var/run/reboot-required.pkgs")

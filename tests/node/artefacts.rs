@@ -1,4 +1,5 @@
-//! What the story saw, kept for people who were not there; after a failure also what may explain it.
+//! The artefacts of one run: what each step found, for a reader who did not watch; after a failure also
+//! the logs of all processes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rig::place::Place;
 use rig::tools;
-use rig::vm;
-
-use crate::cluster::{Cluster, NAMESPACES};
-use crate::overlay::SERVICES;
 
 /// So much of a machine's console is shown at once: the end of a boot, or of a panic.
 const SHOWN_LINES: usize = 40;
@@ -40,30 +37,8 @@ impl Artefacts {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What people would ask a cluster that has failed. Whatever does not answer is left out.
-    pub(crate) async fn keep_evidence(&self, cluster: &Cluster) {
-        const LAST: &str = "journalctl --no-pager --boot=all --lines=400";
-        for machine in cluster.machines() {
-            let journal = or_error(machine.run(LAST).await);
-            self.keep(&format!("failed-{}-journal", machine.name()), &journal).ok();
-        }
-        let mut logs = String::new();
-        for service in SERVICES {
-            let label = format!("--selector=app.kubernetes.io/component={service}");
-            for namespace in NAMESPACES {
-                let args = ["logs", "--namespace", namespace, &label, "--prefix", "--tail=200"];
-                logs += &or_error(cluster.kubectl.run(&args, "").await);
-            }
-        }
-        self.keep("failed-services", &logs).ok();
-        let events = ["get", "events", "-A", "--sort-by=.lastTimestamp"];
-        let events = or_error(cluster.kubectl.run(&events, "").await);
-        self.keep("failed-events", &events).ok();
-        cluster.photo("failed-photo", &vm::name(1)).await.ok();
-    }
-
-    /// What all processes of the rig have said, the machines' consoles among them: it is there even if
-    /// nothing ever came up. The end of the consoles is shown, for those who see nothing else.
+    /// Keeps the logs of all processes of the rig, the machines' consoles among them: they exist even if
+    /// no machine came up. Prints the end of the consoles, which is all that some CIs keep.
     #[allow(clippy::print_stdout, reason = "a CI keeps what was printed, and nothing else")]
     pub(crate) fn keep_logs(&self, place: &Place) -> Result<()> {
         let to = self.folder.join("failed-logs");

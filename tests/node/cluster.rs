@@ -22,7 +22,7 @@ use rig::wait;
 
 use crate::artefacts::Artefacts;
 use crate::limit::Limit;
-use crate::overlay::{Overlay, SERVICES, TAGS};
+use crate::overlay::{self, Overlay, TAGS};
 
 /// For all that an emulated machine does: two of them boot in a minute on two idle cores, and in
 /// several when others compile. A story that ends well never waits for it.
@@ -47,7 +47,7 @@ pub(crate) struct Cluster {
     pub(crate) control_plane: ControlPlane,
     _registry: Registry,
     _egress: Egress,
-    /// Last: nobody writes into it any more when it goes.
+    /// Last: no process writes into it any more when it is removed.
     place: Arc<Place>,
 }
 
@@ -108,10 +108,10 @@ impl Cluster {
         })
     }
 
-    /// Does one step, and says how long it took.
+    /// Does one step, and prints how long it took.
     #[allow(
         clippy::print_stdout,
-        reason = "the story takes minutes; people want to see it go on"
+        reason = "the story takes minutes; a developer watches its progress"
     )]
     pub(crate) fn step<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
         // Steps are large, and hold others.
@@ -209,7 +209,7 @@ impl Cluster {
                 ensure!(pod.metadata.deletion_timestamp.is_none(), "{name} is ending");
                 let containers = pod.spec.iter().flat_map(|it| &it.containers);
                 for image in containers.filter_map(|it| it.image.as_deref()) {
-                    ensure!(!overlay.replaces(image), "{name} runs {image}");
+                    ensure!(!overlay.replaces(image)?, "{name} runs {image}");
                 }
             }
             Ok(())
@@ -263,28 +263,30 @@ async fn read_node(client: &Client, name: &str) -> Result<Node> {
 async fn in_service(client: &Client, machine: &Vm) -> Result<()> {
     let name = machine.name();
     let what = format!("{name} to be in service");
-    wait::while_running(machine.process(), &what, DEADLINE, async || {
-        let node = read_node(client, &name).await?;
-        let state = node_state(&node);
-        ensure!(!state.is_disrupted(), "it is {state:?}");
-        let taint = lifecycle_taint(&node);
-        ensure!(taint.is_none(), "it has the taint {taint:?}");
-        Ok(())
-    })
-    .await
+    machine
+        .process()
+        .while_running(&what, DEADLINE, async || {
+            let node = read_node(client, &name).await?;
+            let state = node_state(&node);
+            ensure!(!state.is_disrupted(), "it is {state:?}");
+            let taint = lifecycle_taint(&node);
+            ensure!(taint.is_none(), "it has the taint {taint:?}");
+            Ok(())
+        })
+        .await
 }
 
 async fn push_images(registry: &Registry) -> Result<()> {
-    let layouts = tools::target()?.join("node-images");
+    let (layouts, services) = (overlay::images()?, overlay::services()?);
     let busybox = tools::tool("node-image/busybox")?;
     registry.push_waiting(&busybox, "pause:1").await?;
     registry.push_waiting(&busybox, "app:1").await?;
     registry.push_program(&tools::tool("nats-server")?, "nats:1").await?;
     for tag in TAGS {
-        let services = SERVICES.map(|name| (layouts.join(name), format!("{name}:{tag}")));
-        let pushes = services
-            .iter()
-            .map(|(layout, image)| registry.push_layout(layout, image));
+        let pushes = services.iter().map(async |name| {
+            let layout = layouts.join(name);
+            registry.push_layout(&layout, &format!("{name}:{tag}")).await
+        });
         try_join_all(pushes).await?;
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! A limit of time, for those who have only so much of it: a story that is not told to its end says so,
-//! and has not failed.
+//! A limit of time, for a CI with a limit of its own: a story that is stopped before its end reports
+//! that, and has not failed.
 
 use std::fmt;
 use std::time::Duration;

@@ -7,12 +7,13 @@
 mod apparmor;
 mod artefacts;
 mod cluster;
+mod evidence;
 mod install;
 mod limit;
 mod mistakes;
 mod nats;
+mod operator;
 mod overlay;
-mod people;
 mod removal;
 mod roll;
 
@@ -32,10 +33,10 @@ use overlay::Overlay;
 async fn two_real_nodes_reboot_when_they_need_to_and_only_then() -> Result<()> {
     let artefacts = Artefacts::fresh()?;
     let place = Arc::new(Place::new()?);
-    let told = Box::pin(told(Arc::clone(&place), &artefacts)).await;
-    if let Err(error) = &told {
+    let result = Box::pin(run(Arc::clone(&place), &artefacts)).await;
+    if let Err(error) = &result {
         if let Some(time_is_up) = error.downcast_ref::<TimeIsUp>() {
-            say_stopped(time_is_up);
+            print_stopped(time_is_up);
             place.finish();
             return Ok(());
         }
@@ -43,18 +44,18 @@ async fn two_real_nodes_reboot_when_they_need_to_and_only_then() -> Result<()> {
     }
     // The artefacts have all that a reader needs; the disks of the machines are only large.
     place.finish();
-    told.with_context(|| format!("see {}", artefacts.folder().display()))
+    result.with_context(|| format!("see {}", artefacts.folder().display()))
 }
 
-/// All that was seen was as it should be; it was not all.
-#[allow(clippy::print_stdout, reason = "nobody may take it for the whole story")]
-fn say_stopped(time_is_up: &TimeIsUp) {
+/// Every step so far has passed; the rest was not run.
+#[allow(clippy::print_stdout, reason = "no reader may take it for the whole story")]
+fn print_stopped(time_is_up: &TimeIsUp) {
     println!("== node: STOPPED: {time_is_up}; this and what follows was NOT tested");
 }
 
-async fn told(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
+async fn run(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
     // What to compare first when machines of another day behave in another way.
-    let packages = std::fs::read_to_string(tools::tool("node-image/versions of the machine.log")?)?;
+    let packages = std::fs::read_to_string(tools::tool("node-image/versions")?)?;
     artefacts.keep("0-packages", &packages)?;
     let limit = Limit::from_env()?;
     let cluster = Cluster::start(place, artefacts.clone(), limit);
@@ -63,7 +64,7 @@ async fn told(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
         Ok(()) => cluster.finish(),
         Err(error) => {
             if !error.is::<TimeIsUp>() {
-                artefacts.keep_evidence(&cluster).await;
+                evidence::keep(&cluster).await;
             }
             Err(error)
         }
@@ -79,7 +80,7 @@ async fn story(cluster: &Cluster) -> Result<()> {
     let before = removal::settled_marks(cluster).await?;
     let wrong = mistakes::are_named(cluster);
     cluster
-        .step("what people get wrong is named, and harms nobody", wrong)
+        .step("the mistakes of operators are named, and harm no node", wrong)
         .await?;
     let first = cluster.apply(&quickstart);
     cluster

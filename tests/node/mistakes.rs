@@ -1,6 +1,6 @@
-//! An installation in which everything is wrong that people get wrong: nothing crash-loops, no node
+//! An installation with every mistake that operators make: nothing crash-loops, no node
 //! is touched, `check` names each thing with its remedy; and the right overlay, applied over it,
-//! mends it.
+//! fixes it.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -12,21 +12,21 @@ use crate::artefacts::or_error;
 use crate::cluster::{Cluster, DEADLINE};
 use crate::overlay::{ABSENT_DIRECTORY, ABSENT_SECRET, Overlay};
 
-/// What `check` has to say.
-fn named(said: &Findings) -> Result<()> {
-    let remedy = said.remedy(&format!("secret \"{ABSENT_SECRET}\" not found"))?;
+/// The findings that `check` has to report.
+fn named(findings: &Findings) -> Result<()> {
+    let remedy = findings.remedy(&format!("secret \"{ABSENT_SECRET}\" not found"))?;
     let make = format!("kubectl -n bellwether-agents create secret generic {ABSENT_SECRET} ");
     ensure!(remedy.starts_with(&make), "{remedy}");
     let directory = format!("hostPath type check failed: {ABSENT_DIRECTORY} is not a directory");
-    let remedy = said.remedy(&directory)?;
+    let remedy = findings.remedy(&directory)?;
     ensure!(remedy.starts_with("make it on the host"), "{remedy}");
     for service in ["scheduler", "drainer"] {
-        said.remedy(&format!("2 pods of {service}: not ready: nats: not connected to "))?;
+        findings.remedy(&format!("2 pods of {service}: not ready: nats: not connected to "))?;
     }
     Ok(())
 }
 
-/// Applies it, and looks as a person would.
+/// Applies it, and looks as an operator would.
 pub(crate) async fn are_named(cluster: &Cluster) -> Result<()> {
     cluster.send(&Overlay::with_mistakes("mistakes")).await?;
     // The agents never will: what they want to mount is not there.
@@ -39,8 +39,8 @@ pub(crate) async fn are_named(cluster: &Cluster) -> Result<()> {
     })
     .await?;
     cluster.wait_findings("check", named).await?;
-    let seen = or_error(cluster.reboots(&["check"]).await);
-    cluster.keep("0-mistakes-check", &seen)?;
+    let printed = or_error(cluster.reboots(&["check"]).await);
+    cluster.keep("0-mistakes-check", &printed)?;
     for pod in cluster.pods().await? {
         let statuses = pod.status.iter().flat_map(|it| it.container_statuses.iter().flatten());
         let restarts: i32 = statuses.map(|it| it.restart_count).sum();

@@ -1,10 +1,10 @@
-//! NATS on the very node that is rebooted: everything waits for it, and goes on from its volume.
+//! NATS on the very node that is rebooted: every service waits for NATS, which continues from its volume.
 
 use anyhow::Result;
 
 use crate::cluster::Cluster;
+use crate::operator::Status;
 use crate::overlay::Overlay;
-use crate::people::Status;
 use crate::roll;
 
 /// Where its volume is.

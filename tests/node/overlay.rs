@@ -3,22 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rig::place::Place;
 use rig::tools;
 use rig::vm::seed::REGISTRY;
 use serde_json::{Value, json};
 
-/// The services that have an image of their own.
-pub(crate) const SERVICES: [&str; 4] = ["sentinel", "scheduler", "drainer", "rebooter"];
-
-/// Two versions of the images, of the same content: what matters is that every pod is made anew.
+/// Two versions of the images, of the same content: only the tag has to change for every pod to be
+/// replaced.
 pub(crate) const TAGS: [&str; 2] = ["1", "2"];
 
 /// The ClusterIP of NATS in the cluster; `10.96.0.0/16` are those of the rig.
 const NATS_IP: &str = "10.96.0.42";
 
-/// What [`Overlay::with_mistakes`] mounts, and nobody has made.
+/// A Secret and a directory that [`Overlay::with_mistakes`] mounts and that do not exist.
 pub(crate) const ABSENT_SECRET: &str = "bellwether-nats";
 pub(crate) const ABSENT_DIRECTORY: &str = "/run/absent";
 
@@ -54,8 +52,8 @@ impl Overlay {
     }
 
     /// The quickstart with its own NATS server, whose volume is a folder of this node. What a user's
-    /// cluster has and this one has not: names in DNS, so the Service gets a fixed address and that
-    /// is told instead of its name; and a provisioner, so the volume is made here.
+    /// cluster has and this one has not: names in DNS, so the Service gets a fixed address which
+    /// replaces its name in the settings; and a provisioner, so the volume is made here.
     pub(crate) fn with_nats_on(name: &'static str, node: &str) -> Self {
         let service = json!([{ "op": "replace", "path": "/spec/clusterIP", "value": NATS_IP }]);
         let volume = json!({
@@ -86,10 +84,10 @@ impl Overlay {
         }
     }
 
-    /// The quickstart with a NATS that is not there, a Secret that nobody has made, and a directory that
+    /// The quickstart with a NATS that is not there, a Secret that does not exist, and a directory that
     /// the hosts do not have.
     pub(crate) fn with_mistakes(name: &'static str) -> Self {
-        // Nobody listens on a port that low.
+        // No process listens on a port that low.
         let mut overlay = Self::with_nats_at(name, 1);
         let secret = json!([
             {
@@ -134,10 +132,11 @@ impl Overlay {
         self
     }
 
-    /// Whether this is an image of ours, and not the one that this overlay names.
-    pub(crate) fn replaces(&self, image: &str) -> bool {
-        let (name, tag) = image.rsplit_once(':').unwrap_or((image, ""));
-        SERVICES.iter().any(|it| name.ends_with(it)) && tag != self.tag
+    /// Whether this is an image of a service in the other version than the one of this overlay.
+    pub(crate) fn replaces(&self, image: &str) -> Result<bool> {
+        let services = services()?;
+        let mut others = TAGS.into_iter().filter(|tag| *tag != self.tag);
+        Ok(others.any(|tag| services.iter().any(|name| image == format!("{REGISTRY}/{name}:{tag}"))))
     }
 
     /// Writes it below the rig's folder; returns its folder.
@@ -156,7 +155,9 @@ impl Overlay {
         }
         let image = |of: &str, name: &str, tag: &str| json!({ "name": of, "newName": format!("{REGISTRY}/{name}"), "newTag": tag });
         let mut images = vec![image("nats", "nats", "1")];
-        images.extend(SERVICES.map(|name| image(&format!("bellwether.invalid/{name}"), name, self.tag)));
+        for name in services()? {
+            images.push(image(&format!("bellwether.invalid/{name}"), &name, self.tag));
+        }
         let settings = |namespace: &str| {
             json!({
                 "name": "bellwether-settings",
@@ -164,7 +165,7 @@ impl Overlay {
                 "behavior": "merge",
                 "literals": [
                     format!("BELLWETHER_NATS_URL={}", self.nats_url),
-                    // For people who wait.
+                    // Shorter than the defaults: the story waits for each.
                     "BELLWETHER_SOAK=5s".to_owned(),
                     "BELLWETHER_RETRY_DELAY=20s".to_owned(),
                 ],
@@ -181,6 +182,27 @@ impl Overlay {
         write(&folder.join("kustomization.yaml"), &kustomization)?;
         Ok(folder)
     }
+}
+
+/// The folder into which `cargo xtask test node` puts the images.
+pub(crate) fn images() -> Result<PathBuf> {
+    Ok(tools::target()?.join("node-images"))
+}
+
+/// The services that have an image of their own: those for which there is one.
+pub(crate) fn services() -> Result<Vec<String>> {
+    let folder = images()?;
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut services = vec![];
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().join("oci-layout").is_file() {
+            services.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    services.sort();
+    ensure!(!services.is_empty(), "{} has no image", folder.display());
+    Ok(services)
 }
 
 fn write(path: &Path, content: &Value) -> Result<()> {

@@ -12,7 +12,8 @@ use rig::wait;
 use crate::cluster::{Cluster, DEADLINE};
 use crate::overlay::Overlay;
 
-/// What people and programs can leave on a node; names only, since some values change by themselves.
+/// The marks that users and programs can leave on a node; names only, since some values change by
+/// themselves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
     cordoned: bool,
@@ -56,13 +57,13 @@ async fn marks(cluster: &Cluster) -> Result<Vec<Marks>> {
 /// Removes what an overlay has brought; `before` was before anything of Bellwether was there.
 pub(crate) async fn leaves_nothing(cluster: &Cluster, overlay: &Overlay, before: &[Marks]) -> Result<()> {
     cluster.reboots(&["pause", "--reason", "removal"]).await?;
-    let safe = |said: &Findings| said.no_problem().and_then(|()| said.says("safe to remove now"));
+    let safe = |found: &Findings| found.no_problem().and_then(|()| found.says("safe to remove now"));
     cluster.wait_findings("uninstall-check", safe).await?;
     cluster.withdraw(overlay).await?;
-    let said = cluster.findings("uninstall-check").await?;
-    said.in_order()?;
-    said.says("nothing of Bellwether is left in this cluster")?;
-    // By the nodes' own word too.
+    let found = cluster.findings("uninstall-check").await?;
+    found.in_order()?;
+    found.says("nothing of Bellwether is left in this cluster")?;
+    // The Node objects agree.
     wait::until("the nodes to be as they were", DEADLINE, async || {
         let now = marks(cluster).await?;
         ensure!(now == before, "they were {before:#?}, and are {now:#?}");

@@ -1,4 +1,4 @@
-//! The need arises as it does for people, and the nodes reboot, one after the other.
+//! The need arises as on a user's host, and the nodes reboot, one after the other.
 
 use anyhow::{Context as _, Result, ensure};
 use kube::Api;
@@ -8,16 +8,16 @@ use rig::wait;
 use rig::workload::{NAMESPACE, Workload};
 
 use crate::cluster::{Cluster, DEADLINE};
+use crate::operator::Status;
 use crate::overlay::Overlay;
-use crate::people::Status;
 
-/// The kernel that the package brings, by its word.
+/// The package of a newer kernel.
 const PACKAGE: &str = "linux-image-7.9.9-cloud-amd64";
 
 /// The kernel's last words before it restarts the machine.
 const RESTART: &str = "reboot: Restarting system";
 
-/// What logind said in the boot before this one.
+/// The log of logind in the boot before this one.
 const LOGIND: &str = "journalctl --boot=-1 --unit=systemd-logind --output=cat --no-pager --quiet";
 
 /// What the last lines of a kernel's installation do: they run the hooks, and the one of
@@ -37,7 +37,7 @@ pub(crate) async fn need(cluster: &Cluster, node: &str) -> Result<()> {
 
 /// Reboots both, under a workload with a budget. While the first is drained, every replica of
 /// scheduler and drainer gathers on the second; so the second is drained by a drainer that sits on
-/// it, at the word of a scheduler that sits on it, and both of them have to go. And while the first is
+/// it, by order of a scheduler that sits on it, and both of them have to go. And while the first is
 /// drained, another version of every service is applied.
 pub(crate) async fn both(cluster: &Cluster, upgraded: &Overlay) -> Result<()> {
     let web = Workload::new("web").replicas(3);
@@ -62,13 +62,13 @@ pub(crate) async fn both(cluster: &Cluster, upgraded: &Overlay) -> Result<()> {
     cluster.step("node-2, where a package's hook has run", second).await?;
     let fewest = ready.fewest();
     ensure!(fewest >= 2, "the budget was broken: {fewest} of 3 were ready");
-    // A kubelet that is late on busy cores makes its node not ready, for which nobody is to blame.
+    // A kubelet that is late on busy cores makes its node not ready, which is no fault of Bellwether.
     let most = cluster.nodes.most_cordoned();
     ensure!(most.len() == 1, "{most:?} were cordoned at once");
     Ok(())
 }
 
-/// One node's whole way, with a photo of each part of it, and what somebody does once it is cordoned.
+/// One node's whole way, with a photo of each part of it, and a deed once it is cordoned.
 pub(crate) async fn one(
     cluster: &Cluster,
     node: &str,
@@ -87,12 +87,12 @@ pub(crate) async fn one(
     once_cordoned().await?;
     cluster.photo(&format!("{photo}-{node}-draining"), node).await?;
 
-    // By logind's word: it takes the request, and kubelet's leave, before the machine goes down.
+    // logind decides when: it takes the request, and kubelet's leave, before the machine goes down.
     let machine = cluster.machine(node)?;
     wait::until(&format!("{node} to go down"), DEADLINE, async || {
         let now = cluster.boot_id(node).await?;
         ensure!(
-            machine.said()?.matches(RESTART).count() == boots || now != boot,
+            machine.console()?.matches(RESTART).count() == boots || now != boot,
             "it is up"
         );
         Ok(())
@@ -120,7 +120,7 @@ pub(crate) async fn one(
     );
     ensure!(cluster.boots(node).await? == boots + 1, "it booted more than once");
     let logind = machine.run(LOGIND).await?;
-    ensure!(logind.contains("System is rebooting"), "logind said: {logind}");
+    ensure!(logind.contains("System is rebooting"), "logind logged: {logind}");
     ensure!(
         cluster.nodes.cordons(node) == cordons + 1,
         "it was cordoned more than once"

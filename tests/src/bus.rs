@@ -78,7 +78,7 @@ impl Bus {
         Ok(events)
     }
 
-    /// Publishes a message as it is, to any subject: an old command, a record that nobody ordered.
+    /// Publishes a message as it is, to any subject: an old command, a record that no scheduler wrote.
     pub async fn publish<M: Message>(&self, subject: String, message: &M) -> Result<()> {
         let encoded = encode(message);
         let mut headers = HeaderMap::new();

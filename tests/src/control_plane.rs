@@ -18,7 +18,6 @@ use crate::place::Place;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::tools::tool;
-use crate::wait;
 
 /// How long a part may take to answer: seconds on two idle cores, more when they are busy.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -255,12 +254,13 @@ fn env() -> BTreeMap<String, String> {
 
 async fn wait_for_api(access: &Access, token: &str, api_server: &Process) -> Result<Client> {
     let what = "the API server to be ready";
-    wait::while_running(api_server, what, START_DEADLINE, async || {
-        // Its certificate is made while it starts.
-        let client = access.client(token).await?;
-        let request = Request::get("/readyz").body(Vec::new())?;
-        client.request_text(request).await.context("it does not answer yet")?;
-        Ok(client)
-    })
-    .await
+    api_server
+        .while_running(what, START_DEADLINE, async || {
+            // Its certificate is made while it starts.
+            let client = access.client(token).await?;
+            let request = Request::get("/readyz").body(Vec::new())?;
+            client.request_text(request).await.context("it does not answer yet")?;
+            Ok(client)
+        })
+        .await
 }

@@ -57,7 +57,7 @@ impl Findings {
     }
 }
 
-/// Subject and finding, as people read them.
+/// Subject and finding, as an operator reads them.
 fn line(finding: &Value) -> String {
     let text = |key: &str| finding[key].as_str().unwrap_or_default();
     format!("{}: {}", text("subject"), text("found"))

@@ -17,7 +17,7 @@ use crate::process::Process;
 /// The file that a request to reboot is written to, one line each.
 const REBOOT_ORDERS: &str = "reboot-orders";
 
-/// What a host does when it is told to reboot; may be changed at any time.
+/// How a host obeys an order to reboot; may be changed at any time.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Orders are taken and nothing happens.
@@ -60,7 +60,7 @@ struct State {
     isolated: bool,
     boot_id: String,
     kernel: String,
-    orders_seen: usize,
+    orders_handled: usize,
     reboots: usize,
     need: Option<String>,
     agents: Vec<Arc<Process>>,
@@ -84,7 +84,7 @@ impl Host {
                 isolated: false,
                 boot_id: String::new(),
                 kernel: "6.12.41".to_owned(),
-                orders_seen: 0,
+                orders_handled: 0,
                 reboots: 0,
                 need: None,
                 agents: Vec::new(),
@@ -141,7 +141,7 @@ impl Host {
         self.need_reboot(&[&package, "linux-base"])
     }
 
-    /// Somebody removes the sentinel file by hand.
+    /// An administrator removes the sentinel file by hand.
     pub fn withdraw_need(&self) -> Result<()> {
         self.locked().need = None;
         for name in ["reboot-required", "reboot-required.pkgs"] {
@@ -177,7 +177,7 @@ impl Host {
         self.locked().reboots
     }
 
-    /// How often somebody ordered a reboot, obeyed or not.
+    /// How many reboots were ordered, obeyed or not.
     #[must_use]
     pub fn reboot_orders(&self) -> usize {
         let text = fs::read_to_string(self.root.join(REBOOT_ORDERS)).unwrap_or_default();
@@ -191,7 +191,7 @@ impl Host {
         state.power == Power::On && !state.isolated
     }
 
-    /// A person reboots it by hand: nobody's order.
+    /// An administrator reboots the host by hand: the rebooter has no order.
     pub fn reboot_by_hand(&self) {
         self.power_off(&mut self.locked());
     }
@@ -227,8 +227,8 @@ impl Host {
     pub(crate) fn tick(&self) -> Result<()> {
         let orders = self.reboot_orders();
         let mut state = self.locked();
-        let ordered = orders > state.orders_seen;
-        state.orders_seen = orders;
+        let ordered = orders > state.orders_handled;
+        state.orders_handled = orders;
         match state.power {
             Power::On if ordered && !state.behaviour.ignore_reboot => self.power_off(&mut state),
             Power::OffSince(since)

@@ -35,7 +35,7 @@ impl Access {
 
     /// The same API server as others reach it: at this address, trusted by this file of theirs.
     #[must_use]
-    pub fn seen_from(&self, address: Ipv4Addr, certificate: &Path) -> Self {
+    pub fn reached_at(&self, address: Ipv4Addr, certificate: &Path) -> Self {
         Self {
             url: self.url.replace("127.0.0.1", &address.to_string()),
             certificate: certificate.to_path_buf(),

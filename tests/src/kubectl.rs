@@ -91,7 +91,7 @@ impl Kubectl {
         self.run(&args, &wanted.join("---\n")).await.map(drop)
     }
 
-    /// Applies a kustomize folder as people do, with flags such as `--server-side`. A field that the
+    /// Applies a kustomize folder as users do, with flags such as `--server-side`. A field that the
     /// API does not know is an error.
     pub async fn apply(&self, folder: &Path, flags: &[&str]) -> Result<()> {
         let folder = folder.to_string_lossy();

@@ -2,7 +2,7 @@
 //!
 //! Own code instead of kwok, because what matters here is what a *reboot* looks like from the API:
 //! silence on the leases, a new boot id and kernel when the node comes back, containers that were
-//! restarted, terminating pods that nobody ends meanwhile. kwok's stages know pods and nodes, but
+//! restarted, terminating pods that no kubelet ends meanwhile. kwok's stages know pods and nodes, but
 //! not the machine below them, and would need the same simulation beside it. This is also one Go
 //! build less.
 //!
@@ -31,7 +31,7 @@ use crate::machines::Machines;
 pub use node::register;
 pub use pod::{FINISHES, READY_AFTER, TERMINATION};
 
-/// Fast enough that nobody waits for it, and a look at a few dozen cached objects is cheap.
+/// Fast enough that no test waits for it, and a look at a few dozen cached objects is cheap.
 const TICK: Duration = Duration::from_millis(40);
 /// Four within the shortest grace period in use.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);

@@ -12,7 +12,6 @@ use crate::place::Place;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::tools::tool;
-use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -100,12 +99,13 @@ impl Nats {
 
     async fn wait_ready(&self) -> Result<()> {
         let what = "nats-server to listen";
-        wait::while_running(&self.process, what, START_DEADLINE, async || {
-            TcpStream::connect(("127.0.0.1", self.port))
-                .await
-                .map(drop)
-                .context("refused")
-        })
-        .await
+        self.process
+            .while_running(what, START_DEADLINE, async || {
+                TcpStream::connect(("127.0.0.1", self.port))
+                    .await
+                    .map(drop)
+                    .context("refused")
+            })
+            .await
     }
 }

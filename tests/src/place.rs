@@ -94,7 +94,7 @@ impl Drop for Place {
     }
 }
 
-/// Writes a file in one step: whoever reads the path meanwhile finds either the whole old content or
+/// Writes a file in one step: a reader of the path meanwhile finds either the whole old content or
 /// the whole new one.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);

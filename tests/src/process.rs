@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::time::sleep;
 
 use crate::tools;
 use crate::wait;
@@ -93,6 +94,27 @@ impl Process {
     pub async fn wait(&self, deadline: Duration) -> Result<ExitStatus> {
         let what = format!("{} to end", self.name());
         wait::until(&what, deadline, async || self.exited().context("it still runs")).await
+    }
+
+    /// As [`wait::until`], for a state of this process: errors at once when the process has ended.
+    pub async fn while_running<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        look: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<T> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.exited() {
+                    return status;
+                }
+                sleep(wait::POLL_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            result = wait::until(what, deadline, look) => result,
+            status = ended => bail!("{} ended ({status}), see {}", self.name(), self.log().display()),
+        }
     }
 
     /// Changes arguments and environment for the next start.

@@ -157,7 +157,7 @@ pub struct ReadyPods {
 
 impl ReadyPods {
     /// Starts to record the pods with the label `app=<app>`; all of them count as soon as they are
-    /// ready and until they are told to end.
+    /// ready and until they are deleted.
     pub async fn start(client: Client, namespace: &str, app: &str) -> Result<Self> {
         let counts = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&counts);

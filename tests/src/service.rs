@@ -30,12 +30,13 @@ impl Service {
     /// Waits until it says that it is ready.
     pub async fn wait_ready(&self) -> Result<()> {
         let what = format!("{} to be ready", self.process.name());
-        wait::while_running(&self.process, &what, READY_DEADLINE, async || {
-            let (status, body) = self.get("/readyz").await?;
-            ensure!(status == 200, "{status} {}", body.trim());
-            Ok(())
-        })
-        .await
+        self.process
+            .while_running(&what, READY_DEADLINE, async || {
+                let (status, body) = self.get("/readyz").await?;
+                ensure!(status == 200, "{status} {}", body.trim());
+                Ok(())
+            })
+            .await
     }
 
     /// The value of a metric, by its whole name with labels as `/metrics` writes it.

@@ -1,6 +1,6 @@
 //! Bellwether itself, as processes: schedulers, drainers, and two agents on each host.
 //!
-//! They run as they do in pods: told everything by environment, with their own ServiceAccount's
+//! They run as they do in pods: with all settings in the environment, with their own ServiceAccount's
 //! rights and no others, and the agents with no Kubernetes access at all.
 
 use std::collections::BTreeMap;
@@ -21,12 +21,14 @@ use crate::{tools, wait};
 
 /// The namespace of the control services; the one of the deploy folder.
 pub const NAMESPACE: &str = "bellwether";
+/// The namespace of the two agents; the one of the deploy folder.
+pub const AGENTS: &str = "bellwether-agents";
 /// The Lease that says which scheduler leads.
 const LEASE: &str = "bellwether-scheduler";
 /// A lease of three seconds may have to run out first.
 const LEADER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How many services, and what they are told.
+/// How many services, and their settings.
 #[derive(Clone, Debug)]
 pub struct ServicesOptions {
     /// Replicas of the scheduler.
@@ -181,7 +183,7 @@ impl Services {
         let leases: Api<Lease> = Api::namespaced(world.client(), NAMESPACE);
         wait::until("a scheduler to lead", LEADER_DEADLINE, async || {
             let spec = leases.get(LEASE).await?.spec.unwrap_or_default();
-            let holder = spec.holder_identity.context("nobody holds the lease")?;
+            let holder = spec.holder_identity.context("no scheduler holds the lease")?;
             let mut running = self.schedulers.iter().filter(|it| it.process.is_running());
             let leader = running.find(|it| it.process.name() == holder);
             let leader = leader.with_context(|| format!("{holder} holds the lease and does not run"))?;
@@ -192,7 +194,7 @@ impl Services {
         .await
     }
 
-    /// Runs the command line for people against the schedulers; returns status and output.
+    /// Runs `kubectl reboots` against the schedulers; returns status and output.
     pub async fn ctl(&self, args: &[&str]) -> Result<Output> {
         let addresses: Vec<String> = self
             .schedulers

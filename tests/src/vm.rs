@@ -122,8 +122,8 @@ impl Vm {
         self.kubelet_port
     }
 
-    /// What it has said so far while it booted and shut down.
-    pub fn said(&self) -> Result<String> {
+    /// The text on its console so far, from boots and shutdowns.
+    pub fn console(&self) -> Result<String> {
         let bytes = fs::read(&self.console).with_context(|| format!("cannot read {}", self.console.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }

@@ -1,6 +1,6 @@
 //! Waiting for a state, never for a time.
 //!
-//! Each wait has a limit, and when it passes it says what was waited for and what was seen last.
+//! Each wait has a limit, and its error names the awaited state and the last state found.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,20 +8,18 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::process::Process;
-
 /// How often a condition is looked at, to begin with: well below what anybody waits for, well above what
 /// a look costs.
-const POLL_INTERVAL: Duration = Duration::from_millis(25);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// How often at least: whoever has waited for minutes does not mind a second.
+/// How often at least: after minutes, a second more does not matter.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// Waits until `look` gives a value; its error says what it saw instead.
 pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let end = start + deadline;
-    let mut last = anyhow!("nothing was seen yet");
+    let mut last = anyhow!("no look has ended yet");
     loop {
         // A look that hangs must not outlast the limit either.
         match timeout_at(end, look()).await {
@@ -35,30 +33,6 @@ pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut(
             return Err(gave_up(what, deadline, &last));
         }
         sleep(pause).await;
-    }
-}
-
-/// As [`until`], but gives up at once when the process that it is about has ended.
-pub async fn while_running<T>(
-    process: &Process,
-    what: &str,
-    deadline: Duration,
-    look: impl AsyncFnMut() -> Result<T>,
-) -> Result<T> {
-    let ended = async {
-        loop {
-            if let Some(status) = process.exited() {
-                return status;
-            }
-            sleep(POLL_INTERVAL).await;
-        }
-    };
-    tokio::select! {
-        result = until(what, deadline, look) => result,
-        status = ended => {
-            let log = process.log();
-            Err(anyhow!("{} ended ({status}), see {}", process.name(), log.display()))
-        }
     }
 }
 
@@ -79,8 +53,8 @@ pub async fn until_equal<T: PartialEq + std::fmt::Debug>(
     mut look: impl AsyncFnMut() -> Result<T>,
 ) -> Result<()> {
     until(what, deadline, async || {
-        let seen = look().await?;
-        ensure!(seen == wanted, "it is {seen:?}, not {wanted:?}");
+        let found = look().await?;
+        ensure!(found == wanted, "it is {found:?}, not {wanted:?}");
         Ok(())
     })
     .await
@@ -106,5 +80,5 @@ pub async fn within<T>(what: &str, deadline: Duration, work: impl Future<Output 
 }
 
 fn gave_up(what: &str, deadline: Duration, last: &anyhow::Error) -> anyhow::Error {
-    anyhow!("not within {deadline:?}: {what}; last seen: {last:#}")
+    anyhow!("not within {deadline:?}: {what}; at last: {last:#}")
 }

@@ -61,7 +61,7 @@ impl Memory {
             if !self.dead {
                 return None;
             }
-            // As kubelets do: first it is told that the containers have ended, then the object goes.
+            // As kubelets do: first the status reports that the containers have ended, then the object goes.
             if !reported(pod).is_some_and(|(phase, ..)| matches!(&*phase, "Succeeded" | "Failed")) {
                 let (phase, ready, restarts) = ("Succeeded".to_owned(), false, self.restarts);
                 return Some(Action::Report { phase, ready, restarts });
@@ -217,8 +217,11 @@ mod tests {
         memory.next(&pod, "boot-1");
         pod.metadata.deletion_timestamp = serde_json::from_str("\"2026-01-01T00:00:00Z\"").expect("a time");
         assert!(memory.next(&pod, "boot-1").is_none());
-        let told = memory.next(&pod, "boot-2");
-        assert!(matches!(told, Some(Action::Report { ready: false, .. })), "{told:?}");
+        let action = memory.next(&pod, "boot-2");
+        assert!(
+            matches!(action, Some(Action::Report { ready: false, .. })),
+            "{action:?}"
+        );
         pod.status = serde_json::from_str("{\"phase\":\"Succeeded\"}").ok();
         assert!(matches!(memory.next(&pod, "boot-2"), Some(Action::End)));
     }

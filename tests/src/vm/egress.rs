@@ -59,7 +59,7 @@ async fn serve(listener: UnixListener, ports: Ports) {
     while let Ok((stream, _)) = listener.accept().await {
         let ports = Arc::clone(&ports);
         connections.spawn(async move {
-            // The API server notices, and tells whoever asked.
+            // The API server notices, and reports the failure to its client.
             connect(stream, &ports).await.ok();
         });
         while connections.try_join_next().is_some() {}

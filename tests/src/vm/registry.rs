@@ -35,13 +35,14 @@ impl Registry {
         let args = ["registry", "serve", &format!("--address=127.0.0.1:{port}")].map(str::to_owned);
         let process = place.start("registry", tool("crane")?, args.into(), BTreeMap::new())?;
         let what = "the registry to listen";
-        wait::while_running(&process, what, START_DEADLINE, async || {
-            TcpStream::connect(("127.0.0.1", port))
-                .await
-                .map(drop)
-                .context("refused")
-        })
-        .await?;
+        process
+            .while_running(what, START_DEADLINE, async || {
+                TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .map(drop)
+                    .context("refused")
+            })
+            .await?;
         Ok(Self {
             port,
             folder: place.folder("images")?,
@@ -68,7 +69,7 @@ impl Registry {
         self.push_root(&root, &format!("/{name}"), image).await
     }
 
-    /// Pushes an image that waits until it is told to end, and has busybox for those who look around.
+    /// Pushes an image that waits for SIGTERM, and has busybox for an operator who looks around.
     pub async fn push_waiting(&self, busybox: &Path, image: &str) -> Result<()> {
         // As the first process it would ignore the signal if it did not say what to do.
         const WAIT: &str = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do busybox sleep 3600 & wait; done\n";

@@ -16,7 +16,7 @@ use crate::tools::installed;
 /// The name under which machines know the rig's registry.
 pub const REGISTRY: &str = "rig.bellwether.dev";
 
-/// What a node has to be told.
+/// The settings of one node.
 #[derive(Debug)]
 pub struct Seed<'a> {
     /// Which machine it is for.
@@ -37,7 +37,7 @@ impl Seed<'_> {
         let number = self.number;
         let folder = place.folder(&format!("{}-seed", name(number)))?;
         let certificate = Path::new("/etc/kubernetes/ca.crt");
-        let access = self.access.seen_from(HOST, certificate);
+        let access = self.access.reached_at(HOST, certificate);
         let file = |path: &str, content: &str| write(&folder.join(path), content);
         file("etc/kubernetes/ca.crt", &fs::read_to_string(self.access.certificate())?)?;
         file("etc/kubernetes/kubelet.kubeconfig", &access.kubeconfig(self.kubelet))?;

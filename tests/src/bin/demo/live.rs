@@ -1,4 +1,4 @@
-//! The fleet while it rolls: a table that is drawn anew on a terminal, a line for each change elsewhere.
+//! The fleet while it rolls: a table that is drawn again and again on a terminal, a line for each change elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -47,7 +47,7 @@ async fn nodes(api: &mut FleetServiceClient<Channel>) -> Result<Vec<NodeStatus>>
 struct View {
     terminal: bool,
     lines: usize,
-    said: BTreeMap<String, String>,
+    printed: BTreeMap<String, String>,
 }
 
 impl View {
@@ -55,7 +55,7 @@ impl View {
         Self {
             terminal: std::io::stdout().is_terminal(),
             lines: 0,
-            said: BTreeMap::new(),
+            printed: BTreeMap::new(),
         }
     }
 
@@ -75,7 +75,7 @@ impl View {
         } else {
             for node in nodes {
                 let line = line(node);
-                if self.said.insert(node.node.clone(), line.clone()).as_ref() != Some(&line) {
+                if self.printed.insert(node.node.clone(), line.clone()).as_ref() != Some(&line) {
                     writeln!(out, "{seconds:5.1} s  {line}")?;
                 }
             }

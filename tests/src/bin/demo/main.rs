@@ -1,4 +1,4 @@
-//! The demo: rolling reboots in the rig, for people to watch.
+//! The demo: rolling reboots in the rig, for a user to watch.
 //!
 //! Everything is real but the machines: see `rig`. It proves nothing; that is what tests are for.
 #![allow(
@@ -31,7 +31,7 @@ const NEW_KERNEL: &str = "6.12.48";
 const DOWN: Duration = Duration::from_secs(5);
 const SOAK: Duration = Duration::from_secs(1);
 
-/// How long a silent node still counts as Ready: below the time that a host is down, so that it is seen.
+/// How long a silent node still counts as Ready: below the time that a host is down, so that the node turns NotReady.
 const NODE_GRACE: Duration = Duration::from_secs(3);
 
 /// Shows rolling reboots of simulated hosts on a real control plane.
@@ -76,7 +76,7 @@ async fn run(args: &Args) -> Result<()> {
     };
     options.behaviour.down_for = DOWN;
     let world = World::start(options).await?;
-    // A fault keeps the logs for people to read; Ctrl-C is none.
+    // A fault keeps the logs for a developer to read; Ctrl-C is none.
     tokio::select! {
         result = show(&world, args, began) => result?,
         result = tokio::signal::ctrl_c() => {

@@ -1,4 +1,4 @@
-//! What people see: `kubectl reboots`, and photos of a moment, kept for those who were not there.
+//! The cluster as its operator finds it: `kubectl reboots`, and photos of a moment for the artefacts.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, DEADLINE};
 /// Between two looks: each starts kubectl several times, on the processors that the machines need.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What the scheduler says of a node, as far as the story looks at it.
+/// The status of a node by the scheduler, as far as the story looks at it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
@@ -59,7 +59,7 @@ struct Fleet {
 }
 
 impl Cluster {
-    /// `kubectl reboots` with these arguments, as a person types it; what it printed.
+    /// Runs `kubectl reboots` with these arguments, as an operator types it; returns its output.
     pub(crate) async fn reboots(&self, args: &[&str]) -> Result<String> {
         let output = self.reboots_output(args).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -68,7 +68,7 @@ impl Cluster {
         Ok(text)
     }
 
-    /// What `check` or `uninstall-check` finds now.
+    /// The findings of `check` or `uninstall-check` now.
     pub(crate) async fn findings(&self, verb: &str) -> Result<Findings> {
         Findings::read(&self.reboots_output(&[verb, "--output=json"]).await?)
     }
@@ -88,16 +88,16 @@ impl Cluster {
         wait::within("kubectl reboots to end", DEADLINE, async { Ok(output.await?) }).await
     }
 
-    /// What the scheduler says of a node.
+    /// The scheduler's status of a node.
     pub(crate) async fn status_of(&self, name: &str) -> Result<Status> {
         let fleet: Fleet = serde_json::from_str(&self.reboots(&["status", "--output", "json"]).await?)?;
         let node = fleet.nodes.into_iter().find(|node| node.name == name);
         node.with_context(|| format!("it does not know {name}"))
     }
 
-    /// Waits until the scheduler says so of a node; returns all that it says.
+    /// Waits for a status of a node; returns it.
     pub(crate) async fn wait_status(&self, name: &str, what: &str, holds: impl Fn(&Status) -> bool) -> Result<Status> {
-        seen(&format!("{name} {what}"), async || {
+        until(&format!("{name} {what}"), async || {
             let status = self.status_of(name).await?;
             ensure!(holds(&status), "{status:?}");
             Ok(status)
@@ -107,38 +107,38 @@ impl Cluster {
 
     /// Waits until `check` or `uninstall-check` finds this.
     pub(crate) async fn wait_findings(&self, verb: &str, holds: impl Fn(&Findings) -> Result<()>) -> Result<()> {
-        seen(&format!("{verb} to say so"), async || {
+        until(&format!("{verb} to report it"), async || {
             holds(&self.findings(verb).await?)
         })
         .await
     }
 
-    /// Keeps what people see at this moment of the story.
+    /// Keeps the output of an operator's commands at this moment of the story.
     pub(crate) async fn photo(&self, name: &str, node: &str) -> Result<()> {
         let mut text = String::new();
         for args in [
             &["get", "nodes", "-o", "wide"][..],
             &["get", "pods", "-A", "-o", "wide"],
         ] {
-            let seen = or_error(self.kubectl.run(args, "").await);
-            text += &format!("$ kubectl {}\n{seen}\n", args.join(" "));
+            let printed = or_error(self.kubectl.run(args, "").await);
+            text += &format!("$ kubectl {}\n{printed}\n", args.join(" "));
         }
         for args in [&["status"][..], &["explain", node]] {
-            let seen = or_error(self.reboots(args).await);
-            text += &format!("$ kubectl reboots {}\n{seen}\n", args.join(" "));
+            let printed = or_error(self.reboots(args).await);
+            text += &format!("$ kubectl reboots {}\n{printed}\n", args.join(" "));
         }
         self.keep(name, &text)
     }
 }
 
-/// Waits until people see it.
-async fn seen<T>(what: &str, look: impl AsyncFn() -> Result<T>) -> Result<T> {
+/// Waits until a look of the operator succeeds.
+async fn until<T>(what: &str, look: impl AsyncFn() -> Result<T>) -> Result<T> {
     wait::until(what, DEADLINE, async || {
-        let seen = look().await;
-        if seen.is_err() {
+        let result = look().await;
+        if result.is_err() {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        seen
+        result
     })
     .await
 }
