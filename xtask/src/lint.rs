@@ -4,14 +4,14 @@ use anyhow::{Result, bail};
 
 use crate::git::git;
 use crate::step::Steps;
-use crate::{chart, crates, tools, wheels};
+use crate::{chart, crates, tidy, tools, wheels};
 
 pub(crate) const HELP: &str = "\
-Check spelling, dependencies, licences, the wire contract and the chart.
+Check the repository's own rules, spelling, dependencies, licences, the wire contract and the chart.
 
 Usage: cargo xtask lint
 
-Steps: typos (spelling), cargo-machete (unused dependencies), cargo-deny (licences, banned crates,
+Steps: tidy (see `cargo xtask tidy --help`), typos (spelling), cargo-machete (unused dependencies), cargo-deny (licences, banned crates,
 sources), buf (protobuf style, and no breaking change against the last release), helm (the chart
 renders what deploy/base renders).
 The tools are installed into the cache on the first run, which takes some minutes.
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("lint takes no argument, but got {arg:?}");
     }
     let mut steps = Steps::new();
+    steps.work("tidy", tidy::check)?;
     let wheels = steps.work("typos and buf", wheels::ensure)?;
     let typos = wheels.join("typos").to_string_lossy().into_owned();
     let buf = wheels.join("buf").to_string_lossy().into_owned();
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 /// Compares the protobuf files with those of the last release. Before the first release there is
-/// nobody to break.
+/// no reader to break.
 fn breaking(steps: &mut Steps, buf: &str) -> Result<()> {
     let against = std::env::var("BELLWETHER_AGAINST").ok();
     let Some(against) = against.or_else(last_release) else {

@@ -9,6 +9,7 @@
     reason = "a command line for developers: it talks to a terminal and waits for child processes"
 )]
 
+mod bench;
 mod cache;
 mod chart;
 mod crates;
@@ -20,8 +21,10 @@ mod images;
 mod lint;
 mod node;
 mod progress;
+mod reference;
 mod step;
 mod test;
+mod tidy;
 mod tools;
 mod wheels;
 
@@ -37,7 +40,9 @@ Usage: cargo xtask <verb> [arguments]
 Verbs:
   demo    Start a real control plane, NATS and the services here, and show rolling reboots
   test    Check format, lints and docs, then run every test against real servers
-  lint    Check spelling, dependencies, licences, the wire contract and the chart
+  lint    Check spelling, dependencies, licences, the wire contract, the chart and what tidy checks
+  tidy    Check the repository's own rules, such as the length of files, within a second
+  bench   Measure what a change costs
   chart   Make the Helm chart from deploy/base
   images  Build the container images, without a container daemon
   tools   Build the real servers that demo and test need (once; both do it by themselves)
@@ -70,6 +75,8 @@ fn dispatch(args: &[String]) -> Result<()> {
         "demo" => (demo::HELP, demo::run),
         "test" => (test::HELP, test::run),
         "lint" => (lint::HELP, lint::run),
+        "tidy" => (tidy::HELP, tidy::run),
+        "bench" => (bench::HELP, bench::run),
         "chart" => (chart::HELP, chart::run),
         "images" => (images::HELP, images::run),
         "tools" => (tools::HELP, tools::run),
