@@ -1,7 +1,7 @@
 //! `cargo xtask chart`: the Helm chart, made from the kustomize base.
 //!
-//! There is one truth: `deploy/base`. `deploy/chart/values.schema.json` says which of its places are
-//! values, and what they mean; templates and `values.yaml` are made from both and never committed.
+//! `deploy/base` is the one source. `deploy/chart/values.schema.json` lists which of its places are
+//! values, and their meaning; templates and `values.yaml` are made from both and never committed.
 //! What the chart renders with its defaults, and with each value that stands for an overlay, is compared
 //! with the base and that overlay each time.
 
@@ -166,8 +166,8 @@ fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot start {program}"))?;
     if !output.status.success() {
-        let said = [output.stdout, output.stderr].concat();
-        bail!("{program} failed: {}", String::from_utf8_lossy(&said).trim());
+        let printed = [output.stdout, output.stderr].concat();
+        bail!("{program} failed: {}", String::from_utf8_lossy(&printed).trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{program} wrote no text"))
 }

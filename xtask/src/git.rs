@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cache;
 
-/// Runs git in the workspace; returns what it said, without the line's end.
+/// Runs git in the workspace; returns its output, without the line's end.
 pub(crate) fn git(args: &[&str]) -> Result<String> {
     let output = Command::new("git")
         .args(args)

@@ -34,7 +34,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Builds what is not in the cache yet; returns the folder with the binaries. `first` is the
-    /// number of the first binary among `total`, for people who wait.
+    /// number of the first binary among `total`, for the progress line.
     pub(crate) fn build(&self, go_version: &str, first: usize, total: usize) -> Result<PathBuf> {
         let module = cache::workspace().join("xtask/tools").join(self.name);
         let read = |file: &str| {

@@ -26,7 +26,7 @@ use crate::{cache, tools};
 use assemble::{Assembler, Image};
 use compile::Place;
 use push::Destination;
-pub(crate) use service::parse as services;
+pub(crate) use service::in_cluster;
 use service::{Origin, SERVICES, Service};
 use tree::Tree;
 
@@ -40,7 +40,7 @@ made of, CycloneDX). Builds for this machine's architecture, and for the other o
 and a linker for it are installed; with both, an image is a multi-architecture index.
 
 Options:
-  --only LIST    Only these, separated by commas: sentinel, scheduler, drainer, rebooter, ctl
+  --only LIST    Only these, separated by commas, such as sentinel,ctl; an unknown name lists all
   --out DIR      Where to write them [default: <target>/images]
   --push NAME    Push them to NAME/<service>, such as registry.example.com/team/bellwether; writes
                  images.yaml, the part of an overlay that names them by digest
@@ -49,7 +49,7 @@ Options:
   --source URL   Where the source is, for the label org.opencontainers.image.source
   --no-sbom      Do not list what the images are made of
   --verify       Build a second time from a copy of the tree elsewhere, compare the digests, and push
-                 to a registry on loopback, which has to say the same digests
+                 to a registry on loopback, which has to report the same digests
 ";
 
 /// What to build.
@@ -155,7 +155,7 @@ fn build(plan: &Plan, place: &Place) -> Result<Vec<Image>> {
     Ok(images)
 }
 
-/// The commit that is built. Outside a repository nothing is said.
+/// The commit that is built; none outside a repository.
 fn revision() -> Option<String> {
     let commit = git(&["rev-parse", "HEAD"]).ok()?;
     let changed = git(&["status", "--porcelain"]).ok()?;
@@ -170,8 +170,8 @@ fn parse(args: &[String]) -> Result<(Plan, Then)> {
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value after it"));
         match arg.as_str() {
-            "--only" => plan.services = services(value()?)?,
-            // As seen from where the command was typed.
+            "--only" => plan.services = service::parse(value()?)?,
+            // Relative to the folder where the user typed the command.
             "--out" => plan.out = std::env::current_dir()?.join(value()?),
             "--push" => repository = Some(value()?),
             "--tag" => tag = Some(value()?),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_rounded_for_people() {
+    fn sizes_are_rounded_to_hundredths() {
         assert_eq!(megabytes(5_738_616), "5.74 MB");
         assert_eq!(megabytes(4_999), "0.00 MB");
         assert_eq!(megabytes(2_130_000), "2.13 MB");

@@ -1,8 +1,8 @@
-//! What `cargo xtask test node` needs beside the rest: QEMU, kubelet, and the disk of a machine.
+//! What `cargo xtask test node` needs beside the rest: kubelet, an emulator, and the disk of a machine.
 //!
-//! QEMU comes, and the disk is made, from the packages of a Debian archive; the disk by the recipe in
-//! `tests/node/image`. Both are made once for each state of recipe and kubelet, and kept in the cache.
-//! Where they cannot be made or run, somebody is told so; nothing is left out quietly.
+//! The recipe is `tests/node/image`; this file decides whether this machine can follow it, runs its
+//! steps, and keeps the result in the cache for each state of recipe and kubelet. A machine that cannot
+//! follow the recipe is reported with its reason; nothing is left out quietly.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,28 +13,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{cache, progress, tools};
 
-/// The Debian release that the machine runs; the recipe names packages that come from elsewhere.
-const RELEASE: &str = "trixie";
+/// Where the recipe is.
+const RECIPE: &str = "tests/node/image";
 
 /// Says where the Debian archive is.
 const MIRROR_ENV: &str = "BELLWETHER_DEBIAN_MIRROR";
 
-/// Size of the machine's disk, most of which is never written.
-const DISK: &str = "3G";
-
-/// Programs that have to be installed, and the Debian package of each.
-const NEEDED: [(&str, &str); 2] = [("mke2fs", "e2fsprogs"), ("mmdebstrap", "mmdebstrap")];
-
-/// QEMU's programs and their packages. Not this machine's own, whose release may be old: without hardware
-/// help 10.0 starts processes three times as fast as 7.2 does.
-const QEMU: [(&str, &str); 2] = [("qemu-system-x86_64", "qemu-system-x86"), ("qemu-img", "qemu-utils")];
-
-/// Runs a program of another Debian, with that one's libraries, from the folder beside it.
-const LAUNCHER: &str = r#"#!/bin/sh
-root=$(dirname "$(readlink -f "$0")")/emulator/usr
-exec "$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/lib/x86_64-linux-gnu" \
-    "$root/bin/$(basename "$0")" "$@"
-"#;
+/// The steps of the recipe, and whether a failure may be the archive's: a package that is missing today,
+/// or does not fit to another one.
+const STEPS: [(&str, bool); 3] = [("emulator", true), ("packages", true), ("disk", false)];
 
 /// Whether this machine can run other machines.
 pub(crate) enum Readiness {
@@ -50,13 +37,15 @@ pub(crate) fn ensure() -> Result<Readiness> {
             "the machines are x86-64 Linux, and so has to be this one".to_owned(),
         ));
     }
-    let mut missing = missing();
+    let recipe = cache::workspace().join(RECIPE);
+    let needed = Needed::read(&recipe)?;
+    let mut missing = needed.missing();
     if !missing.is_empty() && is_root() && is_ci() && find("apt-get").is_some() {
         install(&missing)?;
-        missing = self::missing();
+        missing = needed.missing();
     }
     if !missing.is_empty() {
-        let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+        let programs: Vec<&str> = missing.iter().map(|(program, _)| program.as_str()).collect();
         return Ok(Readiness::Not(format!(
             "{} not installed. On Debian or Ubuntu: sudo {}",
             programs.join(", "),
@@ -65,21 +54,22 @@ pub(crate) fn ensure() -> Result<Readiness> {
     }
     let programs = tools::ensure_node()?;
     tools::ensure_crane()?;
-    let recipe = cache::workspace().join("tests/node/image");
     let name = entry_name(&recipe, &programs)?;
+    let mirror = mirror();
     if !cache::has(&name)? {
         if !is_root() {
             let why = "the machine's disk is not built yet, and that needs root once: run this as root";
             return Ok(Readiness::Not(why.to_owned()));
         }
-        if mirror().is_none() {
+        if mirror.is_none() {
             return Ok(Readiness::Not(format!(
                 "the machine's disk is made of Debian packages, and it is not known where they are: set {MIRROR_ENV} \
                  to the address of a Debian archive"
             )));
         }
     }
-    match cache::entry(&name, |folder| build(&recipe, &programs, folder)) {
+    let mirror = mirror.unwrap_or_default();
+    match cache::entry(&name, |folder| build(&recipe, folder, &programs, &mirror)) {
         Ok(image) => {
             tools::link_node_image(&image)?;
             Ok(Readiness::Ready)
@@ -91,8 +81,7 @@ pub(crate) fn ensure() -> Result<Readiness> {
     }
 }
 
-/// The archive's packages do not make a machine today: one is missing, or does not fit to another. That
-/// is no fault of what is to be tested.
+/// The archive's packages do not make a machine today, which is no fault of the code under test.
 #[derive(Debug)]
 struct ArchiveFailed(anyhow::Error);
 
@@ -108,21 +97,56 @@ impl std::fmt::Display for ArchiveFailed {
 
 impl std::error::Error for ArchiveFailed {}
 
-fn missing() -> Vec<(&'static str, &'static str)> {
-    NEEDED
-        .into_iter()
-        .filter(|(program, _)| find(program).is_none())
-        .collect()
+/// Runs the recipe.
+fn build(recipe: &Path, folder: &Path, programs: &Path, mirror: &str) -> Result<()> {
+    for (step, is_archive) in STEPS {
+        let mut command = Command::new(recipe.join("build"));
+        command.arg(step).arg(folder).arg(programs).arg(mirror);
+        let label = format!("building the test machine: {step}");
+        let done = progress::run(&label, &mut command, &folder.join(format!("{step}.log")));
+        if let Err(error) = done {
+            // Half a machine is of no use, and has hundreds of megabytes.
+            fs::remove_dir_all(folder.join("root")).ok();
+            return Err(if is_archive { ArchiveFailed(error).into() } else { error });
+        }
+    }
+    Ok(())
 }
 
-fn install_line(missing: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+/// Programs that have to be installed, and the Debian package of each.
+struct Needed(Vec<(String, String)>);
+
+impl Needed {
+    fn read(recipe: &Path) -> Result<Self> {
+        let path = recipe.join("needed");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let pairs = lines.map(|line| {
+            let (program, package) = line
+                .split_once(' ')
+                .with_context(|| format!("{line:?}: write `<program> <package>`"))?;
+            Ok((program.to_owned(), package.to_owned()))
+        });
+        pairs.collect::<Result<_>>().map(Self)
+    }
+
+    fn missing(&self) -> Vec<&(String, String)> {
+        self.0.iter().filter(|(program, _)| find(program).is_none()).collect()
+    }
+}
+
+fn install_line<'a>(missing: &[&'a (String, String)]) -> Vec<&'a str> {
     let mut line = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
-    line.extend(missing.iter().map(|(_, package)| *package));
+    line.extend(missing.iter().map(|(_, package)| package.as_str()));
     line
 }
 
-/// A machine of a CI is nobody's own: what is missing may be installed.
-fn install(missing: &[(&'static str, &'static str)]) -> Result<()> {
+/// A machine of a CI may be changed: installs the missing programs.
+fn install(missing: &[&(String, String)]) -> Result<()> {
     for line in [vec!["apt-get", "update"], install_line(missing)] {
         println!("$ {}", line.join(" "));
         let (program, args) = line.split_first().context("a line has a program")?;
@@ -132,109 +156,22 @@ fn install(missing: &[(&'static str, &'static str)]) -> Result<()> {
             .status()
             .with_context(|| format!("cannot start {program}"))?;
         if !status.success() {
-            // What is missing then is said by whoever looks again.
+            // The caller looks again, and reports what is missing then.
             println!("`{}` failed ({status})", line.join(" "));
         }
     }
     Ok(())
 }
 
-/// The same for the same recipe, of which this file is a part, and programs.
+/// The same for the same recipe and programs.
 fn entry_name(recipe: &Path, programs: &Path) -> Result<String> {
-    let mut parts = vec![
-        include_bytes!("node.rs").to_vec(),
-        programs.as_os_str().as_encoded_bytes().to_vec(),
-    ];
+    let mut parts = vec![programs.as_os_str().as_encoded_bytes().to_vec()];
     read_all(recipe, &mut parts)?;
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Ok(format!("node-image-{}", cache::fingerprint(&parts)))
 }
 
-fn build(recipe: &Path, programs: &Path, folder: &Path) -> Result<()> {
-    let step = |label: &str, command: &mut Command| progress::run(label, command, &folder.join(format!("{label}.log")));
-    let packages = QEMU.map(|(_, package)| package);
-    let mut unpack = debootstrap("extract", &packages, &folder.join("emulator"), &[RELEASE])?;
-    step("emulator", &mut unpack).map_err(ArchiveFailed)?;
-    for (program, _) in QEMU {
-        let path = folder.join(program);
-        fs::write(&path, LAUNCHER)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    }
-
-    let packages = recipe.join("packages");
-    let packages = fs::read_to_string(&packages).with_context(|| format!("cannot read {}", packages.display()))?;
-    let packages: Vec<&str> = packages.lines().filter(|line| !line.starts_with('#')).collect();
-    let root = folder.join("root");
-    let suites = [RELEASE, &format!("{RELEASE}-backports"), "sid"];
-    let mut unpack = debootstrap("minbase", &packages, &root, &suites)?;
-    if let Err(error) = step("packages of the machine", &mut unpack) {
-        // Half a machine, of hundreds of megabytes, which nobody will want.
-        fs::remove_dir_all(&root).ok();
-        return Err(ArchiveFailed(error).into());
-    }
-
-    let mut copy = Command::new("cp");
-    copy.args(["--recursive", "--no-preserve=ownership"])
-        .arg(recipe.join("root/."))
-        .arg(&root);
-    step("files of the machine", &mut copy)?;
-    for name in ["kubelet", "kube-proxy"] {
-        fs::copy(programs.join(name), root.join("usr/local/bin").join(name))
-            .with_context(|| format!("cannot copy {name}"))?;
-    }
-    fs::create_dir(root.join("seed"))?;
-    fs::copy(recipe.join("prepare"), root.join("prepare"))?;
-    let inside = |line: &[&str]| -> Result<Command> {
-        let mut command = program("chroot")?;
-        command
-            .arg(&root)
-            .args(line)
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        Ok(command)
-    };
-    step("settings of the machine", &mut inside(&["/prepare"])?)?;
-    // The archive moves on, so what was taken is kept: it is the first thing to compare when another
-    // machine's image behaves in another way.
-    step("versions of the machine", &mut inside(&["dpkg-query", "-W"])?)?;
-    fs::remove_file(root.join("prepare"))?;
-
-    for (prefix, name) in [("vmlinuz-", "vmlinuz"), ("initrd.img-", "initrd")] {
-        let found = fs::read_dir(root.join("boot"))?.filter_map(Result::ok);
-        let mut found = found.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-        let found = found.next().with_context(|| format!("the machine has no {prefix}*"))?;
-        fs::copy(found.path(), folder.join(name))?;
-    }
-    fs::copy(root.join("bin/busybox"), folder.join("busybox"))?;
-    let mut disk = program("mke2fs")?;
-    disk.args(["-q", "-t", "ext4", "-d"])
-        .arg(&root)
-        .arg(folder.join("root.img"))
-        .arg(DISK);
-    step("disk of the machine", &mut disk)?;
-    fs::remove_dir_all(&root)?;
-    Ok(())
-}
-
-/// Puts Debian packages into a folder.
-fn debootstrap(variant: &str, packages: &[&str], root: &Path, suites: &[&str]) -> Result<Command> {
-    let mirror = mirror().context("the Debian archive is not known any more")?;
-    // A mirror that stands still will do: what is built from it is kept for long anyway.
-    let source = |suite: &&str| format!("deb [check-valid-until=no] {mirror} {suite} main");
-    let mut command = program("mmdebstrap")?;
-    command
-        .args(["--mode=root", &format!("--variant={variant}")])
-        .arg("--aptopt=APT::Install-Recommends \"false\"")
-        // A mirror that is being updated, or is busy for a moment.
-        .arg("--aptopt=Acquire::Retries \"3\"")
-        .arg(format!("--aptopt=APT::Default-Release \"{RELEASE}\""))
-        .arg(format!("--include={}", packages.join(",")))
-        .arg(RELEASE)
-        .arg(root)
-        .args(suites.iter().map(source));
-    Ok(command)
-}
-
-/// Where Debian's packages come from: whoever says so, or where this machine gets its own.
+/// The address of a Debian archive: the one in the environment, or the one of this machine's packages.
 fn mirror() -> Option<String> {
     if let Ok(mirror) = std::env::var(MIRROR_ENV) {
         return Some(mirror);
@@ -273,15 +210,9 @@ fn read_all(folder: &Path, parts: &mut Vec<Vec<u8>>) -> Result<()> {
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Not in everybody's PATH, and all the same there.
+    // Some users do not have these in their PATH; programs of the administrator are there.
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
     folders.map(|folder| folder.join(program)).find(|it| it.is_file())
-}
-
-/// Starts a program that was found to be installed.
-fn program(name: &str) -> Result<Command> {
-    let path = find(name).with_context(|| format!("{name} is not installed any more"))?;
-    Ok(Command::new(path))
 }
 
 fn is_ci() -> bool {
@@ -291,4 +222,26 @@ fn is_ci() -> bool {
 fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|output| output.stdout == b"0\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Needed, RECIPE, STEPS};
+    use crate::cache;
+
+    #[test]
+    fn the_recipe_has_every_step_that_is_run() {
+        let recipe = cache::workspace().join(RECIPE);
+        let script = std::fs::read_to_string(recipe.join("build")).unwrap();
+        for (step, _) in STEPS {
+            assert!(script.contains(&format!("\n{step}() {{\n")), "{step}");
+        }
+        assert!(!Needed::read(&recipe).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_needed_program_has_a_package() {
+        assert!(Needed::parse("mke2fs\n").is_err());
+        assert_eq!(Needed::parse("# why\nmke2fs e2fsprogs\n").unwrap().0.len(), 1);
+    }
 }

@@ -19,12 +19,12 @@ With a filter only the tests whose name contains it are run.
 `test it` builds and runs the integration tests only.
 `test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
 reboot them. It needs mmdebstrap and a Debian archive, and root once to build the machines' disk;
-where that is missing it says so and runs nothing. With CI=true and as root it installs mmdebstrap
-itself. With --minutes it stops when so much time has passed, preparations included, and says what
-it has not come to. What it saw is kept in <target>/node-test.
+where one is missing, the verb prints so and runs nothing. With CI=true and as root it installs mmdebstrap
+itself. With --minutes it stops after that time, preparations included, and prints the steps that
+were not tested. Its artefacts are in <target>/node-test.
 ";
 
-/// For a machine that is so slow that nobody waits for it.
+/// A machine that takes longer is too slow for a developer to wait for.
 const NODE_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -83,10 +83,10 @@ fn on_machines(steps: &mut Steps, limit: Duration) -> Result<()> {
         return Ok(());
     }
     prepare(steps)?;
-    // Just what the machines run, apart from what `cargo xtask images` has left for people to push.
+    // Just what the machines run, apart from what `cargo xtask images` has left for a user to push.
     let plan = images::Plan {
         out: cache::target_dir().join("node-images"),
-        services: images::services("sentinel,scheduler,drainer,rebooter")?,
+        services: images::in_cluster(),
         sbom: false,
         foreign: false,
         ..images::Plan::default()

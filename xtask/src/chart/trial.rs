@@ -1,4 +1,4 @@
-//! The finished chart, tried with values as people set them.
+//! The finished chart, tried with values as users set them.
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{document, output};
 use crate::cache;
+use crate::reference::PLACEHOLDER;
 
 /// Shows values files, each a fenced block below this heading.
 const GUIDE: (&str, &str) = ("docs/install.md", "\n## With Helm\n");
@@ -32,7 +33,7 @@ pub(super) fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
     if is_there("Namespace") || is_there("NetworkPolicy") {
         bail!("a value that switches objects off is not heeded");
     }
-    let image = format!("bellwether.invalid/drainer@{digest}");
+    let image = format!("{PLACEHOLDER}/drainer@{digest}");
     let wanted = [
         ("replicas: 5", 1),
         ("\"BELLWETHER_LOG\":\"debug\"", 2),
@@ -58,9 +59,9 @@ pub(super) fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
 
     for (set, name) in REFUSED {
         let refused = template(helm, chart).args(["--set", set]).output()?;
-        let said = String::from_utf8_lossy(&refused.stderr);
-        if refused.status.success() || !said.contains(name) {
-            bail!("`--set {set}` is not refused by the name {name}: {said}");
+        let errors = String::from_utf8_lossy(&refused.stderr);
+        if refused.status.success() || !errors.contains(name) {
+            bail!("`--set {set}` is not refused by the name {name}: {errors}");
         }
     }
     println!("  values arrive, and wrong ones are refused");

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Map, Value as Json};
 
 use super::document::{Document, Place};
+use crate::reference::Reference;
 
 /// One value.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct Value {
     path: Vec<String>,
     /// What it means.
     description: String,
-    /// What it is unless somebody says otherwise; none for a group of values.
+    /// The value unless a user sets another; none for a group of values.
     default: Option<Json>,
     /// What it is for.
     pub(crate) role: Role,
@@ -183,10 +184,10 @@ impl Reader<'_> {
 }
 
 fn image_parts(image: &str) -> Result<Json> {
-    let (repository, tag) = image
-        .rsplit_once(':')
-        .with_context(|| format!("image {image:?} has no tag"))?;
-    Ok(serde_json::json!({ "repository": repository, "tag": tag, "digest": "" }))
+    let parsed: Reference = image.parse().map_err(|problem| anyhow!("image {image:?}: {problem}"))?;
+    let tag = parsed.tag.with_context(|| format!("image {image:?} has no tag"))?;
+    let digest = parsed.digest.unwrap_or_default();
+    Ok(serde_json::json!({ "repository": parsed.repository, "tag": tag, "digest": digest }))
 }
 
 /// `values.yaml`: each value with its meaning and its default.

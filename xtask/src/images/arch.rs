@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use object::elf::{EM_AARCH64, EM_X86_64};
 
 use crate::cache;
 
@@ -40,8 +41,8 @@ impl Arch {
     /// Its number in the header of a binary.
     pub(crate) fn elf_machine(self) -> u16 {
         match self {
-            Self::Amd64 => 62,
-            Self::Arm64 => 183,
+            Self::Amd64 => EM_X86_64,
+            Self::Arm64 => EM_AARCH64,
         }
     }
 
@@ -127,7 +128,7 @@ fn has_target(target: &str) -> Result<bool> {
     Ok(output.status.success() && Path::new(&folder).is_dir())
 }
 
-/// The linker that cargo is told to use for `target`, or else `gcc` if it is on the PATH.
+/// The linker that the environment sets for `target`, or else `gcc` if it is on the PATH.
 fn linker_for(target: &str, gcc: &str) -> Option<String> {
     if let Ok(linker) = env::var(linker_variable(target)) {
         return Some(linker);

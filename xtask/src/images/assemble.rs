@@ -149,7 +149,7 @@ impl Assembler {
     fn crane(&self, args: &[&str]) -> Result<()> {
         let output = Command::new(&self.crane)
             .args(args)
-            // Nobody's credentials, and no helper that asks for them: the registry is our own.
+            // No user's credentials, and no helper that asks for them: the registry is our own.
             .env("DOCKER_CONFIG", &self.out)
             .output()
             .with_context(|| format!("cannot start {}", self.crane.display()))?;

@@ -40,7 +40,7 @@ impl Place {
             .args(["--package", service.package, "--bin", service.binary])
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
-            // Wins over all other ways to say flags, so that nobody's own settings get in.
+            // Wins over all other ways to set flags, so a user's own settings change nothing.
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags()?.join("\x1f"));
         if let Some(linker) = &toolchain.linker {
             command.env(linker_variable(toolchain.target), linker);

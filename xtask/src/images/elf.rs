@@ -1,73 +1,41 @@
 //! Looks into a binary's header: an image without any library can only start a static one.
 
-use super::arch::Arch;
+use object::LittleEndian;
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-/// A program header that names the loader of shared libraries.
-const PT_INTERP: u32 = 3;
+use super::arch::Arch;
 
 /// Says what is wrong with `binary` as the only file of an image for `arch`.
 pub(crate) fn check(binary: &[u8], arch: Arch) -> Result<(), String> {
-    let header = Header::parse(binary).ok_or("is no 64-bit little-endian ELF binary")?;
-    if header.machine != arch.elf_machine() {
-        return Err(format!(
-            "is for ELF machine {}, not for {}",
-            header.machine,
-            arch.name()
-        ));
+    let broken = |error| format!("is no 64-bit little-endian ELF binary: {error}");
+    let header = FileHeader64::<LittleEndian>::parse(binary).map_err(broken)?;
+    let endian = header.endian().map_err(broken)?;
+    let machine = header.e_machine(endian);
+    if machine != arch.elf_machine() {
+        return Err(format!("is for ELF machine {machine}, not for {}", arch.name()));
     }
-    for index in 0..header.segments {
-        let kind = header
-            .segment(binary, index)
-            .ok_or("is cut off in its program headers")?;
-        if kind == PT_INTERP {
-            return Err("is not static: it asks for a loader of shared libraries".to_owned());
-        }
+    let segments = header
+        .program_headers(endian, binary)
+        .map_err(|error| format!("is cut off in its program headers: {error}"))?;
+    // The segment that names the loader of shared libraries.
+    if segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP) {
+        return Err("is not static: it asks for a loader of shared libraries".to_owned());
     }
     Ok(())
 }
 
-struct Header {
-    machine: u16,
-    /// Where the program headers begin, how long each is, and how many there are.
-    offset: usize,
-    size: usize,
-    segments: usize,
-}
-
-impl Header {
-    fn parse(binary: &[u8]) -> Option<Self> {
-        // Magic, 64-bit, little-endian.
-        if !binary.starts_with(&[0x7f, b'E', b'L', b'F', 2, 1]) {
-            return None;
-        }
-        Some(Self {
-            machine: u16::from_le_bytes(bytes(binary, 18)?),
-            offset: usize::try_from(u64::from_le_bytes(bytes(binary, 32)?)).ok()?,
-            size: usize::from(u16::from_le_bytes(bytes(binary, 54)?)),
-            segments: usize::from(u16::from_le_bytes(bytes(binary, 56)?)),
-        })
-    }
-
-    /// The kind of the program header `index`.
-    fn segment(&self, binary: &[u8], index: usize) -> Option<u32> {
-        let at = self.offset.checked_add(index.checked_mul(self.size)?)?;
-        Some(u32::from_le_bytes(bytes(binary, at)?))
-    }
-}
-
-fn bytes<const N: usize>(binary: &[u8], at: usize) -> Option<[u8; N]> {
-    binary.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{PT_INTERP, check};
+    use object::elf::PT_INTERP;
+
+    use super::check;
     use crate::images::arch::Arch;
 
     /// A header with program headers of these kinds.
     fn elf(machine: u16, kinds: &[u32]) -> Vec<u8> {
         let mut binary = vec![0; 64];
-        binary[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        binary[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
         binary[18..20].copy_from_slice(&machine.to_le_bytes());
         binary[32..40].copy_from_slice(&64_u64.to_le_bytes());
         binary[54..56].copy_from_slice(&56_u16.to_le_bytes());

@@ -1,49 +1,48 @@
-//! Pushes finished images to somebody's registry, and says how to use them.
+//! Pushes finished images to a user's registry, and prints how to use them.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::assemble::Image;
+use crate::reference::{self, PLACEHOLDER, Reference};
 
 /// Where images go: `REGISTRY/PREFIX`, to which the name of the service is added.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
-    repository: String,
+    prefix: String,
     pub(crate) tag: String,
     /// Whether plain HTTP and unknown certificates are fine.
     pub(crate) insecure: bool,
 }
 
 impl Destination {
-    pub(crate) fn new(repository: &str, tag: &str, insecure: bool) -> Result<Self> {
-        if let Err(problem) = check_repository(repository) {
-            bail!("--push {repository:?}: {problem}; write it as registry.example.com/team/bellwether");
-        }
-        let mut letters = tag.chars();
-        let first = letters.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !first || tag.len() > 128 || !letters.all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-            bail!(
-                "--tag {tag:?}: a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"
-            );
+    pub(crate) fn new(prefix: &str, tag: &str, insecure: bool) -> Result<Self> {
+        reference::check_tag(tag).map_err(|problem| anyhow!("--tag {tag:?}: {problem}"))?;
+        if let Err(problem) = check_prefix(prefix) {
+            bail!("--push {prefix:?}: {problem}; write it as registry.example.com/team/bellwether");
         }
         Ok(Self {
-            repository: repository.to_owned(),
+            prefix: prefix.to_owned(),
             tag: tag.to_owned(),
             insecure,
         })
     }
 
-    fn name(&self, image: &Image) -> String {
-        format!("{}/{}", self.repository, image.service.name)
+    fn name(&self, image: &Image) -> Reference {
+        Reference {
+            repository: format!("{}/{}", self.prefix, image.service.name),
+            tag: Some(self.tag.clone()),
+            digest: None,
+        }
     }
 
     /// Pushes all of them; writes the snippet for an overlay to `snippet` and returns it.
     pub(crate) fn push(&self, crane: &Path, images: &[Image], snippet: &Path) -> Result<String> {
         for image in images {
-            let name = format!("{}:{}", self.name(image), self.tag);
+            let name = self.name(image).to_string();
             println!("  pushing {name}");
             let mut command = Command::new(crane);
             command.arg("push").arg(&image.folder).arg(&name);
@@ -59,14 +58,14 @@ impl Destination {
                 let last = last.trim_start_matches("Error: ");
                 bail!("{}", refused(&name, last));
             }
-            let said = String::from_utf8_lossy(&output.stdout);
-            if !said.trim().ends_with(&image.digest) {
-                bail!("{name} was pushed as {}, but is {}", said.trim(), image.digest);
+            let printed = String::from_utf8_lossy(&output.stdout);
+            if !printed.trim().ends_with(&image.digest) {
+                bail!("{name} was pushed as {}, but is {}", printed.trim(), image.digest);
             }
         }
         let names = images
             .iter()
-            .map(|image| (image.service.name, self.name(image), image.digest.as_str()));
+            .map(|image| (image.service.name, self.name(image).repository, image.digest.as_str()));
         let text = kustomize(names);
         fs::write(snippet, &text).with_context(|| format!("cannot write {}", snippet.display()))?;
         Ok(text)
@@ -90,39 +89,21 @@ fn refused(name: &str, answer: &str) -> String {
     format!("cannot push {name}: {answer}\n  {remedy}")
 }
 
-/// Says what is wrong with a destination. A registry has to be named: without one, a name would
-/// mean a public registry.
-fn check_repository(text: &str) -> Result<(), String> {
-    if text.contains("://") {
-        return Err("a scheme does not belong in there".to_owned());
+/// Says what is wrong with a prefix. A registry has to be named: without one, a name would mean a public
+/// registry.
+fn check_prefix(prefix: &str) -> Result<(), String> {
+    let image: Reference = format!("{prefix}/image").parse()?;
+    match image.registry() {
+        Some(_) => Ok(()),
+        None => Err("it names no registry".to_owned()),
     }
-    let mut parts = text.split('/');
-    let registry = parts.next().unwrap_or_default();
-    let (host, port) = registry.split_once(':').unwrap_or((registry, ""));
-    if !(host.contains('.') || host == "localhost" || !port.is_empty()) {
-        return Err(format!("{registry:?} names no registry"));
-    }
-    let good = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-    if host.is_empty() || !host.chars().all(good) || !port.chars().all(|c| c.is_ascii_digit()) {
-        return Err(format!("{registry:?} is no HOST or HOST:PORT"));
-    }
-    for part in parts {
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        if !edge(part.chars().next()) || !edge(part.chars().last()) || !part.chars().all(inner) {
-            return Err(format!(
-                "{part:?} is no part of a name: lower-case letters, digits, and `.`, `_`, `-` between them"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The part of a `kustomization.yaml` that names these images.
 fn kustomize<'a>(images: impl Iterator<Item = (&'a str, String, &'a str)>) -> String {
     let mut text = "# For the kustomization.yaml of an overlay.\nimages:\n".to_owned();
     for (service, name, digest) in images {
-        text += &format!("  - name: bellwether.invalid/{service}\n    newName: {name}\n    digest: {digest}\n");
+        text += &format!("  - name: {PLACEHOLDER}/{service}\n    newName: {name}\n    digest: {digest}\n");
     }
     text
 }

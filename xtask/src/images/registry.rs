@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result};
 /// It only has to open a port.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// Ends the registry when nobody holds the other end of its input any more: when this is dropped, and
-/// also when this program is killed and can do nothing about it.
+/// Ends the registry when the other end of its input is closed: when this is dropped, and also when this
+/// program is killed.
 const TIED: &str = "\"$0\" \"$@\" & read -r _; kill $!";
 
 /// A running registry; ends when dropped.
@@ -49,7 +49,7 @@ impl Registry {
                 if let Some(port) = port(&line)
                     && sender.send(port).is_err()
                 {
-                    // Nobody waits any more: it is being ended.
+                    // The receiver is gone: the registry is being ended.
                     break;
                 }
             }
@@ -65,7 +65,7 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
-        // It may have ended by itself; either way nobody is left to care.
+        // The registry may have ended by itself, which is fine here.
         drop(self.process.wait());
     }
 }

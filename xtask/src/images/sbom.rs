@@ -99,7 +99,7 @@ fn c_library(toolchain: &Toolchain) -> Result<Library> {
         .context("cannot run `getconf`, which says the version of the C library")?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let Some(("glibc", version)) = text.split_once(' ') else {
-        bail!("`getconf GNU_LIBC_VERSION` said {text:?} and not a name and a version");
+        bail!("`getconf GNU_LIBC_VERSION` printed {text:?} and not a name and a version");
     };
     Ok(Library::new("glibc", version.to_owned()))
 }
@@ -138,7 +138,7 @@ fn rust_library() -> Result<Library> {
 fn rustc_version(text: &str) -> Result<String> {
     let version = text.split(' ').nth(1);
     Ok(version
-        .with_context(|| format!("`rustc --version` said {text:?}"))?
+        .with_context(|| format!("`rustc --version` printed {text:?}"))?
         .to_owned())
 }
 

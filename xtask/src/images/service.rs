@@ -1,4 +1,4 @@
-//! What images there are, and what each is told about itself.
+//! The list of images, and the labels of each.
 
 use std::fs;
 use std::path::Path;
@@ -13,48 +13,60 @@ pub(crate) struct Service {
     pub(crate) package: &'static str,
     /// The file, and the only one in the image: `/<binary>`.
     pub(crate) binary: &'static str,
-    /// User and group when nobody sets others, by number: there is no `/etc/passwd` to look names
+    /// User and group unless a manifest sets others, by number: there is no `/etc/passwd` to look names
     /// up in, and Kubernetes cannot prove that a name is not root.
     pub(crate) user: &'static str,
+    /// Whether it runs in a cluster, and so in `cargo xtask test node`; the command line does not.
+    pub(crate) in_cluster: bool,
 }
 
-/// Nobody's user: the same as in the manifests.
-const NOBODY: &str = "65532:65532";
+/// A user without rights: the same as in the manifests.
+const UNPRIVILEGED: &str = "65532:65532";
 
 pub(crate) const SERVICES: [Service; 5] = [
     Service {
         name: "sentinel",
         package: "bellwether-sentinel",
         binary: "bellwether-sentinel",
-        user: NOBODY,
+        user: UNPRIVILEGED,
+        in_cluster: true,
     },
     Service {
         name: "scheduler",
         package: "bellwether-scheduler",
         binary: "bellwether-scheduler",
-        user: NOBODY,
+        user: UNPRIVILEGED,
+        in_cluster: true,
     },
     Service {
         name: "drainer",
         package: "bellwether-drainer",
         binary: "bellwether-drainer",
-        user: NOBODY,
+        user: UNPRIVILEGED,
+        in_cluster: true,
     },
     Service {
         name: "rebooter",
         package: "bellwether-rebooter",
         binary: "bellwether-rebooter",
-        // logind reboots for uid 0 only. Whoever forbids root pods learns it when the pod starts,
+        // logind reboots for uid 0 only. A cluster that forbids root pods refuses this one when it starts,
         // not when the first node is drained.
         user: "0:0",
+        in_cluster: true,
     },
     Service {
         name: "ctl",
         package: "bellwether-ctl",
         binary: "kubectl-reboots",
-        user: NOBODY,
+        user: UNPRIVILEGED,
+        in_cluster: false,
     },
 ];
+
+/// Those that run in a cluster.
+pub(crate) fn in_cluster() -> Vec<&'static Service> {
+    SERVICES.iter().filter(|service| service.in_cluster).collect()
+}
 
 /// Reads a list such as `sentinel,ctl`.
 pub(crate) fn parse(list: &str) -> Result<Vec<&'static Service>> {
@@ -73,7 +85,7 @@ pub(crate) fn parse(list: &str) -> Result<Vec<&'static Service>> {
 
 /// What is the same for all images of one run.
 pub(crate) struct Origin {
-    /// Where the source is, if somebody said so.
+    /// Where the source is, by `--source`.
     pub(crate) source: Option<String>,
     /// The commit, with `-dirty` behind it if files differ from it; none outside a repository.
     pub(crate) revision: Option<String>,

@@ -23,7 +23,7 @@ impl Tree {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let folder = format!("bellwether-{name}-{}-{}", std::process::id(), now.as_nanos());
         let folder = std::env::temp_dir().join(folder);
-        // New and ours alone: what somebody else has prepared there would be built.
+        // New and ours alone: files that another user has prepared there would be built.
         let made = DirBuilder::new().mode(0o700).create(&folder);
         made.with_context(|| format!("cannot create {}", folder.display()))?;
         let copy = Self { folder, kept: false };
@@ -47,7 +47,7 @@ impl Tree {
         self.folder.join("tree")
     }
 
-    /// Leaves the folder for people to look at.
+    /// Leaves the folder for the user to look at.
     pub(crate) fn keep(&mut self) {
         self.kept = true;
     }

@@ -1,4 +1,4 @@
-//! Builds everything a second time, elsewhere, and compares: whoever has the source can then prove
+//! Builds everything a second time, elsewhere, and compares: a user with the source can then prove
 //! that an image was made of it.
 
 use std::fs;
@@ -56,7 +56,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     );
 }
 
-/// Pushes them where nobody else sees them; fails unless the registry knows them by the same digests.
+/// Pushes them to a registry of our own; fails unless the registry knows them by the same digests.
 fn pushed(images: &[Image], snippet: &Path) -> Result<()> {
     let crane = tools::ensure_crane()?;
     let registry = Registry::start(&crane)?;
@@ -112,7 +112,7 @@ mod tests {
     use super::difference;
 
     #[test]
-    fn a_difference_is_said_with_its_place() {
+    fn a_difference_is_reported_with_its_place() {
         assert_eq!(difference(b"same", b"same"), None);
         assert_eq!(
             difference(b"same", b"sane").unwrap(),
