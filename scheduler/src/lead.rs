@@ -19,12 +19,13 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use crate::api::{self, Desk};
-use crate::inbox::{self, Letter};
-use crate::metrics::Metrics;
-use crate::sight::{self, Sight};
-use crate::store::{self, Store};
-use crate::wire::{self, About, HostRecord};
+use crate::api::reply::About;
+use crate::api::service::{self, Desk};
+use crate::bus::store::{self, Store};
+use crate::bus::wire::{self, HostRecord};
+use crate::cluster::watch::{self, Sight};
+use crate::message::{self, Letter};
+use crate::observe::metrics::Metrics;
 
 /// How often a leader that lost sight of nodes or rivals looks whether the API server is back.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -88,7 +89,7 @@ pub(crate) async fn lead(lead: &Lead) -> anyhow::Result<()> {
         hosts_seen: 0,
     };
     leading.see_everything().await?;
-    let (letters, inbox) = inbox::new();
+    let (letters, inbox) = message::new();
     lead.desk.open(letters.clone());
     tokio::select! {
         outcome = leading.decide(inbox) => outcome,
@@ -242,7 +243,7 @@ impl Leading<'_> {
             }
             Letter::Person(order) => {
                 let about = self.about();
-                let reply = api::answer(&mut self.fleet, order, about, clock::now());
+                let reply = service::answer(&mut self.fleet, order, about, clock::now());
                 // An order counts only once it is stored.
                 self.carry_out().await?;
                 reply();
@@ -262,7 +263,7 @@ impl Leading<'_> {
 
     /// Once the API server is back, everything is looked at anew: what was known may have changed unseen.
     async fn look_again(&self) -> anyhow::Result<()> {
-        let readable = tokio::time::timeout(LOOK_TIMEOUT, sight::readable(&self.lead.client)).await;
+        let readable = tokio::time::timeout(LOOK_TIMEOUT, watch::readable(&self.lead.client)).await;
         ensure!(!matches!(readable, Ok(Ok(()))), "nodes or rivals were out of sight");
         Ok(())
     }

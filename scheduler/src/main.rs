@@ -6,18 +6,13 @@
 
 mod api;
 mod args;
+mod bus;
+mod cluster;
 mod error;
-mod inbox;
 mod lead;
-mod leader;
-mod metrics;
-mod nodes;
-mod rivals;
+mod message;
+mod observe;
 mod run;
-mod sight;
-mod spans;
-mod store;
-mod wire;
 
 use std::process::ExitCode;
 

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use bellwether_chassis::{Bus, Chassis, clock, nats, stream};
 use kube::Client;
 
-use crate::api::{self, Desk};
+use crate::api::service::{self, Desk};
 use crate::args::Args;
+use crate::cluster::{lease, watch};
 use crate::lead::{self, Lead};
-use crate::metrics::Metrics;
-use crate::{leader, sight};
+use crate::observe::metrics::Metrics;
 
 /// How often it says what it waits for.
 const REMINDER: Duration = Duration::from_secs(10);
@@ -26,15 +26,15 @@ const LED_WELL: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let policy = args.policy()?;
     let metrics = chassis.metrics(Metrics::register);
-    let listener = api::bind(args.api_address).await?;
+    let listener = service::bind(args.api_address).await?;
     let bus = nats::connect(&chassis, &args.chassis).await?;
     set_up_streams(&chassis, &bus, &args).await?;
     // People are answered from the start, be it that nobody leads yet.
     let desk = Desk::new(bus.clone());
-    chassis.spawn("api", api::serve(listener, desk.clone(), chassis.stop.clone()));
+    chassis.spawn("api", service::serve(listener, desk.clone(), chassis.stop.clone()));
     let client = kubernetes(&chassis).await?;
 
-    let mut leadership = leader::join(client.clone(), &args.namespace, &args.identity, args.lease_duration).await?;
+    let mut leadership = lease::join(client.clone(), &args.namespace, &args.identity, args.lease_duration).await?;
     let lead = Lead {
         chassis: chassis.clone(),
         bus,
@@ -111,7 +111,7 @@ async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
     // The client would repeat refused requests by itself for minutes, and nobody would know that it is blind.
     config.default_retry = false;
     // A connection whose other end is gone without a word; longer than a watch is silent.
-    config.read_timeout = Some(Duration::from_secs(u64::from(sight::WATCH_SECONDS) + 30));
+    config.read_timeout = Some(Duration::from_secs(u64::from(watch::WATCH_SECONDS) + 30));
     let address = config.cluster_url.to_string();
     let client = Client::try_from(config).context("set up the Kubernetes client")?;
     let mut reminder = tokio::time::interval(REMINDER);
@@ -119,7 +119,7 @@ async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
         .health
         .not_ready("kubernetes", format!("{address} has not answered yet"));
     loop {
-        let Err(error) = sight::readable(&client).await else {
+        let Err(error) = watch::readable(&client).await else {
             break;
         };
         let error = bellwether_chassis::chain(&error);

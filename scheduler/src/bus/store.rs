@@ -14,9 +14,10 @@ use bellwether_proto::{Attempt, DrainNode, FleetControl, NodeName, UncordonNode,
 use bellwether_scheduler_core::{Command, Effect};
 use futures_util::StreamExt as _;
 
+use crate::bus::wire;
 use crate::error::EffectError;
-use crate::metrics::Metrics;
-use crate::{spans, wire};
+use crate::observe::metrics::Metrics;
+use crate::observe::spans;
 
 /// How often loading starts again because somebody writes meanwhile: another leader, which
 /// should have lost its lease by now.

@@ -18,9 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::inbox::{Answer, Letter, Order};
-use crate::leader::LEASE;
-use crate::wire::{self as convert, About};
+use crate::api::reply::{self, About};
+use crate::bus::wire as parse;
+use crate::cluster::lease::LEASE;
+use crate::message::{Answer, Letter, Order};
 
 /// How many events of a node's past are told.
 const EVENTS_MAX: usize = 100;
@@ -96,12 +97,12 @@ pub(crate) fn answer(fleet: &mut Fleet, order: Order, about: About, now: Timesta
     // Who asked may have left; then nobody hears the answer, and nothing else depends on it.
     match order {
         Order::List(answer) => {
-            let list = convert::list(fleet, about, now);
+            let list = reply::list(fleet, about, now);
             Box::new(move || drop(answer.send(list)))
         }
         Order::Explain(name, answer) => {
             let found = fleet.standings().find(|(node, _)| node.name == name);
-            let status = found.map(|(node, standing)| convert::status(fleet, node, standing, now));
+            let status = found.map(|(node, standing)| reply::status(fleet, node, standing, now));
             let status = status.ok_or_else(|| refused(&OrderError::UnknownNode(name)));
             Box::new(move || drop(answer.send(status)))
         }
@@ -203,7 +204,7 @@ impl FleetService for Desk {
         let events = events.filter_map(|watched| {
             std::future::ready(match watched {
                 Ok(Watched::Record(record)) => {
-                    let event = convert::event(&record).ok().map(|event| event.to_wire());
+                    let event = parse::event(&record).ok().map(|event| event.to_wire());
                     event.map(|event| Ok(wire::WatchEventsResponse { event: Some(event) }))
                 }
                 Ok(Watched::CaughtUp) => None,
@@ -259,7 +260,7 @@ async fn past(bus: &Bus, node: &NodeName) -> anyhow::Result<VecDeque<NodeEvent>>
     let mut events = VecDeque::new();
     while let Some(watched) = stored.next().await {
         let Watched::Record(record) = watched? else { break };
-        if let Ok(event) = convert::event(&record) {
+        if let Ok(event) = parse::event(&record) {
             if events.len() == EVENTS_MAX {
                 events.pop_front();
             }

@@ -20,8 +20,8 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::nodes;
-use crate::rivals::Rivals;
+use crate::cluster::node;
+use crate::cluster::rival::Rivals;
 
 /// How long the API server keeps a watch open before it has to be renewed.
 pub(crate) const WATCH_SECONDS: u32 = 60;
@@ -150,7 +150,7 @@ impl Sight {
         match event {
             watcher::Event::Init => self.listed.clear(),
             watcher::Event::InitApply(node) => {
-                self.listed.extend(nodes::name(&node));
+                self.listed.extend(node::name(&node));
                 self.tell_node_object(&node, fleet);
             }
             watcher::Event::InitDone => {
@@ -162,7 +162,7 @@ impl Sight {
             }
             watcher::Event::Apply(node) => self.tell_node_object(&node, fleet),
             watcher::Event::Delete(node) => {
-                if let Some(name) = nodes::name(&node) {
+                if let Some(name) = node::name(&node) {
                     fleet.handle_node_gone(&name);
                     self.known.remove(&name);
                 }
@@ -171,7 +171,7 @@ impl Sight {
     }
 
     fn tell_node_object(&mut self, node: &Node, fleet: &mut Fleet) {
-        if let Some(view) = nodes::view(node) {
+        if let Some(view) = node::view(node) {
             self.known.insert(view.name.clone());
             fleet.handle_node(view);
         }

@@ -1,0 +1,4 @@
+//! NATS: records, commands and events, parsed on their way in and encoded on their way out.
+
+pub(crate) mod store;
+pub(crate) mod wire;

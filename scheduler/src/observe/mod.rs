@@ -1,0 +1,4 @@
+//! Metrics and spans: what the scheduler publishes about its own work.
+
+pub(crate) mod metrics;
+pub(crate) mod spans;
