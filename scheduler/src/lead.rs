@@ -19,12 +19,12 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use crate::api::reply::About;
-use crate::api::service::{self, Desk};
+use crate::api::reply::LeaderInfo;
+use crate::api::service::{self, ApiHandle};
 use crate::bus::store::{self, Store};
 use crate::bus::wire::{self, HostRecord};
-use crate::cluster::watch::{self, Sight};
-use crate::message::{self, Letter};
+use crate::cluster::watch::{self, ClusterWatch};
+use crate::message::{self, LeaderMessage};
 use crate::observe::metrics::Metrics;
 
 /// How often a leader that lost sight of nodes or rivals looks whether the API server is back.
@@ -44,7 +44,7 @@ pub(crate) struct Lead {
     pub(crate) chassis: Chassis,
     pub(crate) bus: Bus,
     pub(crate) client: Client,
-    pub(crate) desk: Desk,
+    pub(crate) api: ApiHandle,
     pub(crate) metrics: Metrics,
     pub(crate) policy: Policy,
     pub(crate) agents_namespace: String,
@@ -55,7 +55,7 @@ pub(crate) struct Lead {
 impl Lead {
     /// Says that this replica answers nobody any more.
     pub(crate) fn step_down(&self) {
-        self.desk.close();
+        self.api.close();
         self.metrics.follow();
     }
 }
@@ -84,28 +84,28 @@ pub(crate) async fn lead(lead: &Lead) -> anyhow::Result<()> {
         lead,
         fleet,
         store: loaded.store,
-        sight: Sight::new(&lead.client, lead.agents_namespace.clone()),
+        cluster: ClusterWatch::new(&lead.client, lead.agents_namespace.clone()),
         hosts,
         hosts_seen: 0,
     };
     leading.see_everything().await?;
-    let (letters, inbox) = message::new();
-    lead.desk.open(letters.clone());
+    let (sender, messages) = message::channel();
+    lead.api.open(sender.clone());
     tokio::select! {
-        outcome = leading.decide(inbox) => outcome,
-        outcome = consume_events(lead, letters) => outcome,
+        outcome = leading.decide(messages) => outcome,
+        outcome = consume_events(lead, sender) => outcome,
     }
 }
 
 /// Brings events to the loop, one by one and in order, and settles each as the loop says.
-async fn consume_events(lead: &Lead, letters: mpsc::Sender<Letter>) -> anyhow::Result<()> {
+async fn consume_events(lead: &Lead, sender: mpsc::Sender<LeaderMessage>) -> anyhow::Result<()> {
     let handle = move |record: Record| {
-        let letters = letters.clone();
+        let sender = sender.clone();
         async move {
             let (answer, verdict) = oneshot::channel();
             // No answer: this replica leads no more, and the next leader shall have it.
             let again = Verdict::RetryAfter(Duration::from_millis(200));
-            match letters.send(Letter::Event(record, answer)).await {
+            match sender.send(LeaderMessage::Event(record, answer)).await {
                 Ok(()) => verdict.await.unwrap_or(again),
                 Err(_) => again,
             }
@@ -119,7 +119,7 @@ struct Leading<'a> {
     fleet: Fleet,
     store: Store,
     /// While it is blind, nothing is decided.
-    sight: Sight,
+    cluster: ClusterWatch,
     hosts: BoxStream<'static, anyhow::Result<Watched>>,
     /// The newest report that was told.
     hosts_seen: u64,
@@ -129,32 +129,32 @@ impl Leading<'_> {
     /// Feeds every node, rival and report before anything is decided.
     async fn see_everything(&mut self) -> anyhow::Result<()> {
         let mut all_hosts = false;
-        while !(self.sight.is_whole() && all_hosts) {
+        while !(self.cluster.is_complete() && all_hosts) {
             tokio::select! {
-                glimpse = self.sight.next() => self.sight.tell(glimpse, &mut self.fleet),
+                event = self.cluster.next() => self.cluster.apply(event, &mut self.fleet),
                 watched = self.hosts.next(), if !all_hosts => all_hosts = self.see_host(watched)?,
             }
         }
         Ok(())
     }
 
-    async fn decide(&mut self, mut inbox: mpsc::Receiver<Letter>) -> anyhow::Result<()> {
+    async fn decide(&mut self, mut messages: mpsc::Receiver<LeaderMessage>) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOOK_AGAIN);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut check = tokio::time::interval_at(tokio::time::Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
         loop {
             let now = clock::now();
-            let blind = self.sight.blind();
-            if blind.is_none() {
+            let failure = self.cluster.failure();
+            if failure.is_none() {
                 self.fleet.advance(now);
             }
             self.carry_out().await?;
             self.lead.metrics.lead(&self.fleet);
-            let wake = self.fleet.poll_timeout(now).filter(|_| blind.is_none());
+            let wake = self.fleet.poll_timeout(now).filter(|_| failure.is_none());
             tokio::select! {
-                letter = inbox.recv() => self.open(letter.context("nobody writes any more")?).await?,
-                glimpse = self.sight.next() => {
-                    self.sight.tell(glimpse, &mut self.fleet);
+                message = messages.recv() => self.open(message.context("nobody writes any more")?).await?,
+                event = self.cluster.next() => {
+                    self.cluster.apply(event, &mut self.fleet);
                     self.see_more()?;
                 }
                 watched = self.hosts.next() => {
@@ -162,7 +162,7 @@ impl Leading<'_> {
                     self.see_more()?;
                 }
                 () = sleep_until(wake) => (),
-                _ = look.tick(), if blind.is_some() => self.look_again().await?,
+                _ = look.tick(), if failure.is_some() => self.look_again().await?,
                 _ = check.tick() => {
                     // Another leader, or a person who mended a record.
                     self.still_ours().await?;
@@ -175,8 +175,8 @@ impl Leading<'_> {
     fn see_more(&mut self) -> anyhow::Result<()> {
         use futures_util::FutureExt as _;
         for _ in 0..FACTS_AT_ONCE {
-            if let Some(glimpse) = self.sight.next().now_or_never() {
-                self.sight.tell(glimpse, &mut self.fleet);
+            if let Some(event) = self.cluster.next().now_or_never() {
+                self.cluster.apply(event, &mut self.fleet);
             } else if let Some(watched) = self.hosts.next().now_or_never() {
                 self.see_host(watched)?;
             } else {
@@ -218,9 +218,9 @@ impl Leading<'_> {
         );
     }
 
-    async fn open(&mut self, letter: Letter) -> anyhow::Result<()> {
-        match letter {
-            Letter::Event(record, answer) => {
+    async fn open(&mut self, message: LeaderMessage) -> anyhow::Result<()> {
+        match message {
+            LeaderMessage::Event(record, answer) => {
                 let verdict = match wire::event(&record) {
                     Ok(event) => {
                         // Unknown to us may mean that another leads, who has to hear it.
@@ -241,9 +241,9 @@ impl Leading<'_> {
                 }
                 Ok(())
             }
-            Letter::Person(order) => {
-                let about = self.about();
-                let reply = service::answer(&mut self.fleet, order, about, clock::now());
+            LeaderMessage::Request(request) => {
+                let info = self.info();
+                let reply = service::answer(&mut self.fleet, request, info, clock::now());
                 // An order counts only once it is stored.
                 self.carry_out().await?;
                 reply();
@@ -263,7 +263,7 @@ impl Leading<'_> {
 
     /// Once the API server is back, everything is looked at anew: what was known may have changed unseen.
     async fn look_again(&self) -> anyhow::Result<()> {
-        let readable = tokio::time::timeout(LOOK_TIMEOUT, watch::readable(&self.lead.client)).await;
+        let readable = tokio::time::timeout(LOOK_TIMEOUT, watch::check_access(&self.lead.client)).await;
         ensure!(!matches!(readable, Ok(Ok(()))), "nodes or rivals were out of sight");
         Ok(())
     }
@@ -275,11 +275,11 @@ impl Leading<'_> {
         Ok(())
     }
 
-    fn about(&self) -> About {
-        let blind = self.sight.blind().map(|blind| blind.to_string());
+    fn info(&self) -> LeaderInfo {
+        let failure = self.cluster.failure().map(|failure| failure.to_string());
         let rivals = || self.fleet.rivals().map(|reason| reason.message());
-        About {
-            notice: blind.or_else(rivals).unwrap_or_default(),
+        LeaderInfo {
+            notice: failure.or_else(rivals).unwrap_or_default(),
             scheduler_version: self.lead.chassis.service.version,
             nats_version: self.lead.bus.server_version(),
         }

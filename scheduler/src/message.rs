@@ -1,4 +1,4 @@
-//! What reaches the leading replica from outside its own loop: events and orders, each with a way to answer.
+//! What reaches the leading replica from outside its own loop: events and orders, each with a way to reply.
 
 use bellwether_chassis::{Record, Verdict};
 use bellwether_proto::{NodeName, wire};
@@ -6,42 +6,42 @@ use tokio::sync::{mpsc, oneshot};
 
 /// One thing to deal with.
 #[derive(Debug)]
-pub(crate) enum Letter {
+pub(crate) enum LeaderMessage {
     /// An event from the bus, and what becomes of it.
     Event(Record, oneshot::Sender<Verdict>),
     /// A question or an order of a person.
-    Person(Order),
+    Request(Request),
 }
 
 /// A question or an order of a person.
 #[derive(Debug)]
-pub(crate) enum Order {
-    List(oneshot::Sender<wire::ListNodesResponse>),
-    Explain(NodeName, oneshot::Sender<Answer<wire::NodeStatus>>),
-    Pause {
+pub(crate) enum Request {
+    ListNodes(oneshot::Sender<wire::ListNodesResponse>),
+    ExplainNode(NodeName, oneshot::Sender<Reply<wire::NodeStatus>>),
+    PauseFleet {
         by: String,
         reason: String,
-        answer: oneshot::Sender<Answer<wire::PauseFleetResponse>>,
+        reply: oneshot::Sender<Reply<wire::PauseFleetResponse>>,
     },
-    Resume {
+    ResumeFleet {
         by: String,
-        answer: oneshot::Sender<Answer<wire::ResumeFleetResponse>>,
+        reply: oneshot::Sender<Reply<wire::ResumeFleetResponse>>,
     },
-    Cancel {
+    CancelAttempt {
         node: NodeName,
         by: String,
         reason: String,
-        answer: oneshot::Sender<Answer<wire::CancelAttemptResponse>>,
+        reply: oneshot::Sender<Reply<wire::CancelAttemptResponse>>,
     },
 }
 
 /// What a person is answered.
-pub(crate) type Answer<T> = Result<T, tonic::Status>;
+pub(crate) type Reply<T> = Result<T, tonic::Status>;
 
 /// Letters wait here while the leader stores; people wait for answers anyway, and events stay
 /// in their stream until they are settled, so a short queue loses nothing.
-const WAITING_MAX: usize = 64;
+const MESSAGES_MAX: usize = 64;
 
-pub(crate) fn new() -> (mpsc::Sender<Letter>, mpsc::Receiver<Letter>) {
-    mpsc::channel(WAITING_MAX)
+pub(crate) fn channel() -> (mpsc::Sender<LeaderMessage>, mpsc::Receiver<LeaderMessage>) {
+    mpsc::channel(MESSAGES_MAX)
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use bellwether_chassis::{Bus, Chassis, clock, nats, stream};
 use kube::Client;
 
-use crate::api::service::{self, Desk};
+use crate::api::service::{self, ApiHandle};
 use crate::args::Args;
 use crate::cluster::{lease, watch};
 use crate::lead::{self, Lead};
@@ -30,8 +30,8 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let bus = nats::connect(&chassis, &args.chassis).await?;
     set_up_streams(&chassis, &bus, &args).await?;
     // People are answered from the start, be it that nobody leads yet.
-    let desk = Desk::new(bus.clone());
-    chassis.spawn("api", service::serve(listener, desk.clone(), chassis.stop.clone()));
+    let api = ApiHandle::new(bus.clone());
+    chassis.spawn("api", service::serve(listener, api.clone(), chassis.stop.clone()));
     let client = kubernetes(&chassis).await?;
 
     let mut leadership = lease::join(client.clone(), &args.namespace, &args.identity, args.lease_duration).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         chassis: chassis.clone(),
         bus,
         client,
-        desk,
+        api,
         metrics,
         policy,
         agents_namespace: args.agents_namespace.clone(),
@@ -76,7 +76,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
             }
         }
     }
-    leadership.let_go().await;
+    leadership.release_lease().await;
     Ok(())
 }
 
@@ -119,7 +119,7 @@ async fn kubernetes(chassis: &Chassis) -> anyhow::Result<Client> {
         .health
         .not_ready("kubernetes", format!("{address} has not answered yet"));
     loop {
-        let Err(error) = watch::readable(&client).await else {
+        let Err(error) = watch::check_access(&client).await else {
             break;
         };
         let error = bellwether_chassis::chain(&error);

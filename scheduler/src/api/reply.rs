@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 /// What the leader says of itself.
 #[derive(Debug, Clone)]
-pub(crate) struct About {
+pub(crate) struct LeaderInfo {
     /// Not empty: why nothing is decided at the moment.
     pub(crate) notice: String,
     pub(crate) scheduler_version: &'static str,
@@ -16,7 +16,7 @@ pub(crate) struct About {
 }
 
 /// Every node, for people.
-pub(crate) fn list(fleet: &Fleet, about: About, now: Timestamp) -> wire::ListNodesResponse {
+pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::ListNodesResponse {
     let (slots_total, holders) = fleet.slots();
     wire::ListNodesResponse {
         nodes: fleet
@@ -26,9 +26,9 @@ pub(crate) fn list(fleet: &Fleet, about: About, now: Timestamp) -> wire::ListNod
         control: fleet.control().map(bellwether_proto::FleetControl::to_wire),
         slots_total,
         slots_taken: u32::try_from(holders.len()).unwrap_or(u32::MAX),
-        notice: about.notice,
-        scheduler_version: about.scheduler_version.to_owned(),
-        nats_version: about.nats_version,
+        notice: info.notice,
+        scheduler_version: info.scheduler_version.to_owned(),
+        nats_version: info.nats_version,
     }
 }
 
@@ -134,12 +134,12 @@ mod tests {
 
     fn told(fleet: &mut Fleet, now: Timestamp) -> wire::ListNodesResponse {
         fleet.advance(now);
-        let about = About {
+        let info = LeaderInfo {
             notice: String::new(),
             scheduler_version: "0.2.0",
             nats_version: "2.11.4".into(),
         };
-        list(fleet, about, now)
+        list(fleet, info, now)
     }
 
     fn hear_agents(fleet: &mut Fleet) {

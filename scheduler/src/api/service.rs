@@ -16,12 +16,12 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 
-use crate::api::reply::{self, About};
+use crate::api::reply::{self, LeaderInfo};
 use crate::bus::wire as parse;
 use crate::cluster::lease::LEASE;
-use crate::message::{Answer, Letter, Order};
+use crate::message::{LeaderMessage, Reply, Request};
 
 /// How many events of a node's past are told.
 const EVENTS_MAX: usize = 100;
@@ -31,12 +31,12 @@ const TEXT_MAX: usize = 500;
 
 /// Where people's letters go: to the leading loop, if this replica leads.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct ApiHandle {
     bus: Bus,
-    leader: Arc<Mutex<Option<mpsc::Sender<Letter>>>>,
+    leader: Arc<Mutex<Option<mpsc::Sender<LeaderMessage>>>>,
 }
 
-impl Desk {
+impl ApiHandle {
     pub(crate) fn new(bus: Bus) -> Self {
         Self {
             bus,
@@ -44,15 +44,15 @@ impl Desk {
         }
     }
 
-    pub(crate) fn open(&self, letters: mpsc::Sender<Letter>) {
-        *self.leader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(letters);
+    pub(crate) fn open(&self, messages: mpsc::Sender<LeaderMessage>) {
+        *self.leader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(messages);
     }
 
     pub(crate) fn close(&self) {
         *self.leader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 
-    async fn send<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Status> {
+    async fn send<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Status> {
         let leader = self
             .leader
             .lock()
@@ -63,14 +63,17 @@ impl Desk {
                 "not the leader: the Lease {LEASE} names the one who leads"
             )));
         };
-        let (answer, answered) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         let lost = || {
             Status::unavailable(
                 "the leader is loading its records anew, whether the order was stored is unknown: ask for the status",
             )
         };
-        leader.send(Letter::Person(order(answer))).await.map_err(|_| lost())?;
-        answered.await.map_err(|_| lost())
+        leader
+            .send(LeaderMessage::Request(request(reply)))
+            .await
+            .map_err(|_| lost())?;
+        replied.await.map_err(|_| lost())
     }
 }
 
@@ -80,10 +83,10 @@ pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("listen on {address}: choose a free --api-address"))
 }
 
-pub(crate) async fn serve(listener: TcpListener, desk: Desk, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, api: ApiHandle, stop: CancellationToken) -> anyhow::Result<()> {
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     let serving = tonic::transport::Server::builder()
-        .add_service(FleetServiceServer::new(desk))
+        .add_service(FleetServiceServer::new(api))
         .serve_with_incoming(incoming);
     // Watches never end by themselves, so a stop does not wait for them.
     tokio::select! {
@@ -92,39 +95,44 @@ pub(crate) async fn serve(listener: TcpListener, desk: Desk, stop: CancellationT
     }
 }
 
-/// Lets the core decide on a person's order. What is returned sends the answer.
-pub(crate) fn answer(fleet: &mut Fleet, order: Order, about: About, now: Timestamp) -> Box<dyn FnOnce() + Send> {
+/// Lets the core decide on a person's order. What is returned sends the reply.
+pub(crate) fn answer(
+    fleet: &mut Fleet,
+    request: Request,
+    info: LeaderInfo,
+    now: Timestamp,
+) -> Box<dyn FnOnce() + Send> {
     // Who asked may have left; then nobody hears the answer, and nothing else depends on it.
-    match order {
-        Order::List(answer) => {
-            let list = reply::list(fleet, about, now);
-            Box::new(move || drop(answer.send(list)))
+    match request {
+        Request::ListNodes(reply) => {
+            let list = reply::list(fleet, info, now);
+            Box::new(move || drop(reply.send(list)))
         }
-        Order::Explain(name, answer) => {
+        Request::ExplainNode(name, reply) => {
             let found = fleet.standings().find(|(node, _)| node.name == name);
             let status = found.map(|(node, standing)| reply::status(fleet, node, standing, now));
             let status = status.ok_or_else(|| refused(&OrderError::UnknownNode(name)));
-            Box::new(move || drop(answer.send(status)))
+            Box::new(move || drop(reply.send(status)))
         }
-        Order::Pause { by, reason, answer } => {
+        Request::PauseFleet { by, reason, reply } => {
             fleet.handle_pause(by, reason, now);
             let running = fleet.attempts().filter(|attempt| !attempt.phase.is_ended());
             let response = wire::PauseFleetResponse {
                 nodes_in_progress: running.map(|attempt| attempt.node.to_string()).collect(),
                 control: fleet.control().map(bellwether_proto::FleetControl::to_wire),
             };
-            Box::new(move || drop(answer.send(Ok(response))))
+            Box::new(move || drop(reply.send(Ok(response))))
         }
-        Order::Resume { by, answer } => {
+        Request::ResumeFleet { by, reply } => {
             fleet.handle_resume(by, now);
             let control = fleet.control().map(bellwether_proto::FleetControl::to_wire);
-            Box::new(move || drop(answer.send(Ok(wire::ResumeFleetResponse { control }))))
+            Box::new(move || drop(reply.send(Ok(wire::ResumeFleetResponse { control }))))
         }
-        Order::Cancel {
+        Request::CancelAttempt {
             node,
             by,
             reason,
-            answer,
+            reply,
         } => {
             let outcome = fleet
                 .handle_cancel(&node, &by, &reason, now)
@@ -133,7 +141,7 @@ pub(crate) fn answer(fleet: &mut Fleet, order: Order, about: About, now: Timesta
                 attempt: fleet.attempt(&node).map(bellwether_proto::Attempt::to_wire),
                 message,
             });
-            Box::new(move || drop(answer.send(response)))
+            Box::new(move || drop(reply.send(response)))
         }
     }
 }
@@ -145,12 +153,12 @@ fn refused(error: &OrderError) -> Status {
     }
 }
 
-fn node_name(text: &str) -> Answer<NodeName> {
+fn node_name(text: &str) -> Reply<NodeName> {
     text.parse()
         .map_err(|error| Status::invalid_argument(format!("field node: {text:?} {error}")))
 }
 
-fn text(field: &str, text: String) -> Answer<String> {
+fn text(field: &str, text: String) -> Reply<String> {
     if text.chars().count() > TEXT_MAX || text.chars().any(char::is_control) {
         return Err(Status::invalid_argument(format!(
             "field {field}: one line of at most {TEXT_MAX} characters, please"
@@ -159,7 +167,7 @@ fn text(field: &str, text: String) -> Answer<String> {
     Ok(text)
 }
 
-fn who(by: String) -> Answer<String> {
+fn who(by: String) -> Reply<String> {
     if by.is_empty() {
         return Err(Status::invalid_argument("field by: say who orders it"));
     }
@@ -167,17 +175,17 @@ fn who(by: String) -> Answer<String> {
 }
 
 #[tonic::async_trait]
-impl FleetService for Desk {
-    async fn list_nodes(&self, _: Request<wire::ListNodesRequest>) -> Answer<Response<wire::ListNodesResponse>> {
-        self.send(Order::List).await.map(Response::new)
+impl FleetService for ApiHandle {
+    async fn list_nodes(&self, _: tonic::Request<wire::ListNodesRequest>) -> Reply<Response<wire::ListNodesResponse>> {
+        self.send(Request::ListNodes).await.map(Response::new)
     }
 
     async fn explain_node(
         &self,
-        request: Request<wire::ExplainNodeRequest>,
-    ) -> Answer<Response<wire::ExplainNodeResponse>> {
+        request: tonic::Request<wire::ExplainNodeRequest>,
+    ) -> Reply<Response<wire::ExplainNodeResponse>> {
         let node = node_name(&request.into_inner().node)?;
-        let status = self.send(|answer| Order::Explain(node.clone(), answer)).await??;
+        let status = self.send(|reply| Request::ExplainNode(node.clone(), reply)).await??;
         let events = past(&self.bus, &node)
             .await
             .map_err(|error| Status::unavailable(format!("read the past: {error:#}")))?;
@@ -188,12 +196,12 @@ impl FleetService for Desk {
         }))
     }
 
-    type WatchEventsStream = BoxStream<'static, Answer<wire::WatchEventsResponse>>;
+    type WatchEventsStream = BoxStream<'static, Reply<wire::WatchEventsResponse>>;
 
     async fn watch_events(
         &self,
-        request: Request<wire::WatchEventsRequest>,
-    ) -> Answer<Response<Self::WatchEventsStream>> {
+        request: tonic::Request<wire::WatchEventsRequest>,
+    ) -> Reply<Response<Self::WatchEventsStream>> {
         let node = request.into_inner().node;
         let filter = match node.as_str() {
             "" => subject::ALL_EVENTS.to_owned(),
@@ -216,36 +224,36 @@ impl FleetService for Desk {
 
     async fn pause_fleet(
         &self,
-        request: Request<wire::PauseFleetRequest>,
-    ) -> Answer<Response<wire::PauseFleetResponse>> {
+        request: tonic::Request<wire::PauseFleetRequest>,
+    ) -> Reply<Response<wire::PauseFleetResponse>> {
         let wire::PauseFleetRequest { by, reason } = request.into_inner();
         let (by, reason) = (who(by)?, text("reason", reason)?);
-        self.send(|answer| Order::Pause { by, reason, answer })
+        self.send(|reply| Request::PauseFleet { by, reason, reply })
             .await?
             .map(Response::new)
     }
 
     async fn resume_fleet(
         &self,
-        request: Request<wire::ResumeFleetRequest>,
-    ) -> Answer<Response<wire::ResumeFleetResponse>> {
+        request: tonic::Request<wire::ResumeFleetRequest>,
+    ) -> Reply<Response<wire::ResumeFleetResponse>> {
         let by = who(request.into_inner().by)?;
-        self.send(|answer| Order::Resume { by, answer })
+        self.send(|reply| Request::ResumeFleet { by, reply })
             .await?
             .map(Response::new)
     }
 
     async fn cancel_attempt(
         &self,
-        request: Request<wire::CancelAttemptRequest>,
-    ) -> Answer<Response<wire::CancelAttemptResponse>> {
+        request: tonic::Request<wire::CancelAttemptRequest>,
+    ) -> Reply<Response<wire::CancelAttemptResponse>> {
         let wire::CancelAttemptRequest { node, by, reason } = request.into_inner();
         let (node, by, reason) = (node_name(&node)?, who(by)?, text("reason", reason)?);
-        self.send(|answer| Order::Cancel {
+        self.send(|reply| Request::CancelAttempt {
             node,
             by,
             reason,
-            answer,
+            reply,
         })
         .await?
         .map(Response::new)

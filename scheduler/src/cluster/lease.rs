@@ -44,7 +44,7 @@ pub(crate) async fn join(
 impl Leadership {
     /// Lets go. Another replica leads within the duration of the lease: it looks again only when
     /// the lease that it saw last would have ended.
-    pub(crate) async fn let_go(self) {
+    pub(crate) async fn release_lease(self) {
         let Self { leading, release } = self;
         drop(leading);
         // A lease that cannot be released ends by itself.

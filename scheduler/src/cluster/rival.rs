@@ -43,7 +43,7 @@ impl Rivals {
     }
 
     /// Takes what the watch tells. If the rivals are others now, all of them are returned.
-    pub(crate) fn see(&mut self, event: watcher::Event<ObjectMeta>) -> Option<BTreeSet<Rival>> {
+    pub(crate) fn apply(&mut self, event: watcher::Event<ObjectMeta>) -> Option<BTreeSet<Rival>> {
         let before = self.found.clone();
         match event {
             watcher::Event::Init => self.listed.clear(),
@@ -217,24 +217,24 @@ mod tests {
         use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
         let mut rivals = Rivals::new("bellwether-agents".to_owned());
         let kured = || daemon_set("kube-system", "kured", &[]);
-        assert_eq!(rivals.see(Init), None);
-        assert_eq!(rivals.see(InitApply(kured())), None, "a list counts when it is told");
-        let told = rivals.see(InitDone).unwrap();
+        assert_eq!(rivals.apply(Init), None);
+        assert_eq!(rivals.apply(InitApply(kured())), None, "a list counts when it is told");
+        let told = rivals.apply(InitDone).unwrap();
         assert!(
             told.first().unwrap().to_string().contains("kube-system/kured"),
             "{told:?}"
         );
-        assert_eq!(rivals.see(Apply(kured())), None, "nothing has changed");
-        let told = rivals.see(Apply(locked(r#"{"nodeID":"node-3"}"#))).unwrap();
+        assert_eq!(rivals.apply(Apply(kured())), None, "nothing has changed");
+        let told = rivals.apply(Apply(locked(r#"{"nodeID":"node-3"}"#))).unwrap();
         assert!(told.first().unwrap().to_string().contains("held by node-3"), "{told:?}");
-        assert_eq!(rivals.see(Delete(kured())), Some(BTreeSet::new()));
+        assert_eq!(rivals.apply(Delete(kured())), Some(BTreeSet::new()));
 
-        rivals.see(Apply(kured())).unwrap();
-        assert_eq!(rivals.see(Init), None, "it stays known while the next list is told");
-        assert_eq!(rivals.see(InitDone), Some(BTreeSet::new()), "it went unseen");
+        rivals.apply(Apply(kured())).unwrap();
+        assert_eq!(rivals.apply(Init), None, "it stays known while the next list is told");
+        assert_eq!(rivals.apply(InitDone), Some(BTreeSet::new()), "it went unseen");
 
-        rivals.see(Apply(daemon_set("x", "y", &[("name", "kured")]))).unwrap();
-        let changed = rivals.see(Apply(daemon_set("x", "y", &[])));
+        rivals.apply(Apply(daemon_set("x", "y", &[("name", "kured")]))).unwrap();
+        let changed = rivals.apply(Apply(daemon_set("x", "y", &[])));
         assert_eq!(changed, Some(BTreeSet::new()), "it is none any more");
     }
 }

@@ -30,52 +30,52 @@ pub(crate) const WATCH_SECONDS: u32 = 60;
 type DaemonSetMeta = PartialObjectMeta<DaemonSet>;
 
 /// What a watch tells.
-type Told<K> = Result<watcher::Event<K>, watcher::Error>;
+type WatchResult<K> = Result<watcher::Event<K>, watcher::Error>;
 
 /// Something that was seen, to be told to the core.
 #[derive(Debug)]
-pub(crate) enum Glimpse {
-    Node(Box<Told<Node>>),
-    DaemonSet(Box<Told<DaemonSetMeta>>),
+pub(crate) enum WatchEvent {
+    Node(Box<WatchResult<Node>>),
+    DaemonSet(Box<WatchResult<DaemonSetMeta>>),
 }
 
 /// A watch that fails: what it was to show is not known any more.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Blind {
-    of: &'static str,
+pub(crate) struct WatchFailure {
+    kind: &'static str,
     since: Timestamp,
 }
 
-impl fmt::Display for Blind {
+impl fmt::Display for WatchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { of, since } = self;
-        write!(f, "the API server does not let us watch {of} since {since:.0}")
+        let Self { kind, since } = self;
+        write!(f, "the API server does not let us watch {kind} since {since:.0}")
     }
 }
 
 /// How well one kind of object is seen.
 #[derive(Debug)]
-struct Clarity {
-    of: &'static str,
+struct WatchHealth {
+    kind: &'static str,
     /// Everything there is was told once.
-    whole: bool,
-    blind: Option<Blind>,
+    complete: bool,
+    failure: Option<WatchFailure>,
 }
 
-pub(crate) struct Sight {
-    nodes: BoxStream<'static, Told<Node>>,
-    nodes_clarity: Clarity,
+pub(crate) struct ClusterWatch {
+    nodes: BoxStream<'static, WatchResult<Node>>,
+    nodes_health: WatchHealth,
     /// Nodes that the core knows.
     known: BTreeSet<NodeName>,
     /// Nodes of the list that is being told.
     listed: BTreeSet<NodeName>,
-    daemon_sets: BoxStream<'static, Told<DaemonSetMeta>>,
-    daemon_sets_clarity: Clarity,
+    daemon_sets: BoxStream<'static, WatchResult<DaemonSetMeta>>,
+    daemon_sets_health: WatchHealth,
     rivals: Rivals,
 }
 
 /// Succeeds if the API server answers, and lets us list and watch all that we have to see.
-pub(crate) async fn readable(client: &Client) -> Result<(), kube::Error> {
+pub(crate) async fn check_access(client: &Client) -> Result<(), kube::Error> {
     may_watch::<PartialObjectMeta<Node>>(client).await?;
     may_watch::<DaemonSetMeta>(client).await
 }
@@ -88,7 +88,7 @@ async fn may_watch<K: Watchable>(client: &Client) -> Result<(), kube::Error> {
     api.watch(&WatchParams::default().timeout(1), &version).await.map(drop)
 }
 
-fn watch<K: Watchable>(client: &Client) -> BoxStream<'static, Told<K>> {
+fn watch<K: Watchable>(client: &Client) -> BoxStream<'static, WatchResult<K>> {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     watcher(Api::all(client.clone()), config).default_backoff().boxed()
 }
@@ -97,61 +97,61 @@ fn watch<K: Watchable>(client: &Client) -> BoxStream<'static, Told<K>> {
 trait Watchable: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static {}
 impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static> Watchable for K {}
 
-impl Sight {
+impl ClusterWatch {
     /// Watches for ever, backing off while the API server is away.
     pub(crate) fn new(client: &Client, agents_namespace: String) -> Self {
         Self {
             nodes: watch(client),
-            nodes_clarity: Clarity::new("nodes"),
+            nodes_health: WatchHealth::new("nodes"),
             known: BTreeSet::new(),
             listed: BTreeSet::new(),
             daemon_sets: watch(client),
-            daemon_sets_clarity: Clarity::new("DaemonSets"),
+            daemon_sets_health: WatchHealth::new("DaemonSets"),
             rivals: Rivals::new(agents_namespace),
         }
     }
 
     /// The next thing that is seen. Nothing is lost if it is not waited for to the end.
-    pub(crate) async fn next(&mut self) -> Glimpse {
+    pub(crate) async fn next(&mut self) -> WatchEvent {
         tokio::select! {
-            Some(told) = self.nodes.next() => Glimpse::Node(Box::new(told)),
-            Some(told) = self.daemon_sets.next() => Glimpse::DaemonSet(Box::new(told)),
+            Some(result) = self.nodes.next() => WatchEvent::Node(Box::new(result)),
+            Some(result) = self.daemon_sets.next() => WatchEvent::DaemonSet(Box::new(result)),
             // Watches never end by themselves.
             else => std::future::pending().await,
         }
     }
 
     /// Everything there is was told once.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.nodes_clarity.whole && self.daemon_sets_clarity.whole
+    pub(crate) fn is_complete(&self) -> bool {
+        self.nodes_health.complete && self.daemon_sets_health.complete
     }
 
     /// The first thing that cannot be seen, if there is one. It lasts until all is watched anew.
-    pub(crate) fn blind(&self) -> Option<Blind> {
-        self.nodes_clarity.blind.or(self.daemon_sets_clarity.blind)
+    pub(crate) fn failure(&self) -> Option<WatchFailure> {
+        self.nodes_health.failure.or(self.daemon_sets_health.failure)
     }
 
-    pub(crate) fn tell(&mut self, glimpse: Glimpse, fleet: &mut Fleet) {
-        match glimpse {
-            Glimpse::Node(told) => {
-                if let Some(event) = self.nodes_clarity.see(*told) {
-                    self.tell_node(event, fleet);
+    pub(crate) fn apply(&mut self, event: WatchEvent, fleet: &mut Fleet) {
+        match event {
+            WatchEvent::Node(result) => {
+                if let Some(event) = self.nodes_health.record(*result) {
+                    self.apply_node(event, fleet);
                 }
             }
-            Glimpse::DaemonSet(told) => {
-                if let Some(event) = self.daemon_sets_clarity.see(*told) {
-                    self.tell_daemon_set(event, fleet);
+            WatchEvent::DaemonSet(result) => {
+                if let Some(event) = self.daemon_sets_health.record(*result) {
+                    self.apply_daemon_set(event, fleet);
                 }
             }
         }
     }
 
-    fn tell_node(&mut self, event: watcher::Event<Node>, fleet: &mut Fleet) {
+    fn apply_node(&mut self, event: watcher::Event<Node>, fleet: &mut Fleet) {
         match event {
             watcher::Event::Init => self.listed.clear(),
             watcher::Event::InitApply(node) => {
                 self.listed.extend(node::name(&node));
-                self.tell_node_object(&node, fleet);
+                self.apply_node_object(&node, fleet);
             }
             watcher::Event::InitDone => {
                 let gone: Vec<NodeName> = self.known.difference(&self.listed).cloned().collect();
@@ -160,7 +160,7 @@ impl Sight {
                     self.known.remove(&name);
                 }
             }
-            watcher::Event::Apply(node) => self.tell_node_object(&node, fleet),
+            watcher::Event::Apply(node) => self.apply_node_object(&node, fleet),
             watcher::Event::Delete(node) => {
                 if let Some(name) = node::name(&node) {
                     fleet.handle_node_gone(&name);
@@ -170,15 +170,15 @@ impl Sight {
         }
     }
 
-    fn tell_node_object(&mut self, node: &Node, fleet: &mut Fleet) {
+    fn apply_node_object(&mut self, node: &Node, fleet: &mut Fleet) {
         if let Some(view) = node::view(node) {
             self.known.insert(view.name.clone());
             fleet.handle_node(view);
         }
     }
 
-    fn tell_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>, fleet: &mut Fleet) {
-        let Some(rivals) = self.rivals.see(metadata(event)) else {
+    fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>, fleet: &mut Fleet) {
+        let Some(rivals) = self.rivals.apply(metadata(event)) else {
             return;
         };
         for rival in &rivals {
@@ -191,32 +191,32 @@ impl Sight {
     }
 }
 
-impl Clarity {
-    fn new(of: &'static str) -> Self {
+impl WatchHealth {
+    fn new(kind: &'static str) -> Self {
         Self {
-            of,
-            whole: false,
-            blind: None,
+            kind,
+            complete: false,
+            failure: None,
         }
     }
 
-    fn see<K>(&mut self, told: Told<K>) -> Option<watcher::Event<K>> {
-        match told {
+    fn record<K>(&mut self, result: WatchResult<K>) -> Option<watcher::Event<K>> {
+        match result {
             Ok(event) => {
                 // Later nothing clears it: what changed unseen is only known by beginning anew.
-                if matches!(event, watcher::Event::InitDone) && !self.whole {
-                    self.whole = true;
-                    self.blind = None;
+                if matches!(event, watcher::Event::InitDone) && !self.complete {
+                    self.complete = true;
+                    self.failure = None;
                 }
                 Some(event)
             }
             Err(error) => {
-                if self.blind.is_none() {
-                    let of = self.of;
+                if self.failure.is_none() {
+                    let kind = self.kind;
                     let error = bellwether_chassis::chain(&error);
-                    tracing::warn!(of, error, "Watch failed, nothing is decided");
-                    self.blind = Some(Blind {
-                        of,
+                    tracing::warn!(kind, error, "Watch failed, nothing is decided");
+                    self.failure = Some(WatchFailure {
+                        kind,
                         since: clock::now(),
                     });
                 }
