@@ -1,26 +1,55 @@
-//! Why the leading replica has to load anew.
+//! Errors that more than one file names: why the leader has to reload, and why the API refuses a request.
 
 use bellwether_chassis::PublishError;
+use bellwether_scheduler_core::OrderError;
 
-/// Something that was to be stored or told was not, or may not have been.
+use crate::cluster::lease::LEASE;
+
+/// An effect was not carried out, or may not have been: the leader has to reload.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EffectError {
-    /// Another replica has written since: it leads.
+    /// Another replica has written to the bucket of the records since this one read it.
     #[error("another replica leads")]
-    Outrun(#[source] PublishError),
-    /// NATS did not take it.
-    #[error("NATS did not take it")]
-    Bus(#[source] PublishError),
-    /// NATS could not be asked what is queued.
-    #[error("the queue could not be read")]
+    Superseded(#[source] PublishError),
+    /// NATS did not store a message.
+    #[error("NATS did not store the message")]
+    Publish(#[source] PublishError),
+    /// NATS did not show which command is queued.
+    #[error("the queue of commands could not be read")]
     Queue(#[source] anyhow::Error),
 }
 
 impl From<PublishError> for EffectError {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::Conflict { .. } => Self::Outrun(error),
-            PublishError::NoStream { .. } | PublishError::Unavailable { .. } => Self::Bus(error),
+            PublishError::Conflict { .. } => Self::Superseded(error),
+            PublishError::NoStream { .. } | PublishError::Unavailable { .. } => Self::Publish(error),
         }
     }
+}
+
+/// Why the API refuses a request. The text is for operators; clients decide by the code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// This replica does not lead.
+    // Clients up to 0.1 recognise a standby by the first three words.
+    #[error("not the leader: the Lease {LEASE} names the replica that leads")]
+    NotLeading,
+    /// The leader dropped the request while it reloads its records.
+    #[error("the leader reloads its records, and may or may not have stored the order: ask for the status")]
+    Reloading,
+    /// A field of the request has a value that is not allowed.
+    #[error("field {field}: {problem}")]
+    InvalidField {
+        /// Name of the field.
+        field: &'static str,
+        /// Why its value is not allowed.
+        problem: String,
+    },
+    /// The core cannot carry out the order.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// NATS did not give the events.
+    #[error("the events could not be read from NATS: {0}")]
+    Events(String),
 }

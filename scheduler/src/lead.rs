@@ -1,14 +1,15 @@
-//! Leading: feeds the core, carries out what it wants, answers people.
+//! The one loop of the leading replica: takes facts and requests, lets the core decide, carries out
+//! its effects, and replies.
 //!
-//! One loop owns the core, so nothing is decided in two places. Any error ends the loop; the
-//! caller starts it again, and it begins with what is stored. There is no other way to recover.
+//! One loop owns the core, so decisions are made in one place. Any error ends the loop; the caller
+//! starts it again, and it begins with the stored records. There is no other way to recover.
 
 use std::future::pending;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bellwether_chassis::args::StreamArgs;
-use bellwether_chassis::{Bus, Chassis, Record, Verdict, Watched, clock, consume, stream};
+use bellwether_chassis::{Bus, Chassis, Record, Verdict, Watched, clock, consume};
 use bellwether_proto::stream::{HOSTS_STREAM, SCHEDULER_CONSUMER};
 use bellwether_proto::subject;
 use bellwether_scheduler_core::{Fleet, Policy};
@@ -19,28 +20,36 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use crate::api::reply::LeaderInfo;
-use crate::api::service::{self, ApiHandle};
-use crate::bus::store::{self, Store};
+use crate::api::handle::ApiHandle;
+use crate::api::reply::{self, LeaderInfo};
+use crate::bus::load;
 use crate::bus::wire::{self, HostRecord};
-use crate::cluster::watch::{self, ClusterWatch};
-use crate::message::{self, LeaderMessage};
+use crate::cluster::client;
+use crate::cluster::watch::{ClusterChange, ClusterWatch};
+use crate::effect::Effects;
+use crate::error::Refusal;
+use crate::message::{self, LeaderMessage, Request};
+use crate::observe::counts::Counts;
 use crate::observe::metrics::Metrics;
 
-/// How often a leader that lost sight of nodes or rivals looks whether the API server is back.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the leader asks the API server again while a watch fails.
+const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long one such look may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one such request may take.
+const ACCESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often a leader looks whether somebody else has written records, even if it has nothing to write.
-const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the leader makes sure that no other writer has changed the records, even if it writes none.
+const OWNERSHIP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many facts are taken before it is decided: a relist of a large fleet is one decision, not thousands.
-const FACTS_AT_ONCE: usize = 10_000;
+/// How many facts are taken before the next decision: a new list of a large fleet costs one decision,
+/// not thousands, and a flood of reports cannot keep requests waiting for ever.
+const FACTS_PER_DECISION: usize = 10_000;
 
-/// What a leader works with.
-pub(crate) struct Lead {
+/// How soon an event comes again that this replica did not settle, because it leads no more.
+const EVENT_RETRY: Duration = Duration::from_millis(200);
+
+/// The parts of the service that the leader works with.
+pub(crate) struct LeaderContext {
     pub(crate) chassis: Chassis,
     pub(crate) bus: Bus,
     pub(crate) client: Client,
@@ -48,137 +57,146 @@ pub(crate) struct Lead {
     pub(crate) metrics: Metrics,
     pub(crate) policy: Policy,
     pub(crate) agents_namespace: String,
+    /// The name under which events are published.
     pub(crate) source: String,
     pub(crate) streams: StreamArgs,
 }
 
-impl Lead {
-    /// Says that this replica answers nobody any more.
+impl LeaderContext {
+    /// Leads until an error. Dropping this future ends it at any point.
+    ///
+    /// # Errors
+    /// The records are not this replica's any more, or NATS or the API server failed.
+    pub(crate) async fn lead(&self) -> anyhow::Result<()> {
+        let mut leader = self.load().await?;
+        leader.observe_all().await?;
+        let (sender, messages) = message::channel();
+        self.api.open(sender.clone());
+        tokio::select! {
+            outcome = leader.run(messages) => outcome,
+            outcome = self.consume_events(sender) => outcome,
+        }
+    }
+
+    /// Refuses requests and clears the metrics of a leader.
     pub(crate) fn step_down(&self) {
         self.api.close();
         self.metrics.follow();
     }
-}
 
-/// Leads until something goes wrong.
-pub(crate) async fn lead(lead: &Lead) -> anyhow::Result<()> {
-    stream::ensure(&lead.bus, &lead.streams)
-        .await
-        .context("set up JetStream")?;
-    let loaded = store::load(&lead.bus).await.context("load the records")?;
-    let mut fleet = Fleet::new(
-        lead.policy.clone(),
-        lead.source.clone(),
-        loaded.attempts,
-        loaded.control,
-    );
-    for (node, problem) in loaded.unreadable {
-        fleet.handle_unreadable(node, problem);
-    }
-    let hosts = lead
-        .bus
-        .watch(HOSTS_STREAM.name, subject::all_host_records())
-        .await
-        .context("watch the hosts")?;
-    let mut leading = Leading {
-        lead,
-        fleet,
-        store: loaded.store,
-        cluster: ClusterWatch::new(&lead.client, lead.agents_namespace.clone()),
-        hosts,
-        hosts_seen: 0,
-    };
-    leading.see_everything().await?;
-    let (sender, messages) = message::channel();
-    lead.api.open(sender.clone());
-    tokio::select! {
-        outcome = leading.decide(messages) => outcome,
-        outcome = consume_events(lead, sender) => outcome,
-    }
-}
-
-/// Brings events to the loop, one by one and in order, and settles each as the loop says.
-async fn consume_events(lead: &Lead, sender: mpsc::Sender<LeaderMessage>) -> anyhow::Result<()> {
-    let handle = move |record: Record| {
-        let sender = sender.clone();
-        async move {
-            let (answer, verdict) = oneshot::channel();
-            // No answer: this replica leads no more, and the next leader shall have it.
-            let again = Verdict::RetryAfter(Duration::from_millis(200));
-            match sender.send(LeaderMessage::Event(record, answer)).await {
-                Ok(()) => verdict.await.unwrap_or(again),
-                Err(_) => again,
-            }
+    async fn load(&self) -> anyhow::Result<Leader<'_>> {
+        let loaded = load::load(&self.bus).await.context("load the records")?;
+        let mut fleet = Fleet::new(
+            self.policy.clone(),
+            self.source.clone(),
+            loaded.attempts,
+            loaded.control,
+        );
+        for (node, problem) in loaded.unreadable {
+            fleet.handle_unreadable(node, problem);
         }
-    };
-    consume::consume(&lead.chassis, &lead.bus, &lead.streams, &SCHEDULER_CONSUMER, 1, handle).await
+        let hosts = self.bus.watch(HOSTS_STREAM.name, subject::all_host_records());
+        Ok(Leader {
+            context: self,
+            fleet,
+            effects: Effects {
+                bus: self.bus.clone(),
+                store: loaded.store,
+                metrics: self.metrics.clone(),
+            },
+            cluster: ClusterWatch::new(&self.client, self.agents_namespace.clone()),
+            hosts: hosts.await.context("watch the reports")?,
+            hosts_sequence: 0,
+        })
+    }
+
+    /// Passes events to the loop, one by one and in order, and settles each by the loop's verdict.
+    async fn consume_events(&self, sender: mpsc::Sender<LeaderMessage>) -> anyhow::Result<()> {
+        let handle = move |record: Record| {
+            let sender = sender.clone();
+            async move {
+                let (verdict, returned) = oneshot::channel();
+                // Without a verdict this replica leads no more, and the next leader has to get the event.
+                let again = Verdict::RetryAfter(EVENT_RETRY);
+                match sender.send(LeaderMessage::Event(record, verdict)).await {
+                    Ok(()) => returned.await.unwrap_or(again),
+                    Err(_) => again,
+                }
+            }
+        };
+        consume::consume(&self.chassis, &self.bus, &self.streams, &SCHEDULER_CONSUMER, 1, handle).await
+    }
 }
 
-struct Leading<'a> {
-    lead: &'a Lead,
+/// The loop's state, from loading to the first error.
+struct Leader<'a> {
+    context: &'a LeaderContext,
     fleet: Fleet,
-    store: Store,
-    /// While it is blind, nothing is decided.
+    effects: Effects,
+    /// While one of its watches fails, nothing is decided.
     cluster: ClusterWatch,
     hosts: BoxStream<'static, anyhow::Result<Watched>>,
-    /// The newest report that was told.
-    hosts_seen: u64,
+    /// Sequence of the newest report that the core has.
+    hosts_sequence: u64,
 }
 
-impl Leading<'_> {
-    /// Feeds every node, rival and report before anything is decided.
-    async fn see_everything(&mut self) -> anyhow::Result<()> {
-        let mut all_hosts = false;
-        while !(self.cluster.is_complete() && all_hosts) {
+impl Leader<'_> {
+    /// Gives the core every node, rival and report before its first decision.
+    async fn observe_all(&mut self) -> anyhow::Result<()> {
+        let mut all_reports = false;
+        while !(self.cluster.is_complete() && all_reports) {
             tokio::select! {
-                event = self.cluster.next() => self.cluster.apply(event, &mut self.fleet),
-                watched = self.hosts.next(), if !all_hosts => all_hosts = self.see_host(watched)?,
+                event = self.cluster.next() => {
+                    let changes = self.cluster.apply(event);
+                    self.feed(changes);
+                }
+                watched = self.hosts.next(), if !all_reports => all_reports = self.take_report(watched)?,
             }
         }
         Ok(())
     }
 
-    async fn decide(&mut self, mut messages: mpsc::Receiver<LeaderMessage>) -> anyhow::Result<()> {
-        let mut look = tokio::time::interval(LOOK_AGAIN);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut check = tokio::time::interval_at(tokio::time::Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
+    async fn run(&mut self, mut messages: mpsc::Receiver<LeaderMessage>) -> anyhow::Result<()> {
+        let mut access = tokio::time::interval(ACCESS_INTERVAL);
+        access.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ownership =
+            tokio::time::interval_at(tokio::time::Instant::now() + OWNERSHIP_INTERVAL, OWNERSHIP_INTERVAL);
         loop {
             let now = clock::now();
-            let failure = self.cluster.failure();
-            if failure.is_none() {
+            let watch_failed = self.cluster.failure().is_some();
+            if !watch_failed {
                 self.fleet.advance(now);
             }
-            self.carry_out().await?;
-            self.lead.metrics.lead(&self.fleet);
-            let wake = self.fleet.poll_timeout(now).filter(|_| failure.is_none());
+            self.carry_out_effects().await?;
+            self.context.metrics.lead(&Counts::of(&self.fleet));
+            let timeout = self.fleet.poll_timeout(now).filter(|_| !watch_failed);
             tokio::select! {
-                message = messages.recv() => self.open(message.context("nobody writes any more")?).await?,
+                message = messages.recv() => self.handle(message.context("the queue of messages is closed")?).await?,
                 event = self.cluster.next() => {
-                    self.cluster.apply(event, &mut self.fleet);
-                    self.see_more()?;
+                    let changes = self.cluster.apply(event);
+                    self.feed(changes);
+                    self.take_waiting_facts()?;
                 }
                 watched = self.hosts.next() => {
-                    self.see_host(watched)?;
-                    self.see_more()?;
+                    self.take_report(watched)?;
+                    self.take_waiting_facts()?;
                 }
-                () = sleep_until(wake) => (),
-                _ = look.tick(), if failure.is_some() => self.look_again().await?,
-                _ = check.tick() => {
-                    // Another leader, or a person who mended a record.
-                    self.still_ours().await?;
-                }
+                () = sleep_until(timeout) => (),
+                _ = access.tick(), if watch_failed => self.check_access().await?,
+                _ = ownership.tick() => self.check_ownership().await?,
             }
         }
     }
 
-    /// Takes the facts that are there already.
-    fn see_more(&mut self) -> anyhow::Result<()> {
+    /// Takes the facts that wait already, so that one decision covers them all.
+    fn take_waiting_facts(&mut self) -> anyhow::Result<()> {
         use futures_util::FutureExt as _;
-        for _ in 0..FACTS_AT_ONCE {
+        for _ in 0..FACTS_PER_DECISION {
             if let Some(event) = self.cluster.next().now_or_never() {
-                self.cluster.apply(event, &mut self.fleet);
+                let changes = self.cluster.apply(event);
+                self.feed(changes);
             } else if let Some(watched) = self.hosts.next().now_or_never() {
-                self.see_host(watched)?;
+                self.take_report(watched)?;
             } else {
                 break;
             }
@@ -186,29 +204,38 @@ impl Leading<'_> {
         Ok(())
     }
 
-    /// True once all that was stored before has been told.
-    fn see_host(&mut self, watched: Option<anyhow::Result<Watched>>) -> anyhow::Result<bool> {
-        let record = match watched
-            .context("the watch of the hosts ended")?
-            .context("watch the hosts")?
-        {
+    /// Gives changes of the cluster to the core.
+    fn feed(&mut self, changes: Vec<ClusterChange>) {
+        for change in changes {
+            match change {
+                ClusterChange::Node(node) => self.fleet.handle_node(node),
+                ClusterChange::NodeGone(node) => self.fleet.handle_node_gone(&node),
+                ClusterChange::Rivals(rivals) => self.fleet.handle_rivals(rivals),
+            }
+        }
+    }
+
+    /// Gives a report to the core. True once all reports that were stored before have been taken.
+    fn take_report(&mut self, watched: Option<anyhow::Result<Watched>>) -> anyhow::Result<bool> {
+        let watched = watched.context("the watch of the reports ended")?;
+        let record = match watched.context("watch the reports")? {
             Watched::CaughtUp => return Ok(true),
             Watched::Record(record) => record,
         };
-        self.hosts_seen = self.hosts_seen.max(record.sequence);
+        self.hosts_sequence = self.hosts_sequence.max(record.sequence);
         if record.deleted {
             return Ok(false);
         }
         match wire::host_record(&record) {
-            Ok(HostRecord::Sentinel(heard)) => self.fleet.handle_sentinel(heard),
-            Ok(HostRecord::Rebooter(heard)) => self.fleet.handle_rebooter(heard),
+            Ok(HostRecord::Sentinel(report)) => self.fleet.handle_sentinel(report),
+            Ok(HostRecord::Rebooter(report)) => self.fleet.handle_rebooter(report),
             Err(rejection) => self.reject(&record, &rejection),
         }
         Ok(false)
     }
 
     fn reject(&self, record: &Record, rejection: &wire::Rejection) {
-        self.lead.metrics.rejected();
+        self.context.metrics.rejected();
         let error = bellwether_chassis::chain(rejection);
         tracing::warn!(
             subject = record.subject,
@@ -218,59 +245,110 @@ impl Leading<'_> {
         );
     }
 
-    async fn open(&mut self, message: LeaderMessage) -> anyhow::Result<()> {
+    async fn handle(&mut self, message: LeaderMessage) -> anyhow::Result<()> {
         match message {
-            LeaderMessage::Event(record, answer) => {
-                let verdict = match wire::event(&record) {
-                    Ok(event) => {
-                        // Unknown to us may mean that another leads, who has to hear it.
-                        if !self.fleet.handle_event(&event, clock::now()) {
-                            self.still_ours().await?;
-                        }
-                        // Settled only after all that follows from it is stored.
-                        self.carry_out().await?;
-                        Verdict::Ack
-                    }
-                    Err(rejection) => {
-                        self.reject(&record, &rejection);
-                        Verdict::Terminate
-                    }
-                };
-                if answer.send(verdict).is_err() {
-                    tracing::debug!("The consumer went away: the event comes again, and changes nothing then");
+            LeaderMessage::Event(record, settle) => {
+                let verdict = self.handle_event(&record).await?;
+                if settle.send(verdict).is_err() {
+                    tracing::debug!("The consumer ended: the event comes again, and changes nothing then");
                 }
-                Ok(())
             }
             LeaderMessage::Request(request) => {
-                let info = self.info();
-                let reply = service::answer(&mut self.fleet, request, info, clock::now());
-                // An order counts only once it is stored.
-                self.carry_out().await?;
-                reply();
-                Ok(())
+                let send_reply = self.answer(request);
+                // An order is confirmed only once it is stored.
+                self.carry_out_effects().await?;
+                send_reply();
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_event(&mut self, record: &Record) -> anyhow::Result<Verdict> {
+        let event = match wire::event(record) {
+            Ok(event) => event,
+            Err(rejection) => {
+                self.reject(record, &rejection);
+                return Ok(Verdict::Terminate);
+            }
+        };
+        // An event of an attempt that the core does not have may mean that another replica leads, which
+        // has to get the event.
+        if !self.fleet.handle_event(&event, clock::now()) {
+            self.check_ownership().await?;
+        }
+        // Settled only after everything that follows from the event is stored.
+        self.carry_out_effects().await?;
+        Ok(Verdict::Ack)
+    }
+
+    /// Lets the core decide on a request. The closure sends the reply. A client that has left gets none, and
+    /// nothing else depends on it.
+    fn answer(&mut self, request: Request) -> Box<dyn FnOnce() + Send> {
+        let now = clock::now();
+        match request {
+            Request::ListNodes(sender) => {
+                let list = reply::list(&self.fleet, self.info(), now);
+                Box::new(move || drop(sender.send(Ok(list))))
+            }
+            Request::ExplainNode(node, sender) => {
+                let status = reply::explain(&self.fleet, node, now);
+                Box::new(move || drop(sender.send(status)))
+            }
+            Request::PauseFleet { by, reason, reply } => {
+                self.fleet.handle_pause(by, reason, now);
+                let paused = reply::paused(&self.fleet);
+                Box::new(move || drop(reply.send(Ok(paused))))
+            }
+            Request::ResumeFleet { by, reply } => {
+                self.fleet.handle_resume(by, now);
+                let resumed = reply::resumed(&self.fleet);
+                Box::new(move || drop(reply.send(Ok(resumed))))
+            }
+            Request::CancelAttempt {
+                node,
+                by,
+                reason,
+                reply,
+            } => {
+                let cancelled = self.fleet.handle_cancel(&node, &by, &reason, now);
+                let cancelled = cancelled
+                    .map(|follows| reply::cancelled(&self.fleet, &node, follows))
+                    .map_err(Refusal::Order);
+                Box::new(move || drop(reply.send(cancelled)))
             }
         }
     }
 
-    /// Makes sure that nobody else has written records, and that the reports are those that we watch.
-    async fn still_ours(&self) -> anyhow::Result<()> {
-        ensure!(self.store.is_newest().await?, "somebody else has written records");
-        // A watch of a bucket that was made anew would hear nothing for long.
-        let hosts = self.lead.bus.last_sequence(HOSTS_STREAM.name).await?;
-        ensure!(hosts >= self.hosts_seen, "the bucket of the hosts was made anew");
+    /// Makes sure that no other writer has changed the records, and that the bucket of the reports is
+    /// the one that is watched.
+    async fn check_ownership(&self) -> anyhow::Result<()> {
+        // Another leader, or an operator who repaired a record.
+        ensure!(
+            self.effects.store.is_newest().await?,
+            "another writer has changed the records"
+        );
+        // The watch of a bucket that was deleted and created again would stay silent for long.
+        let sequence = self.context.bus.last_sequence(HOSTS_STREAM.name).await?;
+        ensure!(
+            sequence >= self.hosts_sequence,
+            "the bucket of the reports was deleted and created again"
+        );
         Ok(())
     }
 
-    /// Once the API server is back, everything is looked at anew: what was known may have changed unseen.
-    async fn look_again(&self) -> anyhow::Result<()> {
-        let readable = tokio::time::timeout(LOOK_TIMEOUT, watch::check_access(&self.lead.client)).await;
-        ensure!(!matches!(readable, Ok(Ok(()))), "nodes or rivals were out of sight");
+    /// Errors once the API server is back: changes may have been missed, so everything is loaded again.
+    async fn check_access(&self) -> anyhow::Result<()> {
+        let access = tokio::time::timeout(ACCESS_TIMEOUT, client::check_access(&self.context.client)).await;
+        ensure!(
+            !matches!(access, Ok(Ok(()))),
+            "a watch of the API server had failed, and may have missed changes"
+        );
         Ok(())
     }
 
-    async fn carry_out(&mut self) -> anyhow::Result<()> {
+    async fn carry_out_effects(&mut self) -> anyhow::Result<()> {
         while let Some(effect) = self.fleet.poll_effect() {
-            self.store.carry_out(effect, &self.lead.metrics).await?;
+            self.effects.carry_out(effect).await?;
         }
         Ok(())
     }
@@ -280,8 +358,8 @@ impl Leading<'_> {
         let rivals = || self.fleet.rivals().map(|reason| reason.message());
         LeaderInfo {
             notice: failure.or_else(rivals).unwrap_or_default(),
-            scheduler_version: self.lead.chassis.service.version,
-            nats_version: self.lead.bus.server_version(),
+            scheduler_version: self.context.chassis.service.version,
+            nats_version: self.context.bus.server_version(),
         }
     }
 }

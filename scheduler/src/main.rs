@@ -1,13 +1,14 @@
 //! The scheduler: decides which node reboots when, and owns every attempt.
 //!
-//! Two replicas run and one leads. It reads nodes and host reports, lets the pure core
-//! (`bellwether-scheduler-core`) decide, stores every attempt before it acts on it, and asks
-//! the drainers. It never touches a pod and never cordons.
+//! Two replicas run and one leads. The leader reads nodes and reports, lets the pure core
+//! (`bellwether-scheduler-core`) decide, stores every attempt before it acts on it, and commands
+//! the drainers. The scheduler never touches a pod and never cordons.
 
 mod api;
 mod args;
 mod bus;
 mod cluster;
+mod effect;
 mod error;
 mod lead;
 mod message;

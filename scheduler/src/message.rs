@@ -1,47 +1,55 @@
-//! What reaches the leading replica from outside its own loop: events and orders, each with a way to reply.
+//! Messages to the leading loop: events from NATS and requests from the API, each with its way back.
+//!
+//! The one interface between the loop and the tasks that feed it. It depends on neither.
 
 use bellwether_chassis::{Record, Verdict};
 use bellwether_proto::{NodeName, wire};
 use tokio::sync::{mpsc, oneshot};
 
-/// One thing to deal with.
+use crate::error::Refusal;
+
+/// How many messages wait while the leader stores. A sender waits for its reply anyway, and an event
+/// stays in its stream until it is settled, so a short queue loses nothing.
+const MESSAGES_MAX: usize = 64;
+
+/// One message to the leading loop.
 #[derive(Debug)]
 pub(crate) enum LeaderMessage {
-    /// An event from the bus, and what becomes of it.
+    /// An event from NATS, and where its verdict goes.
     Event(Record, oneshot::Sender<Verdict>),
-    /// A question or an order of a person.
+    /// A request from the API.
     Request(Request),
 }
 
-/// A question or an order of a person.
+/// A request of an operator or user whose fields are checked.
 #[derive(Debug)]
 pub(crate) enum Request {
-    ListNodes(oneshot::Sender<wire::ListNodesResponse>),
-    ExplainNode(NodeName, oneshot::Sender<Reply<wire::NodeStatus>>),
+    ListNodes(ReplySender<wire::ListNodesResponse>),
+    ExplainNode(NodeName, ReplySender<wire::NodeStatus>),
     PauseFleet {
         by: String,
         reason: String,
-        reply: oneshot::Sender<Reply<wire::PauseFleetResponse>>,
+        reply: ReplySender<wire::PauseFleetResponse>,
     },
     ResumeFleet {
         by: String,
-        reply: oneshot::Sender<Reply<wire::ResumeFleetResponse>>,
+        reply: ReplySender<wire::ResumeFleetResponse>,
     },
     CancelAttempt {
         node: NodeName,
         by: String,
         reason: String,
-        reply: oneshot::Sender<Reply<wire::CancelAttemptResponse>>,
+        reply: ReplySender<wire::CancelAttemptResponse>,
     },
 }
 
-/// What a person is answered.
-pub(crate) type Reply<T> = Result<T, tonic::Status>;
+/// The reply to a request: its response, or why it is refused.
+pub(crate) type Reply<T> = Result<T, Refusal>;
 
-/// Letters wait here while the leader stores; people wait for answers anyway, and events stay
-/// in their stream until they are settled, so a short queue loses nothing.
-const MESSAGES_MAX: usize = 64;
+/// Where the reply goes.
+pub(crate) type ReplySender<T> = oneshot::Sender<Reply<T>>;
 
+/// The queue of the leading loop.
 pub(crate) fn channel() -> (mpsc::Sender<LeaderMessage>, mpsc::Receiver<LeaderMessage>) {
     mpsc::channel(MESSAGES_MAX)
 }

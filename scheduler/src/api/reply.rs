@@ -1,21 +1,24 @@
-//! Replies to operators and users, built from the core's state.
+//! Builds responses to operators and users from the core's state. It changes nothing.
 
-use bellwether_proto::Message as _;
-use bellwether_proto::{HostReport, RebooterReport, to_duration, to_timestamp, wire};
+use bellwether_proto::{
+    Attempt, FleetControl, HostReport, Message as _, NodeName, RebooterReport, to_duration, to_timestamp, wire,
+};
 use bellwether_scheduler_core::fleet::DrainProgress;
-use bellwether_scheduler_core::{Fleet, Heard, NodeView, Standing, State};
+use bellwether_scheduler_core::{Fleet, Heard, NodeView, OrderError, Standing, State};
 use jiff::Timestamp;
 
-/// What the leader says of itself.
+use crate::message::Reply;
+
+/// The part of a list that the core does not know.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaderInfo {
-    /// Not empty: why nothing is decided at the moment.
+    /// Why nothing new starts at the moment; empty if nothing is in the way of the whole fleet.
     pub(crate) notice: String,
     pub(crate) scheduler_version: &'static str,
     pub(crate) nats_version: String,
 }
 
-/// Every node, for people.
+/// Every node, by name.
 pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::ListNodesResponse {
     let (slots_total, holders) = fleet.slots();
     wire::ListNodesResponse {
@@ -23,7 +26,7 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
             .standings()
             .map(|(node, standing)| status(fleet, node, standing, now))
             .collect(),
-        control: fleet.control().map(bellwether_proto::FleetControl::to_wire),
+        control: control(fleet),
         slots_total,
         slots_taken: u32::try_from(holders.len()).unwrap_or(u32::MAX),
         notice: info.notice,
@@ -32,8 +35,42 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
     }
 }
 
-/// One node, for people.
-pub(crate) fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -> wire::NodeStatus {
+/// One node.
+pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wire::NodeStatus> {
+    let found = fleet.standings().find(|(node, _)| node.name == name);
+    let (node, standing) = found.ok_or(OrderError::UnknownNode(name))?;
+    Ok(status(fleet, node, standing, now))
+}
+
+/// The fleet after an order to pause.
+pub(crate) fn paused(fleet: &Fleet) -> wire::PauseFleetResponse {
+    let running = fleet.attempts().filter(|attempt| !attempt.phase.is_ended());
+    wire::PauseFleetResponse {
+        nodes_in_progress: running.map(|attempt| attempt.node.to_string()).collect(),
+        control: control(fleet),
+    }
+}
+
+/// The fleet after an order to resume.
+pub(crate) fn resumed(fleet: &Fleet) -> wire::ResumeFleetResponse {
+    wire::ResumeFleetResponse {
+        control: control(fleet),
+    }
+}
+
+/// The attempt after an order to cancel it, and `message`: what follows from the cancel, for operators.
+pub(crate) fn cancelled(fleet: &Fleet, node: &NodeName, message: String) -> wire::CancelAttemptResponse {
+    wire::CancelAttemptResponse {
+        attempt: fleet.attempt(node).map(Attempt::to_wire),
+        message,
+    }
+}
+
+fn control(fleet: &Fleet) -> Option<wire::FleetControl> {
+    fleet.control().map(FleetControl::to_wire)
+}
+
+fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -> wire::NodeStatus {
     let sentinel = fleet.sentinel(&node.name).map(|heard| &heard.report);
     let need = sentinel.and_then(|report| report.need.as_ref().ok()?.as_ref());
     let state = match standing.state {
@@ -62,7 +99,7 @@ pub(crate) fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: T
             .and_then(|report| report.kernel_installed.clone())
             .unwrap_or_default(),
         os: node.os.clone(),
-        attempt: fleet.attempt(&node.name).map(bellwether_proto::Attempt::to_wire),
+        attempt: fleet.attempt(&node.name).map(Attempt::to_wire),
         drain: fleet.drain(&node.name).map(drain),
         sentinel: fleet.sentinel(&node.name).map(|heard| sentinel_agent(heard, now)),
         rebooter: fleet.rebooter(&node.name).map(|heard| rebooter_agent(heard, now)),
@@ -132,7 +169,7 @@ mod tests {
         fleet
     }
 
-    fn told(fleet: &mut Fleet, now: Timestamp) -> wire::ListNodesResponse {
+    fn listed(fleet: &mut Fleet, now: Timestamp) -> wire::ListNodesResponse {
         fleet.advance(now);
         let info = LeaderInfo {
             notice: String::new(),
@@ -142,7 +179,7 @@ mod tests {
         list(fleet, info, now)
     }
 
-    fn hear_agents(fleet: &mut Fleet) {
+    fn agents_report(fleet: &mut Fleet) {
         let refresh_interval = SignedDuration::from_mins(5);
         fleet.handle_sentinel(Heard {
             report: HostReport {
@@ -173,17 +210,17 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_was_never_heard_is_absent() {
-        let list = told(&mut fleet(), at(0));
+    fn an_agent_that_never_reported_is_absent() {
+        let list = listed(&mut fleet(), at(0));
         assert_eq!((&list.nodes[0].sentinel, &list.nodes[0].rebooter), (&None, &None));
         assert_eq!((&*list.scheduler_version, &*list.nats_version), ("0.2.0", "2.11.4"));
     }
 
     #[test]
-    fn both_agents_are_told_with_version_problem_and_clock() {
+    fn both_agents_are_shown_with_version_problem_and_clock() {
         let mut fleet = fleet();
-        hear_agents(&mut fleet);
-        let list = told(&mut fleet, at(1));
+        agents_report(&mut fleet);
+        let list = listed(&mut fleet, at(1));
         let sentinel = wire::Agent {
             version: "0.1.0".into(),
             heard_at: Some(to_timestamp(at(0))),
@@ -204,11 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_stale_from_the_moment_on_at_which_it_is_not_believed_any_more() {
+    fn an_agent_is_stale_from_the_moment_at_which_its_report_counts_no_more() {
         let mut fleet = fleet();
-        hear_agents(&mut fleet);
+        agents_report(&mut fleet);
         for (seconds, stale) in [(899, false), (900, true)] {
-            let list = told(&mut fleet, at(seconds));
+            let list = listed(&mut fleet, at(seconds));
             let agents = [&list.nodes[0].sentinel, &list.nodes[0].rebooter];
             for agent in agents {
                 assert_eq!(agent.as_ref().unwrap().stale, stale, "after {seconds} s");

@@ -1,4 +1,7 @@
 //! NATS: records, commands and events, parsed on their way in and encoded on their way out.
 
+pub(crate) mod command;
+pub(crate) mod event;
+pub(crate) mod load;
 pub(crate) mod store;
 pub(crate) mod wire;

@@ -1,29 +1,29 @@
-//! Between the bus and the core: parsing what comes in, encoding what goes out.
+//! Parses the messages that come from NATS: beyond this file a wrong value cannot exist.
 
 use bellwether_chassis::Record;
-use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{Encoded, HostReport, NodeEvent, NodeToken, RebooterReport, WireError, encode};
-use bellwether_scheduler_core::{Command, Heard};
+use bellwether_proto::subject::Topic;
+use bellwether_proto::{HostReport, NodeEvent, NodeName, NodeToken, RebooterReport, WireError};
+use bellwether_scheduler_core::Heard;
 
-/// A record of a host that was understood.
+/// The newest report of one of a node's two agents.
 #[derive(Debug)]
 pub(crate) enum HostRecord {
     Sentinel(Heard<HostReport>),
     Rebooter(Heard<RebooterReport>),
 }
 
-/// Why a message is not acted on.
+/// Why a message is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Rejection {
-    #[error("the subject is none of ours")]
+    #[error("the subject is not part of the contract here")]
     Subject,
-    #[error("it speaks of node {said}, but was written as {token}: who writes in another node's name?")]
-    OtherNode { said: String, token: NodeToken },
+    #[error("the body names node {body}, but the subject names {subject}: which agent writes in another node's name?")]
+    OtherNode { body: NodeName, subject: NodeToken },
     #[error(transparent)]
     Wire(#[from] WireError),
 }
 
-/// What an agent reported.
+/// Parses a report.
 pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
     let stored_at = record.stored_at;
     match Topic::parse(&record.subject) {
@@ -43,7 +43,7 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
     }
 }
 
-/// What happened in an attempt.
+/// Parses an event.
 pub(crate) fn event(record: &Record) -> Result<NodeEvent, Rejection> {
     let Some(Topic::Event(token)) = Topic::parse(&record.subject) else {
         return Err(Rejection::Subject);
@@ -53,21 +53,14 @@ pub(crate) fn event(record: &Record) -> Result<NodeEvent, Rejection> {
     Ok(event)
 }
 
-/// An agent may speak for its own node only; the subject is what its rights are cut by.
-pub(crate) fn same_node(token: &NodeToken, said: &bellwether_proto::NodeName) -> Result<(), Rejection> {
-    if said.token() == *token {
+/// An agent may write for its own node only, and NATS permissions are cut by the subject. So the
+/// node that the body names has to be the subject's.
+pub(crate) fn same_node(token: &NodeToken, body: &NodeName) -> Result<(), Rejection> {
+    if body.token() == *token {
         return Ok(());
     }
     Err(Rejection::OtherNode {
-        said: said.to_string(),
-        token: token.clone(),
+        body: body.clone(),
+        subject: token.clone(),
     })
-}
-
-/// Where a command goes, and what it is.
-pub(crate) fn command(command: &Command) -> (String, Encoded) {
-    match command {
-        Command::Drain(drain) => (subject::drain_command(&drain.node.token()), encode(drain)),
-        Command::Uncordon(uncordon) => (subject::uncordon_command(&uncordon.node.token()), encode(uncordon)),
-    }
 }

@@ -1,8 +1,8 @@
 //! Leadership by a Kubernetes Lease.
 //!
 //! The Lease only keeps the replicas out of each other's way. Safety is elsewhere: every write
-//! of a record demands that nobody else has written since (see `store.rs`), so of two replicas
-//! that both think they lead, one fails at its next step and loads anew.
+//! of a record demands that no other replica has written since (see `bus/store.rs`), so of two replicas
+//! that both think they lead, one fails at its next step and reloads.
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
@@ -11,15 +11,19 @@ use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Name of the Lease; the command line finds the leader by it.
+/// Name of the Lease; `kubectl reboots` finds the leader by it.
 pub(crate) const LEASE: &str = "bellwether-scheduler";
 
-/// The Lease being held or waited for. Dropping `leading` releases it.
+/// The Lease, held or waited for. Dropping `leading` releases it.
 pub(crate) struct Leadership {
     pub(crate) leading: watch::Receiver<bool>,
     release: JoinHandle<kube_lease_manager::Result<LeaseManager>>,
 }
 
+/// Takes part in the election.
+///
+/// # Errors
+/// The API server refuses the Lease.
 pub(crate) async fn join(
     client: Client,
     namespace: &str,
@@ -42,8 +46,8 @@ pub(crate) async fn join(
 }
 
 impl Leadership {
-    /// Lets go. Another replica leads within the duration of the lease: it looks again only when
-    /// the lease that it saw last would have ended.
+    /// Releases the Lease. Another replica leads within its duration: that replica tries again only when
+    /// the Lease that it read last would have ended.
     pub(crate) async fn release_lease(self) {
         let Self { leading, release } = self;
         drop(leading);

@@ -1,6 +1,8 @@
 //! The Kubernetes cluster: watches of nodes and DaemonSets, and the Lease by which one replica leads.
 
+pub(crate) mod client;
+pub(crate) mod health;
 pub(crate) mod lease;
-pub(crate) mod node;
-pub(crate) mod rival;
+mod node;
+mod rival;
 pub(crate) mod watch;

@@ -5,7 +5,7 @@ use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::NodeView;
 use k8s_openapi::api::core::v1::Node;
 
-/// A node's name, if it is one that we look after.
+/// A node's name, unless Bellwether leaves the node alone.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {
     let labels = node.metadata.labels.as_ref();
     if left_alone(|name| labels?.get(name).map(String::as_str)).is_some() {
@@ -14,7 +14,7 @@ pub(crate) fn name(node: &Node) -> Option<NodeName> {
     node.metadata.name.as_deref()?.parse().ok()
 }
 
-/// What decisions depend on.
+/// The fields of a node that decisions depend on. None if Bellwether leaves the node alone.
 pub(crate) fn view(node: &Node) -> Option<NodeView> {
     let name = name(node)?;
     let spec = node.spec.as_ref();

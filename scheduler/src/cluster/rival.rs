@@ -1,6 +1,6 @@
 //! Rivals: DaemonSets that reboot the same nodes, recognised by their metadata.
 //!
-//! It reads and never writes. What follows from a rival is decided by the core.
+//! It reads and never writes. The core decides what follows from a rival.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,20 +13,20 @@ use serde_json::Value;
 /// Annotation with kured's lock, on its DaemonSet.
 const KURED_LOCK: &str = "weave.works/kured-node-lock";
 
-/// What every object of a Bellwether installation is labelled with, and what its rebooter is.
+/// The label of every object of a Bellwether installation, and the one of its rebooter.
 const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "bellwether");
 const COMPONENT: (&str, &str) = ("app.kubernetes.io/component", "rebooter");
 
-/// How many holders of a lock are named.
+/// How many holders of a lock are named; the rest is a number.
 const HOLDERS_MAX: usize = 3;
 
-/// The rivals that are there, as the watch of DaemonSets tells them.
+/// The rivals in the cluster, by the watch of DaemonSets.
 #[derive(Debug)]
 pub(crate) struct Rivals {
     /// The namespace whose rebooter is ours.
     agents_namespace: String,
     found: BTreeMap<Place, Rival>,
-    /// Found in the list that is being told.
+    /// Rivals of the list that is being received.
     listed: BTreeMap<Place, Rival>,
 }
 
@@ -42,7 +42,7 @@ impl Rivals {
         }
     }
 
-    /// Takes what the watch tells. If the rivals are others now, all of them are returned.
+    /// Takes an event of the watch. Returns all rivals if that changed them.
     pub(crate) fn apply(&mut self, event: watcher::Event<ObjectMeta>) -> Option<BTreeSet<Rival>> {
         let before = self.found.clone();
         match event {
@@ -93,21 +93,21 @@ fn recognise(meta: &ObjectMeta, agents_namespace: &str) -> Option<Rival> {
     Some(Rival { namespace, name, kind })
 }
 
-/// Who holds kured's lock, for people. It is one object, or with `--concurrency` a list of them.
+/// The holders of kured's lock, for operators. The lock is one object, or with `--concurrency` a list of them.
 fn lock_holder(lock: &str) -> Option<String> {
     let Ok(lock) = serde_json::from_str::<Value>(lock) else {
-        return Some("somebody unknown".to_owned());
+        return Some("an unknown holder".to_owned());
     };
     let locks = lock.get("locks").and_then(Value::as_array);
     let locks = locks.map_or_else(|| std::slice::from_ref(&lock), Vec::as_slice);
-    // Somebody else's text, shown to people: a name of a node, and nothing else.
+    // A text from outside that ends up in terminals: the name of a node, and nothing else.
     let holders: Vec<String> = locks
         .iter()
         .map(|lock| lock.get("nodeID").and_then(Value::as_str).unwrap_or_default())
         .map(|holder| {
             holder
                 .parse::<NodeName>()
-                .map_or_else(|_| "somebody unknown".to_owned(), |node| node.to_string())
+                .map_or_else(|_| "an unknown holder".to_owned(), |node| node.to_string())
         })
         .collect();
     let named = holders.iter().take(HOLDERS_MAX).cloned().collect::<Vec<_>>().join(", ");
@@ -204,8 +204,8 @@ mod tests {
             ),
             (r#"{"maxOwners":2,"locks":[]}"#, None),
             (four, Some("a, b, c and 1 more")),
-            ("not JSON", Some("somebody unknown")),
-            (r#"{"nodeID":"\u001b[31m"}"#, Some("somebody unknown")),
+            ("not JSON", Some("an unknown holder")),
+            (r#"{"nodeID":"\u001b[31m"}"#, Some("an unknown holder")),
         ] {
             let lock_holder = holder.map(str::to_owned);
             assert_eq!(kind(&locked(lock)), Some(RivalKind::Kured { lock_holder }), "{lock}");
@@ -218,23 +218,38 @@ mod tests {
         let mut rivals = Rivals::new("bellwether-agents".to_owned());
         let kured = || daemon_set("kube-system", "kured", &[]);
         assert_eq!(rivals.apply(Init), None);
-        assert_eq!(rivals.apply(InitApply(kured())), None, "a list counts when it is told");
-        let told = rivals.apply(InitDone).unwrap();
+        assert_eq!(
+            rivals.apply(InitApply(kured())),
+            None,
+            "a list counts when it is complete"
+        );
+        let found = rivals.apply(InitDone).unwrap();
         assert!(
-            told.first().unwrap().to_string().contains("kube-system/kured"),
-            "{told:?}"
+            found.first().unwrap().to_string().contains("kube-system/kured"),
+            "{found:?}"
         );
         assert_eq!(rivals.apply(Apply(kured())), None, "nothing has changed");
-        let told = rivals.apply(Apply(locked(r#"{"nodeID":"node-3"}"#))).unwrap();
-        assert!(told.first().unwrap().to_string().contains("held by node-3"), "{told:?}");
+        let found = rivals.apply(Apply(locked(r#"{"nodeID":"node-3"}"#))).unwrap();
+        assert!(
+            found.first().unwrap().to_string().contains("held by node-3"),
+            "{found:?}"
+        );
         assert_eq!(rivals.apply(Delete(kured())), Some(BTreeSet::new()));
 
         rivals.apply(Apply(kured())).unwrap();
-        assert_eq!(rivals.apply(Init), None, "it stays known while the next list is told");
-        assert_eq!(rivals.apply(InitDone), Some(BTreeSet::new()), "it went unseen");
+        assert_eq!(
+            rivals.apply(Init),
+            None,
+            "it stays known while the next list is received"
+        );
+        assert_eq!(
+            rivals.apply(InitDone),
+            Some(BTreeSet::new()),
+            "it went while no watch ran"
+        );
 
         rivals.apply(Apply(daemon_set("x", "y", &[("name", "kured")]))).unwrap();
         let changed = rivals.apply(Apply(daemon_set("x", "y", &[])));
-        assert_eq!(changed, Some(BTreeSet::new()), "it is none any more");
+        assert_eq!(changed, Some(BTreeSet::new()), "it is no rival any more");
     }
 }

@@ -1,117 +1,94 @@
-//! What the API server shows: Node objects, and the DaemonSets among which rivals may be.
+//! The watches of Node objects and of DaemonSets, among which rivals may be.
 //!
-//! It owns both watches and tells the core what they tell. It decides nothing; it says when
-//! not all can be seen, and then nothing may be decided.
+//! Turns their events into changes for the core, and decides nothing. While a watch fails
+//! ([`ClusterWatch::failure`]), the core may not decide either.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bellwether_chassis::clock;
 use bellwether_proto::NodeName;
-use bellwether_scheduler_core::Fleet;
+use bellwether_scheduler_core::{NodeView, Rival};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{ListParams, WatchParams};
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
+use crate::cluster::health::{WatchFailure, WatchHealth, WatchResult};
 use crate::cluster::node;
 use crate::cluster::rival::Rivals;
 
 /// How long the API server keeps a watch open before it has to be renewed.
-pub(crate) const WATCH_SECONDS: u32 = 60;
+pub(super) const WATCH_SECONDS: u32 = 60;
 
-/// A DaemonSet without spec and status: to recognise a rival, its metadata is enough.
-type DaemonSetMeta = PartialObjectMeta<DaemonSet>;
+/// A DaemonSet without spec and status: its metadata is enough to recognise a rival.
+pub(super) type DaemonSetMeta = PartialObjectMeta<DaemonSet>;
 
-/// What a watch tells.
-type WatchResult<K> = Result<watcher::Event<K>, watcher::Error>;
+/// A kind of object that can be watched in all namespaces.
+pub(super) trait Watchable:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static
+{
+}
+impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static> Watchable for K {}
 
-/// Something that was seen, to be told to the core.
+/// An event of one of the watches, or its failure.
 #[derive(Debug)]
 pub(crate) enum WatchEvent {
     Node(Box<WatchResult<Node>>),
     DaemonSet(Box<WatchResult<DaemonSetMeta>>),
 }
 
-/// A watch that fails: what it was to show is not known any more.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WatchFailure {
-    kind: &'static str,
-    since: Timestamp,
+/// A change of the cluster that the core has to know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ClusterChange {
+    /// A node is new or has changed.
+    Node(NodeView),
+    /// A node is deleted.
+    NodeGone(NodeName),
+    /// These are all the rivals now.
+    Rivals(BTreeSet<Rival>),
 }
 
-impl fmt::Display for WatchFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, since } = self;
-        write!(f, "the API server does not let us watch {kind} since {since:.0}")
-    }
-}
-
-/// How well one kind of object is seen.
-#[derive(Debug)]
-struct WatchHealth {
-    kind: &'static str,
-    /// Everything there is was told once.
-    complete: bool,
-    failure: Option<WatchFailure>,
-}
-
+/// Both watches, and the objects that they have shown.
 pub(crate) struct ClusterWatch {
     nodes: BoxStream<'static, WatchResult<Node>>,
     nodes_health: WatchHealth,
     /// Nodes that the core knows.
     known: BTreeSet<NodeName>,
-    /// Nodes of the list that is being told.
+    /// Nodes of the list that is being received.
     listed: BTreeSet<NodeName>,
     daemon_sets: BoxStream<'static, WatchResult<DaemonSetMeta>>,
     daemon_sets_health: WatchHealth,
     rivals: Rivals,
 }
 
-/// Succeeds if the API server answers, and lets us list and watch all that we have to see.
-pub(crate) async fn check_access(client: &Client) -> Result<(), kube::Error> {
-    may_watch::<PartialObjectMeta<Node>>(client).await?;
-    may_watch::<DaemonSetMeta>(client).await
-}
-
-async fn may_watch<K: Watchable>(client: &Client) -> Result<(), kube::Error> {
-    let api = Api::<K>::all(client.clone());
-    let list = api.list(&ListParams::default().limit(1)).await?;
-    let version = list.metadata.resource_version.unwrap_or_default();
-    // A second is the shortest there is; it is left at once.
-    api.watch(&WatchParams::default().timeout(1), &version).await.map(drop)
-}
-
-fn watch<K: Watchable>(client: &Client) -> BoxStream<'static, WatchResult<K>> {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    watcher(Api::all(client.clone()), config).default_backoff().boxed()
-}
-
-/// What a watch asks of a kind, in short.
-trait Watchable: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static {}
-impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static> Watchable for K {}
-
 impl ClusterWatch {
-    /// Watches for ever, backing off while the API server is away.
+    /// Watches for ever, backing off while the API server does not answer. A rebooter outside
+    /// `agents_namespace` is a rival.
     pub(crate) fn new(client: &Client, agents_namespace: String) -> Self {
+        Self::of(watch(client), watch(client), agents_namespace)
+    }
+
+    fn of(
+        nodes: BoxStream<'static, WatchResult<Node>>,
+        daemon_sets: BoxStream<'static, WatchResult<DaemonSetMeta>>,
+        agents_namespace: String,
+    ) -> Self {
         Self {
-            nodes: watch(client),
+            nodes,
             nodes_health: WatchHealth::new("nodes"),
             known: BTreeSet::new(),
             listed: BTreeSet::new(),
-            daemon_sets: watch(client),
+            daemon_sets,
             daemon_sets_health: WatchHealth::new("DaemonSets"),
             rivals: Rivals::new(agents_namespace),
         }
     }
 
-    /// The next thing that is seen. Nothing is lost if it is not waited for to the end.
+    /// The next event. Dropping this future loses none.
     pub(crate) async fn next(&mut self) -> WatchEvent {
         tokio::select! {
             Some(result) = self.nodes.next() => WatchEvent::Node(Box::new(result)),
@@ -121,117 +98,150 @@ impl ClusterWatch {
         }
     }
 
-    /// Everything there is was told once.
+    /// True once every node and DaemonSet has been listed.
     pub(crate) fn is_complete(&self) -> bool {
-        self.nodes_health.complete && self.daemon_sets_health.complete
+        self.nodes_health.is_complete() && self.daemon_sets_health.is_complete()
     }
 
-    /// The first thing that cannot be seen, if there is one. It lasts until all is watched anew.
+    /// The first watch that fails, if one does. To recover, make a new `ClusterWatch`.
     pub(crate) fn failure(&self) -> Option<WatchFailure> {
-        self.nodes_health.failure.or(self.daemon_sets_health.failure)
+        self.nodes_health
+            .failure()
+            .or_else(|| self.daemon_sets_health.failure())
     }
 
-    pub(crate) fn apply(&mut self, event: WatchEvent, fleet: &mut Fleet) {
+    /// Turns an event into the changes that the core has to know, in this order.
+    pub(crate) fn apply(&mut self, event: WatchEvent) -> Vec<ClusterChange> {
         match event {
-            WatchEvent::Node(result) => {
-                if let Some(event) = self.nodes_health.record(*result) {
-                    self.apply_node(event, fleet);
-                }
-            }
-            WatchEvent::DaemonSet(result) => {
-                if let Some(event) = self.daemon_sets_health.record(*result) {
-                    self.apply_daemon_set(event, fleet);
-                }
-            }
+            WatchEvent::Node(result) => match self.nodes_health.record(*result) {
+                Some(event) => self.apply_node(event),
+                None => Vec::new(),
+            },
+            WatchEvent::DaemonSet(result) => match self.daemon_sets_health.record(*result) {
+                Some(event) => self.apply_daemon_set(event).into_iter().collect(),
+                None => Vec::new(),
+            },
         }
     }
 
-    fn apply_node(&mut self, event: watcher::Event<Node>, fleet: &mut Fleet) {
+    fn apply_node(&mut self, event: watcher::Event<Node>) -> Vec<ClusterChange> {
         match event {
-            watcher::Event::Init => self.listed.clear(),
-            watcher::Event::InitApply(node) => {
-                self.listed.extend(node::name(&node));
-                self.apply_node_object(&node, fleet);
+            watcher::Event::Init => {
+                self.listed.clear();
+                Vec::new()
+            }
+            watcher::Event::InitApply(object) => {
+                self.listed.extend(node::name(&object));
+                self.changed(&object).into_iter().collect()
             }
             watcher::Event::InitDone => {
                 let gone: Vec<NodeName> = self.known.difference(&self.listed).cloned().collect();
-                for name in gone {
-                    fleet.handle_node_gone(&name);
-                    self.known.remove(&name);
-                }
+                gone.into_iter().filter_map(|name| self.gone(name)).collect()
             }
-            watcher::Event::Apply(node) => self.apply_node_object(&node, fleet),
-            watcher::Event::Delete(node) => {
-                if let Some(name) = node::name(&node) {
-                    fleet.handle_node_gone(&name);
-                    self.known.remove(&name);
-                }
+            watcher::Event::Apply(object) => self.changed(&object).into_iter().collect(),
+            watcher::Event::Delete(object) => {
+                let name = node::name(&object);
+                name.and_then(|name| self.gone(name)).into_iter().collect()
             }
         }
     }
 
-    fn apply_node_object(&mut self, node: &Node, fleet: &mut Fleet) {
-        if let Some(view) = node::view(node) {
-            self.known.insert(view.name.clone());
-            fleet.handle_node(view);
-        }
+    fn changed(&mut self, object: &Node) -> Option<ClusterChange> {
+        let view = node::view(object)?;
+        self.known.insert(view.name.clone());
+        Some(ClusterChange::Node(view))
     }
 
-    fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>, fleet: &mut Fleet) {
-        let Some(rivals) = self.rivals.apply(metadata(event)) else {
-            return;
-        };
+    fn gone(&mut self, name: NodeName) -> Option<ClusterChange> {
+        self.known.remove(&name).then_some(ClusterChange::NodeGone(name))
+    }
+
+    fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>) -> Option<ClusterChange> {
+        let rivals = self.rivals.apply(metadata(event))?;
         for rival in &rivals {
             tracing::warn!(%rival, "Something else reboots nodes");
         }
         if rivals.is_empty() {
             tracing::info!("Nothing else reboots nodes any more");
         }
-        fleet.handle_rivals(rivals);
+        Some(ClusterChange::Rivals(rivals))
     }
 }
 
-impl WatchHealth {
-    fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            complete: false,
-            failure: None,
-        }
-    }
-
-    fn record<K>(&mut self, result: WatchResult<K>) -> Option<watcher::Event<K>> {
-        match result {
-            Ok(event) => {
-                // Later nothing clears it: what changed unseen is only known by beginning anew.
-                if matches!(event, watcher::Event::InitDone) && !self.complete {
-                    self.complete = true;
-                    self.failure = None;
-                }
-                Some(event)
-            }
-            Err(error) => {
-                if self.failure.is_none() {
-                    let kind = self.kind;
-                    let error = bellwether_chassis::chain(&error);
-                    tracing::warn!(kind, error, "Watch failed, nothing is decided");
-                    self.failure = Some(WatchFailure {
-                        kind,
-                        since: clock::now(),
-                    });
-                }
-                None
-            }
-        }
-    }
+fn watch<K: Watchable>(client: &Client) -> BoxStream<'static, WatchResult<K>> {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    watcher(Api::all(client.clone()), config).default_backoff().boxed()
 }
 
-fn metadata<K>(event: watcher::Event<PartialObjectMeta<K>>) -> watcher::Event<kube::core::ObjectMeta> {
+fn metadata<K>(event: watcher::Event<PartialObjectMeta<K>>) -> watcher::Event<ObjectMeta> {
     match event {
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitApply(object) => watcher::Event::InitApply(object.metadata),
         watcher::Event::InitDone => watcher::Event::InitDone,
         watcher::Event::Apply(object) => watcher::Event::Apply(object.metadata),
         watcher::Event::Delete(object) => watcher::Event::Delete(object.metadata),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use watcher::Event::{Delete, Init, InitApply, InitDone};
+
+    use super::*;
+
+    fn cluster() -> ClusterWatch {
+        ClusterWatch::of(stream::pending().boxed(), stream::pending().boxed(), "agents".into())
+    }
+
+    fn node(name: &str) -> Node {
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        node.metadata.uid = Some(format!("uid-of-{name}"));
+        node
+    }
+
+    /// Names of the nodes that the core is given as new or changed, and as gone.
+    fn apply(cluster: &mut ClusterWatch, event: watcher::Event<Node>) -> (Vec<String>, Vec<String>) {
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        for change in cluster.apply(WatchEvent::Node(Box::new(Ok(event)))) {
+            match change {
+                ClusterChange::Node(view) => changed.push(view.name.to_string()),
+                ClusterChange::NodeGone(name) => gone.push(name.to_string()),
+                ClusterChange::Rivals(rivals) => panic!("{rivals:?}"),
+            }
+        }
+        (changed, gone)
+    }
+
+    #[test]
+    fn a_node_that_the_next_list_lacks_is_gone() {
+        let mut cluster = cluster();
+        for name in ["a", "b"] {
+            let (changed, gone) = apply(&mut cluster, InitApply(node(name)));
+            assert_eq!((changed, gone), (vec![name.to_owned()], vec![]));
+        }
+        assert_eq!(apply(&mut cluster, InitDone), (vec![], vec![]));
+        assert_eq!(apply(&mut cluster, Init), (vec![], vec![]));
+        apply(&mut cluster, InitApply(node("b")));
+        assert_eq!(apply(&mut cluster, InitDone), (vec![], vec!["a".to_owned()]));
+        assert_eq!(apply(&mut cluster, Delete(node("b"))), (vec![], vec!["b".to_owned()]));
+        assert_eq!(
+            apply(&mut cluster, Delete(node("b"))),
+            (vec![], vec![]),
+            "once is enough"
+        );
+    }
+
+    #[test]
+    fn the_cluster_is_complete_only_when_both_lists_are() {
+        let mut cluster = cluster();
+        apply(&mut cluster, InitDone);
+        assert!(!cluster.is_complete());
+        cluster.apply(WatchEvent::DaemonSet(Box::new(Ok(InitDone))));
+        assert!(cluster.is_complete() && cluster.failure().is_none());
+        let failed = Err(watcher::Error::NoResourceVersion);
+        assert_eq!(cluster.apply(WatchEvent::DaemonSet(Box::new(failed))), vec![]);
+        assert!(cluster.failure().unwrap().to_string().contains("DaemonSets"));
     }
 }

@@ -1,10 +1,9 @@
-//! What the scheduler counts.
+//! The metrics of the scheduler.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use bellwether_proto::{Attempt, Cause, Phase};
-use bellwether_scheduler_core::{Fleet, Reason, State};
+use bellwether_scheduler_core::{Reason, State};
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::observe::counts::{Counts, state};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -61,7 +62,7 @@ impl Metrics {
             paused: Gauge::default(),
             oldest_need: Gauge::default(),
             ended: Family::default(),
-            // From a second to half a day: a soak to a drain that a budget holds.
+            // From a second to half a day: a soak to a drain that a budget blocks.
             phases: Family::new_with_constructor(|| {
                 Histogram::new([
                     1., 5., 15., 30., 60., 120., 300., 600., 1200., 1800., 3600., 14400., 43200.,
@@ -85,29 +86,29 @@ impl Metrics {
         } = metrics.clone();
         registry.register("scheduler_leading", "1 if this replica leads", leading);
         registry.register("nodes", "Nodes by state", nodes);
-        registry.register("nodes_waiting", "Nodes that do not go on, by reason", waiting);
+        registry.register("nodes_waiting", "Nodes that wait or have failed, by reason", waiting);
         registry.register("slots", "Reboot slots", slots);
         registry.register(
             "slots_taken",
             "Reboot slots that are taken, also by nodes that are down or cordoned by others",
             slots_taken,
         );
-        registry.register("paused", "1 if people paused the fleet", paused);
+        registry.register("paused", "1 if an operator paused the fleet", paused);
         registry.register(
             "oldest_need_timestamp_seconds",
-            "Since when the node that waits longest needs its reboot; 0 if none",
+            "Since when the node with the oldest need requires its reboot; 0 if none does",
             oldest_need,
         );
         registry.register("attempts_ended", "Attempts that ended", ended);
         registry.register("phase_duration_seconds", "How long phases of attempts took", phases);
         registry.register(
             "scheduler_messages_rejected",
-            "Messages that were not understood",
+            "Messages that could not be parsed",
             rejected,
         );
         registry.register(
             "scheduler_reloads",
-            "How often the leader had to load its records anew",
+            "How often the leader had to reload its records",
             reloads,
         );
         metrics
@@ -135,70 +136,46 @@ impl Metrics {
         }
     }
 
-    /// What a follower does not know it does not report.
+    /// A replica that does not lead knows no fleet and publishes zeros.
     pub(crate) fn follow(&self) {
         self.leading.set(0);
-        self.show_nodes(&BTreeMap::new(), &BTreeMap::new());
-        self.slots.set(0);
-        self.slots_taken.set(0);
-        self.paused.set(0);
-        self.oldest_need.set(0.);
+        self.publish(&Counts::default());
     }
 
-    pub(crate) fn lead(&self, fleet: &Fleet) {
+    pub(crate) fn lead(&self, counts: &Counts) {
         self.leading.set(1);
-        let (mut states, mut reasons) = (BTreeMap::new(), BTreeMap::new());
-        let mut oldest: Option<Timestamp> = None;
-        for (node, standing) in fleet.standings() {
-            *states.entry(state(standing.state)).or_insert(0) += 1;
-            if let Some(reason) = standing.reason.as_ref().map(Reason::code) {
-                *reasons.entry(reason).or_insert(0) += 1;
-            }
-            let need = fleet
-                .sentinel(&node.name)
-                .and_then(|heard| heard.report.need.as_ref().ok()?.as_ref());
-            oldest = need.map(|need| need.since).into_iter().chain(oldest).min();
-        }
-        self.show_nodes(&states, &reasons);
-        self.oldest_need
-            .set(oldest.map_or(0., |at| at.as_duration().as_secs_f64()));
-        let (slots, holders) = fleet.slots();
-        self.slots.set(slots.into());
-        self.slots_taken.set(i64::try_from(holders.len()).unwrap_or(i64::MAX));
-        self.paused
-            .set(i64::from(fleet.control().is_some_and(|control| control.paused)));
+        self.publish(counts);
     }
 
-    /// Sets every label there is, also those that count nothing now, and clears none: a reader in
-    /// between sees no gap.
-    fn show_nodes(&self, states: &BTreeMap<&'static str, i64>, reasons: &BTreeMap<&'static str, i64>) {
+    fn publish(&self, counts: &Counts) {
+        self.publish_nodes(counts);
+        self.oldest_need
+            .set(counts.oldest_need.map_or(0., |at| at.as_duration().as_secs_f64()));
+        self.slots.set(counts.slots.into());
+        self.slots_taken.set(counts.slots_taken.into());
+        self.paused.set(counts.paused.into());
+    }
+
+    /// Sets every label there is, also those that count nothing now, and clears none: a scrape in
+    /// between finds no gap.
+    fn publish_nodes(&self, counts: &Counts) {
         let others = [State::Idle, State::Waiting, State::Failed, State::Unknown].map(state);
         let phases = Phase::ALL
             .into_iter()
             .filter(|phase| !phase.is_ended())
             .map(Phase::as_str);
         for state in others.into_iter().chain(phases) {
-            let count = states.get(state).copied().unwrap_or(0);
-            self.nodes.get_or_create(&StateLabels { state }).set(count);
+            let count = counts.states.get(state).copied().unwrap_or(0);
+            self.nodes.get_or_create(&StateLabels { state }).set(count.into());
         }
-        let seen = reasons.keys().copied();
+        let counted = counts.reasons.keys().copied();
         let causes = Cause::ALL
             .into_iter()
             .filter(|cause| cause.outcome() == Phase::Failed)
             .map(Cause::as_str);
-        for reason in Reason::CODES.into_iter().chain(causes).chain(seen) {
-            let count = reasons.get(reason).copied().unwrap_or(0);
-            self.waiting.get_or_create(&ReasonLabels { reason }).set(count);
+        for reason in Reason::CODES.into_iter().chain(causes).chain(counted) {
+            let count = counts.reasons.get(reason).copied().unwrap_or(0);
+            self.waiting.get_or_create(&ReasonLabels { reason }).set(count.into());
         }
-    }
-}
-
-fn state(state: State) -> &'static str {
-    match state {
-        State::Idle => "Idle",
-        State::Waiting => "Waiting",
-        State::InProgress(phase) => phase.as_str(),
-        State::Failed => "Failed",
-        State::Unknown => "Unknown",
     }
 }

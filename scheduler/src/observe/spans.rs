@@ -1,5 +1,5 @@
 //! The spans of an attempt: written when each phase is over, so that they survive the reboot
-//! of a node and the death of a scheduler.
+//! of a node and the end of a scheduler.
 
 use bellwether_chassis::telemetry::FinishedSpan;
 use bellwether_proto::{Attempt, Phase};

@@ -1,0 +1,61 @@
+//! Events: publishing those of the scheduler, and reading everybody's for the API.
+
+use std::collections::VecDeque;
+
+use bellwether_chassis::{Bus, Expect, PublishError, Watched};
+use bellwether_proto::stream::EVENTS_STREAM;
+use bellwether_proto::{NodeEvent, NodeName, encode, subject};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+
+use crate::bus::wire;
+
+/// How many events of a node's past are read: the last ones, more than three attempts have.
+const EVENTS_MAX: usize = 100;
+
+/// Publishes an event. Within the stream's duplicate window a repetition is dropped.
+pub(crate) async fn publish(bus: &Bus, event: &NodeEvent) -> Result<(), PublishError> {
+    tracing::info!(node = %event.node, attempt = %event.attempt, fact = ?event.fact, "Phase changed");
+    let id = format!("{}:{}:{}", event.attempt, event.generation, event.fact.kind());
+    let subject = subject::event(&event.node.token(), &event.fact);
+    bus.publish(subject, encode(event), Some(id), Expect::Anything).await?;
+    Ok(())
+}
+
+/// A node's last events, oldest first. Events that cannot be parsed are left out.
+pub(crate) async fn past(bus: &Bus, node: &NodeName) -> anyhow::Result<VecDeque<NodeEvent>> {
+    let mut stored = bus
+        .follow_all(EVENTS_STREAM.name, subject::events_of(&node.token()))
+        .await?;
+    let mut events = VecDeque::new();
+    while let Some(watched) = stored.next().await {
+        let Watched::Record(record) = watched? else { break };
+        if let Ok(event) = wire::event(&record) {
+            if events.len() == EVENTS_MAX {
+                events.pop_front();
+            }
+            events.push_back(event);
+        }
+    }
+    Ok(events)
+}
+
+/// Every event from now on, of one node or of all. Events that cannot be parsed are left out.
+pub(crate) async fn follow(
+    bus: &Bus,
+    node: Option<&NodeName>,
+) -> anyhow::Result<BoxStream<'static, anyhow::Result<NodeEvent>>> {
+    let filter = match node {
+        Some(node) => subject::events_of(&node.token()),
+        None => subject::ALL_EVENTS.to_owned(),
+    };
+    let watched = bus.follow_new(EVENTS_STREAM.name, filter).await?;
+    let events = watched.filter_map(|watched| {
+        std::future::ready(match watched {
+            Ok(Watched::Record(record)) => wire::event(&record).ok().map(Ok),
+            Ok(Watched::CaughtUp) => None,
+            Err(error) => Some(Err(error)),
+        })
+    });
+    Ok(events.boxed())
+}

@@ -1,0 +1,75 @@
+//! Connecting to the API server: waits until it answers and lets us watch.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_chassis::Chassis;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{ListParams, WatchParams};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client};
+
+use crate::cluster::watch::{DaemonSetMeta, WATCH_SECONDS, Watchable};
+
+/// The part of the service's readiness that is about the API server.
+const PART: &str = "kubernetes";
+
+/// How often the API server is asked again while the service waits.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// How often the log repeats that the service still waits.
+const REMINDER: Duration = Duration::from_secs(10);
+
+/// A client, as soon as the API server answers and lets us watch nodes and DaemonSets. Waits as long as
+/// that takes; the log and `/readyz` show the reason.
+///
+/// # Errors
+/// There is no configuration for a client, or the service has to stop.
+pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
+    let mut config = kube::Config::infer()
+        .await
+        .context("find the Kubernetes API server: run in a pod with a service account, or set KUBECONFIG")?;
+    // The client would repeat refused requests by itself for minutes, and hide that a watch fails.
+    config.default_retry = false;
+    // Ends a connection whose other end is gone without a word; longer than a watch is silent.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 30));
+    let address = config.cluster_url.to_string();
+    let client = Client::try_from(config).context("set up the Kubernetes client")?;
+    let mut reminder = tokio::time::interval(REMINDER);
+    chassis
+        .health
+        .not_ready(PART, format!("{address} has not answered yet"));
+    loop {
+        let Err(error) = check_access(&client).await else {
+            break;
+        };
+        let error = bellwether_chassis::chain(&error);
+        chassis.health.not_ready(
+            PART,
+            format!("{address} does not let us watch nodes and DaemonSets: {error}"),
+        );
+        tokio::select! {
+            () = tokio::time::sleep(TRY_AGAIN) => (),
+            _ = reminder.tick() => {
+                tracing::warn!(server = address, error, "Waiting for the API server to let us watch nodes and DaemonSets");
+            }
+            () = chassis.stop.cancelled() => anyhow::bail!("stopped while waiting for the API server at {address}"),
+        }
+    }
+    chassis.health.ready(PART);
+    Ok(client)
+}
+
+/// Succeeds if the API server answers and lets us list and watch nodes and DaemonSets.
+pub(crate) async fn check_access(client: &Client) -> Result<(), kube::Error> {
+    may_watch::<PartialObjectMeta<Node>>(client).await?;
+    may_watch::<DaemonSetMeta>(client).await
+}
+
+async fn may_watch<K: Watchable>(client: &Client) -> Result<(), kube::Error> {
+    let api = Api::<K>::all(client.clone());
+    let list = api.list(&ListParams::default().limit(1)).await?;
+    let version = list.metadata.resource_version.unwrap_or_default();
+    // A second is the shortest time-out there is; the watch is dropped at once.
+    api.watch(&WatchParams::default().timeout(1), &version).await.map(drop)
+}

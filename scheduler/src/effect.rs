@@ -1,0 +1,41 @@
+//! Carries out the effects of the core, one after the other, in its order and no other.
+
+use bellwether_chassis::Bus;
+use bellwether_scheduler_core::Effect;
+
+use crate::bus::store::Store;
+use crate::bus::{command, event};
+use crate::error::EffectError;
+use crate::observe::metrics::Metrics;
+use crate::observe::spans;
+
+/// Where effects go.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    pub(crate) bus: Bus,
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+}
+
+impl Effects {
+    /// Carries out one effect. After an error none may follow: the leader has to reload.
+    pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<(), EffectError> {
+        match effect {
+            Effect::Store(attempt) => self.store.put(&attempt).await?,
+            Effect::StoreControl(control) => self.store.put_control(&control).await?,
+            Effect::Delete(node) => self.store.delete(&node).await?,
+            Effect::Announce(event) => event::publish(&self.bus, &event).await?,
+            Effect::Ask(command) => command::queue(&self.bus, &command).await?,
+            Effect::PhaseOver {
+                attempt,
+                phase,
+                began,
+                ended,
+            } => {
+                self.metrics.phase_over(&attempt, phase, began, ended);
+                spans::write(&attempt, phase, began, ended);
+            }
+        }
+        Ok(())
+    }
+}
