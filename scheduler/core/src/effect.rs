@@ -52,7 +52,7 @@ impl Command {
             })),
             Phase::Uncordoning | Phase::RollingBack => Some(Self::uncordon(attempt)),
             // Stuck: for as long as it carries our cordon and is not to be kept cordoned.
-            Phase::Failed if crate::machine::wants_uncordon(attempt) => Some(Self::uncordon(attempt)),
+            Phase::Failed if crate::attempt::phases::wants_uncordon(attempt) => Some(Self::uncordon(attempt)),
             Phase::Draining
             | Phase::Rebooting
             | Phase::Verifying

@@ -4,19 +4,22 @@
 //! any number of facts. The driver feeds every node, report and record before it first calls
 //! it: a fleet that is known in part must not be acted on.
 
+mod decide;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_proto::{Attempt, Cause, Fact, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
 use jiff::Timestamp;
 
+use crate::admission::budget::Holder;
+use crate::admission::reason::Reason;
+use crate::admission::{budget as slot, reason as gate};
+use crate::attempt::phases::{self as machine, Move};
 use crate::effect::Effect;
-use crate::gate::{self, Reason};
-use crate::machine::{self, Move};
+use crate::explain::standing::Standing;
+use crate::observed::node::{Heard, NodeView};
 use crate::policy::{Policy, later};
 use crate::rival::Rival;
-use crate::slot::{self, Holder};
-use crate::standing::Standing;
-use crate::view::{Heard, NodeView};
 
 /// An order of a person that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,8 +8,8 @@ use std::fmt;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
 
-use crate::slot;
-use crate::view::NodeView;
+use crate::admission::budget as slot;
+use crate::observed::node::NodeView;
 
 /// The eight sentences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

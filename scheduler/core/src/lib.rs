@@ -8,23 +8,20 @@
 //!
 //! What must always hold is in [`invariant::Invariant`], by name.
 
-mod decide;
+pub mod admission;
+mod attempt;
 pub mod effect;
+pub mod explain;
 pub mod fleet;
-pub mod gate;
 pub mod invariant;
-mod machine;
+pub mod observed;
 pub mod policy;
-mod rank;
 pub mod rival;
-pub mod slot;
-pub mod standing;
-pub mod view;
 
+pub use admission::reason::Reason;
 pub use effect::{Command, Effect};
+pub use explain::standing::{Standing, State};
 pub use fleet::{Fleet, OrderError};
-pub use gate::Reason;
+pub use observed::node::{Heard, NodeView};
 pub use policy::Policy;
 pub use rival::{Rival, RivalKind};
-pub use standing::{Standing, State};
-pub use view::{Heard, NodeView};

@@ -3,7 +3,7 @@
 use bellwether_proto::{NodeName, RebootNeed};
 use jiff::Timestamp;
 
-use crate::view::NodeView;
+use crate::observed::node::NodeView;
 
 /// A place in the queue: the smallest goes first. Control plane last, then the oldest need, then by name.
 pub(crate) fn rank(node: &NodeView, need: &RebootNeed) -> (bool, Timestamp, NodeName) {

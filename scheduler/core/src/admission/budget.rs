@@ -5,7 +5,7 @@ use std::fmt;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
 
-use crate::view::NodeView;
+use crate::observed::node::NodeView;
 
 /// Why a node takes a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 use bellwether_proto::{Attempt, Cause, DrainFailure, Ending, Fact, NodeEvent, Phase, PhaseEntered};
 use jiff::Timestamp;
 
-use crate::gate;
+use crate::admission::reason as gate;
+use crate::observed::node::Seen;
 use crate::policy::{Policy, later};
-use crate::view::Seen;
 
 /// What an attempt does next.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use bellwether_proto::Phase;
 use jiff::Timestamp;
 
-use crate::gate::Reason;
+use crate::admission::reason::Reason;
 
 /// What a node is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

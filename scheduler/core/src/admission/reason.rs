@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bellwether_proto::{Attempt, Cause, FleetControl, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
+use crate::admission::budget::Holder;
+use crate::observed::node::Seen;
 use crate::policy::Policy;
 use crate::rival::Rival;
-use crate::slot::Holder;
-use crate::view::Seen;
 
 /// Why a node that may need a reboot is not rebooting.
 #[derive(Debug, Clone, PartialEq, Eq)]

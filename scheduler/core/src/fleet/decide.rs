@@ -9,16 +9,17 @@ use bellwether_proto::{
 };
 use jiff::Timestamp;
 
+use crate::admission::budget::Holder;
+use crate::admission::order::rank;
+use crate::admission::reason::{Reason, Verdict};
+use crate::admission::{budget as slot, reason as gate};
+use crate::attempt::phases::{self as machine, Move};
 use crate::effect::{Command, Effect};
+use crate::explain::standing::{Standing, State};
 use crate::fleet::Fleet;
-use crate::gate::{self, Reason, Verdict};
-use crate::machine::{self, Move};
+use crate::observed::node::{NodeView, Seen};
 use crate::policy::{Policy, later};
-use crate::rank::rank;
 use crate::rival::RivalKind;
-use crate::slot::{self, Holder};
-use crate::standing::{Standing, State};
-use crate::view::{NodeView, Seen};
 
 impl Fleet {
     /// Decides all that can be decided now. Effects are ready to be polled afterwards.

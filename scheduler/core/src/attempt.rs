@@ -1,0 +1,3 @@
+//! The life of one attempt.
+
+pub(crate) mod phases;

@@ -1,0 +1,3 @@
+//! The fleet for operators and metrics.
+
+pub mod standing;

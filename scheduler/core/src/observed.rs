@@ -1,0 +1,3 @@
+//! The facts that the driver has handed over, as the core keeps them.
+
+pub mod node;
