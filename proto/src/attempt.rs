@@ -398,39 +398,3 @@ fn entered_from_wire(wire: wire::PhaseEntered) -> Result<PhaseEntered, WireError
         at: instant_required(T, "at", wire.at)?,
     })
 }
-
-/// What people ordered for the whole fleet. See [`wire::FleetControl`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetControl {
-    /// True: no new attempt starts.
-    pub paused: bool,
-    /// Who ordered it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub since: Timestamp,
-}
-
-impl Message for FleetControl {
-    const TYPE: &'static str = "bellwether.v1.FleetControl";
-    type Wire = wire::FleetControl;
-
-    fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
-        Ok(Self {
-            paused: wire.paused,
-            by: wire.by,
-            reason: wire.reason,
-            since: instant_required(Self::TYPE, "since", wire.since)?,
-        })
-    }
-
-    fn to_wire(&self) -> Self::Wire {
-        wire::FleetControl {
-            paused: self.paused,
-            by: self.by.clone(),
-            reason: self.reason.clone(),
-            since: Some(to_timestamp(self.since)),
-        }
-    }
-}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -53,7 +54,7 @@ macro_rules! text_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The id as text.
@@ -95,7 +96,7 @@ impl FromStr for NodeName {
                 expected: "a DNS subdomain",
             });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -103,7 +104,7 @@ impl NodeName {
     /// The node as one token of a subject or key.
     #[must_use]
     pub fn token(&self) -> NodeToken {
-        NodeToken(self.0.replace('.', "_"))
+        NodeToken(self.0.replace('.', "_").into())
     }
 }
 
@@ -125,7 +126,7 @@ impl NodeToken {
     /// The node that this token stands for.
     #[must_use]
     pub fn name(&self) -> NodeName {
-        NodeName(self.0.replace('_', "."))
+        NodeName(self.0.replace('_', ".").into())
     }
 }
 
@@ -139,7 +140,7 @@ impl FromStr for NodeUid {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         check(text, 128, "printable ASCII", |c| c.is_ascii_graphic())?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -155,7 +156,7 @@ impl FromStr for BootId {
         check(text, 64, "0-9, a-z, A-Z and -", |c| {
             c.is_ascii_alphanumeric() || c == '-'
         })?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

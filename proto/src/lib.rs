@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod command;
 pub mod event;
 mod field;
+pub mod fleet;
 pub mod header;
 pub mod host;
 pub mod ids;
@@ -34,10 +35,11 @@ pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/bellwether.v1.rs"));
 }
 
-pub use attempt::{Attempt, Cause, Ending, FleetControl, Phase, PhaseEntered};
+pub use attempt::{Attempt, Cause, Ending, Phase, PhaseEntered};
 pub use command::{DrainNode, UncordonNode};
 pub use event::{DrainFailure, Fact, NodeEvent};
 pub use field::{to_duration, to_timestamp};
+pub use fleet::{FleetControl, FleetOrder, OrderScope};
 pub use host::{HostReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
-pub use message::{Encoded, Message, WireError, decode, encode};
+pub use message::{Encoded, Message, WireError, decode, decode_body, encode};

@@ -136,6 +136,15 @@ pub fn decode<'h, M: Message>(
             found: found.to_owned(),
         });
     }
+    decode_body(payload)
+}
+
+/// Makes a message of its body alone. For bodies that are kept without their headers, such as
+/// those of a recording; on the bus, [`decode`] makes sure of type and schema first.
+///
+/// # Errors
+/// Names the field that is missing or wrong.
+pub fn decode_body<M: Message>(payload: &[u8]) -> Result<M, WireError> {
     let wire = M::Wire::decode(payload).map_err(|error| WireError::Undecodable {
         message: M::TYPE,
         problem: error.to_string(),

@@ -21,12 +21,12 @@ impl Effects {
     /// Carries out one effect. After an error none may follow: the leader has to reload.
     pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<(), EffectError> {
         match effect {
-            Effect::Store(attempt) => self.store.put(&attempt).await?,
+            Effect::StoreAttempt(attempt) => self.store.put(&attempt).await?,
             Effect::StoreControl(control) => self.store.put_control(&control).await?,
-            Effect::Delete(node) => self.store.delete(&node).await?,
-            Effect::Announce(event) => event::publish(&self.bus, &event).await?,
-            Effect::Ask(command) => command::queue(&self.bus, &command).await?,
-            Effect::PhaseOver {
+            Effect::DeleteAttempt(node) => self.store.delete(&node).await?,
+            Effect::PublishEvent(event) => event::publish(&self.bus, &event).await?,
+            Effect::SendCommand(command) => command::queue(&self.bus, &command).await?,
+            Effect::PhaseEnded {
                 attempt,
                 phase,
                 began,

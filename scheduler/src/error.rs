@@ -1,7 +1,7 @@
 //! Errors that more than one file names: why the leader has to reload, and why the API refuses a request.
 
 use bellwether_chassis::PublishError;
-use bellwether_scheduler_core::OrderError;
+use bellwether_scheduler_core::CancelRefusal;
 
 use crate::cluster::lease::LEASE;
 
@@ -48,7 +48,7 @@ pub(crate) enum Refusal {
     },
     /// The core cannot carry out the order.
     #[error(transparent)]
-    Order(#[from] OrderError),
+    Order(#[from] CancelRefusal),
     /// NATS did not give the events.
     #[error("the events could not be read from NATS: {0}")]
     Events(String),

@@ -12,7 +12,7 @@ use bellwether_chassis::args::StreamArgs;
 use bellwether_chassis::{Bus, Chassis, Record, Verdict, Watched, clock, consume};
 use bellwether_proto::stream::{HOSTS_STREAM, SCHEDULER_CONSUMER};
 use bellwether_proto::subject;
-use bellwether_scheduler_core::{Fleet, Policy};
+use bellwether_scheduler_core::{CancelRefusal, Fleet, Handled, Input, Policy};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
@@ -25,11 +25,10 @@ use crate::api::reply::{self, LeaderInfo};
 use crate::bus::load;
 use crate::bus::wire::{self, HostRecord};
 use crate::cluster::client;
-use crate::cluster::watch::{ClusterChange, ClusterWatch};
+use crate::cluster::watch::ClusterWatch;
 use crate::effect::Effects;
 use crate::error::Refusal;
 use crate::message::{self, LeaderMessage, Request};
-use crate::observe::counts::Counts;
 use crate::observe::metrics::Metrics;
 
 /// How often the leader asks the API server again while a watch fails.
@@ -86,19 +85,10 @@ impl LeaderContext {
 
     async fn load(&self) -> anyhow::Result<Leader<'_>> {
         let loaded = load::load(&self.bus).await.context("load the records")?;
-        let mut fleet = Fleet::new(
-            self.policy.clone(),
-            self.source.clone(),
-            loaded.attempts,
-            loaded.control,
-        );
-        for (node, problem) in loaded.unreadable {
-            fleet.handle_unreadable(node, problem);
-        }
         let hosts = self.bus.watch(HOSTS_STREAM.name, subject::all_host_records());
-        Ok(Leader {
+        let mut leader = Leader {
             context: self,
-            fleet,
+            fleet: Fleet::new(self.policy.clone(), self.source.clone()),
             effects: Effects {
                 bus: self.bus.clone(),
                 store: loaded.store,
@@ -107,7 +97,12 @@ impl LeaderContext {
             cluster: ClusterWatch::new(&self.client, self.agents_namespace.clone()),
             hosts: hosts.await.context("watch the reports")?,
             hosts_sequence: 0,
-        })
+        };
+        let attempts = loaded.attempts.into_iter().map(Box::new).map(Input::Attempt);
+        let unreadable = loaded.unreadable.into_iter();
+        let unreadable = unreadable.map(|(node, problem)| Input::UnreadableAttempt { node, problem });
+        leader.feed(attempts.chain(unreadable).chain(loaded.control.map(Input::Control)));
+        Ok(leader)
     }
 
     /// Passes events to the loop, one by one and in order, and settles each by the loop's verdict.
@@ -147,8 +142,8 @@ impl Leader<'_> {
         while !(self.cluster.is_complete() && all_reports) {
             tokio::select! {
                 event = self.cluster.next() => {
-                    let changes = self.cluster.apply(event);
-                    self.feed(changes);
+                    let inputs = self.cluster.apply(event);
+                    self.feed(inputs);
                 }
                 watched = self.hosts.next(), if !all_reports => all_reports = self.take_report(watched)?,
             }
@@ -168,13 +163,13 @@ impl Leader<'_> {
                 self.fleet.advance(now);
             }
             self.carry_out_effects().await?;
-            self.context.metrics.lead(&Counts::of(&self.fleet));
-            let timeout = self.fleet.poll_timeout(now).filter(|_| !watch_failed);
+            self.context.metrics.lead(&self.fleet);
+            let timeout = self.fleet.poll_timeout().filter(|_| !watch_failed);
             tokio::select! {
                 message = messages.recv() => self.handle(message.context("the queue of messages is closed")?).await?,
                 event = self.cluster.next() => {
-                    let changes = self.cluster.apply(event);
-                    self.feed(changes);
+                    let inputs = self.cluster.apply(event);
+                    self.feed(inputs);
                     self.take_waiting_facts()?;
                 }
                 watched = self.hosts.next() => {
@@ -193,8 +188,8 @@ impl Leader<'_> {
         use futures_util::FutureExt as _;
         for _ in 0..FACTS_PER_DECISION {
             if let Some(event) = self.cluster.next().now_or_never() {
-                let changes = self.cluster.apply(event);
-                self.feed(changes);
+                let inputs = self.cluster.apply(event);
+                self.feed(inputs);
             } else if let Some(watched) = self.hosts.next().now_or_never() {
                 self.take_report(watched)?;
             } else {
@@ -204,14 +199,11 @@ impl Leader<'_> {
         Ok(())
     }
 
-    /// Gives changes of the cluster to the core.
-    fn feed(&mut self, changes: Vec<ClusterChange>) {
-        for change in changes {
-            match change {
-                ClusterChange::Node(node) => self.fleet.handle_node(node),
-                ClusterChange::NodeGone(node) => self.fleet.handle_node_gone(&node),
-                ClusterChange::Rivals(rivals) => self.fleet.handle_rivals(rivals),
-            }
+    /// Gives inputs to the core.
+    fn feed(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        let now = clock::now();
+        for input in inputs {
+            self.fleet.handle_input(input, now);
         }
     }
 
@@ -227,8 +219,8 @@ impl Leader<'_> {
             return Ok(false);
         }
         match wire::host_record(&record) {
-            Ok(HostRecord::Sentinel(report)) => self.fleet.handle_sentinel(report),
-            Ok(HostRecord::Rebooter(report)) => self.fleet.handle_rebooter(report),
+            Ok(HostRecord::Sentinel(report)) => self.feed([Input::Sentinel(report)]),
+            Ok(HostRecord::Rebooter(report)) => self.feed([Input::Rebooter(report)]),
             Err(rejection) => self.reject(&record, &rejection),
         }
         Ok(false)
@@ -273,7 +265,7 @@ impl Leader<'_> {
         };
         // An event of an attempt that the core does not have may mean that another replica leads, which
         // has to get the event.
-        if !self.fleet.handle_event(&event, clock::now()) {
+        if self.fleet.handle_input(Input::Event(event), clock::now()) == Handled::OtherAttempt {
             self.check_ownership().await?;
         }
         // Settled only after everything that follows from the event is stored.
@@ -295,12 +287,12 @@ impl Leader<'_> {
                 Box::new(move || drop(sender.send(status)))
             }
             Request::PauseFleet { by, reason, reply } => {
-                self.fleet.handle_pause(by, reason, now);
+                self.fleet.handle_input(Input::Pause { by, reason }, now);
                 let paused = reply::paused(&self.fleet);
                 Box::new(move || drop(reply.send(Ok(paused))))
             }
             Request::ResumeFleet { by, reply } => {
-                self.fleet.handle_resume(by, now);
+                self.fleet.handle_input(Input::Resume { by }, now);
                 let resumed = reply::resumed(&self.fleet);
                 Box::new(move || drop(reply.send(Ok(resumed))))
             }
@@ -310,10 +302,17 @@ impl Leader<'_> {
                 reason,
                 reply,
             } => {
-                let cancelled = self.fleet.handle_cancel(&node, &by, &reason, now);
-                let cancelled = cancelled
-                    .map(|follows| reply::cancelled(&self.fleet, &node, follows))
-                    .map_err(Refusal::Order);
+                let cancel = Input::Cancel {
+                    node: node.clone(),
+                    by,
+                    reason,
+                };
+                let cancelled = match self.fleet.handle_input(cancel, now) {
+                    Handled::Cancelled(effect) => Ok(reply::cancelled(&self.fleet, &node, effect)),
+                    Handled::Refused(refusal) => Err(Refusal::Order(refusal)),
+                    // The core answers no cancel so; were it to, nothing was cancelled.
+                    Handled::Accepted | Handled::OtherAttempt => Err(Refusal::Order(CancelRefusal::NoAttempt(node))),
+                };
                 Box::new(move || drop(reply.send(cancelled)))
             }
         }

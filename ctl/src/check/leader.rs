@@ -120,6 +120,7 @@ mod tests {
                 by: "anna".to_owned(),
                 reason: "release".to_owned(),
                 since: None,
+                orders: Vec::new(),
             }),
             ..Default::default()
         };

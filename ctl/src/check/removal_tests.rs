@@ -18,6 +18,7 @@ fn remains(paused: bool, nodes: Vec<NodeStatus>) -> Remains {
         by: "anna".to_owned(),
         reason: "removal".to_owned(),
         since: None,
+        orders: Vec::new(),
     });
     remains.fleet = Ok(Reached {
         leader: String::new(),

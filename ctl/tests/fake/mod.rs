@@ -79,6 +79,7 @@ impl FleetService for Fake {
             by,
             reason,
             since: None,
+            orders: Vec::new(),
         });
         Ok(Response::new(wire::PauseFleetResponse {
             control,

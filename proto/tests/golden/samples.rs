@@ -6,8 +6,8 @@
 use std::fmt;
 
 use bellwether_proto::{
-    Attempt, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, Generation, HostReport, Message, NodeEvent,
-    Phase, PhaseEntered, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    Attempt, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, FleetOrder, Generation, HostReport, Message,
+    NodeEvent, OrderScope, Phase, PhaseEntered, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -42,6 +42,12 @@ impl Sample {
         self.today.body = today.encode_to_vec();
         self
     }
+
+    /// States what the previous release wrote for the same meaning.
+    fn before(mut self, previous: &impl prost::Message) -> Self {
+        self.file.body = previous.encode_to_vec();
+        self
+    }
 }
 
 /// Every sample.
@@ -62,7 +68,7 @@ pub(crate) fn all() -> Vec<Sample> {
         bus("attempt-rebooting", rebooting()),
         bus("attempt-uncordoning", uncordoning()),
         bus("attempt-failed", failed()),
-        bus("fleet-control", fleet_control()),
+        bus("fleet-control", fleet_control()).before(&fleet_control_before()),
         bus("drain-node", drain_node()),
         bus("uncordon-node", uncordon_node()),
         people("list-nodes-response", "ListNodesResponse", list_nodes_response()).adding(&list_nodes_response_today()),
@@ -240,10 +246,24 @@ fn failed() -> Attempt {
 
 fn fleet_control() -> FleetControl {
     FleetControl {
-        paused: true,
         by: "anna".into(),
         reason: "release night".into(),
         since: at(0),
+        orders: vec![FleetOrder {
+            scope: OrderScope::Fleet,
+            by: "anna".into(),
+            reason: "release night".into(),
+            since: at(0),
+            until: None,
+        }],
+    }
+}
+
+/// The list of orders was added since.
+fn fleet_control_before() -> wire::FleetControl {
+    wire::FleetControl {
+        orders: Vec::new(),
+        ..fleet_control().to_wire()
     }
 }
 
@@ -340,7 +360,7 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
 fn list_nodes_response() -> wire::ListNodesResponse {
     wire::ListNodesResponse {
         nodes: vec![node_status()],
-        control: Some(fleet_control().to_wire()),
+        control: Some(fleet_control_before()),
         slots_total: 3,
         slots_taken: 1,
         notice: "the API server does not answer".into(),
@@ -364,6 +384,7 @@ fn list_nodes_response_today() -> wire::ListNodesResponse {
         node.rebooter = Some(agent.clone());
     }
     wire::ListNodesResponse {
+        control: Some(fleet_control().to_wire()),
         scheduler_version: "0.2.0".into(),
         nats_version: "2.11.4".into(),
         ..list

@@ -1,5 +1,17 @@
-//! Which node may start: the gates, the order and the budget.
+//! Which node may start: its need, the gates, the order and the budget.
+//!
+//! It owns no attempt: once an attempt runs, `attempt` decides.
 
 pub mod budget;
-pub(crate) mod order;
-pub mod reason;
+mod gate;
+mod need;
+mod order;
+mod queue;
+mod reason;
+
+pub(crate) use budget::Budget;
+pub(crate) use gate::{Blockers, unfit};
+pub(crate) use need::{Verdict, verdict};
+pub(crate) use order::place;
+pub(crate) use queue::Queue;
+pub use reason::Reason;

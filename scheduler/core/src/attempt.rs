@@ -1,3 +1,16 @@
-//! The life of one attempt.
+//! The life of one attempt: from what is observed and reported to its next phase.
+//!
+//! It owns the rules of every phase, and nothing else: which node starts is decided in `admission`.
 
-pub(crate) mod phases;
+mod events;
+mod orphan;
+mod phases;
+mod retry;
+mod start;
+mod transition;
+
+pub(crate) use events::apply_event;
+pub(crate) use orphan::orphan_of;
+pub(crate) use phases::next_transition;
+pub(crate) use start::start;
+pub(crate) use transition::{Transition, apply, wants_uncordon};

@@ -1,26 +1,26 @@
-//! What the core wants done, in this order and no other.
+//! The effects that the core asks its driver for, in this order and no other.
 
 use bellwether_proto::{Attempt, DrainNode, FleetControl, NodeEvent, NodeName, Phase, UncordonNode};
 use jiff::Timestamp;
 
-/// One thing to be done. If it fails, nothing after it may be done: drop the core and load anew.
+/// One effect. If one fails, the driver carries out none after it: it drops the core and loads again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Store this record, if nobody else has written since the core was loaded.
-    Store(Box<Attempt>),
+    /// Store this record, on condition that no other writer has written since the core was loaded.
+    StoreAttempt(Box<Attempt>),
     /// Delete the record of a node that is gone, on the same condition.
-    Delete(NodeName),
-    /// Store what people ordered, on the same condition.
+    DeleteAttempt(NodeName),
+    /// Store the operators' orders, on the same condition.
     StoreControl(FleetControl),
-    /// Tell what happened.
-    Announce(NodeEvent),
-    /// Ask a drainer, unless the same command is still queued.
-    Ask(Command),
-    /// Write the span of a phase that is over, and of the attempt if that is over.
-    PhaseOver {
+    /// Publish an event.
+    PublishEvent(NodeEvent),
+    /// Send a command to the drainers, unless the same command is still queued.
+    SendCommand(Command),
+    /// Write the span of a phase that has ended, and of the attempt if that has ended.
+    PhaseEnded {
         /// The attempt, in its new phase.
         attempt: Box<Attempt>,
-        /// The phase that is over.
+        /// The phase that has ended.
         phase: Phase,
         /// When it began.
         began: Timestamp,
@@ -52,7 +52,7 @@ impl Command {
             })),
             Phase::Uncordoning | Phase::RollingBack => Some(Self::uncordon(attempt)),
             // Stuck: for as long as it carries our cordon and is not to be kept cordoned.
-            Phase::Failed if crate::attempt::phases::wants_uncordon(attempt) => Some(Self::uncordon(attempt)),
+            Phase::Failed if crate::attempt::wants_uncordon(attempt) => Some(Self::uncordon(attempt)),
             Phase::Draining
             | Phase::Rebooting
             | Phase::Verifying

@@ -1,3 +1,8 @@
-//! The fleet for operators and metrics.
+//! The fleet for operators and metrics: the state of each node, the reason for it, and how many there are of each.
 
-pub mod standing;
+mod counts;
+mod standing;
+
+pub use counts::Counts;
+pub(crate) use standing::{Basis, Stand};
+pub use standing::{Standing, State};

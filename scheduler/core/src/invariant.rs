@@ -3,13 +3,13 @@
 //! The functions look at records only, so that a test, a simulator or a curious operator can ask.
 //! What cannot be read off a record is hunted by the tests under the same name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
 
-use crate::admission::budget as slot;
-use crate::observed::node::NodeView;
+use crate::admission::budget::holder;
+use crate::observed::NodeView;
 
 /// The eight sentences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +57,11 @@ pub fn budget_when_starting(
     nodes: &BTreeMap<NodeName, NodeView>,
     attempts: &BTreeMap<NodeName, Attempt>,
 ) -> Result<(), String> {
-    let others = slot::holders(nodes, attempts, &BTreeMap::new())
-        .into_keys()
-        .filter(|node| node != starting)
+    let names: BTreeSet<&NodeName> = nodes.keys().chain(attempts.keys()).collect();
+    let others = names
+        .into_iter()
+        .filter(|name| *name != starting)
+        .filter(|name| holder(nodes.get(*name), attempts.get(*name), false).is_some())
         .count();
     if others < usize::try_from(slots).unwrap_or(usize::MAX) {
         return Ok(());

@@ -1,27 +1,33 @@
-//! The deciding core of the scheduler: who reboots when, and what every attempt does next.
+//! The deciding core of the scheduler: which node reboots when, and the next step of every attempt.
 //!
-//! It is pure: no clock, no NATS, no Kubernetes, no randomness. The driver tells it what is
-//! ([`Fleet::handle_node`] and its siblings), asks it to decide ([`Fleet::advance`]), carries
-//! out what it wants in that order ([`Fleet::poll_effect`]) and wakes it again in time
-//! ([`Fleet::poll_timeout`]). Whatever goes wrong on the way, the driver drops the core and
-//! makes a new one from what is stored: there is one way to recover, and it is the way to start.
+//! It is pure: no clock, no NATS, no Kubernetes, no randomness. The driver hands over inputs
+//! ([`Fleet::handle_input`]), asks for decisions ([`Fleet::advance`]), carries out the effects in
+//! their order ([`Fleet::poll_effect`]) and comes back in time ([`Fleet::poll_timeout`]). After any
+//! error the driver drops the core and makes a new one from the stored records: there is one way
+//! to recover, and it is the way to start.
 //!
 //! What must always hold is in [`invariant::Invariant`], by name.
 
 pub mod admission;
 mod attempt;
 pub mod effect;
+mod encoding;
 pub mod explain;
 pub mod fleet;
+pub mod input;
 pub mod invariant;
 pub mod observed;
+mod orders;
 pub mod policy;
+pub mod recording;
 pub mod rival;
+mod timers;
 
-pub use admission::reason::Reason;
+pub use admission::Reason;
 pub use effect::{Command, Effect};
-pub use explain::standing::{Standing, State};
-pub use fleet::{Fleet, OrderError};
-pub use observed::node::{Heard, NodeView};
+pub use explain::{Standing, State};
+pub use fleet::Fleet;
+pub use input::{CancelEffect, CancelRefusal, Handled, Input};
+pub use observed::{NodeView, StoredReport};
 pub use policy::Policy;
 pub use rival::{Rival, RivalKind};

@@ -1,3 +1,9 @@
 //! The facts that the driver has handed over, as the core keeps them.
 
-pub mod node;
+mod node;
+mod observation;
+mod report;
+
+pub use node::NodeView;
+pub(crate) use observation::Observation;
+pub use report::{Renewed, StoredReport};

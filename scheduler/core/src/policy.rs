@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 /// Limits of all decisions. The one built-in policy: any time, oldest need first, control plane last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// How many nodes may be disrupted at once, down or cordoned for whatever reason.
     pub slots: NonZeroU32,
@@ -72,9 +73,4 @@ impl Default for Policy {
             tolerate_rivals: false,
         }
     }
-}
-
-/// The instant so much later; the end of time if there is none.
-pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }

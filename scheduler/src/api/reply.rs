@@ -4,7 +4,7 @@ use bellwether_proto::{
     Attempt, FleetControl, HostReport, Message as _, NodeName, RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
-use bellwether_scheduler_core::{Fleet, Heard, NodeView, OrderError, Standing, State};
+use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Fleet, NodeView, Standing, State, StoredReport};
 use jiff::Timestamp;
 
 use crate::message::Reply;
@@ -20,15 +20,14 @@ pub(crate) struct LeaderInfo {
 
 /// Every node, by name.
 pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::ListNodesResponse {
-    let (slots_total, holders) = fleet.slots();
     wire::ListNodesResponse {
         nodes: fleet
             .standings()
-            .map(|(node, standing)| status(fleet, node, standing, now))
+            .map(|(node, standing)| status(fleet, node, &standing, now))
             .collect(),
         control: control(fleet),
-        slots_total,
-        slots_taken: u32::try_from(holders.len()).unwrap_or(u32::MAX),
+        slots_total: fleet.slots(),
+        slots_taken: u32::try_from(fleet.slots_taken()).unwrap_or(u32::MAX),
         notice: info.notice,
         scheduler_version: info.scheduler_version.to_owned(),
         nats_version: info.nats_version,
@@ -37,9 +36,9 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
 
 /// One node.
 pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wire::NodeStatus> {
-    let found = fleet.standings().find(|(node, _)| node.name == name);
-    let (node, standing) = found.ok_or(OrderError::UnknownNode(name))?;
-    Ok(status(fleet, node, standing, now))
+    let found = fleet.standing(&name);
+    let (node, standing) = found.ok_or(CancelRefusal::UnknownNode(name))?;
+    Ok(status(fleet, node, &standing, now))
 }
 
 /// The fleet after an order to pause.
@@ -58,11 +57,11 @@ pub(crate) fn resumed(fleet: &Fleet) -> wire::ResumeFleetResponse {
     }
 }
 
-/// The attempt after an order to cancel it, and `message`: what follows from the cancel, for operators.
-pub(crate) fn cancelled(fleet: &Fleet, node: &NodeName, message: String) -> wire::CancelAttemptResponse {
+/// The attempt after an order to cancel it, and the effect of the cancel.
+pub(crate) fn cancelled(fleet: &Fleet, node: &NodeName, effect: CancelEffect) -> wire::CancelAttemptResponse {
     wire::CancelAttemptResponse {
         attempt: fleet.attempt(node).map(Attempt::to_wire),
-        message,
+        message: effect.message().to_owned(),
     }
 }
 
@@ -71,7 +70,7 @@ fn control(fleet: &Fleet) -> Option<wire::FleetControl> {
 }
 
 fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -> wire::NodeStatus {
-    let sentinel = fleet.sentinel(&node.name).map(|heard| &heard.report);
+    let sentinel = fleet.sentinel(&node.name).map(|stored| &stored.report);
     let need = sentinel.and_then(|report| report.need.as_ref().ok()?.as_ref());
     let state = match standing.state {
         State::Idle => wire::NodeState::Idle,
@@ -101,32 +100,32 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -
         os: node.os.clone(),
         attempt: fleet.attempt(&node.name).map(Attempt::to_wire),
         drain: fleet.drain(&node.name).map(drain),
-        sentinel: fleet.sentinel(&node.name).map(|heard| sentinel_agent(heard, now)),
-        rebooter: fleet.rebooter(&node.name).map(|heard| rebooter_agent(heard, now)),
+        sentinel: fleet.sentinel(&node.name).map(|stored| sentinel_agent(stored, now)),
+        rebooter: fleet.rebooter(&node.name).map(|stored| rebooter_agent(stored, now)),
     }
 }
 
-fn sentinel_agent(heard: &Heard<HostReport>, now: Timestamp) -> wire::Agent {
-    let report = &heard.report;
+fn sentinel_agent(stored: &StoredReport<HostReport>, now: Timestamp) -> wire::Agent {
+    let report = &stored.report;
     wire::Agent {
         version: report.agent_version.clone(),
-        heard_at: Some(to_timestamp(heard.stored_at)),
-        stale: now >= heard.stale_at(),
+        heard_at: Some(to_timestamp(stored.stored_at)),
+        stale: now >= stored.stale_at(),
         problem: report.need.as_ref().err().cloned().unwrap_or_default(),
         method: String::new(),
-        clock_ahead: Some(to_duration(report.reported_at.duration_since(heard.stored_at))),
+        clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
     }
 }
 
-fn rebooter_agent(heard: &Heard<RebooterReport>, now: Timestamp) -> wire::Agent {
-    let report = &heard.report;
+fn rebooter_agent(stored: &StoredReport<RebooterReport>, now: Timestamp) -> wire::Agent {
+    let report = &stored.report;
     wire::Agent {
         version: report.agent_version.clone(),
-        heard_at: Some(to_timestamp(heard.stored_at)),
-        stale: now >= heard.stale_at(),
+        heard_at: Some(to_timestamp(stored.stored_at)),
+        stale: now >= stored.stale_at(),
         problem: report.problem.clone().unwrap_or_default(),
         method: report.method.clone(),
-        clock_ahead: Some(to_duration(report.reported_at.duration_since(heard.stored_at))),
+        clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
     }
 }
 
@@ -134,13 +133,13 @@ fn drain(progress: &DrainProgress) -> wire::DrainProgressed {
     wire::DrainProgressed {
         pods_left: progress.pods_left,
         pods_gone: progress.pods_gone,
-        held_up_by: progress.held_up_by.clone(),
+        held_up_by: progress.blocked_by.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bellwether_scheduler_core::Policy;
+    use bellwether_scheduler_core::{Input, Policy};
     use jiff::SignedDuration;
 
     use super::*;
@@ -152,8 +151,8 @@ mod tests {
     }
 
     fn fleet() -> Fleet {
-        let mut fleet = Fleet::new(Policy::default(), "test".into(), [], None);
-        fleet.handle_node(NodeView {
+        let mut fleet = Fleet::new(Policy::default(), "test".into());
+        let node = NodeView {
             name: "n1".parse().unwrap(),
             uid: "1".parse().unwrap(),
             ready: true,
@@ -165,7 +164,8 @@ mod tests {
             boot_id: None,
             kernel: String::new(),
             os: String::new(),
-        });
+        };
+        fleet.handle_input(Input::Node(node), at(0));
         fleet
     }
 
@@ -181,7 +181,7 @@ mod tests {
 
     fn agents_report(fleet: &mut Fleet) {
         let refresh_interval = SignedDuration::from_mins(5);
-        fleet.handle_sentinel(Heard {
+        let sentinel = StoredReport {
             report: HostReport {
                 node: "n1".parse().unwrap(),
                 boot_id: "b".parse().unwrap(),
@@ -194,8 +194,9 @@ mod tests {
                 agent_version: "0.1.0".into(),
             },
             stored_at: at(0),
-        });
-        fleet.handle_rebooter(Heard {
+        };
+        fleet.handle_input(Input::Sentinel(sentinel), at(0));
+        let rebooter = StoredReport {
             report: RebooterReport {
                 node: "n1".parse().unwrap(),
                 boot_id: "b".parse().unwrap(),
@@ -206,7 +207,8 @@ mod tests {
                 agent_version: "0.1.1".into(),
             },
             stored_at: at(0),
-        });
+        };
+        fleet.handle_input(Input::Rebooter(rebooter), at(0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Refusals as gRPC statuses.
 
-use bellwether_scheduler_core::OrderError;
+use bellwether_scheduler_core::CancelRefusal;
 use tonic::Status;
 
 use crate::error::Refusal;
@@ -12,8 +12,10 @@ impl From<Refusal> for Status {
             // Another replica may lead, or this one again in a moment: the client tries on.
             Refusal::NotLeading | Refusal::Reloading | Refusal::Events(_) => Self::unavailable(message),
             Refusal::InvalidField { .. } => Self::invalid_argument(message),
-            Refusal::Order(OrderError::UnknownNode(_)) => Self::not_found(message),
-            Refusal::Order(OrderError::NoAttempt(_) | OrderError::TooLate { .. }) => Self::failed_precondition(message),
+            Refusal::Order(CancelRefusal::UnknownNode(_)) => Self::not_found(message),
+            Refusal::Order(CancelRefusal::NoAttempt(_) | CancelRefusal::TooLate { .. }) => {
+                Self::failed_precondition(message)
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ impl Store {
     pub(crate) async fn put_control(&mut self, control: &FleetControl) -> Result<(), PublishError> {
         self.write(subject::control_record(), encode(control)).await?;
         tracing::info!(
-            paused = control.paused,
+            paused = control.paused(),
             by = control.by,
             reason = control.reason,
             "Order for the fleet stored"

@@ -3,13 +3,13 @@
 use bellwether_chassis::Record;
 use bellwether_proto::subject::Topic;
 use bellwether_proto::{HostReport, NodeEvent, NodeName, NodeToken, RebooterReport, WireError};
-use bellwether_scheduler_core::Heard;
+use bellwether_scheduler_core::StoredReport;
 
 /// The newest report of one of a node's two agents.
 #[derive(Debug)]
 pub(crate) enum HostRecord {
-    Sentinel(Heard<HostReport>),
-    Rebooter(Heard<RebooterReport>),
+    Sentinel(StoredReport<HostReport>),
+    Rebooter(StoredReport<RebooterReport>),
 }
 
 /// Why a message is rejected.
@@ -30,12 +30,12 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
         Some(Topic::Sentinel(token)) => {
             let report: HostReport = record.decode()?;
             same_node(&token, &report.node)?;
-            Ok(HostRecord::Sentinel(Heard { report, stored_at }))
+            Ok(HostRecord::Sentinel(StoredReport { report, stored_at }))
         }
         Some(Topic::Rebooter(token)) => {
             let report: RebooterReport = record.decode()?;
             same_node(&token, &report.node)?;
-            Ok(HostRecord::Rebooter(Heard { report, stored_at }))
+            Ok(HostRecord::Rebooter(StoredReport { report, stored_at }))
         }
         Some(Topic::Drain(_) | Topic::Uncordon(_) | Topic::Event(_) | Topic::Attempt(_) | Topic::Control) | None => {
             Err(Rejection::Subject)

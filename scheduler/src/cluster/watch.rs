@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bellwether_proto::NodeName;
-use bellwether_scheduler_core::{NodeView, Rival};
+use bellwether_scheduler_core::Input;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -39,17 +39,6 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Sen
 pub(crate) enum WatchEvent {
     Node(Box<WatchResult<Node>>),
     DaemonSet(Box<WatchResult<DaemonSetMeta>>),
-}
-
-/// A change of the cluster that the core has to know.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ClusterChange {
-    /// A node is new or has changed.
-    Node(NodeView),
-    /// A node is deleted.
-    NodeGone(NodeName),
-    /// These are all the rivals now.
-    Rivals(BTreeSet<Rival>),
 }
 
 /// Both watches, and the objects that they have shown.
@@ -110,8 +99,8 @@ impl ClusterWatch {
             .or_else(|| self.daemon_sets_health.failure())
     }
 
-    /// Turns an event into the changes that the core has to know, in this order.
-    pub(crate) fn apply(&mut self, event: WatchEvent) -> Vec<ClusterChange> {
+    /// Turns an event into the inputs for the core, in this order.
+    pub(crate) fn apply(&mut self, event: WatchEvent) -> Vec<Input> {
         match event {
             WatchEvent::Node(result) => match self.nodes_health.record(*result) {
                 Some(event) => self.apply_node(event),
@@ -124,7 +113,7 @@ impl ClusterWatch {
         }
     }
 
-    fn apply_node(&mut self, event: watcher::Event<Node>) -> Vec<ClusterChange> {
+    fn apply_node(&mut self, event: watcher::Event<Node>) -> Vec<Input> {
         match event {
             watcher::Event::Init => {
                 self.listed.clear();
@@ -146,17 +135,17 @@ impl ClusterWatch {
         }
     }
 
-    fn changed(&mut self, object: &Node) -> Option<ClusterChange> {
+    fn changed(&mut self, object: &Node) -> Option<Input> {
         let view = node::view(object)?;
         self.known.insert(view.name.clone());
-        Some(ClusterChange::Node(view))
+        Some(Input::Node(view))
     }
 
-    fn gone(&mut self, name: NodeName) -> Option<ClusterChange> {
-        self.known.remove(&name).then_some(ClusterChange::NodeGone(name))
+    fn gone(&mut self, name: NodeName) -> Option<Input> {
+        self.known.remove(&name).then_some(Input::NodeGone(name))
     }
 
-    fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>) -> Option<ClusterChange> {
+    fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>) -> Option<Input> {
         let rivals = self.rivals.apply(metadata(event))?;
         for rival in &rivals {
             tracing::warn!(%rival, "Something else reboots nodes");
@@ -164,7 +153,7 @@ impl ClusterWatch {
         if rivals.is_empty() {
             tracing::info!("Nothing else reboots nodes any more");
         }
-        Some(ClusterChange::Rivals(rivals))
+        Some(Input::Rivals(rivals))
     }
 }
 
@@ -205,10 +194,12 @@ mod tests {
     fn apply(cluster: &mut ClusterWatch, event: watcher::Event<Node>) -> (Vec<String>, Vec<String>) {
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
         for change in cluster.apply(WatchEvent::Node(Box::new(Ok(event)))) {
-            match change {
-                ClusterChange::Node(view) => changed.push(view.name.to_string()),
-                ClusterChange::NodeGone(name) => gone.push(name.to_string()),
-                ClusterChange::Rivals(rivals) => panic!("{rivals:?}"),
+            if let Input::Node(view) = change {
+                changed.push(view.name.to_string());
+            } else if let Input::NodeGone(name) = change {
+                gone.push(name.to_string());
+            } else {
+                panic!("{change:?}");
             }
         }
         (changed, gone)

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 
-use bellwether_proto::{Attempt, Cause, Phase};
-use bellwether_scheduler_core::{Reason, State};
+use bellwether_proto::{Attempt, Cause, FleetControl, Phase};
+use bellwether_scheduler_core::explain::Counts;
+use bellwether_scheduler_core::{Fleet, Reason, State};
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,8 +12,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-
-use crate::observe::counts::{Counts, state};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -140,42 +139,47 @@ impl Metrics {
     pub(crate) fn follow(&self) {
         self.leading.set(0);
         self.publish(&Counts::default());
+        self.slots.set(0);
+        self.slots_taken.set(0);
+        self.paused.set(0);
     }
 
-    pub(crate) fn lead(&self, counts: &Counts) {
+    pub(crate) fn lead(&self, fleet: &Fleet) {
         self.leading.set(1);
-        self.publish(counts);
+        self.publish(fleet.counts());
+        self.slots.set(fleet.slots().into());
+        self.slots_taken.set(number(fleet.slots_taken()));
+        let paused = fleet.control().is_some_and(FleetControl::paused);
+        self.paused.set(paused.into());
     }
 
     fn publish(&self, counts: &Counts) {
         self.publish_nodes(counts);
         self.oldest_need
-            .set(counts.oldest_need.map_or(0., |at| at.as_duration().as_secs_f64()));
-        self.slots.set(counts.slots.into());
-        self.slots_taken.set(counts.slots_taken.into());
-        self.paused.set(counts.paused.into());
+            .set(counts.oldest_need().map_or(0., |at| at.as_duration().as_secs_f64()));
     }
 
     /// Sets every label there is, also those that count nothing now, and clears none: a scrape in
     /// between finds no gap.
     fn publish_nodes(&self, counts: &Counts) {
-        let others = [State::Idle, State::Waiting, State::Failed, State::Unknown].map(state);
-        let phases = Phase::ALL
-            .into_iter()
-            .filter(|phase| !phase.is_ended())
-            .map(Phase::as_str);
-        for state in others.into_iter().chain(phases) {
-            let count = counts.states.get(state).copied().unwrap_or(0);
-            self.nodes.get_or_create(&StateLabels { state }).set(count.into());
+        for state in State::ALL {
+            let labels = StateLabels { state: state.as_str() };
+            self.nodes.get_or_create(&labels).set(number(counts.in_state(state)));
         }
-        let counted = counts.reasons.keys().copied();
         let causes = Cause::ALL
             .into_iter()
             .filter(|cause| cause.outcome() == Phase::Failed)
             .map(Cause::as_str);
-        for reason in Reason::CODES.into_iter().chain(causes).chain(counted) {
-            let count = counts.reasons.get(reason).copied().unwrap_or(0);
-            self.waiting.get_or_create(&ReasonLabels { reason }).set(count.into());
+        for reason in Reason::CODES.into_iter().chain(causes) {
+            let labels = ReasonLabels { reason };
+            self.waiting
+                .get_or_create(&labels)
+                .set(number(counts.with_reason(reason)));
         }
     }
+}
+
+/// A count as the value of a gauge.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,4 @@
 //! Metrics and spans: what the scheduler publishes about its own work.
 
-pub(crate) mod counts;
 pub(crate) mod metrics;
 pub(crate) mod spans;

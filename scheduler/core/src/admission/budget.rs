@@ -1,11 +1,12 @@
-//! The slots: how many nodes may be disrupted at once, and who takes one now.
+//! The budget: how many nodes may be disrupted at once, and which take a slot now.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
 
-use crate::observed::node::NodeView;
+use crate::observed::NodeView;
 
 /// Why a node takes a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +15,9 @@ pub enum Holder {
     Attempt(Phase),
     /// By an attempt whose record cannot be read.
     Unreadable,
-    /// It is not Ready, and that is not our doing.
+    /// It is not Ready, and no attempt of ours is the reason.
     NotReady,
-    /// Somebody else cordoned it.
+    /// An operator or another program cordoned it.
     Cordoned,
 }
 
@@ -31,27 +32,67 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who takes a slot now.
+/// Why this node takes a slot, if it does. An attempt of ours comes first: a node that is down
+/// because we reboot it takes one slot, not two.
 #[must_use]
-pub fn holders(
-    nodes: &BTreeMap<NodeName, NodeView>,
-    attempts: &BTreeMap<NodeName, Attempt>,
-    unreadable: &BTreeMap<NodeName, String>,
-) -> BTreeMap<NodeName, Holder> {
-    let mut holders = BTreeMap::new();
-    for node in nodes.values() {
-        if !node.ready {
-            holders.insert(node.name.clone(), Holder::NotReady);
-        } else if node.unschedulable {
-            holders.insert(node.name.clone(), Holder::Cordoned);
+pub fn holder(node: Option<&NodeView>, attempt: Option<&Attempt>, unreadable: bool) -> Option<Holder> {
+    if let Some(attempt) = attempt.filter(|attempt| attempt.slot_held) {
+        return Some(Holder::Attempt(attempt.phase));
+    }
+    let node = node?;
+    if unreadable {
+        Some(Holder::Unreadable)
+    } else if !node.ready {
+        Some(Holder::NotReady)
+    } else if node.unschedulable {
+        Some(Holder::Cordoned)
+    } else {
+        None
+    }
+}
+
+/// The slots and the nodes that take them.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    slots: NonZeroU32,
+    holders: BTreeMap<NodeName, Holder>,
+}
+
+impl Budget {
+    pub(crate) fn new(slots: NonZeroU32) -> Self {
+        Self {
+            slots,
+            holders: BTreeMap::new(),
         }
     }
-    for node in unreadable.keys().filter(|node| nodes.contains_key(*node)) {
-        holders.insert(node.clone(), Holder::Unreadable);
+
+    /// States whether a node takes a slot, and why.
+    pub(crate) fn set(&mut self, node: &NodeName, holder: Option<Holder>) {
+        match holder {
+            Some(holder) => self.holders.insert(node.clone(), holder),
+            None => self.holders.remove(node),
+        };
     }
-    // Ours last: a node that is down because we reboot it takes one slot, not two.
-    for attempt in attempts.values().filter(|attempt| attempt.slot_held) {
-        holders.insert(attempt.node.clone(), Holder::Attempt(attempt.phase));
+
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots.get()
     }
-    holders
+
+    /// How many nodes take a slot; more than there are slots if nodes went down by themselves.
+    pub(crate) fn taken(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// How many slots are free.
+    pub(crate) fn free(&self) -> usize {
+        usize::try_from(self.slots())
+            .unwrap_or(usize::MAX)
+            .saturating_sub(self.taken())
+    }
+
+    /// The nodes that take a slot, by name.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = (&NodeName, Holder)> {
+        self.holders.iter().map(|(node, holder)| (node, *holder))
+    }
 }

@@ -1,13 +1,12 @@
-//! The gate: may this node start now, and if not, the one reason why.
+//! The reasons why a node that may need a reboot is not rebooting: a code for programs and a
+//! message for operators.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use bellwether_proto::{Attempt, Cause, FleetControl, NodeName, Phase, RebootNeed};
+use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName};
 use jiff::Timestamp;
 
 use crate::admission::budget::Holder;
-use crate::observed::node::Seen;
-use crate::policy::Policy;
 use crate::rival::Rival;
 
 /// Why a node that may need a reboot is not rebooting.
@@ -24,12 +23,12 @@ pub enum Reason {
     },
     /// The sentinel could not look at its host.
     ProbeError(String),
-    /// People ordered a pause.
-    Paused(FleetControl),
+    /// An operator ordered a pause.
+    Paused(Arc<FleetOrder>),
     /// Something else in the cluster reboots nodes.
     RivalFound {
-        /// What.
-        rival: Rival,
+        /// The first of them.
+        rival: Arc<Rival>,
         /// How many more there are.
         others: usize,
     },
@@ -72,6 +71,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The code of [`Self::NoSlot`].
+    pub(crate) const NO_SLOT: &str = "NoSlot";
+
     /// All codes but those of [`Self::Failed`], which are the causes.
     pub const CODES: [&str; 15] = [
         "RecordUnreadable",
@@ -88,7 +90,7 @@ impl Reason {
         "NoRebooter",
         "PreflightFailed",
         "CoolingDown",
-        "NoSlot",
+        Self::NO_SLOT,
     ];
 
     /// The reason for machines, from a closed list.
@@ -110,7 +112,7 @@ impl Reason {
             Self::PreflightFailed(_) => "PreflightFailed",
             Self::Failed(cause, _) => cause.as_str(),
             Self::CoolingDown { .. } => "CoolingDown",
-            Self::NoSlot { .. } => "NoSlot",
+            Self::NoSlot { .. } => Self::NO_SLOT,
         }
     }
 
@@ -126,8 +128,14 @@ impl Reason {
                 format!("the sentinel's last report is of {stored_at:.0}: is its pod running and connected to NATS?")
             }
             Self::ProbeError(error) => format!("the sentinel cannot look at its host: {error}"),
-            Self::Paused(FleetControl { by, reason, .. }) if reason.is_empty() => format!("paused by {by}"),
-            Self::Paused(FleetControl { by, reason, .. }) => format!("paused by {by}: {reason}"),
+            Self::Paused(order) => {
+                let FleetOrder { by, reason, until, .. } = order.as_ref();
+                let until = until.map_or_else(String::new, |until| format!(" until {until:.0}"));
+                match reason.as_str() {
+                    "" => format!("paused by {by}{until}"),
+                    reason => format!("paused by {by}{until}: {reason}"),
+                }
+            }
             Self::RivalFound { rival, others: 0 } => rival.to_string(),
             Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
             Self::NotReady => "the node is not Ready".to_owned(),
@@ -166,117 +174,26 @@ impl Reason {
             }
         }
     }
-}
 
-/// What the gate says of a node that has no running attempt.
-#[derive(Debug, Clone)]
-pub(crate) enum Verdict<'a> {
-    /// It needs no reboot.
-    NotNeeded,
-    /// Whether it needs one is not known.
-    Unknown(Reason),
-    /// It needs one and has to wait.
-    Wait(Reason),
-    /// It may start as soon as there is a slot.
-    Open(&'a RebootNeed),
-}
+    /// The reason of a node whose last attempt failed and holds its slot.
+    pub(super) fn failed(last: &Attempt) -> Self {
+        let (cause, message) = ending(last);
+        Self::Failed(cause, message)
+    }
 
-/// What holds the whole fleet, whatever a node's own state: what people ordered, then rivals.
-pub(crate) fn hold(control: Option<&FleetControl>, rivals: &BTreeSet<Rival>, policy: &Policy) -> Option<Reason> {
-    if let Some(control) = control.filter(|control| control.paused) {
-        return Some(Reason::Paused(control.clone()));
+    /// The reason of a node that is left alone for a while after its last attempt.
+    pub(super) fn cooling_down(last: &Attempt, until: Timestamp) -> Self {
+        let (cause, message) = ending(last);
+        Self::CoolingDown { until, cause, message }
     }
-    let rival = rivals.first().filter(|_| !policy.tolerate_rivals)?;
-    Some(Reason::RivalFound {
-        rival: rival.clone(),
-        others: rivals.len().saturating_sub(1),
-    })
-}
-
-/// Looks at one node; `hold` is what holds the whole fleet.
-pub(crate) fn examine<'a>(
-    seen: &Seen<'a>,
-    last: Option<&Attempt>,
-    hold: Option<&Reason>,
-    now: Timestamp,
-) -> Verdict<'a> {
-    if let Some(failed) = last.filter(|last| last.phase == Phase::Failed && last.slot_held) {
-        let (cause, message) = ending(failed);
-        return Verdict::Wait(Reason::Failed(cause, message));
-    }
-    let Some(sentinel) = seen.sentinel else {
-        return Verdict::Unknown(Reason::NoReport);
-    };
-    if now >= sentinel.stale_at() {
-        return Verdict::Unknown(Reason::ReportStale {
-            stored_at: sentinel.stored_at,
-        });
-    }
-    let need = match &sentinel.report.need {
-        Err(error) => return Verdict::Unknown(Reason::ProbeError(error.clone())),
-        Ok(None) => return Verdict::NotNeeded,
-        Ok(Some(need)) => need,
-    };
-    // What holds the whole fleet comes first.
-    match hold.cloned().or_else(|| obstacle(seen, need, last, now)) {
-        Some(reason) => Verdict::Wait(reason),
-        None => Verdict::Open(need),
-    }
-}
-
-/// The first thing in the way of a node that needs a reboot.
-fn obstacle(seen: &Seen<'_>, need: &RebootNeed, last: Option<&Attempt>, now: Timestamp) -> Option<Reason> {
-    if seen.node.deleting {
-        return Some(Reason::NodeDeleting);
-    }
-    if !seen.node.ready {
-        return Some(Reason::NotReady);
-    }
-    if seen.node.unschedulable {
-        return Some(Reason::ForeignCordon);
-    }
-    let boot = seen.sentinel.map(|heard| &heard.report.boot_id);
-    if boot != seen.node.boot_id.as_ref() {
-        return Some(Reason::BootUnsettled);
-    }
-    if last.is_some_and(|last| {
-        last.boot_after.is_some() && last.boot_after.as_ref() == boot && need.since <= last.need_since
-    }) {
-        return Some(Reason::NeedSurvivedReboot);
-    }
-    if let Some(reason) = unfit(seen, now) {
-        return Some(reason);
-    }
-    let last = last?;
-    let until = last.retry_not_before.filter(|until| now < *until)?;
-    let (cause, message) = ending(last);
-    Some(Reason::CoolingDown { until, cause, message })
-}
-
-/// Why the node's rebooter could not carry out an order now.
-pub(crate) fn unfit(seen: &Seen<'_>, now: Timestamp) -> Option<Reason> {
-    let boot = seen.sentinel.map(|heard| &heard.report.boot_id);
-    let rebooter = seen
-        .rebooter
-        .filter(|heard| Some(&heard.report.boot_id) == boot && now < heard.stale_at());
-    let Some(rebooter) = rebooter else {
-        return Some(Reason::NoRebooter);
-    };
-    rebooter.report.problem.clone().map(Reason::PreflightFailed)
 }
 
 fn ending(attempt: &Attempt) -> (Cause, String) {
     match &attempt.ending {
         Some(ending) => (ending.cause, ending.message.clone()),
-        None => (Cause::RecordLost, "the record does not say why it ended".to_owned()),
+        None => (
+            Cause::RecordLost,
+            "the record does not say why the attempt ended".to_owned(),
+        ),
     }
-}
-
-/// How many holders of slots are named in a reason: each waiting node has its own copy.
-const NAMED_MAX: usize = 3;
-
-/// The first few holders, for [`Reason::NoSlot`].
-pub(crate) fn listed(holders: &BTreeMap<NodeName, Holder>) -> Vec<(NodeName, Holder)> {
-    let first = holders.iter().take(NAMED_MAX);
-    first.map(|(node, holder)| (node.clone(), *holder)).collect()
 }

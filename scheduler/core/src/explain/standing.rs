@@ -1,9 +1,9 @@
-//! What is said of a node to people and metrics: its state, and the one reason for it.
+//! The standing of a node: its state, and the one reason for it.
 
 use bellwether_proto::Phase;
 use jiff::Timestamp;
 
-use crate::admission::reason::Reason;
+use crate::admission::Reason;
 
 /// What a node is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,26 +20,83 @@ pub enum State {
     Unknown,
 }
 
-/// A node's state, with the reason if it does not go on.
+impl State {
+    /// All states that a node can be in; an attempt in progress has not ended.
+    pub const ALL: [Self; 10] = [
+        Self::Idle,
+        Self::Waiting,
+        Self::Failed,
+        Self::Unknown,
+        Self::InProgress(Phase::Draining),
+        Self::InProgress(Phase::Rebooting),
+        Self::InProgress(Phase::Verifying),
+        Self::InProgress(Phase::Uncordoning),
+        Self::InProgress(Phase::Soaking),
+        Self::InProgress(Phase::RollingBack),
+    ];
+
+    /// The word for labels and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Waiting => "Waiting",
+            Self::InProgress(phase) => phase.as_str(),
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// A node's state, with the reason if it does not continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// What it is doing.
     pub state: State,
-    /// Why it does not go on; none if idle or in progress.
+    /// Why it does not continue; none if idle or in progress.
     pub reason: Option<Reason>,
     /// Since when state and reason are these (details of the reason may have changed).
     pub since: Timestamp,
 }
 
-impl Standing {
-    /// The standing that follows this one: the time stays if state and reason do.
-    pub(crate) fn followed_by(old: Option<&Self>, state: State, reason: Option<Reason>, now: Timestamp) -> Self {
-        let same = old.filter(|old| {
-            old.state == state && old.reason.as_ref().map(Reason::code) == reason.as_ref().map(Reason::code)
-        });
+/// A standing as the core keeps it. What depends on other nodes is filled in when it is read, so
+/// that a change of one node does not touch all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stand {
+    pub(crate) state: State,
+    pub(crate) basis: Basis,
+    pub(crate) since: Timestamp,
+}
+
+/// The reason of a [`Stand`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The node continues, or needs nothing.
+    None,
+    /// This reason.
+    Reason(Reason),
+    /// The node is in the queue: [`Reason::NoSlot`], with the slots and the number as they are when read.
+    Queue,
+}
+
+impl Basis {
+    /// The reason's code, if there is a reason.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Reason(reason) => Some(reason.code()),
+            Self::Queue => Some(Reason::NO_SLOT),
+        }
+    }
+}
+
+impl Stand {
+    /// The stand that follows `old`: the time stays if state and code do.
+    pub(crate) fn after(old: Option<&Self>, state: State, basis: Basis, now: Timestamp) -> Self {
+        let same = old.filter(|old| old.state == state && old.basis.code() == basis.code());
         Self {
             state,
-            reason,
+            basis,
             since: same.map_or(now, |old| old.since),
         }
     }

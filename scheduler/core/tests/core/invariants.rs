@@ -107,14 +107,11 @@ fn happen(world: &mut World, happening: &Happening) {
         }
         Happening::Pass(seconds) => world.pass(SignedDuration::from_secs(*seconds)),
         Happening::Crash => world.crash(),
-        Happening::Pause => world.fleet.handle_pause("p".into(), String::new(), world.now),
-        Happening::Resume => world.fleet.handle_resume("p".into(), world.now),
+        Happening::Pause => world.pause(""),
+        Happening::Resume => world.resume(),
         Happening::Cancel(node) => {
             // Refused or not: neither may break anything.
-            let cancelled = world
-                .fleet
-                .handle_cancel(&NODES[*node].parse().unwrap(), "p", "", world.now);
-            drop(cancelled);
+            world.cancel(NODES[*node], "");
         }
     }
     world.do_effects();
@@ -144,15 +141,12 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
         host.preflight = None;
     }
     world.rivals.clear();
-    world.fleet.handle_resume("end".into(), world.now);
-    world.do_effects();
+    world.resume();
     world.settle();
     world.work_until_quiet();
     // What still holds a slot waits for a person: release it, as that person would.
     for node in NODES {
-        let released = world.fleet.handle_cancel(&node.parse().unwrap(), "end", "", world.now);
-        drop(released);
-        world.do_effects();
+        world.cancel(node, "");
     }
     world.settle();
     world.work_until_quiet();
@@ -168,6 +162,20 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
         // Not an invariant, but what all of it is for.
         let done = matches!(world.host(node).need, Ok(None));
         assert!(done, "{node} still needs its reboot: {phase:?}, {reason:?}");
+    }
+}
+
+proptest! {
+    // Writing and reading a night costs more than living it.
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_recording_played_again_gives_the_same_effects(happenings in prop::collection::vec(happening(), 1..120)) {
+        let mut world = World::new(2, &NODES);
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        world.plays_again();
     }
 }
 

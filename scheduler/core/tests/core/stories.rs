@@ -1,6 +1,7 @@
 //! Stories that people tell, one by one.
 
 use bellwether_proto::Phase;
+use bellwether_scheduler_core::{CancelEffect, Handled, Input};
 use jiff::SignedDuration;
 
 use crate::world::{World, bellwether, kured, name};
@@ -30,15 +31,13 @@ fn a_node_that_needs_a_reboot_is_drained_rebooted_verified_uncordoned_and_soaked
 #[test]
 fn nodes_go_one_at_a_time_oldest_need_first_control_plane_last() {
     let mut world = World::new(1, &["b", "a", "cp", "c"]);
-    world.fleet.handle_pause("me".into(), "collect".into(), world.now);
-    world.do_effects();
+    world.pause("collect");
     for node in ["cp", "c", "a", "b"] {
         world.need(node);
         world.pass(MINUTE);
     }
     assert_eq!(world.reason("c"), Some("Paused"));
-    world.fleet.handle_resume("me".into(), world.now);
-    world.do_effects();
+    world.resume();
     world.settle();
     assert_eq!(world.reason("b"), Some("NoSlot"));
     world.work_until_quiet();
@@ -118,8 +117,10 @@ fn a_host_that_ignores_the_reboot_fails_uncordoned_and_keeps_its_slot_until_rele
     assert!(world.host("a").view.cordoned_for.is_none(), "Way back");
     assert_eq!(world.reason("a"), Some("RebootIgnored"));
     assert_eq!(world.reason("b"), Some("NoSlot"));
-    world.fleet.handle_cancel(&name("a"), "me", "seen", world.now).unwrap();
-    world.do_effects();
+    assert_eq!(
+        world.cancel("a", "seen"),
+        Handled::Cancelled(CancelEffect::SlotReleased)
+    );
     world.settle();
     assert_eq!(world.phase("a"), Some(Phase::Draining), "oldest need first");
 }
@@ -219,8 +220,7 @@ fn a_cancel_before_the_reboot_rolls_back_and_does_not_start_again_at_once() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
     world.drainer("a", true, 1);
-    world.fleet.handle_cancel(&name("a"), "me", "", world.now).unwrap();
-    world.do_effects();
+    assert_eq!(world.cancel("a", ""), Handled::Cancelled(CancelEffect::RolledBack));
     world.rebooter("a", true);
     assert!(world.ended_boots.is_empty(), "the record has moved on");
     world.drainer("a", true, 1);
@@ -234,10 +234,14 @@ fn a_cancel_after_the_reboot_began_is_refused() {
     world.need("a");
     world.drainer("a", true, 1);
     world.rebooter("a", false);
-    let error = world.fleet.handle_cancel(&name("a"), "me", "", world.now).unwrap_err();
-    assert!(error.to_string().contains("cannot be taken back"), "{error}");
-    let error = world.fleet.handle_cancel(&name("z"), "me", "", world.now).unwrap_err();
-    assert_eq!(error.to_string(), "there is no node z");
+    let Handled::Refused(refusal) = world.cancel("a", "") else {
+        panic!("the cancel was not refused");
+    };
+    assert!(refusal.to_string().contains("cannot be taken back"), "{refusal}");
+    let Handled::Refused(refusal) = world.cancel("z", "") else {
+        panic!("the cancel was not refused");
+    };
+    assert_eq!(refusal.to_string(), "there is no node z");
 }
 
 #[test]
@@ -326,7 +330,10 @@ fn a_late_cordon_of_our_own_is_taken_away_beside_another_bellwether() {
 #[test]
 fn a_record_that_cannot_be_read_keeps_its_slot_and_its_node_is_left_alone() {
     let mut world = World::new(1, &["a", "b"]);
-    world.fleet.handle_unreadable(name("a"), "field phase is wrong".into());
+    world.give(Input::UnreadableAttempt {
+        node: name("a"),
+        problem: "field phase is wrong".into(),
+    });
     world.need("a");
     world.need("b");
     assert_eq!(world.reason("a"), Some("RecordUnreadable"));
@@ -415,4 +422,69 @@ fn a_new_boot_without_a_ready_node_is_no_success() {
     world.host("a").view.ready = true;
     world.settle();
     assert_eq!(world.phase("a"), Some(Phase::Uncordoning), "it came back late");
+}
+
+#[test]
+fn a_late_return_without_its_sentinel_is_rolled_back_in_time_though_nothing_else_happens() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.host("a").view.ready = false;
+    world.pass(world.policy.reboot_timeout);
+    assert_eq!(world.reason("a"), Some("NodeNotBack"));
+    // The kubelet comes back in a new boot; the sentinel never does.
+    let mut view = world.host("a").view.clone();
+    view.boot_id = Some("boot-late".parse().unwrap());
+    view.ready = true;
+    view.ready_since = Some(world.now);
+    world.give(Input::Node(view));
+    world.advance();
+    let due = world.now + world.policy.verify_timeout;
+    assert_eq!(world.fleet.poll_timeout(), Some(due));
+    world.now = due;
+    world.advance();
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+}
+
+#[test]
+fn a_pause_with_an_end_ends_by_itself() {
+    let mut world = World::new(1, &["a"]);
+    world.pause("disks");
+    let mut control = world.control.clone().unwrap();
+    let until = world.now + MINUTE;
+    control.orders[0].until = Some(until);
+    world.control = Some(control);
+    world.crash();
+    world.need("a");
+    assert_eq!(world.reason("a"), Some("Paused"));
+    assert!(world.message("a").contains("until"), "{}", world.message("a"));
+    world.now = until;
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    assert!(
+        !world.control.as_ref().unwrap().paused(),
+        "the stored order is gone too"
+    );
+}
+
+#[test]
+fn the_place_in_the_queue_is_that_of_the_moment_in_which_it_is_read() {
+    let mut world = World::new(1, &["a", "b", "c"]);
+    for node in ["a", "b", "c"] {
+        world.need(node);
+    }
+    assert!(
+        world.message("c").contains("number 2 in the queue"),
+        "{}",
+        world.message("c")
+    );
+    assert!(world.message("c").contains("a (Draining)"), "{}", world.message("c"));
+    world.host("b").need = Ok(None);
+    world.drainer("a", true, 1);
+    assert!(
+        world.message("c").contains("number 1 in the queue"),
+        "{}",
+        world.message("c")
+    );
+    assert!(world.message("c").contains("a (Rebooting)"), "{}", world.message("c"));
 }

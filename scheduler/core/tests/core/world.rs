@@ -8,8 +8,9 @@ use bellwether_proto::{
     RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::{self, Invariant};
+use bellwether_scheduler_core::recording::{self, Entry};
 use bellwether_scheduler_core::{
-    Command, Effect, Fleet, Heard, NodeView, Policy, Reason, Rival, RivalKind, Standing, State,
+    Command, Effect, Fleet, Handled, Input, NodeView, Policy, Reason, Rival, RivalKind, Standing, State, StoredReport,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -36,6 +37,9 @@ pub(crate) struct World {
     pub(crate) hunted: Option<Invariant>,
     /// Boots that a rebooter of ours has ended.
     pub(crate) ended_boots: BTreeSet<(String, BootId)>,
+    /// All that the core was given, and the effects that it asked for.
+    pub(crate) recording: Vec<Entry>,
+    pub(crate) effects: Vec<(Timestamp, Effect)>,
     boots: u64,
 }
 
@@ -71,7 +75,7 @@ impl World {
             slots: slots.try_into().unwrap(),
             ..Policy::default()
         };
-        let fleet = Fleet::new(policy.clone(), "test".into(), [], None);
+        let fleet = Fleet::new(policy.clone(), "test".into());
         let mut world = Self {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             policy,
@@ -84,8 +88,11 @@ impl World {
             log: Vec::new(),
             hunted: None,
             ended_boots: BTreeSet::new(),
+            recording: Vec::new(),
+            effects: Vec::new(),
             boots: 0,
         };
+        world.new_core();
         for node in nodes {
             world.join(node);
         }
@@ -121,7 +128,7 @@ impl World {
 
     pub(crate) fn leave(&mut self, node: &str) {
         self.hosts.remove(&name(node));
-        self.fleet.handle_node_gone(&name(node));
+        self.give(Input::NodeGone(name(node)));
         self.settle();
     }
 
@@ -163,22 +170,105 @@ impl World {
 
     /// The scheduler dies, and another goes on with what is stored.
     pub(crate) fn crash(&mut self) {
-        self.fleet = Fleet::new(
-            self.policy.clone(),
-            "test".into(),
-            self.records.values().cloned(),
-            self.control.clone(),
-        );
+        self.new_core();
+        for record in self.records.clone().into_values() {
+            self.give(Input::Attempt(Box::new(record)));
+        }
+        if let Some(control) = self.control.clone() {
+            self.give(Input::Control(control));
+        }
         self.settle();
+    }
+
+    fn new_core(&mut self) {
+        let (policy, source) = (self.policy.clone(), String::from("test"));
+        self.fleet = Fleet::new(policy.clone(), source.clone());
+        self.recording.push(Entry::Start { policy, source });
+    }
+
+    /// Hands an input to the core.
+    pub(crate) fn give(&mut self, input: Input) -> Handled {
+        self.recording.push(Entry::Input {
+            at: self.now,
+            input: input.clone(),
+        });
+        self.fleet.handle_input(input, self.now)
+    }
+
+    /// Lets the core decide, and does what it asks for.
+    pub(crate) fn advance(&mut self) {
+        self.recording.push(Entry::Advance { at: self.now });
+        self.fleet.advance(self.now);
+        self.do_effects();
+        self.missed_nothing();
+    }
+
+    /// A core that decides on every node again decides the same: now, since every change has touched
+    /// its node, and until the core wants to be woken, since every rule that waits has said until when.
+    fn missed_nothing(&self) {
+        let timeout = self.fleet.poll_timeout();
+        assert!(timeout.is_none_or(|at| at > self.now), "the timeout is over");
+        let nanosecond = SignedDuration::from_nanos(1);
+        let wait = timeout.map_or(SignedDuration::from_hours(100), |at| at.duration_since(self.now));
+        for later in [SignedDuration::ZERO, wait - nanosecond] {
+            let mut again = self.fleet.clone();
+            again.touch_all();
+            again.advance(self.now + later);
+            let effect = again.poll_effect();
+            assert_eq!(
+                effect, None,
+                "after {later:#} of {wait:#}: a change or a timer was missed"
+            );
+            assert_eq!(again.counts(), self.fleet.counts(), "after {later:#} of {wait:#}");
+            assert_eq!(again.poll_timeout(), timeout, "after {later:#} of {wait:#}");
+            let standings =
+                |fleet: &Fleet| -> Vec<Standing> { fleet.standings().map(|(_, standing)| standing).collect() };
+            assert_eq!(standings(&again), standings(&self.fleet), "after {later:#} of {wait:#}");
+            assert_eq!(again.slots_taken(), self.fleet.slots_taken());
+        }
+    }
+
+    /// The recording, written and played again, gives the same effects.
+    pub(crate) fn plays_again(&self) {
+        let lines: Vec<String> = self.recording.iter().map(|entry| entry.to_line().unwrap()).collect();
+        let mut effects = Vec::new();
+        let played = recording::play(&lines.join("\n"), |at, effect| effects.push((at, effect))).unwrap();
+        assert_eq!(effects, self.effects);
+        let counts = played.as_ref().map(Fleet::counts);
+        assert_eq!(counts, Some(self.fleet.counts()));
+    }
+
+    /// An operator pauses the fleet, and the order is stored.
+    pub(crate) fn pause(&mut self, reason: &str) {
+        let (by, reason) = ("me".into(), reason.into());
+        self.give(Input::Pause { by, reason });
+        self.do_effects();
+    }
+
+    /// An operator resumes the fleet, and the order is stored.
+    pub(crate) fn resume(&mut self) {
+        self.give(Input::Resume { by: "me".into() });
+        self.do_effects();
+    }
+
+    /// An operator cancels a node's attempt.
+    pub(crate) fn cancel(&mut self, node: &str, reason: &str) -> Handled {
+        let handled = self.give(Input::Cancel {
+            node: name(node),
+            by: "me".into(),
+            reason: reason.into(),
+        });
+        self.do_effects();
+        handled
     }
 
     /// Tells the core everything, lets it decide, and does what it wants.
     pub(crate) fn settle(&mut self) {
-        self.fleet.handle_rivals(self.rivals.clone());
+        let mut inputs = vec![Input::Rivals(self.rivals.clone())];
         for host in self.hosts.values() {
             let boot_id = host.view.boot_id.clone().unwrap();
             let refresh_interval = SignedDuration::from_mins(5);
-            self.fleet.handle_node(host.view.clone());
+            inputs.push(Input::Node(host.view.clone()));
             let need = host.need.clone().map(|since| {
                 since.map(|since| RebootNeed {
                     since,
@@ -197,10 +287,10 @@ impl World {
                 os: "Debian".into(),
                 agent_version: "0".into(),
             };
-            self.fleet.handle_sentinel(Heard {
+            inputs.push(Input::Sentinel(StoredReport {
                 report,
                 stored_at: self.now,
-            });
+            }));
             let report = RebooterReport {
                 node: host.view.name.clone(),
                 boot_id,
@@ -210,31 +300,34 @@ impl World {
                 problem: host.preflight.clone(),
                 agent_version: "0".into(),
             };
-            self.fleet.handle_rebooter(Heard {
+            inputs.push(Input::Rebooter(StoredReport {
                 report,
                 stored_at: self.now,
-            });
+            }));
         }
-        self.fleet.advance(self.now);
-        self.do_effects();
+        for input in inputs {
+            self.give(input);
+        }
+        self.advance();
         self.said_why();
     }
 
     pub(crate) fn do_effects(&mut self) {
         while let Some(effect) = self.fleet.poll_effect() {
+            self.effects.push((self.now, effect.clone()));
             match effect {
-                Effect::Store(attempt) => self.store(*attempt),
-                Effect::Delete(node) => {
+                Effect::StoreAttempt(attempt) => self.store(*attempt),
+                Effect::DeleteAttempt(node) => {
                     self.records.remove(&node);
                 }
                 Effect::StoreControl(control) => self.control = Some(control),
-                Effect::Announce(event) => {
+                Effect::PublishEvent(event) => {
                     if let Fact::PhaseChanged { to, message, .. } = event.fact {
                         self.log
                             .push(format!("{} {} {message}", event.node, to.as_str()).trim().to_owned());
                     }
                 }
-                Effect::Ask(command) => {
+                Effect::SendCommand(command) => {
                     let node = match &command {
                         Command::Drain(drain) => drain.node.clone(),
                         Command::Uncordon(uncordon) => uncordon.node.clone(),
@@ -244,7 +337,7 @@ impl World {
                         queue.push(command);
                     }
                 }
-                Effect::PhaseOver { .. } => (),
+                Effect::PhaseEnded { .. } => (),
             }
         }
     }
@@ -268,7 +361,7 @@ impl World {
             self.must(Invariant::Budget, budget);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
-            let paused = self.control.as_ref().is_some_and(|control| control.paused);
+            let paused = self.control.as_ref().is_some_and(|control| control.paused());
             assert!(!paused, "{node} starts while paused");
             let rivals = &self.rivals;
             assert!(
@@ -317,7 +410,7 @@ impl World {
             .map(|(node, standing)| (&node.name, standing))
             .collect();
         for (node, host) in &self.hosts {
-            let standing = standings[node];
+            let standing = &standings[node];
             let going = matches!(standing.state, State::InProgress(_));
             let silent = !matches!(host.need, Ok(None)) && !going && standing.reason.is_none();
             self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
@@ -333,7 +426,7 @@ impl World {
             source: "test".into(),
             fact,
         };
-        self.fleet.handle_event(&event, self.now);
+        self.give(Input::Event(event));
         self.do_effects();
         self.settle();
     }
@@ -458,15 +551,12 @@ impl World {
     }
 
     pub(crate) fn message(&self, node: &str) -> String {
-        let reason = self.standing(node).and_then(|standing| standing.reason.as_ref());
-        reason.map(Reason::message).unwrap_or_default()
+        let reason = self.standing(node).and_then(|standing| standing.reason);
+        reason.as_ref().map(Reason::message).unwrap_or_default()
     }
 
-    fn standing(&self, node: &str) -> Option<&Standing> {
-        let mut standings = self.fleet.standings();
-        standings
-            .find(|(view, _)| view.name == name(node))
-            .map(|(_, standing)| standing)
+    fn standing(&self, node: &str) -> Option<Standing> {
+        self.fleet.standing(&name(node)).map(|(_, standing)| standing)
     }
 
     /// Everybody does their work until nothing is left to do.
@@ -478,7 +568,7 @@ impl World {
                 self.rebooter(node, true);
             }
             let busy = self.records.values().any(|record| !record.phase.is_ended());
-            let next = self.fleet.poll_timeout(self.now);
+            let next = self.fleet.poll_timeout();
             match next {
                 Some(next) if busy || next < self.now.checked_add(SignedDuration::from_hours(9)).unwrap() => {
                     self.now = next;

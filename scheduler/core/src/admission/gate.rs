@@ -1,0 +1,81 @@
+//! The gates: each one question that has to be answered before a node may start, in a file of its own.
+//!
+//! A new gate is a file in this folder, a line in [`GATES`] and a [`Reason`]. The first gate that
+//! is shut gives the one reason that operators see, so the order is by how much it explains: what
+//! blocks the whole fleet comes first, then the node itself, then its agents, then its past.
+
+mod boot_unsettled;
+mod cooling_down;
+mod foreign_cordon;
+mod need_survived;
+mod node_deleting;
+mod not_ready;
+mod paused;
+mod rebooter;
+mod rival_found;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bellwether_proto::{Attempt, RebootNeed};
+
+use crate::admission::reason::Reason;
+use crate::observed::Observation;
+use crate::orders::Orders;
+use crate::rival::Rival;
+use crate::timers::Clock;
+
+pub(crate) use rebooter::unfit;
+
+/// What blocks the whole fleet, whatever the state of a node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Blockers {
+    /// The standing orders of operators.
+    pub(crate) orders: Orders,
+    /// What else in the cluster reboots nodes.
+    pub(crate) rivals: BTreeSet<Arc<Rival>>,
+    /// The policy tolerates rivals.
+    pub(crate) tolerate_rivals: bool,
+}
+
+/// A node whose host needs a reboot, as the gates see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) observation: Observation<'a>,
+    pub(crate) need: &'a RebootNeed,
+    pub(crate) last: Option<&'a Attempt>,
+    pub(crate) blockers: &'a Blockers,
+    pub(crate) clock: &'a Clock,
+}
+
+/// One gate: the reason why the candidate may not start now; none: the gate is open.
+type Gate = fn(&Candidate<'_>) -> Option<Reason>;
+
+/// All gates, in the order in which they are asked.
+const GATES: [Gate; 9] = [
+    paused::gate,
+    rival_found::gate,
+    node_deleting::gate,
+    not_ready::gate,
+    foreign_cordon::gate,
+    boot_unsettled::gate,
+    need_survived::gate,
+    rebooter::gate,
+    cooling_down::gate,
+];
+
+/// The reason of the first gate that is shut.
+pub(crate) fn first_shut(candidate: &Candidate<'_>) -> Option<Reason> {
+    GATES.iter().find_map(|gate| gate(candidate))
+}
+
+impl Blockers {
+    /// The rivals as a reason; none if there is none, or the policy tolerates them.
+    pub(crate) fn rival_reason(&self) -> Option<Reason> {
+        let rival = self.rivals.first().filter(|_| !self.tolerate_rivals)?;
+        Some(Reason::RivalFound {
+            rival: Arc::clone(rival),
+            others: self.rivals.len().saturating_sub(1),
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! The first question about a node without a running attempt: does its host need a reboot?
+
+use bellwether_proto::{Attempt, Phase, RebootNeed};
+
+use crate::admission::gate::{self, Blockers, Candidate};
+use crate::admission::reason::Reason;
+use crate::observed::Observation;
+use crate::timers::Clock;
+
+/// The answer for a node that has no running attempt.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict<'a> {
+    /// The host needs no reboot.
+    NotNeeded,
+    /// Whether the host needs a reboot is not known.
+    Unknown(Reason),
+    /// The last attempt failed and holds its slot.
+    Failed(Reason),
+    /// The host needs a reboot, and a gate is shut.
+    Blocked(Reason),
+    /// The node may start as soon as there is a slot.
+    Open(&'a RebootNeed),
+}
+
+/// Judges one node; `last` is its last attempt, and `blockers` are those of the whole fleet.
+pub(crate) fn verdict<'a>(
+    observation: &Observation<'a>,
+    last: Option<&'a Attempt>,
+    blockers: &'a Blockers,
+    clock: &'a Clock,
+) -> Verdict<'a> {
+    if let Some(failed) = last.filter(|last| last.phase == Phase::Failed && last.slot_held) {
+        return Verdict::Failed(Reason::failed(failed));
+    }
+    let Some(sentinel) = observation.sentinel else {
+        return Verdict::Unknown(Reason::NoReport);
+    };
+    if clock.reached(sentinel.stale_at()) {
+        return Verdict::Unknown(Reason::ReportStale {
+            stored_at: sentinel.stored_at,
+        });
+    }
+    let need = match &sentinel.report.need {
+        Err(error) => return Verdict::Unknown(Reason::ProbeError(error.clone())),
+        Ok(None) => return Verdict::NotNeeded,
+        Ok(Some(need)) => need,
+    };
+    let candidate = Candidate {
+        observation: *observation,
+        need,
+        last,
+        blockers,
+        clock,
+    };
+    match gate::first_shut(&candidate) {
+        Some(reason) => Verdict::Blocked(reason),
+        None => Verdict::Open(need),
+    }
+}

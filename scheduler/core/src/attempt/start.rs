@@ -1,0 +1,96 @@
+//! The first record of an attempt.
+
+use bellwether_proto::{Attempt, AttemptId, BootId, Cause, Ending, Generation, Phase, RebootNeed, TraceParent};
+use jiff::Timestamp;
+
+use crate::attempt::transition::begin;
+use crate::observed::NodeView;
+use crate::policy::Policy;
+
+/// The record of a new attempt for this need, which begins with the drain. `last` is the node's
+/// last attempt. None if the node's kubelet reports no boot.
+pub(crate) fn start(
+    node: &NodeView,
+    last: Option<&Attempt>,
+    need: &RebootNeed,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Attempt> {
+    let generation = generation_after(last);
+    let id = AttemptId::new(&node.uid, generation, now);
+    let mut attempt = record(id, node, last, trace_of(id, need.trace), now)?;
+    attempt.need_since = need.since;
+    attempt.reasons.clone_from(&need.reasons);
+    attempt.need_span = need.trace.map(|trace| trace.span_id);
+    begin(&mut attempt, Phase::Draining, policy, now);
+    Some(attempt)
+}
+
+/// The record of an attempt that only takes away the cordon with this id. None if the node's
+/// kubelet reports no boot.
+pub(super) fn roll_back_only(
+    id: AttemptId,
+    node: &NodeView,
+    last: Option<&Attempt>,
+    message: &str,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Attempt> {
+    let mut attempt = record(id, node, last, trace_of(id, None), now)?;
+    attempt.cordoned_at = Some(now);
+    attempt.ending = Some(Ending {
+        cause: Cause::RecordLost,
+        message: message.to_owned(),
+    });
+    begin(&mut attempt, Phase::RollingBack, policy, now);
+    Some(attempt)
+}
+
+fn generation_after(last: Option<&Attempt>) -> Generation {
+    last.map_or(Generation(0), |last| last.generation).next()
+}
+
+fn record(
+    id: AttemptId,
+    node: &NodeView,
+    last: Option<&Attempt>,
+    trace: TraceParent,
+    now: Timestamp,
+) -> Option<Attempt> {
+    let boot_before: BootId = node.boot_id.clone()?;
+    Some(Attempt {
+        id,
+        node: node.name.clone(),
+        node_uid: node.uid.clone(),
+        generation: generation_after(last),
+        phase: Phase::Draining,
+        deadline: None,
+        boot_before,
+        boot_after: None,
+        kernel_before: node.kernel.clone(),
+        kernel_after: None,
+        need_since: now,
+        reasons: Vec::new(),
+        cordoned_at: None,
+        drained_at: None,
+        reboot_not_after: None,
+        reboot_started_at: None,
+        ending: None,
+        slot_held: true,
+        failures_in_row: last.map_or(0, |last| last.failures_in_row),
+        retry_not_before: None,
+        trace,
+        need_span: None,
+        history: Vec::new(),
+    })
+}
+
+/// The attempt's own span: in the trace in which the need was first reported, or in one of its own.
+fn trace_of(id: AttemptId, need: Option<TraceParent>) -> TraceParent {
+    let bytes = id.bytes();
+    let (_, span_id) = bytes.split_at(8);
+    TraceParent {
+        trace_id: need.map_or(bytes, |need| need.trace_id),
+        span_id: span_id.try_into().unwrap_or([1; 8]),
+    }
+}

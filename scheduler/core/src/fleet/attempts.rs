@@ -1,0 +1,116 @@
+//! Writing attempts: each change gives its effects, in the order in which the driver has to carry them out.
+
+use bellwether_proto::{Attempt, Cause, Fact, NodeEvent, NodeName, Phase, RebootNeed};
+use jiff::Timestamp;
+
+use crate::attempt::{self, Transition};
+use crate::effect::{Command, Effect};
+use crate::fleet::Fleet;
+use crate::policy::Policy;
+use crate::timers::later;
+
+impl Fleet {
+    /// Stores an attempt with what was changed in it, after its transition if there is one.
+    pub(super) fn change_attempt(&mut self, mut changed: Attempt, transition: Option<Transition>, now: Timestamp) {
+        let name = changed.node.clone();
+        let Some(member) = self.members.get_mut(&name) else {
+            return;
+        };
+        let Some(before) = member.attempt.take() else {
+            return;
+        };
+        let message = transition.as_ref().map_or("", Transition::message).to_owned();
+        if let Some(transition) = transition {
+            let observation = member.observation();
+            attempt::apply(&mut changed, transition, observation.as_ref(), &self.policy, now);
+        }
+        let entered = changed.generation != before.generation;
+        if changed == *before {
+            member.attempt = Some(before);
+            return;
+        }
+        member.attempt = Some(Box::new(changed.clone()));
+        self.effects.push_back(Effect::StoreAttempt(Box::new(changed.clone())));
+        if entered {
+            self.publish_phase_end(&before, &changed, &message, now);
+            self.send_command(&changed, now);
+        }
+    }
+
+    /// Starts an attempt for the need of a node that the gates let through.
+    pub(super) fn start_attempt(&mut self, name: &NodeName, need: &RebootNeed, now: Timestamp) {
+        let member = self.members.get(name);
+        let Some(node) = member.and_then(|member| member.node.as_ref()) else {
+            return;
+        };
+        let last = member.and_then(|member| member.attempt.as_deref());
+        if let Some(attempt) = attempt::start(node, last, need, &self.policy, now) {
+            self.begin_attempt(attempt, "", now);
+        }
+    }
+
+    /// Stores a new attempt in its first phase.
+    pub(super) fn begin_attempt(&mut self, attempt: Attempt, message: &str, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(&attempt.node) {
+            member.drain = None;
+            member.attempt = Some(Box::new(attempt.clone()));
+        }
+        self.effects.push_back(Effect::StoreAttempt(Box::new(attempt.clone())));
+        self.publish_phase(&attempt, None, message, now);
+        self.send_command(&attempt, now);
+    }
+
+    /// Ends the attempt of a node that is gone, or is another one under the same name, and frees its slot.
+    pub(super) fn end_attempt_of_gone_node(&mut self, name: &NodeName, now: Timestamp) {
+        const MESSAGE: &str = "the Node object is gone";
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        let Some(before) = member.attempt.take() else {
+            return;
+        };
+        member.drain = None;
+        member.remind_at = None;
+        if !before.phase.is_ended() {
+            let mut after = before.as_ref().clone();
+            let ending = Transition::End(Cause::NodeGone, MESSAGE.to_owned());
+            attempt::apply(&mut after, ending, None, &self.policy, now);
+            self.publish_phase_end(&before, &after, MESSAGE, now);
+        }
+        self.effects.push_back(Effect::DeleteAttempt(name.clone()));
+    }
+
+    /// Sends the command of the attempt's phase, if there is one, and notes when to send it again.
+    pub(super) fn send_command(&mut self, attempt: &Attempt, now: Timestamp) {
+        let command = Command::of(attempt);
+        if let Some(member) = self.members.get_mut(&attempt.node) {
+            member.remind_at = command.as_ref().map(|_| later(now, Policy::REMINDER));
+        }
+        self.effects.extend(command.map(Effect::SendCommand));
+    }
+
+    fn publish_phase_end(&mut self, before: &Attempt, after: &Attempt, message: &str, now: Timestamp) {
+        self.publish_phase(after, Some(before.phase), message, now);
+        self.effects.push_back(Effect::PhaseEnded {
+            attempt: Box::new(after.clone()),
+            phase: before.phase,
+            began: before.phase_since(),
+            ended: now,
+        });
+    }
+
+    fn publish_phase(&mut self, attempt: &Attempt, from: Option<Phase>, message: &str, now: Timestamp) {
+        self.effects.push_back(Effect::PublishEvent(NodeEvent {
+            node: attempt.node.clone(),
+            attempt: attempt.id,
+            generation: attempt.generation,
+            at: now,
+            source: self.source.clone(),
+            fact: Fact::PhaseChanged {
+                from,
+                to: attempt.phase,
+                message: message.to_owned(),
+            },
+        }));
+    }
+}

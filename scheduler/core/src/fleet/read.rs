@@ -1,0 +1,119 @@
+//! The fleet as operators and metrics read it.
+
+use std::collections::BTreeMap;
+
+use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, RebooterReport};
+
+use crate::admission::Reason;
+use crate::admission::budget::Holder;
+use crate::explain::{Basis, Counts, Stand, Standing};
+use crate::fleet::{DrainProgress, Fleet};
+use crate::observed::{NodeView, StoredReport};
+
+/// How many nodes that take a slot a reason names: operators read it in one line.
+const NAMED_MAX: usize = 3;
+
+impl Fleet {
+    /// The nodes with the standing of each, by name.
+    pub fn standings(&self) -> impl Iterator<Item = (&NodeView, Standing)> {
+        let numbers: BTreeMap<&NodeName, usize> = self.queue.iter().zip(1..).collect();
+        self.members.iter().filter_map(move |(name, member)| {
+            let number = numbers.get(name).copied();
+            Some((member.node.as_ref()?, self.fill_in(member.stand.as_ref()?, number)))
+        })
+    }
+
+    /// One node with its standing.
+    #[must_use]
+    pub fn standing(&self, name: &NodeName) -> Option<(&NodeView, Standing)> {
+        let member = self.members.get(name)?;
+        let standing = self.fill_in(member.stand.as_ref()?, self.queue.number(name));
+        Some((member.node.as_ref()?, standing))
+    }
+
+    fn fill_in(&self, stand: &Stand, number: Option<usize>) -> Standing {
+        let reason = match &stand.basis {
+            Basis::None => None,
+            Basis::Reason(reason) => Some(reason.clone()),
+            Basis::Queue => Some(Reason::NoSlot {
+                slots: self.budget.slots(),
+                holders: self.holders().take(NAMED_MAX).collect(),
+                taken: self.budget.taken(),
+                place: number.unwrap_or(0),
+            }),
+        };
+        Standing {
+            state: stand.state,
+            reason,
+            since: stand.since,
+        }
+    }
+
+    fn holders(&self) -> impl Iterator<Item = (NodeName, Holder)> {
+        self.budget.holders().map(|(name, holder)| (name.clone(), holder))
+    }
+
+    /// How many nodes there are in each state and with each reason.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// A sentinel's last report.
+    #[must_use]
+    pub fn sentinel(&self, node: &NodeName) -> Option<&StoredReport<HostReport>> {
+        self.members.get(node)?.sentinel.as_ref()
+    }
+
+    /// A rebooter's last report.
+    #[must_use]
+    pub fn rebooter(&self, node: &NodeName) -> Option<&StoredReport<RebooterReport>> {
+        self.members.get(node)?.rebooter.as_ref()
+    }
+
+    /// A node's present or last attempt.
+    #[must_use]
+    pub fn attempt(&self, node: &NodeName) -> Option<&Attempt> {
+        self.members.get(node)?.attempt.as_deref()
+    }
+
+    /// Every present or last attempt.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.members.values().filter_map(|member| member.attempt.as_deref())
+    }
+
+    /// How far a node's drain is, while it drains.
+    #[must_use]
+    pub fn drain(&self, node: &NodeName) -> Option<&DrainProgress> {
+        let member = self.members.get(node)?;
+        let draining = member
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.phase == Phase::Draining);
+        member.drain.as_deref().filter(|_| draining)
+    }
+
+    /// The operators' orders.
+    #[must_use]
+    pub fn control(&self) -> Option<&FleetControl> {
+        self.blockers.orders.control()
+    }
+
+    /// The rivals that keep every node from starting; none if there are none or they are tolerated.
+    #[must_use]
+    pub fn rivals(&self) -> Option<Reason> {
+        self.blockers.rival_reason()
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.budget.slots()
+    }
+
+    /// How many nodes take a slot.
+    #[must_use]
+    pub fn slots_taken(&self) -> usize {
+        self.budget.taken()
+    }
+}

@@ -1,0 +1,117 @@
+//! Everything that the core is given, as one type, so that all of it can be recorded and played again.
+
+use std::collections::BTreeSet;
+
+use bellwether_proto::{Attempt, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::{as_boxed_message, as_message, as_text};
+use crate::observed::{NodeView, StoredReport};
+use crate::rival::Rival;
+
+/// One input. Reports, events and records are written as the contract's own bytes, so a recording
+/// stays readable as long as the contract does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// A stored record of an attempt; only while loading.
+    Attempt(#[serde(with = "as_boxed_message")] Box<Attempt>),
+    /// A stored record that cannot be read; only while loading. Its node is left alone, and keeps its slot.
+    UnreadableAttempt {
+        /// The node of the record's key.
+        #[serde(with = "as_text")]
+        node: NodeName,
+        /// What is wrong with the record, for operators.
+        problem: String,
+    },
+    /// The stored orders of operators; only while loading.
+    Control(#[serde(with = "as_message")] FleetControl),
+    /// A node was added or has changed.
+    Node(NodeView),
+    /// A node was deleted.
+    NodeGone(#[serde(with = "as_text")] NodeName),
+    /// A sentinel's report was stored.
+    Sentinel(StoredReport<HostReport>),
+    /// A rebooter's report was stored.
+    Rebooter(StoredReport<RebooterReport>),
+    /// These are all rivals that are in the cluster now.
+    Rivals(BTreeSet<Rival>),
+    /// An event was published.
+    Event(#[serde(with = "as_message")] NodeEvent),
+    /// An operator requests that no new attempt starts.
+    Pause {
+        /// The operator.
+        by: String,
+        /// The reason; may be empty.
+        reason: String,
+    },
+    /// An operator requests that attempts start again.
+    Resume {
+        /// The operator.
+        by: String,
+    },
+    /// An operator requests that a node's attempt is cancelled or, if it has failed, its slot released.
+    Cancel {
+        /// The node.
+        #[serde(with = "as_text")]
+        node: NodeName,
+        /// The operator.
+        by: String,
+        /// The reason; may be empty.
+        reason: String,
+    },
+}
+
+/// What the core did with an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handled {
+    /// The input is taken into account.
+    Accepted,
+    /// The event belongs to no present attempt that this core knows of, and changes nothing.
+    OtherAttempt,
+    /// The cancel is stored as soon as the effects are carried out.
+    Cancelled(CancelEffect),
+    /// The cancel is refused, and changes nothing.
+    Refused(CancelRefusal),
+}
+
+/// What follows from a cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelEffect {
+    /// The attempt is rolled back.
+    RolledBack,
+    /// The slot of a failed attempt is free.
+    SlotReleased,
+}
+
+impl CancelEffect {
+    /// What follows, for operators.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::RolledBack => {
+                "no pod is evicted any more, and our cordon is taken away; pods that are already ending cannot be brought back"
+            }
+            Self::SlotReleased => "its slot is free; the node is tried again if it still needs a reboot",
+        }
+    }
+}
+
+/// Why a cancel is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CancelRefusal {
+    /// There is no such node.
+    #[error("there is no node {0}")]
+    UnknownNode(NodeName),
+    /// The node has nothing that could be cancelled.
+    #[error("node {0} has no attempt that is running or holds a slot")]
+    NoAttempt(NodeName),
+    /// The reboot cannot be taken back.
+    #[error("node {node} is {}: its reboot cannot be taken back; it is verified and uncordoned as usual", phase.as_str())]
+    TooLate {
+        /// The node.
+        node: NodeName,
+        /// Where its attempt is.
+        phase: Phase,
+    },
+}

@@ -1,0 +1,50 @@
+//! Reports of a node's two agents, and until when each may be acted on.
+
+use bellwether_proto::{HostReport, Message, RebooterReport};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::as_message;
+use crate::policy::Policy;
+use crate::timers::later;
+
+/// A report with the time at which NATS stored it. Age is judged by that time, never by the host's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "R: Message")]
+pub struct StoredReport<R> {
+    /// The report.
+    #[serde(with = "as_message")]
+    pub report: R,
+    /// When the NATS server stored it, by the server's clock.
+    pub stored_at: Timestamp,
+}
+
+/// A report that its agent renews.
+pub trait Renewed {
+    /// How often the agent renews the report without a change.
+    fn refresh_interval(&self) -> SignedDuration;
+}
+
+impl Renewed for HostReport {
+    fn refresh_interval(&self) -> SignedDuration {
+        self.refresh_interval
+    }
+}
+
+impl Renewed for RebooterReport {
+    fn refresh_interval(&self) -> SignedDuration {
+        self.refresh_interval
+    }
+}
+
+impl<R: Renewed> StoredReport<R> {
+    /// From when on the report is too old to act on.
+    #[must_use]
+    pub fn stale_at(&self) -> Timestamp {
+        let missed = self
+            .report
+            .refresh_interval()
+            .saturating_mul(Policy::REPORTS_MISSED_MAX);
+        later(self.stored_at, missed)
+    }
+}
