@@ -1,6 +1,7 @@
 //! Generates the Rust form of `bellwether/v1/*.proto` with protox: no `protoc` has to be installed.
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
+    "bellwether/v1/problem.proto",
     "bellwether/v1/host.proto",
     "bellwether/v1/attempt.proto",
     "bellwether/v1/command.proto",

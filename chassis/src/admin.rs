@@ -2,47 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bellwether_proto::readiness::{Part, READY, ReadinessCode};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What a service says of its readiness: it is ready when nothing that it named is missing.
+/// Which parts of a service are not ready. The service is ready while there are none.
+///
+/// `/readyz` serves them in the form of [`bellwether_proto::readiness`].
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    missing: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    not_ready: Arc<Mutex<BTreeMap<Part, (ReadinessCode, String)>>>,
 }
 
 impl Health {
-    /// Says that this part is not ready, and why.
-    pub fn not_ready(&self, part: &'static str, why: impl Into<String>) {
-        self.missing
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(part, why.into());
+    /// Marks the part of this code as not ready. The message says what was found, and what to do.
+    pub fn not_ready(&self, code: ReadinessCode, message: impl Into<String>) {
+        self.locked().insert(code.part(), (code, message.into()));
     }
 
-    /// Says that this part is ready.
-    pub fn ready(&self, part: &'static str) {
-        self.missing
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(part);
+    /// Marks this part as ready.
+    pub fn ready(&self, part: Part) {
+        self.locked().remove(&part);
     }
 
     fn report(&self) -> (StatusCode, String) {
-        let missing = self.missing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if missing.is_empty() {
-            return (StatusCode::OK, "ok\n".to_owned());
+        let not_ready = self.locked();
+        if not_ready.is_empty() {
+            return (StatusCode::OK, format!("{READY}\n"));
         }
-        let lines = missing.iter().map(|(part, why)| format!("{part}: {why}\n")).collect();
+        let lines = not_ready.values().map(|(code, message)| code.line(message)).collect();
         (StatusCode::SERVICE_UNAVAILABLE, lines)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Part, (ReadinessCode, String)>> {
+        self.not_ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +72,7 @@ pub(crate) async fn serve(
 
 fn encode(metrics: &Mutex<Registry>) -> impl IntoResponse + use<> {
     let mut text = String::new();
-    let registry = metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let registry = metrics.lock().unwrap_or_else(PoisonError::into_inner);
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => (
             StatusCode::OK,
@@ -86,5 +87,32 @@ fn encode(metrics: &Mutex<Registry>) -> impl IntoResponse + use<> {
             [(header::CONTENT_TYPE, "text/plain")],
             error.to_string(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_proto::readiness;
+
+    use super::*;
+
+    #[test]
+    fn readyz_names_each_part_that_is_not_ready_until_all_are_ready() {
+        let health = Health::default();
+        assert_eq!(health.report(), (StatusCode::OK, "ok\n".to_owned()));
+        health.not_ready(ReadinessCode::NatsUnreachable, "not connected");
+        health.not_ready(ReadinessCode::RightsMissing, "missing: get nodes");
+        health.not_ready(ReadinessCode::JetStreamUnavailable, "connected, but refused");
+        let (status, body) = health.report();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        let codes: Vec<_> = readiness::parse(&body).into_iter().map(|it| it.code).collect();
+        assert_eq!(
+            codes,
+            [ReadinessCode::JetStreamUnavailable, ReadinessCode::RightsMissing].map(Some),
+            "one line for each part, with its last code"
+        );
+        health.ready(Part::Nats);
+        health.ready(Part::Rights);
+        assert_eq!(health.report().0, StatusCode::OK);
     }
 }

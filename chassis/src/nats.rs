@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::{ClientError, ConnectOptions, Event};
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use tokio::sync::watch;
 
 use crate::admin::Health;
@@ -12,9 +13,6 @@ use crate::args::ChassisArgs;
 use crate::bus::Bus;
 use crate::clock;
 use crate::runtime::Chassis;
-
-/// What the service says of its readiness as long as NATS is of no use to it.
-const PART: &str = "nats";
 
 /// JetStream's API level of NATS 2.11, the oldest version whose options do what they say.
 const API_LEVEL_MIN: u64 = 1;
@@ -106,7 +104,10 @@ async fn wait_for_jetstream(chassis: &Chassis, bus: &Bus, link: &Link) -> anyhow
         if bus.is_connected() {
             match api_level(bus).await {
                 Ok(level) => return Ok(level),
-                Err(error) => link.found_useless(format!("connected to {}, but {error:#}", link.urls)),
+                Err(error) => {
+                    let trouble = format!("connected to {}, but {error:#}", link.urls);
+                    link.found_useless(ReadinessCode::JetStreamUnavailable, trouble);
+                }
             }
         }
         tokio::select! {
@@ -156,7 +157,7 @@ impl Link {
     fn new(health: Health, urls: &[String]) -> Self {
         let urls = shown(urls);
         let trouble = format!("not connected to {urls}: is the server running, and does --nats-url name it?");
-        health.not_ready(PART, trouble.clone());
+        health.not_ready(ReadinessCode::NatsUnreachable, trouble.clone());
         Self {
             health,
             encrypted: urls.contains("tls://"),
@@ -173,12 +174,12 @@ impl Link {
         self.locked().of_use = true;
         // Where it was lost meanwhile, the next connection says so.
         if connected {
-            self.health.ready(PART);
+            self.health.ready(Part::Nats);
         }
     }
 
-    fn found_useless(&self, why: String) {
-        self.health.not_ready(PART, why.clone());
+    fn found_useless(&self, code: ReadinessCode, why: String) {
+        self.health.not_ready(code, why.clone());
         self.locked().trouble = why;
     }
 
@@ -186,22 +187,24 @@ impl Link {
         match event {
             Event::Connected => {
                 if self.locked().of_use {
-                    self.health.ready(PART);
+                    self.health.ready(Part::Nats);
                 }
                 tracing::info!("Connected to NATS");
             }
             Event::Disconnected | Event::Closed => {
-                self.found_useless(format!("connection to {} lost", self.urls));
+                let lost = format!("connection to {} lost", self.urls);
+                self.found_useless(ReadinessCode::NatsConnectionLost, lost);
                 tracing::warn!("Connection to NATS lost");
             }
             // A refused publish shows up only here; the publisher sees a time-out.
             Event::ServerError(error) => tracing::warn!(%error, "NATS server refuses"),
             // It could not connect; it tries again and again.
             Event::ClientError(error) => {
-                let why = format!("not connected to {}: {}", self.urls, explained(error, self.encrypted));
+                let (code, explained) = explained(error, self.encrypted);
+                let why = format!("not connected to {}: {explained}", self.urls);
                 if self.trouble() != why {
-                    tracing::warn!(error = why, "No connection to NATS");
-                    self.found_useless(why);
+                    tracing::warn!(error = why, code = code.as_str(), "No connection to NATS");
+                    self.found_useless(code, why);
                 }
             }
             Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS messages were dropped"),
@@ -223,23 +226,36 @@ fn shown(urls: &[String]) -> String {
     urls.iter().map(bare).collect::<Vec<_>>().join(",")
 }
 
-/// The client keeps the cause to itself, so what it may be is said.
-fn explained(error: &ClientError, encrypted: bool) -> String {
+/// The code of an error of the client, and its text with what may be wrong. The client gives errors of
+/// the connection as text only, and no cause: this is the one place that reads the text.
+fn explained(error: &ClientError, encrypted: bool) -> (ReadinessCode, String) {
     let text = error.to_string();
     let text = text.strip_prefix("nats: ").unwrap_or(&text);
-    let hint = match text {
-        "authorization violation" => {
-            "does the server know the user of --nats-credentials, or --nats-user with its password?"
-        }
-        "failed signing nonce" => "is --nats-credentials a file of credentials, as `nsc` writes it?",
-        "DNS error" => "does --nats-url name a host that is there?",
-        "IO error" | "TLS error" if encrypted => {
-            "is the server running, and does --nats-ca hold the authority of its certificate?"
-        }
-        "IO error" | "timed out" => "is the server running, and does --nats-url name it?",
-        _ => return text.to_owned(),
+    let (code, hint) = match text {
+        "authorization violation" => (
+            ReadinessCode::NatsAuthRefused,
+            "does the server know the user of --nats-credentials, or --nats-user with its password?",
+        ),
+        "failed signing nonce" => (
+            ReadinessCode::NatsAuthRefused,
+            "is --nats-credentials a file of credentials, as `nsc` writes it?",
+        ),
+        "DNS error" => (
+            ReadinessCode::NatsUnreachable,
+            "does --nats-url name a host that is there?",
+        ),
+        "IO error" | "TLS error" if encrypted => (
+            ReadinessCode::NatsTlsFailed,
+            "is the server running, and does --nats-ca hold the authority of its certificate?",
+        ),
+        "TLS error" => return (ReadinessCode::NatsTlsFailed, text.to_owned()),
+        "IO error" | "timed out" => (
+            ReadinessCode::NatsUnreachable,
+            "is the server running, and does --nats-url name it?",
+        ),
+        _ => return (ReadinessCode::NatsUnreachable, text.to_owned()),
     };
-    format!("{text}: {hint}")
+    (code, format!("{text}: {hint}"))
 }
 
 #[cfg(test)]
@@ -254,17 +270,20 @@ mod tests {
 
     #[test]
     fn what_may_be_wrong_is_said_with_what_the_client_says() {
-        for (error, encrypted, named) in [
-            ("authorization violation", false, "--nats-credentials"),
-            ("failed signing nonce", false, "--nats-credentials"),
-            ("DNS error", false, "--nats-url"),
-            ("IO error", false, "--nats-url"),
-            ("IO error", true, "--nats-ca"),
-            ("TLS error", true, "--nats-ca"),
+        use ReadinessCode::{NatsAuthRefused, NatsTlsFailed, NatsUnreachable};
+        for (error, encrypted, code, named) in [
+            ("authorization violation", false, NatsAuthRefused, "--nats-credentials"),
+            ("failed signing nonce", false, NatsAuthRefused, "--nats-credentials"),
+            ("DNS error", false, NatsUnreachable, "--nats-url"),
+            ("IO error", false, NatsUnreachable, "--nats-url"),
+            ("IO error", true, NatsTlsFailed, "--nats-ca"),
+            ("TLS error", true, NatsTlsFailed, "--nats-ca"),
         ] {
-            let said = explained(&ClientError::Other(error.to_owned()), encrypted);
+            let (found, said) = explained(&ClientError::Other(error.to_owned()), encrypted);
+            assert_eq!(found, code, "{error}");
             assert!(said.starts_with(error) && said.contains(named), "{said}");
         }
-        assert_eq!(explained(&ClientError::MaxReconnects, false), "max reconnects reached");
+        let other = explained(&ClientError::MaxReconnects, false);
+        assert_eq!(other, (NatsUnreachable, "max reconnects reached".to_owned()));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bellwether_proto::RefusalCode;
 use bellwether_proto::wire::fleet_service_client::FleetServiceClient;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
@@ -22,8 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Five thousand nodes with their attempts take about ten megabytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// How a standby begins its refusal.
-const NOT_THE_LEADER: &str = "not the leader";
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -165,15 +164,17 @@ fn judge(status: &Status) -> Problem {
     let message = status.message();
     // Only a status that arose on this side of the line has a source.
     let lost = std::error::Error::source(status).is_some();
-    if status.code() == Code::NotFound {
+    // A scheduler of a version before the codes sends the gRPC code alone.
+    let code = RefusalCode::of(status).map_or_else(|| status.code(), RefusalCode::grpc);
+    if code == Code::NotFound {
         Problem::Final(CallError::NotFound(message.to_owned()))
-    } else if lost || status.code() == Code::Unavailable || message.starts_with(NOT_THE_LEADER) {
-        Problem::Elsewhere(if lost { chain(status) } else { message.to_owned() })
+    } else if lost {
+        Problem::Elsewhere(chain(status))
+    } else if code == Code::Unavailable {
+        Problem::Elsewhere(message.to_owned())
     } else {
-        Problem::Final(CallError::Refused {
-            message: message.to_owned(),
-            code: status.code(),
-        })
+        let message = message.to_owned();
+        Problem::Final(CallError::Refused { message, code })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bellwether_chassis::Chassis;
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -49,15 +50,16 @@ pub(crate) enum Rights {
 
 /// Looks after the rights until the service stops.
 pub(crate) async fn look_after(chassis: Chassis, client: Client, known: watch::Sender<Rights>) -> anyhow::Result<()> {
-    chassis
-        .health
-        .not_ready("kubernetes", "the API server has not answered yet");
+    chassis.health.not_ready(
+        ReadinessCode::KubernetesUnreachable,
+        "the API server has not answered yet",
+    );
     let mut tries: u32 = 0;
     loop {
         let pause = match check(&client).await {
             Ok(rights) => {
                 tries = 0;
-                chassis.health.ready("kubernetes");
+                chassis.health.ready(Part::Kubernetes);
                 tell(&chassis, &rights);
                 let pause = if rights == Rights::Held {
                     HELD_INTERVAL
@@ -69,9 +71,15 @@ pub(crate) async fn look_after(chassis: Chassis, client: Client, known: watch::S
             }
             Err(error) => {
                 // What was known stands: the server's absence changes no right.
+                let code = match error {
+                    ApiError::Forbidden(_) => ReadinessCode::KubernetesForbidden,
+                    ApiError::NotFound | ApiError::Conflict(_) | ApiError::Unavailable(_) => {
+                        ReadinessCode::KubernetesUnreachable
+                    }
+                };
                 chassis
                     .health
-                    .not_ready("kubernetes", format!("the API server cannot be asked: {error}"));
+                    .not_ready(code, format!("the API server cannot be asked: {error}"));
                 if tries.is_multiple_of(TRIES_PER_REMINDER) {
                     tracing::warn!(%error, "Waiting for the Kubernetes API server");
                 }
@@ -88,16 +96,17 @@ pub(crate) async fn look_after(chassis: Chassis, client: Client, known: watch::S
 fn tell(chassis: &Chassis, rights: &Rights) {
     match rights {
         Rights::Missing(missing) => {
-            chassis
-                .health
-                .not_ready("rights", format!("missing in Kubernetes: {missing}"));
+            chassis.health.not_ready(
+                ReadinessCode::RightsMissing,
+                format!("missing in Kubernetes: {missing}"),
+            );
             tracing::error!(
                 missing,
                 remedy = "bind the drainer's cluster role to the service account or user it runs as",
                 "Rights are missing in Kubernetes, no drain starts"
             );
         }
-        Rights::Held | Rights::Unknown => chassis.health.ready("rights"),
+        Rights::Held | Rights::Unknown => chassis.health.ready(Part::Rights),
     }
 }
 

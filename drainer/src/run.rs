@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Bus, Chassis, Record, Verdict, clock, consume, nats, propagate, stream};
 use bellwether_proto::Fact;
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -94,13 +95,13 @@ async fn set_up_streams(chassis: &Chassis, bus: &Bus, args: &Args) -> bool {
         if tries.is_multiple_of(STREAMS_RETRY.1) {
             tracing::error!(error, "JetStream is not set up, waiting for it");
         }
-        chassis.health.not_ready("streams", error);
+        chassis.health.not_ready(ReadinessCode::StreamsNotSetUp, error);
         tries = tries.wrapping_add(1);
         if !chassis.sleep(STREAMS_RETRY.0).await {
             return false;
         }
     }
-    chassis.health.ready("streams");
+    chassis.health.ready(Part::Streams);
     true
 }
 

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::field::{duration_required, instant_required, optional, to_duration, to_timestamp};
 use crate::ids::{BootId, NodeName, TraceParent};
 use crate::message::{Message, WireError};
+use crate::problem::Problem;
 use crate::wire;
 
 /// The sentinel's view of its host. See [`wire::HostReport`].
@@ -18,8 +19,8 @@ pub struct HostReport {
     pub reported_at: Timestamp,
     /// How often a report comes without a change.
     pub refresh_interval: SignedDuration,
-    /// Whether a reboot is required; an error is neither yes nor no.
-    pub need: Result<Option<RebootNeed>, String>,
+    /// Whether a reboot is required.
+    pub need: NeedReport,
     /// The kernel that runs.
     pub kernel_running: String,
     /// The newest kernel that is installed, if it can be seen.
@@ -28,6 +29,37 @@ pub struct HostReport {
     pub os: String,
     /// Version of the agent.
     pub agent_version: String,
+}
+
+/// Whether a host needs a reboot.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NeedReport {
+    /// It does.
+    Required(RebootNeed),
+    /// It does not.
+    NotRequired,
+    /// The sentinel could not look at the host. Unknown is neither required nor not required.
+    Unknown(Problem),
+}
+
+impl NeedReport {
+    /// The need, if the host reports one.
+    #[must_use]
+    pub fn required(&self) -> Option<&RebootNeed> {
+        match self {
+            Self::Required(need) => Some(need),
+            Self::NotRequired | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Why the need is unknown, if it is.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Unknown(problem) => Some(problem),
+            Self::NotRequired | Self::Required(_) => None,
+        }
+    }
 }
 
 /// A host's need for a reboot.
@@ -46,10 +78,12 @@ impl Message for HostReport {
     type Wire = wire::HostReport;
 
     fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
-        let need = if wire.probe_error.is_empty() {
-            Ok(wire.need.map(need_from_wire).transpose()?)
-        } else {
-            Err(wire.probe_error)
+        let need = match Problem::from_wire(wire.probe_problem, wire.probe_error) {
+            Some(problem) => NeedReport::Unknown(problem),
+            None => match wire.need {
+                Some(need) => NeedReport::Required(need_from_wire(need)?),
+                None => NeedReport::NotRequired,
+            },
         };
         Ok(Self {
             node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
@@ -70,21 +104,17 @@ impl Message for HostReport {
             boot_id: self.boot_id.to_string(),
             reported_at: Some(to_timestamp(self.reported_at)),
             refresh_interval: Some(to_duration(self.refresh_interval)),
-            need: self
-                .need
-                .as_ref()
-                .ok()
-                .and_then(Option::as_ref)
-                .map(|need| wire::RebootNeed {
-                    since: Some(to_timestamp(need.since)),
-                    reasons: need.reasons.clone(),
-                    traceparent: need.trace.map(|trace| trace.to_string()).unwrap_or_default(),
-                }),
-            probe_error: self.need.as_ref().err().cloned().unwrap_or_default(),
+            need: self.need.required().map(|need| wire::RebootNeed {
+                since: Some(to_timestamp(need.since)),
+                reasons: need.reasons.clone(),
+                traceparent: need.trace.map(|trace| trace.to_string()).unwrap_or_default(),
+            }),
+            probe_error: self.need.problem().map(Problem::text).unwrap_or_default(),
             kernel_running: self.kernel_running.clone(),
             kernel_installed: self.kernel_installed.clone().unwrap_or_default(),
             os: self.os.clone(),
             agent_version: self.agent_version.clone(),
+            probe_problem: self.need.problem().map(Problem::to_wire),
         }
     }
 }
@@ -112,7 +142,7 @@ pub struct RebooterReport {
     /// How it would reboot.
     pub method: String,
     /// Why it could not, if so.
-    pub problem: Option<String>,
+    pub problem: Option<Problem>,
     /// Version of the agent.
     pub agent_version: String,
 }
@@ -128,7 +158,7 @@ impl Message for RebooterReport {
             reported_at: instant_required(Self::TYPE, "reported_at", wire.reported_at)?,
             refresh_interval: duration_required(Self::TYPE, "refresh_interval", wire.refresh_interval)?,
             method: wire.method,
-            problem: Some(wire.problem).filter(|problem| !problem.is_empty()),
+            problem: Problem::from_wire(wire.preflight_problem, wire.problem),
             agent_version: wire.agent_version,
         })
     }
@@ -140,8 +170,9 @@ impl Message for RebooterReport {
             reported_at: Some(to_timestamp(self.reported_at)),
             refresh_interval: Some(to_duration(self.refresh_interval)),
             method: self.method.clone(),
-            problem: self.problem.clone().unwrap_or_default(),
+            problem: self.problem.as_ref().map(Problem::text).unwrap_or_default(),
             agent_version: self.agent_version.clone(),
+            preflight_problem: self.problem.as_ref().map(Problem::to_wire),
         }
     }
 }

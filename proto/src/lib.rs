@@ -17,6 +17,10 @@ pub mod ids;
 pub mod mark;
 pub mod message;
 pub mod node;
+pub mod problem;
+pub mod readiness;
+#[cfg(feature = "grpc")]
+pub mod refusal;
 pub mod stream;
 pub mod subject;
 
@@ -40,6 +44,9 @@ pub use command::{DrainNode, UncordonNode};
 pub use event::{DrainFailure, Fact, NodeEvent};
 pub use field::{to_duration, to_timestamp};
 pub use fleet::{FleetControl, FleetOrder, OrderScope};
-pub use host::{HostReport, RebootNeed, RebooterReport};
+pub use host::{HostReport, NeedReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
 pub use message::{Encoded, Message, WireError, decode, decode_body, encode};
+pub use problem::{Problem, ProblemCode};
+#[cfg(feature = "grpc")]
+pub use refusal::RefusalCode;

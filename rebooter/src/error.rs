@@ -6,6 +6,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_chassis::chain;
+use bellwether_proto::{Problem, ProblemCode};
+
 /// A method of rebooting does not work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RebootError {
@@ -73,6 +76,30 @@ pub(crate) enum RebootError {
         /// The beginning of its output.
         said: String,
     },
+}
+
+impl RebootError {
+    /// The code in the report.
+    pub(crate) fn code(&self) -> ProblemCode {
+        match self {
+            Self::Socket { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                ProblemCode::BusAccessDenied
+            }
+            Self::Socket { .. } => ProblemCode::BusUnreachable,
+            Self::Logind { denied: true, .. } => ProblemCode::BusAccessDenied,
+            Self::Logind { denied: false, .. } => ProblemCode::LogindCallFailed,
+            Self::MayNotReboot { .. } => ProblemCode::RebootNotPermitted,
+            Self::Inhibited { .. } => ProblemCode::ShutdownInhibited,
+            Self::TimedOut { .. } => ProblemCode::RebootMethodTimedOut,
+            Self::NotStarted { .. } | Self::NotRunnable { .. } => ProblemCode::RebootCommandNotRunnable,
+            Self::Ended { .. } => ProblemCode::RebootCommandFailed,
+        }
+    }
+
+    /// The problem in the report.
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::new(self.code(), chain(self))
+    }
 }
 
 fn denied_hint(denied: bool) -> &'static str {

@@ -10,7 +10,7 @@
 //! sees another boot id and does nothing. Within one process it acts at most once per boot id
 //! anyway; whether a call that did nothing is tried again is not the rebooter's decision.
 
-use bellwether_proto::{Attempt, AttemptId, BootId, Generation, NodeName, Phase, TraceParent};
+use bellwether_proto::{Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, TraceParent};
 use jiff::Timestamp;
 
 /// What the rebooter knows of itself and its host, now.
@@ -25,7 +25,7 @@ pub(crate) struct Own {
     /// The last record that this process refused. It has said so, and keeps to it.
     pub(crate) refused: Option<(AttemptId, Generation)>,
     /// Why it could not reboot its host; none: it can.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<Problem>,
 }
 
 /// A call to reboot.
@@ -94,10 +94,10 @@ pub(crate) enum Refusal {
         now: Timestamp,
     },
     /// The host cannot be rebooted from here.
-    #[error("the host cannot be rebooted: {problem}")]
+    #[error("the host cannot be rebooted: {}", problem.message)]
     Unable {
         /// Why.
-        problem: String,
+        problem: Problem,
     },
     /// For another attempt this process has tried to end this very boot.
     #[error(
@@ -229,7 +229,7 @@ mod tests {
             ..record()
         };
         let unable = Own {
-            problem: Some("no D-Bus".to_owned()),
+            problem: Some(Problem::unclassified("no D-Bus")),
             ..own()
         };
         for (decision, reason) in [
@@ -252,7 +252,7 @@ mod tests {
             ..record()
         };
         let unable = Own {
-            problem: Some("no D-Bus".to_owned()),
+            problem: Some(Problem::unclassified("no D-Bus")),
             ..own()
         };
         assert_eq!(examine(&record, &own(), at(100)), Decision::Nothing);

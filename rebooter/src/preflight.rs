@@ -1,22 +1,20 @@
 //! The preflight: could this host be rebooted? Tried out before anybody relies on it, and reported.
 //!
 //! Owned by `run.rs`. A node whose rebooter has a problem is not drained, so a problem is looked
-//! at again soon. When to look and when to report is decided by [`Ability`], which reads no clock.
+//! at again soon. When to look and when to report is decided by [`Schedule`], which reads no clock.
 
 use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Retry};
-use bellwether_proto::{BootId, NodeName, RebooterReport};
+use bellwether_proto::readiness::{Part, ReadinessCode};
+use bellwether_proto::{BootId, NodeName, Problem, ProblemCode, RebooterReport};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::metrics::Metrics;
 use crate::reboot::Method;
 use crate::wire;
-
-/// What /readyz calls the report. Without it the node is not considered.
-const REPORT: &str = "report";
 
 /// How soon to look again while there is a problem: a bus that starts late must not cost a whole refresh.
 const PROBLEM_INTERVAL: Duration = Duration::from_secs(30);
@@ -36,20 +34,38 @@ pub(crate) struct Preflight {
     agent_version: &'static str,
     /// Set once this boot's reboot was called: there is no second call, so this host must not be drained again.
     spent: bool,
-    ability: Ability,
+    schedule: Schedule,
     publishing: Retry,
     health: Health,
     metrics: Metrics,
 }
 
-/// What was found last, and what of it is stored.
-#[derive(Debug, Default)]
-struct Ability {
-    found: Option<(Option<String>, Timestamp)>,
-    stored: Option<(BootId, Option<String>, Timestamp)>,
+/// Whether the host could be rebooted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ability {
+    /// It could.
+    Able,
+    /// It could not.
+    Unable(Problem),
 }
 
 impl Ability {
+    fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Able => None,
+            Self::Unable(problem) => Some(problem),
+        }
+    }
+}
+
+/// What was found last, and what of it is stored, each with its time.
+#[derive(Debug, Default)]
+struct Schedule {
+    found: Option<(Ability, Timestamp)>,
+    stored: Option<(BootId, Ability, Timestamp)>,
+}
+
+impl Schedule {
     /// How long until something is due.
     fn wake_in(&self, now: Timestamp, interval: Duration) -> Duration {
         let report_in = self
@@ -63,18 +79,18 @@ impl Ability {
     fn look_in(&self, now: Timestamp, interval: Duration) -> Duration {
         match &self.found {
             None => Duration::ZERO,
-            Some((None, at)) => left(*at, interval, now),
-            Some((Some(_), at)) => left(*at, interval.min(PROBLEM_INTERVAL), now),
+            Some((Ability::Able, at)) => left(*at, interval, now),
+            Some((Ability::Unable(_), at)) => left(*at, interval.min(PROBLEM_INTERVAL), now),
         }
     }
 
-    /// The problem to report, if a report is due: at the start, on a change, and as a refresh.
-    fn due(&self, boot_id: &BootId, now: Timestamp, interval: Duration) -> Option<Option<String>> {
-        let (problem, _) = self.found.as_ref()?;
+    /// The ability to report, if a report is due: at the start, on a change, and as a refresh.
+    fn due(&self, boot_id: &BootId, now: Timestamp, interval: Duration) -> Option<Ability> {
+        let (ability, _) = self.found.as_ref()?;
         let is_current = self.stored.as_ref().is_some_and(|(boot, stored, at)| {
-            boot == boot_id && stored == problem && !left(*at, interval, now).is_zero()
+            boot == boot_id && stored == ability && !left(*at, interval, now).is_zero()
         });
-        (!is_current).then(|| problem.clone())
+        (!is_current).then(|| ability.clone())
     }
 }
 
@@ -92,7 +108,7 @@ impl Preflight {
         health: Health,
         metrics: Metrics,
     ) -> Self {
-        health.not_ready(REPORT, "the preflight is not reported yet");
+        health.not_ready(ReadinessCode::ReportPending, "the preflight is not reported yet");
         Self {
             method,
             node,
@@ -100,7 +116,7 @@ impl Preflight {
             own_interval: jitter(refresh_interval).min(refresh_interval),
             agent_version,
             spent: false,
-            ability: Ability::default(),
+            schedule: Schedule::default(),
             publishing: Retry::new("store the rebooter's report"),
             health,
             metrics,
@@ -110,56 +126,59 @@ impl Preflight {
     /// Says that this boot's reboot was called. Reported soon, unless the host goes down first.
     pub(crate) fn spend(&mut self) {
         self.spent = true;
-        self.ability.found = None;
+        self.schedule.found = None;
     }
 
     /// Tries out now. Returns the problem, if there is one.
-    pub(crate) async fn check(&mut self) -> Option<String> {
-        let problem = if self.spent {
-            Some(SPENT.to_owned())
+    pub(crate) async fn check(&mut self) -> Option<Problem> {
+        let ability = if self.spent {
+            Ability::Unable(Problem::new(ProblemCode::RebootAlreadyCalled, SPENT))
         } else {
             let tried = self.method.preflight().await;
-            tried.err().map(|error| bellwether_chassis::chain(&error))
+            tried.map_or_else(|error| Ability::Unable(error.problem()), |()| Ability::Able)
         };
-        self.metrics.preflight(problem.is_none());
-        let before = self.ability.found.as_ref().map(|(problem, _)| problem);
-        if before != Some(&problem) {
+        self.metrics.preflight(ability == Ability::Able);
+        let before = self.schedule.found.as_ref().map(|(ability, _)| ability);
+        if before != Some(&ability) {
             let method = self.method.name();
-            match &problem {
-                Some(problem) => tracing::warn!(method, problem, "Host could not be rebooted: it will not be drained"),
-                None => tracing::info!(method, "Host could be rebooted"),
+            match &ability {
+                Ability::Able => tracing::info!(method, "Host could be rebooted"),
+                Ability::Unable(Problem { code, message }) => {
+                    tracing::warn!(method, %code, problem = message, "Host could not be rebooted: it will not be drained");
+                }
             }
         }
-        self.ability.found = Some((problem.clone(), clock::now()));
+        let problem = ability.problem().cloned();
+        self.schedule.found = Some((ability, clock::now()));
         problem
     }
 
     /// Tries out and reports, each if it is due. Returns how long to wait before the next time.
     pub(crate) async fn keep_reported(&mut self, bus: &Bus, boot_id: &BootId) -> Duration {
-        if self.ability.look_in(clock::now(), self.own_interval).is_zero() {
+        if self.schedule.look_in(clock::now(), self.own_interval).is_zero() {
             self.check().await;
         }
         let now = clock::now();
-        if let Some(problem) = self.ability.due(boot_id, now, self.own_interval) {
+        if let Some(ability) = self.schedule.due(boot_id, now, self.own_interval) {
             let report = RebooterReport {
                 node: self.node.clone(),
                 boot_id: boot_id.clone(),
                 reported_at: now,
                 refresh_interval: SignedDuration::try_from(self.refresh_interval).unwrap_or(SignedDuration::MAX),
                 method: self.method.name().to_owned(),
-                problem: problem.clone(),
+                problem: ability.problem().cloned(),
                 agent_version: self.agent_version.to_owned(),
             };
             match wire::store_report(bus, &report).await {
                 Ok(_) => {
                     self.publishing.worked();
-                    self.health.ready(REPORT);
+                    self.health.ready(Part::Report);
                 }
                 Err(error) => return self.publishing.failed(&error),
             }
-            self.ability.stored = Some((boot_id.clone(), problem, now));
+            self.schedule.stored = Some((boot_id.clone(), ability, now));
         }
-        self.ability.wake_in(clock::now(), self.own_interval)
+        self.schedule.wake_in(clock::now(), self.own_interval)
     }
 }
 
@@ -171,28 +190,28 @@ mod tests {
 
     #[test]
     fn a_report_is_due_at_the_start_on_a_change_in_another_boot_and_as_a_refresh() {
-        let problem = || Some("no D-Bus".to_owned());
-        let mut ability = Ability::default();
-        assert_eq!(ability.due(&boot("a"), at(0), INTERVAL), None, "nothing is known yet");
-        ability.found = Some((None, at(0)));
-        assert_eq!(ability.due(&boot("a"), at(0), INTERVAL), Some(None));
-        ability.stored = Some((boot("a"), None, at(0)));
-        assert_eq!(ability.due(&boot("a"), at(299), INTERVAL), None);
-        assert_eq!(ability.due(&boot("b"), at(1), INTERVAL), Some(None));
-        assert_eq!(ability.due(&boot("a"), at(300), INTERVAL), Some(None));
-        ability.found = Some((problem(), at(1)));
-        assert_eq!(ability.due(&boot("a"), at(1), INTERVAL), Some(problem()));
+        let unable = || Ability::Unable(Problem::unclassified("no D-Bus"));
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.due(&boot("a"), at(0), INTERVAL), None, "nothing is known yet");
+        schedule.found = Some((Ability::Able, at(0)));
+        assert_eq!(schedule.due(&boot("a"), at(0), INTERVAL), Some(Ability::Able));
+        schedule.stored = Some((boot("a"), Ability::Able, at(0)));
+        assert_eq!(schedule.due(&boot("a"), at(299), INTERVAL), None);
+        assert_eq!(schedule.due(&boot("b"), at(1), INTERVAL), Some(Ability::Able));
+        assert_eq!(schedule.due(&boot("a"), at(300), INTERVAL), Some(Ability::Able));
+        schedule.found = Some((unable(), at(1)));
+        assert_eq!(schedule.due(&boot("a"), at(1), INTERVAL), Some(unable()));
     }
 
     #[test]
     fn a_problem_is_looked_at_again_soon_and_a_clock_set_back_delays_nothing() {
-        let mut ability = Ability::default();
-        assert_eq!(ability.look_in(at(0), INTERVAL), Duration::ZERO);
-        ability.found = Some((None, at(100)));
-        assert_eq!(ability.look_in(at(110), INTERVAL), Duration::from_secs(290));
-        assert_eq!(ability.look_in(at(50), INTERVAL), Duration::ZERO);
-        ability.found = Some((Some(String::new()), at(100)));
-        assert_eq!(ability.look_in(at(110), INTERVAL), Duration::from_secs(20));
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.look_in(at(0), INTERVAL), Duration::ZERO);
+        schedule.found = Some((Ability::Able, at(100)));
+        assert_eq!(schedule.look_in(at(110), INTERVAL), Duration::from_secs(290));
+        assert_eq!(schedule.look_in(at(50), INTERVAL), Duration::ZERO);
+        schedule.found = Some((Ability::Unable(Problem::unclassified("")), at(100)));
+        assert_eq!(schedule.look_in(at(110), INTERVAL), Duration::from_secs(20));
     }
 
     fn boot(id: &str) -> BootId {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate, telemetry};
-use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent};
+use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{Instrument as _, Span};
 
@@ -306,7 +306,7 @@ impl Rebooter {
         self.chassis.sleep(delay.min(left)).await && left > delay
     }
 
-    fn own(&self, problem: Option<String>) -> anyhow::Result<Own> {
+    fn own(&self, problem: Option<Problem>) -> anyhow::Result<Own> {
         Ok(Own {
             node: self.host.node().clone(),
             boot_id: self.host.boot_id()?,

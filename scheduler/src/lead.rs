@@ -218,7 +218,11 @@ impl Leader<'_> {
         if record.deleted {
             return Ok(false);
         }
-        match wire::host_record(&record) {
+        let report = wire::host_record(&record);
+        if report.as_ref().is_ok_and(HostRecord::has_unknown_code) {
+            self.context.metrics.unknown_problem_code();
+        }
+        match report {
             Ok(HostRecord::Sentinel(report)) => self.feed([Input::Sentinel(report)]),
             Ok(HostRecord::Rebooter(report)) => self.feed([Input::Rebooter(report)]),
             Err(rejection) => self.reject(&record, &rejection),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::args::StreamArgs;
 use bellwether_chassis::{Bus, Chassis, clock, nats, stream};
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
@@ -22,9 +23,6 @@ const RELOAD_DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// After leading for so long, an error is the first of a new series.
 const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
-
-/// The part of the service's readiness that is about streams and consumers.
-const STREAMS: &str = "streams";
 
 /// How long the service waits before it tries again to set up JetStream.
 const STREAMS_RETRY: Duration = Duration::from_secs(1);
@@ -116,11 +114,11 @@ async fn set_up_streams(chassis: &Chassis, bus: &Bus, args: &StreamArgs) {
             () = chassis.stop.cancelled() => return,
         };
         let Err(error) = set_up else {
-            return chassis.health.ready(STREAMS);
+            return chassis.health.ready(Part::Streams);
         };
         let error = format!("{error:#}");
         tracing::warn!(error, "Waiting for JetStream to be set up");
-        chassis.health.not_ready(STREAMS, error);
+        chassis.health.not_ready(ReadinessCode::StreamsNotSetUp, error);
         chassis.sleep(STREAMS_RETRY).await;
     }
 }

@@ -5,6 +5,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use bellwether_chassis::chain;
+use bellwether_proto::{Problem, ProblemCode};
+
 /// Whether a reboot is required could not be seen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
@@ -33,4 +36,21 @@ pub(crate) enum ProbeError {
     /// The look did not come to its end.
     #[error("the look at the host was broken off")]
     BrokenOff(#[source] tokio::task::JoinError),
+}
+
+impl ProbeError {
+    /// The code in the report.
+    pub(crate) fn code(&self) -> ProblemCode {
+        match self {
+            Self::Directory { .. } => ProblemCode::HostDirectoryUnreadable,
+            Self::File { .. } => ProblemCode::SentinelFileUnreadable,
+            Self::NotAFile { .. } => ProblemCode::SentinelFileNotAFile,
+            Self::BrokenOff(_) => ProblemCode::ProbeAborted,
+        }
+    }
+
+    /// The problem in the report.
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::new(self.code(), chain(self))
+    }
 }

@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use bellwether_proto::{BootId, HostReport, NodeName, RebootNeed, TraceParent};
+use bellwether_proto::{BootId, HostReport, NeedReport, NodeName, RebootNeed, TraceParent};
 use jiff::{SignedDuration, Timestamp};
-
-use bellwether_chassis::chain;
 
 use crate::probe::{Look, Need};
 
@@ -54,10 +52,29 @@ impl Why {
 pub(crate) struct Reporter {
     identity: Identity,
     stored: Option<Stored>,
-    /// The trace of the need that lasts; outer none: there is no need.
-    lasting: Option<Option<TraceParent>>,
-    /// What a sentinel of this boot said before us.
+    lasting: Lasting,
+    /// The need that a sentinel before this one reported of this boot.
     inherited: Option<(Timestamp, TraceParent)>,
+}
+
+/// The need that lasts, as far as a trace is concerned.
+#[derive(Debug, Clone, Copy)]
+enum Lasting {
+    /// The host needs no reboot.
+    NoNeed,
+    /// The host needs a reboot, and the need was not traced.
+    Untraced,
+    /// The host needs a reboot, and this is the trace of the need.
+    Traced(TraceParent),
+}
+
+impl Lasting {
+    fn trace(self) -> Option<TraceParent> {
+        match self {
+            Self::Traced(trace) => Some(trace),
+            Self::NoNeed | Self::Untraced => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,7 +88,7 @@ impl Reporter {
         Self {
             identity,
             stored: None,
-            lasting: None,
+            lasting: Lasting::NoNeed,
             inherited: None,
         }
     }
@@ -81,7 +98,7 @@ impl Reporter {
     pub(crate) fn handle_previous(&mut self, previous: HostReport) {
         if previous.node == self.identity.node
             && previous.boot_id == self.identity.boot_id
-            && let Ok(Some(need)) = previous.need
+            && let NeedReport::Required(need) = previous.need
         {
             self.inherited = need.trace.map(|trace| (need.since, trace));
         }
@@ -99,18 +116,18 @@ impl Reporter {
         let need = match look.need {
             Ok(Some(need)) => {
                 let trace = self.trace_of(&need, first_seen);
-                Ok(Some(RebootNeed {
+                NeedReport::Required(RebootNeed {
                     since: need.since,
                     reasons: need.reasons,
                     trace,
-                }))
+                })
             }
             Ok(None) => {
-                self.lasting = None;
-                Ok(None)
+                self.lasting = Lasting::NoNeed;
+                NeedReport::NotRequired
             }
             // Unknown is not "no": the need may well last.
-            Err(error) => Err(chain(&error)),
+            Err(error) => NeedReport::Unknown(error.problem()),
         };
         let report = HostReport {
             node: self.identity.node.clone(),
@@ -143,9 +160,11 @@ impl Reporter {
 
     fn trace_of(&mut self, need: &Need, first_seen: impl FnOnce(&Need) -> Option<TraceParent>) -> Option<TraceParent> {
         if let Some((_, trace)) = self.inherited.take().filter(|(since, _)| *since == need.since) {
-            self.lasting = Some(Some(trace));
+            self.lasting = Lasting::Traced(trace);
+        } else if matches!(self.lasting, Lasting::NoNeed) {
+            self.lasting = first_seen(need).map_or(Lasting::Untraced, Lasting::Traced);
         }
-        *self.lasting.get_or_insert_with(|| first_seen(need))
+        self.lasting.trace()
     }
 
     fn why_due(&self, report: &HostReport) -> Option<Why> {
@@ -169,6 +188,7 @@ impl Reporter {
 mod tests {
     use std::io;
 
+    use bellwether_proto::ProblemCode;
     use proptest::prelude::*;
 
     use super::*;
@@ -179,7 +199,7 @@ mod tests {
     #[test]
     fn the_first_look_is_reported_whatever_it_shows() {
         let (report, why) = reporter().handle_look(look(Ok(None)), at(0), no_trace).unwrap();
-        assert_eq!((why, report.need), (Why::Start, Ok(None)));
+        assert_eq!((why, report.need), (Why::Start, NeedReport::NotRequired));
     }
 
     #[test]
@@ -206,7 +226,9 @@ mod tests {
         let mut reporter = stored(Ok(Some(need(1))), 0);
         let (report, why) = reporter.handle_look(look(Err(())), at(1), no_trace).unwrap();
         assert_eq!(why, Why::Change);
-        assert!(report.need.unwrap_err().contains("denied"));
+        let problem = report.need.problem().unwrap();
+        assert_eq!(problem.code, ProblemCode::SentinelFileUnreadable);
+        assert!(problem.message.contains("denied"), "{problem:?}");
     }
 
     #[test]
@@ -219,7 +241,7 @@ mod tests {
     #[test]
     fn a_need_keeps_its_trace_through_changes_and_probe_errors_and_loses_it_when_it_ends() {
         let mut reporter = reporter();
-        let trace = |report: Option<(HostReport, Why)>| report.unwrap().0.need.unwrap().unwrap().trace;
+        let trace = |report: Option<(HostReport, Why)>| report.unwrap().0.need.required().unwrap().trace;
         assert_eq!(
             trace(reporter.handle_look(look(Ok(Some(need(1)))), at(1), |_| Some(span(1)))),
             Some(span(1))
@@ -246,12 +268,17 @@ mod tests {
             restarted.handle_previous(report);
             let look = self::look(Ok(Some(need(1))));
             let (report, _) = restarted.handle_look(look, at(9), |_| Some(span(9))).unwrap();
-            report.need.unwrap().unwrap().trace.unwrap()
+            report.need.required().unwrap().trace.unwrap()
         };
         assert_eq!(before(|_| ()), span(1));
         assert_eq!(before(|report| report.boot_id = "other".parse().unwrap()), span(9));
         assert_eq!(
-            before(|report| report.need.as_mut().unwrap().as_mut().unwrap().since = at(7)),
+            before(|report| {
+                let NeedReport::Required(need) = &mut report.need else {
+                    panic!("no need")
+                };
+                need.since = at(7);
+            }),
             span(9)
         );
     }

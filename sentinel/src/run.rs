@@ -8,7 +8,8 @@ use std::time::Duration;
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate};
-use bellwether_proto::{HostReport, NodeName, TraceParent};
+use bellwether_proto::readiness::{Part, ReadinessCode};
+use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent};
 
 use crate::args::Args;
 use crate::error::ProbeError;
@@ -17,9 +18,6 @@ use crate::probe::{Look, Need, Probe};
 use crate::report::{Identity, Reporter, Why};
 use crate::watch::Watch;
 use crate::wire;
-
-/// What /readyz calls the report. Without it the node's need is unknown.
-const REPORT: &str = "report";
 
 struct Sentinel {
     bus: Bus,
@@ -47,7 +45,9 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         refresh_interval: args.refresh_interval,
     };
     tracing::info!(node = %identity.node, boot_id = %identity.boot_id, kernel = identity.kernel_running, "Host found");
-    chassis.health.not_ready(REPORT, "the host is not reported yet");
+    chassis
+        .health
+        .not_ready(ReadinessCode::ReportPending, "the host is not reported yet");
     let mut sentinel = Sentinel {
         bus: nats::connect(&chassis, &args.chassis).await?,
         probe: Probe::new(args.host, args.sentinel_file),
@@ -143,11 +143,12 @@ impl Sentinel {
 
     fn stored(&mut self, report: HostReport, why: Why, sequence: u64) {
         self.looked_back = true;
-        self.health.ready(REPORT);
+        self.health.ready(Part::Report);
         self.metrics.reported(why);
         let reboot_required = match &report.need {
-            Ok(need) => Some(need.is_some()),
-            Err(_) => None,
+            NeedReport::Required(_) => Some(true),
+            NeedReport::NotRequired => Some(false),
+            NeedReport::Unknown(_) => None,
         };
         if why == Why::Refresh {
             tracing::debug!(sequence, "Report refreshed");

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use bellwether_proto::stream::COMMANDS_STREAM;
 use bellwether_proto::{
-    Attempt, DrainNode, Fact, HostReport, Message, Phase, RebootNeed, UncordonNode, encode, subject,
+    Attempt, DrainNode, Fact, HostReport, Message, NeedReport, Phase, Problem, ProblemCode, RebootNeed, RebooterReport,
+    UncordonNode, encode, subject,
 };
 use jiff::{SignedDuration, Timestamp};
 use rig::record::node_state;
@@ -124,11 +125,11 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
         boot_id: two.boot_id().parse()?,
         reported_at: Timestamp::now(),
         refresh_interval: SignedDuration::from_mins(5),
-        need: Ok(Some(RebootNeed {
+        need: NeedReport::Required(RebootNeed {
             since: Timestamp::now(),
             reasons: vec![],
             trace: None,
-        })),
+        }),
         kernel_running: String::new(),
         kernel_installed: None,
         os: String::new(),
@@ -148,6 +149,42 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
     .await?;
     fleet.upgrade_all()?;
     fleet.all_rolled(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_code_of_a_newer_version_is_shown_with_its_message_and_counted() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let leader = fleet.services.leader(&fleet.world).await?;
+    let host = fleet.world.host(0)?;
+    // The test speaks in its place.
+    fleet.services.agents_of(&host)?.rebooter.process.kill9();
+    let node: bellwether_proto::NodeName = host.name().parse()?;
+    let report = RebooterReport {
+        node: node.clone(),
+        boot_id: host.boot_id().parse()?,
+        reported_at: Timestamp::now(),
+        refresh_interval: SignedDuration::from_mins(5),
+        method: "logind".to_owned(),
+        problem: Some(Problem::new(ProblemCode::Unknown(9999), "the firmware is locked")),
+        agent_version: "9.0.0".to_owned(),
+    };
+    say(&fleet, subject::rebooter_record(&node.token()), &report).await?;
+    host.upgrade_kernel("6.12.48")?;
+    wait::until("the problem to be shown", DEADLINE, async || {
+        let story = fleet.services.ctl_ok(&["explain", host.name()]).await?;
+        ensure!(
+            story.contains("PreflightFailed") && story.contains("the firmware is locked"),
+            "{story}"
+        );
+        let counted = leader
+            .metric("bellwether_scheduler_unknown_problem_codes_total")
+            .await?;
+        ensure!(counted >= 1.0, "{counted} are counted");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(host.reboot_orders(), 0);
+    fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]

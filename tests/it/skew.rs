@@ -167,7 +167,7 @@ async fn what_a_scheduler_of_the_previous_release_began_is_brought_to_its_end_to
         wait::until("today's sentinel to report the need", DEADLINE, async || {
             let bus = rig::bus::Bus::connect(&fleet.world.nats).await?;
             let report = bus.host_report(host.name()).await?.context("no report")?;
-            ensure!(matches!(report.need, Ok(Some(_))), "{report:?}");
+            ensure!(report.need.required().is_some(), "{report:?}");
             Ok(())
         })
         .await?;

@@ -6,6 +6,7 @@ mod silence;
 use std::collections::BTreeSet;
 
 use bellwether_proto::wire::{Agent, NodeStatus};
+use bellwether_proto::{Problem, ProblemCode};
 use jiff::SignedDuration;
 
 use self::silence::{Known, why_silent};
@@ -21,15 +22,14 @@ const CLOCK_WARNING: SignedDuration = SignedDuration::from_secs(5);
 /// judges until when it may begin.
 const CLOCK_PROBLEM: SignedDuration = SignedDuration::from_secs(60);
 
-/// What a rebooter says of whoever holds an inhibitor, such as a package upgrade that is under way.
-const BLOCKED: &str = "blocks shutdowns";
-
 /// What is wrong with one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Trouble {
     severity: Severity,
     agent: &'static str,
     found: String,
+    /// The code of the problem that it reports, if it reports one.
+    code: Option<ProblemCode>,
     /// Its last report is too old; it counts how old.
     stale: bool,
     /// Why it is not worse.
@@ -42,7 +42,7 @@ impl Trouble {
     /// Whether one finding may stand for both: what buses and logind say differs in numbers from
     /// host to host.
     fn is_like(&self, other: &Self) -> bool {
-        let own = |it: &Self| (it.severity, it.agent, it.stale, it.eased);
+        let own = |it: &Self| (it.severity, it.agent, it.code, it.stale, it.eased);
         own(self) == own(other) && shape(&self.found) == shape(&other.found)
     }
 }
@@ -106,27 +106,30 @@ fn trouble(part: &Part, node: &str, known: &Known<'_>, facts: &Facts) -> Option<
         severity,
         agent,
         found,
+        code: None,
         stale: false,
         eased: "",
         remedy: None,
     };
     Some(match report {
-        Some(Agent {
-            problem, stale: false, ..
-        }) if problem.is_empty() => return None,
-        Some(Agent {
-            problem, stale: false, ..
-        }) if agent == SENTINEL.component => trouble(Severity::Problem, format!("cannot look at its host: {problem}")),
-        Some(Agent {
-            problem, stale: false, ..
-        }) => {
+        Some(report @ Agent { stale: false, .. }) => {
+            let Problem { code, message } =
+                Problem::from_wire(report.classified_problem.clone(), report.problem.clone())?;
             // An upgrade ends by itself, and the reboot waits for it as it should.
-            let severity = if problem.contains(BLOCKED) {
+            let severity = if code == ProblemCode::ShutdownInhibited {
                 Severity::Warning
             } else {
                 Severity::Problem
             };
-            trouble(severity, format!("could not reboot its host: {problem}"))
+            let found = if agent == SENTINEL.component {
+                format!("cannot look at its host: {message}")
+            } else {
+                format!("could not reboot its host: {message}")
+            };
+            Trouble {
+                code: Some(code),
+                ..trouble(severity, found)
+            }
         }
         Some(Agent { stale: true, .. }) | None => {
             let said = report.map_or("was never heard", |_| "is not heard any more");
@@ -174,7 +177,7 @@ fn tell(trouble: &Trouble, nodes: &[String], facts: &Facts) -> Finding {
     });
     let remedy = match (&trouble.remedy, pod) {
         (Some(remedy), _) => remedy.clone(),
-        (None, Some(pod)) => cure(&found, namespace, name(pod)),
+        (None, Some(pod)) => cure(trouble.code, namespace, name(pod)),
         (None, None) if facts.agents.trouble.is_some() => format!("kubectl -n {namespace} get pods -o wide"),
         (None, None) => format!("kubectl -n {namespace} describe daemonset {agent}    # no pod of it is on {first}"),
     };
@@ -186,27 +189,42 @@ fn tell(trouble: &Trouble, nodes: &[String], facts: &Facts) -> Finding {
     )
 }
 
-/// What helps against what an agent says of its host. Its own words are part of the finding.
-fn cure(found: &str, namespace: &str, pod: &str) -> String {
-    if found.contains("appArmorProfile") {
-        let patch = r#"{"spec":{"template":{"spec":{"securityContext":{"appArmorProfile":{"type":"Unconfined"}}}}}}"#;
-        return format!("kubectl -n {namespace} patch daemonset rebooter -p '{patch}'");
+/// The remedy for the problem that an agent reports. The problem's message is part of the finding.
+fn cure(code: Option<ProblemCode>, namespace: &str, pod: &str) -> String {
+    match code {
+        Some(ProblemCode::BusAccessDenied) => {
+            let patch =
+                r#"{"spec":{"template":{"spec":{"securityContext":{"appArmorProfile":{"type":"Unconfined"}}}}}}"#;
+            format!("kubectl -n {namespace} patch daemonset rebooter -p '{patch}'")
+        }
+        Some(ProblemCode::BusUnreachable) => {
+            "mount the host's /run/dbus, as deploy/base/rebooter.yaml does; on the host: systemctl status dbus; \
+             without logind: BELLWETHER_REBOOT_METHOD=command"
+                .to_owned()
+        }
+        Some(ProblemCode::ShutdownInhibited) => {
+            "wait until it has ended; on the host: systemd-inhibit --list".to_owned()
+        }
+        Some(ProblemCode::HostDirectoryUnreadable) => {
+            "mount the host's /var/run, as deploy/base/sentinel.yaml does".to_owned()
+        }
+        Some(ProblemCode::RebootAlreadyCalled) => {
+            format!("reboot the host by hand; or let it be told again: kubectl -n {namespace} delete pod {pod}")
+        }
+        Some(
+            ProblemCode::SentinelFileUnreadable
+            | ProblemCode::SentinelFileNotAFile
+            | ProblemCode::ProbeAborted
+            | ProblemCode::LogindCallFailed
+            | ProblemCode::RebootNotPermitted
+            | ProblemCode::RebootMethodTimedOut
+            | ProblemCode::RebootCommandNotRunnable
+            | ProblemCode::RebootCommandFailed
+            | ProblemCode::Unclassified
+            | ProblemCode::Unknown(_),
+        )
+        | None => format!("kubectl -n {namespace} logs {pod} --tail=20"),
     }
-    if found.contains("/run/dbus mounted") {
-        return "mount the host's /run/dbus, as deploy/base/rebooter.yaml does; on the host: systemctl status dbus; \
-                without logind: BELLWETHER_REBOOT_METHOD=command"
-            .to_owned();
-    }
-    if found.contains(BLOCKED) {
-        return "wait until it has ended; on the host: systemd-inhibit --list".to_owned();
-    }
-    if found.contains("cannot be seen: is the host's directory mounted") {
-        return "mount the host's /var/run, as deploy/base/sentinel.yaml does".to_owned();
-    }
-    if found.contains("told to reboot in this boot") {
-        return format!("reboot the host by hand; or let it be told again: kubectl -n {namespace} delete pod {pod}");
-    }
-    format!("kubectl -n {namespace} logs {pod} --tail=20")
 }
 
 fn clocks(statuses: &[NodeStatus]) -> Vec<Finding> {

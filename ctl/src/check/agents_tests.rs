@@ -75,12 +75,18 @@ fn only(facts: &Facts) -> Finding {
     finding.clone()
 }
 
-fn preflight(problem: &str) -> Finding {
+fn preflight(code: ProblemCode, message: &str) -> Finding {
     only(&facts(|status| {
         if let Some(rebooter) = &mut status.rebooter {
-            problem.clone_into(&mut rebooter.problem);
+            report(rebooter, code, message);
         }
     }))
+}
+
+fn report(agent: &mut Agent, code: ProblemCode, message: &str) {
+    let problem = Problem::new(code, message);
+    agent.problem = problem.text();
+    agent.classified_problem = Some(problem.to_wire());
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn on_a_node_that_is_down_or_on_its_way_silence_is_no_problem() {
 #[test]
 fn a_preflight_that_fails_is_told_word_for_word_with_what_helps() {
     let armor = "logind refuses CanReboot; on hosts with AppArmor the container needs appArmorProfile Unconfined";
-    let finding = preflight(armor);
+    let finding = preflight(ProblemCode::BusAccessDenied, armor);
     assert_eq!(finding.severity, Severity::Problem);
     assert_eq!(finding.found, format!("could not reboot its host: {armor}"));
     assert!(
@@ -160,11 +166,21 @@ fn a_preflight_that_fails_is_told_word_for_word_with_what_helps() {
     );
 
     let bus = "D-Bus socket /host/run/dbus/system_bus_socket cannot be connected: is the host's /run/dbus mounted, and does --dbus-socket or --host-root say where?";
-    assert!(preflight(bus).remedy.unwrap().starts_with("mount the host's /run/dbus"));
-    let spent = "it was told to reboot in this boot and still runs";
-    assert!(preflight(spent).remedy.unwrap().ends_with("delete pod rebooter-x7k2p"));
     assert!(
-        preflight("of a kind that is not known here")
+        preflight(ProblemCode::BusUnreachable, bus)
+            .remedy
+            .unwrap()
+            .starts_with("mount the host's /run/dbus")
+    );
+    let spent = "it was told to reboot in this boot and still runs";
+    assert!(
+        preflight(ProblemCode::RebootAlreadyCalled, spent)
+            .remedy
+            .unwrap()
+            .ends_with("delete pod rebooter-x7k2p")
+    );
+    assert!(
+        preflight(ProblemCode::Unknown(77), "of a kind that is not known here")
             .remedy
             .unwrap()
             .contains("logs rebooter-x7k2p")
@@ -172,8 +188,32 @@ fn a_preflight_that_fails_is_told_word_for_word_with_what_helps() {
 }
 
 #[test]
+fn severity_and_remedy_follow_the_code_and_never_the_message() {
+    let words = "blocks shutdowns; is the host's /run/dbus mounted? appArmorProfile; told to reboot in this boot";
+    let finding = preflight(ProblemCode::RebootCommandFailed, words);
+    assert_eq!(finding.severity, Severity::Problem);
+    assert!(finding.remedy.unwrap().contains("logs rebooter-x7k2p"));
+    let other_words = preflight(ProblemCode::ShutdownInhibited, "busy");
+    assert_eq!(other_words.severity, Severity::Warning);
+}
+
+#[test]
+fn a_problem_that_an_older_scheduler_passes_on_without_a_code_is_shown_with_its_message() {
+    let finding = only(&facts(|status| {
+        if let Some(rebooter) = &mut status.rebooter {
+            "no D-Bus".clone_into(&mut rebooter.problem);
+        }
+    }));
+    assert_eq!(finding.severity, Severity::Problem);
+    assert_eq!(finding.found, "could not reboot its host: no D-Bus");
+}
+
+#[test]
 fn a_package_upgrade_under_way_is_waited_for_and_no_problem() {
-    let busy = preflight("unattended-upgrades blocks shutdowns of this host now: dpkg runs");
+    let busy = preflight(
+        ProblemCode::ShutdownInhibited,
+        "unattended-upgrades blocks shutdowns of this host now: dpkg runs",
+    );
     assert_eq!(busy.severity, Severity::Warning);
     assert!(busy.remedy.unwrap().starts_with("wait until it has ended"));
 }
@@ -182,9 +222,9 @@ fn a_package_upgrade_under_way_is_waited_for_and_no_problem() {
 fn a_sentinel_without_its_mount_is_told_how_to_get_it() {
     let mut facts = facts(|status| {
         if let Some(sentinel) = &mut status.sentinel {
-            "directory /host/var/run cannot be seen: is the host's directory mounted, and do --host-root and \
-             --sentinel-file say where?: No such file or directory (os error 2)"
-                .clone_into(&mut sentinel.problem);
+            let message = "directory /host/var/run cannot be seen: is the host's directory mounted, and do --host-root \
+                           and --sentinel-file say where?: No such file or directory (os error 2)";
+            report(sentinel, ProblemCode::HostDirectoryUnreadable, message);
         }
     });
     facts.agents.objects = vec![agents_pod("sentinel", "node-2")];
@@ -217,7 +257,7 @@ fn hosts_whose_buses_answer_alike_are_one_finding() {
         facts.nodes.objects.push(node(&name, "linux", "True"));
         let mut status = status(&name);
         if let Some(rebooter) = &mut status.rebooter {
-            rebooter.problem = denied(n);
+            report(rebooter, ProblemCode::BusAccessDenied, &denied(n));
         }
         list.nodes.push(status);
     }

@@ -78,7 +78,7 @@ pub(crate) struct Facts {
     pub(crate) services: Answer,
     pub(crate) own_rights: Answer,
     pub(crate) account_rights: Answer,
-    /// What `/readyz` of some unready pods says, by namespace and name.
+    /// The body of `/readyz` of some unready pods, by namespace and name.
     pub(crate) readiness: BTreeMap<(String, String), String>,
     pub(crate) fleet: Result<Reached, String>,
 }
@@ -253,7 +253,7 @@ async fn readyz(kubectl: &Kubectl, namespace: &str, pod: &str, port: u16) -> any
         let mut answer = String::new();
         stream.take(READYZ_BYTES_MAX).read_to_string(&mut answer).await?;
         let (_, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-        Ok(body.lines().collect::<Vec<_>>().join("; "))
+        Ok(body.trim().to_owned())
     };
     tokio::time::timeout(READYZ_TIMEOUT, ask)
         .await

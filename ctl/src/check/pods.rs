@@ -7,6 +7,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use bellwether_proto::readiness;
 use serde_json::Value;
 
 use super::facts::{Facts, UNASKED};
@@ -34,7 +35,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
         .map(|pod| {
             let key = (namespace(pod).to_owned(), name(pod).to_owned());
             let said = facts.readiness.get(&key).map_or("", String::as_str);
-            (pod, if said == "ok" { "" } else { said })
+            (pod, if said == readiness::READY { "" } else { said })
         })
         .collect();
     // Few pods are asked; what those say holds for the others, which join them.

@@ -160,11 +160,12 @@ fn what_the_pods_that_were_asked_say_holds_for_those_that_were_not() {
         let place = ("bellwether-agents".to_owned(), format!("rebooter-{n}"));
         (place, said.to_owned())
     };
-    let refused = "nats: not connected to nats://nats:4222: authorization violation";
+    let message = "not connected to nats://nats:4222: authorization violation";
+    let refused = readiness::ReadinessCode::NatsAuthRefused.line(message);
     facts.readiness = [
         said(3, "ok"),
         said(5, &format!("{UNASKED}: timed out")),
-        said(7, refused),
+        said(7, refused.trim()),
     ]
     .into();
     let finding = only(&facts);
@@ -172,7 +173,7 @@ fn what_the_pods_that_were_asked_say_holds_for_those_that_were_not() {
     assert!(
         finding
             .found
-            .starts_with(&format!("not ready: {refused} (rebooter-7, rebooter-5, ")),
+            .starts_with(&format!("not ready: nats: {message} (rebooter-7, rebooter-5, ")),
         "{finding:?}"
     );
     assert!(finding.remedy.unwrap().starts_with("renew the credentials"));

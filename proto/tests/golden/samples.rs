@@ -7,7 +7,8 @@ use std::fmt;
 
 use bellwether_proto::{
     Attempt, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, FleetOrder, Generation, HostReport, Message,
-    NodeEvent, OrderScope, Phase, PhaseEntered, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem, ProblemCode, RebootNeed, RebooterReport,
+    UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,17 +54,17 @@ impl Sample {
 /// Every sample.
 pub(crate) fn all() -> Vec<Sample> {
     let mut samples = vec![
-        bus("host-report-needing", host_report(BOOT_BEFORE, Ok(Some(need())))),
-        bus("host-report-content", host_report(BOOT_AFTER, Ok(None))),
         bus(
-            "host-report-blind",
-            host_report(BOOT_AFTER, Err("permission denied".into())),
+            "host-report-needing",
+            host_report(BOOT_BEFORE, NeedReport::Required(need())),
         ),
+        bus("host-report-content", host_report(BOOT_AFTER, NeedReport::NotRequired)),
+        // Before the codes, a problem was its message alone.
+        bus("host-report-blind", blind(ProblemCode::Unclassified))
+            .adding(&blind(ProblemCode::SentinelFileUnreadable).to_wire()),
         bus("rebooter-report-able", rebooter_report(BOOT_BEFORE, None)),
-        bus(
-            "rebooter-report-unable",
-            rebooter_report(BOOT_AFTER, Some("access denied".into())),
-        ),
+        bus("rebooter-report-unable", unable(ProblemCode::Unclassified))
+            .adding(&unable(ProblemCode::BusAccessDenied).to_wire()),
         bus("attempt-draining", attempt(1, Phase::Draining)),
         bus("attempt-rebooting", rebooting()),
         bus("attempt-uncordoning", uncordoning()),
@@ -155,7 +156,16 @@ fn need() -> RebootNeed {
     }
 }
 
-fn host_report(boot: &str, need: Result<Option<RebootNeed>, String>) -> HostReport {
+pub(crate) fn blind(code: ProblemCode) -> HostReport {
+    let problem = Problem::new(code, "permission denied");
+    host_report(BOOT_AFTER, NeedReport::Unknown(problem))
+}
+
+pub(crate) fn unable(code: ProblemCode) -> RebooterReport {
+    rebooter_report(BOOT_AFTER, Some(Problem::new(code, "access denied")))
+}
+
+fn host_report(boot: &str, need: NeedReport) -> HostReport {
     HostReport {
         node: NODE.parse().unwrap(),
         boot_id: boot.parse().unwrap(),
@@ -169,7 +179,7 @@ fn host_report(boot: &str, need: Result<Option<RebootNeed>, String>) -> HostRepo
     }
 }
 
-fn rebooter_report(boot: &str, problem: Option<String>) -> RebooterReport {
+fn rebooter_report(boot: &str, problem: Option<Problem>) -> RebooterReport {
     RebooterReport {
         node: NODE.parse().unwrap(),
         boot_id: boot.parse().unwrap(),
@@ -368,8 +378,8 @@ fn list_nodes_response() -> wire::ListNodesResponse {
     }
 }
 
-/// With the agents and the versions.
-fn list_nodes_response_today() -> wire::ListNodesResponse {
+/// With the agents, the codes of their problems, and the versions.
+pub(crate) fn list_nodes_response_today() -> wire::ListNodesResponse {
     let agent = wire::Agent {
         version: "0.1.0".into(),
         heard_at: Some(bellwether_proto::to_timestamp(at(0))),
@@ -377,6 +387,7 @@ fn list_nodes_response_today() -> wire::ListNodesResponse {
         problem: "access denied".into(),
         method: "logind".into(),
         clock_ahead: Some(bellwether_proto::to_duration(SignedDuration::from_secs(-3))),
+        classified_problem: Some(Problem::new(ProblemCode::BusAccessDenied, "access denied").to_wire()),
     };
     let mut list = list_nodes_response();
     for node in &mut list.nodes {

@@ -1,7 +1,7 @@
 //! Builds responses to operators and users from the core's state. It changes nothing.
 
 use bellwether_proto::{
-    Attempt, FleetControl, HostReport, Message as _, NodeName, RebooterReport, to_duration, to_timestamp, wire,
+    Attempt, FleetControl, HostReport, Message as _, NodeName, Problem, RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
 use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Fleet, NodeView, Standing, State, StoredReport};
@@ -71,7 +71,7 @@ fn control(fleet: &Fleet) -> Option<wire::FleetControl> {
 
 fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -> wire::NodeStatus {
     let sentinel = fleet.sentinel(&node.name).map(|stored| &stored.report);
-    let need = sentinel.and_then(|report| report.need.as_ref().ok()?.as_ref());
+    let need = sentinel.and_then(|report| report.need.required());
     let state = match standing.state {
         State::Idle => wire::NodeState::Idle,
         State::Waiting => wire::NodeState::Waiting,
@@ -111,9 +111,10 @@ fn sentinel_agent(stored: &StoredReport<HostReport>, now: Timestamp) -> wire::Ag
         version: report.agent_version.clone(),
         heard_at: Some(to_timestamp(stored.stored_at)),
         stale: now >= stored.stale_at(),
-        problem: report.need.as_ref().err().cloned().unwrap_or_default(),
+        problem: report.need.problem().map(Problem::text).unwrap_or_default(),
         method: String::new(),
         clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
+        classified_problem: report.need.problem().map(Problem::to_wire),
     }
 }
 
@@ -123,9 +124,10 @@ fn rebooter_agent(stored: &StoredReport<RebooterReport>, now: Timestamp) -> wire
         version: report.agent_version.clone(),
         heard_at: Some(to_timestamp(stored.stored_at)),
         stale: now >= stored.stale_at(),
-        problem: report.problem.clone().unwrap_or_default(),
+        problem: report.problem.as_ref().map(Problem::text).unwrap_or_default(),
         method: report.method.clone(),
         clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
+        classified_problem: report.problem.as_ref().map(Problem::to_wire),
     }
 }
 
@@ -139,6 +141,7 @@ fn drain(progress: &DrainProgress) -> wire::DrainProgressed {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_proto::{NeedReport, ProblemCode};
     use bellwether_scheduler_core::{Input, Policy};
     use jiff::SignedDuration;
 
@@ -187,7 +190,7 @@ mod tests {
                 boot_id: "b".parse().unwrap(),
                 reported_at: at(-3),
                 refresh_interval,
-                need: Err("permission denied".into()),
+                need: NeedReport::Unknown(Problem::new(ProblemCode::SentinelFileUnreadable, "permission denied")),
                 kernel_running: String::new(),
                 kernel_installed: None,
                 os: String::new(),
@@ -203,7 +206,7 @@ mod tests {
                 reported_at: at(90),
                 refresh_interval,
                 method: "logind".into(),
-                problem: Some("access denied".into()),
+                problem: Some(Problem::new(ProblemCode::Unknown(77), "access denied")),
                 agent_version: "0.1.1".into(),
             },
             stored_at: at(0),
@@ -230,6 +233,10 @@ mod tests {
             problem: "permission denied".into(),
             method: String::new(),
             clock_ahead: Some(to_duration(SignedDuration::from_secs(-3))),
+            classified_problem: Some(wire::Problem {
+                code: wire::ProblemCode::SentinelFileUnreadable.into(),
+                message: "permission denied".into(),
+            }),
         };
         assert_eq!(list.nodes[0].sentinel.as_ref(), Some(&sentinel));
         let rebooter = wire::Agent {
@@ -237,6 +244,11 @@ mod tests {
             problem: "access denied".into(),
             method: "logind".into(),
             clock_ahead: Some(to_duration(SignedDuration::from_secs(90))),
+            // A code that this version does not know is passed on.
+            classified_problem: Some(wire::Problem {
+                code: 77,
+                message: "access denied".into(),
+            }),
             ..sentinel
         };
         assert_eq!(list.nodes[0].rebooter.as_ref(), Some(&rebooter));

@@ -1,5 +1,6 @@
 //! Refusals as gRPC statuses.
 
+use bellwether_proto::RefusalCode;
 use bellwether_scheduler_core::CancelRefusal;
 use tonic::Status;
 
@@ -7,15 +8,15 @@ use crate::error::Refusal;
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let message = refusal.to_string();
-        match refusal {
-            // Another replica may lead, or this one again in a moment: the client tries on.
-            Refusal::NotLeading | Refusal::Reloading | Refusal::Events(_) => Self::unavailable(message),
-            Refusal::InvalidField { .. } => Self::invalid_argument(message),
-            Refusal::Order(CancelRefusal::UnknownNode(_)) => Self::not_found(message),
-            Refusal::Order(CancelRefusal::NoAttempt(_) | CancelRefusal::TooLate { .. }) => {
-                Self::failed_precondition(message)
-            }
-        }
+        let code = match &refusal {
+            Refusal::NotLeading => RefusalCode::NotLeader,
+            Refusal::Reloading => RefusalCode::LeaderReloading,
+            Refusal::Events(_) => RefusalCode::EventsUnavailable,
+            Refusal::InvalidField { .. } => RefusalCode::InvalidField,
+            Refusal::Order(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
+            Refusal::Order(CancelRefusal::NoAttempt(_)) => RefusalCode::NoAttempt,
+            Refusal::Order(CancelRefusal::TooLate { .. }) => RefusalCode::TooLate,
+        };
+        code.status(refusal.to_string())
     }
 }

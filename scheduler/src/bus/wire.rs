@@ -2,7 +2,7 @@
 
 use bellwether_chassis::Record;
 use bellwether_proto::subject::Topic;
-use bellwether_proto::{HostReport, NodeEvent, NodeName, NodeToken, RebooterReport, WireError};
+use bellwether_proto::{HostReport, NodeEvent, NodeName, NodeToken, ProblemCode, RebooterReport, WireError};
 use bellwether_scheduler_core::StoredReport;
 
 /// The newest report of one of a node's two agents.
@@ -10,6 +10,17 @@ use bellwether_scheduler_core::StoredReport;
 pub(crate) enum HostRecord {
     Sentinel(StoredReport<HostReport>),
     Rebooter(StoredReport<RebooterReport>),
+}
+
+impl HostRecord {
+    /// True if the report has a problem whose code is of a newer version. It is acted on as any problem.
+    pub(crate) fn has_unknown_code(&self) -> bool {
+        let problem = match self {
+            Self::Sentinel(stored) => stored.report.need.problem(),
+            Self::Rebooter(stored) => stored.report.problem.as_ref(),
+        };
+        problem.is_some_and(|problem| matches!(problem.code, ProblemCode::Unknown(_)))
+    }
 }
 
 /// Why a message is rejected.
@@ -63,4 +74,33 @@ pub(crate) fn same_node(token: &NodeToken, body: &NodeName) -> Result<(), Reject
         body: body.clone(),
         subject: token.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_proto::Problem;
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_report_with_a_problem_code_of_a_newer_version_is_taken_and_counted() {
+        let record = |code| {
+            HostRecord::Rebooter(StoredReport {
+                report: RebooterReport {
+                    node: "n1".parse().unwrap(),
+                    boot_id: "b".parse().unwrap(),
+                    reported_at: Timestamp::UNIX_EPOCH,
+                    refresh_interval: SignedDuration::from_mins(5),
+                    method: "logind".into(),
+                    problem: Some(Problem::new(code, "access denied")),
+                    agent_version: "9.0.0".into(),
+                },
+                stored_at: Timestamp::UNIX_EPOCH,
+            })
+        };
+        assert!(record(ProblemCode::Unknown(77)).has_unknown_code());
+        assert!(!record(ProblemCode::BusUnreachable).has_unknown_code());
+        assert!(!record(ProblemCode::Unclassified).has_unknown_code());
+    }
 }

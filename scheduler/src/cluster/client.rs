@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_chassis::Chassis;
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
 use crate::cluster::watch::{DaemonSetMeta, WATCH_SECONDS, Watchable};
-
-/// The part of the service's readiness that is about the API server.
-const PART: &str = "kubernetes";
 
 /// How often the API server is asked again while the service waits.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -36,16 +34,23 @@ pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
     let address = config.cluster_url.to_string();
     let client = Client::try_from(config).context("set up the Kubernetes client")?;
     let mut reminder = tokio::time::interval(REMINDER);
-    chassis
-        .health
-        .not_ready(PART, format!("{address} has not answered yet"));
+    chassis.health.not_ready(
+        ReadinessCode::KubernetesUnreachable,
+        format!("{address} has not answered yet"),
+    );
     loop {
         let Err(error) = check_access(&client).await else {
             break;
         };
+        let refused = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403));
+        let code = if refused {
+            ReadinessCode::KubernetesForbidden
+        } else {
+            ReadinessCode::KubernetesUnreachable
+        };
         let error = bellwether_chassis::chain(&error);
         chassis.health.not_ready(
-            PART,
+            code,
             format!("{address} does not let us watch nodes and DaemonSets: {error}"),
         );
         tokio::select! {
@@ -56,7 +61,7 @@ pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
             () = chassis.stop.cancelled() => anyhow::bail!("stopped while waiting for the API server at {address}"),
         }
     }
-    chassis.health.ready(PART);
+    chassis.health.ready(Part::Kubernetes);
     Ok(client)
 }
 

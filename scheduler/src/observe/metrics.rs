@@ -47,6 +47,7 @@ pub(crate) struct Metrics {
     ended: Family<EndLabels, Counter>,
     phases: Family<PhaseLabels, Histogram>,
     rejected: Counter,
+    unknown_problem_codes: Counter,
     reloads: Counter,
 }
 
@@ -68,6 +69,7 @@ impl Metrics {
                 ])
             }),
             rejected: Counter::default(),
+            unknown_problem_codes: Counter::default(),
             reloads: Counter::default(),
         };
         let Self {
@@ -81,6 +83,7 @@ impl Metrics {
             ended,
             phases,
             rejected,
+            unknown_problem_codes,
             reloads,
         } = metrics.clone();
         registry.register("scheduler_leading", "1 if this replica leads", leading);
@@ -106,6 +109,11 @@ impl Metrics {
             rejected,
         );
         registry.register(
+            "scheduler_unknown_problem_codes",
+            "Reports with a problem whose code this version does not know",
+            unknown_problem_codes,
+        );
+        registry.register(
             "scheduler_reloads",
             "How often the leader had to reload its records",
             reloads,
@@ -115,6 +123,10 @@ impl Metrics {
 
     pub(crate) fn rejected(&self) {
         self.rejected.inc();
+    }
+
+    pub(crate) fn unknown_problem_code(&self) {
+        self.unknown_problem_codes.inc();
     }
 
     pub(crate) fn reloaded(&self) {

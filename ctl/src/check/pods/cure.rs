@@ -1,5 +1,6 @@
 //! What helps against the trouble of a pod.
 
+use bellwether_proto::readiness::{NotReady, ReadinessCode};
 use serde_json::Value;
 
 use super::super::facts::Facts;
@@ -45,19 +46,17 @@ impl Cure {
         })
     }
 
-    /// For what a service says of its readiness.
-    pub(super) fn of_readiness(said: &str) -> Self {
-        let says = |any: &[&str]| any.iter().any(|words| said.contains(words));
-        // The API server has a certificate too.
-        let of_nats = said.split_once("nats: ").map_or("", |(_, rest)| rest);
-        if says(&["authorization violation", "failed signing nonce"]) {
+    /// The remedy for the parts that a service reports as not ready, by their codes; the most certain first.
+    pub(super) fn of_readiness(parts: &[NotReady]) -> Self {
+        let has = |code| parts.iter().any(|part| part.code == Some(code));
+        if has(ReadinessCode::NatsAuthRefused) {
             Self::Credentials
-        } else if of_nats.contains("certificate") || of_nats.contains("TLS") {
+        } else if has(ReadinessCode::NatsTlsFailed) {
             Self::Say(
                 "if NATS runs: put the authority of NATS's certificate into the Secret as ca.crt, \
                  and BELLWETHER_NATS_CA into the settings, as deploy/components/nats-existing says",
             )
-        } else if says(&["jetstream:", "JetStream does not answer", "JetStream refuses"]) {
+        } else if has(ReadinessCode::JetStreamUnavailable) {
             Self::Say(
                 "enable JetStream on the server and for this account; its user needs the rights of proto/README.md",
             )

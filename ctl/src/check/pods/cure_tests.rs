@@ -1,5 +1,6 @@
 //! Remedies that can be pasted, or nearly so.
 
+use bellwether_proto::readiness;
 use serde_json::json;
 
 use super::super::tests::{pod, set};
@@ -27,6 +28,11 @@ fn mounted(settings: Value) -> (Facts, Value) {
     }]);
     set(&mut pod, "/spec/containers", container);
     (facts, pod)
+}
+
+/// The remedy for a service that reports this code, in the form in which it reports it.
+fn of(code: ReadinessCode) -> Cure {
+    Cure::of_readiness(&readiness::parse(&code.line("a message that decides nothing")))
 }
 
 fn make_secret(settings: Value) -> String {
@@ -58,7 +64,7 @@ fn a_missing_secret_is_made_of_the_files_that_the_settings_name() {
 
 #[test]
 fn credentials_that_nats_refuses_are_renewed_and_read_again() {
-    let cure = Cure::of_readiness("nats: not connected to tls://x:4222: authorization violation");
+    let cure = of(ReadinessCode::NatsAuthRefused);
     let (mut facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_CREDENTIALS: "/x/nats.creds" }));
     assert_eq!(
         cure.remedy(&pod, &facts),
@@ -76,7 +82,7 @@ fn credentials_that_nats_refuses_are_renewed_and_read_again() {
 
 #[test]
 fn who_was_given_no_credentials_is_told_where_they_go() {
-    let cure = Cure::of_readiness("nats: not connected to nats://x:4222: authorization violation");
+    let cure = of(ReadinessCode::NatsAuthRefused);
     let (facts, pod) = mounted(json!({ NATS_URL: "nats://x:4222" }));
     assert!(
         cure.remedy(&pod, &facts)
@@ -87,33 +93,38 @@ fn who_was_given_no_credentials_is_told_where_they_go() {
 }
 
 #[test]
-fn what_nats_lacks_is_told_by_what_the_service_says() {
+fn the_remedy_follows_the_code_that_the_service_reports() {
     let (facts, pod) = mounted(json!({}));
-    for (said, helps) in [
+    for (code, helps) in [
         (
-            "nats: not connected to tls://x:4222: TLS error: bad",
+            ReadinessCode::NatsTlsFailed,
             "into the Secret as ca.crt, and BELLWETHER_NATS_CA",
         ),
         (
-            "nats: not connected to x: invalid peer certificate",
-            "into the Secret as ca.crt, and BELLWETHER_NATS_CA",
-        ),
-        (
-            "jetstream: no answer",
-            "enable JetStream on the server and for this account",
-        ),
-        (
-            "nats: connected to nats://x:4222, but JetStream does not answer",
+            ReadinessCode::JetStreamUnavailable,
             "enable JetStream on the server and for this account",
         ),
     ] {
-        let remedy = Cure::of_readiness(said).remedy(&pod, &facts);
-        assert!(remedy.contains(helps), "{said}: {remedy}");
+        let remedy = of(code).remedy(&pod, &facts);
+        assert!(remedy.contains(helps), "{code:?}: {remedy}");
     }
-    for other in [
-        "nats: not connected to tls://x:4222: is the server running?",
-        "kubernetes: the API server cannot be asked: invalid peer certificate",
+    let special = [
+        ReadinessCode::NatsAuthRefused,
+        ReadinessCode::NatsTlsFailed,
+        ReadinessCode::JetStreamUnavailable,
+    ];
+    for code in ReadinessCode::ALL.into_iter().filter(|code| !special.contains(code)) {
+        assert_eq!(of(code), Cure::Logs, "{code:?}");
+    }
+}
+
+#[test]
+fn the_message_of_a_service_decides_nothing() {
+    for message in [
+        "nats: not connected to tls://x:4222: TLS error: authorization violation",
+        "nats: connected, but JetStream does not answer",
+        "kubernetes KubernetesUnreachable: invalid peer certificate",
     ] {
-        assert_eq!(Cure::of_readiness(other), Cure::Logs, "{other}");
+        assert_eq!(Cure::of_readiness(&readiness::parse(message)), Cure::Logs, "{message}");
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with one pod, by its status, its newest warning, and what it says of itself.
 
+use bellwether_proto::readiness::{self, NotReady};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -80,14 +81,24 @@ pub(super) fn trouble(pod: &Value, event: Option<&Value>, said: &str, now: Times
             None => Trouble::new(waiting, "Creating", "its container is being created", Cure::Describe),
         });
     }
-    let found = match said {
-        "" => "not ready".to_owned(),
-        said => format!("not ready: {said}"),
+    let silent = said.is_empty() || said.starts_with(UNASKED);
+    let parts = if silent { Vec::new() } else { readiness::parse(said) };
+    let found = match (said, parts.as_slice()) {
+        ("", _) => "not ready".to_owned(),
+        (said, []) => format!("not ready: {said}"),
+        (_, parts) => format!("not ready: {}", parts.iter().map(shown).collect::<Vec<_>>().join("; ")),
     };
     Some(Trouble {
-        silent: said.is_empty() || said.starts_with(UNASKED),
-        ..Trouble::new(waiting, "NotReady", found, Cure::of_readiness(said))
+        silent,
+        ..Trouble::new(waiting, "NotReady", found, Cure::of_readiness(&parts))
     })
+}
+
+fn shown(part: &NotReady) -> String {
+    match part.part.as_str() {
+        "" => part.message.clone(),
+        name => format!("{name}: {}", part.message),
+    }
 }
 
 /// A container that will not run by waiting alone.

@@ -1,6 +1,6 @@
 //! The first question about a node without a running attempt: does its host need a reboot?
 
-use bellwether_proto::{Attempt, Phase, RebootNeed};
+use bellwether_proto::{Attempt, NeedReport, Phase, RebootNeed};
 
 use crate::admission::gate::{self, Blockers, Candidate};
 use crate::admission::reason::Reason;
@@ -41,9 +41,9 @@ pub(crate) fn verdict<'a>(
         });
     }
     let need = match &sentinel.report.need {
-        Err(error) => return Verdict::Unknown(Reason::ProbeError(error.clone())),
-        Ok(None) => return Verdict::NotNeeded,
-        Ok(Some(need)) => need,
+        NeedReport::Unknown(problem) => return Verdict::Unknown(Reason::ProbeError(problem.message.clone())),
+        NeedReport::NotRequired => return Verdict::NotNeeded,
+        NeedReport::Required(need) => need,
     };
     let candidate = Candidate {
         observation: *observation,

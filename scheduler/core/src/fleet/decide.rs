@@ -41,7 +41,7 @@ impl Fleet {
 
     fn need(&self, name: &NodeName) -> Option<&RebootNeed> {
         let sentinel = self.members.get(name)?.sentinel.as_ref()?;
-        sentinel.report.need.as_ref().ok()?.as_ref()
+        sentinel.report.need.required()
     }
 
     /// Decides on one node: its attempt, its cordon, its command, its place in the queue, its standing

@@ -44,7 +44,7 @@ impl Member {
     /// Since when the host needs a reboot, if its sentinel reports so and there is a Node object.
     pub(super) fn need_since(&self) -> Option<Timestamp> {
         self.node.as_ref()?;
-        let need = self.sentinel.as_ref()?.report.need.as_ref().ok()?.as_ref()?;
+        let need = self.sentinel.as_ref()?.report.need.required()?;
         Some(need.since)
     }
 

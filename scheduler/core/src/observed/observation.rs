@@ -1,6 +1,6 @@
 //! One node with its agents' reports, and what follows from the three together.
 
-use bellwether_proto::{Attempt, BootId, HostReport, RebooterReport};
+use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, RebooterReport};
 use jiff::SignedDuration;
 
 use crate::observed::{NodeView, StoredReport};
@@ -18,12 +18,15 @@ impl<'a> Observation<'a> {
     /// A report that is not stale says that the host needs a reboot. Silence and probe errors prove nothing.
     pub(crate) fn needs_reboot(&self, clock: &Clock) -> bool {
         self.sentinel
-            .is_some_and(|stored| matches!(stored.report.need, Ok(Some(_))) && !clock.reached(stored.stale_at()))
+            .is_some_and(|stored| stored.report.need.required().is_some() && !clock.reached(stored.stale_at()))
     }
 
     /// The sentinel reports that the host needs no reboot. Silence and probe errors prove nothing.
     pub(crate) fn need_is_gone(&self) -> bool {
-        matches!(self.sentinel.map(|stored| &stored.report.need), Some(Ok(None)))
+        matches!(
+            self.sentinel.map(|stored| &stored.report.need),
+            Some(NeedReport::NotRequired)
+        )
     }
 
     /// The node is unschedulable and carries this attempt's cordon.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, DrainFailure, Fact, FleetControl, Generation, HostReport, NodeEvent, NodeName, Phase,
-    RebootNeed, RebooterReport,
+    Attempt, AttemptId, BootId, DrainFailure, Fact, FleetControl, Generation, HostReport, NeedReport, NodeEvent,
+    NodeName, Phase, Problem, RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::{self, Invariant};
 use bellwether_scheduler_core::recording::{self, Entry};
@@ -269,13 +269,15 @@ impl World {
             let boot_id = host.view.boot_id.clone().unwrap();
             let refresh_interval = SignedDuration::from_mins(5);
             inputs.push(Input::Node(host.view.clone()));
-            let need = host.need.clone().map(|since| {
-                since.map(|since| RebootNeed {
+            let need = match host.need.clone() {
+                Ok(Some(since)) => NeedReport::Required(RebootNeed {
                     since,
                     reasons: vec!["linux-image".into()],
                     trace: None,
-                })
-            });
+                }),
+                Ok(None) => NeedReport::NotRequired,
+                Err(message) => NeedReport::Unknown(Problem::unclassified(message)),
+            };
             let report = HostReport {
                 node: host.view.name.clone(),
                 boot_id: boot_id.clone(),
@@ -297,7 +299,7 @@ impl World {
                 reported_at: self.now,
                 refresh_interval,
                 method: "logind".into(),
-                problem: host.preflight.clone(),
+                problem: host.preflight.clone().map(Problem::unclassified),
                 agent_version: "0".into(),
             };
             inputs.push(Input::Rebooter(StoredReport {

@@ -19,5 +19,6 @@ pub(crate) fn unfit(observation: &Observation<'_>, clock: &Clock) -> Option<Reas
     let Some(rebooter) = rebooter else {
         return Some(Reason::NoRebooter);
     };
-    rebooter.report.problem.clone().map(Reason::PreflightFailed)
+    let problem = rebooter.report.problem.as_ref()?;
+    Some(Reason::PreflightFailed(problem.message.clone()))
 }

@@ -1,0 +1,219 @@
+//! The form of `/readyz`: which part of a service is not ready, with a code for programs.
+//!
+//! A ready service answers `200` with the one line `ok`. Any other answers `503`, with one line for
+//! each part that is not ready:
+//!
+//! ```text
+//! <part> <Code>: <message>
+//! nats NatsUnreachable: not connected to nats://nats:4222: is the server running?
+//! ```
+//!
+//! Services before the codes wrote `<part>: <message>`; such a line has no code. Each code belongs
+//! to one part. Readers decide by the code, never by the message.
+
+/// The line of a service that is ready.
+pub const READY: &str = "ok";
+
+/// A part of a service without which the service is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The Kubernetes API server.
+    Kubernetes,
+    /// NATS, with JetStream.
+    Nats,
+    /// The agent's own report, stored.
+    Report,
+    /// The service's permissions in Kubernetes.
+    Rights,
+    /// The streams, buckets and consumers of the contract.
+    Streams,
+}
+
+/// Why a part is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReadinessCode {
+    /// The API server has not answered, or does not answer any more.
+    KubernetesUnreachable,
+    /// The API server answers, and does not permit what the service has to read.
+    KubernetesForbidden,
+    /// No server answers at the address of NATS.
+    NatsUnreachable,
+    /// No TLS connection to NATS comes about: no server answers, or its certificate is not trusted.
+    /// The NATS client does not tell the two apart.
+    NatsTlsFailed,
+    /// NATS does not accept the user or the credentials.
+    NatsAuthRefused,
+    /// The connection to NATS is lost, and the cause is not known yet.
+    NatsConnectionLost,
+    /// NATS is connected, and JetStream does not answer, or refuses.
+    JetStreamUnavailable,
+    /// The agent has not stored its first report yet.
+    ReportPending,
+    /// Permissions in Kubernetes are missing.
+    RightsMissing,
+    /// A stream, bucket or consumer is missing or differs from the contract.
+    StreamsNotSetUp,
+}
+
+/// One part that is not ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// The part's word. Not [`Part`], since a newer service may have parts of its own.
+    pub part: String,
+    /// Why. None: the service is older than the codes, or newer than this list.
+    pub code: Option<ReadinessCode>,
+    /// What was found, for operators.
+    pub message: String,
+}
+
+impl Part {
+    /// The word in `/readyz`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Nats => "nats",
+            Self::Report => "report",
+            Self::Rights => "rights",
+            Self::Streams => "streams",
+        }
+    }
+}
+
+impl ReadinessCode {
+    /// Every code.
+    pub const ALL: [Self; 10] = [
+        Self::KubernetesUnreachable,
+        Self::KubernetesForbidden,
+        Self::NatsUnreachable,
+        Self::NatsTlsFailed,
+        Self::NatsAuthRefused,
+        Self::NatsConnectionLost,
+        Self::JetStreamUnavailable,
+        Self::ReportPending,
+        Self::RightsMissing,
+        Self::StreamsNotSetUp,
+    ];
+
+    /// The word in `/readyz`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KubernetesUnreachable => "KubernetesUnreachable",
+            Self::KubernetesForbidden => "KubernetesForbidden",
+            Self::NatsUnreachable => "NatsUnreachable",
+            Self::NatsTlsFailed => "NatsTlsFailed",
+            Self::NatsAuthRefused => "NatsAuthRefused",
+            Self::NatsConnectionLost => "NatsConnectionLost",
+            Self::JetStreamUnavailable => "JetStreamUnavailable",
+            Self::ReportPending => "ReportPending",
+            Self::RightsMissing => "RightsMissing",
+            Self::StreamsNotSetUp => "StreamsNotSetUp",
+        }
+    }
+
+    /// The part that is not ready for this reason.
+    #[must_use]
+    pub fn part(self) -> Part {
+        match self {
+            Self::KubernetesUnreachable | Self::KubernetesForbidden => Part::Kubernetes,
+            Self::NatsUnreachable
+            | Self::NatsTlsFailed
+            | Self::NatsAuthRefused
+            | Self::NatsConnectionLost
+            | Self::JetStreamUnavailable => Part::Nats,
+            Self::ReportPending => Part::Report,
+            Self::RightsMissing => Part::Rights,
+            Self::StreamsNotSetUp => Part::Streams,
+        }
+    }
+
+    /// The line of `/readyz`, with its end. Line breaks in the message become spaces.
+    #[must_use]
+    pub fn line(self, message: &str) -> String {
+        let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        format!("{} {}: {message}\n", self.part().as_str(), self.as_str())
+    }
+}
+
+/// Reads the body of `/readyz`. Empty: the service is ready. A line of another form is kept as a
+/// message of the part `""`.
+#[must_use]
+pub fn parse(body: &str) -> Vec<NotReady> {
+    let lines = body.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && *line != READY)
+        .map(parse_line)
+        .collect()
+}
+
+fn parse_line(line: &str) -> NotReady {
+    let words = |head: &str| {
+        let head: Vec<&str> = head.split(' ').collect();
+        match head.as_slice() {
+            [part, code] => Some(((*part).to_owned(), code_of(code))),
+            [part] => Some(((*part).to_owned(), None)),
+            _ => None,
+        }
+    };
+    let parsed = line
+        .split_once(": ")
+        .and_then(|(head, message)| words(head).map(|(part, code)| (part, code, message)));
+    let (part, code, message) = parsed.unwrap_or((String::new(), None, line));
+    NotReady {
+        part,
+        code,
+        message: message.to_owned(),
+    }
+}
+
+fn code_of(word: &str) -> Option<ReadinessCode> {
+    ReadinessCode::ALL.into_iter().find(|code| code.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_written_with_every_code() {
+        for code in ReadinessCode::ALL {
+            let expected = NotReady {
+                part: code.part().as_str().to_owned(),
+                code: Some(code),
+                message: "not connected to nats://x:4222: IO error".to_owned(),
+            };
+            assert_eq!(parse(&code.line(&expected.message)), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_service_before_the_codes_is_understood_without_a_code() {
+        let read = parse("nats: not connected to x: is the server running?\nrights: missing\n");
+        let parts: Vec<_> = read.iter().map(|it| (it.part.as_str(), it.code)).collect();
+        assert_eq!(parts, [("nats", None), ("rights", None)]);
+        assert_eq!(read[0].message, "not connected to x: is the server running?");
+    }
+
+    #[test]
+    fn a_newer_code_keeps_its_message_and_any_other_line_is_a_message() {
+        let read = parse("disk DiskFull: 3 bytes left\nsomething else entirely\n");
+        assert_eq!((read[0].part.as_str(), read[0].code), ("disk", None));
+        assert_eq!(read[0].message, "3 bytes left");
+        assert_eq!(
+            (read[1].part.as_str(), &*read[1].message),
+            ("", "something else entirely")
+        );
+    }
+
+    #[test]
+    fn a_ready_service_has_no_part_that_is_not_ready() {
+        assert_eq!(parse("ok\n"), []);
+    }
+
+    #[test]
+    fn a_message_of_several_lines_is_one_line() {
+        let line = ReadinessCode::StreamsNotSetUp.line("stream X:\n  differs\n");
+        assert_eq!(line, "streams StreamsNotSetUp: stream X: differs\n");
+    }
+}
