@@ -4,23 +4,24 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_proto::setting;
 use jiff::SignedDuration;
 
 /// Flags of every service.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChassisArgs {
     /// NATS servers, separated by commas
-    #[arg(long, env = "BELLWETHER_NATS_URL", default_value = "nats://127.0.0.1:4222", value_delimiter = ',', value_name = "URL", value_parser = server_address)]
+    #[arg(long, env = setting::NATS_URL, default_value = "nats://127.0.0.1:4222", value_delimiter = ',', value_name = "URL", value_parser = server_address)]
     pub nats_url: Vec<String>,
 
     /// File with NATS credentials (JWT and seed), as written by `nsc` [default: none]
-    #[arg(long, env = "BELLWETHER_NATS_CREDENTIALS", value_name = "FILE")]
+    #[arg(long, env = setting::NATS_CREDENTIALS, value_name = "FILE")]
     pub nats_credentials: Option<PathBuf>,
 
     /// User of NATS, if it knows its users by a password [default: none]
     #[arg(
         long,
-        env = "BELLWETHER_NATS_USER",
+        env = setting::NATS_USER,
         value_name = "NAME",
         requires = "nats_password",
         conflicts_with = "nats_credentials"
@@ -28,28 +29,28 @@ pub struct ChassisArgs {
     pub nats_user: Option<String>,
 
     /// File with the password of that user
-    #[arg(long, env = "BELLWETHER_NATS_PASSWORD", value_name = "FILE", requires = "nats_user")]
+    #[arg(long, env = setting::NATS_PASSWORD, value_name = "FILE", requires = "nats_user")]
     pub nats_password: Option<PathBuf>,
 
     /// File with the certificate authority of the NATS servers (PEM) [default: the system's]
-    #[arg(long, env = "BELLWETHER_NATS_CA", value_name = "FILE")]
+    #[arg(long, env = setting::NATS_CA, value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
 
     /// Where to serve /livez, /readyz and /metrics
     #[arg(
         long,
-        env = "BELLWETHER_ADMIN_ADDRESS",
+        env = setting::ADMIN_ADDRESS,
         default_value = "0.0.0.0:8080",
         value_name = "HOST:PORT"
     )]
     pub admin_address: SocketAddr,
 
     /// Form of the log
-    #[arg(long, env = "BELLWETHER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    #[arg(long, env = setting::LOG_FORMAT, value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug, trace, or a list of target=level
-    #[arg(long, env = "BELLWETHER_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = setting::LOG, default_value = "info", value_name = "FILTER")]
     pub log: String,
 }
 
@@ -57,11 +58,11 @@ pub struct ChassisArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct StreamArgs {
     /// Create streams, buckets and consumers that are missing; with false they are only verified
-    #[arg(long, env = "BELLWETHER_MANAGE_STREAMS", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, env = setting::MANAGE_STREAMS, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub manage_streams: bool,
 
     /// Replicas of streams that are created: 1 for one NATS server, 3 for a NATS cluster
-    #[arg(long, env = "BELLWETHER_STREAM_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(long, env = setting::STREAM_REPLICAS, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
 }
 

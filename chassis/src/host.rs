@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
-use bellwether_proto::{BootId, IdError};
+use bellwether_proto::{BootId, IdError, setting};
 
 /// As many symbolic links as the kernel follows before it calls them a loop.
 const LINKS_MAX: usize = 40;
@@ -16,13 +16,13 @@ const LINKS_MAX: usize = 40;
 #[derive(Debug, Clone, clap::Args)]
 pub struct HostArgs {
     /// Where the host's files are mounted
-    #[arg(long, env = "BELLWETHER_HOST_ROOT", default_value = "/", value_name = "DIRECTORY")]
+    #[arg(long, env = setting::HOST_ROOT, default_value = "/", value_name = "DIRECTORY")]
     pub host_root: PathBuf,
 
     /// Where the host's /proc is mounted
     #[arg(
         long,
-        env = "BELLWETHER_PROC_ROOT",
+        env = setting::PROC_ROOT,
         default_value = "/proc",
         value_name = "DIRECTORY"
     )]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bellwether_proto::mark::LEASE;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
@@ -13,8 +14,6 @@ use tokio::time::timeout;
 use crate::args::ConnectArgs;
 use crate::kubectl::{Kubectl, MISSING, words_of};
 
-/// The Lease by which the schedulers agree on who leads; its holder is the leader's pod.
-pub(crate) const LEASE: &str = "bellwether-scheduler";
 /// Where the scheduler listens in its pod.
 const PORT: u16 = 9090;
 /// Long enough for a slow credential plugin, short enough for a person who waits.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bellwether_chassis::{Verdict, bus};
-use bellwether_proto::{DrainFailure, Fact, NodeName, WireError};
+use bellwether_proto::{DrainFailure, Fact, WireError, subject};
 
 use crate::api::ApiError;
 
@@ -29,13 +29,8 @@ pub(crate) enum CommandError {
     #[error("command is malformed")]
     Malformed(#[from] WireError),
     /// Subject and body name different nodes.
-    #[error("command for node {body} came on the subject of node {subject}")]
-    OtherNode {
-        /// As the subject says.
-        subject: NodeName,
-        /// As the body says.
-        body: NodeName,
-    },
+    #[error(transparent)]
+    OtherNode(#[from] subject::OtherNode),
 }
 
 /// Why an order may not be carried out, at least not now.

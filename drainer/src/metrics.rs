@@ -126,7 +126,7 @@ impl From<&CommandError> for Why {
         match error {
             CommandError::Unknown { .. } => Self::Unknown,
             CommandError::Malformed(_) => Self::Malformed,
-            CommandError::OtherNode { .. } => Self::OtherNode,
+            CommandError::OtherNode(_) => Self::OtherNode,
         }
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Bus, Chassis, Record, Verdict, clock, consume, nats, propagate, stream};
-use bellwether_proto::Fact;
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
+use bellwether_proto::{Fact, attribute};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tracing::{Instrument as _, Span};
@@ -241,7 +241,7 @@ impl Drainer {
         match drained {
             Ok(emptied) => {
                 let (pods_gone, pods_left) = (emptied.pods_gone, emptied.pods_left);
-                Span::current().record("bellwether.pods.gone", pods_gone);
+                Span::current().record(attribute::PODS_GONE, pods_gone);
                 report.tell(Fact::Drained { pods_gone, pods_left }).await;
                 tracing::info!(%node, pods_gone, pods_left, "Node drained");
                 (Outcome::Drained, Verdict::Ack)
@@ -295,24 +295,24 @@ fn span_of(order: &Order) -> Span {
     match order.deed {
         Deed::Drain { .. } => tracing::info_span!(
             "drain node",
-            k8s.node.name = %order.node,
-            bellwether.attempt.id = %order.attempt,
-            bellwether.pods.gone = tracing::field::Empty,
-            bellwether.outcome = tracing::field::Empty,
+            { attribute::NODE } = %order.node,
+            { attribute::ATTEMPT } = %order.attempt,
+            { attribute::PODS_GONE } = tracing::field::Empty,
+            { attribute::OUTCOME } = tracing::field::Empty,
             otel.status_code = tracing::field::Empty,
         ),
         Deed::Uncordon => tracing::info_span!(
             "uncordon node",
-            k8s.node.name = %order.node,
-            bellwether.attempt.id = %order.attempt,
-            bellwether.outcome = tracing::field::Empty,
+            { attribute::NODE } = %order.node,
+            { attribute::ATTEMPT } = %order.attempt,
+            { attribute::OUTCOME } = tracing::field::Empty,
             otel.status_code = tracing::field::Empty,
         ),
     }
 }
 
 fn close(span: &Span, outcome: Outcome) {
-    span.record("bellwether.outcome", outcome.as_str());
+    span.record(attribute::OUTCOME, outcome.as_str());
     if outcome.is_failure() {
         span.record("otel.status_code", "ERROR");
     }

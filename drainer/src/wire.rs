@@ -5,7 +5,7 @@
 
 use bellwether_chassis::Record;
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{DrainNode, Encoded, Fact, NodeEvent, NodeName, UncordonNode, WireError, encode};
+use bellwether_proto::{AttemptRef, DrainNode, Encoded, Fact, NodeEvent, UncordonNode, WireError, encode};
 use jiff::Timestamp;
 
 use crate::error::CommandError;
@@ -22,27 +22,39 @@ fn order_of(
     uncordon: impl FnOnce() -> Result<UncordonNode, WireError>,
 ) -> Result<Order, CommandError> {
     match Topic::parse(subject) {
-        Some(Topic::Drain(node)) => {
+        Some(Topic::Drain(token)) => {
             let command = drain()?;
-            same_node(node.name(), &command.node)?;
+            let AttemptRef {
+                node,
+                node_uid,
+                attempt,
+                generation,
+            } = command.attempt;
+            subject::same_node(&token, &node)?;
             Ok(Order {
-                node: command.node,
-                node_uid: command.node_uid,
-                attempt: command.attempt,
-                generation: command.generation,
+                node,
+                node_uid,
+                attempt,
+                generation,
                 deed: Deed::Drain {
                     not_after: command.not_after,
                 },
             })
         }
-        Some(Topic::Uncordon(node)) => {
+        Some(Topic::Uncordon(token)) => {
             let command = uncordon()?;
-            same_node(node.name(), &command.node)?;
+            let AttemptRef {
+                node,
+                node_uid,
+                attempt,
+                generation,
+            } = command.attempt;
+            subject::same_node(&token, &node)?;
             Ok(Order {
-                node: command.node,
-                node_uid: command.node_uid,
-                attempt: command.attempt,
-                generation: command.generation,
+                node,
+                node_uid,
+                attempt,
+                generation,
                 deed: Deed::Uncordon,
             })
         }
@@ -52,16 +64,6 @@ fn order_of(
             })
         }
     }
-}
-
-fn same_node(subject: NodeName, body: &NodeName) -> Result<(), CommandError> {
-    if subject == *body {
-        return Ok(());
-    }
-    Err(CommandError::OtherNode {
-        subject,
-        body: body.clone(),
-    })
 }
 
 /// One event, ready to be published.
@@ -75,7 +77,6 @@ pub(crate) struct Event {
 
 /// The event that says this fact of this order.
 pub(crate) fn event(order: &Order, source: &str, at: Timestamp, fact: Fact) -> Event {
-    let id = said_once(&fact).then(|| format!("{}:{}:{}", order.attempt, order.generation, fact.kind()));
     let event = NodeEvent {
         node: order.node.clone(),
         attempt: order.attempt,
@@ -87,15 +88,8 @@ pub(crate) fn event(order: &Order, source: &str, at: Timestamp, fact: Fact) -> E
     Event {
         subject: subject::event(&order.node.token(), &event.fact),
         message: encode(&event),
-        id,
+        id: event.message_id(),
     }
-}
-
-fn said_once(fact: &Fact) -> bool {
-    matches!(
-        fact,
-        Fact::Cordoned | Fact::Drained { .. } | Fact::DrainFailed { .. } | Fact::Uncordoned { .. }
-    )
 }
 
 #[cfg(test)]
@@ -118,7 +112,7 @@ mod tests {
     #[test]
     fn a_command_for_another_node_than_its_subjects_is_refused() {
         let refused = order_of("bellwether.v1.cmd.n2.drain", || Ok(drain("n1")), || unreachable!());
-        assert!(matches!(refused, Err(CommandError::OtherNode { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(CommandError::OtherNode(_))), "{refused:?}");
     }
 
     #[test]
@@ -156,10 +150,12 @@ mod tests {
     fn drain(node: &str) -> DrainNode {
         let node_uid = "u".parse().unwrap();
         DrainNode {
-            node: node.parse().unwrap(),
-            attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
-            node_uid,
-            generation: Generation(3),
+            attempt: AttemptRef {
+                node: node.parse().unwrap(),
+                attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
+                node_uid,
+                generation: Generation(3),
+            },
             not_after: Timestamp::MAX,
         }
     }

@@ -1,23 +1,17 @@
-//! What the scheduler asks of a drainer.
+//! Commands: imperatives of the scheduler to a drainer.
 
 use jiff::Timestamp;
 
+use crate::attempt_ref::AttemptRef;
 use crate::field::{instant_required, to_timestamp};
-use crate::ids::{AttemptId, Generation, NodeName, NodeUid};
 use crate::message::{Message, WireError};
 use crate::wire;
 
-/// Cordon the node, then empty it. See [`wire::DrainNode`].
+/// Cordon the node, then drain it. See [`wire::DrainNode`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainNode {
-    /// The node.
-    pub node: NodeName,
-    /// Its UID.
-    pub node_uid: NodeUid,
-    /// The attempt that it belongs to.
-    pub attempt: AttemptId,
-    /// The generation of the record in which it was ordered.
-    pub generation: Generation,
+    /// The attempt whose record orders it, and the generation in which it does.
+    pub attempt: AttemptRef,
     /// When the drain must be over.
     pub not_after: Timestamp,
 }
@@ -27,40 +21,29 @@ impl Message for DrainNode {
     type Wire = wire::DrainNode;
 
     fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        let fields = (&*wire.node, &*wire.node_uid, &*wire.attempt_id, wire.generation);
         Ok(Self {
-            node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
-            node_uid: wire.node_uid.parse().map_err(WireError::id(Self::TYPE, "node_uid"))?,
-            attempt: wire
-                .attempt_id
-                .parse()
-                .map_err(WireError::id(Self::TYPE, "attempt_id"))?,
-            generation: Generation(wire.generation),
+            attempt: AttemptRef::from_fields(Self::TYPE, fields)?,
             not_after: instant_required(Self::TYPE, "not_after", wire.not_after)?,
         })
     }
 
     fn to_wire(&self) -> Self::Wire {
         wire::DrainNode {
-            node: self.node.to_string(),
-            node_uid: self.node_uid.to_string(),
-            attempt_id: self.attempt.to_string(),
-            generation: self.generation.0,
+            node: self.attempt.node.to_string(),
+            node_uid: self.attempt.node_uid.to_string(),
+            attempt_id: self.attempt.attempt.to_string(),
+            generation: self.attempt.generation.0,
             not_after: Some(to_timestamp(self.not_after)),
         }
     }
 }
 
-/// Take our cordon away, and only ours. See [`wire::UncordonNode`].
+/// Remove our cordon, and no other. See [`wire::UncordonNode`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UncordonNode {
-    /// The node.
-    pub node: NodeName,
-    /// Its UID.
-    pub node_uid: NodeUid,
-    /// The attempt that it belongs to.
-    pub attempt: AttemptId,
-    /// The generation of the record in which it was ordered.
-    pub generation: Generation,
+    /// The attempt whose record orders it, and the generation in which it does.
+    pub attempt: AttemptRef,
 }
 
 impl Message for UncordonNode {
@@ -68,23 +51,18 @@ impl Message for UncordonNode {
     type Wire = wire::UncordonNode;
 
     fn from_wire(wire: Self::Wire) -> Result<Self, WireError> {
+        let fields = (&*wire.node, &*wire.node_uid, &*wire.attempt_id, wire.generation);
         Ok(Self {
-            node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
-            node_uid: wire.node_uid.parse().map_err(WireError::id(Self::TYPE, "node_uid"))?,
-            attempt: wire
-                .attempt_id
-                .parse()
-                .map_err(WireError::id(Self::TYPE, "attempt_id"))?,
-            generation: Generation(wire.generation),
+            attempt: AttemptRef::from_fields(Self::TYPE, fields)?,
         })
     }
 
     fn to_wire(&self) -> Self::Wire {
         wire::UncordonNode {
-            node: self.node.to_string(),
-            node_uid: self.node_uid.to_string(),
-            attempt_id: self.attempt.to_string(),
-            generation: self.generation.0,
+            node: self.attempt.node.to_string(),
+            node_uid: self.attempt.node_uid.to_string(),
+            attempt_id: self.attempt.attempt.to_string(),
+            generation: self.attempt.generation.0,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! It owns no connection and does no input or output.
 
 pub mod attempt;
+mod attempt_ref;
+pub mod attribute;
 pub mod command;
 pub mod event;
 mod field;
@@ -17,10 +19,12 @@ pub mod ids;
 pub mod mark;
 pub mod message;
 pub mod node;
+pub mod permission;
 pub mod problem;
 pub mod readiness;
 #[cfg(feature = "grpc")]
 pub mod refusal;
+pub mod setting;
 pub mod stream;
 pub mod subject;
 
@@ -40,6 +44,7 @@ pub mod wire {
 }
 
 pub use attempt::{Attempt, Cause, Ending, Phase, PhaseEntered};
+pub use attempt_ref::AttemptRef;
 pub use command::{DrainNode, UncordonNode};
 pub use event::{DrainFailure, Fact, NodeEvent};
 pub use field::{to_duration, to_timestamp};

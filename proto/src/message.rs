@@ -155,16 +155,19 @@ pub fn decode_body<M: Message>(payload: &[u8]) -> Result<M, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt_ref::AttemptRef;
     use crate::command::UncordonNode;
     use crate::ids::{AttemptId, Generation};
 
     fn command() -> UncordonNode {
         let node_uid = "7".parse().unwrap();
         UncordonNode {
-            node: "n1.example".parse().unwrap(),
-            attempt: AttemptId::new(&node_uid, Generation(3), jiff::Timestamp::UNIX_EPOCH),
-            node_uid,
-            generation: Generation(3),
+            attempt: AttemptRef {
+                node: "n1.example".parse().unwrap(),
+                attempt: AttemptId::new(&node_uid, Generation(3), jiff::Timestamp::UNIX_EPOCH),
+                node_uid,
+                generation: Generation(3),
+            },
         }
     }
 

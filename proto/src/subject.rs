@@ -1,7 +1,7 @@
 //! The text of every subject: what is said where.
 
 use crate::event::Fact;
-use crate::ids::NodeToken;
+use crate::ids::{NodeName, NodeToken};
 use crate::stream::{ATTEMPTS, HOSTS};
 
 /// Every command, to any node.
@@ -23,6 +23,22 @@ pub(crate) const EVENTS_FOR_SCHEDULER: [&str; 9] = [
     "bellwether.v1.evt.*.reboot-failed",
 ];
 
+/// Kinds of events that drainers write.
+pub(crate) const DRAINER_EVENTS: [&str; 6] = [
+    "cordoned",
+    "drain-progressed",
+    "drained",
+    "drain-failed",
+    "uncordoned",
+    "uncordon-failed",
+];
+
+/// Kinds of events that a rebooter writes.
+pub(crate) const REBOOTER_EVENTS: [&str; 3] = ["reboot-started", "reboot-refused", "reboot-failed"];
+
+/// Kinds of events that the scheduler writes.
+pub(crate) const SCHEDULER_EVENTS: [&str; 1] = ["phase-changed"];
+
 /// Key of [`crate::FleetControl`] in the bucket of attempts: upper case, so never a node's.
 const CONTROL_KEY: &str = "FLEET";
 
@@ -41,7 +57,12 @@ pub fn uncordon_command(node: &NodeToken) -> String {
 /// Where an event of this node goes.
 #[must_use]
 pub fn event(node: &NodeToken, fact: &Fact) -> String {
-    format!("bellwether.v1.evt.{node}.{}", fact.kind())
+    event_of(node.as_str(), fact.kind())
+}
+
+/// The subject of events of a kind; the node may be a wildcard.
+pub(crate) fn event_of(node: &str, kind: &str) -> String {
+    format!("bellwether.v1.evt.{node}.{kind}")
 }
 
 /// Every event of this node.
@@ -86,6 +107,31 @@ pub fn all_host_records() -> String {
     format!("$KV.{HOSTS}.>")
 }
 
+/// A message whose body names another node than its subject. It is rejected: the subject is what
+/// the permissions in NATS are cut by, so only the subject shows for whom the writer may speak.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the body names node {body}, the subject names node {subject}")]
+pub struct OtherNode {
+    /// The node of the subject.
+    pub subject: NodeName,
+    /// The node of the body.
+    pub body: NodeName,
+}
+
+/// Checks that the body of a message names the node of its subject.
+///
+/// # Errors
+/// Names both nodes.
+pub fn same_node(subject: &NodeToken, body: &NodeName) -> Result<(), OtherNode> {
+    if body.token() == *subject {
+        return Ok(());
+    }
+    Err(OtherNode {
+        subject: subject.name(),
+        body: body.clone(),
+    })
+}
+
 /// What a subject is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
@@ -126,7 +172,6 @@ impl Topic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::NodeName;
 
     #[test]
     fn every_subject_is_understood_by_its_reader() {
@@ -144,5 +189,23 @@ mod tests {
         }
         assert_eq!(Topic::parse("bellwether.v2.cmd.a.drain"), None);
         assert_eq!(Topic::parse("$KV.bellwether_attempts.A"), None);
+    }
+
+    #[test]
+    fn the_scheduler_acts_on_each_kind_of_event_but_its_own() {
+        let others = DRAINER_EVENTS.iter().chain(&REBOOTER_EVENTS);
+        let filters: Vec<String> = others.map(|kind| event_of("*", kind)).collect();
+        assert_eq!(filters, EVENTS_FOR_SCHEDULER);
+    }
+
+    #[test]
+    fn a_body_that_names_another_node_than_its_subject_is_refused_with_both_names() {
+        let (one, two): (NodeName, NodeName) = ("a.b".parse().unwrap(), "a-b".parse().unwrap());
+        assert_eq!(same_node(&one.token(), &one), Ok(()));
+        let refused = same_node(&one.token(), &two).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the body names node a-b, the subject names node a.b"
+        );
     }
 }

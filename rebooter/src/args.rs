@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bellwether_chassis::args::duration;
 use bellwether_chassis::{ChassisArgs, HostArgs};
-use bellwether_proto::NodeName;
+use bellwether_proto::{NodeName, setting};
 
 use crate::reboot::command::CommandLine;
 
@@ -14,36 +14,36 @@ use crate::reboot::command::CommandLine;
 #[command(name = "bellwether-rebooter", version)]
 pub(crate) struct Args {
     /// Name of the Kubernetes node whose host this is (in a pod: from spec.nodeName)
-    #[arg(long, env = "BELLWETHER_NODE_NAME", value_name = "NAME")]
+    #[arg(long, env = setting::NODE_NAME, value_name = "NAME")]
     pub(crate) node_name: NodeName,
 
     /// How to reboot
-    #[arg(long, env = "BELLWETHER_REBOOT_METHOD", value_enum, default_value_t = MethodName::Logind)]
+    #[arg(long, env = setting::REBOOT_METHOD, value_enum, default_value_t = MethodName::Logind)]
     pub(crate) reboot_method: MethodName,
 
     /// The host's system bus, for logind [default: run/dbus/system_bus_socket under --host-root]
-    #[arg(long, env = "BELLWETHER_DBUS_SOCKET", value_name = "SOCKET")]
+    #[arg(long, env = setting::DBUS_SOCKET, value_name = "SOCKET")]
     pub(crate) dbus_socket: Option<PathBuf>,
 
     /// What is run to reboot, for command: an absolute path and its arguments, quoted as in a shell
     #[arg(
         long,
-        env = "BELLWETHER_REBOOT_COMMAND",
+        env = setting::REBOOT_COMMAND,
         default_value = "/bin/systemctl reboot",
         value_name = "COMMAND"
     )]
     pub(crate) reboot_command: CommandLine,
 
     /// Run the command among the host's files (needs hostPID and privileged), not among those of this image
-    #[arg(long, env = "BELLWETHER_HOST_NAMESPACES", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, env = setting::HOST_NAMESPACES, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub(crate) host_namespaces: bool,
 
     /// How often the attempt record is read without a hint, since hints get lost
-    #[arg(long, env = "BELLWETHER_REREAD_INTERVAL", default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = setting::REREAD_INTERVAL, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub(crate) reread_interval: Duration,
 
     /// How often the preflight is made and reported without a change; a report that misses a few of these is stale
-    #[arg(long, env = "BELLWETHER_REFRESH_INTERVAL", default_value = "5m", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = duration)]
     pub(crate) refresh_interval: Duration,
 
     #[command(flatten)]

@@ -10,7 +10,7 @@
 //! sees another boot id and does nothing. Within one process it acts at most once per boot id
 //! anyway; whether a call that did nothing is tried again is not the rebooter's decision.
 
-use bellwether_proto::{Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, TraceParent};
+use bellwether_proto::{Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, TraceParent, subject};
 use jiff::Timestamp;
 
 /// What the rebooter knows of itself and its host, now.
@@ -74,11 +74,8 @@ impl Order {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The record is about another node, though it is stored as ours.
-    #[error("the record is of node {named}, not of this one")]
-    OtherNode {
-        /// Whose it is.
-        named: NodeName,
-    },
+    #[error("the record is of another node: {0}")]
+    OtherNode(subject::OtherNode),
     /// The drain is not complete.
     #[error("the record has no completed drain")]
     NotDrained,
@@ -113,7 +110,7 @@ impl Refusal {
     /// The word for labels.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::OtherNode { .. } => "other_node",
+            Self::OtherNode(_) => "other_node",
             Self::NotDrained => "not_drained",
             Self::Unlimited => "unlimited",
             Self::Late { .. } => "late",
@@ -125,7 +122,7 @@ impl Refusal {
     /// True if the attempt is told. Of another node's attempt we do not speak.
     pub(crate) fn is_told(&self) -> bool {
         match self {
-            Self::OtherNode { .. } => false,
+            Self::OtherNode(_) => false,
             Self::NotDrained | Self::Unlimited | Self::Late { .. } | Self::Unable { .. } | Self::Spent { .. } => true,
         }
     }
@@ -136,9 +133,9 @@ pub(crate) fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
     if own.refused == Some((record.id, record.generation)) {
         return Decision::Nothing;
     }
-    if record.node != own.node {
-        let named = record.node.clone();
-        return Decision::Refuse(Refusal::OtherNode { named });
+    // The record is read from our own subject.
+    if let Err(other) = subject::same_node(&own.node.token(), &record.node) {
+        return Decision::Refuse(Refusal::OtherNode(other));
     }
     if record.phase != Phase::Rebooting || record.boot_before != own.boot_id {
         // No command, or one that is done: that boot has ended.

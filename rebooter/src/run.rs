@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate, telemetry};
-use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem};
+use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, attribute};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{Instrument as _, Span};
 
@@ -139,10 +139,10 @@ impl Rebooter {
         };
         let span = tracing::info_span!(
             "reboot host",
-            k8s.node.name = %self.host.node(),
-            attempt = %order.attempt,
-            generation = order.generation.0,
-            method = self.method.name(),
+            { attribute::NODE } = %self.host.node(),
+            { attribute::ATTEMPT } = %order.attempt,
+            { attribute::GENERATION } = order.generation.0,
+            { attribute::REBOOT_METHOD } = self.method.name(),
         );
         propagate::set_parent(&span, order.trace);
         let announced = self.announce(&order).instrument(span).await;
@@ -193,13 +193,13 @@ impl Rebooter {
                             false
                         }
                         Decision::Act(_) | Decision::Nothing => {
-                            tracing::info!(attempt = %order.attempt, "Reboot called off: the record moved on");
+                            tracing::info!({ attribute::ATTEMPT } = %order.attempt, "Reboot called off: the record moved on");
                             false
                         }
                     });
                 }
                 Ok(None) => {
-                    tracing::info!(attempt = %order.attempt, "Reboot called off: there is no record any more");
+                    tracing::info!({ attribute::ATTEMPT } = %order.attempt, "Reboot called off: there is no record any more");
                     return Ok(false);
                 }
                 Err(delay) => delay,
@@ -218,7 +218,13 @@ impl Rebooter {
             boot_id: order.boot_id.clone(),
         });
         self.preflight.spend();
-        tracing::warn!(attempt = %order.attempt, generation = order.generation.0, boot_id = %order.boot_id, method = self.method.name(), "Rebooting host");
+        tracing::warn!(
+            { attribute::ATTEMPT } = %order.attempt,
+            { attribute::GENERATION } = order.generation.0,
+            { attribute::BOOT_BEFORE } = %order.boot_id,
+            { attribute::REBOOT_METHOD } = self.method.name(),
+            "Rebooting host"
+        );
         match self.method.reboot().await {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
@@ -231,7 +237,12 @@ impl Rebooter {
                     error = message,
                     "Call to reboot failed; the host may reboot all the same"
                 );
-                let span = tracing::info_span!("reboot failed", k8s.node.name = %self.host.node(), error = message);
+                let span = tracing::info_span!(
+                    "reboot failed",
+                    { attribute::NODE } = %self.host.node(),
+                    { attribute::ATTEMPT } = %order.attempt,
+                    error = message,
+                );
                 propagate::set_parent(&span, order.trace);
                 let event = self.event(order.attempt, order.generation, Fact::RebootFailed { message });
                 self.remember(event, span);
@@ -242,10 +253,20 @@ impl Rebooter {
     fn refuse(&mut self, record: &Attempt, refusal: &Refusal) {
         self.refused = Some((record.id, record.generation));
         self.metrics.refused(refusal.reason());
-        tracing::warn!(attempt = %record.id, generation = record.generation.0, reason = %refusal, "Reboot refused");
+        tracing::warn!(
+            { attribute::ATTEMPT } = %record.id,
+            { attribute::GENERATION } = record.generation.0,
+            reason = %refusal,
+            "Reboot refused"
+        );
         if refusal.is_told() {
             let message = refusal.to_string();
-            let span = tracing::info_span!("reboot refused", k8s.node.name = %self.host.node(), reason = message);
+            let span = tracing::info_span!(
+                "reboot refused",
+                { attribute::NODE } = %self.host.node(),
+                { attribute::ATTEMPT } = %record.id,
+                reason = message,
+            );
             propagate::set_parent(&span, record.trace);
             let event = self.event(record.id, record.generation, Fact::RebootRefused { message });
             self.remember(event, span);

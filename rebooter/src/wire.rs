@@ -28,8 +28,8 @@ pub(crate) async fn read_record(bus: &Bus, node: &NodeName) -> Result<Option<Rec
 /// Stores what happened. Said again, with the same id, it is stored once.
 pub(crate) async fn tell(bus: &Bus, event: &NodeEvent) -> Result<u64, PublishError> {
     let subject = subject::event(&event.node.token(), &event.fact);
-    let id = format!("{}:{}:{}", event.attempt, event.generation, event.fact.kind());
-    bus.publish(subject, encode(event), Some(id), Expect::Anything).await
+    bus.publish(subject, encode(event), event.message_id(), Expect::Anything)
+        .await
 }
 
 /// Stores the report in place of the one before. Nobody else writes this record, so nothing is expected of it.

@@ -1,9 +1,8 @@
 //! Errors that more than one file names: why the leader has to reload, and why the API refuses a request.
 
 use bellwether_chassis::PublishError;
+use bellwether_proto::mark::LEASE;
 use bellwether_scheduler_core::CancelRefusal;
-
-use crate::cluster::lease::LEASE;
 
 /// An effect was not carried out, or may not have been: the leader has to reload.
 #[derive(Debug, thiserror::Error)]

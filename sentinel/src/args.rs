@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use bellwether_chassis::args::duration;
 use bellwether_chassis::{ChassisArgs, HostArgs};
-use bellwether_proto::NodeName;
+use bellwether_proto::{NodeName, setting};
 
 /// Watches its host and reports whether it needs a reboot.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "bellwether-sentinel", version)]
 pub(crate) struct Args {
     /// Name of the Kubernetes node whose host this is (in a pod: from spec.nodeName)
-    #[arg(long, env = "BELLWETHER_NODE_NAME", value_name = "NAME")]
+    #[arg(long, env = setting::NODE_NAME, value_name = "NAME")]
     pub(crate) node_name: NodeName,
 
     /// The file that says that a reboot is required, as the host calls it; its directory is watched
     #[arg(
         long,
-        env = "BELLWETHER_SENTINEL_FILE",
+        env = setting::SENTINEL_FILE,
         default_value = "/var/run/reboot-required",
         value_name = "FILE",
         value_parser = sentinel_file
@@ -26,11 +26,11 @@ pub(crate) struct Args {
     pub(crate) sentinel_file: PathBuf,
 
     /// How often the host is looked at without a hint, since hints get lost on some file systems
-    #[arg(long, env = "BELLWETHER_RESCAN_INTERVAL", default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = setting::RESCAN_INTERVAL, default_value = "60s", value_name = "DURATION", value_parser = duration)]
     pub(crate) rescan_interval: Duration,
 
     /// How often a report is sent without a change; a report that misses a few of these is stale
-    #[arg(long, env = "BELLWETHER_REFRESH_INTERVAL", default_value = "5m", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = duration)]
     pub(crate) refresh_interval: Duration,
 
     #[command(flatten)]

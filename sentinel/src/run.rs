@@ -9,7 +9,7 @@ use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent};
+use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent, attribute};
 
 use crate::args::Args;
 use crate::error::ProbeError;
@@ -165,7 +165,7 @@ impl Sentinel {
 
 /// The beginning of a trace: all that follows from this need is part of it.
 fn first_seen(node: &NodeName, need: &Need) -> Option<TraceParent> {
-    let span = tracing::info_span!("reboot required", k8s.node.name = %node, reasons = need.reasons.len());
+    let span = tracing::info_span!("reboot required", { attribute::NODE } = %node, reasons = need.reasons.len());
     span.in_scope(|| tracing::info!(since = %need.since, reasons = ?need.reasons, "Reboot required"));
     propagate::context_of(&span)
 }

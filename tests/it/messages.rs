@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use bellwether_proto::stream::COMMANDS_STREAM;
 use bellwether_proto::{
-    Attempt, DrainNode, Fact, HostReport, Message, NeedReport, Phase, Problem, ProblemCode, RebootNeed, RebooterReport,
-    UncordonNode, encode, subject,
+    Attempt, AttemptRef, DrainNode, Fact, HostReport, Message, NeedReport, Phase, Problem, ProblemCode, RebootNeed,
+    RebooterReport, UncordonNode, encode, subject,
 };
 use jiff::{SignedDuration, Timestamp};
 use rig::record::node_state;
@@ -52,19 +52,15 @@ async fn a_command_that_comes_twice_or_late_does_nothing() -> Result<()> {
     let attempt = fleet.attempt(host.name()).await?.context("a record")?;
     let token = attempt.node.token();
     for generation in [attempt.generation, bellwether_proto::Generation(1)] {
-        let drain = DrainNode {
-            node: attempt.node.clone(),
-            node_uid: attempt.node_uid.clone(),
-            attempt: attempt.id,
+        let order = AttemptRef {
             generation,
+            ..AttemptRef::from(&attempt)
+        };
+        let drain = DrainNode {
+            attempt: order.clone(),
             not_after: Timestamp::now().checked_add(SignedDuration::from_mins(5))?,
         };
-        let uncordon = UncordonNode {
-            node: attempt.node.clone(),
-            node_uid: attempt.node_uid.clone(),
-            attempt: attempt.id,
-            generation,
-        };
+        let uncordon = UncordonNode { attempt: order };
         for _ in 0..2 {
             say(&fleet, subject::drain_command(&token), &drain).await?;
             say(&fleet, subject::uncordon_command(&token), &uncordon).await?;

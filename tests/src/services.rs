@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::mark::LEASE;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 
@@ -23,8 +24,6 @@ use crate::{tools, wait};
 pub const NAMESPACE: &str = "bellwether";
 /// The namespace of the two agents; the one of the deploy folder.
 pub const AGENTS: &str = "bellwether-agents";
-/// The Lease that says which scheduler leads.
-const LEASE: &str = "bellwether-scheduler";
 /// A lease of three seconds may have to run out first.
 const LEADER_DEADLINE: Duration = Duration::from_secs(30);
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::mark::{CORDONED_FOR, LEASE};
 use bellwether_proto::wire::{ListNodesRequest, ListNodesResponse, NodeState, NodeStatus};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::workloads::{Part, find};
 use super::{nats, object, pods, rights};
 use crate::args::{CheckArgs, ConnectArgs};
 use crate::connect::{Client, Fleet};
-use crate::forward::{Forward, LEASE};
+use crate::forward::Forward;
 use crate::kubectl::{Answer, Kubectl};
 use crate::time;
 

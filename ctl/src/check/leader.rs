@@ -1,11 +1,11 @@
 //! Who leads, and whether the leader can decide.
 
+use bellwether_proto::mark::LEASE;
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Facts;
 use super::finding::{Finding, Topic};
 use super::object::{instant, number, text};
-use crate::forward::LEASE;
 use crate::kubectl::Answer;
 use crate::{render, time};
 

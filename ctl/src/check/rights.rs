@@ -4,13 +4,13 @@
 //! decides by. To ask about others takes the right to create such a review, and no right to
 //! impersonate anybody.
 
+use bellwether_proto::mark::LEASE;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
 use super::finding::{Finding, Topic, count};
 use super::object::text;
 use super::workloads::{DRAINER, Part, SCHEDULER};
-use crate::forward::LEASE;
 
 /// One right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,16 +11,9 @@ use super::secrets;
 use super::workloads::{PARTS, SCHEDULER};
 use crate::kubectl::Answer;
 
-/// Where NATS is.
-pub(crate) const NATS_URL: &str = "BELLWETHER_NATS_URL";
-/// Files with credentials, with a password, and with the authority of NATS's certificate.
-pub(crate) const NATS_CREDENTIALS: &str = "BELLWETHER_NATS_CREDENTIALS";
-pub(crate) const NATS_PASSWORD: &str = "BELLWETHER_NATS_PASSWORD";
-pub(crate) const NATS_CA: &str = "BELLWETHER_NATS_CA";
-/// How many NATS servers hold each stream.
-pub(crate) const STREAM_REPLICAS: &str = "BELLWETHER_STREAM_REPLICAS";
-/// Whether nodes may be rebooted beside another tool that does.
-pub(crate) const TOLERATE_RIVALS: &str = "BELLWETHER_TOLERATE_RIVALS";
+pub(crate) use bellwether_proto::setting::{
+    NATS_CA, NATS_CREDENTIALS, NATS_PASSWORD, NATS_URL, STREAM_REPLICAS, TOLERATE_RIVALS,
+};
 
 /// What the containers of a workload or pod are told by environment. Nothing for what cannot be read
 /// here, such as a value from a Secret.

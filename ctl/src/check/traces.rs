@@ -1,7 +1,7 @@
 //! After the removal: every trace of Bellwether in the cluster, each with the command that
 //! removes it.
 
-use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::mark::{CORDONED_FOR, LEASE};
 use serde_json::Value;
 
 use super::finding::{Finding, Topic, names};
@@ -9,7 +9,6 @@ use super::object::{
     COMPONENT, OUR_PREFIX, PART_OF, annotation, entries, is_cordoned, items, kind, label, name, namespace, text,
 };
 use super::remains::Remains;
-use crate::forward::LEASE;
 use crate::kubectl::Answer;
 
 pub(crate) fn findings(remains: &Remains) -> Vec<Finding> {

@@ -6,9 +6,9 @@
 use std::fmt;
 
 use bellwether_proto::{
-    Attempt, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, FleetOrder, Generation, HostReport, Message,
-    NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem, ProblemCode, RebootNeed, RebooterReport,
-    UncordonNode, decode, encode, wire,
+    Attempt, AttemptRef, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, FleetOrder, Generation,
+    HostReport, Message, NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem, ProblemCode, RebootNeed,
+    RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -279,20 +279,23 @@ fn fleet_control_before() -> wire::FleetControl {
 
 fn drain_node() -> DrainNode {
     DrainNode {
-        node: NODE.parse().unwrap(),
-        node_uid: NODE_UID.parse().unwrap(),
-        attempt: ATTEMPT.parse().unwrap(),
-        generation: Generation(1),
+        attempt: attempt_ref(1),
         not_after: never(),
     }
 }
 
 fn uncordon_node() -> UncordonNode {
     UncordonNode {
+        attempt: attempt_ref(4),
+    }
+}
+
+fn attempt_ref(generation: u64) -> AttemptRef {
+    AttemptRef {
         node: NODE.parse().unwrap(),
         node_uid: NODE_UID.parse().unwrap(),
         attempt: ATTEMPT.parse().unwrap(),
-        generation: Generation(4),
+        generation: Generation(generation),
     }
 }
 

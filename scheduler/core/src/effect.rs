@@ -44,10 +44,7 @@ impl Command {
     pub fn of(attempt: &Attempt) -> Option<Self> {
         match attempt.phase {
             Phase::Draining if attempt.drained_at.is_none() => Some(Self::Drain(DrainNode {
-                node: attempt.node.clone(),
-                node_uid: attempt.node_uid.clone(),
-                attempt: attempt.id,
-                generation: attempt.generation,
+                attempt: attempt.into(),
                 not_after: attempt.deadline?,
             })),
             Phase::Uncordoning | Phase::RollingBack => Some(Self::uncordon(attempt)),
@@ -65,10 +62,7 @@ impl Command {
 
     fn uncordon(attempt: &Attempt) -> Self {
         Self::Uncordon(UncordonNode {
-            node: attempt.node.clone(),
-            node_uid: attempt.node_uid.clone(),
-            attempt: attempt.id,
-            generation: attempt.generation,
+            attempt: attempt.into(),
         })
     }
 }

@@ -22,8 +22,11 @@ pub(crate) async fn queue(bus: &Bus, command: &Command) -> Result<(), EffectErro
 
 fn encoded(command: &Command) -> (String, Encoded) {
     match command {
-        Command::Drain(drain) => (subject::drain_command(&drain.node.token()), encode(drain)),
-        Command::Uncordon(uncordon) => (subject::uncordon_command(&uncordon.node.token()), encode(uncordon)),
+        Command::Drain(drain) => (subject::drain_command(&drain.attempt.node.token()), encode(drain)),
+        Command::Uncordon(uncordon) => (
+            subject::uncordon_command(&uncordon.attempt.node.token()),
+            encode(uncordon),
+        ),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bellwether_chassis::{Bus, Expect, PublishError, Watched};
 use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{NodeEvent, NodeName, encode, subject};
+use bellwether_proto::{NodeEvent, NodeName, attribute, encode, subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
@@ -15,10 +15,15 @@ const EVENTS_MAX: usize = 100;
 
 /// Publishes an event. Within the stream's duplicate window a repetition is dropped.
 pub(crate) async fn publish(bus: &Bus, event: &NodeEvent) -> Result<(), PublishError> {
-    tracing::info!(node = %event.node, attempt = %event.attempt, fact = ?event.fact, "Phase changed");
-    let id = format!("{}:{}:{}", event.attempt, event.generation, event.fact.kind());
+    tracing::info!(
+        node = %event.node,
+        { attribute::ATTEMPT } = %event.attempt,
+        fact = ?event.fact,
+        "Phase changed"
+    );
     let subject = subject::event(&event.node.token(), &event.fact);
-    bus.publish(subject, encode(event), Some(id), Expect::Anything).await?;
+    bus.publish(subject, encode(event), event.message_id(), Expect::Anything)
+        .await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use bellwether_proto::{Attempt, FleetControl, NodeName, NodeToken};
 use futures_util::StreamExt as _;
 
 use crate::bus::store::Store;
-use crate::bus::wire::{self, Rejection};
+use crate::bus::wire::Rejection;
 
 /// How often loading starts again because another scheduler writes meanwhile. It should have lost its
 /// Lease by now; if it writes on, loading fails, and the caller tries again later.
@@ -95,6 +95,6 @@ fn parse(store: Store, records: &[Record]) -> anyhow::Result<Loaded> {
 
 fn attempt(record: &Record, token: &NodeToken) -> Result<Attempt, Rejection> {
     let attempt: Attempt = record.decode()?;
-    wire::same_node(token, &attempt.node)?;
+    subject::same_node(token, &attempt.node)?;
     Ok(attempt)
 }

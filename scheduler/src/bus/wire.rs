@@ -1,8 +1,8 @@
 //! Parses the messages that come from NATS: beyond this file a wrong value cannot exist.
 
 use bellwether_chassis::Record;
-use bellwether_proto::subject::Topic;
-use bellwether_proto::{HostReport, NodeEvent, NodeName, NodeToken, ProblemCode, RebooterReport, WireError};
+use bellwether_proto::subject::{self, Topic};
+use bellwether_proto::{HostReport, NodeEvent, ProblemCode, RebooterReport, WireError};
 use bellwether_scheduler_core::StoredReport;
 
 /// The newest report of one of a node's two agents.
@@ -28,8 +28,8 @@ impl HostRecord {
 pub(crate) enum Rejection {
     #[error("the subject is not part of the contract here")]
     Subject,
-    #[error("the body names node {body}, but the subject names {subject}: which agent writes in another node's name?")]
-    OtherNode { body: NodeName, subject: NodeToken },
+    #[error("an agent writes in another node's name")]
+    OtherNode(#[from] subject::OtherNode),
     #[error(transparent)]
     Wire(#[from] WireError),
 }
@@ -40,12 +40,12 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
     match Topic::parse(&record.subject) {
         Some(Topic::Sentinel(token)) => {
             let report: HostReport = record.decode()?;
-            same_node(&token, &report.node)?;
+            subject::same_node(&token, &report.node)?;
             Ok(HostRecord::Sentinel(StoredReport { report, stored_at }))
         }
         Some(Topic::Rebooter(token)) => {
             let report: RebooterReport = record.decode()?;
-            same_node(&token, &report.node)?;
+            subject::same_node(&token, &report.node)?;
             Ok(HostRecord::Rebooter(StoredReport { report, stored_at }))
         }
         Some(Topic::Drain(_) | Topic::Uncordon(_) | Topic::Event(_) | Topic::Attempt(_) | Topic::Control) | None => {
@@ -60,20 +60,8 @@ pub(crate) fn event(record: &Record) -> Result<NodeEvent, Rejection> {
         return Err(Rejection::Subject);
     };
     let event: NodeEvent = record.decode()?;
-    same_node(&token, &event.node)?;
+    subject::same_node(&token, &event.node)?;
     Ok(event)
-}
-
-/// An agent may write for its own node only, and NATS permissions are cut by the subject. So the
-/// node that the body names has to be the subject's.
-pub(crate) fn same_node(token: &NodeToken, body: &NodeName) -> Result<(), Rejection> {
-    if body.token() == *token {
-        return Ok(());
-    }
-    Err(Rejection::OtherNode {
-        body: body.clone(),
-        subject: token.clone(),
-    })
 }
 
 #[cfg(test)]

@@ -5,14 +5,12 @@
 //! that both think they lead, one fails at its next step and reloads.
 
 use anyhow::Context as _;
+use bellwether_proto::mark::LEASE;
 use jiff::SignedDuration;
 use kube::Client;
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-/// Name of the Lease; `kubectl reboots` finds the leader by it.
-pub(crate) const LEASE: &str = "bellwether-scheduler";
 
 /// The Lease, held or waited for. Dropping `leading` releases it.
 pub(crate) struct Leadership {

@@ -2,7 +2,7 @@
 //! of a node and the end of a scheduler.
 
 use bellwether_chassis::telemetry::FinishedSpan;
-use bellwether_proto::{Attempt, Phase};
+use bellwether_proto::{Attempt, Phase, attribute};
 use jiff::Timestamp;
 
 /// The span of a phase, and of the attempt if it is over.
@@ -37,16 +37,16 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
 
 fn attributes(attempt: &Attempt) -> Vec<(&'static str, String)> {
     let mut attributes = vec![
-        ("k8s.node.name", attempt.node.to_string()),
-        ("messaging.message.conversation_id", attempt.id.to_string()),
-        ("bellwether.boot_id.before", attempt.boot_before.to_string()),
+        (attribute::NODE, attempt.node.to_string()),
+        (attribute::ATTEMPT, attempt.id.to_string()),
+        (attribute::BOOT_BEFORE, attempt.boot_before.to_string()),
     ];
     if let Some(after) = &attempt.boot_after {
-        attributes.push(("bellwether.boot_id.after", after.to_string()));
+        attributes.push((attribute::BOOT_AFTER, after.to_string()));
     }
     if let Some(ending) = &attempt.ending {
-        attributes.push(("bellwether.outcome", attempt.phase.as_str().to_owned()));
-        attributes.push(("bellwether.cause", ending.cause.as_str().to_owned()));
+        attributes.push((attribute::OUTCOME, attempt.phase.as_str().to_owned()));
+        attributes.push((attribute::CAUSE, ending.cause.as_str().to_owned()));
     }
     attributes
 }

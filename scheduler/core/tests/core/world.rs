@@ -331,8 +331,8 @@ impl World {
                 }
                 Effect::SendCommand(command) => {
                     let node = match &command {
-                        Command::Drain(drain) => drain.node.clone(),
-                        Command::Uncordon(uncordon) => uncordon.node.clone(),
+                        Command::Drain(drain) => drain.attempt.node.clone(),
+                        Command::Uncordon(uncordon) => uncordon.attempt.node.clone(),
                     };
                     let queue = self.commands.entry(node).or_default();
                     if !queue.contains(&command) {
@@ -446,8 +446,8 @@ impl World {
             return;
         };
         let (attempt, generation) = match &command {
-            Command::Drain(drain) => (drain.attempt, drain.generation),
-            Command::Uncordon(uncordon) => (uncordon.attempt, uncordon.generation),
+            Command::Drain(drain) => (drain.attempt.attempt, drain.attempt.generation),
+            Command::Uncordon(uncordon) => (uncordon.attempt.attempt, uncordon.attempt.generation),
         };
         let agrees = self
             .records

@@ -1,0 +1,100 @@
+//! Names of the settings: the environment variables that the services and `kubectl reboots` read.
+//!
+//! Here, since more than one part names each: the program that reads it, the manifests that set it,
+//! the check that compares it. What a setting means is said by the `--help` of the program. Tests
+//! compare the manifests with this list, and each program with it.
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        $($(#[$doc])* pub const $name: &str = $text;)+
+
+        /// Every setting.
+        pub const ALL: &[&str] = &[$($name,)+];
+    };
+}
+
+settings! {
+    /// Of every service: addresses of the NATS servers.
+    NATS_URL = "BELLWETHER_NATS_URL";
+    /// Of every service: file with NATS credentials.
+    NATS_CREDENTIALS = "BELLWETHER_NATS_CREDENTIALS";
+    /// Of every service: user of NATS.
+    NATS_USER = "BELLWETHER_NATS_USER";
+    /// Of every service: file with the password of that user.
+    NATS_PASSWORD = "BELLWETHER_NATS_PASSWORD";
+    /// Of every service: file with the authority of NATS's certificate.
+    NATS_CA = "BELLWETHER_NATS_CA";
+    /// Of every service: where `/livez`, `/readyz` and `/metrics` are served.
+    ADMIN_ADDRESS = "BELLWETHER_ADMIN_ADDRESS";
+    /// Of every service: which messages are logged.
+    LOG = "BELLWETHER_LOG";
+    /// Of every service: form of the log.
+    LOG_FORMAT = "BELLWETHER_LOG_FORMAT";
+    /// Of scheduler and drainer: whether they create what is missing in JetStream.
+    MANAGE_STREAMS = "BELLWETHER_MANAGE_STREAMS";
+    /// Of scheduler and drainer: how many NATS servers hold each stream.
+    STREAM_REPLICAS = "BELLWETHER_STREAM_REPLICAS";
+
+    /// Of the agents: name of the node.
+    NODE_NAME = "BELLWETHER_NODE_NAME";
+    /// Of the agents: where the host's files are mounted.
+    HOST_ROOT = "BELLWETHER_HOST_ROOT";
+    /// Of the agents: where the host's `/proc` is mounted.
+    PROC_ROOT = "BELLWETHER_PROC_ROOT";
+    /// Of the agents: how often a report is stored without a change.
+    REFRESH_INTERVAL = "BELLWETHER_REFRESH_INTERVAL";
+    /// Of the sentinel: the sentinel file.
+    SENTINEL_FILE = "BELLWETHER_SENTINEL_FILE";
+    /// Of the sentinel: how often the host is probed without a hint.
+    RESCAN_INTERVAL = "BELLWETHER_RESCAN_INTERVAL";
+    /// Of the rebooter: the method of rebooting.
+    REBOOT_METHOD = "BELLWETHER_REBOOT_METHOD";
+    /// Of the rebooter: the host's system bus.
+    DBUS_SOCKET = "BELLWETHER_DBUS_SOCKET";
+    /// Of the rebooter: the command that reboots.
+    REBOOT_COMMAND = "BELLWETHER_REBOOT_COMMAND";
+    /// Of the rebooter: whether the command runs among the host's files.
+    HOST_NAMESPACES = "BELLWETHER_HOST_NAMESPACES";
+    /// Of the rebooter: how often the attempt record is read without a hint.
+    REREAD_INTERVAL = "BELLWETHER_REREAD_INTERVAL";
+
+    /// Of the drainer: how many nodes one replica drains at once.
+    DRAINER_CONCURRENCY = "BELLWETHER_DRAINER_CONCURRENCY";
+    /// Of the drainer: how many evictions of one node are under way at once.
+    DRAINER_EVICTIONS_PER_NODE = "BELLWETHER_DRAINER_EVICTIONS_PER_NODE";
+
+    /// Of the scheduler: where the gRPC API is served.
+    API_ADDRESS = "BELLWETHER_API_ADDRESS";
+    /// Of the scheduler: name of the replica in the Lease.
+    IDENTITY = "BELLWETHER_IDENTITY";
+    /// Of the scheduler: namespace of the Lease.
+    NAMESPACE = "BELLWETHER_NAMESPACE";
+    /// Of the scheduler: namespace of the agents.
+    AGENTS_NAMESPACE = "BELLWETHER_AGENTS_NAMESPACE";
+    /// Of the scheduler: how long the Lease lasts.
+    LEASE_DURATION = "BELLWETHER_LEASE_DURATION";
+    /// Of the scheduler: how many nodes may be disrupted at once.
+    SLOTS = "BELLWETHER_SLOTS";
+    /// Of the scheduler: limit of the phase Draining.
+    DRAIN_TIMEOUT = "BELLWETHER_DRAIN_TIMEOUT";
+    /// Of the scheduler: until when after the drain a reboot may begin.
+    REBOOT_START_TIMEOUT = "BELLWETHER_REBOOT_START_TIMEOUT";
+    /// Of the scheduler: limit of the phase Rebooting.
+    REBOOT_TIMEOUT = "BELLWETHER_REBOOT_TIMEOUT";
+    /// Of the scheduler: limit of the phase Verifying.
+    VERIFY_TIMEOUT = "BELLWETHER_VERIFY_TIMEOUT";
+    /// Of the scheduler: limit of the phases Uncordoning and RollingBack.
+    UNCORDON_TIMEOUT = "BELLWETHER_UNCORDON_TIMEOUT";
+    /// Of the scheduler: how long a node has to be Ready before its slot is free.
+    SOAK = "BELLWETHER_SOAK";
+    /// Of the scheduler: wait after a failed attempt.
+    RETRY_DELAY = "BELLWETHER_RETRY_DELAY";
+    /// Of the scheduler: whether attempts start beside a rival.
+    TOLERATE_RIVALS = "BELLWETHER_TOLERATE_RIVALS";
+
+    /// Of `kubectl reboots`: addresses of the schedulers.
+    SCHEDULER = "BELLWETHER_SCHEDULER";
+}
+
+/// What every setting begins with.
+pub const PREFIX: &str = "BELLWETHER_";
