@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bellwether_proto::setting;
+use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
+
+use crate::host::HostArgs;
 
 /// Flags of every service.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,6 +66,22 @@ pub struct StreamArgs {
     /// Replicas of streams that are created: 1 for one NATS server, 3 for a NATS cluster
     #[arg(long, env = setting::STREAM_REPLICAS, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
+}
+
+/// Flags of the agents on the nodes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AgentArgs {
+    /// Name of the Kubernetes node whose host this is (in a pod: from spec.nodeName)
+    #[arg(long, env = setting::NODE_NAME, value_name = "NAME")]
+    pub node_name: NodeName,
+
+    /// How often a report is stored without a change; a report that misses a few of these is stale
+    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = duration)]
+    pub refresh_interval: Duration,
+
+    #[command(flatten)]
+    /// Where the host's files are.
+    pub host: HostArgs,
 }
 
 /// Form of the log.

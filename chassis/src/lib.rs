@@ -1,14 +1,19 @@
 //! What every Bellwether service stands on: start, NATS, telemetry, health, shutdown.
 //!
-//! Written once, so that who has read one service has read four. It holds no word of the
-//! domain: no attempt, no drain; those come in as subjects, bytes and closures.
+//! Written once, so that a reader of one service has read four. It knows that services run on hosts
+//! and report, talk over NATS and ask Kubernetes; it decides nothing about nodes. Messages, drains and
+//! attempts come in as subjects, bytes and closures.
 
 pub mod admin;
 pub mod args;
+pub mod backoff;
 pub mod bus;
 pub mod clock;
 pub mod consume;
+pub mod due;
 pub mod host;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod nats;
 pub mod propagate;
 pub mod record;
@@ -19,7 +24,8 @@ pub mod stream;
 pub mod telemetry;
 pub mod verdict;
 
-pub use args::{ChassisArgs, StreamArgs};
+pub use args::{AgentArgs, ChassisArgs, StreamArgs};
+pub use backoff::Backoff;
 pub use bus::{Bus, Expect, PublishError};
 pub use host::{HostArgs, HostError};
 pub use record::{Record, Watched};

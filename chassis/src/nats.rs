@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::admin::Health;
 use crate::args::ChassisArgs;
+use crate::backoff::Backoff;
 use crate::bus::Bus;
-use crate::clock;
 use crate::runtime::Chassis;
 
 /// JetStream's API level of NATS 2.11, the oldest version whose options do what they say.
@@ -23,9 +23,9 @@ const REMINDER: Duration = Duration::from_secs(10);
 /// How often the connection is tried out while nothing is said.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Longest wait between two tries to connect: short enough that a reboot of the NATS server's
-/// own node costs seconds, long enough that thousands of agents do not drown a server that starts.
-const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Waits between two tries to connect: short enough that a reboot of the NATS server's own node
+/// costs seconds, long enough that thousands of agents do not drown a server that starts.
+const RECONNECT: Backoff = Backoff::between(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Connects, and waits for as long as it takes.
 ///
@@ -50,10 +50,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
         .max_reconnects(None)
         // A server whose machine lost its power says nothing; three of these without an answer and it is left.
         .ping_interval(PING_INTERVAL)
-        .reconnect_delay_callback(|tries| {
-            let delay = Duration::from_millis(100).saturating_mul(1 << tries.min(6));
-            clock::jitter(delay.min(RECONNECT_DELAY_MAX))
-        })
+        .reconnect_delay_callback(|tries| RECONNECT.after(u32::try_from(tries).unwrap_or(u32::MAX)))
         .event_callback(move |event| {
             heard.report(&event);
             if matches!(event, Event::Connected) {

@@ -4,10 +4,8 @@
 
 use std::time::Duration;
 
-use crate::{chain, clock};
-
-/// The first wait.
-const DELAY_MIN: Duration = Duration::from_millis(250);
+use crate::backoff::Backoff;
+use crate::chain;
 
 /// The longest wait: what came back is used within seconds, and thousands of agents that
 /// wait for the same thing do not drown it.
@@ -17,7 +15,7 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Retry {
     what: &'static str,
-    failures: u32,
+    backoff: Backoff,
     said: Option<String>,
 }
 
@@ -25,9 +23,15 @@ impl Retry {
     /// Nothing has failed yet. `what` names it in the log.
     #[must_use]
     pub fn new(what: &'static str) -> Self {
+        Self::with(what, Backoff::up_to(DELAY_MAX))
+    }
+
+    /// The same with waits of its own.
+    #[must_use]
+    pub fn with(what: &'static str, backoff: Backoff) -> Self {
         Self {
             what,
-            failures: 0,
+            backoff,
             said: None,
         }
     }
@@ -41,29 +45,30 @@ impl Retry {
             tracing::warn!(what = self.what, error, "Failed, trying again until it works");
             self.said = Some(error);
         }
-        let delay = DELAY_MIN.saturating_mul(1 << self.failures.min(16)).min(DELAY_MAX);
-        self.failures = self.failures.saturating_add(1);
-        clock::jitter(delay)
+        self.backoff.after_failure()
     }
 
     /// It worked.
     pub fn worked(&mut self) {
         if self.said.take().is_some() {
-            tracing::info!(what = self.what, failures = self.failures, "Works again");
+            tracing::info!(what = self.what, failures = self.backoff.failures(), "Works again");
         }
-        self.failures = 0;
+        self.backoff.reset();
     }
 
     /// True after a failure, until it works.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.failures > 0
+        self.backoff.failures() > 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The first wait of [`Backoff::up_to`].
+    const DELAY_MIN: Duration = Duration::from_millis(250);
 
     #[test]
     fn waits_grow_to_a_limit_and_start_again_after_a_success() {

@@ -6,10 +6,14 @@ use anyhow::{Context as _, bail};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::stream::{CONSUMERS, ConsumerDefinition, Retention, STREAMS, StreamDefinition};
 
 use crate::args::StreamArgs;
+use crate::backoff::Backoff;
 use crate::bus::Bus;
+use crate::retry::Retry;
+use crate::runtime::Chassis;
 
 const NOT_FOUND: u64 = 10059;
 
@@ -30,6 +34,29 @@ pub async fn ensure(bus: &Bus, args: &StreamArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How long to wait at most before JetStream is tried again: whoever sets it up by hand sees the
+/// service ready within seconds.
+const SET_UP: Backoff = Backoff::up_to(Duration::from_secs(2));
+
+/// Waits until JetStream is set up, however long that takes, and reports in `/readyz` and in the log
+/// what is in the way. False: the service has to stop.
+///
+/// It waits for every fault, also for a stream that differs: an operator changes the stream, not the service.
+pub async fn set_up(chassis: &Chassis, bus: &Bus, args: &StreamArgs) -> bool {
+    let mut retry = Retry::with("set up JetStream", SET_UP);
+    while let Err(error) = ensure(bus, args).await {
+        chassis
+            .health
+            .not_ready(ReadinessCode::StreamsNotSetUp, format!("{error:#}"));
+        if !chassis.sleep(retry.failed(error.as_ref())).await {
+            return false;
+        }
+    }
+    retry.worked();
+    chassis.health.ready(Part::Streams);
+    true
 }
 
 async fn ensure_stream(bus: &Bus, definition: &StreamDefinition, args: &StreamArgs) -> anyhow::Result<Stream> {

@@ -1,4 +1,4 @@
-//! Talking to the Kubernetes API server: the client, a time limit for each request, and what
+//! Talking to the Kubernetes API server: a time limit for each request, and what
 //! its errors mean to us.
 //!
 //! It knows no node and no pod, and never tries again by itself: who asked knows how long it may wait.
@@ -6,13 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bellwether_chassis::clock;
 use kube::core::Status;
-use kube::{Client, Config};
-
-/// How long the API server keeps a watch open before it has to be renewed.
-pub(crate) const WATCH_SECONDS: u32 = 60;
 
 /// How long one request may take. The API server itself tries up to 10 s to resolve conflicts
 /// over a disruption budget before it answers.
@@ -64,19 +58,6 @@ pub(crate) fn status_of(error: &kube::Error) -> Option<&Status> {
     }
 }
 
-/// A client as kubectl would have it.
-pub(crate) async fn client() -> anyhow::Result<Client> {
-    let mut config = Config::infer()
-        .await
-        .context("find the Kubernetes API server: set KUBECONFIG, or run in a pod with a service account")?;
-    // By default the client would repeat a 429 by itself, up to fifteen times: an eviction that
-    // a disruption budget blocks would never be seen as such.
-    config.default_retry = false;
-    // A connection whose other end is gone without a word; longer than a watch is silent.
-    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 30));
-    Client::try_from(config).context("set up the Kubernetes client")
-}
-
 /// Does one request within the time limit.
 pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
@@ -85,28 +66,5 @@ pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> R
             "no answer from the API server within {} s",
             REQUEST_TIMEOUT.as_secs()
         ))),
-    }
-}
-
-/// Growing waits between tries.
-#[derive(Debug)]
-pub(crate) struct Backoff {
-    next: Duration,
-    max: Duration,
-}
-
-impl Backoff {
-    /// Starts at a quarter of a second.
-    pub(crate) fn up_to(max: Duration) -> Self {
-        Self {
-            next: Duration::from_millis(250),
-            max,
-        }
-    }
-
-    /// Waits, longer each time.
-    pub(crate) async fn wait(&mut self) {
-        tokio::time::sleep(clock::jitter(self.next)).await;
-        self.next = self.next.saturating_mul(2).min(self.max);
     }
 }

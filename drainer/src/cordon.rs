@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use bellwether_chassis::clock;
+use bellwether_chassis::{Backoff, clock};
 use bellwether_proto::mark::CORDONED_FOR;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -19,7 +19,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, Backoff, call};
+use crate::api::{ApiError, call};
 use crate::error::{DrainError, UncordonError};
 use crate::permit::{Order, Permit};
 
@@ -161,7 +161,7 @@ pub(crate) async fn cordon(api: &Api<Node>, permit: &Permit) -> Result<(), Drain
                 tracing::warn!(node = %permit.order.node, error, "Node could not be cordoned, trying again");
             }
         }
-        backoff.wait().await;
+        tokio::time::sleep(backoff.after_failure()).await;
     }
 }
 
@@ -191,7 +191,7 @@ pub(crate) async fn uncordon(api: &Api<Node>, permit: &Permit, give_up: Timestam
                 tracing::warn!(node = %permit.order.node, error, "Node could not be uncordoned, trying again");
             }
         }
-        backoff.wait().await;
+        tokio::time::sleep(backoff.after_failure()).await;
     }
 }
 

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use bellwether_chassis::{Bus, Expect, clock};
+use bellwether_chassis::{Backoff, Bus, Expect, clock};
 use bellwether_proto::Fact;
 
-use crate::api::Backoff;
 use crate::permit::Order;
 use crate::wire;
 
@@ -43,7 +42,7 @@ impl Report {
                     "Fact could not be stored, trying again"
                 ),
             }
-            backoff.wait().await;
+            tokio::time::sleep(backoff.after_failure()).await;
         }
     }
 

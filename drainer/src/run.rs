@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_chassis::{Bus, Chassis, Record, Verdict, clock, consume, nats, propagate, stream};
-use bellwether_proto::readiness::{Part, ReadinessCode};
+use bellwether_chassis::{Bus, Chassis, Record, Verdict, clock, consume, kubernetes, nats, propagate, stream};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use bellwether_proto::{Fact, attribute};
 use jiff::Timestamp;
@@ -24,7 +23,7 @@ use crate::permit::{Deed, Order, Permit};
 use crate::report::Report;
 use crate::rights::{self, Rights};
 use crate::tools::{KubeClient, Tools};
-use crate::{api, cordon, drain, wire};
+use crate::{cordon, drain, wire};
 
 /// Places besides those of the drains, so that drains that wait for hours never keep a node
 /// from being uncordoned.
@@ -39,15 +38,13 @@ const UNCORDON_TRIES: Duration = Duration::from_secs(20);
 const UNCORDON_AGAIN: Duration = Duration::from_secs(5);
 /// So long after a command its record may seem older than it is; later the record was lost.
 const RECORD_LAG_MAX: Duration = Duration::from_secs(60);
-/// How often it asks a NATS server that refuses to set up JetStream, and in how many tries it says so.
-const STREAMS_RETRY: (Duration, u32) = (Duration::from_secs(1), 10);
 
 /// Runs until the service stops.
 pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let metrics = Metrics::register(&chassis);
-    let client = api::client().await?;
+    let (client, _) = kubernetes::client().await?;
     let bus = nats::connect(&chassis, &args.chassis).await?;
-    if !set_up_streams(&chassis, &bus, args).await {
+    if !stream::set_up(&chassis, &bus, &args.streams).await {
         return Ok(());
     }
     let (tell_rights, mut rights) = watch::channel(Rights::Unknown);
@@ -85,24 +82,6 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         move |record| Arc::clone(&drainer).handle(record),
     )
     .await
-}
-
-/// Waits until JetStream is set up. False: the service has to stop.
-async fn set_up_streams(chassis: &Chassis, bus: &Bus, args: &Args) -> bool {
-    let mut tries: u32 = 0;
-    while let Err(error) = stream::ensure(bus, &args.streams).await {
-        let error = format!("{error:#}");
-        if tries.is_multiple_of(STREAMS_RETRY.1) {
-            tracing::error!(error, "JetStream is not set up, waiting for it");
-        }
-        chassis.health.not_ready(ReadinessCode::StreamsNotSetUp, error);
-        tries = tries.wrapping_add(1);
-        if !chassis.sleep(STREAMS_RETRY.0).await {
-            return false;
-        }
-    }
-    chassis.health.ready(Part::Streams);
-    true
 }
 
 /// What every command is handled with.

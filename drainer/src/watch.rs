@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bellwether_chassis::kubernetes::WATCH_SECONDS;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,7 +13,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
 
-use crate::api::{ApiError, WATCH_SECONDS};
+use crate::api::ApiError;
 use crate::pod::PodSeen;
 
 /// What a watch tells: an event, or why there is none; it goes on by itself either way.

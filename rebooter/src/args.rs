@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bellwether_chassis::args::duration;
-use bellwether_chassis::{ChassisArgs, HostArgs};
-use bellwether_proto::{NodeName, setting};
+use bellwether_chassis::{AgentArgs, ChassisArgs};
+use bellwether_proto::setting;
 
 use crate::reboot::command::CommandLine;
 
@@ -13,10 +13,6 @@ use crate::reboot::command::CommandLine;
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "bellwether-rebooter", version)]
 pub(crate) struct Args {
-    /// Name of the Kubernetes node whose host this is (in a pod: from spec.nodeName)
-    #[arg(long, env = setting::NODE_NAME, value_name = "NAME")]
-    pub(crate) node_name: NodeName,
-
     /// How to reboot
     #[arg(long, env = setting::REBOOT_METHOD, value_enum, default_value_t = MethodName::Logind)]
     pub(crate) reboot_method: MethodName,
@@ -42,12 +38,8 @@ pub(crate) struct Args {
     #[arg(long, env = setting::REREAD_INTERVAL, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub(crate) reread_interval: Duration,
 
-    /// How often the preflight is made and reported without a change; a report that misses a few of these is stale
-    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = duration)]
-    pub(crate) refresh_interval: Duration,
-
     #[command(flatten)]
-    pub(crate) host: HostArgs,
+    pub(crate) agent: AgentArgs,
 
     #[command(flatten)]
     pub(crate) chassis: ChassisArgs,

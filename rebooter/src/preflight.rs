@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
+use bellwether_chassis::due::{Due, left};
 use bellwether_chassis::{Bus, Retry};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{BootId, NodeName, Problem, ProblemCode, RebooterReport};
@@ -58,21 +59,17 @@ impl Ability {
     }
 }
 
-/// What was found last, and what of it is stored, each with its time.
+/// What was found last, with its time, and what of it is stored.
 #[derive(Debug, Default)]
 struct Schedule {
     found: Option<(Ability, Timestamp)>,
-    stored: Option<(BootId, Ability, Timestamp)>,
+    stored: Due<(BootId, Ability)>,
 }
 
 impl Schedule {
     /// How long until something is due.
     fn wake_in(&self, now: Timestamp, interval: Duration) -> Duration {
-        let report_in = self
-            .stored
-            .as_ref()
-            .map_or(Duration::ZERO, |(_, _, at)| left(*at, interval, now));
-        report_in.min(self.look_in(now, interval))
+        self.stored.refresh_in(now).min(self.look_in(now, interval))
     }
 
     /// How long until the next look. `interval` holds while all is well.
@@ -84,19 +81,13 @@ impl Schedule {
         }
     }
 
-    /// The ability to report, if a report is due: at the start, on a change, and as a refresh.
-    fn due(&self, boot_id: &BootId, now: Timestamp, interval: Duration) -> Option<Ability> {
+    /// The ability to report, if a report is due.
+    fn due(&self, boot_id: &BootId, now: Timestamp) -> Option<Ability> {
         let (ability, _) = self.found.as_ref()?;
-        let is_current = self.stored.as_ref().is_some_and(|(boot, stored, at)| {
-            boot == boot_id && stored == ability && !left(*at, interval, now).is_zero()
-        });
-        (!is_current).then(|| ability.clone())
+        let content = (boot_id.clone(), ability.clone());
+        self.stored.why(&content, now)?;
+        Some(content.1)
     }
-}
-
-/// What is left of an interval that began then; nothing if the clock was set back before that.
-fn left(since: Timestamp, interval: Duration, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(since)).map_or(Duration::ZERO, |passed| interval.saturating_sub(passed))
 }
 
 impl Preflight {
@@ -159,7 +150,7 @@ impl Preflight {
             self.check().await;
         }
         let now = clock::now();
-        if let Some(ability) = self.schedule.due(boot_id, now, self.own_interval) {
+        if let Some(ability) = self.schedule.due(boot_id, now) {
             let report = RebooterReport {
                 node: self.node.clone(),
                 boot_id: boot_id.clone(),
@@ -176,7 +167,9 @@ impl Preflight {
                 }
                 Err(error) => return self.publishing.failed(&error),
             }
-            self.schedule.stored = Some((boot_id.clone(), ability, now));
+            self.schedule
+                .stored
+                .handle_stored((boot_id.clone(), ability), now, self.own_interval);
         }
         self.schedule.wake_in(clock::now(), self.own_interval)
     }
@@ -192,15 +185,17 @@ mod tests {
     fn a_report_is_due_at_the_start_on_a_change_in_another_boot_and_as_a_refresh() {
         let unable = || Ability::Unable(Problem::unclassified("no D-Bus"));
         let mut schedule = Schedule::default();
-        assert_eq!(schedule.due(&boot("a"), at(0), INTERVAL), None, "nothing is known yet");
+        assert_eq!(schedule.due(&boot("a"), at(0)), None, "nothing is known yet");
         schedule.found = Some((Ability::Able, at(0)));
-        assert_eq!(schedule.due(&boot("a"), at(0), INTERVAL), Some(Ability::Able));
-        schedule.stored = Some((boot("a"), Ability::Able, at(0)));
-        assert_eq!(schedule.due(&boot("a"), at(299), INTERVAL), None);
-        assert_eq!(schedule.due(&boot("b"), at(1), INTERVAL), Some(Ability::Able));
-        assert_eq!(schedule.due(&boot("a"), at(300), INTERVAL), Some(Ability::Able));
+        assert_eq!(schedule.due(&boot("a"), at(0)), Some(Ability::Able));
+        schedule
+            .stored
+            .handle_stored((boot("a"), Ability::Able), at(0), INTERVAL);
+        assert_eq!(schedule.due(&boot("a"), at(299)), None);
+        assert_eq!(schedule.due(&boot("b"), at(1)), Some(Ability::Able));
+        assert_eq!(schedule.due(&boot("a"), at(300)), Some(Ability::Able));
         schedule.found = Some((unable(), at(1)));
-        assert_eq!(schedule.due(&boot("a"), at(1), INTERVAL), Some(unable()));
+        assert_eq!(schedule.due(&boot("a"), at(1)), Some(unable()));
     }
 
     #[test]

@@ -25,13 +25,13 @@ impl Method {
         match args.reboot_method {
             MethodName::Logind => {
                 let socket = args.dbus_socket.clone();
-                let usual = || args.host.host_root.join("run/dbus/system_bus_socket");
+                let usual = || args.agent.host.host_root.join("run/dbus/system_bus_socket");
                 Self::Logind(logind::Logind::new(socket.unwrap_or_else(usual)))
             }
             MethodName::Command => {
                 let namespace = args
                     .host_namespaces
-                    .then(|| args.host.proc_root.join(Path::new("1/ns/mnt")));
+                    .then(|| args.agent.host.proc_root.join(Path::new("1/ns/mnt")));
                 Self::Command(command::HostCommand::new(args.reboot_command.clone(), namespace))
             }
         }

@@ -50,12 +50,12 @@ struct Rebooter {
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let metrics = chassis.metrics(Metrics::register);
     let method = Method::new(&args);
-    let host = Host::new(args.node_name, args.host);
+    let host = Host::new(args.agent.node_name, args.agent.host);
     tracing::info!(node = %host.node(), boot_id = %host.boot_id()?, method = method.name(), "Host found");
     let preflight = Preflight::new(
         method.clone(),
         host.node().clone(),
-        args.refresh_interval,
+        args.agent.refresh_interval,
         chassis.service.version,
         chassis.health.clone(),
         metrics.clone(),

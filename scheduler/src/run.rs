@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_chassis::args::StreamArgs;
-use bellwether_chassis::{Bus, Chassis, clock, nats, stream};
-use bellwether_proto::readiness::{Part, ReadinessCode};
+use bellwether_chassis::{Backoff, Chassis, clock, nats, stream};
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
@@ -16,16 +14,11 @@ use crate::cluster::{client, lease};
 use crate::lead::LeaderContext;
 use crate::observe::metrics::Metrics;
 
-/// How long a leader waits after an error before it loads the records again: at first, and at most
-/// when error follows error.
-const RELOAD_DELAY: Duration = Duration::from_secs(1);
-const RELOAD_DELAY_MAX: Duration = Duration::from_secs(5);
+/// How long a leader waits after an error before it loads the records again.
+const RELOAD: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(5));
 
 /// After leading for so long, an error is the first of a new series.
 const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
-
-/// How long the service waits before it tries again to set up JetStream.
-const STREAMS_RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let policy = args.policy.policy()?;
@@ -38,7 +31,9 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         "api",
         service::serve(listener, api.clone(), bus.clone(), chassis.stop.clone()),
     );
-    set_up_streams(&chassis, &bus, &args.streams).await;
+    if !stream::set_up(&chassis, &bus, &args.streams).await {
+        return Ok(());
+    }
     let client = client::connect(&chassis).await?;
     let mut leadership = lease::join(client.clone(), &args.namespace, &args.identity, args.lease_duration).await?;
     let context = LeaderContext {
@@ -64,7 +59,7 @@ async fn lead_in_turn(
     identity: &str,
 ) -> anyhow::Result<()> {
     let chassis = &context.chassis;
-    let mut delay = RELOAD_DELAY;
+    let mut reload = RELOAD;
     while !chassis.stop.is_cancelled() {
         if !*leading.borrow_and_update() {
             tokio::select! {
@@ -88,12 +83,11 @@ async fn lead_in_turn(
         context.metrics.reloaded();
         tracing::warn!(error = format!("{error:#}"), "Leader reloads its records");
         if clock::now().duration_since(began) > LED_WELL {
-            delay = RELOAD_DELAY;
+            reload.reset();
         }
-        chassis.sleep(delay).await;
-        delay = (delay * 2).min(RELOAD_DELAY_MAX);
+        chassis.sleep(reload.after_failure()).await;
         // NATS may have lost its state: streams that were deleted are created again.
-        set_up_streams(chassis, &context.bus, &context.streams).await;
+        stream::set_up(chassis, &context.bus, &context.streams).await;
     }
     Ok(())
 }
@@ -103,22 +97,5 @@ async fn lease_lost(leading: &mut watch::Receiver<bool>) {
     // The election's end is the end of leading as well.
     if leading.wait_for(|leading| !leading).await.is_err() {
         tracing::warn!("The election ended by itself");
-    }
-}
-
-/// Waits until JetStream has every stream and consumer, or the service has to stop.
-async fn set_up_streams(chassis: &Chassis, bus: &Bus, args: &StreamArgs) {
-    loop {
-        let set_up = tokio::select! {
-            set_up = stream::ensure(bus, args) => set_up,
-            () = chassis.stop.cancelled() => return,
-        };
-        let Err(error) = set_up else {
-            return chassis.health.ready(Part::Streams);
-        };
-        let error = format!("{error:#}");
-        tracing::warn!(error, "Waiting for JetStream to be set up");
-        chassis.health.not_ready(ReadinessCode::StreamsNotSetUp, error);
-        chassis.sleep(STREAMS_RETRY).await;
     }
 }

@@ -4,17 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bellwether_chassis::args::duration;
-use bellwether_chassis::{ChassisArgs, HostArgs};
-use bellwether_proto::{NodeName, setting};
+use bellwether_chassis::{AgentArgs, ChassisArgs};
+use bellwether_proto::setting;
 
 /// Watches its host and reports whether it needs a reboot.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "bellwether-sentinel", version)]
 pub(crate) struct Args {
-    /// Name of the Kubernetes node whose host this is (in a pod: from spec.nodeName)
-    #[arg(long, env = setting::NODE_NAME, value_name = "NAME")]
-    pub(crate) node_name: NodeName,
-
     /// The file that says that a reboot is required, as the host calls it; its directory is watched
     #[arg(
         long,
@@ -29,12 +25,8 @@ pub(crate) struct Args {
     #[arg(long, env = setting::RESCAN_INTERVAL, default_value = "60s", value_name = "DURATION", value_parser = duration)]
     pub(crate) rescan_interval: Duration,
 
-    /// How often a report is sent without a change; a report that misses a few of these is stale
-    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = duration)]
-    pub(crate) refresh_interval: Duration,
-
     #[command(flatten)]
-    pub(crate) host: HostArgs,
+    pub(crate) agent: AgentArgs,
 
     #[command(flatten)]
     pub(crate) chassis: ChassisArgs,

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bellwether_chassis::due::{Due, Why};
 use bellwether_proto::{BootId, HostReport, NeedReport, NodeName, RebootNeed, TraceParent};
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,33 +26,12 @@ pub(crate) struct Identity {
     pub(crate) refresh_interval: Duration,
 }
 
-/// Why a report is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Why {
-    /// It is the first of this process.
-    Start,
-    /// Something else is true now.
-    Change,
-    /// So that it does not become stale.
-    Refresh,
-}
-
-impl Why {
-    /// The word for labels and logs.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Change => "change",
-            Self::Refresh => "refresh",
-        }
-    }
-}
-
 /// Decides what to report.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     identity: Identity,
-    stored: Option<Stored>,
+    /// By the reports without their times.
+    due: Due<HostReport>,
     lasting: Lasting,
     /// The need that a sentinel before this one reported of this boot.
     inherited: Option<(Timestamp, TraceParent)>,
@@ -77,17 +57,11 @@ impl Lasting {
     }
 }
 
-#[derive(Debug)]
-struct Stored {
-    report: HostReport,
-    refresh_at: Timestamp,
-}
-
 impl Reporter {
     pub(crate) fn new(identity: Identity) -> Self {
         Self {
             identity,
-            stored: None,
+            due: Due::default(),
             lasting: Lasting::NoNeed,
             inherited: None,
         }
@@ -140,22 +114,19 @@ impl Reporter {
             os: look.os,
             agent_version: self.identity.agent_version.to_owned(),
         };
-        let why = self.why_due(&report)?;
+        let why = self.due.why(&content(&report), now)?;
         Some((report, why))
     }
 
     /// Takes note that a report is stored; the next one is due this much later.
-    pub(crate) fn handle_stored(&mut self, report: HostReport, refresh_after: Duration) {
-        let refresh_at = report
-            .reported_at
-            .checked_add(refresh_after)
-            .unwrap_or(report.reported_at);
-        self.stored = Some(Stored { report, refresh_at });
+    pub(crate) fn handle_stored(&mut self, report: &HostReport, refresh_after: Duration) {
+        self.due
+            .handle_stored(content(report), report.reported_at, refresh_after);
     }
 
-    /// When a report is due even if nothing changes; none: now.
-    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.stored.as_ref().map(|stored| stored.refresh_at)
+    /// How long until a report is due even if nothing changes; zero: now.
+    pub(crate) fn poll_timeout(&self, now: Timestamp) -> Duration {
+        self.due.refresh_in(now)
     }
 
     fn trace_of(&mut self, need: &Need, first_seen: impl FnOnce(&Need) -> Option<TraceParent>) -> Option<TraceParent> {
@@ -166,21 +137,13 @@ impl Reporter {
         }
         self.lasting.trace()
     }
+}
 
-    fn why_due(&self, report: &HostReport) -> Option<Why> {
-        let Some(stored) = &self.stored else {
-            return Some(Why::Start);
-        };
-        let as_of_then = HostReport {
-            reported_at: stored.report.reported_at,
-            ..report.clone()
-        };
-        if as_of_then != stored.report {
-            return Some(Why::Change);
-        }
-        // A clock that was set back must not silence us until it has caught up.
-        let was_set_back = report.reported_at < stored.report.reported_at;
-        (was_set_back || report.reported_at >= stored.refresh_at).then_some(Why::Refresh)
+/// What a report says, without the time at which it says so.
+fn content(report: &HostReport) -> HostReport {
+    HostReport {
+        reported_at: Timestamp::UNIX_EPOCH,
+        ..report.clone()
     }
 }
 
@@ -299,7 +262,7 @@ mod tests {
                 };
                 if let Some((report, _)) = reporter.handle_look(look(seen), at(now), no_trace) {
                     if bus_works {
-                        reporter.handle_stored(report, REFRESH);
+                        reporter.handle_stored(&report, REFRESH);
                         told = Some((now, state));
                     }
                 } else {
@@ -324,7 +287,7 @@ mod tests {
     fn stored(seen: Result<Option<Need>, ()>, second: i64) -> Reporter {
         let mut reporter = reporter();
         let (report, _) = reporter.handle_look(look(seen), at(second), no_trace).unwrap();
-        reporter.handle_stored(report, REFRESH);
+        reporter.handle_stored(&report, REFRESH);
         reporter
     }
 

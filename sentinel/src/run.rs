@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
+use bellwether_chassis::due::Why;
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent, attribute};
@@ -15,7 +16,7 @@ use crate::args::Args;
 use crate::error::ProbeError;
 use crate::metrics::Metrics;
 use crate::probe::{Look, Need, Probe};
-use crate::report::{Identity, Reporter, Why};
+use crate::report::{Identity, Reporter};
 use crate::watch::Watch;
 use crate::wire;
 
@@ -36,13 +37,14 @@ struct Sentinel {
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let metrics = chassis.metrics(Metrics::register);
+    let agent = args.agent;
     // Neither can change while we run: another boot is another process.
     let identity = Identity {
-        node: args.node_name.clone(),
-        boot_id: args.host.boot_id()?,
-        kernel_running: args.host.kernel()?,
+        node: agent.node_name.clone(),
+        boot_id: agent.host.boot_id()?,
+        kernel_running: agent.host.kernel()?,
         agent_version: chassis.service.version,
-        refresh_interval: args.refresh_interval,
+        refresh_interval: agent.refresh_interval,
     };
     tracing::info!(node = %identity.node, boot_id = %identity.boot_id, kernel = identity.kernel_running, "Host found");
     chassis
@@ -50,12 +52,12 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         .not_ready(ReadinessCode::ReportPending, "the host is not reported yet");
     let mut sentinel = Sentinel {
         bus: nats::connect(&chassis, &args.chassis).await?,
-        probe: Probe::new(args.host, args.sentinel_file),
+        probe: Probe::new(agent.host, args.sentinel_file),
         reporter: Reporter::new(identity),
         health: chassis.health.clone(),
         metrics,
-        node: args.node_name,
-        refresh_interval: args.refresh_interval,
+        node: agent.node_name,
+        refresh_interval: agent.refresh_interval,
         looked_back: false,
         publishing: Retry::new("store the host's report"),
         said: None,
@@ -155,11 +157,11 @@ impl Sentinel {
         } else {
             tracing::info!(why = why.as_str(), reboot_required, sequence, "Report stored");
         }
-        self.reporter.handle_stored(report, jitter(self.refresh_interval));
+        self.reporter.handle_stored(&report, jitter(self.refresh_interval));
     }
 
     fn refresh_in(&self) -> Duration {
-        self.reporter.poll_timeout().map_or(Duration::ZERO, clock::until)
+        self.reporter.poll_timeout(clock::now())
     }
 }
 

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bellwether_chassis::Chassis;
+use bellwether_chassis::{Chassis, kubernetes};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
-use crate::cluster::watch::{DaemonSetMeta, WATCH_SECONDS, Watchable};
+use crate::cluster::watch::{DaemonSetMeta, Watchable};
 
 /// How often the API server is asked again while the service waits.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -24,15 +23,7 @@ const REMINDER: Duration = Duration::from_secs(10);
 /// # Errors
 /// There is no configuration for a client, or the service has to stop.
 pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
-    let mut config = kube::Config::infer()
-        .await
-        .context("find the Kubernetes API server: run in a pod with a service account, or set KUBECONFIG")?;
-    // The client would repeat refused requests by itself for minutes, and hide that a watch fails.
-    config.default_retry = false;
-    // Ends a connection whose other end is gone without a word; longer than a watch is silent.
-    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 30));
-    let address = config.cluster_url.to_string();
-    let client = Client::try_from(config).context("set up the Kubernetes client")?;
+    let (client, address) = kubernetes::client().await?;
     let mut reminder = tokio::time::interval(REMINDER);
     chassis.health.not_ready(
         ReadinessCode::KubernetesUnreachable,

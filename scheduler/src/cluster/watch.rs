@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use bellwether_chassis::kubernetes::WATCH_SECONDS;
 use bellwether_proto::NodeName;
 use bellwether_scheduler_core::Input;
 use futures_util::StreamExt as _;
@@ -20,9 +21,6 @@ use serde::de::DeserializeOwned;
 use crate::cluster::health::{WatchFailure, WatchHealth, WatchResult};
 use crate::cluster::node;
 use crate::cluster::rival::Rivals;
-
-/// How long the API server keeps a watch open before it has to be renewed.
-pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// A DaemonSet without spec and status: its metadata is enough to recognise a rival.
 pub(super) type DaemonSetMeta = PartialObjectMeta<DaemonSet>;

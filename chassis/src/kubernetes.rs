@@ -1,0 +1,31 @@
+//! The client of the Kubernetes API server, set up once for all services that have one.
+//!
+//! It knows no object. It never repeats a request: whoever asks knows how long it may wait.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::{Client, Config};
+
+/// How long the API server keeps a watch open before it has to be renewed.
+pub const WATCH_SECONDS: u32 = 60;
+
+/// Longer than a watch is silent: then the other end of the connection is gone without a word.
+const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 30);
+
+/// A client with its server's address, as kubectl would find both.
+///
+/// # Errors
+/// Neither a kubeconfig nor a service account is there, or one of them cannot be used.
+pub async fn client() -> anyhow::Result<(Client, String)> {
+    let mut config = Config::infer()
+        .await
+        .context("find the Kubernetes API server: set KUBECONFIG, or run in a pod with a service account")?;
+    // By default the client repeats refused requests by itself for minutes: an eviction that a
+    // disruption budget blocks would never be seen as such, nor a permission that is missing.
+    config.default_retry = false;
+    config.read_timeout = Some(READ_TIMEOUT);
+    let address = config.cluster_url.to_string();
+    let client = Client::try_from(config).context("set up the Kubernetes client")?;
+    Ok((client, address))
+}
