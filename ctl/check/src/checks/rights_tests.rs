@@ -1,0 +1,117 @@
+//! Access reviews as the API server answers them.
+
+use crate::finding::Severity;
+use super::*;
+
+/// The answers to the questions, where these rights are refused.
+fn answered(questions: Vec<Value>, refused: impl Fn(&str) -> bool) -> Vec<Value> {
+    let answer = |mut review: Value| {
+        let allowed = !refused(&review.pointer("/spec/resourceAttributes").map(words).unwrap());
+        review
+            .as_object_mut()
+            .unwrap()
+            .insert("status".to_owned(), json!({ "allowed": allowed }));
+        review
+    };
+    questions.into_iter().map(answer).collect()
+}
+
+fn findings_without(refused: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut facts = Facts::for_tests();
+    facts.account_rights.objects = answered(accounts(&facts), &refused);
+    facts.own_rights.objects = answered(own("bellwether"), &refused);
+    findings(&facts)
+}
+
+fn is_of_lease(right: &str) -> bool {
+    right.contains("leases")
+}
+
+#[test]
+fn rights_read_as_in_rbac() {
+    let rights = [OF_SCHEDULER.as_slice(), &OF_DRAINER, &OF_PEOPLE].concat();
+    let words: Vec<String> = rights
+        .iter()
+        .map(|right| words(&right.attributes("bellwether")))
+        .collect();
+    for expected in [
+        "list nodes",
+        "watch daemonsets.apps",
+        "patch leases.coordination.k8s.io bellwether-scheduler",
+        "create pods/eviction",
+        "create pods/portforward",
+    ] {
+        assert!(words.iter().any(|it| it == expected), "{expected}: {words:?}");
+    }
+}
+
+#[test]
+fn with_all_rights_there_is_a_line_for_each() {
+    let findings = findings_without(|_| false);
+    assert!(findings.iter().all(|it| it.severity == Severity::Ok), "{findings:?}");
+    assert_eq!(findings.len(), 3);
+}
+
+#[test]
+fn where_all_rights_of_a_scope_are_refused_the_binding_is_missing() {
+    let drainer = findings_without(|right| !is_of_lease(right)).remove(1);
+    assert_eq!(drainer.severity, Severity::Problem);
+    assert!(
+        drainer
+            .found
+            .starts_with("system:serviceaccount:bellwether:drainer may not get nodes, list nodes, "),
+        "{drainer:?}"
+    );
+    assert_eq!(
+        drainer.remedy.unwrap(),
+        "kubectl create clusterrolebinding bellwether-drainer --clusterrole=bellwether-drainer \
+         --serviceaccount=bellwether:drainer    # or apply your overlay again"
+    );
+    let scheduler = findings_without(is_of_lease).remove(0);
+    assert_eq!(
+        scheduler.remedy.unwrap(),
+        "kubectl -n bellwether create rolebinding scheduler --role=scheduler \
+         --serviceaccount=bellwether:scheduler    # or apply your overlay again"
+    );
+}
+
+#[test]
+fn where_some_rights_of_a_scope_are_refused_the_role_lacks_a_rule() {
+    let drainer = findings_without(|right| right == "create pods/eviction").remove(1);
+    assert_eq!(
+        drainer.found,
+        "system:serviceaccount:bellwether:drainer may not create pods/eviction"
+    );
+    assert_eq!(
+        drainer.remedy.unwrap(),
+        "kubectl apply -k OVERLAY    # the role lacks a rule"
+    );
+}
+
+#[test]
+fn each_scope_gets_its_own_remedy_and_the_note_comes_last() {
+    let neither = findings_without(|_| true).remove(0).remedy.unwrap();
+    let commands: Vec<&str> = neither.split(" && ").collect();
+    assert!(
+        matches!(commands.as_slice(), [first, second]
+            if first.starts_with("kubectl create clusterrolebinding bellwether-scheduler ")
+            && second.starts_with("kubectl -n bellwether create rolebinding scheduler ")),
+        "{neither}"
+    );
+    let both = findings_without(|right| is_of_lease(right) || right == "watch nodes").remove(0);
+    let remedy = both.remedy.unwrap();
+    assert!(
+        remedy.starts_with("kubectl -n bellwether create rolebinding scheduler ")
+            && remedy.ends_with("scheduler && kubectl apply -k OVERLAY    # the role lacks a rule"),
+        "{remedy}"
+    );
+}
+
+#[test]
+fn a_person_needs_the_way_in_unless_an_address_is_given() {
+    let mut facts = Facts::for_tests();
+    facts.own_rights.objects = answered(own("bellwether"), |right| right == "create pods/portforward");
+    assert_eq!(findings(&facts).remove(0).severity, Severity::Problem);
+    facts.direct = true;
+    assert_eq!(findings(&facts).remove(0).severity, Severity::Warning);
+}

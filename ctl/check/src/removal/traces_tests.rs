@@ -1,0 +1,152 @@
+//! Traces of each kind.
+
+use serde_json::json;
+
+use crate::facts::Places;
+use super::*;
+
+fn remains() -> Remains {
+    Remains::none(Places {
+        control: "bellwether".to_owned(),
+        agents: "bellwether-agents".to_owned(),
+    })
+}
+
+/// Subject, found and remedy of all findings.
+fn told(remains: &Remains) -> Vec<String> {
+    let tell = |it: Finding| format!("{} | {} | {}", it.subject, it.found, it.remedy.unwrap_or_default());
+    findings(remains).into_iter().map(tell).collect()
+}
+
+#[test]
+fn a_clean_cluster_is_one_line() {
+    assert_eq!(
+        told(&remains()),
+        ["traces | nothing of Bellwether is left in this cluster | "]
+    );
+}
+
+#[test]
+fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
+    let mut remains = remains();
+    remains.nodes.objects = vec![json!({
+        "kind": "Node",
+        "metadata": {
+            "name": "node-1",
+            "annotations": { "bellwether.dev/cordoned-for": "a77e", "bellwether.dev/other": "x", "example.com/a": "b" },
+            "labels": { "bellwether.dev/group": "g" },
+        },
+        "spec": {
+            "unschedulable": true,
+            "taints": [
+                { "key": "bellwether.dev/rebooting", "effect": "NoSchedule" },
+                { "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" },
+            ],
+        },
+        "status": { "conditions": [{ "type": "Ready" }, { "type": "bellwether.dev/RebootRequired" }] },
+    })];
+    assert_eq!(
+        told(&remains),
+        [
+            "node node-1 | cordoned by Bellwether | kubectl uncordon node-1 && kubectl annotate node node-1 bellwether.dev/cordoned-for-",
+            "node node-1 | annotation bellwether.dev/other | kubectl annotate node node-1 bellwether.dev/other-",
+            "node node-1 | label bellwether.dev/group | kubectl label node node-1 bellwether.dev/group-",
+            "node node-1 | taint bellwether.dev/rebooting:NoSchedule | kubectl taint node node-1 bellwether.dev/rebooting:NoSchedule-",
+            r#"node node-1 | condition bellwether.dev/RebootRequired | kubectl patch node node-1 --subresource=status -p '{"status":{"conditions":[{"type":"bellwether.dev/RebootRequired","$patch":"delete"}]}}'"#,
+        ]
+    );
+}
+
+#[test]
+fn a_cordon_of_somebody_else_is_no_trace() {
+    let mut remains = remains();
+    remains.nodes.objects =
+        vec![json!({ "kind": "Node", "metadata": { "name": "node-1" }, "spec": { "unschedulable": true } })];
+    assert_eq!(told(&remains).len(), 1);
+}
+
+#[test]
+fn cluster_objects_are_known_by_label_name_role_group_or_claim() {
+    let mut remains = remains();
+    let object = |kind: &str, name: &str| json!({ "kind": kind, "metadata": { "name": name } });
+    let mut labelled = object("PriorityClass", "eu-reboots");
+    *labelled.get_mut("metadata").unwrap() = json!({ "name": "eu-reboots", "labels": { PART_OF: "bellwether" } });
+    let mut by_hand = object("ClusterRoleBinding", "check-anna");
+    by_hand
+        .as_object_mut()
+        .unwrap()
+        .insert("roleRef".to_owned(), json!({ "name": "bellwether-check" }));
+    let mut volume = object("PersistentVolume", "pvc-1");
+    volume
+        .as_object_mut()
+        .unwrap()
+        .insert("spec".to_owned(), json!({ "claimRef": { "namespace": "bellwether" } }));
+    let mut definition = object("CustomResourceDefinition", "groups.bellwether.dev");
+    definition
+        .as_object_mut()
+        .unwrap()
+        .insert("spec".to_owned(), json!({ "group": "bellwether.dev" }));
+    remains.cluster.objects = vec![
+        labelled,
+        by_hand,
+        volume,
+        definition,
+        object("ClusterRole", "bellwether-drainer"),
+        object("ClusterRole", "view"),
+    ];
+    let told = told(&remains);
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(
+        told.iter()
+            .any(|it| it.ends_with("kubectl delete clusterrolebinding check-anna")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|it| it.contains("with the data of NATS | kubectl delete persistentvolume pvc-1")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_namespace_of_ours_goes_as_a_whole_and_in_another_one_each_object_is_named() {
+    let namespace = |name: &str, label: &str, phase: &str| {
+        let metadata = json!({ "name": name, "labels": { PART_OF: label } });
+        json!({ "kind": "Namespace", "metadata": metadata, "status": { "phase": phase } })
+    };
+    let lease = json!({ "kind": "Lease", "metadata": { "name": LEASE, "namespace": "bellwether" } });
+    let other = json!({ "kind": "ConfigMap", "metadata": { "name": "kube-root-ca.crt", "namespace": "bellwether" } });
+    let mut remains = remains();
+    remains.control.objects = vec![lease, other];
+    remains.namespaces.objects = vec![namespace("bellwether", "bellwether", "Active")];
+    assert_eq!(
+        told(&remains),
+        ["namespace bellwether | still there, with Lease bellwether-scheduler | kubectl delete namespace bellwether"]
+    );
+    remains.namespaces.objects = vec![namespace("bellwether", "somebody-else", "Active")];
+    assert_eq!(
+        told(&remains),
+        [
+            "Lease bellwether/bellwether-scheduler | still there | kubectl -n bellwether delete lease bellwether-scheduler"
+        ]
+    );
+    remains.namespaces.objects = vec![namespace("bellwether", "bellwether", "Terminating")];
+    let told = told(&remains);
+    assert!(
+        told.first()
+            .unwrap()
+            .contains("is being deleted | kubectl wait --for=delete"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_not_clean() {
+    let mut remains = remains();
+    remains.cluster.trouble = Some("Error from server (Forbidden)".to_owned());
+    let told = told(&remains);
+    assert!(
+        told.first().unwrap().starts_with("cluster objects | not looked at"),
+        "{told:?}"
+    );
+}
