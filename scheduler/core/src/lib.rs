@@ -30,4 +30,4 @@ pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input};
 pub use observed::{NodeView, StoredReport};
 pub use policy::Policy;
-pub use rival::{Rival, RivalKind};
+pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};

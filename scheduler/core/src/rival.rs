@@ -1,11 +1,16 @@
 //! Rivals: what else in the cluster reboots the same nodes.
 //!
 //! Two that reboot the same nodes know nothing of each other's slots, so while a rival is there
-//! nothing new starts. Who is one is told by the driver; what follows is decided by the gate.
+//! nothing new starts. This is the one place that recognises rivals, for the scheduler and for
+//! `kubectl reboots check`: from metadata alone, without a client. The gate decides what follows.
+
+mod recognise;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::recognise::{LockHolder, UnreadableLock, WorkloadMeta};
 
 /// A DaemonSet that reboots nodes and is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,7 +28,7 @@ pub struct Rival {
 pub enum RivalKind {
     /// kured.
     Kured {
-        /// Who holds its lock, for people; none: nobody.
+        /// The nodes that hold its lock, for operators; none: no node does.
         lock_holder: Option<String>,
     },
     /// Another installation of Bellwether.
