@@ -86,7 +86,7 @@ async fn leader(kubectl: &Kubectl, namespace: &str) -> anyhow::Result<String> {
     let holder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if holder.is_empty() {
         bail!(
-            "no scheduler leads at the moment: nobody holds the Lease {LEASE}; \
+            "no scheduler leads at the moment: none holds the Lease {LEASE}; \
              see `kubectl --namespace {namespace} get pods`"
         );
     }

@@ -1,11 +1,11 @@
 //! The answers for programs. Names of fields are a contract with whoever reads them: they may
 //! be added, never renamed. What is absent on the wire is `null` here.
 
+use bellwether_check::text;
 use bellwether_proto::wire;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::time::instant;
 use crate::words;
 
 /// The answer of `status`.
@@ -61,7 +61,7 @@ impl<'a> From<&'a wire::FleetControl> for Pause<'a> {
         Self {
             by: &control.by,
             reason: &control.reason,
-            since: instant(control.since),
+            since: text::instant(control.since),
         }
     }
 }
@@ -95,12 +95,12 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             reason: node.reason.as_ref().map(|reason| Reason {
                 code: &reason.code,
                 message: &reason.message,
-                since: instant(reason.since),
+                since: text::instant(reason.since),
             }),
             ready: node.ready,
             unschedulable: node.unschedulable,
             reboot_required: node.reboot_required,
-            required_since: instant(node.required_since),
+            required_since: text::instant(node.required_since),
             required_by: &node.required_by,
             boot_id: &node.boot_id,
             kernel_running: &node.kernel_running,
@@ -162,16 +162,16 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
             id: &attempt.attempt_id,
             node_uid: &attempt.node_uid,
             generation: attempt.generation,
-            phase: words::phase(attempt.phase),
-            deadline: instant(attempt.deadline),
+            phase: text::phase(attempt.phase),
+            deadline: text::instant(attempt.deadline),
             slot_held: attempt.slot_held,
             failures_in_row: attempt.failures_in_row,
-            retry_not_before: instant(attempt.retry_not_before),
-            need_since: instant(attempt.need_since),
+            retry_not_before: text::instant(attempt.retry_not_before),
+            need_since: text::instant(attempt.need_since),
             reasons: &attempt.reasons,
-            cordoned_at: instant(attempt.cordoned_at),
-            drained_at: instant(attempt.drained_at),
-            reboot_started_at: instant(attempt.reboot_started_at),
+            cordoned_at: text::instant(attempt.cordoned_at),
+            drained_at: text::instant(attempt.drained_at),
+            reboot_started_at: text::instant(attempt.reboot_started_at),
             boot_id_before: &attempt.boot_id_before,
             boot_id_after: &attempt.boot_id_after,
             kernel_before: &attempt.kernel_before,
@@ -185,8 +185,8 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
                 .history
                 .iter()
                 .map(|entered| PhaseEntered {
-                    phase: words::phase(entered.phase),
-                    at: instant(entered.at),
+                    phase: text::phase(entered.phase),
+                    at: text::instant(entered.at),
                 })
                 .collect(),
         }
@@ -219,7 +219,7 @@ struct Event<'a> {
 impl<'a> From<&'a wire::NodeEvent> for Event<'a> {
     fn from(event: &'a wire::NodeEvent) -> Self {
         Self {
-            at: instant(event.at),
+            at: text::instant(event.at),
             attempt_id: &event.attempt_id,
             generation: event.generation,
             source: &event.source,

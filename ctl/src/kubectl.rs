@@ -9,6 +9,8 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_check::{Collect, Failure, Gathered};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -28,21 +30,19 @@ pub(crate) struct Kubectl {
     kubeconfig: Option<PathBuf>,
 }
 
-/// What came back.
+/// What kubectl printed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Answer {
     /// The objects, those of lists one by one.
     pub(crate) objects: Vec<Value>,
-    /// What kubectl complained of. There may be objects all the same.
-    pub(crate) trouble: Option<String>,
+    /// Why these are not all. There may be objects all the same.
+    pub(crate) failure: Option<Failure>,
 }
 
 impl Answer {
-    /// The objects of one kind.
-    pub(crate) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.objects
-            .iter()
-            .filter(move |object| object.get("kind").and_then(Value::as_str) == Some(kind))
+    /// The objects by their types.
+    pub(crate) fn gathered<T: Collect>(self) -> Gathered<T> {
+        Gathered::read(self.objects, self.failure)
     }
 
     fn read(output: &Output) -> Self {
@@ -55,13 +55,14 @@ impl Answer {
                     Some(_) | None => answer.objects.push(value),
                 },
                 Err(error) => {
-                    answer.trouble = Some(format!("kubectl answered with something else than JSON: {error}"));
+                    let found = format!("kubectl answered with something else than JSON: {error}");
+                    answer.failure = Some(Failure::unread(found));
                     break;
                 }
             }
         }
         if !output.status.success() {
-            answer.trouble = Some(words_of(&String::from_utf8_lossy(&output.stderr)));
+            answer.failure = Some(failure(words_of(&String::from_utf8_lossy(&output.stderr))));
         }
         answer
     }
@@ -75,7 +76,7 @@ impl Kubectl {
         }
     }
 
-    /// kubectl for this namespace, ended when nobody waits for it any more.
+    /// kubectl for this namespace; the child ends with the value that owns it.
     pub(crate) fn command(&self, namespace: &str) -> Command {
         let mut command = Command::new("kubectl");
         command.arg("--namespace").arg(namespace);
@@ -101,7 +102,7 @@ impl Kubectl {
     }
 
     /// Lets the API server answer access reviews.
-    pub(crate) async fn review(&self, reviews: &[Value]) -> Answer {
+    pub(crate) async fn review(&self, reviews: &[impl Serialize]) -> Answer {
         let mut command = self.command("default");
         command.args(["create", "--filename=-", "--output=json"]);
         let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": reviews });
@@ -114,8 +115,18 @@ fn answer(output: anyhow::Result<Output>) -> Answer {
         Ok(output) => Answer::read(&output),
         Err(error) => Answer {
             objects: vec![],
-            trouble: Some(format!("{error:#}")),
+            failure: Some(Failure::unread(format!("{error:#}"))),
         },
+    }
+}
+
+/// A failure in kubectl's words. kubectl has no exit code for a refusal, so its text decides, and only
+/// here: `Error from server (Forbidden): …`, and as the API server begins it, also within words of others.
+fn failure(words: String) -> Failure {
+    if words.contains("(Forbidden)") || words.contains("is forbidden") {
+        Failure::forbidden(words)
+    } else {
+        Failure::unread(words)
     }
 }
 
@@ -158,6 +169,8 @@ mod tests {
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::ExitStatus;
 
+    use bellwether_check::NamespaceObjects;
+
     use super::*;
 
     fn output(code: i32, stdout: &str, stderr: &str) -> Output {
@@ -178,19 +191,30 @@ mod tests {
     fn lists_single_objects_and_several_in_a_row_are_all_objects() {
         let list = r#"{"kind":"List","items":[{"kind":"Pod"},{"kind":"Event"}]}"#;
         let answer = Answer::read(&output(0, &format!("{list}\n{{\"kind\":\"Node\"}}\n"), ""));
-        assert_eq!((answer.objects.len(), answer.trouble.clone()), (3, None));
-        assert_eq!(answer.of("Event").count(), 1);
+        assert_eq!((answer.objects.len(), answer.failure.clone()), (3, None));
+        let beside: Gathered<NamespaceObjects> = answer.gathered();
+        assert_eq!((beside.objects.pods.len(), beside.objects.events.len()), (1, 1));
         assert_eq!(Answer::read(&output(0, "", "")), Answer::default(), "nothing was found");
     }
 
     #[test]
-    fn what_was_refused_is_said_beside_what_was_not() {
+    fn a_refusal_is_kept_beside_the_objects_that_were_not_refused() {
         let stdout = r#"{"kind":"List","items":[{"kind":"Pod"}]}"#;
         let answer = Answer::read(&output(1, stdout, "Error from server (Forbidden): no events for you\n"));
         assert_eq!(answer.objects.len(), 1);
-        assert_eq!(
-            answer.trouble.as_deref(),
-            Some("Error from server (Forbidden): no events for you")
-        );
+        let refusal = "Error from server (Forbidden): no events for you";
+        assert_eq!(answer.failure, Some(Failure::forbidden(refusal)));
+    }
+
+    #[test]
+    fn only_a_refusal_is_a_lack_of_rights() {
+        for refused in [
+            "Error from server (Forbidden): nodes is forbidden: User \"anna\" cannot list resource",
+            "error: pods is forbidden: User \"anna\" cannot list resource",
+        ] {
+            assert_eq!(failure(refused.to_owned()), Failure::forbidden(refused));
+        }
+        let silent = "Unable to connect to the server: EOF";
+        assert_eq!(failure(silent.to_owned()), Failure::unread(silent));
     }
 }

@@ -5,10 +5,10 @@
 //! finds the leader, opens a way to it, and reads what a check looks at.
 
 mod args;
-mod check;
 mod cmd;
 mod connect;
 mod forward;
+mod gather;
 mod json;
 mod kubectl;
 mod out;

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use bellwether_check::text::{NOTHING, between, instant, one_line, paused, phase};
 use bellwether_proto::wire;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
-use crate::time::{age, between, full, instant};
-use crate::words::{self, NOTHING, one_line, or_nothing};
+use crate::time::{age, full};
+use crate::words::{self, or_nothing};
 
 /// Spaces between two columns, as in kubectl.
 const GAP: u16 = 3;
@@ -69,16 +70,6 @@ fn clipped(text: &str, most: usize) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
         None => text.to_owned(),
     }
-}
-
-/// Who paused, when and why.
-pub(crate) fn paused(control: &wire::FleetControl, now: Timestamp) -> String {
-    let since = instant(control.since).map_or_else(String::new, |since| format!(" {} ago", between(since, now)));
-    let reason = match control.reason.as_str() {
-        "" => String::new(),
-        reason => format!(": {reason}"),
-    };
-    format!("Paused by {}{since}{reason}", or_nothing(&control.by))
 }
 
 /// A node's story.
@@ -231,7 +222,7 @@ fn phases(attempt: &wire::Attempt, now: Timestamp) -> String {
             (Some(at), None) if !ended => format!("{} so far", between(at, now)),
             (Some(_) | None, _) => NOTHING.to_owned(),
         };
-        vec![words::phase(entered.phase), full(instant(entered.at)), took]
+        vec![phase(entered.phase), full(instant(entered.at)), took]
     });
     table(&["PHASE", "ENTERED", "TOOK"], rows)
 }

@@ -3,14 +3,10 @@
 //! It reads the wire form on purpose: a value that a newer scheduler sends and this version
 //! does not know is shown as such, where a checked form would show nothing at all.
 
+use bellwether_check::text::{NOTHING, instant, one_line, phase};
 use bellwether_proto::wire::node_event::Fact;
 use bellwether_proto::{Phase, wire};
 use jiff::Timestamp;
-
-use crate::time::instant;
-
-/// Stands where there is nothing to say.
-pub(crate) const NOTHING: &str = "-";
 
 /// What the node is doing; in an attempt, the phase.
 pub(crate) fn state(node: &wire::NodeStatus) -> String {
@@ -58,11 +54,6 @@ pub(crate) fn reason(node: &wire::NodeStatus) -> String {
         (None, None) if idle => NOTHING.to_owned(),
         (None, None) => ending().map_or_else(|| NOTHING.to_owned(), |message| one_line(message)),
     }
-}
-
-/// A phase by its name, or by its number if it is newer than this version.
-pub(crate) fn phase(value: i32) -> String {
-    Phase::from_wire(value).map_or_else(|| format!("Phase{value}"), |phase| phase.as_str().to_owned())
 }
 
 /// A cause by its name, or by its number if it is newer than this version.
@@ -131,14 +122,6 @@ pub(crate) fn event_message(event: &wire::NodeEvent) -> String {
     }
 }
 
-/// A text from elsewhere, made fit for a line of a terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    text.trim()
-        .chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect()
-}
-
 /// A text, or a mark that there is none.
 pub(crate) fn or_nothing(text: &str) -> String {
     if text.is_empty() {
@@ -191,11 +174,6 @@ mod tests {
         for known in (1..=13).filter_map(|value| wire::Cause::try_from(value).ok()) {
             assert_eq!(cause(known.into()), format!("{known:?}"));
         }
-    }
-
-    #[test]
-    fn a_message_cannot_steer_the_terminal() {
-        assert_eq!(one_line("two\nlines\x1b[2J "), "two lines [2J");
     }
 
     #[test]

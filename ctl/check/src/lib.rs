@@ -1,91 +1,86 @@
-//! What `check` and `uninstall-check` find. [`facts`] and [`remains`] ask, everything else is
-//! pure: from what is known to findings.
+//! Checks of an installation of Bellwether, as a library: facts in, findings out.
+//!
+//! Whoever embeds it gathers [`Facts`] (`kubectl reboots` does so through kubectl, with the rights of its
+//! user), calls [`examine`], and shows the [`Report`]. Everything here is pure: no clock, no network, no
+//! Kubernetes client. A finding's [`Code`] is from a closed list and has a section in `docs/findings.md`;
+//! programs decide by it, never by texts.
+//!
+//! ```
+//! use bellwether_check::{Code, Facts, Failure, Namespaces, examine};
+//!
+//! let namespaces = Namespaces {
+//!     control: "bellwether".to_owned(),
+//!     agents: "bellwether-agents".to_owned(),
+//! };
+//! let mut facts = Facts::new("2026-11-22T12:00:00Z".parse().unwrap(), namespaces);
+//! facts.kubernetes_version = Err(Failure::unread("connection refused"));
+//! let report = examine(&facts);
+//! assert!(!report.is_good());
+//! assert_eq!(report.findings()[0].code, Code::KubernetesUnreachable);
+//! ```
+//!
+//! A check is a file in `checks/` and a line in [`CHECKS`].
 
-mod agents;
+mod check;
+mod checks;
+mod code;
+mod environment;
 mod facts;
+mod failure;
 mod finding;
-mod kubernetes;
-mod leader;
-mod leftovers;
-mod nats;
-mod neighbours;
+mod foreign;
+mod group;
+mod namespaces;
 mod object;
-mod pods;
-mod refused;
-mod remains;
+mod part;
+mod read;
+mod registry;
 mod removal;
-mod rights;
+mod removal_facts;
+mod report;
 mod secrets;
-mod settings;
-mod show;
-mod traces;
-mod versions;
-mod workloads;
+#[cfg(test)]
+mod testing;
+pub mod text;
+mod version;
+mod workload;
 
-pub(crate) use facts::Facts;
-pub(crate) use remains::Remains;
-pub(crate) use show::Report;
+pub use check::Check;
+pub use checks::nats::namespaces as nats_namespaces;
+pub use checks::pods::ask::{PodToAsk, pods_to_ask};
+pub use checks::rights::{account_reviews, own_reviews};
+pub use code::Code;
+pub use facts::{Facts, FleetAnswer, Gathered, NamespaceObjects, PodKey, Readiness, ServiceObjects};
+pub use failure::{Failure, FailureKind};
+pub use finding::{Finding, Severity, Topic};
+pub use namespaces::Namespaces;
+pub use read::Collect;
+pub use registry::CHECKS;
+pub use removal_facts::{AnyObject, ClusterObject, Definition, DefinitionSpec, RemovalFacts};
+pub use report::Report;
+pub use workload::Workload;
 
-use finding::{Finding, Topic};
-
-use crate::facts::Answer;
-
-/// All about an installation: from the cluster inwards to each node.
-pub(crate) fn examine(facts: &Facts) -> Report {
-    let mut findings = kubernetes::findings(&facts.version);
-    if facts.version.trouble.is_none() {
-        findings.extend(unseen(facts));
-        findings.extend(workloads::findings(facts));
-        findings.extend(pods::findings(facts));
-        findings.extend(settings::findings(facts));
-        findings.extend(rights::findings(facts));
-    }
-    findings.extend(leader::findings(facts));
-    findings.extend(versions::findings(facts));
-    if facts.version.trouble.is_none() {
-        findings.extend(nats::findings(facts));
-        findings.extend(agents::findings(facts));
-        findings.extend(neighbours::findings(facts));
-        findings.extend(leftovers::findings(facts));
-    }
-    Report::new(findings)
+/// All findings about an installation: those of [`CHECKS`].
+#[must_use]
+pub fn examine(facts: &Facts) -> Report {
+    Report::new(CHECKS.iter().flat_map(|check| check.run(facts)).collect())
 }
 
-/// All about a removal: what is in its way, or what it left.
-pub(crate) fn examine_removal(remains: &Remains) -> Report {
-    let mut findings = kubernetes::findings(&remains.version);
-    if remains.version.trouble.is_none() {
-        findings.extend(if remains.workloads.trouble.is_some() {
+/// All findings about a removal: what is in its way, or what it left.
+#[must_use]
+pub fn examine_removal(facts: &RemovalFacts) -> Report {
+    let mut findings = checks::kubernetes::findings(&facts.kubernetes_version);
+    if facts.kubernetes_version.is_ok() {
+        findings.extend(if facts.workloads.failure.is_some() {
             // Before the removal or after it? What helps in the one case harms in the other.
-            traces::unseen(remains)
-        } else if remains.is_installed() {
-            removal::findings(remains)
+            removal::reading::findings(facts)
+        } else if facts.is_installed() {
+            removal::before::findings(facts)
         } else {
-            traces::findings(remains)
+            removal::traces::findings(facts)
         });
     }
     Report::new(findings)
-}
-
-/// What could not be looked at, mostly for lack of a right.
-fn unseen(facts: &Facts) -> Vec<Finding> {
-    let looked: [(&str, &Answer); 8] = [
-        ("nodes", &facts.nodes),
-        ("workloads", &facts.workloads),
-        ("control namespace", &facts.control),
-        ("agents' namespace", &facts.agents),
-        ("Lease", &facts.lease),
-        ("Service of NATS", &facts.services),
-        ("rights of services", &facts.account_rights),
-        ("your own rights", &facts.own_rights),
-    ];
-    let tell = |(what, answer): (&str, &Answer)| {
-        let trouble = answer.trouble.as_ref()?;
-        let rights = "bind the rights of a check to yourself: the commands in deploy/base/people.yaml";
-        let remedy = refused::remedy(trouble, rights);
-        Some(Topic::Kubernetes.warning(what, format!("not checked: {trouble}"), remedy))
-    };
-    looked.into_iter().filter_map(tell).collect()
 }
 
 #[cfg(test)]
@@ -94,8 +89,8 @@ mod tests {
 
     #[test]
     fn without_kubernetes_the_rest_is_not_guessed_at() {
-        let mut facts = Facts::for_tests();
-        facts.version.trouble = Some("connection refused".to_owned());
+        let mut facts = testing::facts();
+        facts.kubernetes_version = Err(Failure::unread("connection refused"));
         facts.fleet = Err("no leading scheduler was reached".to_owned());
         let report = examine(&facts);
         let found: Vec<&str> = report.findings().iter().map(|it| it.found.as_str()).collect();
@@ -105,31 +100,30 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_seen_is_said_to_be_unchecked() {
-        let mut facts = Facts::for_tests();
-        facts.workloads.trouble = Some("Error from server (Forbidden): daemonsets.apps is forbidden".to_owned());
+    fn what_may_not_be_read_is_reported_as_unchecked() {
+        let mut facts = testing::facts();
+        let refusal = "Error from server (Forbidden): daemonsets.apps is forbidden";
+        facts.workloads.failure = Some(Failure::forbidden(refusal));
         let report = examine(&facts);
-        let unseen = report.findings().iter().find(|it| it.subject == "workloads");
-        let unseen = unseen.unwrap();
-        assert!(unseen.found.starts_with("not checked: Error from server (Forbidden)"));
-        let remedy = unseen.remedy.as_deref().unwrap();
+        let unread = report.findings().iter().find(|it| it.subject == "workloads");
+        let unread = unread.unwrap();
+        assert!(unread.found.starts_with("not checked: Error from server (Forbidden)"));
+        assert_eq!(unread.code, Code::ReadForbidden);
+        let remedy = unread.remedy.as_deref().unwrap();
         assert!(remedy.ends_with("the commands in deploy/base/people.yaml"), "{remedy}");
     }
 
     #[test]
-    fn a_removal_whose_workloads_cannot_be_seen_gets_no_remedy_that_may_harm() {
-        let places = facts::Places {
-            control: "bellwether".to_owned(),
-            agents: "bellwether-agents".to_owned(),
-        };
-        let mut remains = Remains::none(places);
+    fn a_removal_whose_workloads_cannot_be_read_gets_no_remedy_that_may_harm() {
+        let mut facts = testing::removal_facts();
+        facts.kubernetes_version = Ok("v1.36.3".to_owned());
         let binding = serde_json::json!({ "kind": "ClusterRoleBinding", "metadata": { "name": "bellwether-drainer" } });
-        remains.cluster.objects = vec![binding];
-        remains.workloads.trouble = Some("kubectl gave no answer within 60s".to_owned());
-        let report = examine_removal(&remains);
+        facts.cluster.objects = testing::objects([binding]);
+        facts.workloads.failure = Some(Failure::unread("kubectl gave no answer within 60s"));
+        let report = examine_removal(&facts);
         assert!(!report.is_good());
-        let told: Vec<&str> = report.findings().iter().map(|it| it.subject.as_str()).collect();
-        assert_eq!(told, ["Kubernetes", "workloads"]);
+        let subjects: Vec<&str> = report.findings().iter().map(|it| it.subject.as_str()).collect();
+        assert_eq!(subjects, ["Kubernetes", "workloads"]);
         let remedies: Vec<&str> = report.findings().iter().filter_map(|it| it.remedy.as_deref()).collect();
         assert!(remedies.iter().all(|it| !it.contains("delete")), "{remedies:?}");
     }

@@ -1,104 +1,95 @@
-//! Reading objects of Kubernetes as kubectl prints them. What is absent is empty or zero.
+//! Metadata of Kubernetes objects and conditions of nodes and pods. Text that is absent is empty.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 /// The label that names a part of Bellwether.
 pub(crate) const COMPONENT: &str = "app.kubernetes.io/component";
-/// The label that all of Bellwether carries, whoever deployed it.
+/// The label that all objects of Bellwether carry, whichever tool deployed them.
 pub(crate) const PART_OF: &str = "app.kubernetes.io/part-of";
+/// The value of [`PART_OF`] and the beginning of the names of cluster-wide objects.
+pub(crate) const BELLWETHER: &str = "bellwether";
 /// What all of our marks on nodes begin with.
 pub(crate) const OUR_PREFIX: &str = "bellwether.dev/";
 
-/// A text, by its JSON pointer.
-pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+pub(crate) fn name(meta: &ObjectMeta) -> &str {
+    meta.name.as_deref().unwrap_or_default()
 }
 
-/// A number, by its JSON pointer.
-pub(crate) fn number(object: &Value, pointer: &str) -> u64 {
-    object.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+pub(crate) fn namespace(meta: &ObjectMeta) -> &str {
+    meta.namespace.as_deref().unwrap_or_default()
 }
 
-/// The entries of a list, by its JSON pointer.
-pub(crate) fn items<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+pub(crate) fn label<'a>(meta: &'a ObjectMeta, key: &str) -> &'a str {
+    let value = meta.labels.as_ref().and_then(|labels| labels.get(key));
+    value.map_or("", String::as_str)
 }
 
-/// Keys and values of a map of texts, by its JSON pointer.
-pub(crate) fn entries<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let map = object.pointer(pointer).and_then(Value::as_object);
-    map.into_iter()
-        .flatten()
-        .map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))
+pub(crate) fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> &'a str {
+    let value = meta.annotations.as_ref().and_then(|annotations| annotations.get(key));
+    value.map_or("", String::as_str)
 }
 
-/// An instant, by its JSON pointer.
-pub(crate) fn instant(object: &Value, pointer: &str) -> Option<Timestamp> {
-    text(object, pointer).parse().ok()
+pub(crate) fn created(meta: &ObjectMeta) -> Option<Timestamp> {
+    instant(meta.creation_timestamp.as_ref())
 }
 
-pub(crate) fn kind(object: &Value) -> &str {
-    text(object, "/kind")
+pub(crate) fn instant(time: Option<&Time>) -> Option<Timestamp> {
+    time.map(|time| time.0)
 }
 
-pub(crate) fn name(object: &Value) -> &str {
-    text(object, "/metadata/name")
+/// Whether the node is Ready.
+pub(crate) fn is_node_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-pub(crate) fn namespace(object: &Value) -> &str {
-    text(object, "/metadata/namespace")
+/// Whether the pod is Ready.
+pub(crate) fn is_pod_ready(pod: &Pod) -> bool {
+    condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
-pub(crate) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
-    keyed(object, "/metadata/labels", key)
+/// A condition of a pod.
+pub(crate) fn condition<'a>(pod: &'a Pod, of_type: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
+    conditions.iter().find(|condition| condition.type_ == of_type)
 }
 
-pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
-    keyed(object, "/metadata/annotations", key)
+/// The node to which the pod is bound; empty if it is bound to none.
+pub(crate) fn node_name(pod: &Pod) -> &str {
+    let spec = pod.spec.as_ref();
+    spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
 }
 
-fn keyed<'a>(object: &'a Value, pointer: &str, key: &str) -> &'a str {
-    let value = object.pointer(pointer).and_then(|map| map.get(key));
-    value.and_then(Value::as_str).unwrap_or_default()
+/// Whether the node is cordoned, by us or by others.
+pub(crate) fn is_cordoned(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
 }
 
-/// Whether a condition of this type is true.
-pub(crate) fn holds(object: &Value, condition: &str) -> bool {
-    let conditions = items(object, "/status/conditions").iter();
-    conditions
-        .filter(|it| text(it, "/type") == condition)
-        .any(|it| text(it, "/status") == "True")
+/// The attempt whose cordon the node carries; empty if it carries none of ours.
+pub(crate) fn cordoned_for(node: &Node) -> &str {
+    annotation(&node.metadata, bellwether_proto::mark::CORDONED_FOR)
 }
 
-/// The containers of a workload, or of a pod.
-pub(crate) fn containers(object: &Value) -> &[Value] {
-    match items(object, "/spec/template/spec/containers") {
-        [] => items(object, "/spec/containers"),
-        of_workload => of_workload,
-    }
+/// The kind of node, if Bellwether leaves such nodes alone.
+pub(crate) fn left_alone(node: &Node) -> Option<&'static str> {
+    bellwether_proto::node::left_alone(|key| Some(label(&node.metadata, key)))
 }
 
-/// The images that an object's containers run.
-pub(crate) fn images(object: &Value) -> impl Iterator<Item = &str> {
-    containers(object).iter().map(|container| text(container, "/image"))
+/// Whether the pod is neither ending nor ended. Such a pod says nothing of its successor.
+pub(crate) fn is_current(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let ended = matches!(phase, Some("Succeeded" | "Failed"));
+    !ended && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Whether somebody has cordoned the node.
-pub(crate) fn is_cordoned(node: &Value) -> bool {
-    node.pointer("/spec/unschedulable") == Some(&Value::Bool(true))
-}
-
-/// What the node is, if it is one that Bellwether leaves alone.
-pub(crate) fn left_alone(node: &Value) -> Option<&'static str> {
-    bellwether_proto::node::left_alone(|name| Some(label(node, name)))
-}
-
-/// Whether a Service has no address of its own: its name means the pods behind it.
-pub(crate) fn is_headless(service: &Value) -> bool {
-    text(service, "/spec/clusterIP") == "None"
+/// The states of a pod's containers; init containers have a list of their own.
+pub(crate) fn containers(pod: &Pod) -> &[ContainerStatus] {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_deref());
+    statuses.unwrap_or_default()
 }

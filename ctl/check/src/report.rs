@@ -1,23 +1,24 @@
-//! Findings for people and for programs.
+//! Findings as a table for operators and as JSON for programs.
 
 use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use crate::finding::{Finding, Severity, Topic, count};
+use crate::finding::{Finding, Severity, Topic};
+use crate::group::count;
 
 /// Where the subject ends at the latest, so that one long name does not push all lines apart.
 const SUBJECT_MAX: usize = 34;
 /// Where subjects begin.
 const INDENT: usize = 9;
 
-/// As many findings of one topic as a person reads: what is wrong in more places than that is mostly
+/// As many findings of one topic as an operator reads: what is wrong in more places than that is mostly
 /// wrong in all of them for one reason.
 const TOPIC_MAX: usize = 12;
 
-/// All that was found.
-#[derive(Debug)]
-pub(crate) struct Report {
+/// All findings of one examination.
+#[derive(Debug, Clone)]
+pub struct Report {
     findings: Vec<Finding>,
 }
 
@@ -31,22 +32,27 @@ struct Json<'a> {
 }
 
 impl Report {
-    pub(crate) fn new(findings: Vec<Finding>) -> Self {
+    /// A report of these findings.
+    #[must_use]
+    pub fn new(findings: Vec<Finding>) -> Self {
         Self { findings }
     }
 
     /// True if nothing is broken or in the way.
-    pub(crate) fn is_good(&self) -> bool {
+    #[must_use]
+    pub fn is_good(&self) -> bool {
         self.of(Severity::Problem) == 0
     }
 
-    #[cfg(test)]
-    pub(crate) fn findings(&self) -> &[Finding] {
+    /// The findings, those of one topic in a row.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
     /// A line for each finding, one more with what to do, and a line that sums up.
-    pub(crate) fn table(&self) -> String {
+    #[must_use]
+    pub fn table(&self) -> String {
         let topics = self.findings.chunk_by(|one, next| one.topic == next.topic);
         let findings: Vec<Finding> = topics.flat_map(shortened).collect();
         let widths = findings.iter().map(|it| it.subject.chars().count());
@@ -73,7 +79,12 @@ impl Report {
         text
     }
 
-    pub(crate) fn json(&self) -> anyhow::Result<String> {
+    /// The same for programs, with all findings.
+    ///
+    /// # Errors
+    ///
+    /// Never for the present fields; the serialiser's type has an error.
+    pub fn json(&self) -> serde_json::Result<String> {
         let mut text = serde_json::to_string_pretty(&Json {
             ok: self.of(Severity::Ok),
             warnings: self.of(Severity::Warning),
@@ -92,7 +103,7 @@ impl Report {
 /// The findings of one topic as they are; of too many the worst, and how many more there are.
 fn shortened(of_topic: &[Finding]) -> Vec<Finding> {
     let mut shown = of_topic.to_vec();
-    // Each trace has a command of its own, and is to be gone in the end.
+    // Each trace has a command of its own, and all of them have to go.
     if shown.len() <= TOPIC_MAX || shown.iter().any(|it| it.topic == Topic::Removal) {
         return shown;
     }
@@ -102,7 +113,7 @@ fn shortened(of_topic: &[Finding]) -> Vec<Finding> {
         let subject = format!("and {} more like it", rest.len());
         worst
             .topic
-            .finding(worst.severity, subject, "--output=json names all", None)
+            .finding(worst.severity, worst.code, subject, "--output=json names all", None)
     }));
     shown
 }
@@ -110,11 +121,13 @@ fn shortened(of_topic: &[Finding]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::Code;
 
     fn report() -> Report {
         Report::new(vec![
             Topic::Kubernetes.ok("Kubernetes", "v1.36.3"),
             Topic::Pods.problem(
+                Code::PodMissesObject,
                 "pod rebooter-x7k2p",
                 "secret\n\"nats\" not found",
                 "kubectl create secret",
@@ -123,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn people_get_a_line_for_each_and_the_remedy_below_it() {
+    fn operators_get_a_line_for_each_and_the_remedy_below_it() {
         let expected = "\
 ok       Kubernetes           v1.36.3
 problem  pod rebooter-x7k2p   secret \"nats\" not found
@@ -137,9 +150,9 @@ problem  pod rebooter-x7k2p   secret \"nats\" not found
     #[test]
     fn of_a_topic_with_too_many_findings_the_worst_are_shown() {
         let mut findings: Vec<Finding> = (0..5000)
-            .map(|n| Topic::Agents.warning(format!("w{n}"), "x", "y"))
+            .map(|n| Topic::Agents.warning(Code::AgentSilent, format!("w{n}"), "x", "y"))
             .collect();
-        findings.push(Topic::Agents.problem("the worst", "x", "y"));
+        findings.push(Topic::Agents.problem(Code::AgentSilent, "the worst", "x", "y"));
         findings.push(Topic::Neighbours.ok("neighbours", "none"));
         let report = Report::new(findings);
         let table = report.table();
@@ -158,7 +171,7 @@ problem  pod rebooter-x7k2p   secret \"nats\" not found
     #[test]
     fn every_trace_is_shown() {
         let traces: Vec<Finding> = (0..99)
-            .map(|n| Topic::Removal.problem(format!("t{n}"), "x", "y"))
+            .map(|n| Topic::Removal.problem(Code::ObjectLeft, format!("t{n}"), "x", "y"))
             .collect();
         assert!(Report::new(traces).table().contains("t98"));
     }
@@ -169,9 +182,11 @@ problem  pod rebooter-x7k2p   secret \"nats\" not found
         let expected = serde_json::json!({
             "ok": 1, "warnings": 0, "problems": 1,
             "findings": [
-                { "severity": "ok", "topic": "kubernetes", "subject": "Kubernetes", "found": "v1.36.3", "remedy": null },
+                { "severity": "ok", "topic": "kubernetes", "subject": "Kubernetes", "found": "v1.36.3", "remedy": null,
+                  "code": "InOrder", "runbook": "docs/findings.md#inorder" },
                 { "severity": "problem", "topic": "pods", "subject": "pod rebooter-x7k2p",
-                  "found": "secret \"nats\" not found", "remedy": "kubectl create secret" },
+                  "found": "secret \"nats\" not found", "remedy": "kubectl create secret",
+                  "code": "PodMissesObject", "runbook": "docs/findings.md#podmissesobject" },
             ],
         });
         assert_eq!(value, expected);

@@ -1,5 +1,6 @@
 //! `cancel NODE --reason`: ends an attempt, or releases the slot of a failed one.
 
+use bellwether_check::text::{self, NOTHING};
 use bellwether_proto::NodeName;
 use bellwether_proto::wire::CancelAttemptRequest;
 
@@ -22,7 +23,7 @@ pub(super) async fn run(fleet: &mut Fleet, node: &NodeName, by: String, reason: 
     };
     let phase = answer
         .attempt
-        .map_or_else(|| words::NOTHING.to_owned(), |attempt| words::phase(attempt.phase));
+        .map_or_else(|| NOTHING.to_owned(), |attempt| text::phase(attempt.phase));
     let what = words::or_nothing(&answer.message);
     Ok(out::show(&format!("{node}: {what} (phase: {phase})\n"))?)
 }

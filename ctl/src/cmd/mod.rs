@@ -12,10 +12,10 @@ mod watch;
 
 use std::process::ExitCode;
 
+use bellwether_check::Report;
 use bellwether_proto::wire::ListNodesRequest;
 
 use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, Verb};
-use crate::check::Report;
 use crate::connect::{CallError, Client, Fleet};
 use crate::out;
 

@@ -1,9 +1,10 @@
 //! `pause --reason`: nothing new starts.
 
+use bellwether_check::text;
 use bellwether_proto::wire::PauseFleetRequest;
 
 use crate::connect::{Client, Fleet};
-use crate::{out, render, time};
+use crate::{out, time};
 
 pub(super) async fn run(fleet: &mut Fleet, by: String, reason: String) -> anyhow::Result<()> {
     let order = PauseFleetRequest { by, reason };
@@ -13,7 +14,7 @@ pub(super) async fn run(fleet: &mut Fleet, by: String, reason: String) -> anyhow
     let control = answer.control.unwrap_or_default();
     let mut text = format!(
         "{}\nNo new reboot starts until `kubectl reboots resume`.\n",
-        render::paused(&control, time::now())
+        text::paused(&control, time::now())
     );
     if !answer.nodes_in_progress.is_empty() {
         text.push_str(&format!(

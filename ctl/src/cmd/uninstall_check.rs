@@ -1,12 +1,12 @@
-//! `uninstall-check`: may it be removed now; and once it is removed, what is left?
+//! `uninstall-check`: may Bellwether be removed now; and after its removal, which traces are left?
 
 use std::process::ExitCode;
 
 use super::report;
 use crate::args::{CheckArgs, ConnectArgs};
-use crate::check::{self, Remains};
+use crate::gather;
 
 pub(super) async fn run(connect: &ConnectArgs, args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let remains = Remains::gather(connect, args).await;
-    report(&check::examine_removal(&remains), args.output)
+    let facts = gather::removal(connect, args).await;
+    report(&bellwether_check::examine_removal(&facts), args.output)
 }

@@ -1,67 +1,63 @@
-//! Sentinel and rebooter of each node, as the leading scheduler hears them, and the clocks of
-//! their hosts.
+//! Sentinel and rebooter of each node, as the leading scheduler reports them.
 
+mod problem;
 mod silence;
 
 use std::collections::BTreeSet;
 
 use bellwether_proto::wire::{Agent, NodeStatus};
 use bellwether_proto::{Problem, ProblemCode};
-use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Pod;
 
 use self::silence::{Known, why_silent};
+use super::clocks;
+use crate::check::Check;
+use crate::code::Code;
 use crate::facts::Facts;
-use crate::finding::{Finding, Groups, Severity, Topic, count, names, shape};
-use crate::object::{COMPONENT, label, left_alone, name, text};
-use crate::checks::workloads::{Part, REBOOTER, SENTINEL};
-use crate::time;
+use crate::finding::{Finding, Severity, Topic};
+use crate::group::{Groups, count, names, shape};
+use crate::object::{COMPONENT, label, left_alone, name, node_name};
+use crate::part::{Part, REBOOTER, SENTINEL};
+use crate::text;
 
-/// From here on somebody should look at the host's clock.
-const CLOCK_WARNING: SignedDuration = SignedDuration::from_secs(5);
-/// From here on a reboot may be refused, or come when it is not wanted any more: the host's clock
-/// judges until when it may begin.
-const CLOCK_PROBLEM: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const CHECK: Check = Check {
+    name: "agents",
+    needs_kubernetes: true,
+    find: findings,
+};
 
 /// What is wrong with one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Trouble {
     severity: Severity,
+    code: Code,
     agent: &'static str,
     found: String,
     /// The code of the problem that it reports, if it reports one.
-    code: Option<ProblemCode>,
+    problem: Option<ProblemCode>,
     /// Its last report is too old; it counts how old.
     stale: bool,
     /// Why it is not worse.
-    eased: &'static str,
+    mitigation: &'static str,
     /// What helps, if that is not to be seen on its pod.
     remedy: Option<String>,
 }
 
 impl Trouble {
-    /// Whether one finding may stand for both: what buses and logind say differs in numbers from
-    /// host to host.
+    /// Whether one finding may stand for both: messages of buses and logind differ in numbers from host
+    /// to host.
     fn is_like(&self, other: &Self) -> bool {
-        let own = |it: &Self| (it.severity, it.agent, it.code, it.stale, it.eased);
+        let own = |it: &Self| (it.severity, it.code, it.agent, it.problem, it.stale, it.mitigation);
         own(self) == own(other) && shape(&self.found) == shape(&other.found)
     }
 }
 
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let mut others = Groups::new();
-    for node in facts.nodes.of("Node") {
-        if let Some(what) = left_alone(node) {
-            others.add(what, name(node));
-        }
-    }
-    let left_alone = |(what, nodes): (&str, Vec<String>)| {
-        let found = format!("left alone: {}", names(&nodes));
-        Topic::Agents.ok(count(nodes.len(), what), found)
-    };
-    let mut findings: Vec<Finding> = others.into_iter().map(left_alone).collect();
+fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut findings = others(facts);
     if facts.fleet.is_err() {
         let found = "not checked: only the leading scheduler knows which agents are heard";
-        findings.push(Topic::Agents.warning("agents", found, "see \"leading scheduler\" above"));
+        let remedy = "see \"leading scheduler\" above";
+        findings.push(Topic::Agents.warning(Code::AgentsNotChecked, "agents", found, remedy));
         return findings;
     }
     let statuses = facts.statuses();
@@ -75,9 +71,12 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
             }
         }
     }
-    let troubles = groups.into_iter().map(|(trouble, nodes)| tell(&trouble, &nodes, facts));
-    let troubles: Vec<Finding> = troubles.chain(clocks(statuses)).collect();
-    if troubles.is_empty() && !expected.is_empty() {
+    let troubles = groups
+        .into_iter()
+        .map(|(trouble, nodes)| finding(&trouble, &nodes, facts));
+    let troubles: Vec<Finding> = troubles.collect();
+    let is_good = troubles.is_empty() && clocks::findings(facts).is_empty();
+    if is_good && !expected.is_empty() {
         let methods = methods(statuses);
         let found = format!("sentinel and rebooter heard, preflight passed ({methods}), clocks agree");
         findings.push(Topic::Agents.ok(format!("agents of {}", count(expected.len(), "node")), found));
@@ -86,59 +85,74 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// The nodes that Bellwether leaves alone.
+fn others(facts: &Facts) -> Vec<Finding> {
+    let mut others = Groups::new();
+    for node in &facts.nodes.objects {
+        if let Some(kind) = left_alone(node) {
+            others.add(kind, name(&node.metadata));
+        }
+    }
+    let finding = |(kind, nodes): (&str, Vec<String>)| {
+        let (subject, found) = (count(nodes.len(), kind), format!("left alone: {}", names(&nodes)));
+        Topic::Agents.finding(Severity::Ok, Code::NodesLeftAlone, subject, found, None)
+    };
+    others.into_iter().map(finding).collect()
+}
+
 /// The nodes of the cluster; where they cannot be read, those that the scheduler knows.
 fn expected(facts: &Facts) -> Vec<&str> {
-    if facts.nodes.trouble.is_some() {
+    if facts.nodes.failure.is_some() {
         return facts.statuses().iter().map(|status| status.node.as_str()).collect();
     }
     facts
         .nodes
-        .of("Node")
+        .objects
+        .iter()
         .filter(|node| left_alone(node).is_none())
-        .map(name)
+        .map(|node| name(&node.metadata))
         .collect()
 }
 
 fn trouble(part: &Part, node: &str, known: &Known<'_>, facts: &Facts) -> Option<Trouble> {
     let agent = part.component;
     let report = known.status(node).and_then(|status| report(agent, status));
-    let trouble = |severity, found: String| Trouble {
+    let trouble = |severity, code, found: String| Trouble {
         severity,
+        code,
         agent,
         found,
-        code: None,
+        problem: None,
         stale: false,
-        eased: "",
+        mitigation: "",
         remedy: None,
     };
     Some(match report {
         Some(report @ Agent { stale: false, .. }) => {
-            let Problem { code, message } =
-                Problem::from_wire(report.classified_problem.clone(), report.problem.clone())?;
-            // An upgrade ends by itself, and the reboot waits for it as it should.
-            let severity = if code == ProblemCode::ShutdownInhibited {
-                Severity::Warning
+            let problem = Problem::from_wire(report.classified_problem.clone(), report.problem.clone())?;
+            let (unknown, verb) = if agent == SENTINEL.component {
+                (Code::HostNotProbed, "cannot look at")
             } else {
-                Severity::Problem
+                (Code::HostNotRebootable, "could not reboot")
             };
-            let found = if agent == SENTINEL.component {
-                format!("cannot look at its host: {message}")
-            } else {
-                format!("could not reboot its host: {message}")
-            };
+            let found = format!("{verb} its host: {}", problem.message);
+            let code = problem::finding(problem.code, unknown);
             Trouble {
-                code: Some(code),
-                ..trouble(severity, found)
+                problem: Some(problem.code),
+                ..trouble(problem::severity(problem.code), code, found)
             }
         }
         Some(Agent { stale: true, .. }) | None => {
-            let said = report.map_or("was never heard", |_| "is not heard any more");
+            let (code, found) = match report {
+                Some(_) => (Code::AgentSilent, "is not heard any more"),
+                None => (Code::AgentNeverReported, "was never heard"),
+            };
             let why = why_silent(part, node, known, facts);
             Trouble {
                 stale: report.is_some(),
-                eased: why.eased,
+                mitigation: why.mitigation,
                 remedy: why.remedy,
-                ..trouble(why.severity, said.to_owned())
+                ..trouble(why.severity, code, found.to_owned())
             }
         }
     })
@@ -151,8 +165,8 @@ fn oldest(agent: &str, nodes: &[String], facts: &Facts) -> Option<String> {
         .statuses()
         .iter()
         .filter(|status| nodes.contains(status.node.as_str()));
-    let heard = reports.filter_map(|status| time::instant(report(agent, status)?.heard_at));
-    heard.min().map(|at| time::between(at, facts.now))
+    let heard = reports.filter_map(|status| text::instant(report(agent, status)?.heard_at));
+    heard.min().map(|at| text::between(at, facts.now))
 }
 
 fn report<'a>(agent: &str, status: &'a NodeStatus) -> Option<&'a Agent> {
@@ -164,108 +178,29 @@ fn report<'a>(agent: &str, status: &'a NodeStatus) -> Option<&'a Agent> {
 }
 
 /// One finding for all nodes with the same trouble; the first of them stands for all in the remedy.
-fn tell(trouble: &Trouble, nodes: &[String], facts: &Facts) -> Finding {
+fn finding(trouble: &Trouble, nodes: &[String], facts: &Facts) -> Finding {
     let agent = trouble.agent;
     let age = oldest(agent, nodes, facts).filter(|_| trouble.stale);
     let age = age.map_or_else(String::new, |age| format!(", for up to {age}"));
-    let found = format!("{}{age}{}", trouble.found, trouble.eased);
-    let namespace = &facts.places.agents;
+    let found = format!("{}{age}{}", trouble.found, trouble.mitigation);
+    let namespace = &facts.namespaces.agents;
     let first = nodes.first().map_or("", String::as_str);
-    let pod = facts.agents.of("Pod").find(|pod| {
-        let component = label(pod, COMPONENT);
-        text(pod, "/spec/nodeName") == first && (component == agent || name(pod).starts_with(agent))
-    });
+    let is_its_pod = |pod: &&Pod| {
+        let meta = &pod.metadata;
+        node_name(pod) == first && (label(meta, COMPONENT) == agent || name(meta).starts_with(agent))
+    };
+    let pod = facts.agents.objects.pods.iter().find(is_its_pod);
     let remedy = match (&trouble.remedy, pod) {
         (Some(remedy), _) => remedy.clone(),
-        (None, Some(pod)) => cure(trouble.code, namespace, name(pod)),
-        (None, None) if facts.agents.trouble.is_some() => format!("kubectl -n {namespace} get pods -o wide"),
+        (None, Some(pod)) => {
+            let code = trouble.problem.unwrap_or(ProblemCode::Unclassified);
+            problem::remedy(code, namespace, name(&pod.metadata))
+        }
+        (None, None) if facts.agents.failure.is_some() => format!("kubectl -n {namespace} get pods -o wide"),
         (None, None) => format!("kubectl -n {namespace} describe daemonset {agent}    # no pod of it is on {first}"),
     };
-    Topic::Agents.finding(
-        trouble.severity,
-        format!("{agent} of {}", names(nodes)),
-        found,
-        Some(remedy),
-    )
-}
-
-/// The remedy for the problem that an agent reports. The problem's message is part of the finding.
-fn cure(code: Option<ProblemCode>, namespace: &str, pod: &str) -> String {
-    match code {
-        Some(ProblemCode::BusAccessDenied) => {
-            let patch =
-                r#"{"spec":{"template":{"spec":{"securityContext":{"appArmorProfile":{"type":"Unconfined"}}}}}}"#;
-            format!("kubectl -n {namespace} patch daemonset rebooter -p '{patch}'")
-        }
-        Some(ProblemCode::BusUnreachable) => {
-            "mount the host's /run/dbus, as deploy/base/rebooter.yaml does; on the host: systemctl status dbus; \
-             without logind: BELLWETHER_REBOOT_METHOD=command"
-                .to_owned()
-        }
-        Some(ProblemCode::ShutdownInhibited) => {
-            "wait until it has ended; on the host: systemd-inhibit --list".to_owned()
-        }
-        Some(ProblemCode::HostDirectoryUnreadable) => {
-            "mount the host's /var/run, as deploy/base/sentinel.yaml does".to_owned()
-        }
-        Some(ProblemCode::RebootAlreadyCalled) => {
-            format!("reboot the host by hand; or let it be told again: kubectl -n {namespace} delete pod {pod}")
-        }
-        Some(
-            ProblemCode::SentinelFileUnreadable
-            | ProblemCode::SentinelFileNotAFile
-            | ProblemCode::ProbeAborted
-            | ProblemCode::LogindCallFailed
-            | ProblemCode::RebootNotPermitted
-            | ProblemCode::RebootMethodTimedOut
-            | ProblemCode::RebootCommandNotRunnable
-            | ProblemCode::RebootCommandFailed
-            | ProblemCode::Unclassified
-            | ProblemCode::Unknown(_),
-        )
-        | None => format!("kubectl -n {namespace} logs {pod} --tail=20"),
-    }
-}
-
-fn clocks(statuses: &[NodeStatus]) -> Vec<Finding> {
-    let mut groups = Groups::new();
-    for status in statuses {
-        let Some(ahead) = ahead(status) else { continue };
-        let severity = match ahead.abs() {
-            off if off > CLOCK_PROBLEM => Severity::Problem,
-            off if off > CLOCK_WARNING => Severity::Warning,
-            _ => continue,
-        };
-        let side = if ahead.is_negative() { "behind" } else { "ahead" };
-        groups.add(
-            (severity, side),
-            &format!("{} by {}s", status.node, ahead.as_secs().abs()),
-        );
-    }
-    let tell = |((severity, side), nodes): ((Severity, &str), Vec<String>)| {
-        let found = format!(
-            "{side} of NATS: {}; it judges until when a reboot may begin",
-            names(&nodes)
-        );
-        let remedy = "on the host: timedatectl set-ntp true; chronyc tracking".to_owned();
-        Topic::Clocks.finding(
-            severity,
-            format!("clock of {}", count(nodes.len(), "node")),
-            found,
-            Some(remedy),
-        )
-    };
-    groups.into_iter().map(tell).collect()
-}
-
-/// How far the host's clock is ahead, by whichever agent saw it farther off.
-fn ahead(status: &NodeStatus) -> Option<SignedDuration> {
-    let agents = [&status.sentinel, &status.rebooter].into_iter().flatten();
-    let told = agents
-        .filter(|agent| !agent.stale)
-        .filter_map(|agent| agent.clock_ahead);
-    let spans = told.map(|ahead| SignedDuration::new(ahead.seconds, ahead.nanos));
-    spans.max_by_key(|ahead| ahead.abs())
+    let subject = format!("{agent} of {}", names(nodes));
+    Topic::Agents.finding(trouble.severity, trouble.code, subject, found, Some(remedy))
 }
 
 /// By which methods hosts would be rebooted.

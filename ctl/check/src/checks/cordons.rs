@@ -1,28 +1,34 @@
 //! Cordons of ours that no attempt knows of.
 
-use bellwether_proto::mark::CORDONED_FOR;
-
+use crate::check::Check;
+use crate::code::Code;
 use crate::facts::Facts;
 use crate::finding::{Finding, Topic};
-use crate::object::{annotation, name};
+use crate::object::{cordoned_for, name};
 
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let Ok(reached) = &facts.fleet else {
+pub(crate) const CHECK: Check = Check {
+    name: "cordons",
+    needs_kubernetes: true,
+    find: findings,
+};
+
+fn findings(facts: &Facts) -> Vec<Finding> {
+    let Ok(answer) = &facts.fleet else {
         return vec![];
     };
     let mut findings = Vec::new();
-    for node in facts.nodes.of("Node") {
-        let mark = annotation(node, CORDONED_FOR);
+    for node in &facts.nodes.objects {
+        let (mark, node) = (cordoned_for(node), name(&node.metadata));
         if mark.is_empty() {
             continue;
         }
-        let status = reached.list.nodes.iter().find(|status| status.node == name(node));
+        let status = answer.list.nodes.iter().find(|status| status.node == node);
         let attempt = status.and_then(|status| status.attempt.as_ref());
         if attempt.is_some_and(|attempt| attempt.attempt_id == mark) {
             continue;
         }
-        let node = name(node);
         findings.push(Topic::Leftovers.warning(
+            Code::CordonWithoutAttempt,
             format!("node {node}"),
             format!("carries our cordon for attempt {mark}, which is not its attempt: a scheduler takes it away within seconds"),
             format!("kubectl reboots explain {node}    # if it stays"),
@@ -33,19 +39,21 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_proto::mark::CORDONED_FOR;
     use bellwether_proto::wire::{Attempt, ListNodesResponse, NodeStatus};
     use serde_json::json;
 
-    use crate::facts::Reached;
     use super::*;
+    use crate::facts::FleetAnswer;
+    use crate::testing::objects;
 
     #[test]
     fn a_cordon_is_a_leftover_unless_it_is_of_the_nodes_attempt() {
-        let mut facts = Facts::for_tests();
+        let mut facts = crate::testing::facts();
         let annotations = json!({ CORDONED_FOR: "a77e" });
         facts.nodes.objects =
-            vec![json!({ "kind": "Node", "metadata": { "name": "node-1", "annotations": annotations } })];
-        assert_eq!(findings(&facts).len(), 1, "nobody knows of it");
+            objects([json!({ "kind": "Node", "metadata": { "name": "node-1", "annotations": annotations } })]);
+        assert_eq!(findings(&facts).len(), 1, "no attempt knows of it");
         let attempt = Attempt {
             attempt_id: "a77e".to_owned(),
             ..Default::default()
@@ -59,7 +67,7 @@ mod tests {
             nodes: vec![status],
             ..Default::default()
         };
-        facts.fleet = Ok(Reached {
+        facts.fleet = Ok(FleetAnswer {
             leader: String::new(),
             list,
         });

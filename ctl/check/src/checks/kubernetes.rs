@@ -1,52 +1,56 @@
-//! The cluster's version.
+//! The version of Kubernetes.
 
+use crate::check::Check;
+use crate::code::Code;
+use crate::failure::Failure;
 use crate::finding::{Finding, Topic};
-use crate::object::text;
-use crate::checks::versions::Version;
-use crate::facts::Answer;
+use crate::version::Version;
+
+pub(crate) const CHECK: Check = Check {
+    name: "kubernetes",
+    needs_kubernetes: false,
+    find: |facts| findings(&facts.kubernetes_version),
+};
 
 /// The oldest version of Kubernetes that Bellwether is tested against.
 const TESTED_MIN: (u64, u64) = (1, 33);
 
 const SUBJECT: &str = "Kubernetes";
 
-pub(crate) fn findings(version: &Answer) -> Vec<Finding> {
-    if let Some(trouble) = &version.trouble {
-        let remedy = "kubectl version    # another cluster: --context, --kubeconfig";
-        return vec![Topic::Kubernetes.problem(SUBJECT, format!("not reached: {trouble}"), remedy)];
-    }
-    let told = version
-        .objects
-        .first()
-        .map_or("", |it| text(it, "/serverVersion/gitVersion"));
+pub(crate) fn findings(version: &Result<String, Failure>) -> Vec<Finding> {
+    let reported = match version {
+        Ok(reported) => reported,
+        Err(failure) => {
+            let found = format!("not reached: {}", failure.message);
+            let remedy = "kubectl version    # another cluster: --context, --kubeconfig";
+            return vec![Topic::Kubernetes.problem(Code::KubernetesUnreachable, SUBJECT, found, remedy)];
+        }
+    };
     let (major, minor) = TESTED_MIN;
-    vec![match Version::read(told) {
+    vec![match Version::read(reported) {
         Some(version) if (version.major, version.minor) < TESTED_MIN => Topic::Kubernetes.problem(
+            Code::KubernetesTooOld,
             SUBJECT,
-            format!("{told} is too old: Bellwether is tested against {major}.{minor} and newer"),
+            format!("{reported} is too old: Bellwether is tested against {major}.{minor} and newer"),
             format!("upgrade the control plane to {major}.{minor} or newer; until then: kubectl reboots pause --reason \"old Kubernetes\""),
         ),
-        Some(_) => Topic::Kubernetes.ok(SUBJECT, told),
-        None => Topic::Kubernetes.warning(SUBJECT, format!("its version `{told}` is not understood"), "kubectl version"),
+        Some(_) => Topic::Kubernetes.ok(SUBJECT, reported),
+        None => Topic::Kubernetes.warning(
+            Code::KubernetesVersionUnknown,
+            SUBJECT,
+            format!("its version `{reported}` is not understood"),
+            "kubectl version",
+        ),
     }]
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use crate::finding::Severity;
     use super::*;
+    use crate::finding::Severity;
 
     fn of(version: &str) -> Finding {
-        let answer = Answer {
-            objects: vec![json!({
-                "clientVersion": { "gitVersion": "v1.36.3" },
-                "serverVersion": { "major": "1", "minor": "30+", "gitVersion": version },
-            })],
-            trouble: None,
-        };
-        findings(&answer).remove(0)
+        findings(&Ok(version.to_owned())).remove(0)
     }
 
     #[test]
@@ -62,11 +66,8 @@ mod tests {
 
     #[test]
     fn a_cluster_that_does_not_answer_is_a_problem_in_kubectls_words() {
-        let answer = Answer {
-            objects: vec![json!({ "clientVersion": {} })],
-            trouble: Some("The connection to the server 10.0.0.1:6443 was refused".to_owned()),
-        };
-        let finding = findings(&answer).remove(0);
+        let failure = Failure::unread("The connection to the server 10.0.0.1:6443 was refused");
+        let finding = findings(&Err(failure)).remove(0);
         assert_eq!(finding.severity, Severity::Problem);
         assert!(finding.found.contains("10.0.0.1:6443 was refused"), "{finding:?}");
     }

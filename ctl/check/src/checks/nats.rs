@@ -1,55 +1,71 @@
-//! NATS, as far as it can be seen from here: its version, the address that the services are told,
-//! and the Service and StatefulSet behind it if they are in this cluster.
+//! NATS, as far as it can be seen from here: its version, the address that the services are given, and
+//! the Service and StatefulSet behind it if they are in this cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use bellwether_proto::setting::{NATS_URL, STREAM_REPLICAS};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointConditions;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::check::Check;
+use crate::code::Code;
+use crate::environment;
 use crate::facts::Facts;
 use crate::finding::{Finding, Severity, Topic};
-use crate::object::{entries, holds, is_headless, items, label, name, namespace, number};
+use crate::object::{is_pod_ready, label, name, namespace};
+use crate::part::{PARTS, SCHEDULER};
 use crate::secrets;
-use crate::checks::settings::{NATS_URL, STREAM_REPLICAS, environment};
-use crate::checks::versions::Version;
-use crate::checks::workloads::{PARTS, SCHEDULER};
+use crate::version::Version;
+use crate::workload::{Rollout, Workload, WorkloadKind};
+
+pub(crate) const CHECK: Check = Check {
+    name: "nats",
+    needs_kubernetes: true,
+    find: findings,
+};
 
 /// Without this version the options of our streams do not do what they say.
 const FLOOR: (u64, u64) = (2, 11);
-/// The oldest version that its makers still mend.
+/// The oldest version that its makers still fix.
 const RECOMMENDED: (u64, u64) = (2, 12);
+/// The port of an address that names none.
+const DEFAULT_PORT: &str = "4222";
 
 /// A Service of this cluster that a NATS address names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Target {
     namespace: String,
     service: String,
-    port: u64,
+    port: i32,
 }
 
-/// The addresses that our workloads are told, each with the namespace of who is told.
+/// The addresses that our workloads are given, each with the namespace of the workload.
 fn addresses(facts: &Facts) -> BTreeSet<(&str, &str)> {
-    let told = PARTS.iter().filter_map(|part| {
+    let given = PARTS.iter().filter_map(|part| {
         let workload = facts.workload(part)?;
-        let urls = environment(workload, facts.beside(workload)).get(NATS_URL).copied()??;
-        Some(urls.split(',').map(move |url| (namespace(workload), url)))
+        let urls = environment::of_workload(workload, facts).get(NATS_URL).copied()??;
+        Some(urls.split(',').map(move |url| (namespace(workload.meta()), url)))
     });
-    told.flatten().collect()
+    given.flatten().collect()
 }
 
-/// The namespaces in which those Services are.
-pub(crate) fn namespaces(facts: &Facts) -> Vec<String> {
+/// The namespaces whose Services and EndpointSlices a check needs, for [`Facts::services`]: those that
+/// the settings of the workloads name for NATS.
+#[must_use]
+pub fn namespaces(facts: &Facts) -> Vec<String> {
     let targets = addresses(facts).into_iter().filter_map(|(from, url)| target(from, url));
     let namespaces: BTreeSet<String> = targets.map(|target| target.namespace).collect();
     namespaces.into_iter().collect()
 }
 
-/// The Service that an address means, seen from a namespace: `nats`, `nats.ns.svc`,
+/// The Service that an address means in a pod of a namespace: `nats`, `nats.ns.svc`,
 /// `nats-0.nats.ns.svc.cluster.local`. Nothing for names and addresses outside of the cluster.
 fn target(from: &str, url: &str) -> Option<Target> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.rsplit('@').next()?.split('/').next()?;
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "4222"));
-    let port = port.parse().ok()?;
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, DEFAULT_PORT));
+    let port = i32::from(port.parse::<u16>().ok()?);
     let labels: Vec<&str> = host.split('.').collect();
     let (service, namespace) = match labels.as_slice() {
         [alone] if *alone != "localhost" && !alone.starts_with('[') => (*alone, from),
@@ -63,17 +79,18 @@ fn target(from: &str, url: &str) -> Option<Target> {
     })
 }
 
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
+fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = version(facts).into_iter().collect();
     let addresses = addresses(facts);
     let targets: BTreeSet<Target> = addresses.iter().filter_map(|(from, url)| target(from, url)).collect();
-    if facts.services.trouble.is_none() {
+    if facts.services.failure.is_none() {
         findings.extend(targets.iter().map(|target| service(facts, target)));
         findings.extend(targets.iter().find_map(|target| servers(facts, target)));
     }
     if targets.is_empty() && facts.fleet.is_err() {
         for (_, url) in addresses {
             findings.push(Topic::Nats.warning(
+                Code::NatsNotChecked,
                 "NATS",
                 format!(
                     "{} is outside of this cluster, so it was not looked at",
@@ -87,8 +104,8 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 fn version(facts: &Facts) -> Option<Finding> {
-    let told = &facts.fleet.as_ref().ok()?.list.nats_version;
-    let version = Version::read(told)?;
+    let reported = &facts.fleet.as_ref().ok()?.list.nats_version;
+    let version = Version::read(reported)?;
     let known = (version.major, version.minor);
     let (floor, recommended) = (
         format!("{}.{}", FLOOR.0, FLOOR.1),
@@ -96,23 +113,17 @@ fn version(facts: &Facts) -> Option<Finding> {
     );
     let remedy = format!("upgrade NATS to {recommended} or newer, one server after the other");
     Some(if known < FLOOR {
-        Topic::Nats.problem(
-            "NATS",
-            format!("version {told} is too old: at least {floor} is needed"),
-            remedy,
-        )
+        let found = format!("version {reported} is too old: at least {floor} is needed");
+        Topic::Nats.problem(Code::NatsTooOld, "NATS", found, remedy)
     } else if known < RECOMMENDED {
-        Topic::Nats.warning(
-            "NATS",
-            format!("version {told} works; {recommended} or newer is recommended"),
-            remedy,
-        )
+        let found = format!("version {reported} works; {recommended} or newer is recommended");
+        Topic::Nats.warning(Code::NatsOutdated, "NATS", found, remedy)
     } else {
-        Topic::Nats.ok("NATS", format!("version {told}"))
+        Topic::Nats.ok("NATS", format!("version {reported}"))
     })
 }
 
-/// Whether the Service of an address is there, listens on that port and has somebody behind it.
+/// Whether the Service of an address is there, listens on that port and has a ready server behind it.
 fn service(facts: &Facts, target: &Target) -> Finding {
     let Target {
         namespace,
@@ -120,25 +131,25 @@ fn service(facts: &Facts, target: &Target) -> Finding {
         port,
     } = target;
     let subject = format!("Service {namespace}/{service}");
-    // Whoever leads is connected, whatever it looks like from here.
+    // A scheduler that leads is connected, whatever it looks like from here.
     let severity = if facts.fleet.is_ok() {
         Severity::Warning
     } else {
         Severity::Problem
     };
-    let wrong = |found: String, remedy: String| Topic::Nats.finding(severity, subject.clone(), found, Some(remedy));
-    let Some(found) = find(facts, "Service", target) else {
+    let wrong =
+        |code, found: String, remedy: String| Topic::Nats.finding(severity, code, subject.clone(), found, Some(remedy));
+    let Some(found) = find(facts, target) else {
         return wrong(
+            Code::NatsServiceMissing,
             format!("not there, though {NATS_URL} names it: NATS cannot be reached"),
             format!("set {NATS_URL} in your overlay, or add a NATS server to it: deploy/components/nats"),
         );
     };
     // Behind a Service without an address of its own, the port is that of the server itself.
-    let listens = items(found, "/spec/ports")
-        .iter()
-        .any(|it| number(it, "/port") == *port);
-    if !listens && !is_headless(found) {
+    if !listens(found, *port) && !is_headless(found) {
         return wrong(
+            Code::NatsPortMissing,
             format!("does not listen on port {port}, which {NATS_URL} names"),
             format!(
                 "set {NATS_URL} in your overlay to one of the ports of: kubectl -n {namespace} get service {service}"
@@ -147,80 +158,105 @@ fn service(facts: &Facts, target: &Target) -> Finding {
     }
     if is_empty(facts, found) {
         return wrong(
-            "nobody is behind it: no NATS server is ready".to_owned(),
-            format!("kubectl -n {namespace} get endpointslices,pods -l {}", selector(found)),
+            Code::NatsNotReady,
+            "nothing is behind it: no NATS server is ready".to_owned(),
+            format!(
+                "kubectl -n {namespace} get endpointslices,pods -l {}",
+                selector_argument(found)
+            ),
         );
     }
     Topic::Nats.ok(subject, "there, with a ready server")
 }
 
-fn find<'a>(facts: &'a Facts, kind: &'a str, target: &Target) -> Option<&'a Value> {
-    let same = |it: &&Value| name(it) == target.service && namespace(it) == target.namespace;
-    facts.services.of(kind).find(same)
+fn find<'a>(facts: &'a Facts, target: &Target) -> Option<&'a Service> {
+    let mut services = facts.services.objects.services.iter();
+    services.find(|it| name(&it.metadata) == target.service && namespace(&it.metadata) == target.namespace)
 }
 
-fn is_empty(facts: &Facts, service: &Value) -> bool {
-    let mine = |slice: &&Value| {
-        label(slice, "kubernetes.io/service-name") == name(service) && namespace(slice) == namespace(service)
+fn listens(service: &Service, port: i32) -> bool {
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref());
+    ports.unwrap_or_default().iter().any(|it| it.port == port)
+}
+
+/// Whether a Service has no address of its own: its name means the pods behind it.
+fn is_headless(service: &Service) -> bool {
+    let spec = service.spec.as_ref();
+    spec.and_then(|spec| spec.cluster_ip.as_deref()) == Some("None")
+}
+
+fn is_empty(facts: &Facts, service: &Service) -> bool {
+    let meta = &service.metadata;
+    let is_its_own = |slice: &ObjectMeta| {
+        label(slice, "kubernetes.io/service-name") == name(meta) && slice.namespace == meta.namespace
     };
-    let endpoints = facts
-        .services
-        .of("EndpointSlice")
-        .filter(mine)
-        .flat_map(|slice| items(slice, "/endpoints"));
-    // Our Service publishes addresses that are not ready too (`publishNotReadyAddresses`), and calls all
-    // of them ready; `serving` is the pod's own word, which a slice made by hand may lack.
-    let serves = |it: &&Value| {
-        let told = ["/conditions/serving", "/conditions/ready"];
-        told.iter().find_map(|condition| it.pointer(condition)) != Some(&Value::Bool(false))
-    };
-    let mut serving = endpoints.filter(serves);
+    let slices = facts.services.objects.endpoint_slices.iter();
+    let endpoints = slices
+        .filter(|slice| is_its_own(&slice.metadata))
+        .flat_map(|slice| &slice.endpoints);
+    let mut serving = endpoints.filter(|endpoint| endpoint.conditions.as_ref().is_none_or(serves));
     // Slices follow the pods after a moment, so a ready pod counts as well.
-    let mut pods = facts
-        .control
-        .of("Pod")
-        .filter(|pod| selects(service, pod) && holds(pod, "Ready"));
-    serving.next().is_none() && pods.next().is_none()
+    let mut pods = facts.control.objects.pods.iter();
+    let ready = pods.any(|pod| {
+        let meta = &pod.metadata;
+        selects(service, namespace(meta), meta.labels.as_ref()) && is_pod_ready(pod)
+    });
+    serving.next().is_none() && !ready
 }
 
-/// Whether the pods of this object (or this pod) are those that a Service selects.
-fn selects(service: &Value, object: &Value) -> bool {
-    let labels = match object.pointer("/spec/template/metadata/labels") {
-        Some(labels) => Some(labels),
-        None => object.pointer("/metadata/labels"),
-    };
-    let carries = |(key, value)| labels.and_then(|it| it.get(key)).and_then(Value::as_str) == Some(value);
-    let mut wanted = entries(service, "/spec/selector").peekable();
-    wanted.peek().is_some() && namespace(service) == namespace(object) && wanted.all(carries)
+/// Our Service publishes addresses that are not ready too (`publishNotReadyAddresses`), and calls all of
+/// them ready; `serving` is the pod's own condition, which a slice made by hand may lack.
+fn serves(conditions: &EndpointConditions) -> bool {
+    conditions.serving.or(conditions.ready) != Some(false)
 }
 
-fn selector(service: &Value) -> String {
-    let pairs: Vec<String> = entries(service, "/spec/selector")
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+/// Whether a Service selects pods of this namespace with these labels.
+fn selects(service: &Service, of: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+    let mut wanted = selector(service).peekable();
+    wanted.peek().is_some()
+        && namespace(&service.metadata) == of
+        && wanted.all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+}
+
+fn selector(service: &Service) -> impl Iterator<Item = (&String, &String)> {
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    selector.into_iter().flatten()
+}
+
+fn selector_argument(service: &Service) -> String {
+    let pairs: Vec<String> = selector(service).map(|(key, value)| format!("{key}={value}")).collect();
     pairs.join(",")
+}
+
+/// Whether the pods of this workload are those that a Service selects.
+fn selects_pods_of(service: &Service, workload: &Workload) -> bool {
+    let template = workload.template().and_then(|template| template.metadata.as_ref());
+    let labels = template.unwrap_or_else(|| workload.meta()).labels.as_ref();
+    selects(service, namespace(workload.meta()), labels)
 }
 
 /// How many servers there are, and whether the streams make use of them.
 fn servers(facts: &Facts, target: &Target) -> Option<Finding> {
-    let service = find(facts, "Service", target)?;
-    let set = facts.workloads.of("StatefulSet").find(|it| selects(service, it))?;
-    let (desired, ready) = (number(set, "/spec/replicas"), number(set, "/status/readyReplicas"));
+    let service = find(facts, target)?;
+    let mut sets = facts.workloads.objects.iter();
+    let set = sets.find(|it| it.kind() == WorkloadKind::StatefulSet && selects_pods_of(service, it))?;
+    let Rollout { desired, ready, .. } = set.rollout();
     let scheduler = facts.workload(&SCHEDULER)?;
-    let told = environment(scheduler, facts.beside(scheduler))
+    let setting = environment::of_workload(scheduler, facts)
         .get(STREAM_REPLICAS)
         .copied()
         .flatten();
-    let copies: u64 = told.and_then(|text| text.parse().ok()).unwrap_or(1);
-    let subject = format!("StatefulSet {}/{}", namespace(set), name(set));
+    let copies = setting.and_then(|text| text.parse::<u16>().ok()).map_or(1, i32::from);
+    let (namespace, name) = (namespace(set.meta()), name(set.meta()));
+    let subject = set.path();
     let counted = format!("{ready} of {desired} ready");
     let overlay = format!("set {STREAM_REPLICAS} in your overlay: 1 for one server, 3 for three");
     Some(if copies > desired {
         let found = format!("{counted}, but {STREAM_REPLICAS}={copies}: streams cannot be made");
-        Topic::Nats.problem(subject, found, overlay)
+        Topic::Nats.problem(Code::NatsServersMissing, subject, found, overlay)
     } else if ready < desired {
-        let remedy = format!("kubectl -n {} describe statefulset {}", namespace(set), name(set));
-        Topic::Nats.warning(subject, counted, remedy)
+        let remedy = format!("kubectl -n {namespace} describe statefulset {name}");
+        Topic::Nats.warning(Code::NatsServersNotReady, subject, counted, remedy)
     } else if desired == 1 {
         Topic::Nats.ok(
             subject,
@@ -228,7 +264,7 @@ fn servers(facts: &Facts, target: &Target) -> Option<Finding> {
         )
     } else if copies == 1 {
         let found = format!("{counted}, but each stream is on one server only ({STREAM_REPLICAS}=1)");
-        Topic::Nats.warning(subject, found, overlay)
+        Topic::Nats.warning(Code::StreamsNotReplicated, subject, found, overlay)
     } else {
         Topic::Nats.ok(subject, format!("{counted}, {copies} of them hold each stream"))
     })

@@ -1,20 +1,21 @@
 //! Addresses, Services and servers as they are met.
 
 use bellwether_proto::wire::ListNodesResponse;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::facts::Reached;
 use super::*;
+use crate::facts::FleetAnswer;
+use crate::testing::{beside, objects, services};
 
 fn facts(url: &str, copies: &str) -> Facts {
-    let mut facts = Facts::for_tests();
+    let mut facts = crate::testing::facts();
     let container = json!({ "env": [
         { "name": NATS_URL, "value": url }, { "name": STREAM_REPLICAS, "value": copies },
     ]});
-    facts.workloads.objects = vec![json!({
+    facts.workloads.objects = objects([json!({
         "kind": "Deployment", "metadata": { "name": "scheduler", "namespace": "bellwether" },
         "spec": { "template": { "spec": { "containers": [container] } } },
-    })];
+    })]);
     facts.fleet = Err("not reached".to_owned());
     facts
 }
@@ -80,19 +81,19 @@ fn a_service_that_is_not_there_is_named_with_the_setting() {
 }
 
 #[test]
-fn a_service_with_nobody_behind_it_or_another_port_is_a_problem() {
+fn a_service_without_a_server_or_on_another_port_is_a_problem() {
     let mut facts = facts("nats://nats.bellwether.svc:4222", "1");
-    facts.services.objects = vec![nats_service("10.0.0.9"), slice(false)];
+    facts.services.objects = services([nats_service("10.0.0.9"), slice(false)]);
     let finding = findings(&facts).remove(0);
     assert_eq!(finding.severity, Severity::Problem);
     assert!(finding.found.contains("no NATS server is ready"), "{finding:?}");
     assert!(finding.remedy.unwrap().ends_with("-l app=nats"));
-    facts.services.objects = vec![nats_service("10.0.0.9"), slice(true)];
+    facts.services.objects = services([nats_service("10.0.0.9"), slice(true)]);
     assert_eq!(findings(&facts).remove(0).severity, Severity::Ok);
     let mut elsewhere = self::facts("nats://nats.bellwether.svc:4333", "1");
-    elsewhere.services.objects = vec![nats_service("10.0.0.9"), slice(true)];
+    elsewhere.services.objects = services([nats_service("10.0.0.9"), slice(true)]);
     assert!(findings(&elsewhere).remove(0).found.contains("port 4333"));
-    elsewhere.services.objects = vec![nats_service("None"), slice(true)];
+    elsewhere.services.objects = services([nats_service("None"), slice(true)]);
     assert_eq!(
         findings(&elsewhere).remove(0).severity,
         Severity::Ok,
@@ -101,24 +102,24 @@ fn a_service_with_nobody_behind_it_or_another_port_is_a_problem() {
 }
 
 #[test]
-fn a_server_that_is_published_and_does_not_serve_is_nobody() {
+fn a_server_that_is_published_and_does_not_serve_does_not_count() {
     let mut facts = facts("nats://nats.bellwether.svc:4222", "1");
-    facts.services.objects = vec![nats_service("None"), published(false)];
+    facts.services.objects = services([nats_service("None"), published(false)]);
     let finding = findings(&facts).remove(0);
     assert_eq!(finding.severity, Severity::Problem);
     assert!(finding.found.contains("no NATS server is ready"), "{finding:?}");
-    facts.services.objects = vec![nats_service("None"), published(true)];
+    facts.services.objects = services([nats_service("None"), published(true)]);
     assert_eq!(findings(&facts).remove(0).severity, Severity::Ok);
 }
 
 #[test]
-fn a_ready_pod_is_a_server_before_its_slice_says_so() {
+fn a_ready_pod_is_a_server_before_its_slice_follows() {
     let mut facts = facts("nats://nats:4222", "1");
-    facts.services.objects = vec![nats_service("None")];
-    facts.control.objects = vec![json!({
+    facts.services.objects = services([nats_service("None")]);
+    facts.control.objects = beside([json!({
         "kind": "Pod", "metadata": { "name": "nats-0", "namespace": "bellwether", "labels": { "app": "nats" } },
         "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
-    })];
+    })]);
     assert_eq!(findings(&facts).remove(0).severity, Severity::Ok);
 }
 
@@ -126,8 +127,11 @@ fn a_ready_pod_is_a_server_before_its_slice_says_so() {
 fn servers_and_copies_of_streams_have_to_fit() {
     let of = |servers, ready, copies| {
         let mut facts = facts("nats://nats:4222", copies);
-        facts.services.objects = vec![nats_service("None"), slice(true)];
-        facts.workloads.objects.push(set(servers, ready));
+        facts.services.objects = services([nats_service("None"), slice(true)]);
+        facts
+            .workloads
+            .objects
+            .extend(objects::<Vec<Workload>>([set(servers, ready)]));
         findings(&facts).pop().unwrap()
     };
     let single = of(1, 1, "1");
@@ -142,12 +146,12 @@ fn servers_and_copies_of_streams_have_to_fit() {
 #[test]
 fn versions_have_a_floor_and_a_recommendation() {
     let of = |version: &str| {
-        let mut facts = Facts::for_tests();
+        let mut facts = crate::testing::facts();
         let list = ListNodesResponse {
             nats_version: version.to_owned(),
             ..Default::default()
         };
-        facts.fleet = Ok(Reached {
+        facts.fleet = Ok(FleetAnswer {
             leader: String::new(),
             list,
         });
@@ -156,7 +160,7 @@ fn versions_have_a_floor_and_a_recommendation() {
     assert_eq!(of("2.10.29"), Some(Severity::Problem));
     assert_eq!(of("2.11.0"), Some(Severity::Warning));
     assert_eq!(of("2.12.8"), Some(Severity::Ok));
-    assert_eq!(of(""), None, "an older scheduler does not tell it");
+    assert_eq!(of(""), None, "an older scheduler does not report it");
 }
 
 #[test]

@@ -1,19 +1,27 @@
 //! Pods that do not run, and why: in the words of the kubelet, of the service itself, or of the
 //! last container that ended.
 
+pub(crate) mod ask;
 mod cure;
+mod ended;
 mod trouble;
-mod words;
 
 use std::collections::BTreeMap;
 
-use bellwether_proto::readiness;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{Event, Pod};
 
-use crate::facts::{Facts, UNASKED};
-use crate::finding::{Finding, Severity, Topic, count, names};
-use crate::object::{COMPONENT, holds, instant, items, label, name, namespace, number, text};
-use trouble::{Trouble, trouble};
+use self::trouble::{Trouble, trouble};
+use crate::check::Check;
+use crate::facts::{Facts, PodKey, Readiness};
+use crate::finding::{Finding, Severity, Topic};
+use crate::group::{count, names};
+use crate::object::{COMPONENT, instant, is_current, label, name, namespace, node_name};
+
+pub(crate) const CHECK: Check = Check {
+    name: "pods",
+    needs_kubernetes: true,
+    find: findings,
+};
 
 /// Pods of one component with one trouble. Its words may differ in ids, addresses and counts, so
 /// those of the first stand for all.
@@ -21,135 +29,129 @@ use trouble::{Trouble, trouble};
 struct Group<'a> {
     trouble: Trouble,
     /// Why it is not worse.
-    eased: Option<&'static str>,
-    first: &'a Value,
+    mitigation: Option<&'static str>,
+    first: &'a Pod,
     names: Vec<&'a str>,
     alike: bool,
 }
 
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let answers = [&facts.control, &facts.agents];
-    let pods = answers.iter().flat_map(|answer| answer.of("Pod"));
-    let mut current: Vec<(&Value, &str)> = pods
+fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut current: Vec<(&Pod, Option<&Readiness>)> = facts
+        .pods()
         .filter(|pod| is_current(pod))
-        .map(|pod| {
-            let key = (namespace(pod).to_owned(), name(pod).to_owned());
-            let said = facts.readiness.get(&key).map_or("", String::as_str);
-            (pod, if said == readiness::READY { "" } else { said })
-        })
+        .map(|pod| (pod, readiness(pod, facts)))
         .collect();
-    // Few pods are asked; what those say holds for the others, which join them.
-    current.sort_by_key(|(_, said)| (said.is_empty(), said.starts_with(UNASKED)));
-    let events = newest_warnings(answers.iter().flat_map(|answer| answer.of("Event")));
-    let (away, attempt) = (facts.away(), facts.has_attempt());
+    // Few pods are asked; the answers of those hold for the others, which join them.
+    current.sort_by_key(|(_, readiness)| match readiness {
+        Some(Readiness::Answered(_)) => 0,
+        Some(Readiness::Unanswered(_)) => 1,
+        None => 2,
+    });
+    let events = newest_warnings(facts.events());
+    let (away, has_attempt) = (facts.away(), facts.has_attempt());
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for (pod, said) in &current {
-        let event = events.get(text(pod, "/metadata/uid")).copied();
-        let Some(mut trouble) = trouble(pod, event, said, facts.now) else {
+    for (pod, readiness) in &current {
+        let event = events.get(pod.metadata.uid.as_deref().unwrap_or_default()).copied();
+        let Some(mut trouble) = trouble(pod, event, *readiness, facts.now) else {
             continue;
         };
-        let node = text(pod, "/spec/nodeName");
-        let eased = if away.contains(node) {
+        let node = node_name(pod);
+        let mitigation = if away.contains(node) {
             // No pod outlives the reboot of its node unharmed.
             Some("its node is down or in an attempt")
-        } else if node.is_empty() && attempt {
+        } else if node.is_empty() && has_attempt {
             // What was evicted waits for room, and on a single node for its uncordon.
             Some("while a node is in an attempt")
         } else {
             None
         };
-        if eased.is_some() {
+        if mitigation.is_some() {
             trouble.severity = Severity::Warning;
         }
-        join(&mut groups, trouble, eased, pod);
+        join(&mut groups, trouble, mitigation, pod);
     }
-    let mut findings: Vec<Finding> = groups.iter().map(|group| tell(group, facts)).collect();
+    let mut findings: Vec<Finding> = groups.iter().map(|group| finding(group, facts)).collect();
     if findings.is_empty() && !current.is_empty() {
         let found = format!(
             "{} ready in {} and {}",
             count(current.len(), "pod"),
-            facts.places.control,
-            facts.places.agents
+            facts.namespaces.control,
+            facts.namespaces.agents
         );
         findings.push(Topic::Pods.ok("pods", found));
     }
     findings
 }
 
-fn join<'a>(groups: &mut Vec<Group<'a>>, trouble: Trouble, eased: Option<&'static str>, pod: &'a Value) {
+/// The answer of a pod that was asked and is not ready.
+fn readiness<'a>(pod: &Pod, facts: &'a Facts) -> Option<&'a Readiness> {
+    let key = PodKey {
+        namespace: namespace(&pod.metadata).to_owned(),
+        name: name(&pod.metadata).to_owned(),
+    };
+    // One that has become ready meanwhile gives no reason.
+    facts
+        .readiness
+        .get(&key)
+        .filter(|readiness| !matches!(readiness, Readiness::Answered(parts) if parts.is_empty()))
+}
+
+fn join<'a>(groups: &mut Vec<Group<'a>>, trouble: Trouble, mitigation: Option<&'static str>, pod: &'a Pod) {
+    let (meta, of) = (&pod.metadata, |group: &Group<'a>| &group.first.metadata);
     let group = groups.iter_mut().find(|group| {
-        let first = group.first;
-        namespace(first) == namespace(pod)
-            && label(first, COMPONENT) == label(pod, COMPONENT)
-            && group.eased == eased
+        namespace(of(group)) == namespace(meta)
+            && label(of(group), COMPONENT) == label(meta, COMPONENT)
+            && group.mitigation == mitigation
             && trouble.is_like(&group.trouble)
     });
     match group {
         Some(group) => {
-            group.names.push(name(pod));
+            group.names.push(name(meta));
             group.alike &= trouble.found == group.trouble.found;
         }
         None => groups.push(Group {
             trouble,
-            eased,
+            mitigation,
             first: pod,
-            names: vec![name(pod)],
+            names: vec![name(meta)],
             alike: true,
         }),
     }
 }
 
-fn tell(group: &Group<'_>, facts: &Facts) -> Finding {
+fn finding(group: &Group<'_>, facts: &Facts) -> Finding {
     let Group { trouble, first, .. } = group;
     let mut found = trouble.found.clone();
-    if let Some(eased) = group.eased {
-        found.push_str(&format!(" ({eased})"));
+    if let Some(mitigation) = group.mitigation {
+        found.push_str(&format!(" ({mitigation})"));
     }
     let subject = match group.names.as_slice() {
         [one] => format!("pod {one}"),
         many => {
-            let said = if group.alike { "" } else { "; as the first says it" };
-            found.push_str(&format!(" ({}{said})", names(many)));
-            let component = label(first, COMPONENT);
+            let first_only = if group.alike { "" } else { "; as the first says it" };
+            found.push_str(&format!(" ({}{first_only})", names(many)));
+            let component = label(&first.metadata, COMPONENT);
             format!("{} of {component}", count(many.len(), "pod"))
         }
     };
     let remedy = trouble.cure.remedy(first, facts);
-    Topic::Pods.finding(trouble.severity, subject, found, Some(remedy))
+    Topic::Pods.finding(trouble.severity, trouble.code, subject, found, Some(remedy))
 }
 
 /// The newest warning of each pod, by the pod's UID.
-fn newest_warnings<'a>(events: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a str, &'a Value> {
-    let at = |event: &Value| instant(event, "/lastTimestamp");
-    let mut newest: BTreeMap<&str, &Value> = BTreeMap::new();
+fn newest_warnings<'a>(events: impl Iterator<Item = &'a Event>) -> BTreeMap<&'a str, &'a Event> {
+    let at = |event: &Event| instant(event.last_timestamp.as_ref());
+    let mut newest: BTreeMap<&str, &Event> = BTreeMap::new();
     for event in events {
-        if text(event, "/type") == "Warning" && text(event, "/involvedObject/kind") == "Pod" {
-            let known = newest.entry(text(event, "/involvedObject/uid")).or_insert(event);
+        let object = &event.involved_object;
+        if event.type_.as_deref() == Some("Warning") && object.kind.as_deref() == Some("Pod") {
+            let known = newest.entry(object.uid.as_deref().unwrap_or_default()).or_insert(event);
             if at(known) <= at(event) {
                 *known = event;
             }
         }
     }
     newest
-}
-
-/// A pod that is ending or has ended says nothing of its successor.
-fn is_current(pod: &Value) -> bool {
-    let ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
-    !ended && pod.pointer("/metadata/deletionTimestamp").is_none()
-}
-
-/// A pod whose containers run, and which says that it is not ready: worth asking for its reason.
-pub(crate) fn is_unready(pod: &Value) -> bool {
-    let runs = |container: &Value| container.pointer("/state/running").is_some();
-    is_current(pod) && !holds(pod, "Ready") && items(pod, "/status/containerStatuses").iter().any(runs)
-}
-
-/// Where `/readyz` is served.
-pub(crate) fn admin_port(pod: &Value) -> Option<u16> {
-    let ports = items(pod, "/spec/containers").iter().flat_map(|it| items(it, "/ports"));
-    let admin = ports.into_iter().find(|port| text(port, "/name") == "admin")?;
-    number(admin, "/containerPort").try_into().ok()
 }
 
 #[cfg(test)]

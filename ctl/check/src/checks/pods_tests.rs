@@ -1,12 +1,14 @@
 //! Pods as kubelets report them: many of them, on nodes that come and go.
 
 use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::readiness::{self, ReadinessCode};
 use bellwether_proto::wire::{ListNodesResponse, NodeState, NodeStatus};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::facts::Reached;
 use super::*;
+use crate::facts::FleetAnswer;
+use crate::testing::{beside, facts, objects};
 
 pub(super) fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
@@ -63,12 +65,12 @@ fn only(facts: &Facts) -> Finding {
 fn on_a_node_that_is_away_no_pod_is_a_problem() {
     let mut crashed = pod(&json!({ "name": "rebooter", "state": { "terminated": { "exitCode": 255 } } }));
     set(&mut crashed, "/spec/nodeName", json!("node-1"));
-    let mut facts = Facts::for_tests();
-    facts.agents.objects = vec![crashed];
+    let mut facts = facts();
+    facts.agents.objects = beside([crashed]);
     assert_eq!(only(&facts).severity, Severity::Problem);
     let down = json!([{ "type": "Ready", "status": "Unknown" }]);
     facts.nodes.objects =
-        vec![json!({ "kind": "Node", "metadata": { "name": "node-1" }, "status": { "conditions": down } })];
+        objects([json!({ "kind": "Node", "metadata": { "name": "node-1" }, "status": { "conditions": down } })]);
     let finding = only(&facts);
     assert_eq!(finding.severity, Severity::Warning);
     assert!(
@@ -82,8 +84,8 @@ fn a_pod_that_no_node_takes_is_no_problem_while_a_node_is_in_an_attempt() {
     let mut unscheduled = pod(&json!({}));
     let full = json!([{ "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available" }]);
     set(&mut unscheduled, "/status/conditions", full);
-    let mut facts = Facts::for_tests();
-    facts.agents.objects = vec![unscheduled];
+    let mut facts = facts();
+    facts.agents.objects = beside([unscheduled]);
     assert_eq!(only(&facts).severity, Severity::Problem);
     let status = NodeStatus {
         node: "node-1".to_owned(),
@@ -96,18 +98,18 @@ fn a_pod_that_no_node_takes_is_no_problem_while_a_node_is_in_an_attempt() {
         ..Default::default()
     };
     let leader = String::new();
-    facts.fleet = Ok(Reached { leader, list });
+    facts.fleet = Ok(FleetAnswer { leader, list });
     let finding = only(&facts);
     assert_eq!(finding.severity, Severity::Warning);
     assert!(
         finding.found.ends_with("(while a node is in an attempt)"),
         "{finding:?}"
     );
-    // Without a scheduler the cordon tells it.
+    // Without a scheduler the cordon is the evidence.
     facts.fleet = Err("not reached".to_owned());
     let ready = json!([{ "type": "Ready", "status": "True" }]);
     let metadata = json!({ "name": "node-1", "annotations": { CORDONED_FOR: "a77e" } });
-    facts.nodes.objects = vec![json!({ "kind": "Node", "metadata": metadata, "status": { "conditions": ready } })];
+    facts.nodes.objects = objects([json!({ "kind": "Node", "metadata": metadata, "status": { "conditions": ready } })]);
     assert_eq!(only(&facts).severity, Severity::Warning);
 }
 
@@ -117,8 +119,8 @@ fn the_same_trouble_of_many_pods_is_one_finding() {
         "message": "secret \"nats-credentials\" not found" } } });
     let mut other = pod(&waiting);
     set(&mut other, "/metadata/name", json!("rebooter-q9z4d"));
-    let mut facts = Facts::for_tests();
-    facts.agents.objects = vec![pod(&waiting), other];
+    let mut facts = facts();
+    facts.agents.objects = beside([pod(&waiting), other]);
     let finding = only(&facts);
     assert_eq!(finding.subject, "2 pods of rebooter");
     assert!(
@@ -135,13 +137,15 @@ fn the_same_trouble_of_many_pods_is_one_finding() {
 #[test]
 fn thousands_of_pods_whose_words_differ_in_ids_are_one_finding() {
     let creating = pod(&json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }));
-    let mut facts = Facts::for_tests();
+    let mut facts = facts();
+    let mut all = Vec::new();
     for n in 1..=5000 {
         let sandbox = format!("plugin type=\"calico\" failed: dial 10.0.0.{n}: sandbox {n:x}f00");
         let mut event = warning("FailedCreatePodSandBox", &sandbox);
         set(&mut event, "/involvedObject/uid", json!(format!("u-{n}")));
-        facts.agents.objects.extend([nth(&creating, n), event]);
+        all.extend([nth(&creating, n), event]);
     }
+    facts.agents.objects = beside(all);
     let finding = only(&facts);
     assert_eq!(finding.subject, "5000 pods of rebooter");
     assert!(
@@ -152,20 +156,20 @@ fn thousands_of_pods_whose_words_differ_in_ids_are_one_finding() {
 }
 
 #[test]
-fn what_the_pods_that_were_asked_say_holds_for_those_that_were_not() {
+fn the_answers_of_pods_that_were_asked_hold_for_those_that_were_not() {
     let running = pod(&json!({ "state": { "running": {} } }));
-    let mut facts = Facts::for_tests();
-    facts.agents.objects = (1..=9).map(|n| nth(&running, n)).collect();
-    let said = |n: usize, said: &str| {
-        let place = ("bellwether-agents".to_owned(), format!("rebooter-{n}"));
-        (place, said.to_owned())
+    let mut facts = facts();
+    facts.agents.objects = beside((1..=9).map(|n| nth(&running, n)));
+    let key = |n: usize| PodKey {
+        namespace: "bellwether-agents".to_owned(),
+        name: format!("rebooter-{n}"),
     };
-    let message = "not connected to nats://nats:4222: authorization violation";
-    let refused = readiness::ReadinessCode::NatsAuthRefused.line(message);
+    let answered = |body: &str| Readiness::Answered(readiness::parse(body));
+    let refused = "not connected to nats://nats:4222: authorization violation";
     facts.readiness = [
-        said(3, "ok"),
-        said(5, &format!("{UNASKED}: timed out")),
-        said(7, refused.trim()),
+        (key(3), answered("ok")),
+        (key(5), Readiness::Unanswered("timed out".to_owned())),
+        (key(7), answered(&ReadinessCode::NatsAuthRefused.line(refused))),
     ]
     .into();
     let finding = only(&facts);
@@ -173,7 +177,7 @@ fn what_the_pods_that_were_asked_say_holds_for_those_that_were_not() {
     assert!(
         finding
             .found
-            .starts_with(&format!("not ready: nats: {message} (rebooter-7, rebooter-5, ")),
+            .starts_with(&format!("not ready: nats: {refused} (rebooter-7, rebooter-5, ")),
         "{finding:?}"
     );
     assert!(finding.remedy.unwrap().starts_with("renew the credentials"));
@@ -185,10 +189,9 @@ fn the_newest_warning_of_a_pod_counts_whatever_the_order() {
     let mut old = warning("FailedMount", "timed out waiting for the condition");
     set(&mut old, "/lastTimestamp", json!("2026-11-22T11:52:00Z"));
     let new = warning("FailedMount", "secret \"nats-ca\" not found");
-    let mut facts = Facts::for_tests();
+    let mut facts = facts();
     for events in [[old.clone(), new.clone()], [new, old]] {
-        facts.agents.objects = vec![creating.clone()];
-        facts.agents.objects.extend(events);
+        facts.agents.objects = beside([creating.clone()].into_iter().chain(events));
         assert_eq!(only(&facts).found, "secret \"nats-ca\" not found");
     }
 }

@@ -1,18 +1,28 @@
-//! Rights in Kubernetes: of the person who asks, and of the ServiceAccounts of scheduler and drainer.
+//! Rights in Kubernetes: of the user, and of the ServiceAccounts of scheduler and drainer.
 //!
-//! They are asked for by access reviews: questions about a right, answered by whatever the cluster
-//! decides by. To ask about others takes the right to create such a review, and no right to
-//! impersonate anybody.
+//! Access reviews ask for them: questions about a right, answered by whatever the cluster decides by. To
+//! ask about others takes the right to create such a review, and no right to impersonate.
 
-use serde_json::{Value, json};
+use bellwether_proto::mark::LEASE;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec, SubjectAccessReviewStatus,
+};
 
+use crate::check::Check;
+use crate::code::Code;
 use crate::facts::Facts;
-use crate::finding::{Finding, Topic, count};
-use crate::object::text;
-use crate::checks::workloads::{DRAINER, Part, SCHEDULER};
-use crate::facts::LEASE;
+use crate::finding::{Finding, Topic};
+use crate::group::count;
+use crate::part::{DRAINER, Part, SCHEDULER};
 
-/// One right.
+pub(crate) const CHECK: Check = Check {
+    name: "rights",
+    needs_kubernetes: true,
+    find: findings,
+};
+
+/// A right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Right {
     verb: &'static str,
@@ -73,7 +83,7 @@ const OF_DRAINER: [Right; 7] = [
 ];
 
 /// The Role `reboots` of `deploy/base/people.yaml`.
-const OF_PEOPLE: [Right; 4] = [
+const OF_USERS: [Right; 4] = [
     here("get", LEASES, "leases", LEASE),
     here("get", "", "pods", ""),
     sub(here("get", "", "pods", ""), "portforward"),
@@ -84,23 +94,51 @@ const OF_PEOPLE: [Right; 4] = [
 const ACCOUNTS: [(Part, &[Right]); 2] = [(SCHEDULER, &OF_SCHEDULER), (DRAINER, &OF_DRAINER)];
 
 impl Right {
-    fn attributes(&self, namespace: &str) -> Value {
-        json!({
-            "verb": self.verb,
-            "group": self.group,
-            "resource": self.resource,
-            "subresource": self.subresource,
-            "name": self.name,
-            "namespace": if self.in_namespace { namespace } else { "" },
-        })
+    fn attributes(&self, namespace: &str) -> ResourceAttributes {
+        let namespace = if self.in_namespace { namespace } else { "" };
+        ResourceAttributes {
+            verb: Some(self.verb.to_owned()),
+            group: Some(self.group.to_owned()),
+            resource: Some(self.resource.to_owned()),
+            subresource: Some(self.subresource.to_owned()),
+            name: Some(self.name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ResourceAttributes::default()
+        }
     }
 }
 
+/// The answer to one question: a right, and whether the subject has it.
+#[derive(Debug, Clone, Copy)]
+struct Answer<'a> {
+    right: &'a ResourceAttributes,
+    is_allowed: bool,
+}
+
+impl<'a> Answer<'a> {
+    fn new(right: Option<&'a ResourceAttributes>, status: Option<&SubjectAccessReviewStatus>) -> Option<Self> {
+        let is_allowed = status.is_some_and(|status| status.allowed);
+        Some(Self {
+            right: right?,
+            is_allowed,
+        })
+    }
+
+    /// Whether the right is one of a namespace.
+    fn is_in_namespace(&self) -> bool {
+        !text(&self.right.namespace).is_empty()
+    }
+}
+
+fn text(field: &Option<String>) -> &str {
+    field.as_deref().unwrap_or_default()
+}
+
 /// As RBAC writes it: `create pods/eviction`, `patch leases.coordination.k8s.io`.
-fn words(attributes: &Value) -> String {
-    let mut words = format!("{} {}", text(attributes, "/verb"), text(attributes, "/resource"));
-    for (sign, field) in [(".", "/group"), ("/", "/subresource"), (" ", "/name")] {
-        let value = text(attributes, field);
+fn words(right: &ResourceAttributes) -> String {
+    let mut words = format!("{} {}", text(&right.verb), text(&right.resource));
+    for (sign, field) in [(".", &right.group), ("/", &right.subresource), (" ", &right.name)] {
+        let value = text(field);
         if !value.is_empty() {
             words.push_str(sign);
             words.push_str(value);
@@ -109,90 +147,95 @@ fn words(attributes: &Value) -> String {
     words
 }
 
-/// The questions about whoever runs this.
-pub(crate) fn own(namespace: &str) -> Vec<Value> {
-    let review = |right: &Right| {
-        json!({
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": { "resourceAttributes": right.attributes(namespace) },
-        })
+/// The questions about the user, for [`Facts::own_rights`].
+#[must_use]
+pub fn own_reviews(namespace: &str) -> Vec<SelfSubjectAccessReview> {
+    let review = |right: &Right| SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(right.attributes(namespace)),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
     };
-    OF_PEOPLE.iter().map(review).collect()
+    OF_USERS.iter().map(review).collect()
 }
 
-/// The questions about the ServiceAccounts.
-pub(crate) fn accounts(facts: &Facts) -> Vec<Value> {
-    let namespace = &facts.places.control;
+/// The questions about the ServiceAccounts, for [`Facts::account_rights`]; they depend on the workloads.
+#[must_use]
+pub fn account_reviews(facts: &Facts) -> Vec<SubjectAccessReview> {
+    let namespace = &facts.namespaces.control;
     let mut reviews = Vec::new();
     for (part, rights) in &ACCOUNTS {
         let user = user(part, facts);
         for right in *rights {
-            let groups = [
+            let groups = vec![
                 "system:serviceaccounts".to_owned(),
                 format!("system:serviceaccounts:{namespace}"),
                 "system:authenticated".to_owned(),
             ];
-            reviews.push(json!({
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SubjectAccessReview",
-                "spec": { "user": user, "groups": groups, "resourceAttributes": right.attributes(namespace) },
-            }));
+            reviews.push(SubjectAccessReview {
+                spec: SubjectAccessReviewSpec {
+                    user: Some(user.clone()),
+                    groups: Some(groups),
+                    resource_attributes: Some(right.attributes(namespace)),
+                    ..SubjectAccessReviewSpec::default()
+                },
+                ..SubjectAccessReview::default()
+            });
         }
     }
     reviews
 }
 
-/// Whom the pods of a part run as.
+/// The ServiceAccount of a part's pods.
 fn account<'a>(part: &Part, facts: &'a Facts) -> &'a str {
-    let named = facts
-        .workload(part)
-        .map(|it| text(it, "/spec/template/spec/serviceAccountName"));
+    let spec = facts.workload(part).and_then(|workload| workload.pod_spec());
+    let named = spec.and_then(|spec| spec.service_account_name.as_deref());
     named.filter(|name| !name.is_empty()).unwrap_or(part.component)
 }
 
 fn user(part: &Part, facts: &Facts) -> String {
     format!(
         "system:serviceaccount:{}:{}",
-        facts.places.control,
+        facts.namespaces.control,
         account(part, facts)
     )
 }
 
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
+fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = ACCOUNTS
         .iter()
         .filter_map(|(part, _)| of_account(part, facts))
         .collect();
-    findings.extend(of_person(facts));
+    findings.extend(of_user(facts));
     findings
 }
 
 fn of_account(part: &Part, facts: &Facts) -> Option<Finding> {
     let user = user(part, facts);
-    let reviews: Vec<&Value> = facts
-        .account_rights
-        .of("SubjectAccessReview")
-        .filter(|review| text(review, "/spec/user") == user)
+    let reviews = facts.account_rights.objects.iter();
+    let answers: Vec<Answer<'_>> = reviews
+        .filter(|review| text(&review.spec.user) == user)
+        .filter_map(|review| Answer::new(review.spec.resource_attributes.as_ref(), review.status.as_ref()))
         .collect();
-    if reviews.is_empty() {
-        // Said once for all, as what could not be looked at.
+    if answers.is_empty() {
+        // Reported once for all, as facts that could not be read.
         return None;
     }
     let subject = format!("rights of {}", part.component);
-    let missing = missing(&reviews);
+    let missing = missing(&answers);
     if missing.is_empty() {
-        return Some(Topic::Rights.ok(subject, format!("all {}", count(reviews.len(), "right"))));
+        return Some(Topic::Rights.ok(subject, format!("all {}", count(answers.len(), "right"))));
     }
-    let remedy = remedy(&reviews, account(part, facts), &facts.places.control);
-    Some(Topic::Rights.problem(subject, format!("{user} may not {}", missing.join(", ")), remedy))
+    let found = format!("{user} may not {}", missing.join(", "));
+    let remedy = remedy(&answers, account(part, facts), &facts.namespaces.control);
+    Some(Topic::Rights.problem(Code::ServiceRightsMissing, subject, found, remedy))
 }
 
 /// Roles are bound as a whole: where all rights of a scope are refused the binding is missing, where
 /// only some are, the role is another one than ours.
-fn remedy(reviews: &[&Value], account: &str, namespace: &str) -> String {
-    let in_namespace = |review: &&&Value| !text(review, "/spec/resourceAttributes/namespace").is_empty();
-    let (here, everywhere): (Vec<&Value>, Vec<&Value>) = reviews.iter().partition(in_namespace);
+fn remedy(answers: &[Answer<'_>], account: &str, namespace: &str) -> String {
+    let (here, everywhere): (Vec<_>, Vec<_>) = answers.iter().copied().partition(Answer::is_in_namespace);
     let bindings = [
         (
             everywhere,
@@ -206,7 +249,7 @@ fn remedy(reviews: &[&Value], account: &str, namespace: &str) -> String {
     let mut commands = Vec::new();
     let mut lacks_rule = false;
     for (of_scope, bind) in bindings {
-        let refused = of_scope.iter().filter(|review| !is_allowed(review)).count();
+        let refused = of_scope.iter().filter(|answer| !answer.is_allowed).count();
         if refused > 0 && refused == of_scope.len() {
             commands.push(format!("kubectl {bind} --serviceaccount={namespace}:{account}"));
         } else if refused > 0 {
@@ -222,36 +265,33 @@ fn remedy(reviews: &[&Value], account: &str, namespace: &str) -> String {
     }
 }
 
-fn of_person(facts: &Facts) -> Option<Finding> {
-    let reviews: Vec<&Value> = facts.own_rights.of("SelfSubjectAccessReview").collect();
-    if reviews.is_empty() {
+fn of_user(facts: &Facts) -> Option<Finding> {
+    let reviews = facts.own_rights.objects.iter();
+    let answers: Vec<Answer<'_>> = reviews
+        .filter_map(|review| Answer::new(review.spec.resource_attributes.as_ref(), review.status.as_ref()))
+        .collect();
+    if answers.is_empty() {
         return None;
     }
     let subject = "your own rights";
-    let missing = missing(&reviews);
+    let missing = missing(&answers);
     if missing.is_empty() {
         return Some(Topic::Rights.ok(subject, "all that `kubectl reboots` needs"));
     }
-    let namespace = &facts.places.control;
+    let namespace = &facts.namespaces.control;
     let found = format!("you may not {} in namespace {namespace}", missing.join(", "));
     let remedy = format!("kubectl -n {namespace} create rolebinding reboots-$USER --role=reboots --user=YOUR-NAME");
-    Some(if facts.direct {
-        Topic::Rights.warning(subject, format!("{found}; not needed with --scheduler"), remedy)
+    let code = Code::UserRightsMissing;
+    Some(if facts.scheduler_address_given {
+        Topic::Rights.warning(code, subject, format!("{found}; not needed with --scheduler"), remedy)
     } else {
-        Topic::Rights.problem(subject, found, remedy)
+        Topic::Rights.problem(code, subject, found, remedy)
     })
 }
 
-fn is_allowed(review: &Value) -> bool {
-    review.pointer("/status/allowed") == Some(&Value::Bool(true))
-}
-
-fn missing(reviews: &[&Value]) -> Vec<String> {
-    let refused = reviews.iter().filter(|review| !is_allowed(review));
-    refused
-        .filter_map(|review| review.pointer("/spec/resourceAttributes"))
-        .map(words)
-        .collect()
+fn missing(answers: &[Answer<'_>]) -> Vec<String> {
+    let refused = answers.iter().filter(|answer| !answer.is_allowed);
+    refused.map(|answer| words(answer.right)).collect()
 }
 
 #[cfg(test)]

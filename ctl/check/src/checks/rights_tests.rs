@@ -1,26 +1,32 @@
 //! Access reviews as the API server answers them.
 
-use crate::finding::Severity;
 use super::*;
+use crate::finding::Severity;
+use crate::testing::facts;
+
+fn status(right: Option<&ResourceAttributes>, refused: impl Fn(&str) -> bool) -> SubjectAccessReviewStatus {
+    SubjectAccessReviewStatus {
+        allowed: !refused(&words(right.unwrap())),
+        ..SubjectAccessReviewStatus::default()
+    }
+}
 
 /// The answers to the questions, where these rights are refused.
-fn answered(questions: Vec<Value>, refused: impl Fn(&str) -> bool) -> Vec<Value> {
-    let answer = |mut review: Value| {
-        let allowed = !refused(&review.pointer("/spec/resourceAttributes").map(words).unwrap());
-        review
-            .as_object_mut()
-            .unwrap()
-            .insert("status".to_owned(), json!({ "allowed": allowed }));
-        review
-    };
-    questions.into_iter().map(answer).collect()
+fn answered(mut facts: Facts, refused: impl Fn(&str) -> bool) -> Facts {
+    let mut accounts = account_reviews(&facts);
+    for review in &mut accounts {
+        review.status = Some(status(review.spec.resource_attributes.as_ref(), &refused));
+    }
+    let mut own = own_reviews("bellwether");
+    for review in &mut own {
+        review.status = Some(status(review.spec.resource_attributes.as_ref(), &refused));
+    }
+    (facts.account_rights.objects, facts.own_rights.objects) = (accounts, own);
+    facts
 }
 
 fn findings_without(refused: impl Fn(&str) -> bool) -> Vec<Finding> {
-    let mut facts = Facts::for_tests();
-    facts.account_rights.objects = answered(accounts(&facts), &refused);
-    facts.own_rights.objects = answered(own("bellwether"), &refused);
-    findings(&facts)
+    findings(&answered(facts(), refused))
 }
 
 fn is_of_lease(right: &str) -> bool {
@@ -29,7 +35,7 @@ fn is_of_lease(right: &str) -> bool {
 
 #[test]
 fn rights_read_as_in_rbac() {
-    let rights = [OF_SCHEDULER.as_slice(), &OF_DRAINER, &OF_PEOPLE].concat();
+    let rights = [OF_SCHEDULER.as_slice(), &OF_DRAINER, &OF_USERS].concat();
     let words: Vec<String> = rights
         .iter()
         .map(|right| words(&right.attributes("bellwether")))
@@ -108,10 +114,23 @@ fn each_scope_gets_its_own_remedy_and_the_note_comes_last() {
 }
 
 #[test]
-fn a_person_needs_the_way_in_unless_an_address_is_given() {
-    let mut facts = Facts::for_tests();
-    facts.own_rights.objects = answered(own("bellwether"), |right| right == "create pods/portforward");
+fn a_user_needs_the_way_in_unless_an_address_is_given() {
+    let mut facts = facts();
+    facts = answered(facts, |right| right == "create pods/portforward");
+    facts.account_rights.objects.clear();
     assert_eq!(findings(&facts).remove(0).severity, Severity::Problem);
-    facts.direct = true;
+    facts.scheduler_address_given = true;
     assert_eq!(findings(&facts).remove(0).severity, Severity::Warning);
+}
+
+#[test]
+fn a_review_is_sent_as_the_api_server_expects_it() {
+    let review = serde_json::to_value(own_reviews("bellwether").remove(0)).unwrap();
+    assert_eq!(review["apiVersion"], "authorization.k8s.io/v1");
+    assert_eq!(review["kind"], "SelfSubjectAccessReview");
+    let right = &review["spec"]["resourceAttributes"];
+    assert_eq!(
+        (&right["verb"], &right["namespace"]),
+        (&"get".into(), &"bellwether".into())
+    );
 }

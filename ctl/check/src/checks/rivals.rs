@@ -1,19 +1,28 @@
-//! Who else cordons or reboots nodes here: kured, a second Bellwether, other tools, people.
+//! Rivals and other neighbours: kured, a second Bellwether, other tools and operators that cordon or
+//! reboot nodes here.
 
+use bellwether_proto::setting::TOLERATE_RIVALS;
+use bellwether_scheduler_core::{LockHolder, WorkloadMeta};
 use jiff::Timestamp;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Node;
 
+use crate::check::Check;
+use crate::code::Code;
+use crate::environment;
 use crate::facts::Facts;
-use crate::finding::{Finding, Severity, Topic, count, names};
-use crate::object::{
-    COMPONENT, PART_OF, annotation, entries, images, instant, is_cordoned, kind, label, name, namespace, number, text,
-};
-use crate::checks::settings::{TOLERATE_RIVALS, environment};
-use crate::checks::workloads::SCHEDULER;
-use crate::time;
+use crate::finding::{Finding, Severity, Topic};
+use crate::group::{Groups, count, names};
+use crate::object::{annotation, cordoned_for, is_cordoned, name, namespace};
+use crate::part::SCHEDULER;
+use crate::text;
+use crate::workload::{Workload, WorkloadKind};
 
-/// How kured's lock is called unless `--lock-annotation` renames it; then it mostly ends like this.
-const KURED_LOCK: &str = "kured-node-lock";
+pub(crate) const CHECK: Check = Check {
+    name: "rivals",
+    needs_kubernetes: true,
+    find: findings,
+};
+
 /// On nodes, with kured's `--annotate-nodes`.
 const KURED_IN_PROGRESS: &str = "weave.works/kured-reboot-in-progress";
 
@@ -28,70 +37,72 @@ const OTHERS: [(&str, &str); 7] = [
     ("draino", "draino"),
 ];
 
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    if facts.workloads.trouble.is_some() {
+fn findings(facts: &Facts) -> Vec<Finding> {
+    if facts.workloads.failure.is_some() {
         return vec![];
     }
     let workloads = &facts.workloads.objects;
     let mut findings = Vec::new();
-    // Who has said that both may reboot nodes has been told.
-    let live = if tolerates(facts) {
+    // An operator who tolerates rivals knows of them.
+    let severity = if tolerates(facts) {
         Severity::Warning
     } else {
         Severity::Problem
     };
-    for daemon_set in facts.workloads.of("DaemonSet").filter(|it| is_kured(it)) {
-        findings.extend(kured(daemon_set, live, facts.now));
+    for daemon_set in workloads.iter().filter(|it| is_kured(it)) {
+        findings.extend(kured(daemon_set, severity, facts.now));
     }
-    findings.extend(second(facts, live));
+    findings.extend(second(facts, severity));
     for (part, tool) in OTHERS {
-        if let Some(found) = workloads.iter().find(|it| name(it).contains(part)) {
-            let what = format!("{} {}/{}", kind(found), namespace(found), name(found));
+        if let Some(found) = workloads.iter().find(|it| name(it.meta()).contains(part)) {
             findings.push(Topic::Neighbours.warning(
+                Code::OtherRebootTool,
                 tool,
-                format!("{what}: it may reboot nodes too, and knows nothing of the slots here"),
+                format!(
+                    "{}: it may reboot nodes too, and knows nothing of the slots here",
+                    found.path()
+                ),
                 "see that they never do so at the same time: kubectl reboots pause, while it works",
             ));
         }
     }
     findings.extend(cordons(facts));
     if findings.is_empty() {
-        findings.push(Topic::Neighbours.ok("neighbours", "nobody else is known to reboot or cordon nodes"));
+        findings.push(Topic::Neighbours.ok("neighbours", "nothing else is known to reboot or cordon nodes"));
     }
     findings
 }
 
 fn tolerates(facts: &Facts) -> bool {
-    facts
-        .workload(&SCHEDULER)
-        .is_some_and(|it| environment(it, facts.beside(it)).get(TOLERATE_RIVALS) == Some(&Some("true")))
+    let scheduler = facts.workload(&SCHEDULER);
+    scheduler.is_some_and(|it| environment::of_workload(it, facts).get(TOLERATE_RIVALS) == Some(&Some("true")))
 }
 
-/// Its manifests, its Helm chart under any release name, its image, and whatever carries its lock:
-/// as the scheduler knows it, and a bit more.
-fn is_kured(daemon_set: &Value) -> bool {
+/// The metadata by which the scheduler recognises rivals.
+fn meta(workload: &Workload) -> WorkloadMeta<'_> {
+    let meta = workload.meta();
+    WorkloadMeta {
+        namespace: namespace(meta),
+        name: name(meta),
+        labels: meta.labels.as_ref(),
+        annotations: meta.annotations.as_ref(),
+    }
+}
+
+/// As the scheduler recognises kured, and by its image too, which the scheduler does not watch.
+fn is_kured(workload: &Workload) -> bool {
     let of_image = |image: &str| image.split([':', '@']).any(|part| part.ends_with("/kured"));
-    let name = name(daemon_set);
-    name == "kured"
-        || name.ends_with("-kured")
-        || ["app.kubernetes.io/name", "name"]
-            .iter()
-            .any(|key| label(daemon_set, key) == "kured")
-        || locks(daemon_set).next().is_some()
-        || images(daemon_set).any(of_image)
+    workload.kind() == WorkloadKind::DaemonSet && (meta(workload).is_kured() || workload.images().any(of_image))
 }
 
-fn locks(daemon_set: &Value) -> impl Iterator<Item = (&str, &str)> {
-    entries(daemon_set, "/metadata/annotations").filter(|(key, _)| key.ends_with(KURED_LOCK))
-}
-
-fn kured(daemon_set: &Value, severity: Severity, now: Timestamp) -> Vec<Finding> {
-    let (namespace, name) = (namespace(daemon_set), name(daemon_set));
-    let tell = |found: String, remedy: String| {
+fn kured(daemon_set: &Workload, severity: Severity, now: Timestamp) -> Vec<Finding> {
+    let meta = meta(daemon_set);
+    let (namespace, name) = (meta.namespace, meta.name);
+    let finding = |code, found: String, remedy: String| {
         let subject = format!("kured ({namespace}/{name})");
-        Topic::Neighbours.finding(severity, subject, found, Some(remedy))
+        Topic::Neighbours.finding(severity, code, subject, found, Some(remedy))
     };
-    let desired = usize::try_from(number(daemon_set, "/status/desiredNumberScheduled")).unwrap_or_default();
+    let desired = usize::try_from(daemon_set.rollout().desired).unwrap_or_default();
     let found = match desired {
         0 => "is deployed, though on no node now: while it is there, nothing is started".to_owned(),
         _ => format!(
@@ -99,52 +110,43 @@ fn kured(daemon_set: &Value, severity: Severity, now: Timestamp) -> Vec<Finding>
             count(desired, "node")
         ),
     };
-    let mut findings = vec![tell(found, format!("kubectl -n {namespace} delete daemonset {name}"))];
-    for (key, lock) in locks(daemon_set) {
+    let remedy = format!("kubectl -n {namespace} delete daemonset {name}");
+    let mut findings = vec![finding(Code::KuredFound, found, remedy)];
+    for (key, lock) in meta.kured_locks() {
         let holders = holders(lock, now);
         if !holders.is_empty() {
             let found = format!("its lock is held: {}", names(&holders));
             let remedy = format!(
                 "wait until that node is back; if nothing comes of it: kubectl -n {namespace} annotate daemonset {name} {key}-"
             );
-            findings.push(tell(found, remedy));
+            findings.push(finding(Code::KuredLockHeld, found, remedy));
         }
     }
     findings
 }
 
-/// Who holds kured's lock, of either of its forms, and since when. What has expired is held by nobody.
+/// The nodes that hold kured's lock, and since when. A lock that has expired, or that kured did not write,
+/// is held by no node.
 fn holders(lock: &str, now: Timestamp) -> Vec<String> {
-    let lock: Value = serde_json::from_str(lock).unwrap_or_default();
-    let single = std::slice::from_ref(&lock);
-    let all = lock
-        .get("locks")
-        .and_then(Value::as_array)
-        .map_or(single, Vec::as_slice);
-    let holder = |lock: &Value| {
-        let node = text(lock, "/nodeID");
-        let created = instant(lock, "/created");
-        let lasts = i64::try_from(number(lock, "/TTL")).unwrap_or_default();
-        let expired = lasts > 0 && created.is_some_and(|at| now.duration_since(at).as_nanos() > lasts.into());
-        let since = created.map_or_else(String::new, |at| format!(" for {}", time::between(at, now)));
-        (!node.is_empty() && !expired).then(|| format!("by {node}{since}"))
+    let holders = LockHolder::read(lock).unwrap_or_default().into_iter();
+    let holder = |holder: LockHolder| {
+        let since = holder.since.map(|at| format!(" for {}", text::between(at, now)));
+        format!("by {holder}{}", since.unwrap_or_default())
     };
-    all.iter().filter_map(holder).collect()
+    holders.filter(|holder| !holder.is_expired(now)).map(holder).collect()
 }
 
-/// Parts of Bellwether in other namespaces than those of this installation.
-fn second(facts: &Facts, live: Severity) -> Vec<Finding> {
-    let places = &facts.places;
-    let ours = |it: &Value| [places.control.as_str(), places.agents.as_str()].contains(&namespace(it));
-    let is_part = |it: &Value| {
-        let service = ["scheduler", "drainer", "sentinel", "rebooter"].contains(&label(it, COMPONENT));
-        service && (label(it, PART_OF) == "bellwether" || label(it, "app.kubernetes.io/name") == "bellwether")
+/// Services of Bellwether in other namespaces than those of this installation.
+fn second(facts: &Facts, severity: Severity) -> Vec<Finding> {
+    let is_other = |it: &&Workload| {
+        let meta = meta(it);
+        meta.bellwether_service().is_some() && !facts.namespaces.contains(meta.namespace)
     };
-    let mut groups = crate::finding::Groups::new();
-    for workload in facts.workloads.objects.iter().filter(|it| is_part(it) && !ours(it)) {
-        groups.add(namespace(workload), name(workload));
+    let mut groups = Groups::new();
+    for workload in facts.workloads.objects.iter().filter(is_other) {
+        groups.add(namespace(workload.meta()), name(workload.meta()));
     }
-    let tell = |(namespace, parts): (&str, Vec<String>)| {
+    let finding = |(namespace, parts): (&str, Vec<String>)| {
         let found = format!(
             "{}: the two know nothing of each other's slots and cordons",
             names(&parts)
@@ -153,33 +155,28 @@ fn second(facts: &Facts, live: Severity) -> Vec<Finding> {
             "remove one of the two; if these parts belong together: --namespace, --agents-namespace (here {namespace})"
         );
         let subject = format!("second Bellwether in {namespace}");
-        Topic::Neighbours.finding(live, subject, found, Some(remedy))
+        Topic::Neighbours.finding(severity, Code::SecondBellwether, subject, found, Some(remedy))
     };
-    groups.into_iter().map(tell).collect()
+    groups.into_iter().map(finding).collect()
 }
 
 /// Nodes that others cordoned: each takes a slot.
 fn cordons(facts: &Facts) -> Vec<Finding> {
-    let ours = |node: &Value| !annotation(node, bellwether_proto::mark::CORDONED_FOR).is_empty();
-    let foreign: Vec<&Value> = facts
-        .nodes
-        .of("Node")
-        .filter(|node| is_cordoned(node) && !ours(node))
-        .collect();
-    let (by_kured, by_others): (Vec<&Value>, Vec<&Value>) = foreign
-        .into_iter()
-        .partition(|node| !annotation(node, KURED_IN_PROGRESS).is_empty());
-    let tell = |nodes: &[&Value], whom: &str| {
-        let names: Vec<&str> = nodes.iter().map(|node| name(node)).collect();
+    let nodes = facts.nodes.objects.iter();
+    let foreign = nodes.filter(|node| is_cordoned(node) && cordoned_for(node).is_empty());
+    let (by_kured, by_others): (Vec<&Node>, Vec<&Node>) =
+        foreign.partition(|node| !annotation(&node.metadata, KURED_IN_PROGRESS).is_empty());
+    let finding = |nodes: &[&Node], actor: &str| {
+        let names: Vec<&str> = nodes.iter().map(|node| name(&node.metadata)).collect();
         let first = names.first()?;
-        let found = format!("cordoned by {whom}: {}; each takes a slot", self::names(&names));
+        let found = format!("cordoned by {actor}: {}; each takes a slot", self::names(&names));
         let remedy = format!("kubectl uncordon {first}    # when they are done with it");
-        Some(Topic::Neighbours.warning(count(names.len(), "node"), found, remedy))
+        Some(Topic::Neighbours.warning(Code::ForeignCordon, count(names.len(), "node"), found, remedy))
     };
-    let kured = tell(&by_kured, "kured, in mid-reboot");
-    kured.into_iter().chain(tell(&by_others, "somebody else")).collect()
+    let kured = finding(&by_kured, "kured, in mid-reboot");
+    kured.into_iter().chain(finding(&by_others, "somebody else")).collect()
 }
 
 #[cfg(test)]
-#[path = "neighbours_tests.rs"]
+#[path = "rivals_tests.rs"]
 mod tests;

@@ -1,8 +1,10 @@
 //! Neighbours as they are met.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::object::{COMPONENT, PART_OF};
+use crate::testing::{objects, typed};
 
 fn kured_set(desired: u64, lock: Option<&str>) -> Value {
     let mut annotations = json!({ "deprecated.daemonset.template.generation": "1" });
@@ -18,8 +20,8 @@ fn kured_set(desired: u64, lock: Option<&str>) -> Value {
 }
 
 fn with(workloads: Vec<Value>) -> Vec<Finding> {
-    let mut facts = Facts::for_tests();
-    facts.workloads.objects = workloads;
+    let mut facts = crate::testing::facts();
+    facts.workloads.objects = objects(workloads);
     findings(&facts)
 }
 
@@ -55,6 +57,7 @@ fn a_live_kured_and_its_held_lock_are_problems() {
 
 #[test]
 fn kured_is_known_by_its_name_its_image_or_its_lock_and_not_by_its_exporter() {
+    let is_kured = |daemon_set: &Value| is_kured(&Workload::DaemonSet(typed(daemon_set.clone())));
     let mut renamed = kured_set(1, None);
     *renamed.pointer_mut("/metadata/name").unwrap() = json!("node-rebooter");
     assert!(is_kured(&renamed), "by its image");
@@ -108,7 +111,7 @@ fn a_second_installation_is_named_by_its_namespace() {
 }
 
 #[test]
-fn who_tolerates_rivals_is_only_warned() {
+fn where_rivals_are_tolerated_they_are_warnings() {
     let env = json!([{ "name": TOLERATE_RIVALS, "value": "true" }]);
     let scheduler = json!({
         "kind": "Deployment", "metadata": { "name": "scheduler", "namespace": "bellwether" },
@@ -122,7 +125,7 @@ fn who_tolerates_rivals_is_only_warned() {
 }
 
 #[test]
-fn other_tools_are_warned_of() {
+fn other_tools_are_warnings() {
     let findings = with(vec![json!({
         "kind": "Deployment", "metadata": { "name": "system-upgrade-controller", "namespace": "system-upgrade" },
     })]);
@@ -137,7 +140,7 @@ fn other_tools_are_warned_of() {
 }
 
 #[test]
-fn foreign_cordons_are_told_apart_from_ours_and_kureds() {
+fn foreign_cordons_differ_from_ours_and_kureds() {
     let node = |name: &str, mark: &str| {
         let annotations: Value = if mark.is_empty() {
             json!({})
@@ -149,12 +152,12 @@ fn foreign_cordons_are_told_apart_from_ours_and_kureds() {
             "spec": { "unschedulable": true },
         })
     };
-    let mut facts = Facts::for_tests();
-    facts.nodes.objects = vec![
+    let mut facts = crate::testing::facts();
+    facts.nodes.objects = objects([
         node("node-1", bellwether_proto::mark::CORDONED_FOR),
         node("node-2", KURED_IN_PROGRESS),
         node("node-3", ""),
-    ];
+    ]);
     let found: Vec<String> = findings(&facts).into_iter().map(|it| it.found).collect();
     assert_eq!(
         found,

@@ -1,77 +1,69 @@
 //! Versions of our own parts: one minor apart works and is tested, more is not.
 
+use crate::check::Check;
+use crate::code::Code;
 use crate::facts::Facts;
-use crate::finding::{Finding, Groups, Topic, names};
-use crate::object::images;
-use crate::checks::workloads::{DRAINER, PARTS, Part, SCHEDULER};
+use crate::finding::{Finding, Topic};
+use crate::group::{Groups, names};
+use crate::part::{DRAINER, PARTS, Part, SCHEDULER};
+use crate::version::Version;
 
-/// A version as people and tags write it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Version {
-    pub(crate) major: u64,
-    pub(crate) minor: u64,
-    patch: u64,
-}
+pub(crate) const CHECK: Check = Check {
+    name: "versions",
+    needs_kubernetes: false,
+    find: findings,
+};
 
-impl Version {
-    /// Reads `v1.36.3`, `2.12.8-alpine` or `1.30`; nothing if it is no version.
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        let bare = text.strip_prefix('v').unwrap_or(text);
-        let numbers = bare.split(['-', '+', '_']).next()?;
-        let mut numbers = numbers.split('.').map(|number| number.parse().ok());
-        let (major, minor) = (numbers.next()??, numbers.next()??);
-        let patch = numbers.next().flatten().unwrap_or_default();
-        Some(Self { major, minor, patch })
-    }
+/// A part, and the version that it reports.
+type Reported = (String, String);
 
-    /// How many minor versions lie between; more than any if the major differs.
-    fn apart(self, other: Self) -> u64 {
-        if self.major == other.major {
-            self.minor.abs_diff(other.minor)
-        } else {
-            u64::MAX
-        }
-    }
-}
-
-/// The tag of an image; nothing if it is named by digest alone.
+/// The tag of an image; `None` if it is named by digest alone.
 fn tag(image: &str) -> Option<&str> {
     let name = image.split('@').next()?;
     let (_, tag) = name.rsplit('/').next()?.split_once(':')?;
     Some(tag)
 }
 
-/// What is told by programs is compared; what tags of images say is at most worth knowing, since a
+/// The versions that programs report are compared; tags of images are at most worth knowing, since a
 /// registry may count in its own way.
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
-    let mut told: Vec<(String, String)> = vec![("kubectl reboots".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-    if let Ok(reached) = &facts.fleet {
-        told.push(("scheduler".to_owned(), reached.list.scheduler_version.clone()));
+fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut reported: Vec<Reported> = Vec::new();
+    if let Some(version) = &facts.tool_version {
+        reported.push(("kubectl reboots".to_owned(), version.clone()));
+    }
+    if let Ok(answer) = &facts.fleet {
+        reported.push(("scheduler".to_owned(), answer.list.scheduler_version.clone()));
     }
     for node in facts.statuses() {
         for (name, agent) in [("sentinel", &node.sentinel), ("rebooter", &node.rebooter)] {
             if let Some(agent) = agent {
-                told.push((format!("{name} on {}", node.node), agent.version.clone()));
+                reported.push((format!("{name} on {}", node.node), agent.version.clone()));
             }
         }
     }
-    let mut findings = compare(&told);
-    findings.extend(tags(facts, &told));
+    let mut findings = compare(&reported);
+    findings.extend(tags(facts, &reported));
     findings
 }
 
-/// The tags of images whose parts do not tell their version: the drainer never does, and the others do
+/// The tags of images whose parts do not report their version: the drainer never does, and the others do
 /// so through the leading scheduler.
-fn tags(facts: &Facts, told: &[(String, String)]) -> Option<Finding> {
-    let of = |part: &Part| facts.workload(part).into_iter().flat_map(images).filter_map(tag);
-    let known: Vec<Version> = told.iter().filter_map(|(_, version)| Version::read(version)).collect();
+fn tags(facts: &Facts, reported: &[Reported]) -> Option<Finding> {
+    let of = |part: &Part| {
+        let workload = facts.workload(part).into_iter();
+        workload.flat_map(|workload| workload.images()).filter_map(tag)
+    };
+    let known: Vec<Version> = reported
+        .iter()
+        .filter_map(|(_, version)| Version::read(version))
+        .collect();
     let of_scheduler: Vec<&str> = of(&SCHEDULER).collect();
     let mut groups = Groups::new();
     for part in &PARTS {
         for tag in of(part) {
-            // Who has the scheduler's tag is of its build, in whatever way that is counted.
-            let told = facts.fleet.is_ok() && (part.component != DRAINER.component || of_scheduler.contains(&tag));
-            if !told && Version::read(tag).is_some_and(|version| !known.contains(&version)) {
+            // An image with the scheduler's tag is of its build, in whatever way that is counted.
+            let reports = facts.fleet.is_ok() && (part.component != DRAINER.component || of_scheduler.contains(&tag));
+            if !reports && Version::read(tag).is_some_and(|version| !known.contains(&version)) {
                 groups.add(tag, part.component);
             }
         }
@@ -82,18 +74,19 @@ fn tags(facts: &Facts, told: &[(String, String)]) -> Option<Finding> {
         .collect();
     (!differ.is_empty()).then(|| {
         Topic::Versions.warning(
+            Code::ImageTagsDiffer,
             "tags of images",
-            format!("other than all versions that are told: {}", differ.join("; ")),
+            format!("other than all versions that are reported: {}", differ.join("; ")),
             "nothing, if your registry counts in its own way; else wait for the upgrade, or apply one overlay",
         )
     })
 }
 
-fn compare(told: &[(String, String)]) -> Vec<Finding> {
+fn compare(reported: &[Reported]) -> Vec<Finding> {
     let mut groups = Groups::new();
-    for (who, version) in told {
+    for (part, version) in reported {
         if let Some(version) = Version::read(version) {
-            groups.add(version, who);
+            groups.add(version, part);
         }
     }
     let mut groups: Vec<(Version, Vec<String>)> = groups.into_iter().collect();
@@ -103,21 +96,24 @@ fn compare(told: &[(String, String)]) -> Vec<Finding> {
     };
     let Version { major, minor, patch } = newest;
     if groups.len() == 1 {
-        return vec![Topic::Versions.ok("versions", format!("{major}.{minor}.{patch} everywhere it is told"))];
+        let found = format!("{major}.{minor}.{patch} everywhere it is reported");
+        return vec![Topic::Versions.ok("versions", found)];
     }
     let all: Vec<String> = groups
         .iter()
-        .map(|(it, who)| format!("{}.{}.{}: {}", it.major, it.minor, it.patch, names(who)))
+        .map(|(it, parts)| format!("{}.{}.{}: {}", it.major, it.minor, it.patch, names(parts)))
         .collect();
     let found = all.join("; ");
-    vec![if oldest.apart(*newest) > 1 {
+    vec![if oldest.minors_apart(*newest) > 1 {
         Topic::Versions.problem(
+            Code::VersionsApart,
             "versions",
-            format!("more than one minor version apart, which nobody has tested: {found}"),
+            format!("more than one minor version apart, which is not tested: {found}"),
             "bring all of them to one version: apply one overlay, and install its `kubectl reboots`",
         )
     } else {
         Topic::Versions.warning(
+            Code::VersionsDiffer,
             "versions",
             found,
             "kubectl rollout status of each workload, if an upgrade is under way; else apply one overlay",
@@ -130,27 +126,19 @@ mod tests {
     use bellwether_proto::wire::ListNodesResponse;
     use serde_json::json;
 
-    use crate::facts::Reached;
-    use crate::finding::Severity;
     use super::*;
+    use crate::facts::FleetAnswer;
+    use crate::finding::Severity;
+    use crate::testing::objects;
 
-    fn severity(told: &[(&str, &str)]) -> Option<Severity> {
-        let told: Vec<_> = told
+    const OWN: &str = env!("CARGO_PKG_VERSION");
+
+    fn severity(reported: &[(&str, &str)]) -> Option<Severity> {
+        let reported: Vec<_> = reported
             .iter()
-            .map(|(who, version)| ((*who).to_owned(), (*version).to_owned()))
+            .map(|(part, version)| ((*part).to_owned(), (*version).to_owned()))
             .collect();
-        compare(&told).first().map(|finding| finding.severity)
-    }
-
-    #[test]
-    fn versions_are_read_as_people_write_them() {
-        let read = |text| Version::read(text).map(|it| (it.major, it.minor, it.patch));
-        assert_eq!(read("v1.36.3"), Some((1, 36, 3)));
-        assert_eq!(read("2.12.8-alpine"), Some((2, 12, 8)));
-        assert_eq!(read("1.30"), Some((1, 30, 0)));
-        for other in ["", "dev", "latest", "7"] {
-            assert_eq!(read(other), None, "{other}");
-        }
+        compare(&reported).first().map(|finding| finding.severity)
     }
 
     #[test]
@@ -175,10 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_differs_is_named() {
-        let told = [("scheduler", "0.3.0"), ("rebooter on node-1", "0.1.0")];
-        let told: Vec<_> = told.map(|(who, version)| (who.to_owned(), version.to_owned())).into();
-        let finding = compare(&told).remove(0);
+    fn each_part_that_differs_is_named() {
+        let reported = [("scheduler", "0.3.0"), ("rebooter on node-1", "0.1.0")];
+        let reported: Vec<_> = reported
+            .map(|(part, version)| (part.to_owned(), version.to_owned()))
+            .into();
+        let finding = compare(&reported).remove(0);
         assert!(
             finding.found.ends_with("0.1.0: rebooter on node-1; 0.3.0: scheduler"),
             "{finding:?}"
@@ -186,16 +176,17 @@ mod tests {
     }
 
     fn deployed(images: [(&str, &str); 2], scheduler: Option<&str>) -> Vec<Finding> {
-        let mut facts = Facts::for_tests();
+        let mut facts = crate::testing::facts();
+        facts.tool_version = Some(OWN.to_owned());
         let workload = |(component, image): (&str, &str)| {
             json!({
                 "kind": "Deployment", "metadata": { "name": component, "namespace": "bellwether" },
                 "spec": { "template": { "spec": { "containers": [{ "image": image }] } } },
             })
         };
-        facts.workloads.objects = images.map(workload).into();
+        facts.workloads.objects = objects(images.map(workload));
         facts.fleet = match scheduler {
-            Some(version) => Ok(Reached {
+            Some(version) => Ok(FleetAnswer {
                 list: ListNodesResponse {
                     scheduler_version: version.to_owned(),
                     ..Default::default()
@@ -209,15 +200,14 @@ mod tests {
 
     #[test]
     fn a_registry_may_count_in_its_own_way() {
-        let own = env!("CARGO_PKG_VERSION");
         let counted = [
             ("scheduler", "mirror/scheduler:2026.11.22"),
             ("drainer", "mirror/drainer:2026.11.22"),
         ];
-        let told = deployed(counted, Some(own));
+        let reached = deployed(counted, Some(OWN));
         assert!(
-            told.iter().all(|it| it.severity == Severity::Ok),
-            "by its own word: {told:?}"
+            reached.iter().all(|it| it.severity == Severity::Ok),
+            "the scheduler reports its version: {reached:?}"
         );
         let unreached = deployed(counted, None);
         assert!(
@@ -230,17 +220,16 @@ mod tests {
 
     #[test]
     fn a_drainer_whose_tag_is_of_another_version_is_a_warning() {
-        let own = env!("CARGO_PKG_VERSION");
-        let image = format!("bellwether/scheduler:{own}");
-        let other = deployed([("scheduler", &image), ("drainer", "acme/drainer:1.4.0")], Some(own));
+        let image = format!("bellwether/scheduler:{OWN}");
+        let other = deployed([("scheduler", &image), ("drainer", "acme/drainer:1.4.0")], Some(OWN));
         let last = other.last().unwrap();
         assert_eq!(
             (last.severity, last.subject.as_str()),
             (Severity::Warning, "tags of images")
         );
         assert!(last.found.ends_with("1.4.0: drainer"), "{last:?}");
-        let fitting = format!("acme/drainer:{own}-another");
-        let same = deployed([("scheduler", &image), ("drainer", &fitting)], Some(own));
+        let fitting = format!("acme/drainer:{OWN}-another");
+        let same = deployed([("scheduler", &image), ("drainer", &fitting)], Some(OWN));
         assert_eq!(same.len(), 1, "{same:?}");
     }
 }

@@ -1,55 +1,56 @@
 //! Before the removal: may Bellwether be taken away now, without leaving a node cordoned or in
 //! mid-reboot?
 
-use bellwether_proto::mark::CORDONED_FOR;
-use bellwether_proto::wire::NodeState;
+use bellwether_proto::wire::{NodeState, NodeStatus};
 
-use crate::finding::{Finding, Topic, names};
-use crate::object::{annotation, kind, name, namespace, number};
-use crate::removal_facts::Remains;
-use crate::removal::traces;
-use crate::checks::workloads::{PARTS, SCHEDULER};
-use crate::facts::Answer;
-use crate::{render, time, words};
+use super::traces;
+use crate::code::Code;
+use crate::finding::{Finding, Severity, Topic};
+use crate::group::names;
+use crate::object::{cordoned_for, name, namespace};
+use crate::part::{PARTS, SCHEDULER};
+use crate::removal_facts::RemovalFacts;
+use crate::text;
 
-/// Where no scheduler runs, nobody starts anything, and each node in an attempt carries our cordon.
+/// Where no scheduler runs, nothing starts, and each node in an attempt carries our cordon.
 const BY_THE_NODES: &str = "kubectl reboots check    # or go by the nodes: without our cordon none is under way";
 
-pub(crate) fn findings(remains: &Remains) -> Vec<Finding> {
-    let mut findings = standing(remains);
-    findings.extend(cordons(remains));
-    let is_ready = findings.iter().all(|it| it.severity == crate::finding::Severity::Ok);
-    findings.extend(data(remains));
+pub(crate) fn findings(facts: &RemovalFacts) -> Vec<Finding> {
+    let mut findings = standing(facts);
+    findings.extend(cordons(facts));
+    let is_ready = findings.iter().all(|it| it.severity == Severity::Ok);
+    findings.extend(data(facts));
     if is_ready {
         let found = "safe to remove now; then run this command again, to see what is left";
-        let mut safe = Topic::Removal.ok("removal", found);
-        safe.remedy = Some("kubectl delete -k deploy/overlays/quickstart    # or your overlay".to_owned());
-        findings.push(safe);
+        let remedy = "kubectl delete -k deploy/overlays/quickstart    # or your overlay".to_owned();
+        findings.push(Topic::Removal.finding(Severity::Ok, Code::SafeToRemove, "removal", found, Some(remedy)));
     }
     findings
 }
 
-/// What the leading scheduler says: paused, and nothing under way.
-fn standing(remains: &Remains) -> Vec<Finding> {
-    let reached = match &remains.fleet {
-        Ok(reached) => reached,
-        Err(why) => return unasked(remains, why),
+/// What the leading scheduler reports: paused, and nothing under way.
+fn standing(facts: &RemovalFacts) -> Vec<Finding> {
+    let answer = match &facts.fleet {
+        Ok(answer) => answer,
+        Err(why) => return unasked(facts, why),
     };
     let mut findings = Vec::new();
-    match reached.list.control.as_ref().filter(|control| control.paused) {
-        Some(control) => findings.push(Topic::Removal.ok("pause", render::paused(control, time::now()))),
+    match answer.list.control.as_ref().filter(|control| control.paused) {
+        Some(control) => findings.push(Topic::Removal.ok("pause", text::paused(control, facts.now))),
         None => findings.push(Topic::Removal.problem(
+            Code::NotPaused,
             "pause",
             "not paused: a reboot may start at any moment",
             "kubectl reboots pause --reason \"removal\"",
         )),
     }
     let in_progress = i32::from(NodeState::InProgress);
-    for node in reached.list.nodes.iter().filter(|node| node.state == in_progress) {
+    for node in answer.list.nodes.iter().filter(|node| node.state == in_progress) {
         let name = &node.node;
         findings.push(Topic::Removal.problem(
+            Code::AttemptInProgress,
             format!("node {name}"),
-            format!("in an attempt: {}", words::state(node)),
+            format!("in an attempt: {}", phase(node)),
             format!(
                 "kubectl reboots watch {name}    # wait for its end; before the reboot: kubectl reboots cancel {name}"
             ),
@@ -58,37 +59,43 @@ fn standing(remains: &Remains) -> Vec<Finding> {
     findings
 }
 
+/// The phase of a node in an attempt.
+fn phase(node: &NodeStatus) -> String {
+    let attempt = node.attempt.as_ref();
+    attempt.map_or_else(|| "InProgress".to_owned(), |attempt| text::phase(attempt.phase))
+}
+
 /// The scheduler cannot be asked. As long as one runs, it may start a reboot at any moment.
-fn unasked(remains: &Remains, why: &str) -> Vec<Finding> {
+fn unasked(facts: &RemovalFacts, why: &str) -> Vec<Finding> {
     let found = format!("whether reboots are under way is not known: {why}");
-    let subject = "leading scheduler";
-    let Some(deployment) = remains.workload(&SCHEDULER) else {
-        return [Topic::Removal.warning(subject, found, BY_THE_NODES)]
+    let (code, subject) = (Code::AttemptsUnknown, "leading scheduler");
+    let Some(deployment) = facts.workload(&SCHEDULER) else {
+        return [Topic::Removal.warning(code, subject, found, BY_THE_NODES)]
             .into_iter()
-            .chain(half_removed(remains))
+            .chain(half_removed(facts))
             .collect();
     };
-    vec![if number(deployment, "/status/readyReplicas") == 0 {
-        Topic::Removal.warning(subject, found, BY_THE_NODES)
+    vec![if deployment.rollout().ready == 0 {
+        Topic::Removal.warning(code, subject, found, BY_THE_NODES)
     } else {
-        let (namespace, name) = (namespace(deployment), name(deployment));
+        let meta = deployment.meta();
         let remedy = format!(
             "try again, and see kubectl reboots check; if it cannot be reached at all: \
-             kubectl -n {namespace} scale deployment {name} --replicas=0"
+             kubectl -n {} scale deployment {} --replicas=0",
+            namespace(meta),
+            name(meta)
         );
-        Topic::Removal.problem(subject, found, remedy)
+        Topic::Removal.problem(code, subject, found, remedy)
     }]
 }
 
 /// Agents without a scheduler: a removal that has begun and not ended.
-fn half_removed(remains: &Remains) -> Option<Finding> {
-    let left: Vec<String> = PARTS
-        .iter()
-        .filter_map(|part| remains.workload(part))
-        .map(|it| format!("{} {}/{}", kind(it), namespace(it), name(it)))
-        .collect();
+fn half_removed(facts: &RemovalFacts) -> Option<Finding> {
+    let workloads = PARTS.iter().filter_map(|part| facts.workload(part));
+    let left: Vec<String> = workloads.map(|workload| workload.path()).collect();
     (!left.is_empty()).then(|| {
         Topic::Removal.problem(
+            Code::RemovalIncomplete,
             "removal",
             format!("half done: the scheduler is gone; still there: {}", names(&left)),
             "wait if it is under way; else: kubectl delete -k deploy/overlays/quickstart    # or your overlay",
@@ -96,17 +103,17 @@ fn half_removed(remains: &Remains) -> Option<Finding> {
     })
 }
 
-/// Our cordons: whoever takes Bellwether away now leaves them behind.
-fn cordons(remains: &Remains) -> Vec<Finding> {
-    let Answer { objects, trouble } = &remains.nodes;
-    if let Some(trouble) = trouble {
-        let found = format!("not looked at: {trouble}");
-        return vec![Topic::Removal.problem("nodes", found, "kubectl get nodes")];
+/// Our cordons: a removal now leaves them behind.
+fn cordons(facts: &RemovalFacts) -> Vec<Finding> {
+    if let Some(failure) = &facts.nodes.failure {
+        let found = format!("not looked at: {}", failure.message);
+        let code = crate::checks::reading::code(failure);
+        return vec![Topic::Removal.problem(code, "nodes", found, "kubectl get nodes")];
     }
-    let marked: Vec<&str> = objects
-        .iter()
-        .filter(|node| !annotation(node, CORDONED_FOR).is_empty())
-        .map(name)
+    let nodes = facts.nodes.objects.iter();
+    let marked: Vec<&str> = nodes
+        .filter(|node| !cordoned_for(node).is_empty())
+        .map(|node| name(&node.metadata))
         .collect();
     match marked.as_slice() {
         [] => vec![Topic::Removal.ok("cordons", "no node carries one of ours")],
@@ -116,17 +123,17 @@ fn cordons(remains: &Remains) -> Vec<Finding> {
                 "wait until its attempt has ended; if that has failed: {}",
                 traces::uncordon(first)
             );
-            vec![Topic::Removal.problem("cordons", found, remedy)]
+            vec![Topic::Removal.problem(Code::CordonLeft, "cordons", found, remedy)]
         }
     }
 }
 
-/// What is lost with the namespace.
-fn data(remains: &Remains) -> Option<Finding> {
-    let claims: Vec<String> = remains
-        .control
-        .of("PersistentVolumeClaim")
-        .map(|claim| format!("{}/{}", namespace(claim), name(claim)))
+/// The data that is lost with the namespace.
+fn data(facts: &RemovalFacts) -> Option<Finding> {
+    let objects = facts.control.objects.iter();
+    let claims: Vec<String> = objects
+        .filter(|object| object.kind == "PersistentVolumeClaim")
+        .map(|claim| format!("{}/{}", namespace(&claim.metadata), name(&claim.metadata)))
         .collect();
     let found = format!(
         "{} goes with its namespace: all records and events of the past",
@@ -134,10 +141,10 @@ fn data(remains: &Remains) -> Option<Finding> {
     );
     (!claims.is_empty()).then(|| {
         let remedy = "kubectl reboots explain NODE    # what is worth keeping, before it is gone";
-        Topic::Removal.warning("data of NATS", found, remedy)
+        Topic::Removal.warning(Code::DataLost, "data of NATS", found, remedy)
     })
 }
 
 #[cfg(test)]
-#[path = "removal_tests.rs"]
+#[path = "before_tests.rs"]
 mod tests;

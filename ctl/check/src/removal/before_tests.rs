@@ -1,18 +1,17 @@
 //! Fleets that are, and are not, ready to be left alone.
 
+use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::wire::{Attempt, FleetControl, ListNodesResponse, NodeStatus, Phase};
 use serde_json::json;
 
-use crate::facts::{Places, Reached};
-use crate::finding::Severity;
-use crate::object::COMPONENT;
 use super::*;
+use crate::facts::FleetAnswer;
+use crate::failure::Failure;
+use crate::object::COMPONENT;
+use crate::testing::{objects, removal_facts};
 
-fn remains(paused: bool, nodes: Vec<NodeStatus>) -> Remains {
-    let mut remains = Remains::none(Places {
-        control: "bellwether".to_owned(),
-        agents: "bellwether-agents".to_owned(),
-    });
+fn facts(paused: bool, nodes: Vec<NodeStatus>) -> RemovalFacts {
+    let mut facts = removal_facts();
     let control = paused.then(|| FleetControl {
         paused,
         by: "anna".to_owned(),
@@ -20,7 +19,7 @@ fn remains(paused: bool, nodes: Vec<NodeStatus>) -> Remains {
         since: None,
         orders: Vec::new(),
     });
-    remains.fleet = Ok(Reached {
+    facts.fleet = Ok(FleetAnswer {
         leader: String::new(),
         list: ListNodesResponse {
             nodes,
@@ -28,18 +27,18 @@ fn remains(paused: bool, nodes: Vec<NodeStatus>) -> Remains {
             ..Default::default()
         },
     });
-    remains
+    facts
 }
 
-fn problems(remains: &Remains) -> Vec<String> {
-    let findings = findings(remains).into_iter();
+fn problems(facts: &RemovalFacts) -> Vec<String> {
+    let findings = findings(facts).into_iter();
     let problems = findings.filter(|it| it.severity == Severity::Problem);
     problems.map(|it| format!("{}: {}", it.subject, it.found)).collect()
 }
 
 #[test]
 fn a_paused_fleet_at_rest_may_go() {
-    let findings = findings(&remains(true, vec![]));
+    let findings = findings(&facts(true, vec![]));
     assert!(findings.iter().all(|it| it.severity == Severity::Ok), "{findings:?}");
     let last = findings.last().unwrap();
     assert!(last.found.starts_with("safe to remove now"), "{last:?}");
@@ -48,12 +47,12 @@ fn a_paused_fleet_at_rest_may_go() {
 
 #[test]
 fn a_fleet_that_is_not_paused_may_not_go() {
-    let remains = remains(false, vec![]);
+    let facts = facts(false, vec![]);
     assert_eq!(
-        problems(&remains),
+        problems(&facts),
         ["pause: not paused: a reboot may start at any moment"]
     );
-    assert!(!findings(&remains).iter().any(|it| it.subject == "removal"));
+    assert!(!findings(&facts).iter().any(|it| it.subject == "removal"));
 }
 
 #[test]
@@ -68,12 +67,12 @@ fn a_node_in_an_attempt_and_a_cordon_of_ours_are_waited_for() {
         attempt: Some(attempt),
         ..Default::default()
     };
-    let mut remains = remains(true, vec![draining]);
+    let mut facts = facts(true, vec![draining]);
     let annotations = json!({ CORDONED_FOR: "a77e" });
-    remains.nodes.objects =
-        vec![json!({ "kind": "Node", "metadata": { "name": "node-1", "annotations": annotations } })];
+    facts.nodes.objects =
+        objects([json!({ "kind": "Node", "metadata": { "name": "node-1", "annotations": annotations } })]);
     assert_eq!(
-        problems(&remains),
+        problems(&facts),
         [
             "node node-1: in an attempt: Draining",
             "cordons: node-1 would stay cordoned"
@@ -81,22 +80,22 @@ fn a_node_in_an_attempt_and_a_cordon_of_ours_are_waited_for() {
     );
 }
 
-/// Nobody answers, and of the scheduler's pods so many are ready.
-fn unreachable(ready: Option<u64>) -> Remains {
-    let mut remains = remains(true, vec![]);
-    remains.fleet = Err("no leading scheduler was reached".to_owned());
+/// No scheduler answers, and of the scheduler's pods so many are ready.
+fn unreachable(ready: Option<u64>) -> RemovalFacts {
+    let mut facts = facts(true, vec![]);
+    facts.fleet = Err("no leading scheduler was reached".to_owned());
     let metadata = json!({ "name": "eu-scheduler", "namespace": "bellwether", "labels": { COMPONENT: "scheduler" } });
     let status = ready.map_or_else(|| json!({}), |ready| json!({ "readyReplicas": ready }));
-    remains.workloads.objects = vec![json!({ "kind": "Deployment", "metadata": metadata, "status": status })];
-    remains
+    facts.workloads.objects = objects([json!({ "kind": "Deployment", "metadata": metadata, "status": status })]);
+    facts
 }
 
 #[test]
 fn a_scheduler_that_runs_and_cannot_be_asked_is_in_the_way() {
-    let remains = unreachable(Some(1));
+    let facts = unreachable(Some(1));
     let expected = "leading scheduler: whether reboots are under way is not known: no leading scheduler was reached";
-    assert_eq!(problems(&remains), [expected]);
-    let remedy = findings(&remains).remove(0).remedy.unwrap();
+    assert_eq!(problems(&facts), [expected]);
+    let remedy = findings(&facts).remove(0).remedy.unwrap();
     assert!(
         remedy.ends_with("kubectl -n bellwether scale deployment eu-scheduler --replicas=0"),
         "{remedy}"
@@ -105,36 +104,36 @@ fn a_scheduler_that_runs_and_cannot_be_asked_is_in_the_way() {
 
 #[test]
 fn without_a_scheduler_the_nodes_are_the_witnesses() {
-    let mut gone = remains(true, vec![]);
+    let mut gone = facts(true, vec![]);
     gone.fleet = Err("no leading scheduler was reached".to_owned());
-    for mut remains in [unreachable(None), unreachable(Some(0)), gone] {
-        assert_eq!(problems(&remains), [""; 0]);
-        let findings = findings(&remains);
+    for mut facts in [unreachable(None), unreachable(Some(0)), gone] {
+        assert_eq!(problems(&facts), [""; 0]);
+        let findings = findings(&facts);
         assert_eq!(findings.first().map(|it| it.severity), Some(Severity::Warning));
         assert!(!findings.iter().any(|it| it.found.starts_with("safe")), "{findings:?}");
-        remains.nodes.trouble = Some("Forbidden".to_owned());
-        assert_eq!(problems(&remains), ["nodes: not looked at: Forbidden"]);
+        facts.nodes.failure = Some(Failure::forbidden("Forbidden"));
+        assert_eq!(problems(&facts), ["nodes: not looked at: Forbidden"]);
     }
 }
 
 #[test]
 fn agents_without_a_scheduler_are_half_a_removal() {
-    let mut remains = remains(true, vec![]);
-    remains.fleet = Err("no leading scheduler was reached".to_owned());
+    let mut facts = facts(true, vec![]);
+    facts.fleet = Err("no leading scheduler was reached".to_owned());
     let metadata = json!({ "name": "rebooter", "namespace": "bellwether-agents" });
-    remains.workloads.objects = vec![json!({ "kind": "DaemonSet", "metadata": metadata })];
+    facts.workloads.objects = objects([json!({ "kind": "DaemonSet", "metadata": metadata })]);
     assert_eq!(
-        problems(&remains),
+        problems(&facts),
         ["removal: half done: the scheduler is gone; still there: DaemonSet bellwether-agents/rebooter"]
     );
 }
 
 #[test]
 fn data_that_will_be_lost_is_mentioned() {
-    let mut remains = remains(true, vec![]);
+    let mut facts = facts(true, vec![]);
     let claim = json!({ "name": "data-nats-0", "namespace": "bellwether" });
-    remains.control.objects = vec![json!({ "kind": "PersistentVolumeClaim", "metadata": claim })];
-    let data = findings(&remains)
+    facts.control.objects = objects([json!({ "kind": "PersistentVolumeClaim", "metadata": claim })]);
+    let data = findings(&facts)
         .into_iter()
         .find(|it| it.subject == "data of NATS")
         .unwrap();

@@ -1,141 +1,149 @@
 //! After the removal: every trace of Bellwether in the cluster, each with the command that
 //! removes it.
 
-use bellwether_proto::mark::CORDONED_FOR;
-use serde_json::Value;
+use bellwether_proto::mark::{CORDONED_FOR, LEASE};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::finding::{Finding, Topic, names};
-use crate::object::{
-    COMPONENT, OUR_PREFIX, PART_OF, annotation, entries, is_cordoned, items, kind, label, name, namespace, text,
-};
-use crate::removal_facts::Remains;
-use crate::facts::LEASE;
-use crate::facts::Answer;
+use super::reading;
+use crate::code::Code;
+use crate::finding::{Finding, Severity, Topic};
+use crate::group::names;
+use crate::object::{BELLWETHER, COMPONENT, OUR_PREFIX, PART_OF, cordoned_for, is_cordoned, label, name, namespace};
+use crate::removal_facts::{AnyObject, ClusterObject, RemovalFacts};
 
-pub(crate) fn findings(remains: &Remains) -> Vec<Finding> {
-    let mut findings = unseen(remains);
-    findings.extend(remains.nodes.of("Node").flat_map(of_node));
-    findings.extend(remains.cluster.objects.iter().filter_map(|it| of_cluster(it, remains)));
-    findings.extend(namespaces(remains));
+pub(crate) fn findings(facts: &RemovalFacts) -> Vec<Finding> {
+    let mut findings = reading::findings(facts);
+    findings.extend(facts.nodes.objects.iter().flat_map(of_node));
+    findings.extend(facts.cluster.objects.iter().filter_map(|it| of_cluster(it, facts)));
+    findings.extend(namespaces(facts));
     if findings.is_empty() {
-        findings.push(Topic::Removal.ok("traces", "nothing of Bellwether is left in this cluster"));
+        let found = "nothing of Bellwether is left in this cluster";
+        findings.push(Topic::Removal.finding(Severity::Ok, Code::NothingLeft, "traces", found, None));
     }
     findings
 }
 
-/// What could not be looked at may hold a trace.
-pub(crate) fn unseen(remains: &Remains) -> Vec<Finding> {
-    let looked: [(&str, &Answer); 6] = [
-        ("nodes", &remains.nodes),
-        ("namespaces", &remains.namespaces),
-        ("workloads", &remains.workloads),
-        ("cluster objects", &remains.cluster),
-        ("control namespace", &remains.control),
-        ("agents' namespace", &remains.agents),
-    ];
-    let tell = |(what, answer): (&str, &Answer)| {
-        let trouble = answer.trouble.as_ref()?;
-        let remedy = crate::refused::remedy(trouble, "run this as somebody who may read all of the cluster");
-        Some(Topic::Removal.problem(what, format!("not looked at: {trouble}"), remedy))
-    };
-    looked.into_iter().filter_map(tell).collect()
-}
-
-/// How a cordon of ours is taken away by hand.
+/// The command that takes a cordon of ours away by hand.
 pub(crate) fn uncordon(node: &str) -> String {
     format!("kubectl uncordon {node} && kubectl annotate node {node} {CORDONED_FOR}-")
 }
 
-fn of_node(node: &Value) -> Vec<Finding> {
-    let who = name(node);
+fn of_node(node: &Node) -> Vec<Finding> {
+    let meta = &node.metadata;
+    let name = name(meta);
     let mut findings = Vec::new();
     let mut left = |found: String, remedy: String| {
-        findings.push(Topic::Removal.problem(format!("node {who}"), found, remedy));
+        findings.push(Topic::Removal.problem(Code::MarkLeftOnNode, format!("node {name}"), found, remedy));
     };
-    let cordoned = is_cordoned(node) && !annotation(node, CORDONED_FOR).is_empty();
+    let cordoned = is_cordoned(node) && !cordoned_for(node).is_empty();
     if cordoned {
-        left("cordoned by Bellwether".to_owned(), uncordon(who));
+        left("cordoned by Bellwether".to_owned(), uncordon(name));
     }
-    for (key, _) in ours(node, "/metadata/annotations") {
+    for key in ours(meta.annotations.iter().flat_map(|all| all.keys())) {
         if !(cordoned && key == CORDONED_FOR) {
-            left(
-                format!("annotation {key}"),
-                format!("kubectl annotate node {who} {key}-"),
-            );
+            let remedy = format!("kubectl annotate node {name} {key}-");
+            left(format!("annotation {key}"), remedy);
         }
     }
-    for (key, _) in ours(node, "/metadata/labels") {
-        left(format!("label {key}"), format!("kubectl label node {who} {key}-"));
+    for key in ours(meta.labels.iter().flat_map(|all| all.keys())) {
+        left(format!("label {key}"), format!("kubectl label node {name} {key}-"));
     }
-    for taint in items(node, "/spec/taints") {
-        let (key, effect) = (text(taint, "/key"), text(taint, "/effect"));
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref());
+    for taint in taints.unwrap_or_default() {
+        let (key, effect) = (&taint.key, &taint.effect);
         if key.starts_with(OUR_PREFIX) {
-            left(
-                format!("taint {key}:{effect}"),
-                format!("kubectl taint node {who} {key}:{effect}-"),
-            );
+            let remedy = format!("kubectl taint node {name} {key}:{effect}-");
+            left(format!("taint {key}:{effect}"), remedy);
         }
     }
-    for condition in items(node, "/status/conditions") {
-        let of_type = text(condition, "/type");
-        if of_type.starts_with(OUR_PREFIX) {
-            let patch = format!(r#"{{"status":{{"conditions":[{{"type":"{of_type}","$patch":"delete"}}]}}}}"#);
-            let remedy = format!("kubectl patch node {who} --subresource=status -p '{patch}'");
-            left(format!("condition {of_type}"), remedy);
-        }
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let types = conditions.unwrap_or_default().iter().map(|condition| &condition.type_);
+    for of_type in ours(types) {
+        let patch = format!(r#"{{"status":{{"conditions":[{{"type":"{of_type}","$patch":"delete"}}]}}}}"#);
+        let remedy = format!("kubectl patch node {name} --subresource=status -p '{patch}'");
+        left(format!("condition {of_type}"), remedy);
     }
     findings
 }
 
-fn ours<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    entries(object, pointer).filter(|(key, _)| key.starts_with(OUR_PREFIX))
+fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a String> {
+    keys.filter(|key| key.starts_with(OUR_PREFIX))
 }
 
-/// An object without a namespace: ours by its label, by its name, or by what it binds.
-fn of_cluster(object: &Value, remains: &Remains) -> Option<Finding> {
-    let (kind, name) = (kind(object), name(object));
-    let claim = text(object, "/spec/claimRef/namespace");
-    let of_claim = claim == remains.places.control && !claim.is_empty();
-    let binds = text(object, "/roleRef/name");
-    let named = |name: &str| name == "bellwether" || name.starts_with("bellwether-");
-    let of_group = text(object, "/spec/group").ends_with(OUR_PREFIX.trim_end_matches('/'));
-    if !(label(object, PART_OF) == "bellwether" || named(name) || named(binds) || of_claim || of_group) {
+/// An object without a namespace: ours by its label, by its name, or by the role that it binds.
+fn of_cluster(object: &ClusterObject, facts: &RemovalFacts) -> Option<Finding> {
+    let (kind, meta) = (object.kind(), object.meta());
+    let (holds_data, is_known) = match object {
+        ClusterObject::Binding(binding) => (false, is_named_ours(&binding.role_ref.name)),
+        ClusterObject::Volume(volume) => (is_claimed(volume, &facts.namespaces.control), false),
+        ClusterObject::Definition(definition) => {
+            (false, definition.spec.group.ends_with(OUR_PREFIX.trim_end_matches('/')))
+        }
+        ClusterObject::Other(_) => (false, false),
+    };
+    let name = name(meta);
+    if !(is_part(object.meta()) || is_named_ours(name) || holds_data || is_known) {
         return None;
     }
-    let found = if of_claim {
+    let remedy = format!("kubectl delete {} {name}", kind.to_lowercase());
+    let subject = format!("{kind} {name}");
+    Some(Topic::Removal.problem(Code::ObjectLeft, subject, still_there(holds_data), remedy))
+}
+
+fn is_named_ours(name: &str) -> bool {
+    name.strip_prefix(BELLWETHER)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn is_part(meta: &ObjectMeta) -> bool {
+    label(meta, PART_OF) == BELLWETHER
+}
+
+/// Whether a volume is claimed from this namespace.
+fn is_claimed(volume: &PersistentVolume, from: &str) -> bool {
+    let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let namespace = claim.and_then(|claim| claim.namespace.as_deref()).unwrap_or_default();
+    namespace == from && !namespace.is_empty()
+}
+
+fn still_there(holds_data: bool) -> &'static str {
+    if holds_data {
         "still there, with the data of NATS"
     } else {
         "still there"
-    };
-    let remedy = format!("kubectl delete {} {name}", kind.to_lowercase());
-    Some(Topic::Removal.problem(format!("{kind} {name}"), found, remedy))
+    }
 }
 
-/// The two namespaces; where one is not ours to delete, what we left in it.
-fn namespaces(remains: &Remains) -> Vec<Finding> {
+/// The two namespaces; where one is not ours to delete, the objects that we left in it.
+fn namespaces(facts: &RemovalFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (place, answer) in [
-        (&remains.places.control, &remains.control),
-        (&remains.places.agents, &remains.agents),
+    for (place, gathered) in [
+        (&facts.namespaces.control, &facts.control),
+        (&facts.namespaces.agents, &facts.agents),
     ] {
-        let Some(found) = remains.namespaces.of("Namespace").find(|it| name(it) == place) else {
+        let mut all = facts.all_namespaces.objects.iter();
+        let Some(found) = all.find(|it| name(&it.metadata) == place) else {
             continue;
         };
-        let left: Vec<&Value> = answer.objects.iter().filter(|it| is_ours(it)).collect();
-        if text(found, "/status/phase") == "Terminating" {
+        let left: Vec<&AnyObject> = gathered.objects.iter().filter(|it| is_ours(it)).collect();
+        if is_terminating(found) {
             findings.push(Topic::Removal.problem(
+                Code::NamespaceTerminating,
                 format!("namespace {place}"),
                 "is being deleted",
                 format!("kubectl wait --for=delete namespace/{place} --timeout=2m"),
             ));
-        } else if label(found, PART_OF) == "bellwether" {
-            let left: Vec<String> = left.iter().map(|it| format!("{} {}", kind(it), name(it))).collect();
+        } else if is_part(&found.metadata) {
+            let left = left.iter().map(|it| format!("{} {}", it.kind, name(&it.metadata)));
+            let left: Vec<String> = left.collect();
             let with = if left.is_empty() {
                 String::new()
             } else {
                 format!(", with {}", names(&left))
             };
             findings.push(Topic::Removal.problem(
+                Code::ObjectLeft,
                 format!("namespace {place}"),
                 format!("still there{with}"),
                 format!("kubectl delete namespace {place}"),
@@ -147,23 +155,25 @@ fn namespaces(remains: &Remains) -> Vec<Finding> {
     findings
 }
 
-fn of_namespace(object: &Value) -> Finding {
-    let (kind, name, namespace) = (kind(object), name(object), namespace(object));
-    let found = if kind == "PersistentVolumeClaim" {
-        "still there, with the data of NATS"
-    } else {
-        "still there"
-    };
-    let remedy = format!("kubectl -n {namespace} delete {} {name}", kind.to_lowercase());
-    Topic::Removal.problem(format!("{kind} {namespace}/{name}"), found, remedy)
+fn is_terminating(namespace: &Namespace) -> bool {
+    let status = namespace.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()) == Some("Terminating")
 }
 
-fn is_ours(object: &Value) -> bool {
-    match kind(object) {
-        "Lease" => name(object) == LEASE,
+fn of_namespace(object: &AnyObject) -> Finding {
+    let (kind, name, namespace) = (&object.kind, name(&object.metadata), namespace(&object.metadata));
+    let found = still_there(kind == "PersistentVolumeClaim");
+    let remedy = format!("kubectl -n {namespace} delete {} {name}", kind.to_lowercase());
+    Topic::Removal.problem(Code::ObjectLeft, format!("{kind} {namespace}/{name}"), found, remedy)
+}
+
+fn is_ours(object: &AnyObject) -> bool {
+    let meta = &object.metadata;
+    match object.kind.as_str() {
+        "Lease" => name(meta) == LEASE,
         // A StatefulSet gives its claims the labels that it selects by, and no others.
-        "PersistentVolumeClaim" => label(object, PART_OF) == "bellwether" || label(object, COMPONENT) == "bus",
-        _ => label(object, PART_OF) == "bellwether",
+        "PersistentVolumeClaim" => is_part(meta) || label(meta, COMPONENT) == "bus",
+        _ => is_part(meta),
     }
 }
 

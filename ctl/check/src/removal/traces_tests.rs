@@ -2,34 +2,28 @@
 
 use serde_json::json;
 
-use crate::facts::Places;
 use super::*;
-
-fn remains() -> Remains {
-    Remains::none(Places {
-        control: "bellwether".to_owned(),
-        agents: "bellwether-agents".to_owned(),
-    })
-}
+use crate::failure::Failure;
+use crate::testing::{objects, removal_facts};
 
 /// Subject, found and remedy of all findings.
-fn told(remains: &Remains) -> Vec<String> {
-    let tell = |it: Finding| format!("{} | {} | {}", it.subject, it.found, it.remedy.unwrap_or_default());
-    findings(remains).into_iter().map(tell).collect()
+fn lines(facts: &RemovalFacts) -> Vec<String> {
+    let line = |it: Finding| format!("{} | {} | {}", it.subject, it.found, it.remedy.unwrap_or_default());
+    findings(facts).into_iter().map(line).collect()
 }
 
 #[test]
 fn a_clean_cluster_is_one_line() {
     assert_eq!(
-        told(&remains()),
+        lines(&removal_facts()),
         ["traces | nothing of Bellwether is left in this cluster | "]
     );
 }
 
 #[test]
 fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
-    let mut remains = remains();
-    remains.nodes.objects = vec![json!({
+    let mut facts = removal_facts();
+    facts.nodes.objects = objects([json!({
         "kind": "Node",
         "metadata": {
             "name": "node-1",
@@ -44,9 +38,9 @@ fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
             ],
         },
         "status": { "conditions": [{ "type": "Ready" }, { "type": "bellwether.dev/RebootRequired" }] },
-    })];
+    })]);
     assert_eq!(
-        told(&remains),
+        lines(&facts),
         [
             "node node-1 | cordoned by Bellwether | kubectl uncordon node-1 && kubectl annotate node node-1 bellwether.dev/cordoned-for-",
             "node node-1 | annotation bellwether.dev/other | kubectl annotate node node-1 bellwether.dev/other-",
@@ -58,16 +52,16 @@ fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
 }
 
 #[test]
-fn a_cordon_of_somebody_else_is_no_trace() {
-    let mut remains = remains();
-    remains.nodes.objects =
-        vec![json!({ "kind": "Node", "metadata": { "name": "node-1" }, "spec": { "unschedulable": true } })];
-    assert_eq!(told(&remains).len(), 1);
+fn a_foreign_cordon_is_no_trace() {
+    let mut facts = removal_facts();
+    facts.nodes.objects =
+        objects([json!({ "kind": "Node", "metadata": { "name": "node-1" }, "spec": { "unschedulable": true } })]);
+    assert_eq!(lines(&facts).len(), 1);
 }
 
 #[test]
 fn cluster_objects_are_known_by_label_name_role_group_or_claim() {
-    let mut remains = remains();
+    let mut facts = removal_facts();
     let object = |kind: &str, name: &str| json!({ "kind": kind, "metadata": { "name": name } });
     let mut labelled = object("PriorityClass", "eu-reboots");
     *labelled.get_mut("metadata").unwrap() = json!({ "name": "eu-reboots", "labels": { PART_OF: "bellwether" } });
@@ -86,25 +80,27 @@ fn cluster_objects_are_known_by_label_name_role_group_or_claim() {
         .as_object_mut()
         .unwrap()
         .insert("spec".to_owned(), json!({ "group": "bellwether.dev" }));
-    remains.cluster.objects = vec![
+    facts.cluster.objects = objects([
         labelled,
         by_hand,
         volume,
         definition,
         object("ClusterRole", "bellwether-drainer"),
         object("ClusterRole", "view"),
-    ];
-    let told = told(&remains);
-    assert_eq!(told.len(), 5, "{told:?}");
+    ]);
+    let lines = lines(&facts);
+    assert_eq!(lines.len(), 5, "{lines:?}");
     assert!(
-        told.iter()
+        lines
+            .iter()
             .any(|it| it.ends_with("kubectl delete clusterrolebinding check-anna")),
-        "{told:?}"
+        "{lines:?}"
     );
     assert!(
-        told.iter()
+        lines
+            .iter()
             .any(|it| it.contains("with the data of NATS | kubectl delete persistentvolume pvc-1")),
-        "{told:?}"
+        "{lines:?}"
     );
 }
 
@@ -116,37 +112,38 @@ fn a_namespace_of_ours_goes_as_a_whole_and_in_another_one_each_object_is_named()
     };
     let lease = json!({ "kind": "Lease", "metadata": { "name": LEASE, "namespace": "bellwether" } });
     let other = json!({ "kind": "ConfigMap", "metadata": { "name": "kube-root-ca.crt", "namespace": "bellwether" } });
-    let mut remains = remains();
-    remains.control.objects = vec![lease, other];
-    remains.namespaces.objects = vec![namespace("bellwether", "bellwether", "Active")];
+    let mut facts = removal_facts();
+    facts.control.objects = objects([lease, other]);
+    facts.all_namespaces.objects = objects([namespace("bellwether", "bellwether", "Active")]);
     assert_eq!(
-        told(&remains),
+        lines(&facts),
         ["namespace bellwether | still there, with Lease bellwether-scheduler | kubectl delete namespace bellwether"]
     );
-    remains.namespaces.objects = vec![namespace("bellwether", "somebody-else", "Active")];
+    facts.all_namespaces.objects = objects([namespace("bellwether", "somebody-else", "Active")]);
     assert_eq!(
-        told(&remains),
+        lines(&facts),
         [
             "Lease bellwether/bellwether-scheduler | still there | kubectl -n bellwether delete lease bellwether-scheduler"
         ]
     );
-    remains.namespaces.objects = vec![namespace("bellwether", "bellwether", "Terminating")];
-    let told = told(&remains);
+    facts.all_namespaces.objects = objects([namespace("bellwether", "bellwether", "Terminating")]);
+    let lines = lines(&facts);
     assert!(
-        told.first()
+        lines
+            .first()
             .unwrap()
             .contains("is being deleted | kubectl wait --for=delete"),
-        "{told:?}"
+        "{lines:?}"
     );
 }
 
 #[test]
-fn what_could_not_be_looked_at_is_not_clean() {
-    let mut remains = remains();
-    remains.cluster.trouble = Some("Error from server (Forbidden)".to_owned());
-    let told = told(&remains);
+fn a_cluster_that_could_not_be_read_is_not_clean() {
+    let mut facts = removal_facts();
+    facts.cluster.failure = Some(Failure::forbidden("Error from server (Forbidden)"));
+    let lines = lines(&facts);
     assert!(
-        told.first().unwrap().starts_with("cluster objects | not looked at"),
-        "{told:?}"
+        lines.first().unwrap().starts_with("cluster objects | not looked at"),
+        "{lines:?}"
     );
 }

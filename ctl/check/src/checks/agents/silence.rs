@@ -1,25 +1,26 @@
-//! Why nothing is heard of an agent, as far as its node and its DaemonSet tell.
+//! Why an agent does not report, as far as its node and its DaemonSet show.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::wire::NodeStatus;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::facts::Facts;
 use crate::finding::Severity;
-use crate::object::{COMPONENT, instant, items, label, name, number, text};
-use crate::checks::workloads::{PARTS, Part};
+use crate::object::{COMPONENT, created, instant, label, name, node_name};
+use crate::part::{PARTS, Part};
+use crate::workload::Workload;
 
-/// So long a node may take, new or back, until its agents are heard: images are pulled one after the
+/// So long a node may take, new or back, until its agents report: images are pulled one after the
 /// other on a new node.
 const ARRIVAL: SignedDuration = SignedDuration::from_mins(5);
 
-/// What is known of nodes, by their names: with thousands of them each is looked for twice.
+/// Nodes by their names: with thousands of them each is looked for twice.
 #[derive(Debug)]
 pub(super) struct Known<'a> {
     statuses: BTreeMap<&'a str, &'a NodeStatus>,
-    nodes: BTreeMap<&'a str, &'a Value>,
+    nodes: BTreeMap<&'a str, &'a Node>,
     away: BTreeSet<&'a str>,
     /// Agents and the nodes that have a pod of them, whatever its state.
     hosted: BTreeSet<(&'a str, &'a str)>,
@@ -29,21 +30,23 @@ pub(super) struct Known<'a> {
 #[derive(Debug)]
 pub(super) struct Silence {
     pub(super) severity: Severity,
-    /// Why it is not worse, to be said after what was found.
-    pub(super) eased: &'static str,
-    /// What helps, if there is no pod to look at.
+    /// Why it is not worse, to be appended to the finding.
+    pub(super) mitigation: &'static str,
+    /// The remedy, if there is no pod to look at.
     pub(super) remedy: Option<String>,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn new(facts: &'a Facts) -> Self {
-        let hosted = facts.agents.of("Pod").flat_map(|pod| {
-            let of = |part: &&Part| label(pod, COMPONENT) == part.component || name(pod).starts_with(part.component);
+        let hosted = facts.agents.objects.pods.iter().flat_map(|pod| {
+            let meta = &pod.metadata;
+            let of = |part: &&Part| label(meta, COMPONENT) == part.component || name(meta).starts_with(part.component);
             PARTS.iter().filter(of).map(move |part| (part.component, target(pod)))
         });
+        let nodes = facts.nodes.objects.iter();
         Self {
             statuses: facts.statuses().iter().map(|it| (it.node.as_str(), it)).collect(),
-            nodes: facts.nodes.of("Node").map(|node| (name(node), node)).collect(),
+            nodes: nodes.map(|node| (name(&node.metadata), node)).collect(),
             away: facts.away(),
             hosted: hosted.collect(),
         }
@@ -55,20 +58,26 @@ impl<'a> Known<'a> {
 }
 
 /// The node on which a pod is, or for which its DaemonSet has made it.
-fn target(pod: &Value) -> &str {
-    const TERMS: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-    match text(pod, "/spec/nodeName") {
-        "" => items(pod, TERMS)
-            .first()
-            .map_or("", |term| text(term, "/matchFields/0/values/0")),
+fn target(pod: &Pod) -> &str {
+    match node_name(pod) {
+        "" => wanted_node(pod).unwrap_or_default(),
         node => node,
     }
 }
 
+/// The node that the affinity of a DaemonSet's pod names.
+fn wanted_node(pod: &Pod) -> Option<&str> {
+    let affinity = pod.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()?;
+    let required = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
+    let fields = required.node_selector_terms.first()?.match_fields.as_ref()?;
+    let node = fields.first()?.values.as_ref()?.first()?;
+    Some(node)
+}
+
 pub(super) fn why_silent(part: &Part, node: &str, known: &Known<'_>, facts: &Facts) -> Silence {
-    let warning = |eased, remedy| Silence {
+    let warning = |mitigation, remedy| Silence {
         severity: Severity::Warning,
-        eased,
+        mitigation,
         remedy,
     };
     if known.away.contains(node) {
@@ -78,37 +87,39 @@ pub(super) fn why_silent(part: &Part, node: &str, known: &Known<'_>, facts: &Fac
         return warning("; its node is new, or has just come back", None);
     }
     if let Some(daemon_set) = facts.workload(part)
-        && facts.agents.trouble.is_none()
+        && facts.agents.failure.is_none()
         && leaves_out(part, daemon_set, node, known)
     {
         let remedy = format!(
             "kubectl -n {} get daemonset {} -o yaml    # its nodeSelector and affinity, unless that is meant so",
-            facts.places.agents,
-            name(daemon_set)
+            facts.namespaces.agents,
+            name(daemon_set.meta())
         );
         return warning("; its DaemonSet leaves it out", Some(remedy));
     }
     Silence {
         severity: Severity::Problem,
-        eased: "",
+        mitigation: "",
         remedy: None,
     }
 }
 
-fn has_just_come(node: &Value, now: Timestamp) -> bool {
-    let ready = items(node, "/status/conditions")
+fn has_just_come(node: &Node, now: Timestamp) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let ready = conditions
+        .unwrap_or_default()
         .iter()
-        .filter(|it| text(it, "/type") == "Ready")
-        .filter_map(|it| instant(it, "/lastTransitionTime"));
-    let mut times = instant(node, "/metadata/creationTimestamp").into_iter().chain(ready);
+        .filter(|condition| condition.type_ == "Ready")
+        .filter_map(|condition| instant(condition.last_transition_time.as_ref()));
+    let mut times = created(&node.metadata).into_iter().chain(ready);
     times.any(|at| now.duration_since(at) < ARRIVAL)
 }
 
 /// Whether a DaemonSet has made a pod for every node that it wants, and none for this one: then its own
 /// selector or affinity leaves the node out, which an overlay may do on purpose.
-fn leaves_out(part: &Part, daemon_set: &Value, node: &str, known: &Known<'_>) -> bool {
-    let desired = number(daemon_set, "/status/desiredNumberScheduled");
-    let complete = desired > 0 && number(daemon_set, "/status/currentNumberScheduled") == desired;
+fn leaves_out(part: &Part, daemon_set: &Workload, node: &str, known: &Known<'_>) -> bool {
+    let rollout = daemon_set.rollout();
+    let complete = rollout.desired > 0 && rollout.created == rollout.desired;
     complete && !known.hosted.contains(&(part.component, node))
 }
 

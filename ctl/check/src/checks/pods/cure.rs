@@ -1,12 +1,15 @@
 //! What helps against the trouble of a pod.
 
 use bellwether_proto::readiness::{NotReady, ReadinessCode};
-use serde_json::Value;
+use bellwether_proto::setting::{NATS_CA, NATS_CREDENTIALS, NATS_PASSWORD, NATS_URL};
+use k8s_openapi::api::core::v1::Pod;
 
+use crate::code::Code;
+use crate::environment;
 use crate::facts::Facts;
-use crate::object::{COMPONENT, containers, items, kind, label, name, namespace, text};
-use crate::checks::settings::{NATS_CA, NATS_CREDENTIALS, NATS_PASSWORD, NATS_URL, environment};
-use crate::checks::workloads::PARTS;
+use crate::foreign::{self, MissingKind, MissingObject};
+use crate::object::{COMPONENT, label, name, namespace};
+use crate::part::PARTS;
 
 /// The Secret that `deploy/components/nats-existing` and `nats-password` mount.
 const SECRET: &str = "bellwether-nats";
@@ -14,72 +17,74 @@ const SECRET: &str = "bellwether-nats";
 /// What helps, in general; in particular it depends on the pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cure {
+    /// Read its log.
     Logs,
+    /// Read the log of the container before.
     PreviousLogs,
+    /// Describe the pod.
     Describe,
-    /// Make a Secret or ConfigMap of this name.
-    Make(&'static str, String),
-    /// NATS does not know who it is.
+    /// Make the object that it misses.
+    Make(MissingObject),
+    /// Make the file or directory that it misses on the host.
+    MakeOnHost,
+    /// Name an image that can be pulled.
+    NameImage,
+    /// Give it credentials that NATS accepts.
     Credentials,
-    Say(&'static str),
+    /// Let it trust the certificate of NATS.
+    TrustNats,
+    /// Enable JetStream.
+    EnableJetStream,
 }
 
 impl Cure {
-    pub(super) fn of_mount(message: &str) -> Self {
-        if message.contains("hostPath type check failed") {
-            return Self::Say(
-                "make it on the host (for /run/dbus: install and start dbus), or patch the volume in your overlay",
-            );
+    /// For a warning of the kubelet about a pod that has not started.
+    pub(super) fn of_mount(message: &str) -> (Code, Self) {
+        if foreign::misses_host_path(message) {
+            return (Code::PodMissesHostPath, Self::MakeOnHost);
         }
-        Self::of_missing(message).unwrap_or(Self::Describe)
+        match Self::of_missing(message) {
+            Some(cure) => (Code::PodMissesObject, cure),
+            None => (Code::PodNotStarted, Self::Describe),
+        }
     }
 
-    /// For a message that misses a Secret or ConfigMap, such as `secret "nats" not found`.
+    /// For a message of the kubelet that misses a Secret or ConfigMap.
     pub(super) fn of_missing(message: &str) -> Option<Self> {
-        if !message.contains("not found") {
-            return None;
-        }
-        ["secret", "configmap"].into_iter().find_map(|kind| {
-            let (_, rest) = message.split_once(&format!("{kind} \""))?;
-            let (name, _) = rest.split_once('"')?;
-            Some(Self::Make(kind, name.to_owned()))
-        })
+        foreign::missing_object(message).map(Self::Make)
     }
 
-    /// The remedy for the parts that a service reports as not ready, by their codes; the most certain first.
-    pub(super) fn of_readiness(parts: &[NotReady]) -> Self {
+    /// For the parts that a service reports as not ready, by their codes; the most certain first.
+    pub(super) fn of_readiness(parts: &[NotReady]) -> (Code, Self) {
         let has = |code| parts.iter().any(|part| part.code == Some(code));
         if has(ReadinessCode::NatsAuthRefused) {
-            Self::Credentials
+            (Code::NatsAuthRefused, Self::Credentials)
         } else if has(ReadinessCode::NatsTlsFailed) {
-            Self::Say(
-                "if NATS runs: put the authority of NATS's certificate into the Secret as ca.crt, \
-                 and BELLWETHER_NATS_CA into the settings, as deploy/components/nats-existing says",
-            )
+            (Code::NatsTlsFailed, Self::TrustNats)
         } else if has(ReadinessCode::JetStreamUnavailable) {
-            Self::Say(
-                "enable JetStream on the server and for this account; its user needs the rights of proto/README.md",
-            )
+            (Code::JetStreamUnavailable, Self::EnableJetStream)
+        } else if has(ReadinessCode::NatsUnreachable) || has(ReadinessCode::NatsConnectionLost) {
+            (Code::NatsUnreachable, Self::Logs)
         } else {
-            Self::Logs
+            (Code::PodNotReady, Self::Logs)
         }
     }
 
     /// The words or the command for this pod.
-    pub(super) fn remedy(&self, pod: &Value, facts: &Facts) -> String {
-        let (namespace, who) = (namespace(pod), name(pod));
+    pub(super) fn remedy(&self, pod: &Pod, facts: &Facts) -> String {
+        let (namespace, name) = (namespace(&pod.metadata), name(&pod.metadata));
         match self {
-            Self::Logs => format!("kubectl -n {namespace} logs {who} --tail=20"),
-            Self::PreviousLogs => format!("kubectl -n {namespace} logs {who} --previous --tail=20"),
-            Self::Describe => format!("kubectl -n {namespace} describe pod {who}"),
-            Self::Make("secret", name) => {
-                let files = match files(name, pod, facts).as_slice() {
-                    [] => "--from-file=KEY=YOUR-FILE    # for each file that the pod mounts".to_owned(),
-                    files => files.join(" "),
-                };
-                format!("kubectl -n {namespace} create secret generic {name} {files}")
+            Self::Logs => format!("kubectl -n {namespace} logs {name} --tail=20"),
+            Self::PreviousLogs => format!("kubectl -n {namespace} logs {name} --previous --tail=20"),
+            Self::Describe => format!("kubectl -n {namespace} describe pod {name}"),
+            Self::Make(missing) => make(missing, namespace, pod, facts),
+            Self::MakeOnHost => {
+                "make it on the host (for /run/dbus: install and start dbus), or patch the volume in your overlay"
+                    .to_owned()
             }
-            Self::Make(_, name) => format!("kubectl apply -k OVERLAY    # it generates the ConfigMap {name}"),
+            Self::NameImage => {
+                "name an image that this cluster can pull under `images:` of your overlay, and apply it".to_owned()
+            }
             Self::Credentials if has_none(pod, facts) => {
                 "NATS asks for credentials: add deploy/components/nats-existing, or nats-password, to your overlay"
                     .to_owned()
@@ -88,51 +93,73 @@ impl Cure {
                 let restart = restart(pod, facts);
                 format!("renew the credentials in the Secret `{SECRET}`, then {restart}")
             }
-            Self::Say(remedy) => (*remedy).to_owned(),
+            Self::TrustNats => "if NATS runs: put the authority of NATS's certificate into the Secret as ca.crt, \
+                 and BELLWETHER_NATS_CA into the settings, as deploy/components/nats-existing says"
+                .to_owned(),
+            Self::EnableJetStream => {
+                "enable JetStream on the server and for this account; its user needs the rights of proto/README.md"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+fn make(missing: &MissingObject, namespace: &str, pod: &Pod, facts: &Facts) -> String {
+    let name = &missing.name;
+    match missing.kind {
+        MissingKind::ConfigMap => format!("kubectl apply -k OVERLAY    # it generates the ConfigMap {name}"),
+        MissingKind::Secret => {
+            let files = match files(name, pod, facts).as_slice() {
+                [] => "--from-file=KEY=YOUR-FILE    # for each file that the pod mounts".to_owned(),
+                files => files.join(" "),
+            };
+            format!("kubectl -n {namespace} create secret generic {name} {files}")
         }
     }
 }
 
 /// The files of a Secret that the settings name, as arguments: those below where the pod mounts it.
-fn files(secret: &str, pod: &Value, facts: &Facts) -> Vec<String> {
-    let volumes = items(pod, "/spec/volumes").iter();
-    let volumes: Vec<&str> = volumes
-        .filter(|it| text(it, "/secret/secretName") == secret)
-        .map(|it| text(it, "/name"))
-        .collect();
+fn files(secret: &str, pod: &Pod, facts: &Facts) -> Vec<String> {
+    let Some(spec) = &pod.spec else { return vec![] };
+    let of_secret = spec.volumes.iter().flatten().filter(|volume| {
+        let source = volume.secret.as_ref();
+        source.and_then(|source| source.secret_name.as_deref()) == Some(secret)
+    });
+    let volumes: Vec<&str> = of_secret.map(|volume| volume.name.as_str()).collect();
     let mounts = || {
-        let all = containers(pod).iter().flat_map(|it| items(it, "/volumeMounts"));
-        all.filter(|it| volumes.contains(&text(it, "/name")))
-            .map(|it| text(it, "/mountPath").trim_end_matches('/'))
+        let all = spec.containers.iter().flat_map(|it| it.volume_mounts.iter().flatten());
+        all.filter(|mount| volumes.contains(&mount.name.as_str()))
+            .map(|mount| mount.mount_path.trim_end_matches('/'))
     };
-    let told = environment(pod, facts.beside(pod));
+    let environment = environment::of_pod(pod, facts);
     let paths = [NATS_CREDENTIALS, NATS_PASSWORD, NATS_CA]
         .into_iter()
-        .filter_map(|key| told.get(key).copied().flatten());
+        .filter_map(|key| environment.get(key).copied().flatten());
     let keys = paths.filter_map(|path| mounts().find_map(|mount| path.strip_prefix(mount)?.strip_prefix('/')));
     keys.map(|key| format!("--from-file={key}=YOUR-FILE")).collect()
 }
 
 /// Whether the settings are known, and name no file of credentials or of a password.
-fn has_none(pod: &Value, facts: &Facts) -> bool {
-    let told = environment(pod, facts.beside(pod));
-    let known = told.get(NATS_URL).copied().flatten().is_some();
+fn has_none(pod: &Pod, facts: &Facts) -> bool {
+    let environment = environment::of_pod(pod, facts);
+    let known = environment.get(NATS_URL).copied().flatten().is_some();
     known
         && ![NATS_CREDENTIALS, NATS_PASSWORD]
             .iter()
-            .any(|key| told.contains_key(key))
+            .any(|key| environment.contains_key(key))
 }
 
 /// A service reads its credentials once, when it starts.
-fn restart(pod: &Value, facts: &Facts) -> String {
-    let (namespace, component) = (namespace(pod), label(pod, COMPONENT));
+fn restart(pod: &Pod, facts: &Facts) -> String {
+    let meta = &pod.metadata;
+    let (namespace, component) = (namespace(meta), label(meta, COMPONENT));
     let part = PARTS.iter().find(|part| part.component == component);
     match part.and_then(|part| facts.workload(part)) {
         Some(workload) => {
-            let kind = kind(workload).to_lowercase();
-            format!("kubectl -n {namespace} rollout restart {kind}/{}", name(workload))
+            let (kind, workload) = (workload.kind().argument(), name(workload.meta()));
+            format!("kubectl -n {namespace} rollout restart {kind}/{workload}")
         }
-        None => format!("kubectl -n {namespace} delete pod {}", name(pod)),
+        None => format!("kubectl -n {namespace} delete pod {}", name(meta)),
     }
 }
 

@@ -1,18 +1,19 @@
 //! Remedies that can be pasted, or nearly so.
 
 use bellwether_proto::readiness;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::tests::{pod, set};
 use super::*;
+use crate::testing::{beside, facts, objects, typed};
 
 /// A cluster with these settings, and a pod that mounts the Secret `nats` as `deploy` does.
-fn mounted(settings: Value) -> (Facts, Value) {
-    let mut facts = Facts::for_tests();
+fn mounted(settings: Value) -> (Facts, Pod) {
+    let mut facts = facts();
     let metadata = json!({ "name": "bellwether-settings-5t2m", "namespace": "bellwether-agents" });
     let mut config = json!({ "kind": "ConfigMap", "metadata": metadata });
     set(&mut config, "/data", settings);
-    facts.agents.objects = vec![config];
+    facts.agents.objects = beside([config]);
     let mut pod = pod(&json!({}));
     let volumes = json!([
         { "name": "dbus", "hostPath": { "path": "/run/dbus" } },
@@ -27,17 +28,18 @@ fn mounted(settings: Value) -> (Facts, Value) {
         ],
     }]);
     set(&mut pod, "/spec/containers", container);
-    (facts, pod)
+    (facts, typed(pod))
 }
 
 /// The remedy for a service that reports this code, in the form in which it reports it.
-fn of(code: ReadinessCode) -> Cure {
+fn of(code: ReadinessCode) -> (Code, Cure) {
     Cure::of_readiness(&readiness::parse(&code.line("a message that decides nothing")))
 }
 
 fn make_secret(settings: Value) -> String {
     let (facts, pod) = mounted(settings);
-    Cure::Make("secret", "nats".to_owned()).remedy(&pod, &facts)
+    let (kind, name) = (MissingKind::Secret, "nats".to_owned());
+    Cure::Make(MissingObject { kind, name }).remedy(&pod, &facts)
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn a_missing_secret_is_made_of_the_files_that_the_settings_name() {
 
 #[test]
 fn credentials_that_nats_refuses_are_renewed_and_read_again() {
-    let cure = of(ReadinessCode::NatsAuthRefused);
+    let (_, cure) = of(ReadinessCode::NatsAuthRefused);
     let (mut facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_CREDENTIALS: "/x/nats.creds" }));
     assert_eq!(
         cure.remedy(&pod, &facts),
@@ -73,7 +75,7 @@ fn credentials_that_nats_refuses_are_renewed_and_read_again() {
     );
     let metadata =
         json!({ "name": "eu-rebooter", "namespace": "bellwether-agents", "labels": { COMPONENT: "rebooter" } });
-    facts.workloads.objects = vec![json!({ "kind": "DaemonSet", "metadata": metadata })];
+    facts.workloads.objects = objects([json!({ "kind": "DaemonSet", "metadata": metadata })]);
     assert!(
         cure.remedy(&pod, &facts)
             .ends_with("then kubectl -n bellwether-agents rollout restart daemonset/eu-rebooter")
@@ -81,8 +83,8 @@ fn credentials_that_nats_refuses_are_renewed_and_read_again() {
 }
 
 #[test]
-fn who_was_given_no_credentials_is_told_where_they_go() {
-    let cure = of(ReadinessCode::NatsAuthRefused);
+fn a_pod_without_credentials_gets_the_component_that_brings_them() {
+    let (_, cure) = of(ReadinessCode::NatsAuthRefused);
     let (facts, pod) = mounted(json!({ NATS_URL: "nats://x:4222" }));
     assert!(
         cure.remedy(&pod, &facts)
@@ -105,7 +107,7 @@ fn the_remedy_follows_the_code_that_the_service_reports() {
             "enable JetStream on the server and for this account",
         ),
     ] {
-        let remedy = of(code).remedy(&pod, &facts);
+        let remedy = of(code).1.remedy(&pod, &facts);
         assert!(remedy.contains(helps), "{code:?}: {remedy}");
     }
     let special = [
@@ -114,8 +116,9 @@ fn the_remedy_follows_the_code_that_the_service_reports() {
         ReadinessCode::JetStreamUnavailable,
     ];
     for code in ReadinessCode::ALL.into_iter().filter(|code| !special.contains(code)) {
-        assert_eq!(of(code), Cure::Logs, "{code:?}");
+        assert_eq!(of(code).1, Cure::Logs, "{code:?}");
     }
+    assert_eq!(of(ReadinessCode::NatsConnectionLost).0, Code::NatsUnreachable);
 }
 
 #[test]
@@ -125,6 +128,7 @@ fn the_message_of_a_service_decides_nothing() {
         "nats: connected, but JetStream does not answer",
         "kubernetes KubernetesUnreachable: invalid peer certificate",
     ] {
-        assert_eq!(Cure::of_readiness(&readiness::parse(message)), Cure::Logs, "{message}");
+        let (code, cure) = Cure::of_readiness(&readiness::parse(message));
+        assert_eq!((code, cure), (Code::PodNotReady, Cure::Logs), "{message}");
     }
 }

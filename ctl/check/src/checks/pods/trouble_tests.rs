@@ -1,13 +1,26 @@
 //! One pod with one trouble each, as kubelets report it.
 
-use serde_json::json;
+use bellwether_proto::readiness;
+use serde_json::{Value, json};
 
 use super::super::tests::{now, pod, set, warning};
-use super::super::{admin_port, is_current, is_unready};
 use super::*;
+use crate::foreign::{MissingKind, MissingObject};
+use crate::object::is_current;
+use crate::testing::typed;
+
+fn trouble_of(pod: &Value, event: Option<&Value>, readiness: Option<&Readiness>) -> Option<Trouble> {
+    let event: Option<Event> = event.map(|event| typed(event.clone()));
+    trouble(&typed(pod.clone()), event.as_ref(), readiness, now())
+}
 
 fn found(pod: &Value, event: Option<&Value>) -> Trouble {
-    trouble(pod, event, "", now()).unwrap()
+    trouble_of(pod, event, None).unwrap()
+}
+
+fn make_secret(name: &str) -> Cure {
+    let (kind, name) = (MissingKind::Secret, name.to_owned());
+    Cure::Make(MissingObject { kind, name })
 }
 
 #[test]
@@ -16,16 +29,19 @@ fn a_missing_secret_is_named_with_the_command_that_makes_it() {
         "reason": "CreateContainerConfigError", "message": "secret \"nats-credentials\" not found",
     }}});
     let trouble = found(&pod(&waiting), None);
-    assert_eq!(trouble.severity, Severity::Problem);
+    assert_eq!(
+        (trouble.severity, trouble.code),
+        (Severity::Problem, Code::PodMissesObject)
+    );
     assert_eq!(
         trouble.found,
         "CreateContainerConfigError: secret \"nats-credentials\" not found"
     );
-    assert_eq!(trouble.cure, Cure::Make("secret", "nats-credentials".to_owned()));
+    assert_eq!(trouble.cure, make_secret("nats-credentials"));
 }
 
 #[test]
-fn what_cannot_be_mounted_is_told_by_its_event() {
+fn what_cannot_be_mounted_is_reported_by_its_event() {
     let creating = pod(&json!({ "name": "rebooter", "state": { "waiting": { "reason": "ContainerCreating" } } }));
     let no_dbus = warning(
         "FailedMount",
@@ -34,22 +50,19 @@ fn what_cannot_be_mounted_is_told_by_its_event() {
     let trouble = found(&creating, Some(&no_dbus));
     assert_eq!(trouble.severity, Severity::Problem);
     assert!(trouble.found.contains("/run/dbus is not a directory"), "{trouble:?}");
-    assert!(
-        matches!(trouble.cure, Cure::Say(remedy) if remedy.contains("on the host")),
-        "{trouble:?}"
+    assert_eq!(
+        (trouble.code, trouble.cure),
+        (Code::PodMissesHostPath, Cure::MakeOnHost)
     );
     let no_secret = warning(
         "FailedMount",
         "MountVolume.SetUp failed for volume \"nats\" : secret \"nats-ca\" not found",
     );
-    assert_eq!(
-        found(&creating, Some(&no_secret)).cure,
-        Cure::Make("secret", "nats-ca".to_owned())
-    );
+    assert_eq!(found(&creating, Some(&no_secret)).cure, make_secret("nats-ca"));
 }
 
 #[test]
-fn a_crash_loop_tells_what_the_service_said_last() {
+fn a_crash_loop_is_reported_with_the_last_words_of_the_service() {
     let log = r#"{"timestamp":"2026-11-22T11:59:00Z","level":"ERROR","error":"NATS server at nats://old:4222 is version 2.9.10, at least 2.11 is needed","message":"Service stopped","target":"bellwether"}"#;
     let crashed = json!({
         "name": "rebooter", "restartCount": 7,
@@ -104,20 +117,19 @@ fn a_pod_that_no_node_takes_says_why() {
 #[test]
 fn a_pod_that_runs_and_is_not_ready_speaks_for_itself() {
     let mut running = pod(&json!({ "name": "rebooter", "state": { "running": {} } }));
-    assert!(is_unready(&running));
-    assert_eq!(admin_port(&running), Some(8080));
-    let said = "nats: not connected to nats://typo:4222";
-    let old = trouble(&running, None, said, now()).unwrap();
+    let words = "nats: not connected to nats://typo:4222";
+    let answered = Readiness::Answered(readiness::parse(words));
+    let old = trouble_of(&running, None, Some(&answered)).unwrap();
     assert_eq!(
         (old.severity, old.found),
-        (Severity::Problem, format!("not ready: {said}"))
+        (Severity::Problem, format!("not ready: {words}"))
     );
     set(
         &mut running,
         "/metadata/creationTimestamp",
         json!("2026-11-22T11:59:30Z"),
     );
-    let young = trouble(&running, None, said, now()).unwrap();
+    let young = trouble_of(&running, None, Some(&answered)).unwrap();
     assert_eq!(young.severity, Severity::Warning, "it may still be starting");
 }
 
@@ -129,10 +141,10 @@ fn a_ready_pod_and_one_that_has_ended_are_no_trouble() {
         "/status/conditions",
         json!([{ "type": "Ready", "status": "True" }]),
     );
-    assert_eq!(trouble(&ready, None, "", now()), None);
+    assert_eq!(trouble_of(&ready, None, None), None);
     // As graceful node shutdown leaves it behind.
     set(&mut ready, "/status/phase", json!("Failed"));
-    assert!(!is_current(&ready));
+    assert!(!is_current(&typed(ready)));
 }
 
 /// A pod that is ready now, though its container has ended so often, like this.
@@ -146,7 +158,7 @@ fn ready_again(times: u64, ended: &str, reason: &str, code: u64) -> Option<Troub
         "/status/conditions",
         json!([{ "type": "Ready", "status": "True" }]),
     );
-    trouble(&ready, None, "", now())
+    trouble_of(&ready, None, None)
 }
 
 #[test]

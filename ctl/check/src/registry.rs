@@ -1,0 +1,36 @@
+//! The one list of checks.
+
+use crate::check::Check;
+use crate::checks::{
+    agents, clocks, cordons, kubernetes, leader, nats, pods, reading, rights, rivals, settings, versions, workloads,
+};
+
+/// All checks, in the order of the report: from the cluster inwards to each node.
+pub const CHECKS: &[Check] = &[
+    kubernetes::CHECK,
+    reading::CHECK,
+    workloads::CHECK,
+    pods::CHECK,
+    settings::CHECK,
+    rights::CHECK,
+    leader::CHECK,
+    versions::CHECK,
+    nats::CHECK,
+    agents::CHECK,
+    clocks::CHECK,
+    rivals::CHECK,
+    cordons::CHECK,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = CHECKS.iter().map(|check| check.name).collect();
+        assert_eq!(names.len(), CHECKS.len());
+    }
+}
