@@ -6,7 +6,7 @@ use bellwether_proto::wire;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::words;
+use crate::vocabulary;
 
 /// The answer of `status`.
 pub(crate) fn status(fleet: &wire::ListNodesResponse) -> anyhow::Result<String> {
@@ -90,8 +90,8 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
     fn from(node: &'a wire::NodeStatus) -> Self {
         Self {
             name: &node.node,
-            state: words::state(node),
-            state_since: words::state_since(node),
+            state: vocabulary::state(node),
+            state_since: vocabulary::state_since(node),
             reason: node.reason.as_ref().map(|reason| Reason {
                 code: &reason.code,
                 message: &reason.message,
@@ -177,7 +177,7 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
             kernel_before: &attempt.kernel_before,
             kernel_after: &attempt.kernel_after,
             ending: attempt.ending.as_ref().map(|ending| Ending {
-                cause: words::cause(ending.cause),
+                cause: vocabulary::cause(ending.cause),
                 message: &ending.message,
             }),
             traceparent: &attempt.traceparent,
@@ -223,8 +223,8 @@ impl<'a> From<&'a wire::NodeEvent> for Event<'a> {
             attempt_id: &event.attempt_id,
             generation: event.generation,
             source: &event.source,
-            kind: words::event(event),
-            message: words::event_message(event),
+            kind: vocabulary::event(event),
+            message: vocabulary::event_message(event),
         }
     }
 }

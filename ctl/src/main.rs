@@ -14,7 +14,7 @@ mod kubectl;
 mod out;
 mod render;
 mod time;
-mod words;
+mod vocabulary;
 
 use std::process::ExitCode;
 

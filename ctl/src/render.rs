@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use crate::time::{age, full};
-use crate::words::{self, or_nothing};
+use crate::vocabulary::{self, or_nothing};
 
 /// Spaces between two columns, as in kubectl.
 const GAP: u16 = 3;
@@ -38,13 +38,13 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp
     let rows = fleet.nodes.iter().map(|node| {
         let mut row = vec![
             node.node.clone(),
-            words::node_status(node).to_owned(),
-            words::state(node),
-            age(words::state_since(node), now),
+            vocabulary::node_status(node).to_owned(),
+            vocabulary::state(node),
+            age(vocabulary::state_since(node), now),
             if wide {
-                words::reason(node)
+                vocabulary::reason(node)
             } else {
-                clipped(&words::reason(node), REASON_MAX)
+                clipped(&vocabulary::reason(node), REASON_MAX)
             },
             or_nothing(&node.kernel_running),
         ];
@@ -97,9 +97,9 @@ pub(crate) fn explain(story: &wire::ExplainNodeResponse, wide: bool, now: Timest
         };
         vec![
             when,
-            words::event(event).to_owned(),
+            vocabulary::event(event).to_owned(),
             or_nothing(&event.source),
-            words::event_message(event),
+            vocabulary::event_message(event),
         ]
     });
     let when = if wide { "AT" } else { "AGE" };
@@ -113,17 +113,17 @@ pub(crate) fn event(event: &wire::NodeEvent) -> String {
     format!(
         "{at}  {}  {}  {}\n",
         event.node,
-        words::event(event),
-        words::event_message(event)
+        vocabulary::event(event),
+        vocabulary::event_message(event)
     )
 }
 
 fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
     let mut text = labelled("Node", &node.node);
-    text.push_str(&labelled("Status", words::node_status(node)));
-    let state = match words::state_since(node) {
-        Some(since) => format!("{} for {}", words::state(node), between(since, now)),
-        None => words::state(node),
+    text.push_str(&labelled("Status", vocabulary::node_status(node)));
+    let state = match vocabulary::state_since(node) {
+        Some(since) => format!("{} for {}", vocabulary::state(node), between(since, now)),
+        None => vocabulary::state(node),
     };
     text.push_str(&labelled("State", &state));
     if let Some(reason) = &node.reason {
@@ -168,7 +168,7 @@ fn drain_lines(progress: &wire::DrainProgressed) -> String {
         held_up_by: Vec::new(),
         ..*progress
     };
-    let mut text = labelled("Drain", &words::drain(&bare));
+    let mut text = labelled("Drain", &vocabulary::drain(&bare));
     for held_up_by in &progress.held_up_by {
         text.push_str(&labelled("Held up by", &one_line(held_up_by)));
     }
@@ -179,7 +179,7 @@ fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String 
     let mut text = labelled("Attempt", &attempt.attempt_id);
     text.push_str(&labelled("Slot", if attempt.slot_held { "held" } else { "free" }));
     if let Some(ending) = &attempt.ending {
-        let ending = words::with_message(words::cause(ending.cause), &ending.message);
+        let ending = vocabulary::with_message(vocabulary::cause(ending.cause), &ending.message);
         text.push_str(&labelled("Ending", &ending));
     }
     if attempt.failures_in_row > 0 {

@@ -6,7 +6,7 @@ use bellwether_proto::wire::CancelAttemptRequest;
 
 use super::about;
 use crate::connect::{Client, Fleet};
-use crate::{out, words};
+use crate::{out, vocabulary};
 
 pub(super) async fn run(fleet: &mut Fleet, node: &NodeName, by: String, reason: String) -> anyhow::Result<()> {
     let order = CancelAttemptRequest {
@@ -24,6 +24,6 @@ pub(super) async fn run(fleet: &mut Fleet, node: &NodeName, by: String, reason: 
     let phase = answer
         .attempt
         .map_or_else(|| NOTHING.to_owned(), |attempt| text::phase(attempt.phase));
-    let what = words::or_nothing(&answer.message);
+    let what = vocabulary::or_nothing(&answer.message);
     Ok(out::show(&format!("{node}: {what} (phase: {phase})\n"))?)
 }
