@@ -1,4 +1,4 @@
-//! The arguments. `--help` is their reference; what is wrong is refused here, with exit code 2.
+//! The arguments. `--help` is their reference; wrong arguments are refused here, with exit code 2.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bellwether_proto::NodeName;
 use tonic::transport::Endpoint;
 
-/// Rolling reboots of Kubernetes nodes: what is going on, why, and what to do about it
+/// Rolling reboots of Kubernetes nodes: their state, its reasons, and the remedies
 ///
 /// Exit codes: 0 done, 1 it failed (the reason is on standard error) or a check found a problem,
 /// 2 wrong usage, 130 interrupted.
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
 }
 
-/// How the scheduler is reached.
+/// Arguments that name the scheduler and the cluster.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ConnectArgs {
     /// Addresses of the schedulers, separated by commas; they are tried until one leads
@@ -52,52 +52,52 @@ pub(crate) struct ConnectArgs {
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 
-/// What to do.
+/// The verbs.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
-    /// What the leading scheduler is asked or told.
+    /// Requests and orders for the leading scheduler.
     #[command(flatten)]
     Fleet(FleetVerb),
-    /// Look whether everything is deployed right and can work; changes nothing
+    /// Check whether Bellwether is deployed right and can work; changes nothing
     Check(CheckArgs),
-    /// Before a removal: say whether it is safe now. After it: list what is left. Changes nothing
+    /// Before a removal: report whether it is safe now. After it: list every trace. Changes nothing
     UninstallCheck(CheckArgs),
 }
 
-/// What the leading scheduler is asked or told.
+/// Requests and orders for the leading scheduler.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum FleetVerb {
-    /// Show all nodes, and why those that wait are waiting
+    /// Show all nodes, with the reason of each that waits
     Status(StatusArgs),
-    /// Tell a node's story: where it is, why, since when, and how it came there
+    /// Explain a node: its state, the reason, since when, and its past events
     Explain(ExplainArgs),
-    /// Follow events as they happen, until Ctrl-C
+    /// Follow the events of all nodes, or of one, until Ctrl-C
     Watch {
         /// Only of this node
         node: Option<NodeName>,
     },
-    /// Start no new reboots; those that run go on
+    /// Start no new reboots; attempts under way continue
     Pause {
-        /// Why; shown to everyone who asks why nothing happens
+        /// The reason; shown with every node that waits
         #[arg(long, default_value = "")]
         reason: String,
         #[command(flatten)]
-        person: Person,
+        operator: Operator,
     },
     /// Start reboots again after a pause
     Resume {
         #[command(flatten)]
-        person: Person,
+        operator: Operator,
     },
     /// Cancel a node's reboot, or release the slot that a failed one still holds
     Cancel {
         /// The node
         node: NodeName,
-        /// Why; told with the node's story
+        /// The reason; shown with the node's past events
         #[arg(long, default_value = "")]
         reason: String,
         #[command(flatten)]
-        person: Person,
+        operator: Operator,
     },
 }
 
@@ -145,10 +145,10 @@ pub(crate) enum CheckForm {
     Json,
 }
 
-/// Who gives an order.
+/// The operator who gives an order.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Person {
-    /// Who orders it, for the record
+pub(crate) struct Operator {
+    /// Name of the operator, for the record
     #[arg(long = "as-name", env = "USER", default_value = "somebody", value_name = "NAME")]
     pub(crate) by: String,
 }
@@ -164,7 +164,7 @@ pub(crate) enum Output {
     Json,
 }
 
-/// Where a scheduler listens.
+/// The address of a scheduler.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     /// As it was given, for messages.

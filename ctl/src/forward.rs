@@ -1,7 +1,7 @@
 //! The way into a pod: `kubectl port-forward`.
 //!
-//! So whoever may do that in the scheduler's namespace may use this tool, and nobody else:
-//! the API server is the doorkeeper. The child lives as long as the value that owns it.
+//! So the right to forward ports in the scheduler's namespace is the right to use this tool: the API
+//! server is the doorkeeper. The child lives as long as the value that owns it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::kubectl::{Kubectl, MISSING, words_of};
 
 /// Where the scheduler listens in its pod.
 const PORT: u16 = 9090;
-/// Long enough for a slow credential plugin, short enough for a person who waits.
+/// Long enough for a slow credential plugin, short enough for an operator who waits.
 const KUBECTL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running `kubectl port-forward`.
@@ -51,7 +51,7 @@ impl Forward {
         let mut lines = BufReader::new(stdout).lines();
         let port = timeout(KUBECTL_TIMEOUT, first_port(&mut lines))
             .await
-            .with_context(|| format!("`kubectl port-forward pod/{pod}` said nothing for {KUBECTL_TIMEOUT:?}"))??;
+            .with_context(|| format!("`kubectl port-forward pod/{pod}` printed nothing for {KUBECTL_TIMEOUT:?}"))??;
         match port {
             Some(port) => Ok(Self {
                 pod: pod.to_owned(),

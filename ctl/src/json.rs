@@ -1,5 +1,5 @@
-//! The answers for programs. Names of fields are a contract with whoever reads them: they may
-//! be added, never renamed. What is absent on the wire is `null` here.
+//! The responses as JSON, for programs. Names of fields are a contract: they may be added, never
+//! renamed. A field that is absent on the wire is `null` here.
 
 use bellwether_check::text;
 use bellwether_proto::wire;

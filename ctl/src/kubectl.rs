@@ -1,4 +1,4 @@
-//! kubectl as a child process: the one way to Kubernetes, with the rights of whoever runs this tool.
+//! kubectl as a child process: the one way to Kubernetes, with the rights of the user.
 //!
 //! It asks and reads; it changes nothing. `create` is used for access reviews alone, which are
 //! questions that the API server answers and does not store.
@@ -23,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) const MISSING: &str = "cannot run kubectl: install it or give the scheduler's address by --scheduler";
 
-/// Which cluster is asked.
+/// kubectl for one cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Kubectl {
     context: Option<String>,
@@ -94,7 +94,7 @@ impl Kubectl {
         command
     }
 
-    /// Asks for objects, such as `get pods`. Never fails: what went wrong is part of the answer.
+    /// Asks for objects, such as `get pods`. Never fails: a failure is part of the answer.
     pub(crate) async fn ask(&self, namespace: &str, args: &[impl AsRef<OsStr>]) -> Answer {
         let mut command = self.command(namespace);
         command.args(args).arg("--output=json");
@@ -147,7 +147,7 @@ async fn run(mut command: Command, input: &str) -> anyhow::Result<Output> {
         .with_context(|| format!("kubectl gave no answer within {ANSWER_TIMEOUT:?}"))?
 }
 
-/// What kubectl says, without its log lines (`E1122 17:56:14.861650 …`), which repeat it at length.
+/// The messages of kubectl, without its log lines (`E1122 17:56:14.861650 …`), which repeat it at length.
 pub(crate) fn words_of(stderr: &str) -> String {
     let is_log = |line: &&str| {
         let stamp = line.split(' ').next().unwrap_or_default();

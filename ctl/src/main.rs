@@ -1,8 +1,8 @@
-//! `kubectl reboots`: the command line for people.
+//! `kubectl reboots`: the command line for operators.
 //!
-//! It asks the leading scheduler over gRPC and shows the answer. It holds no state, decides
+//! It asks the leading scheduler over gRPC and shows the response. It holds no state, decides
 //! nothing, and never talks to NATS or changes anything in Kubernetes; through `kubectl` it
-//! finds the leader, opens a way to it, and reads what a check looks at.
+//! finds the leader, opens a way to it, and gathers the facts of a check (`bellwether_check`).
 
 mod args;
 mod cmd;
@@ -22,7 +22,7 @@ use clap::Parser as _;
 
 use crate::args::Args;
 
-/// As shells say it of a program that Ctrl-C ended.
+/// The exit code of shells for a program that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The answers for people, as pure functions: messages and the time in, text out.
+//! The responses as text for operators: pure functions from messages and the time to text.
 
 use std::fmt::Write as _;
 
@@ -72,7 +72,7 @@ fn clipped(text: &str, most: usize) -> String {
     }
 }
 
-/// A node's story.
+/// A node: state, drain, attempt, past events.
 pub(crate) fn explain(story: &wire::ExplainNodeResponse, wide: bool, now: Timestamp) -> String {
     let mut text = String::new();
     if let Some(node) = &story.status {

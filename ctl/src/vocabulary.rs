@@ -1,14 +1,14 @@
-//! What the scheduler's messages are called: the words that tables and JSON have in common.
+//! The vocabulary that tables and JSON have in common: names and sentences for the scheduler's messages.
 //!
-//! It reads the wire form on purpose: a value that a newer scheduler sends and this version
-//! does not know is shown as such, where a checked form would show nothing at all.
+//! It reads the wire form on purpose: a value that this version does not know is shown as such, where a
+//! checked form would show nothing at all.
 
 use bellwether_check::text::{NOTHING, instant, one_line, phase};
 use bellwether_proto::wire::node_event::Fact;
 use bellwether_proto::{Phase, wire};
 use jiff::Timestamp;
 
-/// What the node is doing; in an attempt, the phase.
+/// The node's state; in an attempt, the phase.
 pub(crate) fn state(node: &wire::NodeStatus) -> String {
     match wire::NodeState::try_from(node.state) {
         Ok(wire::NodeState::Idle) => "Idle".to_owned(),
@@ -33,7 +33,7 @@ pub(crate) fn state_since(node: &wire::NodeStatus) -> Option<Timestamp> {
     })
 }
 
-/// What Kubernetes says of the node, as in `kubectl get nodes`.
+/// The status of the node in Kubernetes, as in `kubectl get nodes`.
 pub(crate) fn node_status(node: &wire::NodeStatus) -> &'static str {
     match (node.ready, node.unschedulable) {
         (true, false) => "Ready",
@@ -43,7 +43,7 @@ pub(crate) fn node_status(node: &wire::NodeStatus) -> &'static str {
     }
 }
 
-/// The one reason for people: the scheduler's, else how far the drain is, else how it ended.
+/// The one reason for operators: the scheduler's, else how far the drain is, else how it ended.
 pub(crate) fn reason(node: &wire::NodeStatus) -> String {
     let given = node.reason.as_ref().map(|reason| &reason.message);
     let ending = || Some(&node.attempt.as_ref()?.ending.as_ref()?.message);
@@ -75,7 +75,7 @@ pub(crate) fn drain(progress: &wire::DrainProgressed) -> String {
     text
 }
 
-/// What happened, in one word.
+/// The name of an event.
 pub(crate) fn event(event: &wire::NodeEvent) -> &'static str {
     match &event.fact {
         Some(Fact::Cordoned(_)) => "Cordoned",
@@ -92,7 +92,7 @@ pub(crate) fn event(event: &wire::NodeEvent) -> &'static str {
     }
 }
 
-/// What happened, in a sentence.
+/// The sentence of an event.
 pub(crate) fn event_message(event: &wire::NodeEvent) -> String {
     match &event.fact {
         Some(Fact::Cordoned(_)) => "no new pods are placed here".to_owned(),
@@ -131,7 +131,7 @@ pub(crate) fn or_nothing(text: &str) -> String {
     }
 }
 
-/// A word, and what there is to say about it.
+/// A name and a message, if there is one.
 pub(crate) fn with_message(head: String, message: &str) -> String {
     if message.is_empty() {
         head

@@ -1,5 +1,5 @@
 //! The facts that a check judges, as data: objects of Kubernetes, answers of the leading scheduler
-//! and of pods. Whoever embeds the checks gathers them; nothing here reads or judges anything.
+//! and of pods. The embedding program gathers them; nothing here reads or judges anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Checks of an installation of Bellwether, as a library: facts in, findings out.
 //!
-//! Whoever embeds it gathers [`Facts`] (`kubectl reboots` does so through kubectl, with the rights of its
+//! The embedding program gathers [`Facts`] (`kubectl reboots` does so through kubectl, with the rights of its
 //! user), calls [`examine`], and shows the [`Report`]. Everything here is pure: no clock, no network, no
 //! Kubernetes client. A finding's [`Code`] is from a closed list and has a section in `docs/findings.md`;
 //! programs decide by it, never by texts.

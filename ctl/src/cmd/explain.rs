@@ -1,4 +1,4 @@
-//! `explain NODE`: a node's story.
+//! `explain NODE`: a node's state, reason, attempt and past events.
 
 use bellwether_proto::wire::ExplainNodeRequest;
 

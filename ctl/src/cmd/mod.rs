@@ -1,4 +1,4 @@
-//! The verbs. Each asks, and hands the answer to `render` or `json`.
+//! The verbs. Each sends its request, and hands the response to `render` or `json`.
 
 mod cancel;
 mod check;
@@ -19,7 +19,7 @@ use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, Verb};
 use crate::connect::{CallError, Client, Fleet};
 use crate::out;
 
-/// Does what was asked for.
+/// Runs the verb that the operator gave.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Fleet(verb) => ask(&args.connect, verb).await.map(|()| ExitCode::SUCCESS),
@@ -34,9 +34,9 @@ async fn ask(connect: &ConnectArgs, verb: FleetVerb) -> anyhow::Result<()> {
         FleetVerb::Status(status) => status::run(fleet, connect, status).await,
         FleetVerb::Explain(explain) => explain::run(&mut fleet, &explain).await,
         FleetVerb::Watch { node } => watch::run(fleet, connect, node.as_ref()).await,
-        FleetVerb::Pause { reason, person } => pause::run(&mut fleet, person.by, reason).await,
-        FleetVerb::Resume { person } => resume::run(&mut fleet, person.by).await,
-        FleetVerb::Cancel { node, reason, person } => cancel::run(&mut fleet, &node, person.by, reason).await,
+        FleetVerb::Pause { reason, operator } => pause::run(&mut fleet, operator.by, reason).await,
+        FleetVerb::Resume { operator } => resume::run(&mut fleet, operator.by).await,
+        FleetVerb::Cancel { node, reason, operator } => cancel::run(&mut fleet, &node, operator.by, reason).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pause --reason`: nothing new starts.
+//! `pause --reason`: no new attempt starts.
 
 use bellwether_check::text;
 use bellwether_proto::wire::PauseFleetRequest;
@@ -18,7 +18,7 @@ pub(super) async fn run(fleet: &mut Fleet, by: String, reason: String) -> anyhow
     );
     if !answer.nodes_in_progress.is_empty() {
         text.push_str(&format!(
-            "These go on all the same: {}\n",
+            "Attempts that continue all the same: {}\n",
             answer.nodes_in_progress.join(", ")
         ));
     }

@@ -13,7 +13,7 @@ pub(super) async fn run(fleet: &mut Fleet, by: String) -> anyhow::Result<()> {
     let paused = answer.control.is_some_and(|control| control.paused);
     anyhow::ensure!(
         !paused,
-        "the fleet is still paused: somebody paused it again; see `kubectl reboots status`"
+        "the fleet is still paused: another operator paused it again; see `kubectl reboots status`"
     );
     Ok(out::show("Resumed. Nodes that need it reboot in turn.\n")?)
 }

@@ -8,7 +8,7 @@ use crate::args::{ConnectArgs, Output, StatusArgs};
 use crate::connect::{CallError, Client, Fleet};
 use crate::{json, out, render, time};
 
-/// How often `--watch` looks.
+/// How often `--watch` asks the scheduler.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(mut fleet: Fleet, connect: &ConnectArgs, args: StatusArgs) -> anyhow::Result<()> {
@@ -39,7 +39,7 @@ pub(super) async fn run(mut fleet: Fleet, connect: &ConnectArgs, args: StatusArg
             out::note("Reached the scheduler again.");
             lost = false;
         }
-        // A person sees ages grow; a file gets what is new.
+        // On a terminal ages grow; a file gets an entry for each change.
         if out::is_terminal() || answer != shown {
             show(&form(&answer, args.output)?)?;
         }

@@ -1,4 +1,4 @@
-//! `watch [NODE]`: events as they happen, until Ctrl-C.
+//! `watch [NODE]`: follows events until Ctrl-C.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::args::ConnectArgs;
 use crate::connect::{CallError, Client, Fleet, chain};
 use crate::{out, render};
 
-/// How soon a lost scheduler is looked for again; a new leader takes longer to be chosen.
+/// How soon `watch` looks for a lost scheduler again; a new leader takes longer to be chosen.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(mut fleet: Fleet, connect: &ConnectArgs, node: Option<&NodeName>) -> anyhow::Result<()> {
@@ -26,7 +26,7 @@ pub(super) async fn run(mut fleet: Fleet, connect: &ConnectArgs, node: Option<&N
         out::note(&format!("Lost the scheduler, trying again: {why}"));
         (fleet, events) = again(connect, &node).await;
         out::note(&format!(
-            "Watching events from {} again; `kubectl reboots explain NODE` tells what was missed.",
+            "Watching events from {} again; `kubectl reboots explain NODE` shows the events in between.",
             fleet.leader()
         ));
     }
@@ -37,7 +37,7 @@ async fn watch(fleet: &mut Fleet, node: &str) -> Result<Streaming<WatchEventsRes
     fleet.call(ask).await
 }
 
-/// Shows events until the stream ends; says why it ended.
+/// Shows events until the stream ends; returns why it ended.
 async fn follow(events: &mut Streaming<WatchEventsResponse>) -> std::io::Result<String> {
     loop {
         match events.message().await {

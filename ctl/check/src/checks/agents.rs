@@ -39,7 +39,7 @@ struct Trouble {
     stale: bool,
     /// Why it is not worse.
     mitigation: &'static str,
-    /// What helps, if that is not to be seen on its pod.
+    /// The remedy, if it does not depend on the agent's pod.
     remedy: Option<String>,
 }
 

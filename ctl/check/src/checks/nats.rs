@@ -1,4 +1,4 @@
-//! NATS, as far as it can be seen from here: its version, the address that the services are given, and
+//! NATS, as far as the cluster shows it: its version, the address that the services are given, and
 //! the Service and StatefulSet behind it if they are in this cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
