@@ -7,6 +7,7 @@ use crate::args::{CheckArgs, ConnectArgs};
 use crate::gather;
 
 pub(super) async fn run(connect: &ConnectArgs, args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let facts = gather::installation(connect, args).await;
+    // Boxed: a dozen questions at the same time are large.
+    let facts = Box::pin(gather::installation(connect, args)).await;
     report(&bellwether_check::examine(&facts), args.output)
 }
