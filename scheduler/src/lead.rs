@@ -12,7 +12,7 @@ use bellwether_chassis::args::StreamArgs;
 use bellwether_chassis::{Bus, Chassis, Record, Verdict, Watched, clock, consume};
 use bellwether_proto::stream::{HOSTS_STREAM, SCHEDULER_CONSUMER};
 use bellwether_proto::subject;
-use bellwether_scheduler_core::{CancelRefusal, Fleet, Handled, Input, Policy};
+use bellwether_scheduler_core::{CancelRefusal, Handled, Input, Policy};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
@@ -30,6 +30,7 @@ use crate::effect::Effects;
 use crate::error::Refusal;
 use crate::message::{self, LeaderMessage, Request};
 use crate::observe::metrics::Metrics;
+use crate::observe::recorder::{RecordedFleet, Recorder};
 
 /// How often the leader asks the API server again while a watch fails.
 const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -66,8 +67,8 @@ impl LeaderContext {
     ///
     /// # Errors
     /// The records are not this replica's any more, or NATS or the API server failed.
-    pub(crate) async fn lead(&self) -> anyhow::Result<()> {
-        let mut leader = self.load().await?;
+    pub(crate) async fn lead(&self, recorder: &mut Recorder) -> anyhow::Result<()> {
+        let mut leader = self.load(recorder).await?;
         leader.observe_all().await?;
         let (sender, messages) = message::channel();
         self.api.open(sender.clone());
@@ -83,12 +84,12 @@ impl LeaderContext {
         self.metrics.follow();
     }
 
-    async fn load(&self) -> anyhow::Result<Leader<'_>> {
+    async fn load<'a>(&'a self, recorder: &'a mut Recorder) -> anyhow::Result<Leader<'a>> {
         let loaded = load::load(&self.bus).await.context("load the records")?;
         let hosts = self.bus.watch(HOSTS_STREAM.name, subject::all_host_records());
         let mut leader = Leader {
             context: self,
-            fleet: Fleet::new(self.policy.clone(), self.source.clone()),
+            fleet: RecordedFleet::new(self.policy.clone(), self.source.clone(), recorder),
             effects: Effects {
                 bus: self.bus.clone(),
                 store: loaded.store,
@@ -126,7 +127,7 @@ impl LeaderContext {
 /// The loop's state, from loading to the first error.
 struct Leader<'a> {
     context: &'a LeaderContext,
-    fleet: Fleet,
+    fleet: RecordedFleet<'a>,
     effects: Effects,
     /// While one of its watches fails, nothing is decided.
     cluster: ClusterWatch,

@@ -13,6 +13,7 @@ use crate::args::Args;
 use crate::cluster::{client, lease};
 use crate::lead::LeaderContext;
 use crate::observe::metrics::Metrics;
+use crate::observe::recorder::Recorder;
 
 /// How long a leader waits after an error before it loads the records again.
 const RELOAD: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(5));
@@ -23,6 +24,7 @@ const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let policy = args.policy.policy()?;
     let metrics = chassis.metrics(Metrics::register);
+    let recorder = Recorder::start(args.record_inputs.as_deref(), &args.identity)?;
     let listener = service::bind(args.api_address).await?;
     let bus = nats::connect(&chassis, &args.chassis).await?;
     // Serve the API from startup, even before a replica leads.
@@ -47,7 +49,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         source: format!("scheduler {} ({})", chassis.service.version, args.identity),
         streams: args.streams,
     };
-    lead_in_turn(&context, &mut leadership.leading, &args.identity).await?;
+    lead_in_turn(&context, recorder, &mut leadership.leading, &args.identity).await?;
     leadership.release_lease().await;
     Ok(())
 }
@@ -55,6 +57,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
 /// Leads while this replica holds the Lease, until the service has to stop.
 async fn lead_in_turn(
     context: &LeaderContext,
+    mut recorder: Recorder,
     leading: &mut watch::Receiver<bool>,
     identity: &str,
 ) -> anyhow::Result<()> {
@@ -71,7 +74,7 @@ async fn lead_in_turn(
         tracing::info!(identity, "Leading");
         let began = clock::now();
         let outcome = tokio::select! {
-            outcome = context.lead() => outcome,
+            outcome = context.lead(&mut recorder) => outcome,
             () = lease_lost(leading) => Ok(()),
             () = chassis.stop.cancelled() => Ok(()),
         };

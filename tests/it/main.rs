@@ -18,6 +18,7 @@ mod leash;
 mod messages;
 mod network;
 mod parts;
+mod recording;
 mod rights;
 mod rivals;
 mod settings;

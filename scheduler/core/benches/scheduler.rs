@@ -9,7 +9,6 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_types,
-    clippy::disallowed_methods,
     reason = "a measurement reads the clock, prints its table, and stops at the first surprise"
 )]
 

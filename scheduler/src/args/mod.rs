@@ -4,6 +4,7 @@ mod policy;
 mod value;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bellwether_chassis::{ChassisArgs, StreamArgs};
 use jiff::SignedDuration;
@@ -45,6 +46,13 @@ pub(crate) struct Args {
     /// How long a leader that has died still counts as leading
     #[arg(long, env = "BELLWETHER_LEASE_DURATION", default_value = "15s", value_name = "TIME", value_parser = lease)]
     pub(crate) lease_duration: SignedDuration,
+
+    /// Folder in which to record everything that decisions depend on, for a report of a fault
+    ///
+    /// Each replica writes one file, named by its --identity, from its start on until the file has
+    /// 256 MiB. It holds names of nodes, reports and orders, and no credential.
+    #[arg(long, env = "BELLWETHER_RECORD_INPUTS", value_name = "FOLDER")]
+    pub(crate) record_inputs: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
