@@ -7,6 +7,8 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+mod actors;
 mod invariants;
+mod referee;
 mod stories;
 mod world;

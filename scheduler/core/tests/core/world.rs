@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, DrainFailure, Fact, FleetControl, Generation, HostReport, NeedReport, NodeEvent,
-    NodeName, Phase, Problem, RebootNeed, RebooterReport,
+    Attempt, AttemptId, BootId, Fact, FleetControl, HostReport, NeedReport, NodeName, Phase, Problem, RebootNeed,
+    RebooterReport,
 };
-use bellwether_scheduler_core::invariant::{self, Invariant};
-use bellwether_scheduler_core::recording::{self, Entry};
+use bellwether_scheduler_core::invariant::Invariant;
+use bellwether_scheduler_core::recording::Entry;
 use bellwether_scheduler_core::{
-    Command, Effect, Fleet, Handled, Input, NodeView, Policy, Reason, Rival, RivalKind, Standing, State, StoredReport,
+    Command, Effect, Fleet, Handled, Input, NodeView, Policy, Reason, Rival, RivalKind, Standing, StoredReport,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -40,11 +40,7 @@ pub(crate) struct World {
     /// All that the core was given, and the effects that it asked for.
     pub(crate) recording: Vec<Entry>,
     pub(crate) effects: Vec<(Timestamp, Effect)>,
-    boots: u64,
-}
-
-fn fails_if(broken: bool, what: &str, node: &NodeName) -> Result<(), String> {
-    if broken { Err(format!("{node}: {what}")) } else { Ok(()) }
+    pub(crate) boots: u64,
 }
 
 pub(crate) fn kured() -> Rival {
@@ -136,25 +132,6 @@ impl World {
         self.hosts.get_mut(&name(node)).unwrap()
     }
 
-    /// Another Bellwether cordons a node, or uncordons what it cordoned.
-    pub(crate) fn rival_cordons(&mut self, node: &str, cordons: bool) {
-        self.boots += 1;
-        let now = self
-            .now
-            .checked_add(SignedDuration::from_nanos(i64::try_from(self.boots).unwrap()));
-        let host = self.host(node);
-        if cordons && !host.view.unschedulable && host.view.cordoned_for.is_none() {
-            let mark = AttemptId::new(&host.view.uid, Generation(1), now.unwrap());
-            host.rival_mark = Some(mark);
-            host.view.cordoned_for = Some(mark);
-            host.view.unschedulable = true;
-        } else if !cordons && host.rival_mark.take().is_some() {
-            host.view.cordoned_for = None;
-            host.view.unschedulable = host.foreign_cordon;
-        }
-        self.settle();
-    }
-
     pub(crate) fn need(&mut self, node: &str) {
         // Each need is a newer one.
         self.now = self.now.checked_add(SignedDuration::from_millis(1)).unwrap();
@@ -203,41 +180,6 @@ impl World {
         self.missed_nothing();
     }
 
-    /// A core that decides on every node again decides the same: now, since every change has touched
-    /// its node, and until the core wants to be woken, since every rule that waits has said until when.
-    fn missed_nothing(&self) {
-        let timeout = self.fleet.poll_timeout();
-        assert!(timeout.is_none_or(|at| at > self.now), "the timeout is over");
-        let nanosecond = SignedDuration::from_nanos(1);
-        let wait = timeout.map_or(SignedDuration::from_hours(100), |at| at.duration_since(self.now));
-        for later in [SignedDuration::ZERO, wait - nanosecond] {
-            let mut again = self.fleet.clone();
-            again.touch_all();
-            again.advance(self.now + later);
-            let effect = again.poll_effect();
-            assert_eq!(
-                effect, None,
-                "after {later:#} of {wait:#}: a change or a timer was missed"
-            );
-            assert_eq!(again.counts(), self.fleet.counts(), "after {later:#} of {wait:#}");
-            assert_eq!(again.poll_timeout(), timeout, "after {later:#} of {wait:#}");
-            let standings =
-                |fleet: &Fleet| -> Vec<Standing> { fleet.standings().map(|(_, standing)| standing).collect() };
-            assert_eq!(standings(&again), standings(&self.fleet), "after {later:#} of {wait:#}");
-            assert_eq!(again.slots_taken(), self.fleet.slots_taken());
-        }
-    }
-
-    /// The recording, written and played again, gives the same effects.
-    pub(crate) fn plays_again(&self) {
-        let lines: Vec<String> = self.recording.iter().map(|entry| entry.to_line().unwrap()).collect();
-        let mut effects = Vec::new();
-        let played = recording::play(&lines.join("\n"), |at, effect| effects.push((at, effect))).unwrap();
-        assert_eq!(effects, self.effects);
-        let counts = played.as_ref().map(Fleet::counts);
-        assert_eq!(counts, Some(self.fleet.counts()));
-    }
-
     /// An operator pauses the fleet, and the order is stored.
     pub(crate) fn pause(&mut self, reason: &str) {
         let (by, reason) = ("me".into(), reason.into());
@@ -262,7 +204,7 @@ impl World {
         handled
     }
 
-    /// Tells the core everything, lets it decide, and does what it wants.
+    /// Gives the core everything, lets it decide, and does what it wants.
     pub(crate) fn settle(&mut self) {
         let mut inputs = vec![Input::Rivals(self.rivals.clone())];
         for host in self.hosts.values() {
@@ -344,206 +286,6 @@ impl World {
         }
     }
 
-    /// Fails if an invariant is broken, unless the test hunts another one.
-    pub(crate) fn must(&self, invariant: Invariant, holds: Result<(), String>) {
-        if self.hunted.is_none_or(|hunted| hunted == invariant) {
-            assert_eq!(holds, Ok(()), "{invariant} is broken");
-        }
-    }
-
-    fn store(&mut self, attempt: Attempt) {
-        let node = &attempt.node;
-        let host = &self.hosts.get(node);
-        let old = self.records.get(node);
-        let entered = old.is_none_or(|old| old.generation != attempt.generation);
-        if old.is_none_or(|old| old.id != attempt.id) && attempt.phase == Phase::Draining {
-            let views = self.hosts.iter().map(|(node, host)| (node.clone(), host.view.clone()));
-            let slots = self.policy.slots.get();
-            let budget = invariant::budget_when_starting(slots, node, &views.collect(), &self.records);
-            self.must(Invariant::Budget, budget);
-            let foreign = host.is_some_and(|host| host.foreign_cordon);
-            self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
-            let paused = self.control.as_ref().is_some_and(|control| control.paused());
-            assert!(!paused, "{node} starts while paused");
-            let rivals = &self.rivals;
-            assert!(
-                rivals.is_empty() || self.policy.tolerate_rivals,
-                "{node} starts beside {rivals:?}"
-            );
-        }
-        if old.is_none_or(|old| old.id != attempt.id) && self.rivals.contains(&bellwether()) {
-            let of_rival = host.is_some_and(|host| host.rival_mark == Some(attempt.id));
-            self.must(
-                Invariant::ForeignCordonStays,
-                fails_if(of_rival, "another Bellwether's cordon is rolled back", node),
-            );
-        }
-        if let Some(old) = old {
-            assert!(
-                attempt.generation >= old.generation,
-                "the generation of {node} goes back"
-            );
-        }
-        if entered && attempt.phase == Phase::Rebooting {
-            let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
-            let fit = host.is_some_and(|host| host.preflight.is_none() && host.view.ready);
-            self.must(
-                Invariant::LookedAtAgain,
-                fails_if(!(wanted && fit), "it is ordered", node),
-            );
-        }
-        self.must(
-            Invariant::DrainedBeforeRebooted,
-            invariant::drained_before_rebooted(&attempt),
-        );
-        self.must(Invariant::NoFalseSuccess, invariant::no_false_success(&attempt));
-        self.must(Invariant::WayBack, invariant::way_back(&attempt));
-        if entered && attempt.phase == Phase::Uncordoning {
-            let proved = host.is_some_and(|host| host.view.ready && attempt.boot_after == host.view.boot_id);
-            self.must(Invariant::NoFalseSuccess, fails_if(!proved, "it is not back", node));
-        }
-        self.records.insert(node.clone(), attempt);
-    }
-
-    fn said_why(&self) {
-        let standings: BTreeMap<_, _> = self
-            .fleet
-            .standings()
-            .map(|(node, standing)| (&node.name, standing))
-            .collect();
-        for (node, host) in &self.hosts {
-            let standing = &standings[node];
-            let going = matches!(standing.state, State::InProgress(_));
-            let silent = !matches!(host.need, Ok(None)) && !going && standing.reason.is_none();
-            self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
-        }
-    }
-
-    fn say(&mut self, node: &NodeName, fact: Fact, generation: Generation, attempt: AttemptId) {
-        let event = NodeEvent {
-            node: node.clone(),
-            attempt,
-            generation,
-            at: self.now,
-            source: "test".into(),
-            fact,
-        };
-        self.give(Input::Event(event));
-        self.do_effects();
-        self.settle();
-    }
-
-    /// A drainer takes the oldest command of a node and, if the record agrees, carries it out.
-    /// What it says is said as often as told: events may come twice, or never.
-    pub(crate) fn drainer(&mut self, node: &str, works: bool, said: usize) {
-        let node = name(node);
-        let Some(command) = self
-            .commands
-            .get_mut(&node)
-            .filter(|queue| !queue.is_empty())
-            .map(|queue| queue.remove(0))
-        else {
-            return;
-        };
-        let (attempt, generation) = match &command {
-            Command::Drain(drain) => (drain.attempt.attempt, drain.attempt.generation),
-            Command::Uncordon(uncordon) => (uncordon.attempt.attempt, uncordon.attempt.generation),
-        };
-        let agrees = self
-            .records
-            .get(&node)
-            .is_some_and(|record| record.id == attempt && record.generation == generation);
-        let (Some(host), true) = (self.hosts.get_mut(&node), agrees) else {
-            return;
-        };
-        let fact = match command {
-            Command::Drain(_) if host.foreign_cordon || host.rival_mark.is_some() => Fact::DrainFailed {
-                failure: DrainFailure::ForeignCordon,
-                message: "foreign".into(),
-            },
-            Command::Drain(_) => {
-                host.view.unschedulable = true;
-                host.view.cordoned_for = Some(attempt);
-                if works {
-                    Fact::Drained {
-                        pods_gone: 3,
-                        pods_left: 1,
-                    }
-                } else {
-                    Fact::DrainFailed {
-                        failure: DrainFailure::Timeout,
-                        message: "a budget".into(),
-                    }
-                }
-            }
-            Command::Uncordon(_) if !works => Fact::UncordonFailed { message: "no".into() },
-            Command::Uncordon(_) => {
-                if host.view.cordoned_for == Some(attempt) {
-                    host.view.unschedulable = host.foreign_cordon;
-                    host.view.cordoned_for = None;
-                    host.rival_mark = None;
-                }
-                Fact::Uncordoned {
-                    left_unschedulable: host.view.unschedulable,
-                }
-            }
-        };
-        for _ in 0..said {
-            self.say(&node, fact.clone(), generation, attempt);
-        }
-    }
-
-    /// The rebooter looks at its record and, if it is its command, reboots its host.
-    pub(crate) fn rebooter(&mut self, node: &str, host_obeys: bool) {
-        self.rebooter_then(node, host_obeys, true);
-    }
-
-    /// As [`Self::rebooter`], with a node that is Ready after its boot, or not yet.
-    pub(crate) fn rebooter_then(&mut self, node: &str, host_obeys: bool, ready: bool) {
-        let node = name(node);
-        let Some(record) = self.records.get(&node).cloned() else {
-            return;
-        };
-        let Some(host) = self.hosts.get(&node) else { return };
-        let boot = host.view.boot_id.clone().unwrap();
-        let in_time = record.reboot_not_after.is_some_and(|until| self.now < until);
-        if record.phase != Phase::Rebooting
-            || record.boot_before != boot
-            || record.node_uid != host.view.uid
-            || !in_time
-        {
-            return;
-        }
-        let started = Fact::RebootStarted {
-            boot_id: boot.clone(),
-            method: "logind".into(),
-        };
-        self.say(&node, started, record.generation, record.id);
-        if host_obeys {
-            let first = self.ended_boots.insert((record.node_uid.to_string(), boot));
-            self.must(Invariant::Once, fails_if(!first, "a second reboot in one boot", &node));
-            let view = &self.hosts[&node].view;
-            let ours = view.unschedulable && view.cordoned_for == Some(record.id);
-            let drained = ours && record.drained_at.is_some();
-            self.must(
-                Invariant::DrainedBeforeRebooted,
-                fails_if(!drained, "it was not, or was uncordoned since", &node),
-            );
-            self.boot(node.as_str(), ready);
-        }
-    }
-
-    /// The host boots, for whatever reason, and its need is gone; its kubelet may take longer.
-    pub(crate) fn boot(&mut self, node: &str, ready: bool) {
-        self.boots += 1;
-        let boot_id = format!("boot-{}", self.boots).parse().unwrap();
-        let host = self.host(node);
-        host.view.boot_id = Some(boot_id);
-        host.view.ready = ready;
-        host.need = Ok(None);
-        self.settle();
-    }
-
     pub(crate) fn phase(&self, node: &str) -> Option<Phase> {
         self.records.get(&name(node)).map(|record| record.phase)
     }
@@ -559,31 +301,5 @@ impl World {
 
     fn standing(&self, node: &str) -> Option<Standing> {
         self.fleet.standing(&name(node)).map(|(_, standing)| standing)
-    }
-
-    /// Everybody does their work until nothing is left to do.
-    pub(crate) fn work_until_quiet(&mut self) {
-        for _ in 0..400 {
-            let nodes: Vec<String> = self.hosts.keys().map(ToString::to_string).collect();
-            for node in &nodes {
-                self.drainer(node, true, 1);
-                self.rebooter(node, true);
-            }
-            let busy = self.records.values().any(|record| !record.phase.is_ended());
-            let next = self.fleet.poll_timeout();
-            match next {
-                Some(next) if busy || next < self.now.checked_add(SignedDuration::from_hours(9)).unwrap() => {
-                    self.now = next;
-                    self.settle();
-                }
-                _ => return,
-            }
-            // Reports are renewed in every step, so only they are left to wait for.
-            let needs = self.hosts.values().any(|host| !matches!(host.need, Ok(None)));
-            let cordons = self.hosts.values().any(|host| host.view.cordoned_for.is_some());
-            if !busy && !needs && !cordons {
-                return;
-            }
-        }
     }
 }

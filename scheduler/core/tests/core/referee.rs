@@ -1,0 +1,127 @@
+//! The referee of the world: what must hold after each step, and what the core may not have missed.
+
+use std::collections::BTreeMap;
+
+use bellwether_proto::{Attempt, NodeName, Phase};
+use bellwether_scheduler_core::invariant::{self, Invariant};
+use bellwether_scheduler_core::recording::{self};
+use bellwether_scheduler_core::{Fleet, Standing, State};
+use jiff::SignedDuration;
+
+use crate::world::{World, bellwether};
+
+pub(crate) fn fails_if(broken: bool, what: &str, node: &NodeName) -> Result<(), String> {
+    if broken { Err(format!("{node}: {what}")) } else { Ok(()) }
+}
+
+impl World {
+    /// A core that decides on every node again decides the same: now, since every change has touched
+    /// its node, and until the core wants to be woken, since every rule that waits has said until when.
+    pub(crate) fn missed_nothing(&self) {
+        let timeout = self.fleet.poll_timeout();
+        assert!(timeout.is_none_or(|at| at > self.now), "the timeout is over");
+        let nanosecond = SignedDuration::from_nanos(1);
+        let wait = timeout.map_or(SignedDuration::from_hours(100), |at| at.duration_since(self.now));
+        for later in [SignedDuration::ZERO, wait - nanosecond] {
+            let mut again = self.fleet.clone();
+            again.touch_all();
+            again.advance(self.now + later);
+            let effect = again.poll_effect();
+            assert_eq!(
+                effect, None,
+                "after {later:#} of {wait:#}: a change or a timer was missed"
+            );
+            assert_eq!(again.counts(), self.fleet.counts(), "after {later:#} of {wait:#}");
+            assert_eq!(again.poll_timeout(), timeout, "after {later:#} of {wait:#}");
+            let standings =
+                |fleet: &Fleet| -> Vec<Standing> { fleet.standings().map(|(_, standing)| standing).collect() };
+            assert_eq!(standings(&again), standings(&self.fleet), "after {later:#} of {wait:#}");
+            assert_eq!(again.slots_taken(), self.fleet.slots_taken());
+        }
+    }
+
+    /// The recording, written and played again, gives the same effects.
+    pub(crate) fn plays_again(&self) {
+        let lines: Vec<String> = self.recording.iter().map(|entry| entry.to_line().unwrap()).collect();
+        let mut effects = Vec::new();
+        let played = recording::play(&lines.join("\n"), |at, effect| effects.push((at, effect))).unwrap();
+        assert_eq!(effects, self.effects);
+        let counts = played.as_ref().map(Fleet::counts);
+        assert_eq!(counts, Some(self.fleet.counts()));
+    }
+
+    /// Fails if an invariant is broken, unless the test hunts another one.
+    pub(crate) fn must(&self, invariant: Invariant, holds: Result<(), String>) {
+        if self.hunted.is_none_or(|hunted| hunted == invariant) {
+            assert_eq!(holds, Ok(()), "{invariant} is broken");
+        }
+    }
+
+    pub(crate) fn store(&mut self, attempt: Attempt) {
+        let node = &attempt.node;
+        let host = &self.hosts.get(node);
+        let old = self.records.get(node);
+        let entered = old.is_none_or(|old| old.generation != attempt.generation);
+        if old.is_none_or(|old| old.id != attempt.id) && attempt.phase == Phase::Draining {
+            let views = self.hosts.iter().map(|(node, host)| (node.clone(), host.view.clone()));
+            let slots = self.policy.slots.get();
+            let budget = invariant::budget_when_starting(slots, node, &views.collect(), &self.records);
+            self.must(Invariant::Budget, budget);
+            let foreign = host.is_some_and(|host| host.foreign_cordon);
+            self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
+            let paused = self.control.as_ref().is_some_and(|control| control.paused());
+            assert!(!paused, "{node} starts while paused");
+            let rivals = &self.rivals;
+            assert!(
+                rivals.is_empty() || self.policy.tolerate_rivals,
+                "{node} starts beside {rivals:?}"
+            );
+        }
+        if old.is_none_or(|old| old.id != attempt.id) && self.rivals.contains(&bellwether()) {
+            let of_rival = host.is_some_and(|host| host.rival_mark == Some(attempt.id));
+            self.must(
+                Invariant::ForeignCordonStays,
+                fails_if(of_rival, "another Bellwether's cordon is rolled back", node),
+            );
+        }
+        if let Some(old) = old {
+            assert!(
+                attempt.generation >= old.generation,
+                "the generation of {node} goes back"
+            );
+        }
+        if entered && attempt.phase == Phase::Rebooting {
+            let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
+            let fit = host.is_some_and(|host| host.preflight.is_none() && host.view.ready);
+            self.must(
+                Invariant::LookedAtAgain,
+                fails_if(!(wanted && fit), "it is ordered", node),
+            );
+        }
+        self.must(
+            Invariant::DrainedBeforeRebooted,
+            invariant::drained_before_rebooted(&attempt),
+        );
+        self.must(Invariant::NoFalseSuccess, invariant::no_false_success(&attempt));
+        self.must(Invariant::WayBack, invariant::way_back(&attempt));
+        if entered && attempt.phase == Phase::Uncordoning {
+            let proved = host.is_some_and(|host| host.view.ready && attempt.boot_after == host.view.boot_id);
+            self.must(Invariant::NoFalseSuccess, fails_if(!proved, "it is not back", node));
+        }
+        self.records.insert(node.clone(), attempt);
+    }
+
+    pub(crate) fn said_why(&self) {
+        let standings: BTreeMap<_, _> = self
+            .fleet
+            .standings()
+            .map(|(node, standing)| (&node.name, standing))
+            .collect();
+        for (node, host) in &self.hosts {
+            let standing = &standings[node];
+            let going = matches!(standing.state, State::InProgress(_));
+            let silent = !matches!(host.need, Ok(None)) && !going && standing.reason.is_none();
+            self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
+        }
+    }
+}
