@@ -135,7 +135,7 @@ fn trouble(part: &Part, node: &str, known: &Known<'_>, facts: &Facts) -> Option<
             } else {
                 (Code::HostNotRebootable, "could not reboot")
             };
-            let found = format!("{verb} its host: {}", problem.message);
+            let found = format!("{verb} its host: {}", problem.text());
             let code = problem::finding(problem.code, unknown);
             Trouble {
                 problem: Some(problem.code),

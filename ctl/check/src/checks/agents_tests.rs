@@ -214,6 +214,17 @@ fn a_problem_that_an_older_scheduler_passes_on_without_a_code_is_shown_with_its_
 }
 
 #[test]
+fn a_problem_of_a_newer_agent_without_a_message_is_shown_by_its_number() {
+    let finding = only(&facts(|status| {
+        if let Some(rebooter) = &mut status.rebooter {
+            rebooter.classified_problem = Some(Problem::new(ProblemCode::Unknown(77), "").to_wire());
+        }
+    }));
+    assert_eq!(finding.code, Code::HostNotRebootable);
+    assert_eq!(finding.found, "could not reboot its host: Unknown(77)");
+}
+
+#[test]
 fn a_package_upgrade_under_way_is_waited_for_and_no_problem() {
     let busy = preflight(
         ProblemCode::ShutdownInhibited,
