@@ -184,6 +184,7 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
     let half_blind = deployed.run("check", &anna).await?;
     half_blind.no_problem()?;
     half_blind.says("nodes is forbidden")?;
+    half_blind.has("ReadForbidden")?;
 
     // A missing right. The remedy is pasted, and all is well again.
     kubectl
@@ -286,7 +287,7 @@ async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
         .until("the missing bus to be named", async |said| {
             let remedy = said.remedy("rebooter of node-1.rig: could not reboot its host: D-Bus socket")?;
             ensure!(remedy.starts_with("mount the host's /run/dbus"), "{remedy}");
-            Ok(())
+            said.has("BusUnreachable")
         })
         .await?;
     host.need_reboot(&["linux-base"])?;

@@ -20,9 +20,16 @@ impl Findings {
             .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
             .context("no JSON was printed")?;
         let found = answer.get("findings").cloned().context("no findings")?;
+        let found: Vec<Value> = serde_json::from_value(found)?;
+        for finding in &found {
+            let (code, runbook) = (finding["code"].as_str(), finding["runbook"].as_str());
+            let code = code.with_context(|| format!("no code: {finding}"))?;
+            let section = format!("docs/findings.md#{}", code.to_lowercase());
+            ensure!(runbook == Some(section.as_str()), "another runbook: {finding}");
+        }
         Ok(Self {
             code: output.status.code(),
-            found: serde_json::from_value(found)?,
+            found,
         })
     }
 
@@ -43,6 +50,13 @@ impl Findings {
     pub fn says(&self, part: &str) -> Result<()> {
         let says = self.found.iter().any(|it| line(it).contains(part));
         ensure!(says, "nothing says `{part}`: {:#?}", self.found);
+        Ok(())
+    }
+
+    /// Whether any finding, however severe, has this code.
+    pub fn has(&self, code: &str) -> Result<()> {
+        let has = self.found.iter().any(|it| it["code"] == code);
+        ensure!(has, "no finding is {code}: {:#?}", self.found);
         Ok(())
     }
 
