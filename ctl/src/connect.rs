@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tried_is_named_with_its_remedy() {
+    fn every_address_that_was_tried_is_named_with_the_remedy() {
         let error = CallError::Unreachable {
             tried: vec![
                 ("a:9090".to_owned(), "Connection refused".to_owned()),

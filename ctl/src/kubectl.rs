@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_kubectl_writes_only_its_words_are_shown() {
+    fn log_lines_of_kubectl_are_not_shown() {
         let stderr = "E1122 17:56:14.861650    5526 memcache.go:265] \"Unhandled Error\"\nEvery end is hard\nEvery end is hard\n";
         assert_eq!(words_of(stderr), "Every end is hard");
     }

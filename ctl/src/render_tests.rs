@@ -128,7 +128,7 @@ fn a_long_reason_is_clipped_unless_there_is_room() {
 }
 
 #[test]
-fn wide_adds_what_identifies_boot_and_attempt() {
+fn wide_adds_the_ids_of_boot_and_attempt() {
     let fleet = wire::ListNodesResponse {
         nodes: vec![waiting()],
         slots_total: 1,
@@ -143,7 +143,7 @@ worker-2   Ready    Waiting   4m10s   all 1 slots are taken, by worker-1   6.1.0
 }
 
 #[test]
-fn a_waiting_node_tells_for_what() {
+fn a_waiting_node_is_shown_with_its_reason() {
     let story = wire::ExplainNodeResponse {
         status: Some(waiting()),
         events: vec![],
@@ -162,7 +162,7 @@ Events:          none
 }
 
 #[test]
-fn a_draining_node_tells_what_holds_it_up_and_how_it_came_there() {
+fn a_draining_node_is_shown_with_its_blockers_and_its_past() {
     let phase = wire::PhaseChanged {
         from: 0,
         to: wire::Phase::Draining.into(),
@@ -204,7 +204,7 @@ Events:
 }
 
 #[test]
-fn a_failed_attempt_tells_its_phases_and_its_ending() {
+fn a_failed_attempt_is_shown_with_its_phases_and_its_ending() {
     let mut node = waiting();
     node.state = wire::NodeState::Failed.into();
     node.attempt = Some(wire::Attempt {

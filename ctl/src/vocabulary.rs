@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_names_what_holds_it_up() {
+    fn a_drain_is_shown_with_its_blockers() {
         let mut progress = wire::DrainProgressed {
             pods_left: 1,
             pods_gone: 8,

@@ -90,7 +90,7 @@ async fn an_unknown_node_is_named_with_its_neighbours() {
 }
 
 #[tokio::test]
-async fn orders_carry_the_name_of_who_gave_them() {
+async fn orders_carry_the_name_of_the_operator() {
     let leader = Schedulers::leader().await;
     let (code, out, _) = run(reboots(&["pause", "--reason", "release day", "--scheduler", &leader.0])).await;
     assert_eq!(code, Some(0));
@@ -119,7 +119,7 @@ async fn json_is_json() {
 }
 
 #[tokio::test]
-async fn a_watch_says_that_it_lost_the_scheduler_and_goes_on() {
+async fn a_watch_reports_a_lost_scheduler_and_continues() {
     let leader = Schedulers::leader().await;
     let mut watch = reboots(&["watch", "--scheduler", &leader.0]);
     let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -167,7 +167,7 @@ async fn without_an_address_kubectl_opens_the_way_and_is_ended() {
     assert_eq!(run(command).await, (Some(0), STATUS.to_owned(), String::new()));
     let pid = std::fs::read_to_string(pid).unwrap();
     let stat = format!("/proc/{}/stat", pid.trim());
-    // Nothing is left of it, or what nobody has waited for yet: a zombie.
+    // The process is gone, or its parent has not waited for it yet: a zombie.
     let ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
     let end = async {
         while !ended() {
@@ -180,7 +180,7 @@ async fn without_an_address_kubectl_opens_the_way_and_is_ended() {
 
 #[tokio::test]
 #[cfg(unix)]
-async fn what_kubectl_cannot_do_is_said_with_its_own_words() {
+async fn a_failure_of_kubectl_is_reported_in_its_own_words() {
     let folder = tempfile::tempdir().unwrap();
     let mut missing = reboots(&["status"]);
     missing.env("PATH", folder.path());
@@ -200,7 +200,7 @@ async fn what_kubectl_cannot_do_is_said_with_its_own_words() {
 
 #[tokio::test]
 #[cfg(unix)]
-async fn a_check_without_kubernetes_says_so_and_goes_on_with_the_scheduler() {
+async fn a_check_without_kubernetes_reports_that_and_asks_the_scheduler() {
     let leader = Schedulers::leader().await;
     let folder = tempfile::tempdir().unwrap();
     let mut check = reboots(&["check", "--scheduler", &leader.0]);
@@ -220,7 +220,7 @@ async fn a_check_without_kubernetes_says_so_and_goes_on_with_the_scheduler() {
 
 #[tokio::test]
 #[cfg(unix)]
-async fn a_check_asks_an_unready_pod_what_it_waits_for() {
+async fn a_check_asks_an_unready_pod_for_its_readiness() {
     let leader = Schedulers::leader().await;
     let folder = tempfile::tempdir().unwrap();
     let pod = serde_json::json!({ "items": [{

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_section_of_the_runbook_says_something() {
+    fn no_section_of_the_runbook_is_empty() {
         let page = include_str!("../../../docs/findings.md");
         for section in page.split("\n### ").skip(1) {
             let (code, body) = section.split_once('\n').unwrap();

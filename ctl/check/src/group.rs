@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_is_found_once() {
+    fn equal_keys_make_one_group() {
         let mut groups = Groups::new();
         for (key, name) in [("x", "1"), ("y", "2"), ("x", "3")] {
             groups.add(key, name);

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_read_is_reported_as_unchecked() {
+    fn facts_that_may_not_be_read_are_reported_as_unchecked() {
         let mut facts = testing::facts();
         let refusal = "Error from server (Forbidden): daemonsets.apps is forbidden";
         facts.workloads.failure = Some(Failure::forbidden(refusal));

@@ -35,7 +35,7 @@ fn slice(ready: bool) -> Value {
     })
 }
 
-/// As behind our own Service: `ready` is said of every server there is.
+/// As behind our own Service, which publishes every server as `ready`.
 fn published(serving: bool) -> Value {
     let mut slice = slice(true);
     *slice.pointer_mut("/endpoints/0/conditions").unwrap() = json!({ "ready": true, "serving": serving });

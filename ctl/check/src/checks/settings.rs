@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_between_the_namespaces_is_named_with_both_values() {
+    fn a_setting_that_differs_between_the_namespaces_is_named_with_both_values() {
         let mut facts = facts();
         facts.agents.objects = beside([config("bellwether-agents", "nats://old:4222")]);
         let findings = findings(&facts);

@@ -41,7 +41,7 @@ fn a_missing_secret_is_named_with_the_command_that_makes_it() {
 }
 
 #[test]
-fn what_cannot_be_mounted_is_reported_by_its_event() {
+fn a_mount_that_fails_is_reported_by_its_event() {
     let creating = pod(&json!({ "name": "rebooter", "state": { "waiting": { "reason": "ContainerCreating" } } }));
     let no_dbus = warning(
         "FailedMount",
@@ -103,7 +103,7 @@ fn an_image_that_cannot_be_pulled_is_named() {
 }
 
 #[test]
-fn a_pod_that_no_node_takes_says_why() {
+fn a_pod_that_no_node_takes_is_reported_with_the_reason() {
     let mut unscheduled = pod(&json!({}));
     let conditions = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": "0/3 nodes are available: 3 Insufficient cpu." }]);
@@ -177,7 +177,7 @@ fn a_pod_that_keeps_dying_is_warned_of_though_it_is_ready_at_the_moment() {
 }
 
 #[test]
-fn reboots_orderly_stops_and_what_is_long_past_are_no_trouble() {
+fn reboots_orderly_stops_and_ends_long_past_are_no_trouble() {
     for code in [0, 143, 255] {
         assert_eq!(ready_again(9, "2026-11-22T11:48:00Z", "Error", code), None, "{code}");
     }
