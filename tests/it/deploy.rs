@@ -26,17 +26,17 @@ use crate::{network, rights};
 /// All that a component may leave behind for the next one; their namespaces stay.
 const KINDS: &str = "deployments,daemonsets,statefulsets,networkpolicies,poddisruptionbudgets,configmaps";
 
-/// Merging by the server; what a client-side apply has set before is taken over.
+/// Merging by the server, which takes over the fields of a client-side apply.
 const BY_THE_SERVER: [&str; 2] = ["--server-side", "--force-conflicts"];
 
 /// The same, and nothing stays.
 const ON_TRIAL: [&str; 3] = [BY_THE_SERVER[0], BY_THE_SERVER[1], "--dry-run=server"];
 
-/// Pages that show overlays to paste, whole ones and pieces of one.
+/// Pages that show overlays to paste, whole ones and snippets of one.
 const PAGES: [&str; 4] = ["deploy/README.md", "docs/install.md", "docs/aks.md", "docs/replace.md"];
 
-/// What a piece is tried over: an overlay that has NATS and metrics.
-const BELOW_A_PIECE: &str = "\
+/// The overlay below a snippet: an overlay that has NATS and metrics.
+const BELOW_A_SNIPPET: &str = "\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
@@ -75,12 +75,12 @@ async fn every_overlay_and_component_is_taken_and_comes_to_rest() -> Result<()> 
     );
 
     let all_of_it = ["delete", KINDS, "-A", "-l", "app.kubernetes.io/part-of=bellwether"];
-    // On a cluster with nothing but the namespaces: what is there already may not be changed in all places.
+    // On a cluster with nothing but the namespaces: some fields of existing objects cannot be changed.
     kubectl.run(&all_of_it, "").await?;
-    what_the_pages_show_is_taken(&world).await?;
+    overlays_of_the_pages_are_taken(&world).await?;
 
     for component in folders("components")? {
-        // Each for itself: a policy of another one would open what this one has to open.
+        // Each for itself: a policy of another one would open the ways that this one has to open.
         kubectl.run(&all_of_it, "").await?;
         taken(&world, &overlay_with(&world, &component)?, &BY_THE_SERVER).await?;
         known.check(&world).await?;
@@ -170,7 +170,7 @@ fn nats_understands_its_configuration() -> Result<()> {
     Ok(())
 }
 
-/// What a folder of `deploy` renders.
+/// The objects that a folder of `deploy` renders.
 fn render(folder: &str) -> Result<String> {
     let output = Command::new(tools::tool("kubectl")?)
         .arg("kustomize")
@@ -193,13 +193,13 @@ fn id(object: &str) -> String {
     lines.concat()
 }
 
-/// Whatever the pages show for an overlay is taken, and is not without effect.
-async fn what_the_pages_show_is_taken(world: &World) -> Result<()> {
+/// The API server takes each overlay and snippet that the pages show, and each has an effect.
+async fn overlays_of_the_pages_are_taken(world: &World) -> Result<()> {
     let kubectl = world.kubectl()?;
-    let below = kubectl.render(&overlay(world, BELOW_A_PIECE)?).await?;
+    let below = kubectl.render(&overlay(world, BELOW_A_SNIPPET)?).await?;
     for page in PAGES {
         let text = fs::read_to_string(tools::repository().join(page))?;
-        // What follows is values of the chart, which `cargo xtask chart` tries.
+        // After that come values of the chart, which `cargo xtask chart` tries.
         let text = text.split("\n## With Helm\n").next().unwrap_or_default();
         let blocks = text.split("\n```yaml\n").skip(1);
         let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
@@ -211,7 +211,7 @@ async fn what_the_pages_show_is_taken(world: &World) -> Result<()> {
                 &if whole {
                     block.to_owned()
                 } else {
-                    format!("{BELOW_A_PIECE}{block}")
+                    format!("{BELOW_A_SNIPPET}{block}")
                 },
             )?;
             let taken = async {
@@ -280,7 +280,7 @@ where
     Ok(incomplete)
 }
 
-/// What controllers say of pods that they could not make.
+/// The events of controllers about pods that they could not make.
 async fn refused(world: &World) -> Result<Vec<String>> {
     let events: Api<Event> = Api::all(world.client());
     let refused = events
@@ -310,7 +310,7 @@ fn overlay_with(world: &World, component: &Path) -> Result<PathBuf> {
     overlay(world, &text)
 }
 
-/// Writes an overlay into the world's own folder. What it names are folders of `deploy`, as an overlay in
+/// Writes an overlay into the world's own folder. It names folders of `deploy`, as an overlay in
 /// there or in a repository beside this one would name them.
 fn overlay(world: &World, text: &str) -> Result<PathBuf> {
     let folder = world.place.folder("overlay")?.canonicalize()?;

@@ -123,7 +123,7 @@ async fn an_operator_pauses_reads_why_resumes_and_cancels() -> Result<()> {
         Ok(())
     })
     .await?;
-    // A pause outlives the one who took the order.
+    // A pause outlives the scheduler that took the order.
     let leader = fleet.services.leader(&fleet.world).await?.clone();
     leader.process.kill9();
     fleet.services.leader(&fleet.world).await?;

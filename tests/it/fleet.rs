@@ -1,4 +1,4 @@
-//! What the stories share: a world with Bellwether in it, and the looks of an operator at it.
+//! The common ground of the stories: a world with Bellwether in it, and the looks of an operator at it.
 
 use std::time::Duration;
 
@@ -53,9 +53,9 @@ impl Fleet {
     }
 
     /// The next event that fits.
-    pub(crate) async fn event(&mut self, what: &str, fits: impl Fn(&NodeEvent) -> bool) -> Result<NodeEvent> {
+    pub(crate) async fn event(&mut self, awaited: &str, fits: impl Fn(&NodeEvent) -> bool) -> Result<NodeEvent> {
         let events = &mut self.events;
-        wait::within(what, DEADLINE, async {
+        wait::within(awaited, DEADLINE, async {
             loop {
                 let message = events.next().await.context("the subscription ended")?;
                 let headers = message.headers.unwrap_or_default();
@@ -93,8 +93,8 @@ impl Fleet {
 
     /// Waits until a node's attempt is in this phase.
     pub(crate) async fn in_phase(&self, node: &str, phase: Phase) -> Result<Attempt> {
-        let what = format!("{node} to be {}", phase.as_str());
-        wait::until(&what, DEADLINE, async || {
+        let awaited = format!("{node} to be {}", phase.as_str());
+        wait::until(&awaited, DEADLINE, async || {
             let attempt = self.attempt(node).await?.context("it has no attempt")?;
             let found = (attempt.phase, attempt.ending.clone());
             ensure!(found.0 == phase, "it is {found:?}");

@@ -1,4 +1,4 @@
-//! Wrong surroundings: each is named, with what to do about it, and nothing is done meanwhile.
+//! Wrong surroundings: a service names each with its remedy, and does nothing meanwhile.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const SERVICES: [&str; 4] = [
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A service with all that it needs, except what a test takes away.
+/// A service with all its settings, and the changes of a test.
 fn start(place: &Place, binary: &str, change: &[(&str, &str)]) -> Result<Process> {
     let host = rig::host::Host::new(&place.folder("hosts")?, binary, rig::host::Behaviour::default())?;
     let root = host.root().display().to_string();
@@ -93,11 +93,15 @@ async fn a_nats_server_that_cannot_be_reached_is_waited_for_by_name() -> Result<
         .collect::<Result<_>>()?;
     for service in &services {
         service
-            .while_running("it to say what it waits for", DEADLINE, async || {
-                let log = service.output();
-                ensure!(log.contains("Waiting for NATS") && log.contains(&url), "{log}");
-                Ok(())
-            })
+            .while_running(
+                "the service to name the server that it waits for",
+                DEADLINE,
+                async || {
+                    let log = service.output();
+                    ensure!(log.contains("Waiting for NATS") && log.contains(&url), "{log}");
+                    Ok(())
+                },
+            )
             .await?;
     }
     place.finish();
@@ -134,10 +138,10 @@ async fn a_nats_server_that_refuses_is_waited_for_with_its_reason() -> Result<()
             });
         }
         for service in services {
-            let what = format!("{} to say {reason:?}", service.process.name());
+            let awaited = format!("{} to report {reason:?}", service.process.name());
             service
                 .process
-                .while_running(&what, DEADLINE, async || {
+                .while_running(&awaited, DEADLINE, async || {
                     let (status, ready) = service.get("/readyz").await?;
                     let log = service.process.output();
                     ensure!(status == 503 && ready.contains(reason), "{status} {ready}");

@@ -1,5 +1,5 @@
-//! The network policies of the deploy folder, read as a cluster's network would: what may talk to
-//! what. The API server checks their form only, and the rig has no network that enforces them.
+//! The network policies of the deploy folder, read as a cluster's network would: which end may
+//! reach which. The API server checks their form only, and the rig has no network that enforces them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rig::world::World;
 
 type Labels = BTreeMap<String, String>;
 
-/// Who talks: a pod by its namespace and labels, or none for what is no pod of the cluster.
+/// One end of a connection: a pod by its namespace and labels, or none for an end outside the cluster.
 type End = Option<(&'static str, Labels)>;
 
 /// One way: its ends, its port, and with which components it is open; `*` for with all of them.
@@ -48,7 +48,7 @@ const WAYS: [Way; 21] = [
     ("sentinel", "outside", 53, &["*"]),
 ];
 
-/// Compares all ways with what the policies in the cluster let through.
+/// Compares all ways with those that the policies in the cluster leave open.
 pub(crate) async fn only_what_is_needed(world: &World, component: &Path) -> Result<()> {
     let component = component.file_name().unwrap_or_default().to_string_lossy();
     let policies: Api<NetworkPolicy> = Api::all(world.client());

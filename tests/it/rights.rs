@@ -1,5 +1,5 @@
-//! The rights of the deploy folder: all that is used is granted, all that is granted is used, and
-//! the table in its README says just that.
+//! The rights of the deploy folder: every right that is used is granted, every right that is granted is
+//! used, and the table in its README lists just those.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
         for line in audit.lines() {
             let entry: Value = serde_json::from_str(line)?;
             let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            // Everyone may ask what they may do; that is no right of ours.
+            // Every user may ask for their own rights; that is no right of ours.
             if text("/user/username") != user || text("/objectRef/apiGroup") == "authorization.k8s.io" {
                 continue;
             }
@@ -88,8 +88,8 @@ async fn granted(fleet: &Fleet, service: &str) -> Result<BTreeSet<(String, Strin
     Ok(granted)
 }
 
-/// The table of rights in deploy/README.md is what the API server says of each ServiceAccount, and
-/// what stands in the roles for users: no row too few, none too many. Called in a world that has
+/// The table of rights in deploy/README.md is the API server's answer for each ServiceAccount, and the
+/// content of the roles for users: no row too few, none too many. Called in a world that has
 /// the whole deploy folder.
 pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
     let mut found = BTreeSet::new();
@@ -98,7 +98,7 @@ pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
         let (namespace, account) = (&account.namespace().unwrap_or_default(), &account.name_any());
         let token = service_account_token(&world.client(), namespace, account).await?;
         let client = world.control_plane.access().client(&token).await?;
-        // What is granted for the whole cluster is granted in a namespace of strangers too.
+        // A right in the whole cluster is one in a namespace of strangers too.
         let everywhere = allowed(&client, "default").await?;
         let here = allowed(&client, namespace).await?;
         found.extend(rows(account, "cluster", &everywhere));
@@ -131,7 +131,7 @@ pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// The API server's word on what a client may do in a namespace.
+/// The rights of a client in a namespace, by the API server.
 async fn allowed(client: &Client, namespace: &str) -> Result<Vec<PolicyRule>> {
     let mut review = SelfSubjectRulesReview::default();
     review.spec.namespace = Some(namespace.to_owned());
@@ -146,12 +146,12 @@ async fn allowed(client: &Client, namespace: &str) -> Result<Vec<PolicyRule>> {
         verbs: rule.verbs,
         ..PolicyRule::default()
     });
-    // Everyone may ask who they are and what they may do.
+    // Every user may ask for their own identity and rights.
     let about_itself = |rule: &PolicyRule| rule.resources.iter().flatten().all(|it| it.starts_with("selfsubject"));
     Ok(rules.filter(|rule| !about_itself(rule)).collect())
 }
 
-/// Rules as rows of the table: who, where, resource, verb.
+/// Rules as rows of the table: ServiceAccount, namespace, resource, verb.
 fn rows(who: &str, place: &str, rules: &[PolicyRule]) -> BTreeSet<[String; 4]> {
     let mut rows = BTreeSet::new();
     for rule in rules {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::{DEADLINE, Fleet};
 
-/// Long enough for a scheduler to start what it should not.
+/// Long enough for a scheduler to start an attempt that it should not start.
 const WHILE: Duration = Duration::from_secs(3);
 
 /// Makes a DaemonSet that has no pods, since none of its images could run here.

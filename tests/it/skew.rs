@@ -23,7 +23,7 @@ mod file;
 
 use file::File;
 
-/// What the stored messages speak of.
+/// The nodes and ids in the stored messages.
 const NODE: &str = "node-1.rig";
 const NODE_UID: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
 const BOOT_BEFORE: &str = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb";

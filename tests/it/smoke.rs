@@ -1,4 +1,4 @@
-//! The rig itself: what all other tests take for granted.
+//! The rig itself, which all other tests take for granted.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The artefacts of one run: what each step found, for a reader who did not watch; after a failure also
+//! The artefacts of one run: the findings of each step, for a reader who did not watch; after a failure also
 //! the logs of all processes.
 
 use std::fs;
@@ -39,7 +39,7 @@ impl Artefacts {
 
     /// Keeps the logs of all processes of the rig, the machines' consoles among them: they exist even if
     /// no machine came up. Prints the end of the consoles, which is all that some CIs keep.
-    #[allow(clippy::print_stdout, reason = "a CI keeps what was printed, and nothing else")]
+    #[allow(clippy::print_stdout, reason = "a CI keeps the output, and nothing else")]
     pub(crate) fn keep_logs(&self, place: &Place) -> Result<()> {
         let to = self.folder.join("failed-logs");
         fs::create_dir_all(&to)?;
@@ -61,7 +61,7 @@ impl Artefacts {
     }
 }
 
-/// What was printed, or why nothing was.
+/// The output, or the error in its place.
 pub(crate) fn or_error(result: Result<String>) -> String {
     result.unwrap_or_else(|error| format!("{error:#}\n"))
 }

@@ -1,4 +1,4 @@
-//! What the whole story runs on: a control plane, NATS and a registry on loopback, two machines.
+//! The ground of the whole story: a control plane, NATS and a registry on loopback, two machines.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
 /// As clusters have it by default, so that a reboot may be over before anybody calls the node lost.
 const NODE_GRACE: Duration = Duration::from_secs(50);
 
-/// What the manifests bring their workloads into.
+/// The namespaces of the manifests' workloads.
 pub(crate) const NAMESPACES: [&str; 2] = ["bellwether", "bellwether-agents"];
 
 /// Everything that runs.
@@ -113,13 +113,13 @@ impl Cluster {
         clippy::print_stdout,
         reason = "the story takes minutes; a developer watches its progress"
     )]
-    pub(crate) fn step<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
+    pub(crate) fn step<T>(&self, name: &str, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
         // Steps are large, and hold others.
         let work = Box::pin(work);
         async move {
-            println!("== {what}");
+            println!("== {name}");
             let started = Instant::now();
-            let done = self.limit.keep(what, work).await.with_context(|| what.to_owned())?;
+            let done = self.limit.keep(name, work).await.with_context(|| name.to_owned())?;
             println!("   {:.0} s", started.elapsed().as_secs_f32());
             Ok(done)
         }
@@ -184,7 +184,7 @@ impl Cluster {
         self.rolled_out(overlay).await
     }
 
-    /// Applies an overlay, and does not wait for what it brings.
+    /// Applies an overlay, and does not wait for its objects.
     pub(crate) async fn send(&self, overlay: &Overlay) -> Result<()> {
         let folder = overlay.write(&self.place)?;
         self.kubectl.apply(&folder, &["--server-side"]).await
@@ -217,7 +217,7 @@ impl Cluster {
         .await
     }
 
-    /// Deletes what an overlay has brought, and waits until it is gone.
+    /// Deletes the objects of an overlay, and waits until they are gone.
     pub(crate) async fn withdraw(&self, overlay: &Overlay) -> Result<()> {
         let folder = overlay.write(&self.place)?;
         let limit = format!("--timeout={}s", DEADLINE.as_secs());
@@ -262,10 +262,10 @@ async fn read_node(client: &Client, name: &str) -> Result<Node> {
 
 async fn in_service(client: &Client, machine: &Vm) -> Result<()> {
     let name = machine.name();
-    let what = format!("{name} to be in service");
+    let awaited = format!("{name} to be in service");
     machine
         .process()
-        .while_running(&what, DEADLINE, async || {
+        .while_running(&awaited, DEADLINE, async || {
             let node = read_node(client, &name).await?;
             let state = node_state(&node);
             ensure!(!state.is_disrupted(), "it is {state:?}");

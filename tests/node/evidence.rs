@@ -1,4 +1,4 @@
-//! What an operator would ask a cluster in which the story has failed.
+//! The questions of an operator to a cluster in which the story has failed.
 
 use rig::vm;
 

@@ -1,4 +1,4 @@
-//! What was installed is what the manifests promise.
+//! The installation keeps the promises of the manifests.
 
 use anyhow::{Result, ensure};
 use rig::findings::Findings;
@@ -6,8 +6,8 @@ use rig::findings::Findings;
 use crate::artefacts::or_error;
 use crate::cluster::Cluster;
 
-/// Who runs as whom: user, effective capabilities, no new privileges, seccomp filter, and AppArmor
-/// label, by the kernel's word.
+/// The rights of each process, by the kernel: user, effective capabilities, no new privileges, seccomp filter, and AppArmor
+/// label.
 const RIGHTS: [(&str, &str); 4] = [
     (
         "sentinel",
@@ -44,7 +44,7 @@ pub(crate) async fn rights(cluster: &Cluster) -> Result<()> {
     cluster.photo("1-before", "node-1").await
 }
 
-/// Keeps what each program has needed at most since it was started: its process, and its container with
+/// Keeps the peak of memory of each program since its start: its process, and its container with
 /// the pages of files that the kernel could take back.
 pub(crate) async fn memory(cluster: &Cluster) -> Result<()> {
     let mut text = String::from("node, program: peak of the process, peak of the container, in KiB\n");
@@ -60,7 +60,7 @@ pub(crate) async fn memory(cluster: &Cluster) -> Result<()> {
     cluster.keep("7-memory", &text)
 }
 
-/// Runs a command for each process of a program, as `$pid`; returns what it printed, by machine.
+/// Runs a command for each process of a program, as `$pid`; returns its output, by machine.
 async fn of_all(cluster: &Cluster, program: &str, command: &str) -> Result<Vec<(String, String)>> {
     let line = format!("for pid in $(pgrep -f ^/{program}); do {command}; done");
     let mut found = vec![];

@@ -25,15 +25,15 @@ impl Limit {
     }
 
     /// Does a part of the story, if there is time; [`TimeIsUp`] if there is not.
-    pub(crate) async fn keep<T>(self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn keep<T>(self, step: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         match timeout_at(self.0, work).await {
             Ok(result) => result,
-            Err(_) => Err(TimeIsUp(what.to_owned()).into()),
+            Err(_) => Err(TimeIsUp(step.to_owned()).into()),
         }
     }
 }
 
-/// In the midst of what the time was up.
+/// The step during which the time was up.
 #[derive(Debug)]
 pub(crate) struct TimeIsUp(String);
 

@@ -2,7 +2,7 @@
 //! with one `kubectl apply -k`, rebooted through their logind. `cargo xtask test node` prepares and
 //! runs it.
 //!
-//! One story, since a machine takes a minute to boot: each step finds what the one before left.
+//! One story, since a machine takes a minute to boot: each step begins where the one before ended.
 
 mod apparmor;
 mod artefacts;
@@ -50,11 +50,11 @@ async fn two_real_nodes_reboot_when_they_need_to_and_only_then() -> Result<()> {
 /// Every step so far has passed; the rest was not run.
 #[allow(clippy::print_stdout, reason = "no reader may take it for the whole story")]
 fn print_stopped(time_is_up: &TimeIsUp) {
-    println!("== node: STOPPED: {time_is_up}; this and what follows was NOT tested");
+    println!("== node: STOPPED: {time_is_up}; this step and those after it were NOT tested");
 }
 
 async fn run(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
-    // What to compare first when machines of another day behave in another way.
+    // When machines of another day behave in another way, compare these first.
     let packages = std::fs::read_to_string(tools::tool("node-image/versions")?)?;
     artefacts.keep("0-packages", &packages)?;
     let limit = Limit::from_env()?;

@@ -29,7 +29,7 @@ fn named(findings: &Findings) -> Result<()> {
 /// Applies it, and looks as an operator would.
 pub(crate) async fn are_named(cluster: &Cluster) -> Result<()> {
     cluster.send(&Overlay::with_mistakes("mistakes")).await?;
-    // The agents never will: what they want to mount is not there.
+    // The agents never will: their volumes cannot be mounted.
     wait::until("scheduler and drainer to run", DEADLINE, async || {
         let pods = cluster.pods().await?;
         let running = |pod: &&Pod| pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running");

@@ -96,8 +96,13 @@ impl Cluster {
     }
 
     /// Waits for a status of a node; returns it.
-    pub(crate) async fn wait_status(&self, name: &str, what: &str, holds: impl Fn(&Status) -> bool) -> Result<Status> {
-        until(&format!("{name} {what}"), async || {
+    pub(crate) async fn wait_status(
+        &self,
+        name: &str,
+        awaited: &str,
+        holds: impl Fn(&Status) -> bool,
+    ) -> Result<Status> {
+        until(&format!("{name} {awaited}"), async || {
             let status = self.status_of(name).await?;
             ensure!(holds(&status), "{status:?}");
             Ok(status)
@@ -132,8 +137,8 @@ impl Cluster {
 }
 
 /// Waits until a look of the operator succeeds.
-async fn until<T>(what: &str, look: impl AsyncFn() -> Result<T>) -> Result<T> {
-    wait::until(what, DEADLINE, async || {
+async fn until<T>(awaited: &str, look: impl AsyncFn() -> Result<T>) -> Result<T> {
+    wait::until(awaited, DEADLINE, async || {
         let result = look().await;
         if result.is_err() {
             tokio::time::sleep(LOOK_INTERVAL).await;

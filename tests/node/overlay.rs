@@ -1,4 +1,4 @@
-//! The overlays that the test applies: the quickstart's, with what differs on these machines.
+//! The overlays that the test applies: the quickstart's, with the differences of these machines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,8 +51,8 @@ impl Overlay {
         }
     }
 
-    /// The quickstart with its own NATS server, whose volume is a folder of this node. What a user's
-    /// cluster has and this one has not: names in DNS, so the Service gets a fixed address which
+    /// The quickstart with its own NATS server, whose volume is a folder of this node. A user's
+    /// cluster has, and this one has not: names in DNS, so the Service gets a fixed address which
     /// replaces its name in the settings; and a provisioner, so the volume is made here.
     pub(crate) fn with_nats_on(name: &'static str, node: &str) -> Self {
         let service = json!([{ "op": "replace", "path": "/spec/clusterIP", "value": NATS_IP }]);

@@ -20,7 +20,7 @@ const RESTART: &str = "reboot: Restarting system";
 /// The log of logind in the boot before this one.
 const LOGIND: &str = "journalctl --boot=-1 --unit=systemd-logind --output=cat --no-pager --quiet";
 
-/// What the last lines of a kernel's installation do: they run the hooks, and the one of
+/// The last lines of a kernel's installation: they run the hooks, and the one of
 /// unattended-upgrades writes /var/run/reboot-required.
 fn hook() -> String {
     format!("DPKG_MAINTSCRIPT_PACKAGE={PACKAGE} /etc/kernel/postinst.d/unattended-upgrades 7.9.9-cloud-amd64")

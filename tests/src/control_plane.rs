@@ -1,7 +1,7 @@
 //! A real Kubernetes control plane without kubelets: etcd, API server, controller manager,
 //! scheduler.
 //!
-//! A fake API server would only prove what we already believe. Disruption budgets, eviction
+//! A fake API server would only repeat our own beliefs. Disruption budgets, eviction
 //! answers, leases, CRD validation and RBAC are exactly where drain tools break.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::tools::tool;
 /// How long a part may take to answer: seconds on two idle cores, more when they are busy.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the rig needs of the controller manager; the rest would only cost time at the start.
+/// The controllers that the rig needs; the others would only cost time at the start.
 const CONTROLLERS: &str = "daemonset-controller,\
     deployment-controller,disruption-controller,garbage-collector-controller,\
     namespace-controller,node-lifecycle-controller,pod-garbage-collector-controller,\
@@ -30,7 +30,7 @@ const CONTROLLERS: &str = "daemonset-controller,\
     statefulset-controller,\
     taint-eviction-controller";
 
-/// What pods on real kubelets need beside that: the API server's certificate, endpoints of Services
+/// The controllers that pods on real kubelets need beside those: the API server's certificate, endpoints of Services
 /// for kube-proxy, volumes, and quotas that are counted.
 const NODE_CONTROLLERS: &str = "endpointslice-controller,persistentvolume-binder-controller,\
     persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,\
@@ -45,14 +45,14 @@ const AUDIT_POLICY: &str = r#"{
     "rules": [{ "level": "Metadata", "userGroups": ["system:serviceaccounts"] }, { "level": "None" }]
 }"#;
 
-/// What differs when real kubelets join.
+/// The differences when real kubelets join.
 #[derive(Clone, Debug)]
 pub struct RealNodes {
     /// The address at which machines find the API server's port.
     pub address: Ipv4Addr,
     /// The socket of a proxy that takes the API server to the kubelets' ports.
     pub egress: PathBuf,
-    /// Who else may come: token, user, group.
+    /// Further users: token, user, group.
     pub users: Vec<[String; 3]>,
 }
 
@@ -114,7 +114,7 @@ impl ControlPlane {
             "--authorization-mode=Node,RBAC".to_owned(),
             // Many clients of one rig share the loopback address; none is to be slowed down.
             "--enable-priority-and-fairness=false".to_owned(),
-            // Who asked for what: the word on which rights are used.
+            // Each request with its user: shows which rights are used.
             format!("--audit-policy-file={}", audit_policy.display()),
             format!("--audit-log-path={}", audit_log.display()),
         ];
@@ -178,7 +178,7 @@ impl ControlPlane {
         })
     }
 
-    /// What ServiceAccounts asked of the API server so far, a JSON object a line.
+    /// The requests of ServiceAccounts so far, a JSON object a line.
     #[must_use]
     pub fn audit_log(&self) -> &Path {
         &self.audit_log
@@ -253,9 +253,9 @@ fn env() -> BTreeMap<String, String> {
 }
 
 async fn wait_for_api(access: &Access, token: &str, api_server: &Process) -> Result<Client> {
-    let what = "the API server to be ready";
+    let awaited = "the API server to be ready";
     api_server
-        .while_running(what, START_DEADLINE, async || {
+        .while_running(awaited, START_DEADLINE, async || {
             // Its certificate is made while it starts.
             let client = access.client(token).await?;
             let request = Request::get("/readyz").body(Vec::new())?;

@@ -1,4 +1,4 @@
-//! What `kubectl reboots check` and `uninstall-check` found, read from their JSON.
+//! The findings of `kubectl reboots check` and `uninstall-check`, read from their JSON.
 
 use std::process::Output;
 
@@ -14,7 +14,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Reads what was printed with `--output=json`.
+    /// Reads the output with `--output=json`.
     pub fn read(output: &Output) -> Result<Self> {
         let answer: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())

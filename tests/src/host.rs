@@ -1,8 +1,7 @@
 //! A simulated host: a folder that looks like the root of a Linux machine, with a boot id, a
 //! kernel and a power switch.
 //!
-//! It knows nothing of Kubernetes; what the node looks like from there is the kubelet stand-in's
-//! business. Its two agents are real processes, which see nothing but this folder.
+//! It knows nothing of Kubernetes; the kubelet stand-in makes the node look like this host. Its two agents are real processes, which see nothing but this folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,7 +125,7 @@ impl Host {
         change(&mut self.locked().behaviour);
     }
 
-    /// What a package update does that needs a reboot: the sentinel file, and who asked for it.
+    /// Writes the files of a package update that needs a reboot: the sentinel file, and the packages.
     pub fn need_reboot(&self, packages: &[&str]) -> Result<()> {
         let text: String = packages.iter().map(|package| format!("{package}\n")).collect();
         self.write_need(&text)?;
@@ -264,7 +263,7 @@ impl Host {
         state.agents.iter().try_for_each(|agent| agent.restart())
     }
 
-    /// What a boot changes on disk: `/var/run` lives in memory, the boot id is new.
+    /// Changes on disk as a boot does: `/var/run` lives in memory, the boot id is new.
     fn boot(&self, state: &mut State) -> Result<()> {
         let run = self.root.join("var/run");
         if run.exists() {
@@ -301,7 +300,8 @@ impl Host {
     }
 
     fn write_need(&self, packages: &str) -> Result<()> {
-        // The list first: who sees the sentinel file may read it at once.
+        // The list first: a sentinel that finds the file may read the list at once. In place and not by a
+        // rename, since package hooks write so.
         self.write("var/run/reboot-required.pkgs", packages)?;
         self.write("var/run/reboot-required", "*** System restart required ***\n")
     }

@@ -1,4 +1,4 @@
-//! Who is who at the API server.
+//! Users of the API server, and their tokens.
 //!
 //! The control plane's own parts get fixed tokens. Each service gets a token of its own
 //! ServiceAccount from the TokenRequest API, as it would in a pod: so it runs with exactly the
@@ -145,7 +145,7 @@ pub async fn service_account_kubeconfig(
 
 /// A fresh key for the API server to sign ServiceAccount tokens with: private and public half.
 pub(crate) fn new_key_pem() -> Result<(String, String)> {
-    /// What DER puts before the 65 bytes of a point on P-256 to make it a public key.
+    /// The bytes that DER puts before the 65 bytes of a point on P-256 to make a public key.
     const PUBLIC_KEY_PREFIX: [u8; 26] = [
         0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
         0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,

@@ -1,4 +1,4 @@
-//! The real kubectl, and what it renders from the deploy folder.
+//! The real kubectl, and the objects that it renders from the deploy folder.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -99,7 +99,7 @@ impl Kubectl {
         self.run(&args, "").await.map(drop)
     }
 
-    /// What another apply of a kustomize folder with these flags would change; empty if nothing.
+    /// The changes that another apply of a kustomize folder with these flags would make; empty if none.
     pub async fn diff(&self, folder: &Path, flags: &[&str]) -> Result<String> {
         let folder = folder.to_string_lossy();
         let args = [&["diff", "-k", &folder], flags].concat();

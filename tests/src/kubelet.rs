@@ -80,10 +80,10 @@ struct Kubelet {
     machines: Machines,
     nodes: reflector::Store<Node>,
     pods: reflector::Store<Pod>,
-    /// What is known of each pod beside its object, by UID.
+    /// The knowledge of each pod beside its object, by UID.
     memory: BTreeMap<String, pod::Memory>,
     heartbeats: BTreeMap<String, Instant>,
-    /// What is being written now; at most one request per object at any time.
+    /// The objects being written now; at most one request per object at any time.
     in_flight: BTreeSet<String>,
     work: JoinSet<String>,
 }

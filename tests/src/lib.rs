@@ -1,7 +1,7 @@
 //! The rig: a real control plane, a real NATS server and simulated hosts, for tests and the demo.
 //!
 //! [`World`](world::World) puts it all together; everything it starts is a child process on
-//! loopback that dies with the rig. What is simulated is only what a machine without kubelets
+//! loopback that dies with the rig. Simulated are only the parts that a machine without kubelets
 //! lacks: hosts ([`host`]) and their kubelets ([`kubelet`]).
 
 #![allow(

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::host::Host;
 
-/// What a node has beside its name.
+/// The shape of a node beside its name.
 #[derive(Clone, Debug, Default)]
 pub struct NodeShape {
     /// The label `topology.kubernetes.io/zone`.
@@ -45,7 +45,7 @@ impl Machines {
         host.with_context(|| format!("there is no host {name}"))
     }
 
-    /// Lets time pass on all of them. What a host cannot do on disk it tries again.
+    /// Lets time pass on all of them. A host repeats a failed change of its disk.
     pub(crate) fn tick(&self) {
         for host in self.hosts() {
             host.tick().ok();

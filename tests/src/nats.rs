@@ -77,7 +77,7 @@ impl Nats {
         self.process.kill9();
     }
 
-    /// Starts it again, on the same port and with what is left of its state.
+    /// Starts it again, on the same port and with the rest of its state.
     pub async fn restart(&self) -> Result<()> {
         self.process.restart()?;
         self.wait_ready().await
@@ -98,9 +98,9 @@ impl Nats {
     }
 
     async fn wait_ready(&self) -> Result<()> {
-        let what = "nats-server to listen";
+        let awaited = "nats-server to listen";
         self.process
-            .while_running(what, START_DEADLINE, async || {
+            .while_running(awaited, START_DEADLINE, async || {
                 TcpStream::connect(("127.0.0.1", self.port))
                     .await
                     .map(drop)

@@ -1,4 +1,4 @@
-//! A real OTLP receiver for traces: what the services export is what tests look at.
+//! A real OTLP receiver for traces: tests look at the spans as the services export them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Child processes of the rig: start, kill, pause, start again, and keep what they say.
+//! Child processes of the rig: start, kill, pause, start again, and keep their output.
 //!
 //! Every child leads a process group of its own and dies with the rig, however that ends: see the
 //! `leash` binary. The kernel sends that parent-death signal when the *thread* that started the
@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use crate::tools;
 use crate::wait;
 
-/// What a child keeps of the rig's own environment; all the rest could change what is tested.
+/// The variables of the rig's own environment that a child keeps; all others could change a test.
 const KEPT_ENV: [&str; 3] = ["PATH", "LLVM_PROFILE_FILE", "TMPDIR"];
 
 /// How to start a process, any number of times.
@@ -92,14 +92,14 @@ impl Process {
 
     /// Waits until it has ended by itself.
     pub async fn wait(&self, deadline: Duration) -> Result<ExitStatus> {
-        let what = format!("{} to end", self.name());
-        wait::until(&what, deadline, async || self.exited().context("it still runs")).await
+        let awaited = format!("{} to end", self.name());
+        wait::until(&awaited, deadline, async || self.exited().context("it still runs")).await
     }
 
     /// As [`wait::until`], for a state of this process: errors at once when the process has ended.
     pub async fn while_running<T>(
         &self,
-        what: &str,
+        awaited: &str,
         deadline: Duration,
         look: impl AsyncFnMut() -> Result<T>,
     ) -> Result<T> {
@@ -112,7 +112,7 @@ impl Process {
             }
         };
         tokio::select! {
-            result = wait::until(what, deadline, look) => result,
+            result = wait::until(awaited, deadline, look) => result,
             status = ended => bail!("{} ended ({status}), see {}", self.name(), self.log().display()),
         }
     }

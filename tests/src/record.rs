@@ -1,5 +1,5 @@
-//! Watches the API from the outside and keeps a record, so that a test can say what was never
-//! true at any moment, by Kubernetes' word and not by our logs'.
+//! Watches the API from the outside and keeps a record, so that a test can claim that a state
+//! never occurred, by Kubernetes and not by our logs.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -18,7 +18,7 @@ use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a node was at one moment.
+/// The state of a node at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeState {
     /// Its condition `Ready` was true.
@@ -38,11 +38,11 @@ impl NodeState {
 /// A node's state from this moment on; none if it was deleted.
 #[derive(Clone, Debug)]
 pub struct NodeChange {
-    /// When the recorder saw it.
+    /// When the recorder got it.
     pub at: Instant,
     /// The node.
     pub node: String,
-    /// What it is from now on.
+    /// Its state from now on.
     pub state: Option<NodeState>,
 }
 
@@ -184,7 +184,7 @@ impl ReadyPods {
         locked(&self.counts).last().map_or(0, |(_, count)| *count)
     }
 
-    /// Waits until so many are ready, and records from there: what came before is forgotten.
+    /// Waits until so many are ready, and records from there: earlier counts are dropped.
     pub async fn settle(&self, count: usize, deadline: Duration) -> Result<()> {
         wait::until_equal("ready pods", deadline, count, async || Ok(self.now())).await?;
         let mut counts = locked(&self.counts);
@@ -210,7 +210,7 @@ pub fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// What a node is.
+/// The state of a node.
 #[must_use]
 pub fn node_state(node: &Node) -> NodeState {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());

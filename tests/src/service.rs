@@ -29,9 +29,9 @@ pub struct Service {
 impl Service {
     /// Waits until it says that it is ready.
     pub async fn wait_ready(&self) -> Result<()> {
-        let what = format!("{} to be ready", self.process.name());
+        let awaited = format!("{} to be ready", self.process.name());
         self.process
-            .while_running(&what, READY_DEADLINE, async || {
+            .while_running(&awaited, READY_DEADLINE, async || {
                 let (status, body) = self.get("/readyz").await?;
                 ensure!(status == 200, "{status} {}", body.trim());
                 Ok(())

@@ -132,7 +132,7 @@ impl Services {
         Ok(services)
     }
 
-    /// Waits until every service that runs says that it is ready.
+    /// Waits until every running service reports that it is ready.
     pub async fn wait_ready(&self) -> Result<()> {
         let agents = self.agents().into_values().flat_map(|it| [it.sentinel, it.rebooter]);
         let all = self.schedulers.iter().chain(&self.drainers).cloned().chain(agents);
@@ -177,7 +177,7 @@ impl Services {
         Ok(())
     }
 
-    /// Waits until a scheduler leads, by the Lease's word, and answers as the leader; returns it.
+    /// Waits until a scheduler holds the Lease and answers as the leader; returns it.
     pub async fn leader(&self, world: &World) -> Result<&Service> {
         let leases: Api<Lease> = Api::namespaced(world.client(), NAMESPACE);
         wait::until("a scheduler to lead", LEADER_DEADLINE, async || {
@@ -213,7 +213,7 @@ impl Services {
         .await
     }
 
-    /// As [`Self::ctl`], for what has to succeed; returns what it printed.
+    /// As [`Self::ctl`], for a command that has to succeed; returns its output.
     pub async fn ctl_ok(&self, args: &[&str]) -> Result<String> {
         let output = self.ctl(args).await?;
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -42,7 +42,7 @@ pub fn installed(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     let found = folders.find_map(|folder| Some(folder.join(name)).filter(|it| it.is_file()));
-    found.with_context(|| format!("{name} is not installed: `cargo xtask test node` says what is needed"))
+    found.with_context(|| format!("{name} is not installed: see `cargo xtask test --help`"))
 }
 
 /// The repository's root folder.

@@ -3,7 +3,7 @@
 //!
 //! QEMU runs it without hardware help, so that it runs wherever QEMU does. From inside, the rig's
 //! loopback is [`HOST`]; the machines see each other on a network of their own, where pods reach
-//! pods. `tests/node/image` is what is in it.
+//! pods. `tests/node/image` is its recipe.
 
 pub mod egress;
 pub mod registry;
@@ -95,7 +95,7 @@ impl Vm {
         let mut args: Vec<String> = args.iter().flat_map(|it| it.split(' ')).map(str::to_owned).collect();
         args.push("-append".to_owned());
         args.push(format!(
-            // What a kernel does on its own account to learn of its memory takes a fifth of such a processor;
+            // A kernel's own statistics of its memory take a fifth of such a processor;
             // and the runtimes of Go programs sleep for microseconds, each time until an interrupt of its own.
             "root=/dev/vda rw console=ttyS0 systemd.hostname={name} net.ifnames=0 mitigations=off \
              damon_stat.enabled=N transparent_hugepage=never highres=off quiet systemd.show_status=1"

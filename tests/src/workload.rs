@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 /// The namespace that all of them are in.
 pub const NAMESPACE: &str = "default";
 
-/// One application; turned into what kind of object a test needs.
+/// One application; turned into the kind of object that a test needs.
 #[derive(Clone, Debug)]
 pub struct Workload {
     name: String,
@@ -53,7 +53,7 @@ impl Workload {
         self
     }
 
-    /// Annotates the pods; see [`crate::kubelet`] for what the kubelet stand-in heeds.
+    /// Annotates the pods; see [`crate::kubelet`] for the annotations that the kubelet stand-in heeds.
     #[must_use]
     pub fn annotate(mut self, key: &str, value: &str) -> Self {
         if let Some(annotations) = self.annotations.as_object_mut() {

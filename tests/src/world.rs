@@ -36,7 +36,7 @@ pub async fn turn() -> Result<SemaphorePermit<'static>> {
     Ok(WORLDS.acquire().await?)
 }
 
-/// What a world is made of.
+/// The parts of a world.
 #[derive(Clone, Debug)]
 pub struct WorldOptions {
     /// How many nodes for workloads: `node-1` and so on.
@@ -213,8 +213,8 @@ impl World {
 
     /// Waits until exactly so many pods of an application are ready; returns them.
     pub async fn wait_ready_pods(&self, app: &str, count: usize) -> Result<Vec<Pod>> {
-        let what = format!("{count} ready pods of {app}");
-        wait::until(&what, START_DEADLINE, async || {
+        let awaited = format!("{count} ready pods of {app}");
+        wait::until(&awaited, START_DEADLINE, async || {
             let mut pods = self.pods(app).await?;
             pods.retain(is_ready);
             ensure!(pods.len() == count, "{} are ready", pods.len());

@@ -1,7 +1,7 @@
 //! Where compiled tools are kept, shared by all checkouts of this repository on one machine.
 //!
 //! An entry is a folder whose name carries a hash of everything that went into it. It appears by
-//! one rename once it is complete, so a build that was interrupted leaves nothing that looks done.
+//! one rename once it is complete, so an interrupted build leaves nothing that looks complete.
 //! Nothing in here is ever deleted except what an interrupted build left behind.
 
 use std::ffi::OsStr;
@@ -57,8 +57,8 @@ pub(crate) fn entry(name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Resu
 }
 
 /// A short name for exactly these parts: equal parts, equal name. FNV-1a, because the name has to
-/// be the same for every Rust release, which the standard library's hasher does not promise; it
-/// tells inputs apart, it does not defend against anybody.
+/// be the same for every Rust release, which the standard library's hasher does not promise; the hash
+/// tells inputs apart and is no defence against an attacker.
 pub(crate) fn fingerprint(parts: &[&[u8]]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for part in parts {

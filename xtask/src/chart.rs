@@ -2,8 +2,8 @@
 //!
 //! `deploy/base` is the one source. `deploy/chart/values.schema.json` lists which of its places are
 //! values, and their meaning; templates and `values.yaml` are made from both and never committed.
-//! What the chart renders with its defaults, and with each value that stands for an overlay, is compared
-//! with the base and that overlay each time.
+//! Each run compares the chart, rendered with its defaults and with each value that stands for an overlay,
+//! with the base and that overlay.
 
 mod compare;
 mod document;
@@ -31,9 +31,9 @@ Writes <target>/chart/bellwether (the chart), <target>/chart/bellwether-<version
 Builds helm from the Go module pinned in xtask/tools/helm, once.
 ";
 
-/// The base, and what the chart renders with its defaults.
+/// The base, which the chart renders with its defaults.
 const BASE: &str = "deploy/base";
-/// What is written by hand.
+/// The files of the chart that are written by hand.
 const SOURCE: &str = "deploy/chart";
 
 /// A boolean value that stands for an overlay.
@@ -41,9 +41,9 @@ pub(crate) struct Switch<'a> {
     value: &'a Value,
     /// The folder of the overlay.
     name: &'a str,
-    /// All that it renders.
+    /// All objects that the overlay renders.
     all: &'a [Document],
-    /// What of that is not in the base.
+    /// Its objects that are not in the base.
     added: &'a [Document],
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the chart, checks and packages it; returns the package. Wants the tools to be there.
+/// Makes the chart, checks and packages it; returns the package. The tools have to be built.
 pub(crate) fn make() -> Result<PathBuf> {
     let helm = tools::ensure_helm()?;
     let folder = cache::target_dir().join("chart");

@@ -1,7 +1,7 @@
 //! One Go module below `xtask/tools` and the binaries that come out of it.
 //!
 //! A module per origin, because their dependencies clash. `go.mod` and `go.sum` pin all sources
-//! by hash, so what is built is the same everywhere.
+//! by hash, so the binaries are the same everywhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Builds what is not in the cache yet; returns the folder with the binaries. `first` is the
+    /// Builds the binaries that the cache does not have yet; returns the folder with the binaries. `first` is the
     /// number of the first binary among `total`, for the progress line.
     pub(crate) fn build(&self, go_version: &str, first: usize, total: usize) -> Result<PathBuf> {
         let module = cache::workspace().join("xtask/tools").join(self.name);
@@ -66,7 +66,7 @@ impl Origin {
     }
 }
 
-/// Says which Go builds the modules, or what is missing and where to get it.
+/// The version of Go that builds the modules. The error names the fault and where to get Go.
 pub(crate) fn version() -> Result<String> {
     let how = format!(
         "the tools of this repository are built from Go modules: install Go {}.{} or newer \

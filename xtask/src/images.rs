@@ -35,8 +35,8 @@ Build the container images: one static binary each, without a container daemon.
 
 Usage: cargo xtask images [options]
 
-Writes for each service an image (a folder in OCI layout) and <service>.<arch>.cdx.json (what it is
-made of, CycloneDX). Builds for this machine's architecture, and for the other one where Rust's target
+Writes for each service an image (a folder in OCI layout) and <service>.<arch>.cdx.json (its
+parts, CycloneDX). Builds for this machine's architecture, and for the other one where Rust's target
 and a linker for it are installed; with both, an image is a multi-architecture index.
 
 Options:
@@ -47,19 +47,19 @@ Options:
   --tag TAG      Tag to push [default: the version]
   --insecure     Push over plain HTTP, or to a registry without a trusted certificate
   --source URL   Where the source is, for the label org.opencontainers.image.source
-  --no-sbom      Do not list what the images are made of
+  --no-sbom      Do not list the parts of the images
   --verify       Build a second time from a copy of the tree elsewhere, compare the digests, and push
                  to a registry on loopback, which has to report the same digests
 ";
 
-/// What to build.
+/// The images to build.
 #[derive(Clone)]
 pub(crate) struct Plan {
     /// Where images and lists go.
     pub(crate) out: PathBuf,
     pub(crate) services: Vec<&'static Service>,
     pub(crate) source: Option<String>,
-    /// Whether to list what the images are made of.
+    /// Whether to list the parts of the images.
     pub(crate) sbom: bool,
     /// Whether to build for the other architecture too, where that is possible.
     pub(crate) foreign: bool,
@@ -78,7 +78,7 @@ impl Default for Plan {
     }
 }
 
-/// What to do with it.
+/// The use of the images.
 enum Then {
     Leave,
     Push(Destination),
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
 }
 
-/// Builds what has changed.
+/// Builds the images that have changed.
 pub(crate) fn ensure(plan: &Plan) -> Result<Vec<Image>> {
     build(plan, &Place::here())
 }

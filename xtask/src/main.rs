@@ -1,12 +1,12 @@
 //! The repository's own commands: `cargo xtask <verb>`.
 //!
-//! It stays small on purpose (few dependencies), so that the first `cargo xtask` on a fresh machine
-//! starts to work within seconds. It never contains product code.
+//! The program stays small on purpose (few dependencies), so that the first `cargo xtask` on a fresh machine
+//! starts to work within seconds. No product code belongs here.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a command line for developers: it talks to a terminal and waits for child processes"
+    reason = "a command line for developers, which prints to a terminal and waits for child processes"
 )]
 
 mod bench;
@@ -48,7 +48,7 @@ Verbs:
   tools   Build the real servers that demo and test need (once; both do it by themselves)
   help    Show this text
 
-`cargo xtask <verb> --help` tells more about one.
+`cargo xtask <verb> --help` describes a verb and its arguments.
 ";
 
 /// A verb's work, given the arguments after it.

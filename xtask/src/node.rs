@@ -1,4 +1,4 @@
-//! What `cargo xtask test node` needs beside the rest: kubelet, an emulator, and the disk of a machine.
+//! The parts that only `cargo xtask test node` needs: kubelet, an emulator, and the disk of a machine.
 //!
 //! The recipe is `tests/node/image`; this file decides whether this machine can follow it, runs its
 //! steps, and keeps the result in the cache for each state of recipe and kubelet. A machine that cannot
@@ -26,11 +26,11 @@ const STEPS: [(&str, bool); 3] = [("emulator", true), ("packages", true), ("disk
 /// Whether this machine can run other machines.
 pub(crate) enum Readiness {
     Ready,
-    /// It cannot, for this reason; nothing was built.
+    /// This machine cannot, for this reason; nothing was built.
     Not(String),
 }
 
-/// Makes ready what can be made ready.
+/// Makes this machine ready if that is possible.
 pub(crate) fn ensure() -> Result<Readiness> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(Readiness::Not(
@@ -63,8 +63,7 @@ pub(crate) fn ensure() -> Result<Readiness> {
         }
         if mirror.is_none() {
             return Ok(Readiness::Not(format!(
-                "the machine's disk is made of Debian packages, and it is not known where they are: set {MIRROR_ENV} \
-                 to the address of a Debian archive"
+                "the machine's disk is made of Debian packages: set {MIRROR_ENV} to the address of a Debian archive"
             )));
         }
     }
@@ -156,7 +155,7 @@ fn install(missing: &[&(String, String)]) -> Result<()> {
             .status()
             .with_context(|| format!("cannot start {program}"))?;
         if !status.success() {
-            // The caller looks again, and reports what is missing then.
+            // The caller looks again, and reports the programs that are missing then.
             println!("`{}` failed ({status})", line.join(" "));
         }
     }

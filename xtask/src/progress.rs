@@ -1,4 +1,4 @@
-//! Runs one slow command quietly while a line on the terminal shows that it is alive.
+//! Runs one slow command quietly while a line on the terminal shows the time that has passed.
 //!
 //! The command's own output goes to a file and is shown only when it fails.
 

@@ -35,7 +35,7 @@ fn registry(repository: &str) -> Option<&str> {
 }
 
 impl FromStr for Reference {
-    /// What is wrong, to follow the text and a colon.
+    /// The fault, to follow the text and a colon.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -74,7 +74,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// Says what is wrong with a tag.
+/// Errors with the fault of a tag.
 pub(crate) fn check_tag(tag: &str) -> Result<(), String> {
     let mut letters = tag.chars();
     let first = letters.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: what must be true before anything lands, cheap steps first.
+//! `cargo xtask test`: the checks that a change must pass before it lands, cheap steps first.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ Usage: cargo xtask test [filter]
        cargo xtask test node [--minutes N]
 
 Steps: rustfmt, clippy, rustdoc (no warning allowed), tools, build of everything, tests.
-With a filter only the tests whose name contains it are run.
+With a filter, only tests whose name contains the filter run.
 `test it` builds and runs the integration tests only.
 `test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
 reboot them. It needs mmdebstrap and a Debian archive, and root once to build the machines' disk;
-where one is missing, the verb prints so and runs nothing. With CI=true and as root it installs mmdebstrap
+without one of these the verb prints the reason and runs nothing. With CI=true and as root it installs mmdebstrap
 itself. With --minutes it stops after that time, preparations included, and prints the steps that
 were not tested. Its artefacts are in <target>/node-test.
 ";
@@ -70,7 +70,7 @@ fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
     steps.command("integration tests", &[], &test)
 }
 
-/// One test at a time, which says what it does while it does it: it takes minutes.
+/// Runs one test alone and with its output: the story takes minutes, and prints each step.
 fn on_machines(steps: &mut Steps, limit: Duration) -> Result<()> {
     let start = Instant::now();
     let left = || limit.saturating_sub(start.elapsed()).as_secs();
@@ -83,7 +83,7 @@ fn on_machines(steps: &mut Steps, limit: Duration) -> Result<()> {
         return Ok(());
     }
     prepare(steps)?;
-    // Just what the machines run, apart from what `cargo xtask images` has left for a user to push.
+    // Only the images of the machines, in a folder apart from the one that `cargo xtask images` has left for a user to push.
     let plan = images::Plan {
         out: cache::target_dir().join("node-images"),
         services: images::in_cluster(),

@@ -27,7 +27,7 @@ Environment:
 
 const NATS: &str = "github.com/nats-io/nats-server/v2";
 
-/// What the rig starts: built for demo and test.
+/// The servers of the rig: built for demo and test.
 const RIG: [Origin; 3] = [
     Origin {
         name: "kubernetes",
@@ -55,14 +55,14 @@ const RIG: [Origin; 3] = [
     },
 ];
 
-/// What makes, moves and serves images: built for the verbs that need it.
+/// The tool that makes, moves and serves images: built for the verbs that need it.
 const CRANE: Origin = Origin {
     name: "images",
     ldflags: PLAIN_LDFLAGS,
     binaries: &[("crane", "github.com/google/go-containerregistry/cmd/crane")],
 };
 
-/// What runs on a real node.
+/// The programs of a real node.
 const NODE: Origin = Origin {
     name: "node",
     ldflags: KUBERNETES_LDFLAGS,
@@ -72,7 +72,7 @@ const NODE: Origin = Origin {
     ],
 };
 
-/// What checks and packages the chart.
+/// The tool that checks and packages the chart.
 const HELM: Origin = Origin {
     name: "helm",
     ldflags: PLAIN_LDFLAGS,
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     ensure()
 }
 
-/// Builds what the rig starts and is missing, and links all of it where the rig looks for it.
+/// Builds the missing servers of the rig, and links all of them to where the rig looks for them.
 pub(crate) fn ensure() -> Result<()> {
     ensure_all(&RIG)?;
     link(&crds::ensure()?, &links().join("prometheus-operator-crds.yaml"))

@@ -54,7 +54,7 @@ pub(super) fn differs(node: &Node, host: &Host) -> bool {
     !ready || info.is_none_or(|info| info.boot_id != host.boot_id())
 }
 
-/// Writes what the host is, and that it is ready.
+/// Writes the host's facts, and that it is ready.
 pub(super) async fn report_status(client: Client, host: &Host) -> Result<()> {
     let nodes: Api<Node> = Api::all(client);
     let status = json!({ "status": status(host) });

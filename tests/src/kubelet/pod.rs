@@ -23,7 +23,7 @@ pub const FINISHES: &str = "rig.bellwether.dev/finishes";
 /// Most real programs heed SIGTERM well within a second.
 const TERMINATION_DEFAULT: Duration = Duration::from_millis(150);
 
-/// What the stand-in knows of a pod beside its object.
+/// The stand-in's knowledge of a pod beside its object.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// The boot that its containers run in.
@@ -35,7 +35,7 @@ pub(super) struct Memory {
     dead: bool,
 }
 
-/// What a kubelet would do with the pod now.
+/// The next act of a kubelet for the pod.
 #[derive(Debug)]
 pub(super) enum Action {
     Report { phase: String, ready: bool, restarts: u32 },
@@ -43,7 +43,7 @@ pub(super) enum Action {
 }
 
 impl Memory {
-    /// What is to be done for the pod, if anything, on a host in this boot.
+    /// The next act for the pod, if there is one, on a host in this boot.
     pub(super) fn next(&mut self, pod: &Pod, boot_id: &str) -> Option<Action> {
         let rebooted = !self.boot_id.is_empty() && self.boot_id != boot_id;
         let started = match self.started {
@@ -131,7 +131,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()
 }
 
-/// What the object says: phase, ready, restarts.
+/// The status in the object: phase, ready, restarts.
 fn reported(pod: &Pod) -> Option<(String, bool, u32)> {
     let status = pod.status.as_ref()?;
     let conditions = status.conditions.iter().flatten();

@@ -20,7 +20,7 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// The largest image has tens of megabytes to be compressed, on cores that have more to do.
 const PUSH_DEADLINE: Duration = Duration::from_secs(180);
 
-/// The running registry. What is in it is gone when it ends.
+/// The running registry. Its images are gone when it ends.
 #[derive(Debug)]
 pub struct Registry {
     port: u16,
@@ -34,9 +34,9 @@ impl Registry {
         let port = free_port()?;
         let args = ["registry", "serve", &format!("--address=127.0.0.1:{port}")].map(str::to_owned);
         let process = place.start("registry", tool("crane")?, args.into(), BTreeMap::new())?;
-        let what = "the registry to listen";
+        let awaited = "the registry to listen";
         process
-            .while_running(what, START_DEADLINE, async || {
+            .while_running(awaited, START_DEADLINE, async || {
                 TcpStream::connect(("127.0.0.1", port))
                     .await
                     .map(drop)
@@ -71,7 +71,7 @@ impl Registry {
 
     /// Pushes an image that waits for SIGTERM, and has busybox for an operator who looks around.
     pub async fn push_waiting(&self, busybox: &Path, image: &str) -> Result<()> {
-        // As the first process it would ignore the signal if it did not say what to do.
+        // The first process ignores a signal for which it sets no trap.
         const WAIT: &str = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do busybox sleep 3600 & wait; done\n";
         let root = self.root(image)?;
         let bin = root.join("bin");

@@ -25,7 +25,7 @@ impl Shell {
         Self { socket }
     }
 
-    /// Runs one line; returns what it printed. A status other than 0 is an error.
+    /// Runs one line; returns its output. A status other than 0 is an error.
     pub(super) async fn run(&self, line: &str) -> Result<String> {
         ensure!(!line.contains('\n'), "a command is one line");
         wait::within("an answer on the console", DEADLINE, self.ask(line)).await

@@ -7,8 +7,9 @@ use serde_json::Value as Json;
 use super::document::Document;
 use super::template::{MANAGED_BY, SETTINGS};
 
-/// What differs, one line each; empty if the sets are the same. Left aside is what has to differ
-/// (the name of the tool, the hash of the settings) and what means nothing (empty lists and maps).
+/// The differences, one line each; empty if the sets are the same. Leaves out
+/// the name of the tool and the hash of the settings, which have to differ, and empty lists and maps, which
+/// mean nothing.
 pub(crate) fn differences(expected: &[Document], found: &[Document]) -> Vec<String> {
     let (expected, found) = (by_id(expected), by_id(found));
     let mut lines = Vec::new();

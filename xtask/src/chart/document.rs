@@ -91,7 +91,7 @@ impl Place {
         named && document.kind() == self.kind
     }
 
-    /// What stands there, in each object that matches.
+    /// The value at the place, in each object that matches.
     pub(crate) fn find<'a>(&self, documents: &'a [Document]) -> Result<Option<&'a Json>> {
         let mut matching = documents.iter().filter(|document| self.matches(document)).peekable();
         if matching.peek().is_none() {

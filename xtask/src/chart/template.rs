@@ -26,7 +26,8 @@ pub(crate) fn file(base: &[Document], switches: &[Switch<'_>], values: &[Value])
     Ok(text)
 }
 
-/// What an overlay adds to the base. It may change nothing of it: no value could switch that.
+/// The objects that an overlay adds to the base. An overlay that changes the base is an error: no value
+/// could switch that.
 pub(crate) fn added(base: &[Document], folder: &str, overlay: &[Document]) -> Result<Vec<Document>> {
     let mut added = Vec::new();
     for document in overlay {
@@ -91,7 +92,7 @@ fn plant(document: &mut Document, value: &Value, expressions: &mut Expressions) 
                     Some(there) if there.to_string().contains('`') => {
                         bail!("a backtick at {} would end the expression", place.pointer)
                     }
-                    // What is ours wins.
+                    // Our own keys win.
                     Some(there) if there.is_object() => format!("merge (fromJson `{there}`) {path}"),
                     Some(there) => format!("concat (fromJsonArray `{there}`) {path}"),
                 };
@@ -151,7 +152,7 @@ impl Expressions {
     }
 
     fn expand(&self, yaml: &str) -> String {
-        // What the base itself says in double braces (alerts do) is meant literally.
+        // Double braces of the base itself (alerts have some) are meant literally.
         let literal = yaml.replace("{{", "{{ \"{{\" }}");
         let tokens = self.0.iter().enumerate();
         tokens.fold(literal, |text, (index, expression)| {

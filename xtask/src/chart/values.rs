@@ -13,15 +13,15 @@ use crate::reference::Reference;
 pub(crate) struct Value {
     /// The keys that lead to it.
     path: Vec<String>,
-    /// What it means.
+    /// Its meaning.
     description: String,
     /// The value unless a user sets another; none for a group of values.
     default: Option<Json>,
-    /// What it is for.
+    /// Its use.
     pub(crate) role: Role,
 }
 
-/// What a value does to the templates.
+/// The use of a value in the templates.
 #[derive(Debug)]
 pub(crate) enum Role {
     /// Holds other values.
@@ -39,7 +39,7 @@ pub(crate) enum Role {
 }
 
 impl Value {
-    /// How templates and `--set` call it.
+    /// Its name in templates and for `--set`.
     pub(crate) fn dotted(&self) -> String {
         self.path.join(".")
     }
@@ -64,8 +64,8 @@ pub(crate) fn from_schema(schema: &str, objects: &[Document]) -> Result<Vec<Valu
     Ok(reader.values)
 }
 
-/// The folders that the schema names as `x-overlay`. Asked before it is read, since other values may
-/// stand in what these add.
+/// The folders that the schema names as `x-overlay`. Read before the values, since other values may stand
+/// in objects that these overlays add.
 pub(crate) fn overlays(schema: &str) -> Result<BTreeSet<String>> {
     fn collect(node: &Json, folders: &mut BTreeSet<String>) {
         match node {
@@ -137,7 +137,7 @@ impl Reader<'_> {
             let default = self.common(&places)?.or(own_default);
             (
                 Role::At(places),
-                Some(default.context("nothing stands there, so it needs a default")?),
+                Some(default.context("nothing stands there, so the value needs a default")?),
             )
         } else if let Some(places) = places("x-append")? {
             for place in &places {
@@ -159,7 +159,7 @@ impl Reader<'_> {
         } else if node.get("properties").is_some() {
             (Role::Group, None)
         } else {
-            bail!("it says neither where it comes from nor what it holds");
+            bail!("the value has neither a place nor values of its own");
         };
         let description = node.get("description").and_then(Json::as_str);
         Ok(Value {
@@ -170,7 +170,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What stands at all of the places.
+    /// The value that stands at all of the places.
     fn common(&self, places: &[Place]) -> Result<Option<Json>> {
         let mut found = places.iter().map(|place| place.find(self.objects));
         let first = found.next().context("x-from is empty")??;
@@ -216,7 +216,7 @@ pub(crate) fn file(values: &[Value]) -> Result<String> {
     Ok(text)
 }
 
-/// What follows a key's colon: on the same line, or indented below.
+/// The text after a key's colon: on the same line, or indented below.
 fn yaml_below(value: &Json) -> Result<String> {
     let is_block = match value {
         Json::Object(map) => map != &Map::new(),

@@ -67,7 +67,7 @@ impl Arch {
         }
     }
 
-    /// What is missing on this machine, and how to get it.
+    /// The toolchain that is missing on this machine, and how to install it.
     fn remedy(self) -> String {
         let [(gnu, gnu_gcc), (musl, musl_gcc)] = self.candidates();
         format!(
@@ -78,7 +78,7 @@ impl Arch {
     }
 }
 
-/// Finds out what can be built here, and says loudly what cannot. Foreign ones only if asked for.
+/// The toolchains of this machine; prints each architecture that is skipped. Foreign ones only if `foreign`.
 pub(crate) fn detect(foreign: bool) -> Result<Vec<Toolchain>> {
     let mut found = Vec::new();
     for arch in Arch::ALL.into_iter().filter(|arch| foreign || arch.is_host()) {

@@ -1,7 +1,7 @@
 //! Puts a binary into an image from scratch, and images into folders of the OCI image layout.
 //!
 //! GNU tar writes the layer and stock `crane` the rest: there is no image format in this code, and
-//! no dependency for it. What differs from run to run (times, owners, order) is left out.
+//! no dependency for it. Times, owners and order, which differ from run to run, are left out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use super::registry::Registry;
 use super::service::Service;
 use crate::cache;
 
-/// A file inside the layout's folder, which layouts allow: what the image was made of.
+/// A file inside the layout's folder, which layouts allow: the fingerprint of the image's inputs.
 const INPUTS: &str = "inputs";
 
-/// What every layout has.
+/// A file that every layout has.
 const MARK: &str = "oci-layout";
-/// What every folder has in which a layout is being made.
+/// A file in every folder in which a layout is being made.
 const WORK: &str = "unfinished";
 
 /// A finished image.
@@ -29,7 +29,7 @@ pub(crate) struct Image {
     pub(crate) service: &'static Service,
     /// The folder with its layout.
     pub(crate) folder: PathBuf,
-    /// What to pull it by.
+    /// The digest to pull the image by.
     pub(crate) digest: String,
     pub(crate) parts: Vec<Part>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Image {
 pub(crate) struct Part {
     pub(crate) arch: Arch,
     pub(crate) binary: PathBuf,
-    /// Bytes of the binary, and of what is transferred to pull the image.
+    /// Bytes of the binary, and bytes that a pull transfers.
     pub(crate) size: u64,
     pub(crate) compressed: u64,
 }
@@ -61,7 +61,7 @@ impl Assembler {
         }
     }
 
-    /// Makes the image of `service`, or finds it made of the same.
+    /// Makes the image of `service`, or finds one made of the same inputs.
     pub(crate) fn image(
         &mut self,
         service: &'static Service,
@@ -87,7 +87,7 @@ impl Assembler {
         image(service, folder, binaries)
     }
 
-    /// Everything that the image depends on, in one word.
+    /// The fingerprint of everything that the image depends on.
     fn inputs(&self, service: &Service, binaries: &[(Arch, PathBuf)], labels: &[String]) -> Result<String> {
         // Where the link to `crane` leads says which one it is.
         let crane = fs::canonicalize(&self.crane)?.into_os_string().into_encoded_bytes();
@@ -173,7 +173,7 @@ fn remove(folder: &Path, mark: &str) -> Result<()> {
     let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     if !is_empty && !folder.join(mark).is_file() {
         bail!(
-            "{} is not an image of ours, so it is left alone: choose another folder with --out",
+            "{} is not an image of ours and stays as it is: choose another folder with --out",
             folder.display()
         );
     }

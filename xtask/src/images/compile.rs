@@ -1,4 +1,4 @@
-//! Compiles one binary so that it needs no library, and so that it is the same wherever the
+//! Compiles one binary without libraries, and the same one wherever the
 //! checkout, cargo's home and the target folder are.
 
 use std::env;
@@ -65,7 +65,7 @@ impl Place {
             (None, Some(home)) => Path::new(&home).join(".cargo"),
             (None, None) => bail!("neither CARGO_HOME nor HOME is set: where does cargo keep its sources?"),
         };
-        // The last one that fits counts: what may lie inside another comes after it.
+        // The last one that fits counts: a folder that may lie inside another one comes after it.
         let mut renamed = vec![
             (
                 Path::new(&sysroot).join("lib/rustlib/src/rust"),
@@ -90,7 +90,7 @@ fn flags(renamed: &[(PathBuf, String)]) -> Vec<String> {
         "-Ctarget-feature=+crt-static",
         // At fixed addresses: nothing to relocate, so pages stay shared with the file.
         "-Crelocation-model=static",
-        // An id made of what is stripped later, such as paths.
+        // The id is made of parts that are stripped later, such as paths.
         "-Clink-arg=-Wl,--build-id=none",
         // Randomness by system call: a static binary cannot look that function up at run time and
         // would read files of /dev instead.

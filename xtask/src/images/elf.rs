@@ -6,7 +6,7 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use super::arch::Arch;
 
-/// Says what is wrong with `binary` as the only file of an image for `arch`.
+/// Errors with the reason why `binary` cannot be the only file of an image for `arch`.
 pub(crate) fn check(binary: &[u8], arch: Arch) -> Result<(), String> {
     let broken = |error| format!("is no 64-bit little-endian ELF binary: {error}");
     let header = FileHeader64::<LittleEndian>::parse(binary).map_err(broken)?;

@@ -1,4 +1,4 @@
-//! Reads what is in a folder of the OCI image layout, as `crane pull --format=oci` writes it.
+//! Reads a folder of the OCI image layout, as `crane pull --format=oci` writes it.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The one image, or index of images, in a layout.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// What to pull it by.
+    /// The digest to pull the image by.
     pub(crate) digest: String,
     pub(crate) platforms: Vec<Platform>,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Layout {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Platform {
     pub(crate) arch: String,
-    /// Bytes that are transferred to pull it: configuration and compressed layers.
+    /// Bytes that a pull transfers: configuration and compressed layers.
     pub(crate) compressed: u64,
 }
 

@@ -72,7 +72,7 @@ impl Destination {
     }
 }
 
-/// What a failed push means, as far as the registry's answer tells.
+/// The message for a failed push, with the remedy by the registry's answer.
 fn refused(name: &str, answer: &str) -> String {
     let remedy = if answer.contains("UNAUTHORIZED")
         || answer.contains("DENIED")
@@ -82,14 +82,14 @@ fn refused(name: &str, answer: &str) -> String {
         "log in first: credentials are taken from the usual docker configuration (`docker login`, or \
          `crane auth login`)"
     } else if answer.contains("server gave HTTP response to HTTPS client") || answer.contains("x509") {
-        "if that registry is meant to be used without a trusted certificate, say --insecure"
+        "if the registry has no trusted certificate on purpose, add --insecure"
     } else {
         "is it a registry, and reachable from here?"
     };
     format!("cannot push {name}: {answer}\n  {remedy}")
 }
 
-/// Says what is wrong with a prefix. A registry has to be named: without one, a name would mean a public
+/// Errors with the fault of a prefix. A registry has to be named: without one, a name would mean a public
 /// registry.
 fn check_prefix(prefix: &str) -> Result<(), String> {
     let image: Reference = format!("{prefix}/image").parse()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// It only has to open a port.
+/// The registry only has to open a port.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Ends the registry when the other end of its input is closed: when this is dropped, and also when this
@@ -36,7 +36,7 @@ impl Registry {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", crane.display()))?;
-        // Owned before anything can fail, so that it is ended in any case.
+        // Owned before anything can fail, so that the process is ended in any case.
         let mut registry = Self {
             process,
             address: String::new(),

@@ -1,4 +1,4 @@
-//! What each image is made of, as CycloneDX: the crates by `cargo cyclonedx`, and the two libraries
+//! The list of the parts of each image, as CycloneDX: the crates by `cargo cyclonedx`, and the two libraries
 //! that cargo does not know of, the C library and Rust's own.
 
 use std::fs;
@@ -54,7 +54,7 @@ pub(crate) fn write(tree: &Path, services: &[&Service], toolchain: &Toolchain, o
 struct Library {
     name: &'static str,
     version: String,
-    /// What scanners look for.
+    /// The name by which scanners find the library.
     purl: String,
 }
 
@@ -70,7 +70,7 @@ fn complete(text: &str, tree: &Path, linked: &[Library]) -> Result<String> {
     let text = text.replace(&tree.display().to_string(), "/bellwether");
     let mut bom: Value = serde_json::from_str(&text)?;
     let components = bom.get_mut("components").and_then(Value::as_array_mut);
-    let components = components.context("it has no list \"components\"")?;
+    let components = components.context("there is no list \"components\"")?;
     components.extend(linked.iter().map(|Library { name, version, purl }| {
         json!({
             "type": "library", "bom-ref": purl, "name": name, "version": version,
@@ -90,7 +90,7 @@ fn c_library(toolchain: &Toolchain) -> Result<Library> {
         return Ok(library);
     }
     if toolchain.linker.is_some() {
-        // It came with the other compiler, which does not say.
+        // The other compiler brought the library and does not report its version.
         return Ok(Library::new("glibc", "unknown".to_owned()));
     }
     let output = Command::new("getconf")

@@ -83,7 +83,7 @@ pub(crate) fn parse(list: &str) -> Result<Vec<&'static Service>> {
     Ok(chosen)
 }
 
-/// What is the same for all images of one run.
+/// The labels' parts that are the same for all images of one run.
 pub(crate) struct Origin {
     /// Where the source is, by `--source`.
     pub(crate) source: Option<String>,

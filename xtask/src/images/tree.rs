@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::cache;
 use crate::git::git;
 
-/// The copy; it is removed with its folder when this is dropped, unless it is kept.
+/// The copy. Its folder is removed when this is dropped, unless [`Tree::keep`] was called.
 pub(crate) struct Tree {
     /// The temporary folder, with room for more beside the copy.
     pub(crate) folder: PathBuf,

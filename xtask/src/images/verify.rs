@@ -50,7 +50,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     }
     copy.keep();
     bail!(
-        "the second build differs:\n  {}\n  it is kept in {}",
+        "the second build differs:\n  {}\n  the copy is kept in {}",
         differences.join("\n  "),
         copy.folder.display()
     );
@@ -64,7 +64,7 @@ fn pushed(images: &[Image], snippet: &Path) -> Result<()> {
     destination.push(&crane, images, snippet).map(drop)
 }
 
-/// What differs between two images that should be the same.
+/// The differences between two images that should be the same.
 fn compare(one: &Image, other: &Image) -> Result<Vec<String>> {
     if one.digest == other.digest {
         return Ok(Vec::new());
@@ -84,7 +84,7 @@ fn compare(one: &Image, other: &Image) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Says how two files differ, if they do.
+/// The first difference between two files, if there is one.
 fn files(name: &str, one: &Path, other: &Path) -> Result<Option<String>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     Ok(difference(&read(one)?, &read(other)?).map(|how| format!("{name}: {how}")))

@@ -1,4 +1,4 @@
-//! What is left when the fleet has rolled: boots, costs, a trace.
+//! The results when the fleet has rolled: boots, costs, a trace.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) fn boots(world: &World) -> BTreeMap<String, (String, String)> {
     world.hosts().into_iter().map(of).collect()
 }
 
-/// Shows what the boots and kernels were, and are now.
+/// Shows the boots and kernels of before and of now.
 pub(crate) fn show_boots(world: &World, before: &BTreeMap<String, (String, String)>) -> Result<()> {
     println!("{:<10} {:<22} BOOT ID (first digits)", "NODE", "KERNEL");
     for (name, (boot, kernel)) in boots(world) {

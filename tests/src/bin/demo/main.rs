@@ -1,6 +1,6 @@
 //! The demo: rolling reboots in the rig, for a user to watch.
 //!
-//! Everything is real but the machines: see `rig`. It proves nothing; that is what tests are for.
+//! Everything is real but the machines: see `rig`. It proves nothing; the tests do.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -24,10 +24,10 @@ use rig::world::{World, WorldOptions};
 /// Longer than any fleet of this size needs, so that a fault ends the demo.
 const NODE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the update installs.
+/// The kernel that the update installs.
 const NEW_KERNEL: &str = "6.12.48";
 
-/// How long a host is down, and how long a node is watched afterwards: what no tool can avoid.
+/// How long a host is down, and how long a node is watched afterwards: the time that no tool can avoid.
 const DOWN: Duration = Duration::from_secs(5);
 const SOAK: Duration = Duration::from_secs(1);
 
