@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_or_none_lists_the_known_ones() {
-        for args in [&[][..], &["shceduler".to_owned()]] {
+        for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
             assert!(error.contains("scheduler"), "{error}");
         }
