@@ -1,6 +1,7 @@
 //! Errors that more than one file names: why the leader has to reload, and why the API refuses a request.
 
 use bellwether_chassis::PublishError;
+use bellwether_proto::NodeName;
 use bellwether_proto::mark::LEASE;
 use bellwether_scheduler_core::CancelRefusal;
 
@@ -45,9 +46,12 @@ pub(crate) enum Refusal {
         /// Why its value is not allowed.
         problem: String,
     },
-    /// The core cannot carry out the order.
+    /// The cluster has no such node.
+    #[error("there is no node {0}")]
+    UnknownNode(NodeName),
+    /// The core refuses to cancel.
     #[error(transparent)]
-    Order(#[from] CancelRefusal),
+    Cancel(CancelRefusal),
     /// NATS did not give the events.
     #[error("the events could not be read from NATS: {0}")]
     Events(String),

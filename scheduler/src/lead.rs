@@ -73,8 +73,8 @@ impl LeaderContext {
         let (sender, messages) = message::channel();
         self.api.open(sender.clone());
         tokio::select! {
-            outcome = leader.run(messages) => outcome,
-            outcome = self.consume_events(sender) => outcome,
+            ended = leader.run(messages) => ended,
+            ended = self.consume_events(sender) => ended,
         }
     }
 
@@ -251,7 +251,7 @@ impl Leader<'_> {
                 }
             }
             LeaderMessage::Request(request) => {
-                let send_reply = self.answer(request);
+                let send_reply = self.decide_on(request);
                 // An order is confirmed only once it is stored.
                 self.carry_out_effects().await?;
                 send_reply();
@@ -280,7 +280,7 @@ impl Leader<'_> {
 
     /// Lets the core decide on a request. The closure sends the reply. A client that has left gets none, and
     /// nothing else depends on it.
-    fn answer(&mut self, request: Request) -> Box<dyn FnOnce() + Send> {
+    fn decide_on(&mut self, request: Request) -> Box<dyn FnOnce() + Send> {
         let now = clock::now();
         match request {
             Request::ListNodes(sender) => {
@@ -314,9 +314,9 @@ impl Leader<'_> {
                 };
                 let cancelled = match self.fleet.handle_input(cancel, now) {
                     Handled::Cancelled(effect) => Ok(reply::cancelled(&self.fleet, &node, effect)),
-                    Handled::Refused(refusal) => Err(Refusal::Order(refusal)),
-                    // The core answers no cancel so; were it to, nothing was cancelled.
-                    Handled::Accepted | Handled::OtherAttempt => Err(Refusal::Order(CancelRefusal::NoAttempt(node))),
+                    Handled::Refused(refusal) => Err(Refusal::Cancel(refusal)),
+                    // The core handles no cancel so; if it did, nothing would be cancelled.
+                    Handled::Accepted | Handled::OtherAttempt => Err(Refusal::Cancel(CancelRefusal::NoAttempt(node))),
                 };
                 Box::new(move || drop(reply.send(cancelled)))
             }

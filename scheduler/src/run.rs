@@ -73,13 +73,13 @@ async fn lead_in_turn(
         }
         tracing::info!(identity, "Leading");
         let began = clock::now();
-        let outcome = tokio::select! {
-            outcome = context.lead(&mut recorder) => outcome,
+        let ended = tokio::select! {
+            ended = context.lead(&mut recorder) => ended,
             () = lease_lost(leading) => Ok(()),
             () = chassis.stop.cancelled() => Ok(()),
         };
         context.step_down();
-        let Err(error) = outcome else {
+        let Err(error) = ended else {
             tracing::info!("Not leading any more");
             continue;
         };

@@ -4,9 +4,10 @@ use bellwether_proto::{
     Attempt, FleetControl, HostReport, Message as _, NodeName, Problem, RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
-use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Fleet, NodeView, Standing, State, StoredReport};
+use bellwether_scheduler_core::{CancelEffect, Fleet, NodeView, Standing, State, StoredReport};
 use jiff::Timestamp;
 
+use crate::error::Refusal;
 use crate::message::Reply;
 
 /// The part of a list that the core does not know.
@@ -37,7 +38,7 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
 /// One node.
 pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wire::NodeStatus> {
     let found = fleet.standing(&name);
-    let (node, standing) = found.ok_or(CancelRefusal::UnknownNode(name))?;
+    let (node, standing) = found.ok_or(Refusal::UnknownNode(name))?;
     Ok(status(fleet, node, &standing, now))
 }
 

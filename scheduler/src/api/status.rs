@@ -13,10 +13,30 @@ impl From<Refusal> for Status {
             Refusal::Reloading => RefusalCode::LeaderReloading,
             Refusal::Events(_) => RefusalCode::EventsUnavailable,
             Refusal::InvalidField { .. } => RefusalCode::InvalidField,
-            Refusal::Order(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
-            Refusal::Order(CancelRefusal::NoAttempt(_)) => RefusalCode::NoAttempt,
-            Refusal::Order(CancelRefusal::TooLate { .. }) => RefusalCode::TooLate,
+            Refusal::UnknownNode(_) | Refusal::Cancel(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
+            Refusal::Cancel(CancelRefusal::NoAttempt(_)) => RefusalCode::NoAttempt,
+            Refusal::Cancel(CancelRefusal::TooLate { .. }) => RefusalCode::TooLate,
         };
         code.status(refusal.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standby_is_recognised_by_its_code_and_by_older_clients_by_its_text() {
+        let status = Status::from(Refusal::NotLeading);
+        assert_eq!(RefusalCode::of(&status), Some(RefusalCode::NotLeader));
+        assert!(status.message().starts_with("not the leader"), "{status:?}");
+    }
+
+    #[test]
+    fn a_refused_cancel_keeps_the_cores_reason() {
+        let refusal = CancelRefusal::UnknownNode("n1".parse().unwrap());
+        let status = Status::from(Refusal::Cancel(refusal.clone()));
+        assert_eq!(RefusalCode::of(&status), Some(RefusalCode::UnknownNode));
+        assert_eq!(status.message(), refusal.to_string());
     }
 }

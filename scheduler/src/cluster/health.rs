@@ -54,7 +54,7 @@ impl WatchHealth {
     }
 
     /// Takes note of a result, and gives its event.
-    pub(super) fn record<K>(&mut self, result: WatchResult<K>) -> Option<watcher::Event<K>> {
+    pub(super) fn note<K>(&mut self, result: WatchResult<K>) -> Option<watcher::Event<K>> {
         match result {
             Ok(event) => {
                 if matches!(event, watcher::Event::InitDone) && !self.complete {
@@ -90,23 +90,23 @@ mod tests {
     #[test]
     fn a_failure_before_the_first_list_ends_with_that_list() {
         let mut health = WatchHealth::new("nodes");
-        assert!(health.record(failed()).is_none());
+        assert!(health.note(failed()).is_none());
         assert!(health.failure().is_some());
-        health.record(Ok(watcher::Event::InitApply(())));
+        health.note(Ok(watcher::Event::InitApply(())));
         assert!(health.failure().is_some() && !health.is_complete());
-        health.record::<()>(Ok(watcher::Event::InitDone));
+        health.note::<()>(Ok(watcher::Event::InitDone));
         assert!(health.failure().is_none() && health.is_complete());
     }
 
     #[test]
     fn a_failure_after_the_first_list_stays_with_its_first_time() {
         let mut health = WatchHealth::new("nodes");
-        health.record::<()>(Ok(watcher::Event::InitDone));
-        health.record(failed());
+        health.note::<()>(Ok(watcher::Event::InitDone));
+        health.note(failed());
         let first = health.failure();
         assert!(first.unwrap().to_string().contains("nodes"), "{first:?}");
-        health.record(failed());
-        health.record::<()>(Ok(watcher::Event::InitDone));
+        health.note(failed());
+        health.note::<()>(Ok(watcher::Event::InitDone));
         assert_eq!(health.failure(), first);
     }
 }

@@ -100,11 +100,11 @@ impl ClusterWatch {
     /// Turns an event into the inputs for the core, in this order.
     pub(crate) fn apply(&mut self, event: WatchEvent) -> Vec<Input> {
         match event {
-            WatchEvent::Node(result) => match self.nodes_health.record(*result) {
+            WatchEvent::Node(result) => match self.nodes_health.note(*result) {
                 Some(event) => self.apply_node(event),
                 None => Vec::new(),
             },
-            WatchEvent::DaemonSet(result) => match self.daemon_sets_health.record(*result) {
+            WatchEvent::DaemonSet(result) => match self.daemon_sets_health.note(*result) {
                 Some(event) => self.apply_daemon_set(event).into_iter().collect(),
                 None => Vec::new(),
             },
@@ -146,10 +146,10 @@ impl ClusterWatch {
     fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>) -> Option<Input> {
         let rivals = self.rivals.apply(metadata(event))?;
         for rival in &rivals {
-            tracing::warn!(%rival, "Something else reboots nodes");
+            tracing::warn!(%rival, "A rival reboots nodes too");
         }
         if rivals.is_empty() {
-            tracing::info!("Nothing else reboots nodes any more");
+            tracing::info!("No rival is left");
         }
         Some(Input::Rivals(rivals))
     }
