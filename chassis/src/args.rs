@@ -93,10 +93,10 @@ pub enum LogFormat {
     Text,
 }
 
-/// Reads a duration as people write it, such as `90s`, `5m` or `1h 30m`, for `value_parser`.
+/// Parses a duration as operators write it, such as `90s`, `5m` or `1h 30m`, for `value_parser`.
 ///
 /// # Errors
-/// Says how to write it.
+/// Names the right form.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>();
     match parsed

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock;
 
-/// The first wait, unless its owner says otherwise: what fails for a moment is tried again at once.
+/// The first wait by default: a fault of a moment costs no more.
 const FIRST: Duration = Duration::from_millis(250);
 
 /// After so many doublings every limit of ours is reached, and no number has overflowed.

@@ -1,4 +1,4 @@
-//! Publishing, reading and watching: all that a service says and hears through JetStream.
+//! Publishing, reading and watching messages in JetStream.
 //!
 //! Streams and buckets are read with their headers, which the client's key-value store would
 //! drop; so records are handled here as what they are, the newest message of a subject.
@@ -33,15 +33,15 @@ pub struct Bus {
 pub enum Expect {
     /// Nothing.
     Anything,
-    /// The stream's last message has this sequence: nobody else has written to it since.
+    /// The stream's last message has this sequence: no other writer has written to it since.
     LastSequence(u64),
 }
 
 /// Why a message was not stored, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Somebody else has written since.
-    #[error("{subject} was written by somebody else meanwhile")]
+    /// Another writer has written since.
+    #[error("another writer has written {subject} meanwhile")]
     Conflict {
         /// Where.
         subject: String,
@@ -194,7 +194,7 @@ impl Bus {
         Ok(self.client.subscribe(subject).await?)
     }
 
-    /// Changes each time that the connection was made anew: what was said meanwhile was not heard.
+    /// Changes with each new connection: messages of the time between reached no subscriber.
     #[must_use]
     pub fn connections(&self) -> watch::Receiver<u64> {
         let mut connections = self.connections.clone();

@@ -67,7 +67,7 @@ where
             }
         }
     }
-    // What is under way is not settled: its ack wait ends and another replica goes on with it.
+    // What is under way is not settled: its ack wait ends and another replica continues it.
     under_way.shutdown().await;
     Ok(())
 }

@@ -37,7 +37,7 @@ pub enum HostError {
     Unreadable {
         /// Which file.
         path: PathBuf,
-        /// The flag that says where it is looked for.
+        /// The flag that names its place.
         flag: &'static str,
         /// Why.
         source: io::Error,

@@ -22,7 +22,7 @@ pub async fn client() -> anyhow::Result<(Client, String)> {
         .await
         .context("find the Kubernetes API server: set KUBECONFIG, or run in a pod with a service account")?;
     // By default the client repeats refused requests by itself for minutes: an eviction that a
-    // disruption budget blocks would never be seen as such, nor a permission that is missing.
+    // disruption budget blocks, or a permission that is missing, would never show.
     config.default_retry = false;
     config.read_timeout = Some(READ_TIMEOUT);
     let address = config.cluster_url.to_string();

@@ -17,10 +17,10 @@ use crate::runtime::Chassis;
 /// JetStream's API level of NATS 2.11, the oldest version whose options do what they say.
 const API_LEVEL_MIN: u64 = 1;
 
-/// How often it says that it still waits.
+/// How often the log repeats that the service still waits.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// How often the connection is tried out while nothing is said.
+/// How often an idle connection is tried.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Waits between two tries to connect: short enough that a reboot of the NATS server's own node
@@ -48,7 +48,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
         .name(format!("bellwether-{}", chassis.service.name))
         .retry_on_initial_connect()
         .max_reconnects(None)
-        // A server whose machine lost its power says nothing; three of these without an answer and it is left.
+        // A server whose machine lost its power closes no connection; after three pings without an answer the client does.
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(|tries| RECONNECT.after(u32::try_from(tries).unwrap_or(u32::MAX)))
         .event_callback(move |event| {
@@ -132,7 +132,7 @@ async fn api_level(bus: &Bus) -> anyhow::Result<u64> {
         .unwrap_or(0))
 }
 
-/// What is known of the way to NATS, and said of it in `/readyz` and in the log.
+/// The state of the connection to NATS, as `/readyz` and the log show it.
 #[derive(Debug)]
 struct Link {
     health: Health,
@@ -169,7 +169,7 @@ impl Link {
 
     fn found_useful(&self, connected: bool) {
         self.locked().of_use = true;
-        // Where it was lost meanwhile, the next connection says so.
+        // If the connection was lost meanwhile, the next one marks the part as ready.
         if connected {
             self.health.ready(Part::Nats);
         }
@@ -214,7 +214,7 @@ impl Link {
     }
 }
 
-/// Addresses without the user and password that they may carry: they are said to whoever asks.
+/// Addresses without the user and password that they may carry: `/readyz` and the log show them.
 fn shown(urls: &[String]) -> String {
     let bare = |url: &String| match url.split_once("://") {
         Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
@@ -276,9 +276,9 @@ mod tests {
             ("IO error", true, NatsTlsFailed, "--nats-ca"),
             ("TLS error", true, NatsTlsFailed, "--nats-ca"),
         ] {
-            let (found, said) = explained(&ClientError::Other(error.to_owned()), encrypted);
+            let (found, text) = explained(&ClientError::Other(error.to_owned()), encrypted);
             assert_eq!(found, code, "{error}");
-            assert!(said.starts_with(error) && said.contains(named), "{said}");
+            assert!(text.starts_with(error) && text.contains(named), "{text}");
         }
         let other = explained(&ClientError::MaxReconnects, false);
         assert_eq!(other, (NatsUnreachable, "max reconnects reached".to_owned()));

@@ -7,7 +7,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::telemetry::remote;
 
-/// Where this span is, for somebody who goes on from it; none if it is not traced.
+/// The trace context of this span, for services that continue its trace; none if it is not traced.
 #[must_use]
 pub fn context_of(span: &Span) -> Option<TraceParent> {
     let context = span.context();

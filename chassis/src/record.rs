@@ -29,7 +29,7 @@ pub struct Record {
     pub sequence: u64,
     /// When the server stored it, by the server's clock.
     pub stored_at: Timestamp,
-    /// True: it says that the record is deleted.
+    /// True: the message marks the record as deleted.
     pub deleted: bool,
     headers: HeaderMap,
     payload: Bytes,
@@ -40,7 +40,7 @@ pub struct Record {
 pub enum Watched {
     /// A record, stored before or just now.
     Record(Record),
-    /// All that was stored before has been told.
+    /// Every record that was stored before the watch began has been handed out.
     CaughtUp,
 }
 
@@ -80,7 +80,7 @@ impl Record {
 }
 
 impl Bus {
-    /// Tells the newest record of every subject that fits, then each change.
+    /// Hands out the newest record of every subject that fits, then each change.
     ///
     /// The stream ends with an error when the server loses the watch for good; start it again then.
     ///
@@ -94,7 +94,7 @@ impl Bus {
         self.follow(stream, filter, DeliverPolicy::LastPerSubject).await
     }
 
-    /// Tells every message that fits and is stored from now on.
+    /// Hands out every message that fits and is stored from now on.
     ///
     /// # Errors
     /// As [`Self::watch`].
@@ -106,7 +106,7 @@ impl Bus {
         self.follow(stream, filter, DeliverPolicy::New).await
     }
 
-    /// Tells every message that fits and is stored, oldest first, then each new one.
+    /// Hands out every message that fits and is stored, oldest first, then each new one.
     ///
     /// # Errors
     /// As [`Self::watch`].
@@ -136,20 +136,20 @@ impl Bus {
         let first = futures_util::stream::iter(nothing_stored.then_some(Ok(Watched::CaughtUp)));
         let mut caught_up = nothing_stored;
         let rest = messages.flat_map(move |message| {
-            let mut told = Vec::with_capacity(2);
+            let mut heard = Vec::with_capacity(2);
             match message {
                 Ok(message) => {
                     if let Some((record, pending)) = Record::from_delivered(&message) {
-                        told.push(Ok(Watched::Record(record)));
+                        heard.push(Ok(Watched::Record(record)));
                         if pending == 0 && !caught_up {
                             caught_up = true;
-                            told.push(Ok(Watched::CaughtUp));
+                            heard.push(Ok(Watched::CaughtUp));
                         }
                     }
                 }
-                Err(error) => told.push(Err(anyhow::Error::new(error))),
+                Err(error) => heard.push(Err(anyhow::Error::new(error))),
             }
-            futures_util::stream::iter(told)
+            futures_util::stream::iter(heard)
         });
         Ok(first.chain(rest).boxed())
     }

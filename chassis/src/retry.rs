@@ -16,7 +16,7 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 pub struct Retry {
     what: &'static str,
     backoff: Backoff,
-    said: Option<String>,
+    logged: Option<String>,
 }
 
 impl Retry {
@@ -32,25 +32,25 @@ impl Retry {
         Self {
             what,
             backoff,
-            said: None,
+            logged: None,
         }
     }
 
     /// It failed: how long to wait before the next try. The same error is logged only once.
     pub fn failed(&mut self, error: &(dyn std::error::Error + 'static)) -> Duration {
         let error = chain(error);
-        if self.said.as_ref() == Some(&error) {
+        if self.logged.as_ref() == Some(&error) {
             tracing::debug!(what = self.what, error, "Still failing, trying again");
         } else {
             tracing::warn!(what = self.what, error, "Failed, trying again until it works");
-            self.said = Some(error);
+            self.logged = Some(error);
         }
         self.backoff.after_failure()
     }
 
     /// It worked.
     pub fn worked(&mut self) {
-        if self.said.take().is_some() {
+        if self.logged.take().is_some() {
             tracing::info!(what = self.what, failures = self.backoff.failures(), "Works again");
         }
         self.backoff.reset();

@@ -46,7 +46,7 @@ pub struct Chassis {
     pub service: Service,
     /// Is cancelled when the service has to stop.
     pub stop: CancellationToken,
-    /// What the service says of its readiness.
+    /// The parts of the service that are not ready.
     pub health: Health,
     metrics: Arc<Mutex<Registry>>,
     tasks: Arc<Mutex<Tasks>>,

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Returns when the process is told to stop, with the signal's name.
+/// Returns when a signal asks the process to stop, with the signal's name.
 pub(crate) async fn ordered() -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -34,7 +34,7 @@ thread_local! {
     static NEXT_SPAN: Cell<Option<[u8; 8]>> = const { Cell::new(None) };
 }
 
-/// Random ids, except where the caller has said which id comes next.
+/// Random ids, except where the caller has set the next id.
 ///
 /// An attempt outlives the processes that work on it, so the id of its span is stored in its
 /// record and its span is written when it ends; the SDK has no other way to give a span an id.

@@ -1,4 +1,4 @@
-//! The attempt to reboot one node, and what people ordered for the whole fleet.
+//! The attempt to reboot one node.
 
 use jiff::Timestamp;
 
@@ -212,7 +212,7 @@ impl Cause {
 pub struct Ending {
     /// Why, from a closed list.
     pub cause: Cause,
-    /// Why, for people.
+    /// The reason, for operators.
     pub message: String,
 }
 
@@ -258,7 +258,7 @@ pub struct Attempt {
     pub drained_at: Option<Timestamp>,
     /// After this instant the rebooter must not act any more.
     pub reboot_not_after: Option<Timestamp>,
-    /// When the rebooter said that it reboots.
+    /// When the rebooter reported that it reboots.
     pub reboot_started_at: Option<Timestamp>,
     /// How it ends; set from [`Phase::RollingBack`] on.
     pub ending: Option<Ending>,
@@ -270,7 +270,7 @@ pub struct Attempt {
     pub retry_not_before: Option<Timestamp>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
-    /// Span in which the need was first seen.
+    /// Span in which the need was first reported.
     pub need_span: Option<[u8; 8]>,
     /// The phases so far, oldest first; the last is the present one.
     pub history: Vec<PhaseEntered>,

@@ -19,7 +19,7 @@ pub struct NodeEvent {
     pub generation: Generation,
     /// When, by the writer's clock.
     pub at: Timestamp,
-    /// Who says so.
+    /// The service that wrote it, with its version.
     pub source: String,
     /// What.
     pub fact: Fact,
@@ -36,7 +36,7 @@ pub enum Fact {
         pods_left: u32,
         /// Pods that are gone.
         pods_gone: u32,
-        /// What holds it up, for people, most important first.
+        /// Blockers of the drain, for operators, most important first.
         held_up_by: Vec<String>,
     },
     /// The node carries our cordon and no pod that has to go.
@@ -50,7 +50,7 @@ pub enum Fact {
     DrainFailed {
         /// Why, from a closed list.
         failure: DrainFailure,
-        /// Why, for people.
+        /// The reason, for operators.
         message: String,
     },
     /// The node does not carry our cordon any more.
@@ -60,7 +60,7 @@ pub enum Fact {
     },
     /// Our cordon could not be taken away this time.
     UncordonFailed {
-        /// Why, for people.
+        /// The reason, for operators.
         message: String,
     },
     /// The host is going to reboot now.
@@ -72,12 +72,12 @@ pub enum Fact {
     },
     /// The rebooter will not act on this record.
     RebootRefused {
-        /// Why, for people.
+        /// The reason, for operators.
         message: String,
     },
     /// The call to reboot returned an error; the host may reboot all the same.
     RebootFailed {
-        /// Why, for people.
+        /// The reason, for operators.
         message: String,
     },
     /// The attempt entered a phase.
@@ -86,7 +86,7 @@ pub enum Fact {
         from: Option<Phase>,
         /// The phase that was entered.
         to: Phase,
-        /// Why, for people; may be empty.
+        /// The reason, for operators; may be empty.
         message: String,
     },
 }
@@ -96,7 +96,7 @@ pub enum Fact {
 pub enum DrainFailure {
     /// Not done when the time was over.
     Timeout,
-    /// Somebody else cordoned the node; nothing was touched.
+    /// The node carries a foreign cordon; the drainer touched nothing.
     ForeignCordon,
     /// The Node object is gone or another one.
     NodeGone,

@@ -23,7 +23,7 @@ pub struct HostReport {
     pub need: NeedReport,
     /// The kernel that runs.
     pub kernel_running: String,
-    /// The newest kernel that is installed, if it can be seen.
+    /// The newest installed kernel, if the host shows one.
     pub kernel_installed: Option<String>,
     /// The operating system.
     pub os: String,
@@ -69,7 +69,7 @@ pub struct RebootNeed {
     pub since: Timestamp,
     /// What asks for it.
     pub reasons: Vec<String>,
-    /// Where the need was first seen, if it was traced.
+    /// Where the need was first reported, if it was traced.
     pub trace: Option<TraceParent>,
 }
 

@@ -2,7 +2,7 @@
 
 /// Annotation with the attempt whose cordon the node carries. Written and removed in the
 /// same patch as `spec.unschedulable`, so that there is never one without the other.
-/// A node that is unschedulable without it was cordoned by somebody else.
+/// A node that is unschedulable without it carries a foreign cordon.
 pub const CORDONED_FOR: &str = "bellwether.dev/cordoned-for";
 
 /// Label of nodes of the control plane, by its presence.

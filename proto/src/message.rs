@@ -64,7 +64,7 @@ pub enum WireError {
     Undecodable {
         /// What it should be.
         message: &'static str,
-        /// What the decoder said.
+        /// The decoder's error.
         problem: String,
     },
     /// A field is missing or has a value that cannot be.

@@ -1,7 +1,7 @@
 //! Names of the settings: the environment variables that the services and `kubectl reboots` read.
 //!
 //! Here, since more than one part names each: the program that reads it, the manifests that set it,
-//! the check that compares it. What a setting means is said by the `--help` of the program. Tests
+//! the check that compares it. The `--help` of the program states what a setting means. Tests
 //! compare the manifests with this list, and each program with it.
 
 macro_rules! settings {

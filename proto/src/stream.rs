@@ -82,7 +82,7 @@ pub const HOSTS_STREAM: StreamDefinition = StreamDefinition {
     bucket: true,
 };
 
-/// The attempts: one record a node. A few old revisions stay, for people who look for what happened.
+/// The attempts: one record a node. A few old revisions stay, for operators who look into the past.
 pub const ATTEMPTS_STREAM: StreamDefinition = StreamDefinition {
     name: "KV_bellwether_attempts",
     description: "Bellwether: the attempt of each node, written by the scheduler only",

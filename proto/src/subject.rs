@@ -1,4 +1,4 @@
-//! The text of every subject: what is said where.
+//! The text of every subject, and which message belongs on which.
 
 use crate::event::Fact;
 use crate::ids::{NodeName, NodeToken};
@@ -77,7 +77,7 @@ pub fn attempt_record(node: &NodeToken) -> String {
     format!("$KV.{ATTEMPTS}.{node}")
 }
 
-/// The record of what people ordered for the whole fleet.
+/// The record of the operators' orders for the whole fleet.
 #[must_use]
 pub fn control_record() -> String {
     format!("$KV.{ATTEMPTS}.{CONTROL_KEY}")
@@ -132,7 +132,7 @@ pub fn same_node(subject: &NodeToken, body: &NodeName) -> Result<(), OtherNode> 
     })
 }
 
-/// What a subject is about.
+/// The message that belongs on a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
     /// A drain command for this node.
@@ -143,7 +143,7 @@ pub enum Topic {
     Event(NodeToken),
     /// The record of this node's attempt.
     Attempt(NodeToken),
-    /// What people ordered for the whole fleet.
+    /// The operators' orders for the whole fleet.
     Control,
     /// The report of this node's sentinel.
     Sentinel(NodeToken),
@@ -152,7 +152,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// What this subject is about, if it is one of ours.
+    /// The message that belongs on this subject, if the contract has the subject.
     #[must_use]
     pub fn parse(subject: &str) -> Option<Self> {
         let tokens: Vec<&str> = subject.split('.').collect();

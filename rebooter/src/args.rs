@@ -9,7 +9,7 @@ use bellwether_proto::setting;
 
 use crate::reboot::command::CommandLine;
 
-/// Reboots its own host when the attempt record of its node says so.
+/// Reboots its own host when the attempt record of its node orders it.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "bellwether-rebooter", version)]
 pub(crate) struct Args {

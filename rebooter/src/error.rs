@@ -1,6 +1,6 @@
 //! Why the host cannot be rebooted, or could not be just now.
 //!
-//! Every text says what to do, since it is what people read when a node is left alone.
+//! Every text names the remedy, since operators read it when a node is left alone.
 
 use std::io;
 use std::path::PathBuf;
@@ -35,10 +35,10 @@ pub(crate) enum RebootError {
         "logind answers {answer:?} to CanReboot, \"yes\" is needed: run the rebooter as uid 0, and look at the host's polkit rules and inhibitors"
     )]
     MayNotReboot {
-        /// What it said.
+        /// Its answer.
         answer: String,
     },
-    /// Somebody blocks shutdowns, such as a package update that is under way.
+    /// An inhibitor blocks shutdowns, such as a package update that is under way.
     #[error("{by} blocks shutdowns of this host now: {why}")]
     Inhibited {
         /// Who.

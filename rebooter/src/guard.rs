@@ -22,7 +22,7 @@ pub(crate) struct Own {
     pub(crate) boot_id: BootId,
     /// The last call of this process.
     pub(crate) acted: Option<Acted>,
-    /// The last record that this process refused. It has said so, and keeps to it.
+    /// The last record that this process refused. It has reported that, and keeps to it.
     pub(crate) refused: Option<(AttemptId, Generation)>,
     /// Why it could not reboot its host; none: it can.
     pub(crate) problem: Option<Problem>,
@@ -119,8 +119,8 @@ impl Refusal {
         }
     }
 
-    /// True if the attempt is told. Of another node's attempt we do not speak.
-    pub(crate) fn is_told(&self) -> bool {
+    /// True if the refusal is reported as an event. About another node's attempt the rebooter reports nothing.
+    pub(crate) fn is_reported(&self) -> bool {
         match self {
             Self::OtherNode(_) => false,
             Self::NotDrained | Self::Unlimited | Self::Late { .. } | Self::Unable { .. } | Self::Spent { .. } => true,
@@ -155,7 +155,7 @@ pub(crate) fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
             not_after,
             trace: record.trace,
         }),
-        // Once it was said that the host reboots, it may be going down right now, slowly, and its
+        // Once the rebooter has reported that the host reboots, the host may be going down right now, slowly, and its
         // bus with it. A refusal would have the node taken back into service meanwhile; whether
         // the reboot happened is decided by the attempt's deadline.
         Err(Refusal::Late { .. } | Refusal::Unable { .. }) if record.reboot_started_at.is_some() => Decision::Nothing,
@@ -212,7 +212,7 @@ mod tests {
         let Decision::Refuse(refusal) = examine(&record, &own(), at(50)) else {
             panic!("not refused");
         };
-        assert_eq!((refusal.reason(), refusal.is_told()), ("other_node", false));
+        assert_eq!((refusal.reason(), refusal.is_reported()), ("other_node", false));
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
             let Decision::Refuse(refusal) = decision else {
                 panic!("{reason} is not refused")
             };
-            assert_eq!((refusal.reason(), refusal.is_told()), (reason, true));
+            assert_eq!((refusal.reason(), refusal.is_reported()), (reason, true));
         }
     }
 

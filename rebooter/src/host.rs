@@ -1,4 +1,4 @@
-//! Who we are: our node, and the boot of our host, read anew each time that it matters.
+//! Who we are: our node, and the boot of our host, read again each time that it matters.
 //!
 //! Read-only. A boot id that cannot be read is an error and never "the same as before".
 

@@ -1,4 +1,4 @@
-//! The rebooter: reboots its own host, once, when its attempt record says so.
+//! The rebooter: reboots its own host, once, when its attempt record orders it.
 //!
 //! One runs on every node: the only privileged part, and the smallest. It decides nothing but
 //! refusal, speaks for no other node and holds no token of Kubernetes.

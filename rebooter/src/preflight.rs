@@ -20,7 +20,7 @@ use crate::wire;
 /// How soon to look again while there is a problem: a bus that starts late must not cost a whole refresh.
 const PROBLEM_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The problem of a host that was told to reboot and has not.
+/// The problem of a host that was ordered to reboot and still runs.
 const SPENT: &str =
     "it was told to reboot in this boot and still runs: reboot it by hand, or restart this pod to let it be told again";
 
@@ -114,7 +114,7 @@ impl Preflight {
         }
     }
 
-    /// Says that this boot's reboot was called. Reported soon, unless the host goes down first.
+    /// Takes note that this boot's reboot was called. Reported soon, unless the host goes down first.
     pub(crate) fn spend(&mut self) {
         self.spent = true;
         self.schedule.found = None;

@@ -45,7 +45,7 @@ impl Method {
         }
     }
 
-    /// Whether it would work, as far as that can be seen without doing it.
+    /// Whether it would work, as far as that shows without a reboot.
     pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
         match self {
             Self::Logind(logind) => logind.preflight().await,

@@ -24,13 +24,13 @@ use crate::wire;
 /// How long the last spans may take to leave the host before it goes down without them.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A hint may be heard before what it tells of is stored, or by a replica that lags: so its record is
+/// A hint may arrive before its record is stored, or a replica that lags may answer: so the record is
 /// looked at once more after this long, and not only when the interval is over.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// Events that wait to be stored. A refusal and an error of the call for one record are all
 /// there can be at once; the rest is for records that change while NATS is away.
-const UNTOLD_MAX: usize = 16;
+const UNSTORED_MAX: usize = 16;
 
 struct Rebooter {
     chassis: Chassis,
@@ -41,10 +41,10 @@ struct Rebooter {
     metrics: Metrics,
     acted: Option<Acted>,
     refused: Option<(AttemptId, Generation)>,
-    untold: VecDeque<(NodeEvent, Span)>,
+    unstored: VecDeque<(NodeEvent, Span)>,
     malformed: Option<u64>,
     reading: Retry,
-    telling: Retry,
+    storing: Retry,
 }
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
@@ -73,10 +73,10 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         metrics,
         acted: None,
         refused: None,
-        untold: VecDeque::new(),
+        unstored: VecDeque::new(),
         malformed: None,
         reading: Retry::new("read the attempt record"),
-        telling: Retry::new("store events"),
+        storing: Retry::new("store events"),
     };
     let mut hinted = false;
     loop {
@@ -106,9 +106,9 @@ impl Rebooter {
         let boot_id = self.host.boot_id()?;
         // The command first: its time is limited.
         let looked = self.look().await?;
-        let told = self.tell().await;
+        let stored = self.store_events().await;
         let reported = self.preflight.keep_reported(&self.bus, &boot_id).await;
-        Ok([looked, told].into_iter().flatten().fold(reported, Duration::min))
+        Ok([looked, stored].into_iter().flatten().fold(reported, Duration::min))
     }
 
     /// Reads the record and obeys it, if it is a command. Returns when to try again if it could not be read.
@@ -159,7 +159,7 @@ impl Rebooter {
         Ok(())
     }
 
-    /// Says that the host is going to reboot, and waits until that is stored: nobody shall have to guess
+    /// Reports that the host is going to reboot, and waits until that is stored: no operator has to guess
     /// later. False: there was no time left to say it, so it must not happen either.
     async fn announce(&mut self, order: &Order) -> bool {
         let fact = Fact::RebootStarted {
@@ -168,12 +168,12 @@ impl Rebooter {
         };
         let event = self.event(order.attempt, order.generation, fact);
         loop {
-            let delay = match wire::tell(&self.bus, &event).await {
+            let delay = match wire::store_event(&self.bus, &event).await {
                 Ok(_) => {
-                    self.telling.worked();
+                    self.storing.worked();
                     return true;
                 }
-                Err(error) => self.telling.failed(&error),
+                Err(error) => self.storing.failed(&error),
             };
             if !self.wait(delay, order).await {
                 return false;
@@ -259,7 +259,7 @@ impl Rebooter {
             reason = %refusal,
             "Reboot refused"
         );
-        if refusal.is_told() {
+        if refusal.is_reported() {
             let message = refusal.to_string();
             let span = tracing::info_span!(
                 "reboot refused",
@@ -273,23 +273,23 @@ impl Rebooter {
         }
     }
 
-    /// Keeps an event until it is stored, with the span that it is told in.
+    /// Keeps an event until it is stored, with the span in which it is stored.
     fn remember(&mut self, event: NodeEvent, span: Span) {
-        if self.untold.len() == UNTOLD_MAX {
-            self.untold.pop_front();
+        if self.unstored.len() == UNSTORED_MAX {
+            self.unstored.pop_front();
         }
-        self.untold.push_back((event, span));
+        self.unstored.push_back((event, span));
     }
 
-    /// Stores what is still to be told. Returns when to try again if that did not work.
-    async fn tell(&mut self) -> Option<Duration> {
-        while let Some((event, span)) = self.untold.front() {
-            match wire::tell(&self.bus, event).instrument(span.clone()).await {
+    /// Stores the events that wait. Returns when to try again if that did not work.
+    async fn store_events(&mut self) -> Option<Duration> {
+        while let Some((event, span)) = self.unstored.front() {
+            match wire::store_event(&self.bus, event).instrument(span.clone()).await {
                 Ok(_) => {
-                    self.telling.worked();
-                    self.untold.pop_front();
+                    self.storing.worked();
+                    self.unstored.pop_front();
                 }
-                Err(error) => return Some(self.telling.failed(&error)),
+                Err(error) => return Some(self.storing.failed(&error)),
             }
         }
         None
@@ -311,7 +311,7 @@ impl Rebooter {
         match record.decode() {
             Ok(attempt) => Ok(Some(attempt)),
             Err(error) => {
-                // Said once for each write, however often it is read.
+                // Logged once for each write, however often the record is read.
                 if self.malformed.replace(record.sequence) != Some(record.sequence) {
                     self.metrics.refused("malformed");
                     tracing::warn!(sequence = record.sequence, %error, "Attempt record is malformed and not obeyed");

@@ -1,4 +1,4 @@
-//! The rebooter's side of the contract: its command, what it tells, its report.
+//! The rebooter's side of the contract: the record that orders it, its events, its report.
 //!
 //! The only file here that knows of subjects and streams. It speaks for no other node.
 
@@ -25,14 +25,14 @@ pub(crate) async fn read_record(bus: &Bus, node: &NodeName) -> Result<Option<Rec
     Ok(record.filter(|record| !record.deleted))
 }
 
-/// Stores what happened. Said again, with the same id, it is stored once.
-pub(crate) async fn tell(bus: &Bus, event: &NodeEvent) -> Result<u64, PublishError> {
+/// Stores an event. A repetition carries the same id and is stored once.
+pub(crate) async fn store_event(bus: &Bus, event: &NodeEvent) -> Result<u64, PublishError> {
     let subject = subject::event(&event.node.token(), &event.fact);
     bus.publish(subject, encode(event), event.message_id(), Expect::Anything)
         .await
 }
 
-/// Stores the report in place of the one before. Nobody else writes this record, so nothing is expected of it.
+/// Stores the report in place of the one before. This record has no other writer, so the write has no condition.
 pub(crate) async fn store_report(bus: &Bus, report: &RebooterReport) -> Result<u64, PublishError> {
     let subject = subject::rebooter_record(&report.node.token());
     bus.publish(subject, encode(report), None, Expect::Anything).await

@@ -11,7 +11,7 @@ use bellwether_proto::setting;
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "bellwether-sentinel", version)]
 pub(crate) struct Args {
-    /// The file that says that a reboot is required, as the host calls it; its directory is watched
+    /// The sentinel file: while it exists the host needs a reboot. A path of the host; its directory is watched
     #[arg(
         long,
         env = setting::SENTINEL_FILE,

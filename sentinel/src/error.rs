@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bellwether_chassis::chain;
 use bellwether_proto::{Problem, ProblemCode};
 
-/// Whether a reboot is required could not be seen.
+/// The host does not show whether a reboot is required.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
     /// The directory of the sentinel file.
@@ -27,7 +27,7 @@ pub(crate) enum ProbeError {
         /// Why.
         source: io::Error,
     },
-    /// Something else has its name: Kubernetes makes a directory of a file that it was told to mount and did not find.
+    /// Something else has its name: Kubernetes makes a directory in place of a file that it has to mount and does not find.
     #[error("sentinel file {path} is not a file: mount its directory, not the file itself", path = path.display())]
     NotAFile {
         /// Which one.

@@ -1,6 +1,6 @@
 //! What is installed on the host: its newest kernel and its operating system.
 //!
-//! Read-only, and never an error: what cannot be seen is not known, and not knowing it never
+//! Read-only, and never an error: what the host does not show is not known, and that never
 //! keeps a need from being reported.
 
 use std::cmp::Ordering;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bellwether_chassis::HostArgs;
 
-/// The newest installed kernel, by the directories of modules; none if it cannot be seen.
+/// The newest installed kernel, by the directories of modules; none if the host shows none.
 pub(crate) fn newest_kernel(host: &HostArgs) -> Option<String> {
     let modules = host.locate(Path::new("/lib/modules")).ok()?;
     fs::read_dir(modules)
@@ -29,7 +29,7 @@ pub(crate) fn operating_system(host: &HostArgs) -> String {
     pretty_name(&text).unwrap_or_default()
 }
 
-/// Compares as people read versions: runs of digits are numbers (6.8.0-9 is older than
+/// Compares as operators read versions: runs of digits are numbers (6.8.0-9 is older than
 /// 6.8.0-10), everything else is text.
 fn compare_versions(a: &str, b: &str) -> Ordering {
     parts(a).cmp(parts(b))

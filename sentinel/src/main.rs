@@ -1,6 +1,6 @@
 //! The sentinel: sees that its host needs a reboot and reports it.
 //!
-//! One runs on every node. It says what is true now, decides nothing, writes nothing to its
+//! One runs on every node. It reports what is true now, decides nothing, writes nothing to its
 //! host and holds no token of Kubernetes.
 
 mod args;

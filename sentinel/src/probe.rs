@@ -16,10 +16,10 @@ use crate::host;
 /// How much of the list of packages is read: far more than a distribution upgrade writes.
 const PACKAGES_BYTES_MAX: u64 = 64 * 1024;
 
-/// How many packages are told: people read a few, and the report stays a small message.
+/// How many packages are reported: operators read a few, and the report stays a small message.
 const PACKAGES_MAX: usize = 100;
 
-/// Longest name that is told; what is longer is no package.
+/// Longest name that is reported; what is longer is no package.
 const PACKAGE_CHARS_MAX: usize = 200;
 
 /// Where to look.
@@ -29,7 +29,7 @@ pub(crate) struct Probe {
     sentinel_file: PathBuf,
 }
 
-/// What was seen.
+/// The result of one probe.
 #[derive(Debug)]
 pub(crate) struct Look {
     /// Whether a reboot is required; an error is neither yes nor no.

@@ -139,7 +139,7 @@ impl Reporter {
     }
 }
 
-/// What a report says, without the time at which it says so.
+/// The content of a report, without its time.
 fn content(report: &HostReport) -> HostReport {
     HostReport {
         reported_at: Timestamp::UNIX_EPOCH,

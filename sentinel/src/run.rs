@@ -32,7 +32,7 @@ struct Sentinel {
     looked_back: bool,
     publishing: Retry,
     /// The last probe error in the log, so that it stands there once.
-    said: Option<String>,
+    logged: Option<String>,
 }
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
@@ -60,7 +60,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         refresh_interval: agent.refresh_interval,
         looked_back: false,
         publishing: Retry::new("store the host's report"),
-        said: None,
+        logged: None,
     };
     let mut watch = Watch::new();
     let mut connections = sentinel.bus.connections();
@@ -114,12 +114,12 @@ impl Sentinel {
         };
         self.metrics.looked(&look);
         let error = look.need.as_ref().err().map(|error| bellwether_chassis::chain(error));
-        if error != self.said {
+        if error != self.logged {
             match &error {
                 Some(error) => tracing::warn!(error, "Host cannot be looked at"),
                 None => tracing::info!("Host can be looked at again"),
             }
-            self.said = error;
+            self.logged = error;
         }
         look
     }

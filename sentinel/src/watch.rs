@@ -1,6 +1,6 @@
 //! Hints that the sentinel file may have changed, from a watch on its directory.
 //!
-//! Owned by `run.rs`. A hint says only "look again": hints may come for nothing and may be
+//! Owned by `run.rs`. A hint means only "look again": hints may come for nothing and may be
 //! lost, which the slow rescan makes up for. The file itself is never watched, since it is
 //! mostly not there.
 
@@ -105,7 +105,7 @@ fn watch(directory: &Path, file: &Path, hints: mpsc::Sender<()>) -> notify::Resu
     Ok(watcher)
 }
 
-/// True unless the event is about another file, or only about somebody reading.
+/// True unless the event is about another file, or only about a process that reads.
 fn is_hint(event: &Event, name: &OsStr) -> bool {
     let reads_only = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,

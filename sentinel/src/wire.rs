@@ -6,7 +6,7 @@ use bellwether_chassis::{Bus, Expect, PublishError, Record};
 use bellwether_proto::stream::HOSTS_STREAM;
 use bellwether_proto::{HostReport, NodeName, encode, subject};
 
-/// Stores the report in place of the one before. Nobody else writes this record, so nothing is expected of it.
+/// Stores the report in place of the one before. This record has no other writer, so the write has no condition.
 pub(crate) async fn store(bus: &Bus, report: &HostReport) -> Result<u64, PublishError> {
     let subject = subject::sentinel_record(&report.node.token());
     bus.publish(subject, encode(report), None, Expect::Anything).await

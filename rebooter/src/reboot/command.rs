@@ -18,7 +18,7 @@ use crate::reboot::enter::{self, Errand};
 /// `systemctl reboot` returns within a second; what takes longer is stuck.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of the output is kept for people to read.
+/// How much of the output is kept for operators to read.
 const OUTPUT_BYTES_MAX: usize = 2048;
 
 /// How long to wait for output after the program has ended: what it left running may keep its output open.
@@ -69,7 +69,7 @@ impl HostCommand {
             Some(namespace) => {
                 let check = enter::command_line(Errand::Check, namespace, program, &[]);
                 match self.run(check.into(), TIMEOUT).await {
-                    // What was said is the problem in plain words.
+                    // The output is the problem in plain words.
                     Err(RebootError::Ended { said, .. }) => Err(RebootError::NotRunnable { problem: said }),
                     other => other,
                 }
@@ -124,7 +124,7 @@ impl HostCommand {
     }
 }
 
-/// Waits for the end of a process while reading what it says.
+/// Waits for the end of a process while reading its output.
 async fn end_of(mut child: Child) -> std::io::Result<(std::process::ExitStatus, String)> {
     let (mut errors, mut output) = (Vec::new(), Vec::new());
     let (stderr, stdout) = (child.stderr.take(), child.stdout.take());

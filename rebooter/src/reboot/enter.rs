@@ -1,4 +1,4 @@
-//! Entering the host: this program, run anew with hidden arguments, goes into the host's mount
+//! Entering the host: this program, run again with hidden arguments, goes into the host's mount
 //! namespace and there becomes another program.
 //!
 //! A process of its own, since only one with a single thread may change its mount namespace,
@@ -92,7 +92,7 @@ fn enter(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
     }
 }
 
-/// Whether there is such a program, as far as that can be seen without running it.
+/// Whether there is such a program, as far as that shows without running it.
 pub(crate) fn runnable(program: &Path) -> Result<(), String> {
     let meta =
         std::fs::metadata(program).map_err(|error| format!("{} cannot be found ({error})", program.display()))?;

@@ -1,6 +1,6 @@
 //! Rebooting by systemd-logind over the host's system bus.
 //!
-//! The way that keeps the kubelet's graceful shutdown: logind tells all that asked to be told.
+//! The way that keeps the kubelet's graceful shutdown: logind notifies every program that asked for it.
 //! Those who block shutdowns are asked for by us, since older versions of logind do not refuse
 //! uid 0 on their behalf. It needs uid 0 and the socket, no capability. A
 //! connection lives for one request, so that none is stale when it is needed.
@@ -28,7 +28,7 @@ pub(crate) struct Logind {
     socket: PathBuf,
 }
 
-/// Somebody who wants to be asked before something happens to the host.
+/// A program that delays or blocks changes of the host.
 #[derive(Debug, Clone)]
 struct Inhibitor {
     what: String,
