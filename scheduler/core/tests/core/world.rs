@@ -40,7 +40,38 @@ pub(crate) struct World {
     /// All that the core was given, and the effects that it asked for.
     pub(crate) recording: Vec<Entry>,
     pub(crate) effects: Vec<(Timestamp, Effect)>,
+    /// The newest input of each kind for each node.
+    given: Vec<Input>,
     pub(crate) boots: u64,
+}
+
+/// True if the core has this input already: the same, or a report that need not be renewed yet.
+fn is_old(given: &Input, new: &Input) -> bool {
+    let renewal = SignedDuration::from_mins(4);
+    match (given, new) {
+        (Input::Sentinel(given), Input::Sentinel(new)) => {
+            let age = new.stored_at.duration_since(given.stored_at);
+            let same = (&given.report.boot_id, &given.report.need) == (&new.report.boot_id, &new.report.need);
+            given.report.node == new.report.node && same && age < renewal
+        }
+        (Input::Rebooter(given), Input::Rebooter(new)) => {
+            let age = new.stored_at.duration_since(given.stored_at);
+            let same = (&given.report.boot_id, &given.report.problem) == (&new.report.boot_id, &new.report.problem);
+            given.report.node == new.report.node && same && age < renewal
+        }
+        (given, new) => given == new,
+    }
+}
+
+/// True if `new` takes the place of `given`.
+fn is_of_same(given: &Input, new: &Input) -> bool {
+    match (given, new) {
+        (Input::Rivals(_), Input::Rivals(_)) => true,
+        (Input::Node(given), Input::Node(new)) => given.name == new.name,
+        (Input::Sentinel(given), Input::Sentinel(new)) => given.report.node == new.report.node,
+        (Input::Rebooter(given), Input::Rebooter(new)) => given.report.node == new.report.node,
+        _ => false,
+    }
 }
 
 pub(crate) fn kured() -> Rival {
@@ -86,6 +117,7 @@ impl World {
             ended_boots: BTreeSet::new(),
             recording: Vec::new(),
             effects: Vec::new(),
+            given: Vec::new(),
             boots: 0,
         };
         world.new_core();
@@ -125,6 +157,8 @@ impl World {
     pub(crate) fn leave(&mut self, node: &str) {
         self.hosts.remove(&name(node));
         self.give(Input::NodeGone(name(node)));
+        self.given
+            .retain(|given| !matches!(given, Input::Node(view) if view.name == name(node)));
         self.settle();
     }
 
@@ -160,6 +194,7 @@ impl World {
     fn new_core(&mut self) {
         let (policy, source) = (self.policy.clone(), String::from("test"));
         self.fleet = Fleet::new(policy.clone(), source.clone());
+        self.given.clear();
         self.recording.push(Entry::Start { policy, source });
     }
 
@@ -207,6 +242,8 @@ impl World {
     /// Gives the core everything, lets it decide, and does what it wants.
     pub(crate) fn settle(&mut self) {
         let mut inputs = vec![Input::Rivals(self.rivals.clone())];
+        // A watch gives an object when it has changed, and an agent renews its report now and then. An
+        // input that is given again would touch its node, and hide that the change did not.
         for host in self.hosts.values() {
             let boot_id = host.view.boot_id.clone().unwrap();
             let refresh_interval = SignedDuration::from_mins(5);
@@ -239,7 +276,8 @@ impl World {
                 node: host.view.name.clone(),
                 boot_id,
                 reported_at: self.now,
-                refresh_interval,
+                // Another one than the sentinel's, so that neither report hides that the other is stale.
+                refresh_interval: SignedDuration::from_mins(3),
                 method: "logind".into(),
                 problem: host.preflight.clone().map(Problem::unclassified),
                 agent_version: "0".into(),
@@ -250,7 +288,11 @@ impl World {
             }));
         }
         for input in inputs {
-            self.give(input);
+            if !self.given.iter().any(|given| is_old(given, &input)) {
+                self.given.retain(|given| !is_of_same(given, &input));
+                self.given.push(input.clone());
+                self.give(input);
+            }
         }
         self.advance();
         self.said_why();
