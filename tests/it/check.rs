@@ -94,7 +94,7 @@ impl Deployed {
         kubectl.run(&["apply", "-f", "-"], NATS).await?;
         let deployed = Self { world, services };
         deployed
-            .until("everything to be in order", async |said| said.in_order())
+            .until("everything to be in order", async |findings| findings.in_order())
             .await?;
         Ok(deployed)
     }
@@ -196,15 +196,15 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
         .remedy("drainer may not get nodes, list nodes, watch nodes, patch nodes")?;
     deployed.paste(&remedy).await?;
     deployed
-        .until("the right to be back", async |said| said.in_order())
+        .until("the right to be back", async |findings| findings.in_order())
         .await?;
 
     // Another tool that reboots nodes: both are named, and while it is there nobody is rebooted.
     kubectl.run(&["apply", "-f", "-"], KURED).await?;
-    let lives = async |said: &Findings| said.remedy("kured (kube-system/kured): runs on 2 nodes").map(drop);
+    let lives = async |findings: &Findings| findings.remedy("kured (kube-system/kured): runs on 2 nodes").map(drop);
     deployed.until("kured to be named", lives).await?;
-    let said = deployed.check().await?;
-    let unlock = said.remedy("its lock is held: by node-1.rig for")?;
+    let findings = deployed.check().await?;
+    let unlock = findings.remedy("its lock is held: by node-1.rig for")?;
     assert!(
         unlock.ends_with("annotate daemonset kured weave.works/kured-node-lock-"),
         "{unlock}"
@@ -218,8 +218,8 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
     .await?;
     kubectl.run(&["apply", "-f", "-"], SECOND).await?;
     deployed
-        .until("the other installation to be named", async |said| {
-            said.remedy("second Bellwether in staging: rebooter").map(drop)
+        .until("the other installation to be named", async |findings| {
+            findings.remedy("second Bellwether in staging: rebooter").map(drop)
         })
         .await?;
     host.withdraw_need()?;
@@ -229,9 +229,11 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
         Ok(())
     })
     .await?;
-    deployed.paste(&said.remedy("runs on 2 nodes")?).await?;
+    deployed.paste(&findings.remedy("runs on 2 nodes")?).await?;
     kubectl.run(&["delete", "namespace", "staging"], "").await?;
-    deployed.until("both to be gone", async |said| said.in_order()).await?;
+    deployed
+        .until("both to be gone", async |findings| findings.in_order())
+        .await?;
 
     // NATS is away, and the settings name one that was never there.
     let settings = kubectl
@@ -247,9 +249,9 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
         .await?;
     world.nats.kill9();
     deployed
-        .until("the loss of NATS to be named", async |said| {
-            said.remedy("leading scheduler: no leading scheduler was reached")?;
-            let remedy = said.remedy("Service messaging/nats: not there, though BELLWETHER_NATS_URL names it")?;
+        .until("the loss of NATS to be named", async |findings| {
+            findings.remedy("leading scheduler: no leading scheduler was reached")?;
+            let remedy = findings.remedy("Service messaging/nats: not there, though BELLWETHER_NATS_URL names it")?;
             ensure!(remedy.contains("set BELLWETHER_NATS_URL"), "{remedy}");
             Ok(())
         })
@@ -258,7 +260,9 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
     kubectl
         .run(&["apply", "--server-side", "--force-conflicts", "-k", BASE], "")
         .await?;
-    deployed.until("NATS to be back", async |said| said.in_order()).await?;
+    deployed
+        .until("NATS to be back", async |findings| findings.in_order())
+        .await?;
     deployed.finish()
 }
 
@@ -284,10 +288,10 @@ async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
         .place
         .start("rebooter-logind", tools::binary("bellwether-rebooter")?, vec![], env)?;
     deployed
-        .until("the missing bus to be named", async |said| {
-            let remedy = said.remedy("rebooter of node-1.rig: could not reboot its host: D-Bus socket")?;
+        .until("the missing bus to be named", async |findings| {
+            let remedy = findings.remedy("rebooter of node-1.rig: could not reboot its host: D-Bus socket")?;
             ensure!(remedy.starts_with("mount the host's /run/dbus"), "{remedy}");
-            said.has("BusUnreachable")
+            findings.has("BusUnreachable")
         })
         .await?;
     host.need_reboot(&["linux-base"])?;
@@ -313,12 +317,12 @@ async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
         kubectl.run(&["apply", "-f", "-"], &node.to_string()).await?;
     }
     deployed
-        .until("the new node to be named", async |said| {
+        .until("the new node to be named", async |findings| {
             // Warnings as yet: its pods may still be starting.
-            said.says("sentinel of node-2.rig: was never heard; its node is new")?;
-            said.says("rebooter of node-2.rig: was never heard; its node is new")?;
+            findings.says("sentinel of node-2.rig: was never heard; its node is new")?;
+            findings.says("rebooter of node-2.rig: was never heard; its node is new")?;
             for name in ["win-1", "virtual-1"] {
-                said.says(&format!("left alone: {name}"))?;
+                findings.says(&format!("left alone: {name}"))?;
             }
             let fleet = services.ctl_ok(&["status"]).await?;
             ensure!(!fleet.contains("win-1") && !fleet.contains("virtual-1"), "{fleet}");
@@ -343,9 +347,9 @@ async fn a_removal_is_safe_when_nothing_runs_and_clean_when_nothing_is_left() ->
     assert!(remedy.starts_with("kubectl reboots pause"), "{remedy}");
     host.need_reboot(&["linux-base"])?;
     wait::until("the drain under way to be named", DEADLINE, async || {
-        let said = deployed.uninstall_check().await?;
-        said.remedy("node node-1.rig: in an attempt: Draining")?;
-        said.remedy("cordons: node-1.rig would stay cordoned").map(drop)
+        let findings = deployed.uninstall_check().await?;
+        findings.remedy("node node-1.rig: in an attempt: Draining")?;
+        findings.remedy("cordons: node-1.rig would stay cordoned").map(drop)
     })
     .await?;
     services.ctl_ok(&["pause", "--reason", "removal"]).await?;
@@ -365,9 +369,9 @@ async fn a_removal_is_safe_when_nothing_runs_and_clean_when_nothing_is_left() ->
     assert!(remedy.ends_with(scale), "{remedy}");
     deployed.paste(scale).await?;
     wait::until("the nodes to be gone by", DEADLINE, async || {
-        let said = deployed.uninstall_check().await?;
-        said.no_problem()?;
-        said.says(unasked)
+        let findings = deployed.uninstall_check().await?;
+        findings.no_problem()?;
+        findings.says(unasked)
     })
     .await?;
     kubectl.run(&["delete", "-k", BASE], "").await?;
@@ -389,12 +393,12 @@ async fn a_removal_is_safe_when_nothing_runs_and_clean_when_nothing_is_left() ->
         "--user=anna",
     ];
     kubectl.run(&binding, "").await?;
-    let said = deployed.uninstall_check().await?;
+    let findings = deployed.uninstall_check().await?;
     deployed
-        .paste(&said.remedy("node node-1.rig: cordoned by Bellwether")?)
+        .paste(&findings.remedy("node node-1.rig: cordoned by Bellwether")?)
         .await?;
     deployed
-        .paste(&said.remedy("ClusterRoleBinding anna: still there")?)
+        .paste(&findings.remedy("ClusterRoleBinding anna: still there")?)
         .await?;
     deployed.uninstall_check().await?.in_order()?;
     deployed.finish()
