@@ -6,7 +6,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta;
 use kube::core::Status;
+use kube::core::response::StatusCause;
 
 /// How long one request may take. The API server itself tries up to 10 s to resolve conflicts
 /// over a disruption budget before it answers.
@@ -55,6 +57,33 @@ pub(crate) fn status_of(error: &kube::Error) -> Option<&Status> {
         Some(status)
     } else {
         None
+    }
+}
+
+/// The same status as plain data, without the client's types.
+pub(crate) fn plain(status: &Status) -> meta::v1::Status {
+    let details = status.details.as_ref().map(|details| meta::v1::StatusDetails {
+        causes: Some(details.causes.iter().map(plain_cause).collect()),
+        kind: Some(details.kind.clone()),
+        name: Some(details.name.clone()),
+        retry_after_seconds: i32::try_from(details.retry_after_seconds).ok(),
+        ..meta::v1::StatusDetails::default()
+    });
+    meta::v1::Status {
+        code: Some(i32::from(status.code)),
+        details,
+        message: Some(status.message.clone()),
+        reason: Some(status.reason.clone()),
+        status: status.is_success().then(|| "Success".to_owned()),
+        ..meta::v1::Status::default()
+    }
+}
+
+fn plain_cause(cause: &StatusCause) -> meta::v1::StatusCause {
+    meta::v1::StatusCause {
+        field: Some(cause.field.clone()),
+        message: Some(cause.message.clone()),
+        reason: Some(cause.reason.clone()),
     }
 }
 

@@ -19,14 +19,14 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::runtime::watcher::{self, Event};
 
-use crate::answer::Answer;
+use bellwether_drainer_core::answer::Answer;
 use crate::api::{ApiError, call};
 use crate::cordon::{self, Cordon};
 use crate::error::DrainError;
 use crate::evict;
 use crate::permit::Permit;
-use crate::plan::{Plan, Rest, Step};
-use crate::pod::{Class, PodSeen, Risk, Stays};
+use bellwether_drainer_core::plan::{Plan, Rest, Step};
+use bellwether_drainer_core::pod::{Class, PodSeen, Risk, Stays};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::tools::Tools;

@@ -15,10 +15,10 @@ use kube::api::PostParams;
 use kube::core::Status;
 use kube::{Api, Client};
 
-use crate::answer::Answer;
-use crate::api::status_of;
-use crate::plan::Rest;
-use crate::pod::PodSeen;
+use bellwether_drainer_core::answer::Answer;
+use crate::api::{plain, status_of};
+use bellwether_drainer_core::plan::Rest;
+use bellwether_drainer_core::pod::PodSeen;
 
 /// How long the answer may take; the server itself tries for up to 10 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,9 +32,9 @@ pub(crate) async fn evict(client: Client, pod: PodSeen) -> (String, Answer) {
     // that the condition on the UID would be lost without a word.
     let request = api.create_subresource::<_, Status>("eviction", &pod.name, &params, &body);
     let answer = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(Ok(status)) => Answer::of(&status),
+        Ok(Ok(status)) => Answer::of(&plain(&status)),
         Ok(Err(error)) => match status_of(&error) {
-            Some(status) => Answer::of(status),
+            Some(status) => Answer::of(&plain(status)),
             None => Answer::Failed(bellwether_chassis::chain(&error)),
         },
         Err(_) => Answer::Failed(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())),
@@ -88,7 +88,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::Class;
+    use bellwether_drainer_core::pod::Class;
     use serde_json::json;
 
     #[test]

@@ -18,7 +18,6 @@
 //! never deletes a pod past its disruption budget, and keeps nothing that the next replica
 //! could not read from the record and the cluster.
 
-mod answer;
 mod api;
 mod args;
 mod cordon;
@@ -27,8 +26,6 @@ mod error;
 mod evict;
 mod metrics;
 mod permit;
-mod plan;
-mod pod;
 mod progress;
 mod report;
 mod rights;

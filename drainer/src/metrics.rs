@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::answer::Answer;
+use bellwether_drainer_core::answer::Answer;
 use crate::error::{CommandError, DrainError};
 
 /// From a nearly empty node to one with hour-long graces.

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, future};
 use jiff::Timestamp;
 
-use crate::plan::Step;
+use bellwether_drainer_core::plan::Step;
 use crate::report::Report;
 
 /// Shortest time between two messages of one drain.

@@ -14,7 +14,7 @@ use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
 
 use crate::api::ApiError;
-use crate::pod::PodSeen;
+use bellwether_drainer_core::pod::PodSeen;
 
 /// What a watch tells: an event, or why there is none; it goes on by itself either way.
 pub(crate) type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;

@@ -35,7 +35,7 @@ const NAMES_MAX: usize = 3;
 
 /// The book of one drain.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     in_flight_max: usize,
     in_flight: BTreeSet<String>,
     book: BTreeMap<String, Entry>,
@@ -52,31 +52,33 @@ struct Entry {
 
 /// What to do now.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Step {
+pub struct Step {
     /// To be evicted now.
-    pub(crate) evict: Vec<PodSeen>,
+    pub evict: Vec<PodSeen>,
     /// Pods that still have to go, these included.
-    pub(crate) pods_left: u32,
+    pub pods_left: u32,
     /// Pods that had to go and are gone.
-    pub(crate) pods_gone: u32,
+    pub pods_gone: u32,
     /// Pods that stay on purpose.
-    pub(crate) pods_staying: u32,
+    pub pods_staying: u32,
     /// What holds it up, for people, most important first. Changes at most once a minute by itself.
-    pub(crate) held_up_by: Vec<String>,
+    pub held_up_by: Vec<String>,
     /// When to ask again if nothing happens before.
-    pub(crate) look_again: Option<Timestamp>,
+    pub look_again: Option<Timestamp>,
 }
 
 /// Why evictions rest for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rest {
-    pub(crate) until: Timestamp,
-    pub(crate) why: String,
+pub struct Rest {
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, for people.
+    pub why: String,
 }
 
 impl Plan {
     /// An empty book. At most so many evictions are in flight at once.
-    pub(crate) fn new(in_flight_max: usize) -> Self {
+    pub fn new(in_flight_max: usize) -> Self {
         Self {
             in_flight_max,
             in_flight: BTreeSet::new(),
@@ -86,7 +88,7 @@ impl Plan {
     }
 
     /// Decides on all pods that are on the node now. Whoever evicts says so with [`Self::started`].
-    pub(crate) fn step(&mut self, now: Timestamp, pods: &[PodSeen], rest: Option<&Rest>) -> Step {
+    pub fn step(&mut self, now: Timestamp, pods: &[PodSeen], rest: Option<&Rest>) -> Step {
         self.count_gone(pods);
         let mut step = Step {
             pods_gone: self.pods_gone,
@@ -141,12 +143,12 @@ impl Plan {
     }
 
     /// The eviction of this pod is under way.
-    pub(crate) fn started(&mut self, uid: &str) {
+    pub fn started(&mut self, uid: &str) {
         self.in_flight.insert(uid.to_owned());
     }
 
     /// The API server answered. `vary` spreads the waits, so that a fleet does not act in step.
-    pub(crate) fn answered(&mut self, now: Timestamp, uid: &str, answer: Answer, vary: impl Fn(Duration) -> Duration) {
+    pub fn answered(&mut self, now: Timestamp, uid: &str, answer: Answer, vary: impl Fn(Duration) -> Duration) {
         self.in_flight.remove(uid);
         // Gone in the meantime: nothing to remember.
         let Some(entry) = self.book.get_mut(uid) else { return };

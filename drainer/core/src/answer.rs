@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use kube::core::Status;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 
 /// What the eviction handler says when several budgets match; it gives no reason field with it.
 const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
@@ -20,7 +20,7 @@ const OTHER_UID: &str = "the UID in the precondition";
 
 /// One answer to one eviction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// The pod is going.
     Accepted,
     /// There is no such pod any more: none of that name, or one with another UID.
@@ -48,12 +48,12 @@ pub(crate) enum Answer {
 impl Answer {
     /// What an answered request means. Only a body that says so is a success, whatever the HTTP
     /// code was around it.
-    pub(crate) fn of(status: &Status) -> Self {
-        if status.is_success() {
+    pub fn of(status: &Status) -> Self {
+        if status.status.as_deref() == Some("Success") {
             return Self::Accepted;
         }
-        let message = status.message.clone();
-        match status.code {
+        let message = message(status);
+        match status.code.unwrap_or_default() {
             // Of the pod; the same about its budget, deleted this moment, says nothing of the pod.
             404 if matches!(kind(status).as_str(), "" | "pods" | "pod") => Self::Gone,
             409 if message.contains(OTHER_UID) => Self::Gone,
@@ -72,21 +72,28 @@ fn too_many(status: &Status) -> Answer {
         if budget.contains(BUDGET_UNPROCESSED) {
             return Answer::BudgetUnprocessed;
         }
-        let text = if budget.is_empty() { &status.message } else { budget };
-        return Answer::BudgetBlocked(text.to_owned());
+        let text = if budget.is_empty() { message(status) } else { budget.to_owned() };
+        return Answer::BudgetBlocked(text);
     }
-    if status.message.starts_with(WEBHOOK_DENIAL) {
-        return Answer::WebhookDenied(status.message.clone());
+    let message = message(status);
+    if message.starts_with(WEBHOOK_DENIAL) {
+        return Answer::WebhookDenied(message);
     }
     // The server's own limiter says how long only in a header that the client drops; it says one second there.
-    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-    Answer::Throttled(Duration::from_secs(u64::from(seconds.max(1))))
+    let details = status.details.as_ref();
+    let seconds = details.and_then(|details| details.retry_after_seconds).unwrap_or_default();
+    Answer::Throttled(Duration::from_secs(u64::from(seconds.unsigned_abs().max(1))))
+}
+
+fn message(status: &Status) -> String {
+    status.message.clone().unwrap_or_default()
 }
 
 /// What kind of object the answer is about, in lower case.
 fn kind(status: &Status) -> String {
     let details = status.details.as_ref();
-    details.map_or_else(String::new, |details| details.kind.to_ascii_lowercase())
+    let kind = details.and_then(|details| details.kind.as_deref());
+    kind.unwrap_or_default().to_ascii_lowercase()
 }
 
 fn forbidden(status: &Status) -> Answer {
@@ -94,19 +101,20 @@ fn forbidden(status: &Status) -> Answer {
         return Answer::NamespaceEnding;
     }
     // Allowed disruptions below zero, or too many unconfirmed ones: the budget's trouble, not ours.
+    let message = message(status);
     if kind(status).starts_with("poddisruptionbudget") {
-        return Answer::BudgetBlocked(status.message.clone());
+        return Answer::BudgetBlocked(message);
     }
-    if status.message.starts_with(WEBHOOK_DENIAL) {
-        return Answer::WebhookDenied(status.message.clone());
+    if message.starts_with(WEBHOOK_DENIAL) {
+        return Answer::WebhookDenied(message);
     }
-    Answer::Forbidden(status.message.clone())
+    Answer::Forbidden(message)
 }
 
 fn cause<'s>(status: &'s Status, wanted: &str) -> Option<&'s str> {
-    let causes = &status.details.as_ref()?.causes;
-    let cause = causes.iter().find(|cause| cause.reason == wanted)?;
-    Some(&cause.message)
+    let causes = status.details.as_ref()?.causes.as_ref()?;
+    let cause = causes.iter().find(|cause| cause.reason.as_deref() == Some(wanted))?;
+    Some(cause.message.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -16,17 +16,19 @@ const STAYS: &str = "bellwether.dev/stays";
 
 /// A pod of the drained node, with no more than the drain needs of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PodSeen {
+pub struct PodSeen {
     /// Its identity: a StatefulSet gives the same name again (D34), so names identify nothing.
-    pub(crate) uid: String,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) class: Class,
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    pub class: Class,
 }
 
 /// What a pod means for the drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
     /// It stays on purpose and is never waited for.
     Stays(Stays),
     /// It is being deleted already: it is waited for, and never evicted again, which could
@@ -45,7 +47,7 @@ pub(crate) enum Class {
 
 /// Why a pod stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stays {
+pub enum Stays {
     /// The kubelet runs it from a file; the API cannot end it.
     Static,
     /// Its containers have ended and nobody deletes it, or a finalizer holds it: there is nothing
@@ -60,7 +62,7 @@ pub(crate) enum Stays {
 
 /// What is lost with a pod. It is evicted all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Risk {
+pub enum Risk {
     /// Nobody will start it again.
     NoController,
     /// Its scratch volume on disk goes with it.
@@ -68,7 +70,9 @@ pub(crate) enum Risk {
 }
 
 impl Risk {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The words for logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NoController => "no controller: nobody starts it again",
             Self::ScratchData => "emptyDir volume: its data is lost",
@@ -78,7 +82,7 @@ impl Risk {
 
 impl PodSeen {
     /// What this pod means for the drain of this node; none if it is not there, or has no identity.
-    pub(crate) fn of(pod: &Pod, node: &str) -> Option<Self> {
+    pub fn of(pod: &Pod, node: &str) -> Option<Self> {
         let spec = pod.spec.as_ref()?;
         if spec.node_name.as_deref() != Some(node) {
             return None;
@@ -92,7 +96,7 @@ impl PodSeen {
     }
 
     /// True while the node is not empty because of it.
-    pub(crate) fn has_to_go(&self) -> bool {
+    pub fn has_to_go(&self) -> bool {
         match self.class {
             Class::Stays(_) => false,
             Class::Ending { .. } | Class::Evictable { .. } => true,
