@@ -1,12 +1,12 @@
 //! The flags of the drainer. Each has an environment variable; the command line wins.
 //!
-//! It checks ranges only; what a flag means is with who uses it.
+//! Only ranges are checked here; the meaning of a flag is documented where it is used.
 
 use bellwether_chassis::{ChassisArgs, StreamArgs};
 
-/// Cordons, drains and uncordons nodes when Bellwether's scheduler asks for it.
+/// Cordons, drains and uncordons nodes when Bellwether's scheduler commands it.
 ///
-/// Kubernetes is reached as kubectl does: KUBECONFIG, ~/.kube/config, or the pod's service account.
+/// Finds the Kubernetes API server as kubectl does: KUBECONFIG, ~/.kube/config, or the pod's service account.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "bellwether-drainer", version)]
 pub(crate) struct Args {
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) streams: StreamArgs,
 
-    /// Drains that this replica does at once; further ones go to other replicas, or wait
+    /// Drains that this replica carries out at once; further ones go to other replicas, or wait
     #[arg(long, env = "BELLWETHER_DRAINER_CONCURRENCY", default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) concurrency: u16,
 

@@ -1,37 +1,35 @@
-//! The drainer: cordons, empties and uncordons nodes, when the scheduler asks for it.
+//! The drainer: cordons, drains and uncordons nodes when the scheduler commands it.
 //!
-//! Any number of replicas share one work queue. Each command is carried out only while the
-//! record of its attempt agrees with it, from the first look at the node to the last fact:
+//! Any number of replicas share one work queue. Each command is carried out only while the record of
+//! its attempt authorises it, from the first read of the node to the last event:
 //!
 //! ```text
-//! run.rs      takes a command, answers with facts
-//! wire.rs     bytes to orders, facts to bytes
-//! permit.rs   the attempt's record: may this order be carried out, still?
-//! cordon.rs   our mark on the node: decided by pure functions, written under optimistic lock
-//! drain.rs    the acting loop: watches the node's pods, evicts what the plan says, proves the end
-//! plan.rs     decides which pod goes when, and what holds it up; pure, over pod.rs
-//! evict.rs    asks for one eviction; answer.rs reads what the API server says to it
-//! rights.rs   its own rights in Kubernetes: without them nothing is touched
+//! run.rs       starts the parts, receives commands
+//! job.rs       one command from its message to its verdict
+//! wire.rs      parses messages into commands, encodes events
+//! core/        decides: a state machine for each kind of command (a crate of its own)
+//! drive.rs     carries out the actions of one state machine, returns the results as facts
+//! record.rs    reads the attempt's record
+//! events.rs    publishes events
+//! kube/        all requests to the Kubernetes API server
+//! throttle.rs  the quiet that the API server asked for, shared by all drains
 //! ```
 //!
-//! It never decides when a node goes, never takes away a cordon that is not the attempt's,
-//! never deletes a pod past its disruption budget, and keeps nothing that the next replica
-//! could not read from the record and the cluster.
+//! The drainer never decides when a node is rebooted, never removes a cordon that is not the attempt's,
+//! never deletes a pod past its disruption budget, and keeps no state that the next replica could not
+//! read from the record and the cluster.
 
-mod api;
 mod args;
-mod cordon;
-mod drain;
+mod drive;
 mod error;
-mod evict;
+mod events;
+mod job;
+mod kube;
 mod metrics;
-mod permit;
-mod progress;
-mod report;
-mod rights;
+mod record;
 mod run;
+mod throttle;
 mod tools;
-mod watch;
 mod wire;
 
 use std::process::ExitCode;

@@ -1,24 +1,25 @@
-//! The drainer's numbers. Label values come from closed lists only: no node, no pod, no text.
+//! The drainer's metrics. Label values come from closed lists only: no node, no pod, no text.
 
 use bellwether_chassis::Chassis;
+use bellwether_drainer_core::{Answer, CommandEnd};
+use bellwether_proto::DrainFailure;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use bellwether_drainer_core::answer::Answer;
-use crate::error::{CommandError, DrainError};
+use crate::error::CommandError;
 
-/// From a nearly empty node to one with hour-long graces.
+/// Buckets from a nearly empty node to one with hour-long graces.
 const DRAIN_SECONDS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 7200.0];
 
-/// All of them.
+/// All metrics of the drainer.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     evictions: Family<AnswerLabel, Counter>,
     drains_under_way: Gauge,
-    commands_rejected: Family<WhyLabel, Counter>,
+    commands_rejected: Family<RejectionLabel, Counter>,
     drain_duration: Family<OutcomeLabel, Histogram>,
     uncordons: Family<OutcomeLabel, Counter>,
 }
@@ -29,8 +30,8 @@ struct AnswerLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WhyLabel {
-    why: Why,
+struct RejectionLabel {
+    why: Rejection,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,16 +54,16 @@ enum AnswerKind {
     Failed,
 }
 
-/// Why a command was not carried out.
+/// Why a command was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum Why {
+pub(crate) enum Rejection {
     Malformed,
     OtherNode,
     Unknown,
     Stale,
 }
 
-/// How the work on a command ended.
+/// How a command ended, for labels, spans and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Outcome {
     Drained,
@@ -70,9 +71,9 @@ pub(crate) enum Outcome {
     ForeignCordon,
     NodeGone,
     Forbidden,
-    /// The attempt went on without it.
+    /// The record no longer authorised the command.
     MovedOn,
-    /// Not known yet: the command comes again.
+    /// Whether the record authorises the command is not known: the command comes again.
     Postponed,
     Uncordoned,
     Stuck,
@@ -94,7 +95,7 @@ impl Outcome {
         }
     }
 
-    /// True if a reader of traces should stumble over it.
+    /// True if traces mark the command's span as an error.
     pub(crate) fn is_failure(self) -> bool {
         match self {
             Self::Timeout | Self::Forbidden | Self::Stuck => true,
@@ -108,20 +109,25 @@ impl Outcome {
     }
 }
 
-impl From<&DrainError> for Outcome {
-    fn from(error: &DrainError) -> Self {
-        match error {
-            DrainError::NodeGone(_) => Self::NodeGone,
-            DrainError::ForeignCordon(_) => Self::ForeignCordon,
-            DrainError::Forbidden(_) => Self::Forbidden,
-            DrainError::Timeout(_) => Self::Timeout,
-            DrainError::Permit(error) if error.is_final() => Self::MovedOn,
-            DrainError::Permit(_) => Self::Postponed,
+impl From<&CommandEnd> for Outcome {
+    fn from(end: &CommandEnd) -> Self {
+        match end {
+            CommandEnd::Drained { .. } => Self::Drained,
+            CommandEnd::DrainFailed { failure, .. } => match failure {
+                DrainFailure::Timeout => Self::Timeout,
+                DrainFailure::ForeignCordon => Self::ForeignCordon,
+                DrainFailure::NodeGone => Self::NodeGone,
+                DrainFailure::Forbidden => Self::Forbidden,
+            },
+            CommandEnd::Uncordoned { .. } => Self::Uncordoned,
+            CommandEnd::UncordonFailed { .. } => Self::Stuck,
+            CommandEnd::PermitLost { .. } => Self::MovedOn,
+            CommandEnd::Postponed { .. } => Self::Postponed,
         }
     }
 }
 
-impl From<&CommandError> for Why {
+impl From<&CommandError> for Rejection {
     fn from(error: &CommandError) -> Self {
         match error {
             CommandError::Unknown { .. } => Self::Unknown,
@@ -150,7 +156,7 @@ impl From<&Answer> for AnswerKind {
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers all metrics.
     pub(crate) fn register(chassis: &Chassis) -> Self {
         let metrics = Self {
             evictions: Family::default(),
@@ -182,22 +188,22 @@ impl Metrics {
             );
             registry.register(
                 "drainer_uncordons",
-                "Orders to uncordon, by how they ended",
+                "Commands to uncordon, by how they ended",
                 metrics.uncordons.clone(),
             );
         });
         metrics
     }
 
-    /// An eviction was answered.
+    /// The API server answered an eviction.
     pub(crate) fn eviction(&self, answer: &Answer) {
         let answer = answer.into();
         self.evictions.get_or_create(&AnswerLabel { answer }).inc();
     }
 
-    /// A command was not carried out.
-    pub(crate) fn rejected(&self, why: Why) {
-        self.commands_rejected.get_or_create(&WhyLabel { why }).inc();
+    /// A command was rejected.
+    pub(crate) fn rejected(&self, why: Rejection) {
+        self.commands_rejected.get_or_create(&RejectionLabel { why }).inc();
     }
 
     /// A drain ended.
@@ -212,7 +218,7 @@ impl Metrics {
         self.uncordons.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// A drain is under way for as long as this is held, also if it is dropped half-way.
+    /// Counts a drain as under way until the guard is dropped, whether or not the drain ended.
     pub(crate) fn under_way(&self) -> UnderWay {
         self.drains_under_way.inc();
         UnderWay(self.drains_under_way.clone())

@@ -1,61 +1,42 @@
-//! The edge: commands become orders, facts become events.
+//! Parses messages into commands, and encodes events.
 //!
-//! It owns no connection. What cannot be an order is refused here, so that nothing behind it
-//! ever sees a command for another node than its subject's.
+//! A message whose subject and body name different nodes is refused here, so no other file has to
+//! compare them.
 
 use bellwether_chassis::Record;
+use bellwether_drainer_core::{Command, Task};
 use bellwether_proto::subject::{self, Topic};
 use bellwether_proto::{AttemptRef, DrainNode, Encoded, Fact, NodeEvent, UncordonNode, WireError, encode};
 use jiff::Timestamp;
 
 use crate::error::CommandError;
-use crate::permit::{Deed, Order};
 
-/// What a command orders.
-pub(crate) fn order(record: &Record) -> Result<Order, CommandError> {
-    order_of(&record.subject, || record.decode(), || record.decode())
+/// The command of a message.
+pub(crate) fn command(record: &Record) -> Result<Command, CommandError> {
+    command_of(&record.subject, || record.decode(), || record.decode())
 }
 
-fn order_of(
+fn command_of(
     subject: &str,
     drain: impl FnOnce() -> Result<DrainNode, WireError>,
     uncordon: impl FnOnce() -> Result<UncordonNode, WireError>,
-) -> Result<Order, CommandError> {
+) -> Result<Command, CommandError> {
     match Topic::parse(subject) {
         Some(Topic::Drain(token)) => {
             let command = drain()?;
-            let AttemptRef {
-                node,
-                node_uid,
-                attempt,
-                generation,
-            } = command.attempt;
-            subject::same_node(&token, &node)?;
-            Ok(Order {
-                node,
-                node_uid,
-                attempt,
-                generation,
-                deed: Deed::Drain {
-                    not_after: command.not_after,
-                },
+            subject::same_node(&token, &command.attempt.node)?;
+            let not_after = command.not_after;
+            Ok(Command {
+                attempt: command.attempt,
+                task: Task::Drain { not_after },
             })
         }
         Some(Topic::Uncordon(token)) => {
             let command = uncordon()?;
-            let AttemptRef {
-                node,
-                node_uid,
-                attempt,
-                generation,
-            } = command.attempt;
-            subject::same_node(&token, &node)?;
-            Ok(Order {
-                node,
-                node_uid,
-                attempt,
-                generation,
-                deed: Deed::Uncordon,
+            subject::same_node(&token, &command.attempt.node)?;
+            Ok(Command {
+                attempt: command.attempt,
+                task: Task::Uncordon,
             })
         }
         Some(Topic::Event(_) | Topic::Attempt(_) | Topic::Control | Topic::Sentinel(_) | Topic::Rebooter(_)) | None => {
@@ -71,22 +52,22 @@ fn order_of(
 pub(crate) struct Event {
     pub(crate) subject: String,
     pub(crate) message: Encoded,
-    /// Set for what is true once and for all: said again within the duplicate window it is dropped.
+    /// Set for facts that are published once: a repetition within the duplicate window is dropped.
     pub(crate) id: Option<String>,
 }
 
-/// The event that says this fact of this order.
-pub(crate) fn event(order: &Order, source: &str, at: Timestamp, fact: Fact) -> Event {
+/// The event about a fact of this attempt.
+pub(crate) fn event(attempt: &AttemptRef, source: &str, at: Timestamp, fact: Fact) -> Event {
     let event = NodeEvent {
-        node: order.node.clone(),
-        attempt: order.attempt,
-        generation: order.generation,
+        node: attempt.node.clone(),
+        attempt: attempt.attempt,
+        generation: attempt.generation,
         at,
         source: source.to_owned(),
         fact,
     };
     Event {
-        subject: subject::event(&order.node.token(), &event.fact),
+        subject: subject::event(&attempt.node.token(), &event.fact),
         message: encode(&event),
         id: event.message_id(),
     }
@@ -95,15 +76,15 @@ pub(crate) fn event(order: &Order, source: &str, at: Timestamp, fact: Fact) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bellwether_proto::{AttemptId, Generation};
+    use bellwether_proto::{AttemptId, Generation, NodeToken};
 
     #[test]
-    fn a_drain_command_is_an_order() {
-        let order = order_of("bellwether.v1.cmd.n1.drain", || Ok(drain("n1")), || unreachable!()).unwrap();
-        assert_eq!(order.node.as_str(), "n1");
+    fn a_drain_message_is_a_command() {
+        let command = command_of(&drain_subject("n1"), || Ok(drain("n1")), || unreachable!()).unwrap();
+        assert_eq!(command.attempt.node.as_str(), "n1");
         assert_eq!(
-            order.deed,
-            Deed::Drain {
+            command.task,
+            Task::Drain {
                 not_after: Timestamp::MAX
             }
         );
@@ -111,14 +92,16 @@ mod tests {
 
     #[test]
     fn a_command_for_another_node_than_its_subjects_is_refused() {
-        let refused = order_of("bellwether.v1.cmd.n2.drain", || Ok(drain("n1")), || unreachable!());
+        let refused = command_of(&drain_subject("n2"), || Ok(drain("n1")), || unreachable!());
         assert!(matches!(refused, Err(CommandError::OtherNode(_))), "{refused:?}");
     }
 
     #[test]
-    fn what_is_no_command_is_refused() {
-        for subject in ["bellwether.v1.cmd.n1.reboot", "bellwether.v1.evt.n1.drained", ""] {
-            let refused = order_of(subject, || unreachable!(), || unreachable!());
+    fn a_message_that_is_no_command_is_refused() {
+        let unknown = drain_subject("n1").replace("drain", "reboot");
+        let event = subject::event(&token("n1"), &Fact::Cordoned);
+        for subject in [unknown, event, String::new()] {
+            let refused = command_of(&subject, || unreachable!(), || unreachable!());
             assert!(
                 matches!(refused, Err(CommandError::Unknown { .. })),
                 "{subject}: {refused:?}"
@@ -127,16 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_true_once_and_for_all_has_an_id_and_progress_has_none() {
-        let order = order_of("bellwether.v1.cmd.n1.drain", || Ok(drain("n1")), || unreachable!()).unwrap();
+    fn an_event_that_is_published_once_has_an_id_and_progress_has_none() {
+        let command = command_of(&drain_subject("n1"), || Ok(drain("n1")), || unreachable!()).unwrap();
         let drained = Fact::Drained {
             pods_gone: 1,
             pods_left: 0,
         };
-        let event_of = |fact| event(&order, "drainer 0", Timestamp::UNIX_EPOCH, fact);
-        let told = event_of(drained);
-        assert_eq!(told.subject, "bellwether.v1.evt.n1.drained");
-        assert_eq!(told.id.unwrap(), format!("{}:3:drained", order.attempt));
+        let event_of = |fact| event(&command.attempt, "drainer 0", Timestamp::UNIX_EPOCH, fact);
+        let subject = subject::event(&token("n1"), &drained);
+        let drained = event_of(drained);
+        assert_eq!(drained.subject, subject);
+        assert_eq!(drained.id.unwrap(), format!("{}:3:drained", command.attempt.attempt));
         let progress = Fact::DrainProgressed {
             pods_left: 1,
             pods_gone: 0,
@@ -144,7 +128,15 @@ mod tests {
         };
         assert_eq!(event_of(progress).id, None);
         let stuck = Fact::UncordonFailed { message: String::new() };
-        assert_eq!(event_of(stuck).id, None, "each time it fails is news");
+        assert_eq!(event_of(stuck).id, None, "each failure is published");
+    }
+
+    fn drain_subject(node: &str) -> String {
+        subject::drain_command(&token(node))
+    }
+
+    fn token(node: &str) -> NodeToken {
+        node.parse().unwrap()
     }
 
     fn drain(node: &str) -> DrainNode {

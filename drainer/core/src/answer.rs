@@ -1,60 +1,61 @@
-//! What the API server says to an eviction, and what it means.
+//! The meaning of the API server's answer to an eviction.
 //!
-//! Pure: a status in, an answer out. Several answers hide behind one code; each is told apart
-//! here, and here only. It never decides when to try again.
+//! Several answers share one HTTP code; this file alone tells them apart. When the eviction is
+//! tried again is decided by [`crate::plan`].
 
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 
-/// What the eviction handler says when several budgets match; it gives no reason field with it.
+/// Text of the eviction handler when several budgets match; its answer has no reason field.
 const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
 /// Type of the cause that names a disruption budget.
 const BUDGET_CAUSE: &str = "DisruptionBudget";
-/// What it says while the budget's controller has not caught up with the budget's newest form.
+/// Text of the eviction handler while the budget's controller has not observed the budget's newest form.
 const BUDGET_UNPROCESSED: &str = "still being processed";
-/// Start of what every admission webhook's denial says.
+/// Start of the text of every admission webhook's denial.
 const WEBHOOK_DENIAL: &str = "admission webhook";
-/// What it says when another pod has the name by now.
+/// Text of the eviction handler when another pod has the name by now.
 const OTHER_UID: &str = "the UID in the precondition";
 
 /// One answer to one eviction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The pod is going.
+    /// The pod is being deleted.
     Accepted,
-    /// There is no such pod any more: none of that name, or one with another UID.
+    /// The pod is gone: no pod has the name, or one with another UID (D24).
     Gone,
-    /// It changed at the same moment; nothing was decided.
+    /// The pod changed at the same moment; the server decided nothing.
     Conflict,
     /// A disruption budget allows none at present. The message names it with its numbers.
     BudgetBlocked(String),
-    /// The budget's controller has not caught up: not a block.
+    /// The budget's controller has not observed the budget yet: not a block.
     BudgetUnprocessed,
     /// Several budgets match the pod: the Eviction API refuses such pods for ever.
     SeveralBudgets,
     /// An admission webhook guards the pod. The message names it.
     WebhookDenied(String),
-    /// The API server is busy. Not a block either, but all evictions have to slow down.
+    /// The API server is busy and asks for this wait. Not a block, but all evictions must slow down.
     Throttled(Duration),
     /// The pod's namespace is being deleted, and the pod with it.
     NamespaceEnding,
-    /// The right is missing. Fatal: a node must not be rebooted over pods that nobody asked to go.
+    /// The drainer lacks the right. Fatal: no node may be rebooted over pods that were never asked to go.
     Forbidden(String),
-    /// Nothing is known: try again.
+    /// Any other failure: whether the pod goes is unknown, the drain tries again.
     Failed(String),
 }
 
 impl Answer {
-    /// What an answered request means. Only a body that says so is a success, whatever the HTTP
-    /// code was around it.
+    /// Reads the answer from a status. Only a body whose `status` is `Success` counts as one, whatever
+    /// HTTP code surrounds it.
+    #[must_use]
     pub fn of(status: &Status) -> Self {
         if status.status.as_deref() == Some("Success") {
             return Self::Accepted;
         }
         let message = message(status);
         match status.code.unwrap_or_default() {
-            // Of the pod; the same about its budget, deleted this moment, says nothing of the pod.
+            // About the pod. A 404 about its budget, deleted at this moment, does not mean that the pod is gone.
             404 if matches!(kind(status).as_str(), "" | "pods" | "pod") => Self::Gone,
             409 if message.contains(OTHER_UID) => Self::Gone,
             409 => Self::Conflict,
@@ -72,16 +73,22 @@ fn too_many(status: &Status) -> Answer {
         if budget.contains(BUDGET_UNPROCESSED) {
             return Answer::BudgetUnprocessed;
         }
-        let text = if budget.is_empty() { message(status) } else { budget.to_owned() };
+        let text = if budget.is_empty() {
+            message(status)
+        } else {
+            budget.to_owned()
+        };
         return Answer::BudgetBlocked(text);
     }
     let message = message(status);
     if message.starts_with(WEBHOOK_DENIAL) {
         return Answer::WebhookDenied(message);
     }
-    // The server's own limiter says how long only in a header that the client drops; it says one second there.
+    // The server's own limiter states the wait in a header only, which the client drops: one second.
     let details = status.details.as_ref();
-    let seconds = details.and_then(|details| details.retry_after_seconds).unwrap_or_default();
+    let seconds = details
+        .and_then(|details| details.retry_after_seconds)
+        .unwrap_or_default();
     Answer::Throttled(Duration::from_secs(u64::from(seconds.unsigned_abs().max(1))))
 }
 
@@ -89,7 +96,7 @@ fn message(status: &Status) -> String {
     status.message.clone().unwrap_or_default()
 }
 
-/// What kind of object the answer is about, in lower case.
+/// Kind of the object that the answer is about, in lower case.
 fn kind(status: &Status) -> String {
     let details = status.details.as_ref();
     let kind = details.and_then(|details| details.kind.as_deref());
@@ -100,7 +107,7 @@ fn forbidden(status: &Status) -> Answer {
     if cause(status, "NamespaceTerminating").is_some() {
         return Answer::NamespaceEnding;
     }
-    // Allowed disruptions below zero, or too many unconfirmed ones: the budget's trouble, not ours.
+    // Allowed disruptions below zero, or too many unconfirmed ones: the budget's fault, not a missing right.
     let message = message(status);
     if kind(status).starts_with("poddisruptionbudget") {
         return Answer::BudgetBlocked(message);
@@ -129,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn several_budgets_are_told_apart_from_a_broken_server() {
+    fn several_budgets_are_distinguished_from_a_broken_server() {
         // As it comes: without a reason.
         let message =
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
@@ -150,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocking_budget_is_told_with_its_numbers() {
+    fn a_blocking_budget_is_reported_with_its_numbers() {
         let numbers = "The disruption budget web needs 2 healthy pods and has 2 currently";
         assert_eq!(answer(budget(numbers, None)), Answer::BudgetBlocked(numbers.to_owned()));
     }
@@ -162,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn defect_22_throttling_is_no_block() {
+    fn throttling_is_no_block() {
         let mut body = failure(429, "TooManyRequests", "the server has received too many requests");
         body["details"] = json!({ "retryAfterSeconds": 7 });
         assert_eq!(answer(body), Answer::Throttled(Duration::from_secs(7)));
@@ -187,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn defect_3_a_missing_right_is_fatal() {
+    fn a_missing_right_is_fatal() {
         let message = "pods \"web-0\" is forbidden: User \"drainer\" cannot create resource \"pods/eviction\" in API group \"\" in the namespace \"shop\"";
         let mut body = failure(403, "Forbidden", message);
         body["details"] = json!({ "name": "web-0", "kind": "pods" });
@@ -214,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn defect_4_what_is_not_understood_is_never_a_success() {
+    fn an_answer_that_is_not_understood_is_never_a_success() {
         for code in [0, 400, 401, 405, 422, 500, 502, 503, 504] {
             assert!(matches!(answer(failure(code, "", "no")), Answer::Failed(_)), "{code}");
         }

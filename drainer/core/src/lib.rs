@@ -1,7 +1,52 @@
-//! The deciding core of the drainer: which pod goes when, and what an answer of the API server means.
+//! The deciding core of the drainer: whether a node may be cordoned, which pod is evicted when, and
+//! when the node may be called drained.
 //!
-//! It is pure: no clock, no NATS, no Kubernetes client, no randomness.
+//! The core is pure: no clock, no NATS, no Kubernetes client, no randomness. Kubernetes objects come
+//! in as plain data, the time comes in as an argument, and actions come out. The driver
+//! (`drainer/src/drive.rs`) carries the actions out and returns each answer as a fact.
+//!
+//! ```text
+//! command   the command that a state machine carries out
+//! permit    does the attempt's record still authorise the command?
+//! node      the view of a Node object; cordon decides on it, edit changes it step by step
+//! pod       one file for each class of pod, and their order
+//! plan      which pod is evicted when, and what blocks the drain
+//! answer    the meaning of each answer of the API server to an eviction
+//! drain     the state machine of a drain; proof is its last stage
+//! uncordon  the state machine of an uncordon
+//! conclusion  the state machine of a command's last step: the event about its end
+//! machine   the contract between the state machines and their driver
+//! ```
 
+pub mod action;
 pub mod answer;
+pub mod backoff;
+pub mod command;
+pub mod conclusion;
+pub mod cordon;
+pub mod drain;
+mod edit;
+pub mod fault;
+pub mod machine;
+pub mod node;
+pub mod permit;
 pub mod plan;
 pub mod pod;
+pub mod request;
+mod timers;
+pub mod uncordon;
+pub mod watched;
+
+pub use action::{Action, CommandEnd, Notice};
+pub use answer::Answer;
+pub use command::{Command, Task};
+pub use conclusion::Conclusion;
+pub use drain::Drain;
+pub use fault::ApiFault;
+pub use machine::Machine;
+pub use node::{NodePatched, NodeRead, NodeView};
+pub use permit::{RecordView, Refusal};
+pub use pod::{NodePod, PodView};
+pub use request::RequestId;
+pub use uncordon::Uncordon;
+pub use watched::{WatchTarget, Watched};

@@ -1,32 +1,33 @@
-//! The drainer's own rights in Kubernetes, asked of the API server and watched.
+//! The drainer's own rights in Kubernetes, which the API server reviews again and again.
 //!
-//! A drain that lacks a right would end as a half-emptied node, so none starts without all of
-//! them (defect 3). It asks only about itself, and never tries a right by using it.
+//! A drain that lacks a right would end as a half-emptied node, so no drain starts without all of
+//! them. The drainer asks only about itself, and never tries a right by using it.
 
 use std::time::Duration;
 
 use bellwether_chassis::Chassis;
+use bellwether_drainer_core::ApiFault;
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use crate::api::{ApiError, call};
+use super::request::call;
 
-/// How often it looks while something is missing.
+/// How often the rights are reviewed while one is missing.
 const MISSING_INTERVAL: Duration = Duration::from_secs(10);
-/// How often it looks when all is well.
+/// How often the rights are reviewed while none is missing.
 const HELD_INTERVAL: Duration = Duration::from_secs(60);
-/// How often it asks an API server that does not answer.
+/// Wait before the next request to an API server that does not answer.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// It says that it waits once in so many tries: every ten seconds or so.
+/// One try in so many is logged: about one every ten seconds.
 const TRIES_PER_REMINDER: u32 = 10;
 
 /// One right: verb, resource, subresource.
 type Right = (&'static str, &'static str, &'static str);
 
-/// All that the drainer needs; the cluster role of the deployment grants exactly these.
+/// All rights that the drainer needs; the cluster role of the deployment grants exactly these.
 pub(crate) const NEEDED: [Right; 7] = [
     ("get", "nodes", ""),
     ("list", "nodes", ""),
@@ -37,19 +38,19 @@ pub(crate) const NEEDED: [Right; 7] = [
     ("create", "pods", "eviction"),
 ];
 
-/// What is known of the drainer's rights.
+/// The drainer's rights, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rights {
     /// The API server has not answered yet.
     Unknown,
-    /// All are there.
+    /// No right is missing.
     Held,
-    /// These are not.
+    /// The names of the missing rights.
     Missing(String),
 }
 
-/// Looks after the rights until the service stops.
-pub(crate) async fn look_after(chassis: Chassis, client: Client, known: watch::Sender<Rights>) -> anyhow::Result<()> {
+/// Reviews the rights until the service stops.
+pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Sender<Rights>) -> anyhow::Result<()> {
     chassis.health.not_ready(
         ReadinessCode::KubernetesUnreachable,
         "the API server has not answered yet",
@@ -57,23 +58,23 @@ pub(crate) async fn look_after(chassis: Chassis, client: Client, known: watch::S
     let mut tries: u32 = 0;
     loop {
         let pause = match check(&client).await {
-            Ok(rights) => {
+            Ok(now) => {
                 tries = 0;
                 chassis.health.ready(Part::Kubernetes);
-                tell(&chassis, &rights);
-                let pause = if rights == Rights::Held {
+                publish(&chassis, &now);
+                let pause = if now == Rights::Held {
                     HELD_INTERVAL
                 } else {
                     MISSING_INTERVAL
                 };
-                known.send_replace(rights);
+                rights.send_replace(now);
                 pause
             }
             Err(error) => {
-                // What was known stands: the server's absence changes no right.
+                // The last review still counts: a silent API server takes no right away.
                 let code = match error {
-                    ApiError::Forbidden(_) => ReadinessCode::KubernetesForbidden,
-                    ApiError::NotFound | ApiError::Conflict(_) | ApiError::Unavailable(_) => {
+                    ApiFault::Forbidden(_) => ReadinessCode::KubernetesForbidden,
+                    ApiFault::NotFound | ApiFault::Conflict(_) | ApiFault::Unavailable(_) => {
                         ReadinessCode::KubernetesUnreachable
                     }
                 };
@@ -93,7 +94,7 @@ pub(crate) async fn look_after(chassis: Chassis, client: Client, known: watch::S
     }
 }
 
-fn tell(chassis: &Chassis, rights: &Rights) {
+fn publish(chassis: &Chassis, rights: &Rights) {
     match rights {
         Rights::Missing(missing) => {
             chassis.health.not_ready(
@@ -110,7 +111,7 @@ fn tell(chassis: &Chassis, rights: &Rights) {
     }
 }
 
-async fn check(client: &Client) -> Result<Rights, ApiError> {
+async fn check(client: &Client) -> Result<Rights, ApiFault> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
     for right in NEEDED {
@@ -125,7 +126,7 @@ async fn check(client: &Client) -> Result<Rights, ApiError> {
     Ok(Rights::Missing(missing.join(", ")))
 }
 
-/// In all namespaces, or of no namespace: neither is named.
+/// The review names no namespace: the right has to hold in all of them, or the object has none.
 fn question((verb, resource, subresource): Right) -> SelfSubjectAccessReview {
     SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {

@@ -1,13 +1,9 @@
-//! Asks the API server for one eviction.
+//! The request for one eviction.
 //!
-//! The pod's own grace stands (D30), and its UID is a condition: a pod of the same name on
-//! another node is never touched. It never decides whether or when; that is the plan's.
+//! The pod's own grace stands (D30), and its UID is a condition: a pod of the same name on another
+//! node is never touched.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use bellwether_chassis::clock;
-use jiff::Timestamp;
+use bellwether_drainer_core::{Answer, NodePod};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
@@ -15,21 +11,16 @@ use kube::api::PostParams;
 use kube::core::Status;
 use kube::{Api, Client};
 
-use bellwether_drainer_core::answer::Answer;
-use crate::api::{plain, status_of};
-use bellwether_drainer_core::plan::Rest;
-use bellwether_drainer_core::pod::PodSeen;
+use super::request::REQUEST_TIMEOUT;
+use super::status::{plain, status_of};
 
-/// How long the answer may take; the server itself tries for up to 10 s.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Evicts a pod, and returns its UID with what was answered.
-pub(crate) async fn evict(client: Client, pod: PodSeen) -> (String, Answer) {
+/// Asks the API server to evict the pod.
+pub(crate) async fn evict(client: Client, pod: &NodePod) -> Answer {
     let api: Api<Pod> = Api::namespaced(client, &pod.namespace);
-    let body = body(&pod);
+    let body = body(pod);
     let params = PostParams::default();
     // Not `Api::evict`: it writes `delete_options` where the server reads `deleteOptions`, so
-    // that the condition on the UID would be lost without a word.
+    // that the server would silently ignore the condition on the UID.
     let request = api.create_subresource::<_, Status>("eviction", &pod.name, &params, &body);
     let answer = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(status)) => Answer::of(&plain(&status)),
@@ -40,10 +31,10 @@ pub(crate) async fn evict(client: Client, pod: PodSeen) -> (String, Answer) {
         Err(_) => Answer::Failed(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())),
     };
     tracing::debug!(namespace = pod.namespace, pod = pod.name, ?answer, "Eviction answered");
-    (pod.uid, answer)
+    answer
 }
 
-fn body(pod: &PodSeen) -> Eviction {
+fn body(pod: &NodePod) -> Eviction {
     Eviction {
         metadata: ObjectMeta {
             name: Some(pod.name.clone()),
@@ -60,31 +51,6 @@ fn body(pod: &PodSeen) -> Eviction {
     }
 }
 
-/// Until when the API server asked for quiet: one for all drains of this process, since it is
-/// the process that is too loud, not one of its drains.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Throttle(Arc<Mutex<Option<Timestamp>>>);
-
-impl Throttle {
-    /// The server asked for this much quiet.
-    pub(crate) fn hold(&self, wait: Duration) {
-        let until = clock::now()
-            .saturating_add(clock::jitter(wait))
-            .unwrap_or(Timestamp::MAX);
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = Some(held.map_or(until, |held| held.max(until)));
-    }
-
-    /// The rest that is due, if it was asked for.
-    pub(crate) fn rest(&self) -> Option<Rest> {
-        let until = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        Some(Rest {
-            until,
-            why: "the API server is busy and asked for fewer requests".to_owned(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +59,7 @@ mod tests {
 
     #[test]
     fn d30_the_uid_is_a_condition_and_the_grace_is_the_pods_own() {
-        let pod = PodSeen {
+        let pod = NodePod {
             uid: "u1".to_owned(),
             namespace: "shop".to_owned(),
             name: "web-0".to_owned(),

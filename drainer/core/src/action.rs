@@ -1,0 +1,141 @@
+//! The actions that a state machine asks of its driver.
+
+use bellwether_proto::{DrainFailure, Fact};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::permit::Refusal;
+use crate::pod::NodePod;
+use crate::request::RequestId;
+
+/// One action. The driver returns the result of each request exactly once, by the method named here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Read the attempt's record from the stream's leader: [`crate::Machine::handle_record`].
+    ReadRecord(RequestId),
+    /// Read the Node object from the API server, not from a cache: [`crate::Machine::handle_node_read`].
+    ReadNode(RequestId),
+    /// Apply this merge patch to the Node object: [`crate::Machine::handle_node_patched`].
+    PatchNode(RequestId, Value),
+    /// Store this event, with as many tries as it takes: [`crate::Machine::handle_stored`].
+    StoreFact(RequestId, Fact),
+    /// Try once to store this event about the progress: [`crate::Machine::handle_progress_sent`].
+    SendProgress(Fact),
+    /// Watch the Node object from now on: [`crate::Machine::handle_node`].
+    WatchNode,
+    /// Watch the node's pods from now on, beginning with a new list; drop the watch before, if there
+    /// is one: [`crate::Machine::handle_pod`].
+    WatchPods,
+    /// List the node's pods with a consistent read: [`crate::Machine::handle_pods_listed`].
+    ListPods(RequestId),
+    /// Ask the API server to evict this pod, with its UID as a condition and its own grace:
+    /// [`crate::Machine::handle_answer`].
+    Evict(NodePod),
+    /// Let all drains of this process evict nothing until this instant.
+    Throttle(Timestamp),
+    /// Write this to the log.
+    Log(Notice),
+    /// The command has ended: drop the state machine and everything under way for it.
+    Finish(CommandEnd),
+}
+
+/// A turn in a drain that operators may look for in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The node changed between the read and the patch; the state machine reads it again.
+    NodeChanged,
+    /// The node lost its cordon during the drain; the drain cordons it again.
+    CordonedAgain,
+    /// Evictions are suspended, since the record does not authorise the command at present.
+    EvictionsSuspended(String),
+    /// No pod is left, but the record does not authorise the command at present.
+    Unconfirmed(String),
+    /// A cordon or uncordon failed and is tried again.
+    NodeEditFailed(String),
+}
+
+/// Pods that stay on the node on purpose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Staying {
+    /// Pods of DaemonSets.
+    pub daemon_set: u32,
+    /// Static pods.
+    pub r#static: u32,
+    /// Finished pods.
+    pub finished: u32,
+    /// Pods whose annotation asks for it.
+    pub annotated: u32,
+}
+
+impl Staying {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        [self.daemon_set, self.r#static, self.finished, self.annotated]
+            .into_iter()
+            .fold(0, u32::saturating_add)
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandEnd {
+    /// The node carries our cordon and no pod that has to go.
+    Drained {
+        /// Pods that had to go and are gone.
+        pods_gone: u32,
+        /// Pods that stay on purpose.
+        staying: Staying,
+    },
+    /// The drain failed for good.
+    DrainFailed {
+        /// The reason's code.
+        failure: DrainFailure,
+        /// The reason, for operators.
+        message: String,
+    },
+    /// The node does not carry our cordon.
+    Uncordoned {
+        /// The node stays unschedulable under a cordon that is not ours.
+        left_unschedulable: bool,
+    },
+    /// The cordon could not be removed this time.
+    UncordonFailed {
+        /// The reason, for operators.
+        message: String,
+    },
+    /// The record will never authorise the command again.
+    PermitLost {
+        /// The reason, for the log.
+        reason: String,
+    },
+    /// Whether the record authorises the command is not known, and the time for this try is over.
+    Postponed {
+        /// The reason, for the log.
+        reason: Refusal,
+    },
+}
+
+impl CommandEnd {
+    /// The event that reports this end; none, if the command is not this drainer's any more.
+    #[must_use]
+    pub fn fact(&self) -> Option<Fact> {
+        Some(match self {
+            Self::Drained { pods_gone, staying } => Fact::Drained {
+                pods_gone: *pods_gone,
+                pods_left: staying.total(),
+            },
+            Self::DrainFailed { failure, message } => Fact::DrainFailed {
+                failure: *failure,
+                message: message.clone(),
+            },
+            Self::Uncordoned { left_unschedulable } => Fact::Uncordoned {
+                left_unschedulable: *left_unschedulable,
+            },
+            Self::UncordonFailed { message } => Fact::UncordonFailed {
+                message: message.clone(),
+            },
+            Self::PermitLost { .. } | Self::Postponed { .. } => return None,
+        })
+    }
+}

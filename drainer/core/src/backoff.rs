@@ -1,0 +1,90 @@
+//! Growing waits, spread so that drains do not act in step.
+//!
+//! The spread comes from a seed and not from a random source, so that the same facts always give
+//! the same actions.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// First wait after a fault.
+const FIRST: Duration = Duration::from_millis(250);
+
+/// Spreads durations by up to a fifth in both directions, by a fixed sequence.
+#[derive(Debug, Clone)]
+pub struct Spread(u64);
+
+impl Spread {
+    /// The sequence that belongs to this text: another attempt has another sequence.
+    #[must_use]
+    pub fn seeded_by(text: &str) -> Self {
+        // FNV-1a: short, and unlike std's hasher the same in every release.
+        Self(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        }))
+    }
+
+    /// The duration times a factor between 0.8 and 1.2.
+    pub fn vary(&mut self, duration: Duration) -> Duration {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        // Per mille in whole numbers, so that every machine rounds alike: 800 to 1200.
+        let per_mille = 800_u32.saturating_add(u32::try_from(mixed % 401).unwrap_or_default());
+        duration.saturating_mul(per_mille) / 1000
+    }
+}
+
+/// Doubling waits between tries of one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// Starts at a quarter of a second.
+    pub(crate) fn up_to(longest: Duration) -> Self {
+        Self { next: FIRST, longest }
+    }
+
+    /// The instant of the next try.
+    pub(crate) fn next_try(&mut self, now: Timestamp, spread: &mut Spread) -> Timestamp {
+        let wait = spread.vary(self.next);
+        self.next = self.next.saturating_mul(2).min(self.longest);
+        after(now, wait)
+    }
+}
+
+/// The instant that is `wait` after `instant`; the end of time, if there is no such instant.
+pub(crate) fn after(instant: Timestamp, wait: Duration) -> Timestamp {
+    instant.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_within_a_fifth() {
+        let mut backoff = Backoff::up_to(Duration::from_secs(5));
+        let mut spread = Spread::seeded_by("attempt");
+        for ideal in [250, 500, 1000, 2000, 4000, 5000, 5000] {
+            let wait = backoff.next_try(Timestamp::UNIX_EPOCH, &mut spread).as_millisecond();
+            assert!((ideal * 8 / 10..=ideal * 12 / 10).contains(&wait), "{ideal}: {wait}");
+        }
+    }
+
+    #[test]
+    fn two_attempts_wait_differently_and_one_attempt_always_alike() {
+        let waits = |seed| {
+            let mut spread = Spread::seeded_by(seed);
+            [0; 8].map(|_| spread.vary(Duration::from_secs(10)))
+        };
+        assert_eq!(waits("a"), waits("a"));
+        assert_ne!(waits("a"), waits("b"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whose cordon a node carries, and the patches that set and remove ours.
+//!
+//! The mark (whose cordon it is) and `spec.unschedulable` change in one patch, under the object's
+//! resource version, so the drainer never leaves one without the other. The drainer never removes
+//! a cordon of another owner and never touches taints: the node controller derives the one that
+//! belongs to `spec.unschedulable` (D8).
+
+use bellwether_proto::AttemptRef;
+use bellwether_proto::mark::CORDONED_FOR;
+use serde_json::{Value, json};
+
+use crate::node::NodeView;
+
+/// Whose cordon the node carries, from the point of view of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cordon {
+    /// The node is schedulable.
+    None,
+    /// This attempt's.
+    Ours,
+    /// An operator's, another program's or another attempt's. Names the owner as far as known.
+    Foreign(String),
+    /// The node of the command does not exist any more. Says why.
+    NodeGone(String),
+}
+
+/// Reads whose cordon the node carries.
+#[must_use]
+pub fn cordon_of(node: Option<&NodeView>, attempt: &AttemptRef) -> Cordon {
+    let node = match present(node, attempt) {
+        Ok(node) => node,
+        Err(gone) => return Cordon::NodeGone(gone),
+    };
+    if !node.is_unschedulable {
+        return Cordon::None;
+    }
+    let name = &attempt.node;
+    match node.mark.as_deref() {
+        Some(mark) if mark == attempt.attempt.to_string() => Cordon::Ours,
+        Some(mark) => Cordon::Foreign(format!("node {name} is cordoned for attempt {mark}")),
+        None => Cordon::Foreign(format!("node {name} carries the cordon of another tool or operator")),
+    }
+}
+
+/// The change that removes an attempt's cordon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Remove mark and cordon, in one patch.
+    MarkAndCordon,
+    /// Remove the mark alone: an operator has made the node schedulable already.
+    Mark,
+    /// Change nothing: the node does not carry our mark, or does not exist.
+    Nothing {
+        /// The node stays unschedulable under a cordon that is not ours.
+        left_unschedulable: bool,
+    },
+}
+
+/// Decides how to remove the attempt's cordon from the node.
+#[must_use]
+pub fn removal(node: Option<&NodeView>, attempt: &AttemptRef) -> Removal {
+    // A node that is gone carries no cordon, so the command is done; the scheduler learns by its own
+    // watch that the node is gone, and no record binds a newcomer of the same name (D43).
+    let Ok(node) = present(node, attempt) else {
+        return Removal::Nothing {
+            left_unschedulable: false,
+        };
+    };
+    let ours = node.mark.as_deref() == Some(attempt.attempt.to_string().as_str());
+    match (ours, node.is_unschedulable) {
+        (true, true) => Removal::MarkAndCordon,
+        (true, false) => Removal::Mark,
+        (false, left_unschedulable) => Removal::Nothing { left_unschedulable },
+    }
+}
+
+/// Requires the very node of the command, not about to be deleted (D1).
+fn present<'n>(node: Option<&'n NodeView>, attempt: &AttemptRef) -> Result<&'n NodeView, String> {
+    let name = &attempt.node;
+    let node = node.ok_or_else(|| format!("node {name} does not exist"))?;
+    if node.uid != attempt.node_uid.as_str() {
+        return Err(format!(
+            "node {name} is another one now, with UID {} instead of {}",
+            node.uid, attempt.node_uid
+        ));
+    }
+    if node.is_being_deleted {
+        return Err(format!("node {name} is being deleted"));
+    }
+    Ok(node)
+}
+
+/// The merge patch that cordons the node. The patch names the cordon's owner together with the
+/// cordon, not before and not after (D2). Nothing else of the original state has to be remembered:
+/// only a schedulable node is cordoned.
+#[must_use]
+pub fn cordon_patch(node: &NodeView, attempt: &AttemptRef) -> Value {
+    json!({
+        "metadata": {
+            "resourceVersion": node.resource_version,
+            "annotations": { CORDONED_FOR: attempt.attempt.to_string() },
+        },
+        "spec": { "unschedulable": true },
+    })
+}
+
+/// The merge patch that removes the mark, and the cordon with it if `cordon_too`.
+#[must_use]
+pub fn uncordon_patch(node: &NodeView, cordon_too: bool) -> Value {
+    let mut patch = json!({
+        "metadata": {
+            "resourceVersion": node.resource_version,
+            "annotations": { CORDONED_FOR: null },
+        },
+    });
+    if cordon_too && let Some(fields) = patch.as_object_mut() {
+        fields.insert("spec".to_owned(), json!({ "unschedulable": null }));
+    }
+    patch
+}
+
+#[cfg(test)]
+#[path = "cordon_tests.rs"]
+mod tests;

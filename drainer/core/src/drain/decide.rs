@@ -1,0 +1,286 @@
+//! The next action of a drain, read from its facts.
+
+use std::time::Duration;
+
+use bellwether_proto::{AttemptRef, DrainFailure, Fact};
+use jiff::Timestamp;
+
+use super::progress::Due;
+use super::proof::{Proof, Stage as ProofStage};
+use super::state::{Drain, Stage};
+use crate::action::{Action, CommandEnd, Notice};
+use crate::backoff::after;
+use crate::cordon::{Cordon, cordon_of, cordon_patch};
+use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
+use crate::fault::ApiFault;
+use crate::node::{NodeRead, NodeView};
+use crate::plan::{Step, Suspension};
+use crate::timers::Timer;
+
+/// How long evictions are suspended when the record does not authorise them: the time in which a NATS
+/// server elects a leader.
+const UNAUTHORISED_WAIT: Duration = Duration::from_secs(2);
+
+/// How the node's cordon looks to a drain that wants to set it.
+enum Wanted {
+    Cordoned,
+    Failure(DrainFailure, String),
+}
+
+impl Drain {
+    /// Looks at all facts, and queues the actions that follow.
+    pub(super) fn decide(&mut self, now: Timestamp) {
+        self.timers.clear();
+        if now >= self.not_after {
+            let message = self.timeout_message(now);
+            self.fail(DrainFailure::Timeout, message);
+            return;
+        }
+        self.has_begun = true;
+        self.timers.set(Timer::NotAfter, self.not_after);
+        match &self.stage {
+            Stage::Cordoning(_) => self.decide_cordon(now),
+            Stage::Emptying => self.decide_pods(now),
+            Stage::Announcing(_) | Stage::Ended => (),
+        }
+        if matches!(self.stage, Stage::Ended) {
+            return;
+        }
+        if let Some(id) = self.permit.poll_read(now, &mut self.ids) {
+            self.actions.push_back(Action::ReadRecord(id));
+        }
+        if let Some(at) = self.permit.next_read_at() {
+            self.timers.set(Timer::Record, at);
+        }
+    }
+
+    fn decide_cordon(&mut self, now: Timestamp) {
+        let Stage::Cordoning(edit) = &mut self.stage else {
+            return;
+        };
+        let attempt = &self.attempt;
+        let decide = |node: Option<&NodeView>| change_of(node, attempt);
+        let polled = edit.poll(now, &mut self.permit, &mut self.ids, &mut self.spread, decide);
+        if let Some(at) = edit.next_try_at() {
+            self.timers.set(Timer::NodeEdit, at);
+        }
+        match polled {
+            EditPoll::Waiting => (),
+            EditPoll::Act(action) => self.actions.push_back(action),
+            EditPoll::Done(Wanted::Cordoned) => self.cordoned(now),
+            EditPoll::Done(Wanted::Failure(failure, message)) => self.fail(failure, message),
+            // Without this right the node is untouched, so the drain ends at once.
+            EditPoll::Failed(EditFault::Api(ApiFault::Forbidden(reason))) => {
+                self.fail(DrainFailure::Forbidden, reason);
+            }
+            EditPoll::Failed(fault) => {
+                let notice = Notice::NodeEditFailed(fault.to_string());
+                self.actions.push_back(Action::Log(notice));
+            }
+        }
+    }
+
+    /// The node carries our cordon.
+    fn cordoned(&mut self, now: Timestamp) {
+        self.is_changed = true;
+        self.proof = Proof::since_cordon(now);
+        if self.is_announced {
+            // Pods may have come while the node was schedulable: what is known of them is void (D9).
+            self.inventory.mark_incomplete();
+            self.stage = Stage::Emptying;
+            self.actions.push_back(Action::WatchPods);
+        } else {
+            let id = self.ids.next();
+            self.stage = Stage::Announcing(id);
+            self.actions.push_back(Action::StoreFact(id, Fact::Cordoned));
+        }
+    }
+
+    fn decide_pods(&mut self, now: Timestamp) {
+        if let Some(node) = self.uncordoned.take()
+            && !self.still_cordoned(&node)
+        {
+            return;
+        }
+        let step = self.step(now);
+        if let Some(at) = step.look_again {
+            self.timers.set(Timer::Plan, at);
+        }
+        self.decide_proof(now, &step);
+        if !matches!(self.stage, Stage::Emptying) {
+            return;
+        }
+        self.decide_evictions(now, &step);
+        if self.inventory.is_complete() {
+            self.decide_progress(now, step);
+        }
+        if let Some(suspension) = &self.unauthorised {
+            self.timers.set(Timer::Suspension, suspension.until);
+        }
+    }
+
+    /// Requires that the node, as it was just observed, carries our cordon.
+    fn still_cordoned(&mut self, node: &NodeRead) -> bool {
+        let view = match node {
+            NodeRead::Found(view) => Some(view),
+            NodeRead::Absent => None,
+            NodeRead::Failed(_) => return true,
+        };
+        match cordon_of(view, &self.attempt) {
+            Cordon::Ours => return true,
+            Cordon::NodeGone(reason) => self.fail(DrainFailure::NodeGone, reason),
+            Cordon::Foreign(reason) => self.fail(DrainFailure::ForeignCordon, reason),
+            Cordon::None => {
+                self.is_changed = true;
+                self.batch = None;
+                self.stage = Stage::Cordoning(NodeEdit::new());
+                self.actions.push_back(Action::Log(Notice::CordonedAgain));
+            }
+        }
+        false
+    }
+
+    fn step(&mut self, now: Timestamp) -> Step {
+        self.unauthorised.take_if(|suspension| suspension.until <= now);
+        let throttled = self.throttled_until.map(|until| Suspension {
+            until,
+            reason: "the API server is busy and asked for fewer requests".to_owned(),
+        });
+        let suspensions = [self.unauthorised.clone(), throttled];
+        let longest = suspensions
+            .into_iter()
+            .flatten()
+            .max_by_key(|suspension| suspension.until);
+        let mut step = self.plan.step(now, &self.inventory.pods(), longest.as_ref());
+        step.held_up_by.splice(0..0, self.watch_fault.clone());
+        step
+    }
+
+    fn decide_proof(&mut self, now: Timestamp, step: &Step) {
+        let is_empty = self.inventory.is_complete() && step.pods_left == 0;
+        if !is_empty {
+            // A pod came while the proof was under way.
+            if self.proof.stage != ProofStage::Idle {
+                self.proof.fail(now);
+            }
+            return;
+        }
+        match self.proof.stage.clone() {
+            ProofStage::Idle if now < self.proof.not_before() => {
+                self.timers.set(Timer::Proof, self.proof.not_before());
+            }
+            ProofStage::Idle => {
+                let id = self.ids.next();
+                self.proof.stage = ProofStage::Listing(id);
+                self.actions.push_back(Action::ListPods(id));
+            }
+            ProofStage::Listed(staying) => {
+                let id = self.ids.next();
+                self.proof.stage = ProofStage::ReadingNode(id, staying);
+                self.actions.push_back(Action::ReadNode(id));
+            }
+            ProofStage::Listing(_) | ProofStage::ReadingNode(..) => (),
+            ProofStage::Authorising(ticket, staying) => match self.permit.result(ticket) {
+                None => (),
+                Some(Ok(())) => self.finish(CommandEnd::Drained {
+                    pods_gone: step.pods_gone,
+                    staying,
+                }),
+                Some(Err(refusal)) => {
+                    let notice = Notice::Unconfirmed(refusal.to_string());
+                    self.actions.push_back(Action::Log(notice));
+                    self.proof.fail(now);
+                    self.timers.set(Timer::Proof, self.proof.not_before());
+                }
+            },
+        }
+    }
+
+    /// Evicts one batch, if a read of the record that begins from now on authorises it.
+    fn decide_evictions(&mut self, now: Timestamp, step: &Step) {
+        if step.evict.is_empty() {
+            self.batch = None;
+            return;
+        }
+        let permit = &mut self.permit;
+        let ticket = *self.batch.get_or_insert_with(|| permit.want());
+        let Some(result) = self.permit.result_for_evictions(ticket, now) else {
+            return;
+        };
+        self.batch = None;
+        match result {
+            Ok(()) => {
+                for pod in &step.evict {
+                    self.plan.started(&pod.uid);
+                    self.actions.push_back(Action::Evict(pod.clone()));
+                }
+            }
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                self.actions
+                    .push_back(Action::Log(Notice::EvictionsSuspended(reason.clone())));
+                self.unauthorised = Some(Suspension {
+                    until: after(now, UNAUTHORISED_WAIT),
+                    reason,
+                });
+                self.is_changed = true;
+            }
+        }
+    }
+
+    fn decide_progress(&mut self, now: Timestamp, step: Step) {
+        let state = Fact::DrainProgressed {
+            pods_left: step.pods_left,
+            pods_gone: step.pods_gone,
+            held_up_by: step.held_up_by,
+        };
+        match self.progress.poll(now, state) {
+            Due::Nothing => (),
+            Due::Now(fact) => self.actions.push_back(Action::SendProgress(fact)),
+            Due::At(at) => self.timers.set(Timer::Progress, at),
+        }
+    }
+
+    /// Names what kept the drain from its end.
+    fn timeout_message(&mut self, now: Timestamp) -> String {
+        if !self.has_begun {
+            return "the time for the drain was over before a drainer could start or resume it".to_owned();
+        }
+        let node = &self.attempt.node;
+        match self.stage {
+            Stage::Cordoning(_) => {
+                format!("node {node} could not be cordoned in time: the API server or NATS could not be reached")
+            }
+            Stage::Announcing(_) => {
+                format!("node {node} was cordoned, but NATS did not store that in time")
+            }
+            Stage::Emptying | Stage::Ended => unfinished(&self.step(now)),
+        }
+    }
+}
+
+fn change_of(node: Option<&NodeView>, attempt: &AttemptRef) -> Change<Wanted> {
+    match (cordon_of(node, attempt), node) {
+        (Cordon::Ours, _) => Change::Done(Wanted::Cordoned),
+        (Cordon::NodeGone(reason), _) => Change::Done(Wanted::Failure(DrainFailure::NodeGone, reason)),
+        (Cordon::Foreign(reason), _) => Change::Done(Wanted::Failure(DrainFailure::ForeignCordon, reason)),
+        (Cordon::None, Some(node)) => Change::Patch(cordon_patch(node, attempt)),
+        (Cordon::None, None) => {
+            let reason = format!("node {} does not exist", attempt.node);
+            Change::Done(Wanted::Failure(DrainFailure::NodeGone, reason))
+        }
+    }
+}
+
+/// Pods that were left, and their blockers.
+fn unfinished(step: &Step) -> String {
+    let blockers = if step.held_up_by.is_empty() {
+        "no blocker is known".to_owned()
+    } else {
+        step.held_up_by.join("; ")
+    };
+    format!(
+        "the time was over with {} pods gone and {} still there: {blockers}",
+        step.pods_gone, step.pods_left
+    )
+}

@@ -1,0 +1,292 @@
+//! The facts of one drain, and how they come in.
+
+use std::collections::VecDeque;
+
+use bellwether_proto::{AttemptRef, DrainFailure};
+use jiff::Timestamp;
+
+use super::grace::ForbiddenGrace;
+use super::progress::Progress;
+use super::proof::{Proof, Stage as ProofStage};
+use crate::action::{Action, CommandEnd};
+use crate::answer::Answer;
+use crate::backoff::{Spread, after};
+use crate::command::{Command, Task};
+use crate::cordon::{Cordon, cordon_of};
+use crate::edit::NodeEdit;
+use crate::fault::ApiFault;
+use crate::machine::Machine;
+use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
+use crate::permit::{Permit, RecordView, Ticket};
+use crate::plan::{Plan, Suspension};
+use crate::pod::{Inventory, NodePod, PodView};
+use crate::request::{RequestId, RequestIds};
+use crate::timers::Timers;
+use crate::watched::{WatchTarget, Watched};
+
+/// Where a drain is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The node does not carry our cordon yet, or lost it.
+    Cordoning(NodeEdit),
+    /// The node carries our cordon; the event about that is not stored yet.
+    Announcing(RequestId),
+    /// The pods are being evicted.
+    Emptying,
+    /// The drain has ended.
+    Ended,
+}
+
+/// A drain under way.
+#[derive(Debug)]
+pub struct Drain {
+    pub(super) attempt: AttemptRef,
+    pub(super) not_after: Timestamp,
+    pub(super) stage: Stage,
+    pub(super) permit: Permit,
+    /// The event about the cordon is stored: it is not published again after a second cordon.
+    pub(super) is_announced: bool,
+    pub(super) node_watch: NodeWatch,
+    /// A state of the node without our cordon, which no decision has considered yet. A later state with
+    /// our cordon does not replace it: pods may have come between (D9).
+    pub(super) uncordoned: Option<NodeRead>,
+    pub(super) inventory: Inventory,
+    pub(super) plan: Plan,
+    pub(super) proof: Proof,
+    pub(super) progress: Progress,
+    /// The read of the record that has to authorise the next batch of evictions.
+    pub(super) batch: Option<Ticket>,
+    /// Set while the record does not authorise evictions.
+    pub(super) unauthorised: Option<Suspension>,
+    /// The API server asked the drainer for quiet until this instant.
+    pub(super) throttled_until: Option<Timestamp>,
+    /// Why the cluster cannot be watched at present, for operators.
+    pub(super) watch_fault: Option<String>,
+    watch_forbidden: ForbiddenGrace,
+    evictions_forbidden: ForbiddenGrace,
+    pub(super) ids: RequestIds,
+    pub(super) spread: Spread,
+    pub(super) timers: Timers,
+    pub(super) actions: VecDeque<Action>,
+    /// A fact came in that no decision has considered yet.
+    pub(super) is_changed: bool,
+    /// The drain has decided at least once.
+    pub(super) has_begun: bool,
+}
+
+impl Drain {
+    /// Begins a drain that a read of the record begun at `now` authorised. At most
+    /// `evictions_in_flight_max` evictions await their answer at once.
+    #[must_use]
+    pub fn new(attempt: AttemptRef, not_after: Timestamp, evictions_in_flight_max: usize, now: Timestamp) -> Self {
+        let command = Command {
+            attempt: attempt.clone(),
+            task: Task::Drain { not_after },
+        };
+        Self {
+            not_after,
+            stage: Stage::Cordoning(NodeEdit::new()),
+            permit: Permit::new(command, now),
+            is_announced: false,
+            node_watch: NodeWatch::default(),
+            uncordoned: None,
+            inventory: Inventory::new(attempt.node.to_string()),
+            plan: Plan::new(evictions_in_flight_max),
+            proof: Proof::since_cordon(now),
+            progress: Progress::new(),
+            batch: None,
+            unauthorised: None,
+            throttled_until: None,
+            watch_fault: None,
+            watch_forbidden: ForbiddenGrace::default(),
+            evictions_forbidden: ForbiddenGrace::default(),
+            ids: RequestIds::default(),
+            spread: Spread::seeded_by(&attempt.attempt.to_string()),
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+            is_changed: true,
+            has_begun: false,
+            attempt,
+        }
+    }
+
+    /// Ends the drain. Actions that were decided before and not yet taken are void.
+    pub(super) fn finish(&mut self, end: CommandEnd) {
+        if matches!(self.stage, Stage::Ended) {
+            return;
+        }
+        self.stage = Stage::Ended;
+        self.timers.clear();
+        self.actions.clear();
+        self.actions.push_back(Action::Finish(end));
+    }
+
+    pub(super) fn fail(&mut self, failure: DrainFailure, message: String) {
+        self.finish(CommandEnd::DrainFailed { failure, message });
+    }
+
+    /// Remembers a state of the node without our cordon.
+    fn observe_node(&mut self, node: NodeRead) {
+        let is_ours = match &node {
+            NodeRead::Found(view) => cordon_of(Some(view), &self.attempt) == Cordon::Ours,
+            NodeRead::Absent => false,
+            // A failed read shows nothing.
+            NodeRead::Failed(_) => true,
+        };
+        if !is_ours {
+            self.uncordoned = Some(node);
+        }
+    }
+
+    /// The cluster answers: the last fault is over.
+    fn watch_works(&mut self) {
+        self.watch_fault = None;
+        self.watch_forbidden.reset();
+        self.is_changed = true;
+    }
+}
+
+impl Machine for Drain {
+    fn handle_record(&mut self, id: RequestId, record: RecordView) {
+        self.is_changed = true;
+        if let Some(refusal) = self.permit.handle_record(id, record) {
+            self.finish(CommandEnd::PermitLost {
+                reason: refusal.to_string(),
+            });
+        }
+    }
+
+    fn handle_record_hint(&mut self) {
+        self.is_changed = true;
+        self.permit.handle_hint();
+    }
+
+    fn handle_node_read(&mut self, now: Timestamp, id: RequestId, read: NodeRead) {
+        self.is_changed = true;
+        if let Stage::Cordoning(edit) = &mut self.stage {
+            edit.handle_node_read(id, read);
+            return;
+        }
+        let ProofStage::ReadingNode(awaited, staying) = self.proof.stage else {
+            return;
+        };
+        if awaited != id {
+            return;
+        }
+        if let NodeRead::Failed(fault) = read {
+            self.proof.fail(now);
+            self.handle_watch_failed(now, WatchTarget::Node, fault);
+            return;
+        }
+        self.proof.stage = ProofStage::Authorising(self.permit.want(), staying);
+        self.observe_node(read);
+    }
+
+    fn handle_node_patched(&mut self, _now: Timestamp, id: RequestId, patched: NodePatched) {
+        self.is_changed = true;
+        if let Stage::Cordoning(edit) = &mut self.stage {
+            edit.handle_node_patched(id, patched);
+        }
+    }
+
+    fn handle_stored(&mut self, id: RequestId) {
+        if matches!(self.stage, Stage::Announcing(awaited) if awaited == id) {
+            self.is_changed = true;
+            self.is_announced = true;
+            self.stage = Stage::Emptying;
+            self.actions.push_back(Action::WatchPods);
+            self.actions.push_back(Action::WatchNode);
+        }
+    }
+
+    fn handle_progress_sent(&mut self) {
+        self.is_changed = true;
+        self.progress.handle_sent();
+    }
+
+    fn handle_node(&mut self, event: Watched<NodeView>) {
+        self.watch_works();
+        if let Some(node) = self.node_watch.handle(event) {
+            self.observe_node(node);
+        }
+    }
+
+    fn handle_pod(&mut self, event: Watched<PodView>) {
+        self.watch_works();
+        self.inventory.handle(&event);
+    }
+
+    fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {
+        self.is_changed = true;
+        if let ApiFault::Forbidden(reason) = &fault
+            && self.watch_forbidden.is_over(now)
+        {
+            self.fail(DrainFailure::Forbidden, reason.clone());
+            return;
+        }
+        // Nothing is assumed about the cluster: the drain waits until it can be watched again.
+        self.watch_fault = Some(format!("{} cannot be watched: {fault}", target.as_str()));
+    }
+
+    fn handle_pods_listed(&mut self, now: Timestamp, id: RequestId, pods: Result<Vec<PodView>, ApiFault>) {
+        if self.proof.stage != ProofStage::Listing(id) {
+            return;
+        }
+        match pods {
+            Ok(pods) => {
+                self.watch_works();
+                let node = self.attempt.node.as_str();
+                let pods: Vec<NodePod> = pods.iter().filter_map(|pod| NodePod::on_node(pod, node)).collect();
+                let left = self.proof.handle_list(now, &pods);
+                self.inventory.add(left);
+            }
+            Err(fault) => {
+                self.proof.fail(now);
+                self.handle_watch_failed(now, WatchTarget::Pods, fault);
+            }
+        }
+    }
+
+    fn handle_answer(&mut self, now: Timestamp, uid: &str, answer: Answer) {
+        self.is_changed = true;
+        let answer = if let Answer::Forbidden(reason) = answer {
+            if self.evictions_forbidden.is_over(now) {
+                self.fail(DrainFailure::Forbidden, reason);
+                return;
+            }
+            Answer::Failed(reason)
+        } else {
+            self.evictions_forbidden.reset();
+            answer
+        };
+        if let Answer::Throttled(wait) = answer {
+            let until = after(now, self.spread.vary(wait));
+            self.handle_throttle(until);
+            self.actions.push_back(Action::Throttle(until));
+        }
+        self.plan.answered(now, uid, answer, |wait| self.spread.vary(wait));
+    }
+
+    fn handle_throttle(&mut self, until: Timestamp) {
+        if self.throttled_until.is_none_or(|known| known < until) {
+            self.throttled_until = Some(until);
+            self.is_changed = true;
+        }
+    }
+
+    fn poll_action(&mut self, now: Timestamp) -> Option<Action> {
+        while self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
+            if !self.is_changed && !self.timers.is_due(now) {
+                return None;
+            }
+            // A decision that changes the stage sets this again; there are few stages.
+            self.is_changed = false;
+            self.decide(now);
+        }
+        self.actions.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.earliest()
+    }
+}

@@ -1,0 +1,68 @@
+//! The contract between a state machine and its driver.
+
+use jiff::Timestamp;
+
+use crate::action::Action;
+use crate::answer::Answer;
+use crate::fault::ApiFault;
+use crate::node::{NodePatched, NodeRead, NodeView};
+use crate::permit::RecordView;
+use crate::pod::PodView;
+use crate::request::RequestId;
+use crate::watched::{WatchTarget, Watched};
+
+/// A state machine that carries out one command.
+///
+/// The driver's loop, as with the connections of quinn:
+///
+/// 1. Call the `handle_*` methods for all facts that are there, in any number and order.
+/// 2. Call [`Self::poll_action`] until it returns none, and carry out each action. Requests run
+///    beside each other; the driver never waits for one before it polls the next.
+/// 3. Arm one timer with [`Self::poll_timeout`], and wait for a fact or the timer. The timer is no
+///    fact: go to step 2, with the new time.
+///
+/// After [`Action::Finish`] the driver drops the machine. The driver may drop it at any other moment
+/// too: the next one continues from the cluster and the record as they are.
+pub trait Machine {
+    /// The result of [`Action::ReadRecord`].
+    fn handle_record(&mut self, id: RequestId, record: RecordView);
+
+    /// The attempt's record may have changed.
+    fn handle_record_hint(&mut self);
+
+    /// The result of [`Action::ReadNode`].
+    fn handle_node_read(&mut self, now: Timestamp, id: RequestId, read: NodeRead);
+
+    /// The result of [`Action::PatchNode`].
+    fn handle_node_patched(&mut self, now: Timestamp, id: RequestId, patched: NodePatched);
+
+    /// The event of [`Action::StoreFact`] is stored.
+    fn handle_stored(&mut self, _id: RequestId) {}
+
+    /// The event of [`Action::SendProgress`] is stored or lost.
+    fn handle_progress_sent(&mut self) {}
+
+    /// One event of [`Action::WatchNode`].
+    fn handle_node(&mut self, _event: Watched<NodeView>) {}
+
+    /// One event of [`Action::WatchPods`].
+    fn handle_pod(&mut self, _event: Watched<PodView>) {}
+
+    /// A watch failed; the driver continues it by itself.
+    fn handle_watch_failed(&mut self, _now: Timestamp, _target: WatchTarget, _fault: ApiFault) {}
+
+    /// The result of [`Action::ListPods`].
+    fn handle_pods_listed(&mut self, _now: Timestamp, _id: RequestId, _pods: Result<Vec<PodView>, ApiFault>) {}
+
+    /// The API server's answer to [`Action::Evict`] of the pod with this UID.
+    fn handle_answer(&mut self, _now: Timestamp, _uid: &str, _answer: Answer) {}
+
+    /// Some drain of this process asked that nothing is evicted until this instant.
+    fn handle_throttle(&mut self, _until: Timestamp) {}
+
+    /// The next action, decided at this time.
+    fn poll_action(&mut self, now: Timestamp) -> Option<Action>;
+
+    /// When to call [`Self::poll_action`] again although no fact came in.
+    fn poll_timeout(&self) -> Option<Timestamp>;
+}

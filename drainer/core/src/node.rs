@@ -1,0 +1,102 @@
+//! The view of a Node object: the fields on which the decisions rest, and the results of requests for it.
+
+use bellwether_proto::mark::CORDONED_FOR;
+use k8s_openapi::api::core::v1::Node;
+
+use crate::fault::ApiFault;
+use crate::watched::Watched;
+
+/// A Node object at one resource version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// `metadata.uid`; empty if the object has none.
+    pub uid: String,
+    /// `metadata.resourceVersion`: a patch that names it fails after any other change.
+    pub resource_version: Option<String>,
+    /// True once the object has a deletion timestamp.
+    pub is_being_deleted: bool,
+    /// `spec.unschedulable`.
+    pub is_unschedulable: bool,
+    /// Value of our annotation: the attempt whose cordon the node carries.
+    pub mark: Option<String>,
+}
+
+impl From<&Node> for NodeView {
+    fn from(node: &Node) -> Self {
+        let metadata = &node.metadata;
+        let annotations = metadata.annotations.as_ref();
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone(),
+            is_being_deleted: metadata.deletion_timestamp.is_some(),
+            is_unschedulable: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
+            mark: annotations.and_then(|all| all.get(CORDONED_FOR)).cloned(),
+        }
+    }
+}
+
+/// The result of reading the Node object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeRead {
+    /// The object.
+    Found(NodeView),
+    /// The API server knows no such object.
+    Absent,
+    /// The read failed.
+    Failed(ApiFault),
+}
+
+/// The result of a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodePatched {
+    /// The object after the patch.
+    Written(NodeView),
+    /// Another writer changed or deleted the object since it was read; nothing was written.
+    Changed,
+    /// The patch failed.
+    Failed(ApiFault),
+}
+
+/// Follows the watch of one Node object.
+#[derive(Debug, Default)]
+pub(crate) struct NodeWatch {
+    is_listed: bool,
+}
+
+impl NodeWatch {
+    /// The object as it is after this event; none if the event does not show that.
+    pub(crate) fn handle(&mut self, event: Watched<NodeView>) -> Option<NodeRead> {
+        match event {
+            Watched::Changed(node) => Some(NodeRead::Found(node)),
+            Watched::Listed(node) => {
+                self.is_listed = true;
+                Some(NodeRead::Found(node))
+            }
+            Watched::Deleted(_) => Some(NodeRead::Absent),
+            Watched::ListStarted => {
+                self.is_listed = false;
+                None
+            }
+            Watched::ListEnded => (!self.is_listed).then_some(NodeRead::Absent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d42_a_node_that_no_list_contains_is_gone() {
+        let node = NodeView::from(&Node::default());
+        let mut watch = NodeWatch::default();
+        assert_eq!(watch.handle(Watched::ListStarted), None);
+        assert_eq!(watch.handle(Watched::ListEnded), Some(NodeRead::Absent));
+        assert_eq!(
+            watch.handle(Watched::Listed(node.clone())),
+            Some(NodeRead::Found(node.clone()))
+        );
+        assert_eq!(watch.handle(Watched::ListEnded), None);
+        assert_eq!(watch.handle(Watched::Deleted(node)), Some(NodeRead::Absent));
+    }
+}

@@ -1,0 +1,39 @@
+//! The wait between two evictions of one pod, after each answer of the API server.
+
+use std::time::Duration;
+
+use crate::answer::Answer;
+
+/// First and longest wait after a budget blocked. The drain learns that a budget has room again late
+/// by at most the longest; a shorter wait would only make the API server count the same pods again.
+const BLOCKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// First and longest wait after a failure.
+const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Wait where the server needs only a moment.
+const MOMENT: Duration = Duration::from_secs(1);
+/// Wait for the budget's controller.
+const UNPROCESSED: Duration = Duration::from_secs(2);
+/// Wait for the namespace controller to delete the pod.
+const NAMESPACE: Duration = Duration::from_secs(10);
+/// An accepted eviction shows on the pod within milliseconds; one that does not was lost.
+const LOST: Duration = Duration::from_secs(30);
+
+/// The wait after this answer to the pod's eviction number `tries`.
+pub(super) fn after_answer(answer: &Answer, tries: u32) -> Duration {
+    match answer {
+        Answer::Accepted => LOST,
+        Answer::Gone | Answer::Conflict => MOMENT,
+        Answer::BudgetUnprocessed => UNPROCESSED,
+        Answer::Throttled(wait) => *wait,
+        Answer::NamespaceEnding => NAMESPACE,
+        Answer::BudgetBlocked(_) | Answer::WebhookDenied(_) => growing(BLOCKED, tries),
+        // The server will always refuse, but an operator may remove one of the budgets.
+        Answer::SeveralBudgets => BLOCKED.1,
+        Answer::Forbidden(_) | Answer::Failed(_) => growing(FAILED, tries),
+    }
+}
+
+fn growing((first, longest): (Duration, Duration), tries: u32) -> Duration {
+    let doubled = tries.saturating_sub(1).min(16);
+    first.saturating_mul(1 << doubled).min(longest)
+}

@@ -1,0 +1,26 @@
+//! The pods of the node under drain: which must go, which are going, which stay.
+//!
+//! [`view`] reads the fields that matter from a Pod object. Each class of pod has a file of its own
+//! (`mirror`, `finished`, `daemon_set`, `annotated`, `terminating`, `evictable`) with one function
+//! that recognises it; [`rules`] is the list of these functions, in their order. A new rule about
+//! pods is a new file and a new line in that list. [`inventory`] keeps the pods known of one node.
+
+mod annotated;
+pub mod class;
+mod daemon_set;
+mod evictable;
+mod finished;
+pub mod inventory;
+mod mirror;
+pub mod node_pod;
+mod rules;
+mod terminating;
+pub mod view;
+
+pub use class::{Class, Risk, StayReason};
+pub use inventory::Inventory;
+pub use node_pod::NodePod;
+pub use view::PodView;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! A pod that is bound to the node under drain.
+
+use super::class::Class;
+use super::rules;
+use super::view::PodView;
+
+/// A pod of the node under drain, with its class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePod {
+    /// Its identity: a StatefulSet gives the same name again, so names identify nothing (D34).
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its meaning for the drain.
+    pub class: Class,
+}
+
+impl NodePod {
+    /// Classifies the pod; none if it is not bound to this node.
+    #[must_use]
+    pub fn on_node(pod: &PodView, node: &str) -> Option<Self> {
+        (pod.node == node).then(|| Self {
+            uid: pod.uid.clone(),
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            class: rules::classify(pod),
+        })
+    }
+
+    /// True while the node is not drained because of this pod.
+    #[must_use]
+    pub fn has_to_go(&self) -> bool {
+        match self.class {
+            Class::Stays(_) => false,
+            Class::Terminating { .. } | Class::Evictable { .. } => true,
+        }
+    }
+}
+
+impl std::fmt::Display for NodePod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "pod {}/{}", self.namespace, self.name)
+    }
+}

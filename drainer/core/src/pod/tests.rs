@@ -1,0 +1,103 @@
+//! Tests of the classes: Pod objects in, classes out.
+
+use super::view::{MIRROR, STAYS};
+use super::*;
+use serde_json::{Value, json};
+
+#[test]
+fn d24_a_pod_of_another_node_is_not_ours() {
+    let mut object = json(json!({}));
+    object["spec"]["nodeName"] = json!("n2");
+    assert_eq!(on_node(object.clone()), None);
+    object["spec"] = json!({ "containers": [] });
+    assert_eq!(on_node(object), None, "not bound yet");
+}
+
+#[test]
+fn daemon_set_pods_stay_by_their_controller_and_not_by_any_owner() {
+    let daemon = |controller, api| {
+        json!({ "ownerReferences": [
+            { "kind": "DaemonSet", "apiVersion": api, "name": "d", "uid": "o", "controller": controller }] })
+    };
+    assert_eq!(class(daemon(true, "apps/v1")), Class::Stays(StayReason::DaemonSet));
+    assert!(matches!(class(daemon(false, "apps/v1")), Class::Evictable { .. }));
+    assert!(matches!(
+        class(daemon(true, "apps.kruise.io/v1")),
+        Class::Evictable { .. }
+    ));
+}
+
+#[test]
+fn a_pod_stays_if_its_annotation_has_just_this_value() {
+    let annotated = |value: &str| class(json!({ "annotations": { STAYS: value } }));
+    assert_eq!(annotated("true"), Class::Stays(StayReason::Annotated));
+    assert!(matches!(annotated("false"), Class::Evictable { .. }));
+}
+
+#[test]
+fn static_pods_stay_even_when_they_seem_deleted() {
+    let mirror = json!({
+        "annotations": { MIRROR: "abc" },
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+    });
+    assert_eq!(class(mirror), Class::Stays(StayReason::Static));
+}
+
+#[test]
+fn finished_pods_stay_unless_only_the_kubelet_has_to_tidy_them_up() {
+    let finished = |phase: &str, metadata: Value| {
+        let mut object = json(metadata);
+        object["status"] = json!({ "phase": phase });
+        on_node(object).unwrap().class
+    };
+    let by = "2026-01-01T00:00:00Z";
+    for phase in ["Succeeded", "Failed"] {
+        assert_eq!(finished(phase, json!({})), Class::Stays(StayReason::Finished));
+        let held = json!({ "deletionTimestamp": by, "finalizers": ["example.com/backup"] });
+        assert_eq!(finished(phase, held), Class::Stays(StayReason::Finished));
+        let deleted = json!({ "deletionTimestamp": by });
+        let by = by.parse().unwrap();
+        assert_eq!(finished(phase, deleted), Class::Terminating { grace_ends_at: by });
+    }
+}
+
+#[test]
+fn d47_the_drain_only_waits_for_a_terminating_pod() {
+    let by = "2026-01-01T00:00:30Z";
+    assert_eq!(
+        class(json!({ "deletionTimestamp": by })),
+        Class::Terminating {
+            grace_ends_at: by.parse().unwrap()
+        }
+    );
+}
+
+#[test]
+fn d10_all_risks_are_listed() {
+    let mut object = json(json!({}));
+    object["spec"]["volumes"] = json!([{ "name": "m", "emptyDir": { "medium": "Memory" } }]);
+    assert_eq!(
+        on_node(object.clone()).unwrap().class,
+        Class::Evictable {
+            risks: vec![Risk::NoController]
+        }
+    );
+    object["spec"]["volumes"] = json!([{ "name": "d", "emptyDir": {} }]);
+    let risks = vec![Risk::NoController, Risk::ScratchData];
+    assert_eq!(on_node(object).unwrap().class, Class::Evictable { risks });
+}
+
+fn class(metadata: Value) -> Class {
+    on_node(json(metadata)).unwrap().class
+}
+
+fn on_node(object: Value) -> Option<NodePod> {
+    NodePod::on_node(&PodView::of(&serde_json::from_value(object).unwrap())?, "n1")
+}
+
+fn json(mut metadata: Value) -> Value {
+    metadata["name"] = json!("a");
+    metadata["namespace"] = json!("shop");
+    metadata["uid"] = json!("u1");
+    json!({ "metadata": metadata, "spec": { "nodeName": "n1", "containers": [] } })
+}

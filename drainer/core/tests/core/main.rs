@@ -1,0 +1,11 @@
+//! The state machines against a small world, over time: facts in, actions out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod invariants;
+mod stories;
+mod world;

@@ -1,0 +1,440 @@
+//! Stories of one command over time. Times are seconds since its begin.
+
+use bellwether_drainer_core::action::Staying;
+use bellwether_drainer_core::{
+    Answer, ApiFault, Command, CommandEnd, Conclusion, Machine as _, Notice, Task, Uncordon,
+};
+use bellwether_proto::{DrainFailure, Fact, Phase};
+
+use crate::world::{Response, World, at, attempt, pod, staying};
+use std::time::Duration;
+
+#[test]
+fn d49_an_empty_node_is_drained_two_seconds_after_its_cordon_and_not_before() {
+    let mut world = World::drain(600, &[staying("d")]);
+    world.pass(1);
+    assert_eq!((world.patches, &world.facts[..]), (1, &[Fact::Cordoned][..]));
+    assert_eq!((world.lists, &world.end), (0, &None));
+    world.pass(1);
+    let staying = Staying {
+        annotated: 1,
+        ..Staying::default()
+    };
+    let drained = CommandEnd::Drained { pods_gone: 0, staying };
+    assert_eq!(world.end, Some((at(2), drained)));
+}
+
+#[test]
+fn a_node_is_drained_when_its_last_pod_is_gone_and_not_when_it_terminates() {
+    let mut world = World::drain(600, &[pod("a"), pod("b")]);
+    world.pass(20);
+    assert_eq!(world.evicted, ["a", "b"]);
+    assert_eq!((world.lists, &world.end), (0, &None));
+    world.remove_pod("a");
+    world.remove_pod("b");
+    world.pass(0);
+    assert_eq!(world.drained(), 2);
+    let left: Vec<_> = world.progress.iter().filter_map(pods_left).collect();
+    assert_eq!(
+        left,
+        [2, 2, 1],
+        "as found, as terminating, after the first; the end has its own event"
+    );
+}
+
+#[test]
+fn d49_a_pod_that_only_the_consistent_list_contains_keeps_the_drain_open() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.pods.insert("late".to_owned(), pod("late"));
+    world.pass(1);
+    assert_eq!((world.lists, &world.evicted[..]), (1, &["late".to_owned()][..]));
+    world.pods.clear();
+    world.responses.clear();
+    world.machine.handle_answer(at(2), "late", Answer::Gone);
+    world.pass(1);
+    assert_eq!((world.lists, world.drained()), (2, 1));
+}
+
+#[test]
+fn d9_a_node_that_an_operator_uncordons_is_cordoned_and_listed_again_and_settles_again() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.pass(10);
+    world.change_node(|node| node.is_unschedulable = false);
+    // Bound while the node was schedulable; the old watch has not shown it.
+    world.pods.insert("b".to_owned(), pod("b"));
+    world.pass(0);
+    assert_eq!(
+        (world.patches, world.facts.len()),
+        (2, 1),
+        "the event about the cordon is not repeated"
+    );
+    assert!(world.notices.contains(&Notice::CordonedAgain));
+    assert_eq!(world.evicted, ["a", "b"]);
+    world.remove_pod("a");
+    world.remove_pod("b");
+    world.pass(1);
+    assert_eq!(world.end, None);
+    world.pass(1);
+    assert_eq!(world.drained(), 2);
+}
+
+#[test]
+fn d9_an_uncordon_counts_even_if_the_cordon_is_back_before_the_drain_learns_of_either() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.pass(10);
+    world.change_node(|node| node.is_unschedulable = false);
+    world.change_node(|node| node.is_unschedulable = true);
+    world.pods.insert("b".to_owned(), pod("b"));
+    world.pass(0);
+    assert_eq!(world.evicted, ["a", "b"], "the pods are listed again");
+}
+
+#[test]
+fn d3_a_foreign_cordon_ends_the_drain_without_a_touch() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.change_node(|node| node.is_unschedulable = true);
+    world.pass(10);
+    assert_eq!(world.failure(), DrainFailure::ForeignCordon);
+    assert_eq!((world.patches, world.evicted.len(), world.facts.len()), (0, 0, 0));
+}
+
+#[test]
+fn d42_a_node_that_is_deleted_ends_the_drain() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.pass(10);
+    world.delete_node();
+    world.pass(0);
+    assert_eq!(world.failure(), DrainFailure::NodeGone);
+}
+
+#[test]
+fn d8_a_node_that_another_writer_changes_is_read_again_before_the_next_patch() {
+    let mut world = World::drain(600, &[]);
+    world.act();
+    world.deliver(0);
+    // Between the read and the patch.
+    world.change_node(|_| ());
+    world.pass(1);
+    assert!(world.notices.contains(&Notice::NodeChanged));
+    assert_eq!(world.patches, 1);
+    world.pass(5);
+    assert_eq!(world.drained(), 0);
+}
+
+#[test]
+fn a_drain_without_the_right_to_cordon_ends_at_once() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.api_fault = Some(ApiFault::Forbidden("no".to_owned()));
+    world.pass(0);
+    assert_eq!(world.failure(), DrainFailure::Forbidden);
+}
+
+#[test]
+fn d1_a_record_that_moves_on_ends_the_drain_before_the_next_eviction() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.phase = Phase::RollingBack;
+    world.put_pod(pod("a"));
+    world.pass(1);
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
+        "{:?}",
+        world.end
+    );
+    assert_eq!(world.evicted.len(), 0);
+}
+
+#[test]
+fn d1_a_record_that_moves_on_during_the_proof_ends_the_drain_without_success() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.phase = Phase::RollingBack;
+    world.pass(1);
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
+        "{:?}",
+        world.end
+    );
+}
+
+#[test]
+fn while_nats_is_silent_evictions_continue_for_half_a_minute_and_no_drain_ends_well() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.nats_answers = false;
+    world.put_pod(pod("a"));
+    world.pass(10);
+    assert_eq!(world.evicted, ["a"]);
+    world.pass(30);
+    world.put_pod(pod("b"));
+    world.pass(30);
+    assert_eq!(world.evicted, ["a"]);
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::EvictionsSuspended(_)))
+    );
+    world.remove_pod("a");
+    world.remove_pod("b");
+    world.pass(30);
+    assert_eq!(world.end, None);
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Unconfirmed(_)))
+    );
+    world.nats_answers = true;
+    world.pass(5);
+    assert_eq!(world.drained(), 2);
+}
+
+#[test]
+fn d50_a_drain_that_a_budget_blocks_ends_in_time_and_names_the_budget() {
+    let mut world = World::drain(120, &[pod("a")]);
+    world.eviction_answer = Answer::BudgetBlocked("budget web needs 2 and has 2".to_owned());
+    world.pass(1000);
+    assert_eq!(world.failure(), DrainFailure::Timeout);
+    let (ended_at, end) = world.end.unwrap();
+    assert_eq!(ended_at, at(120));
+    let CommandEnd::DrainFailed { message, .. } = end else {
+        unreachable!()
+    };
+    assert_eq!(
+        message,
+        "the time was over with 0 pods gone and 1 still there: pod shop/a: budget web needs 2 and has 2"
+    );
+}
+
+#[test]
+fn a_drain_whose_time_is_over_before_its_begin_touches_nothing() {
+    let mut world = World::drain(0, &[pod("a")]);
+    world.pass(0);
+    assert_eq!(world.failure(), DrainFailure::Timeout);
+    assert_eq!((world.patches, world.facts.len()), (0, 0));
+}
+
+#[test]
+fn a_drain_that_cannot_cordon_in_time_ends_in_time() {
+    let mut world = World::drain(120, &[pod("a")]);
+    world.api_fault = Some(ApiFault::Unavailable("down".to_owned()));
+    world.pass(119);
+    assert_eq!(world.end, None);
+    world.pass(1);
+    assert_eq!(world.failure(), DrainFailure::Timeout);
+}
+
+#[test]
+fn a_403_to_evictions_is_fatal_only_after_a_minute() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.eviction_answer = Answer::Forbidden("no".to_owned());
+    world.pass(50);
+    assert_eq!(world.end, None);
+    world.eviction_answer = Answer::Conflict;
+    world.pass(60);
+    world.eviction_answer = Answer::Forbidden("no".to_owned());
+    world.pass(50);
+    assert_eq!(world.end, None, "an answer between starts the minute again");
+    world.pass(60);
+    assert_eq!(world.failure(), DrainFailure::Forbidden);
+}
+
+#[test]
+fn a_403_to_watches_is_fatal_only_after_a_minute() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.pass(1);
+    world.watch_fails(ApiFault::Forbidden("no".to_owned()));
+    world.pass(60);
+    world.watch_fails(ApiFault::Forbidden("no".to_owned()));
+    assert_eq!(world.end, None);
+    world.pass(1);
+    world.watch_fails(ApiFault::Forbidden("no".to_owned()));
+    assert_eq!(world.failure(), DrainFailure::Forbidden);
+}
+
+#[test]
+fn a_busy_api_server_gets_the_quiet_that_it_asks_for() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.eviction_answer = Answer::Throttled(Duration::from_secs(100));
+    world.pass(1);
+    let quiet = world.throttles[0];
+    assert!(quiet >= at(80) && quiet <= at(121), "{quiet}");
+    world.put_pod(pod("b"));
+    world.pass(78);
+    assert_eq!(world.evicted, ["a"]);
+    world.eviction_answer = Answer::Accepted;
+    world.pass(60);
+    assert_eq!(world.evicted.len(), 3);
+}
+
+#[test]
+fn an_answer_to_an_older_request_counts_for_nothing() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.now = at(2);
+    world.act();
+    assert_eq!(world.lists, 1);
+    // Before the list comes in, an operator uncordons the node.
+    world.change_node(|node| node.is_unschedulable = false);
+    world.deliver(1);
+    world.pass(1);
+    assert_eq!((world.lists, &world.end), (1, &None));
+    world.pass(1);
+    assert_eq!((world.lists, world.drained()), (2, 0));
+}
+
+#[test]
+fn a_read_of_the_node_for_an_older_proof_counts_for_nothing() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.now = at(2);
+    world.act();
+    world.deliver_all_but_node_reads();
+    assert_eq!((world.lists, world.responses.len()), (1, 1), "the node is being read");
+    world.put_pod(pod("a"));
+    world.deliver_all_but_node_reads();
+    world.remove_pod("a");
+    world.deliver_all_but_node_reads();
+    world.now = at(4);
+    world.act();
+    world.deliver_all_but_node_reads();
+    assert_eq!(
+        (world.lists, world.responses.len()),
+        (2, 2),
+        "the node is being read again"
+    );
+    world.deliver(0);
+    world.deliver_all_but_node_reads();
+    assert_eq!(world.end, None);
+    world.settle();
+    assert_eq!(world.drained(), 1);
+}
+
+#[test]
+fn an_uncordon_removes_the_cordon_of_its_attempt() {
+    let mut world = uncordon();
+    world.pass(0);
+    assert_eq!(
+        world.end,
+        Some((
+            at(0),
+            CommandEnd::Uncordoned {
+                left_unschedulable: false
+            }
+        ))
+    );
+    let node = world.node.unwrap();
+    assert_eq!((node.is_unschedulable, node.mark), (false, None));
+}
+
+#[test]
+fn an_uncordon_that_fails_for_twenty_seconds_is_reported() {
+    let mut world = uncordon();
+    world.api_fault = Some(ApiFault::Forbidden("no".to_owned()));
+    world.pass(19);
+    assert_eq!(world.end, None);
+    world.pass(10);
+    let (ended_at, end) = world.end.unwrap();
+    assert!(ended_at >= at(20) && ended_at <= at(26), "{ended_at}");
+    let message = "forbidden: no".to_owned();
+    assert_eq!(end, CommandEnd::UncordonFailed { message });
+}
+
+#[test]
+fn an_uncordon_is_not_written_before_the_record_authorises_it() {
+    let mut world = uncordon();
+    world.nats_answers = false;
+    world.pass(40);
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::Postponed { .. }))),
+        "{:?}",
+        world.end
+    );
+    assert_eq!(world.patches, 0);
+    let mut world = uncordon();
+    world.phase = Phase::Draining;
+    world.pass(40);
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
+        "{:?}",
+        world.end
+    );
+    assert_eq!(world.patches, 0);
+}
+
+#[test]
+fn the_end_of_a_command_is_stored_unless_the_record_moves_on_before() {
+    let mut world = conclusion();
+    world.pass(0);
+    assert_eq!(
+        world.facts,
+        [Fact::Uncordoned {
+            left_unschedulable: true
+        }]
+    );
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::Uncordoned { .. }))),
+        "{:?}",
+        world.end
+    );
+    let mut world = conclusion();
+    world.act();
+    // The stream refuses the event for now, and the attempt moves on.
+    world
+        .responses
+        .retain(|response| matches!(response, Response::Record(..)));
+    world.phase = Phase::Done;
+    world.pass(4);
+    assert_eq!(world.end, None);
+    world.pass(1);
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
+        "{:?}",
+        world.end
+    );
+}
+
+fn uncordon() -> World<Uncordon> {
+    let mut world = World::new(Uncordon::new(attempt(), at(0)), Phase::Uncordoning);
+    world.change_node(|node| {
+        node.is_unschedulable = true;
+        node.mark = Some(attempt().attempt.to_string());
+    });
+    world
+}
+
+fn conclusion() -> World<Conclusion> {
+    let command = Command {
+        attempt: attempt(),
+        task: Task::Uncordon,
+    };
+    let end = CommandEnd::Uncordoned {
+        left_unschedulable: true,
+    };
+    World::new(Conclusion::new(command, end, at(0)), Phase::Uncordoning)
+}
+
+fn pods_left(fact: &Fact) -> Option<u32> {
+    let Fact::DrainProgressed { pods_left, .. } = fact else {
+        return None;
+    };
+    Some(*pods_left)
+}
+
+impl<M> World<M> {
+    fn drained(&self) -> u32 {
+        match &self.end {
+            Some((_, CommandEnd::Drained { pods_gone, .. })) => *pods_gone,
+            end => unreachable!("{end:?}"),
+        }
+    }
+
+    fn failure(&self) -> DrainFailure {
+        match &self.end {
+            Some((_, CommandEnd::DrainFailed { failure, .. })) => *failure,
+            end => unreachable!("{end:?}"),
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! A cluster and a bus in memory, whose clock the test moves.
+//!
+//! A request takes effect when the machine asks for it; its answer is delivered when the test says so.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bellwether_drainer_core::pod::NodePod;
+use bellwether_drainer_core::pod::view::Controller;
+use bellwether_drainer_core::{
+    Action, Answer, ApiFault, CommandEnd, Drain, Machine, NodePatched, NodeRead, NodeView, Notice, PodView, RecordView,
+    RequestId, WatchTarget, Watched,
+};
+use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::{Attempt, AttemptId, AttemptRef, Fact, Generation, NodeUid, Phase};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// An answer on its way to the machine.
+#[derive(Debug)]
+pub(crate) enum Response {
+    Record(RequestId, RecordView),
+    NodeRead(RequestId, NodeRead),
+    NodePatched(RequestId, NodePatched),
+    PodsListed(RequestId, Result<Vec<PodView>, ApiFault>),
+    Stored(RequestId),
+    ProgressSent,
+    Evicted(String, Answer),
+    Pod(Watched<PodView>),
+    Node(Watched<NodeView>),
+}
+
+/// The world around one machine.
+pub(crate) struct World<M> {
+    pub(crate) machine: M,
+    pub(crate) now: Timestamp,
+    // The cluster.
+    pub(crate) node: Option<NodeView>,
+    pub(crate) pods: BTreeMap<String, PodView>,
+    pub(crate) api_fault: Option<ApiFault>,
+    pub(crate) eviction_answer: Answer,
+    watches_pods: bool,
+    watches_node: bool,
+    // The bus.
+    pub(crate) phase: Phase,
+    pub(crate) nats_answers: bool,
+    // Answers in their order; those of one watch keep it.
+    pub(crate) responses: VecDeque<Response>,
+    // The machine's actions.
+    pub(crate) evicted: Vec<String>,
+    pub(crate) patches: u32,
+    pub(crate) lists: u32,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) progress: Vec<Fact>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) throttles: Vec<Timestamp>,
+    pub(crate) end: Option<(Timestamp, CommandEnd)>,
+    // For the invariants.
+    /// The pods as the machine knows them from its watch.
+    pub(crate) known: BTreeMap<String, PodView>,
+    listing: BTreeMap<String, PodView>,
+    /// Pods that some consistent list contained.
+    found: BTreeSet<String>,
+    /// Since when the node carries our cordon.
+    pub(crate) cordoned_at: Option<Timestamp>,
+    /// When the pods were listed last, and since when the node carried our cordon at its read after that.
+    pub(crate) listed_at: Option<Timestamp>,
+    pub(crate) cordoned_at_read: Option<Timestamp>,
+    /// The last list contained a pod that has to go.
+    pub(crate) listed_with_pods: bool,
+    /// Evictions of pods that the machine did not know as evictable.
+    pub(crate) wrong_evictions: Vec<String>,
+    /// The phase in the record that the machine learned last.
+    pub(crate) known_phase: Option<Phase>,
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+pub(crate) fn attempt() -> AttemptRef {
+    let node_uid: NodeUid = "u".parse().unwrap();
+    AttemptRef {
+        node: "n1".parse().unwrap(),
+        attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
+        node_uid,
+        generation: Generation(3),
+    }
+}
+
+pub(crate) fn pod(uid: &str) -> PodView {
+    PodView {
+        uid: uid.to_owned(),
+        namespace: "shop".to_owned(),
+        name: uid.to_owned(),
+        node: "n1".to_owned(),
+        controller: Some(Controller {
+            kind: "ReplicaSet".to_owned(),
+            api_version: "apps/v1".to_owned(),
+        }),
+        is_mirror: false,
+        asks_to_stay: false,
+        is_finished: false,
+        has_finalizers: false,
+        deletion_at: None,
+        has_scratch_data: false,
+    }
+}
+
+pub(crate) fn has_to_go(pod: &PodView) -> bool {
+    NodePod::on_node(pod, "n1").is_some_and(|pod| pod.has_to_go())
+}
+
+pub(crate) fn staying(uid: &str) -> PodView {
+    PodView {
+        asks_to_stay: true,
+        ..pod(uid)
+    }
+}
+
+impl World<Drain> {
+    /// A drain that begins at second 0, on a schedulable node with these pods.
+    pub(crate) fn drain(not_after: i64, pods: &[PodView]) -> Self {
+        let drain = Drain::new(attempt(), at(not_after), 10, at(0));
+        let mut world = Self::new(drain, Phase::Draining);
+        world.pods = pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect();
+        world
+    }
+}
+
+impl<M: Machine> World<M> {
+    pub(crate) fn new(machine: M, phase: Phase) -> Self {
+        Self {
+            machine,
+            now: at(0),
+            node: Some(NodeView {
+                uid: "u".to_owned(),
+                resource_version: Some("1".to_owned()),
+                is_being_deleted: false,
+                is_unschedulable: false,
+                mark: None,
+            }),
+            pods: BTreeMap::new(),
+            api_fault: None,
+            eviction_answer: Answer::Accepted,
+            watches_pods: false,
+            watches_node: false,
+            phase,
+            nats_answers: true,
+            responses: VecDeque::new(),
+            evicted: Vec::new(),
+            patches: 0,
+            lists: 0,
+            facts: Vec::new(),
+            progress: Vec::new(),
+            notices: Vec::new(),
+            throttles: Vec::new(),
+            end: None,
+            known: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            found: BTreeSet::new(),
+            cordoned_at: None,
+            listed_at: None,
+            cordoned_at_read: None,
+            listed_with_pods: false,
+            wrong_evictions: Vec::new(),
+            known_phase: None,
+        }
+    }
+
+    /// Lets the machine act until it waits, without any answer.
+    pub(crate) fn act(&mut self) {
+        while self.end.is_none() {
+            let Some(action) = self.machine.poll_action(self.now) else {
+                return;
+            };
+            self.carry_out(action);
+        }
+    }
+
+    /// Delivers all answers, and those that follow from them.
+    pub(crate) fn settle(&mut self) {
+        self.act();
+        while self.end.is_none() && !self.responses.is_empty() {
+            self.deliver(0);
+        }
+    }
+
+    /// The same, but reads of the node stay on their way.
+    pub(crate) fn deliver_all_but_node_reads(&mut self) {
+        let is_other = |response: &Response| !matches!(response, Response::NodeRead(..));
+        while let Some(index) = self.responses.iter().position(is_other) {
+            self.deliver(index);
+        }
+    }
+
+    /// Delivers one answer. Events of watches keep their order.
+    pub(crate) fn deliver(&mut self, index: usize) {
+        let chosen = index.min(self.responses.len().saturating_sub(1));
+        let is_event = |response: &Response| matches!(response, Response::Pod(_) | Response::Node(_));
+        let index = match self.responses.get(chosen) {
+            Some(response) if is_event(response) => self.responses.iter().position(is_event).unwrap(),
+            Some(_) => chosen,
+            None => return,
+        };
+        let response = self.responses.remove(index).unwrap();
+        let now = self.now;
+        match response {
+            Response::Record(id, record) => {
+                if let RecordView::Stored(record) = &record {
+                    self.known_phase = Some(record.phase);
+                }
+                self.machine.handle_record(id, record);
+            }
+            Response::NodeRead(id, read) => self.machine.handle_node_read(now, id, read),
+            Response::NodePatched(id, patched) => self.machine.handle_node_patched(now, id, patched),
+            Response::PodsListed(id, pods) => {
+                let found = pods.iter().flatten().filter(|pod| has_to_go(pod));
+                self.found.extend(found.map(|pod| pod.uid.clone()));
+                self.machine.handle_pods_listed(now, id, pods);
+            }
+            Response::Stored(id) => self.machine.handle_stored(id),
+            Response::ProgressSent => self.machine.handle_progress_sent(),
+            Response::Evicted(uid, answer) => self.machine.handle_answer(now, &uid, answer),
+            Response::Pod(event) => {
+                self.learn(&event);
+                self.machine.handle_pod(event);
+            }
+            Response::Node(event) => self.machine.handle_node(event),
+        }
+        self.act();
+    }
+
+    /// Moves the clock, and wakes the machine whenever it asks for that.
+    pub(crate) fn pass(&mut self, seconds: i64) {
+        let target = self.now + SignedDuration::from_secs(seconds);
+        self.settle();
+        while self.end.is_none() {
+            match self.machine.poll_timeout() {
+                Some(due) if due <= target => self.now = self.now.max(due),
+                Some(_) | None => break,
+            }
+            self.settle();
+        }
+        self.now = target;
+        self.settle();
+    }
+
+    /// Changes a pod, or creates it.
+    pub(crate) fn put_pod(&mut self, pod: PodView) {
+        self.pods.insert(pod.uid.clone(), pod.clone());
+        if self.watches_pods {
+            self.responses.push_back(Response::Pod(Watched::Changed(pod)));
+        }
+    }
+
+    pub(crate) fn remove_pod(&mut self, uid: &str) {
+        let Some(pod) = self.pods.remove(uid) else { return };
+        if self.watches_pods {
+            self.responses.push_back(Response::Pod(Watched::Deleted(pod)));
+        }
+    }
+
+    /// Changes the node; none deletes it.
+    pub(crate) fn change_node(&mut self, change: impl FnOnce(&mut NodeView)) {
+        let Some(node) = &mut self.node else { return };
+        change(node);
+        let version: u64 = node.resource_version.as_ref().unwrap().parse().unwrap();
+        node.resource_version = Some((version + 1).to_string());
+        let is_ours = node.is_unschedulable && node.mark == Some(attempt().attempt.to_string());
+        self.cordoned_at = is_ours.then(|| self.cordoned_at.unwrap_or(self.now));
+        let node = node.clone();
+        if self.watches_node {
+            self.responses.push_back(Response::Node(Watched::Changed(node)));
+        }
+    }
+
+    pub(crate) fn delete_node(&mut self) {
+        let Some(node) = self.node.take() else { return };
+        self.cordoned_at = None;
+        if self.watches_node {
+            self.responses.push_back(Response::Node(Watched::Deleted(node)));
+        }
+    }
+
+    pub(crate) fn hint(&mut self) {
+        self.machine.handle_record_hint();
+        self.act();
+    }
+
+    pub(crate) fn watch_fails(&mut self, fault: ApiFault) {
+        self.machine.handle_watch_failed(self.now, WatchTarget::Pods, fault);
+        self.act();
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        let response = match action {
+            Action::ReadRecord(id) => Response::Record(id, self.read_record()),
+            Action::ReadNode(id) => {
+                self.cordoned_at_read = self.cordoned_at;
+                Response::NodeRead(id, self.read_node())
+            }
+            Action::PatchNode(id, patch) => Response::NodePatched(id, self.patch_node(&patch)),
+            Action::StoreFact(id, fact) => {
+                self.facts.push(fact);
+                Response::Stored(id)
+            }
+            Action::SendProgress(fact) => {
+                self.progress.push(fact);
+                Response::ProgressSent
+            }
+            Action::WatchNode => {
+                self.watches_node = true;
+                let listed = self.node.clone().map(Watched::Listed);
+                let events = [Some(Watched::ListStarted), listed, Some(Watched::ListEnded)];
+                self.responses.extend(events.into_iter().flatten().map(Response::Node));
+                return;
+            }
+            Action::WatchPods => {
+                self.watches_pods = true;
+                self.responses.retain(|response| !matches!(response, Response::Pod(_)));
+                self.responses.push_back(Response::Pod(Watched::ListStarted));
+                let listed = self.pods.values().cloned().map(Watched::Listed).map(Response::Pod);
+                self.responses.extend(listed);
+                self.responses.push_back(Response::Pod(Watched::ListEnded));
+                return;
+            }
+            Action::ListPods(id) => {
+                self.lists += 1;
+                self.listed_at = Some(self.now);
+                self.listed_with_pods = self.api_fault.is_some() || self.pods.values().any(has_to_go);
+                let pods = self.pods.values().cloned().collect();
+                Response::PodsListed(id, self.api_fault.clone().map_or(Ok(pods), Err))
+            }
+            Action::Evict(pod) => {
+                self.evicted.push(pod.uid.clone());
+                self.check_eviction(&pod.uid);
+                if self.eviction_answer == Answer::Accepted
+                    && let Some(mut view) = self.pods.get(&pod.uid).cloned()
+                {
+                    view.deletion_at = Some(self.now + SignedDuration::from_secs(30));
+                    self.put_pod(view);
+                }
+                Response::Evicted(pod.uid, self.eviction_answer.clone())
+            }
+            Action::Throttle(until) => return self.throttles.push(until),
+            Action::Log(notice) => return self.notices.push(notice),
+            Action::Finish(end) => {
+                self.end = Some((self.now, end));
+                return;
+            }
+        };
+        self.responses.push_back(response);
+    }
+
+    fn check_eviction(&mut self, uid: &str) {
+        let is_evictable = |pod: &PodView| has_to_go(pod) && pod.deletion_at.is_none();
+        // A list outside of the watch also makes a pod known.
+        let is_known = self.known.get(uid).is_some_and(is_evictable) || self.found.contains(uid);
+        if !is_known {
+            self.wrong_evictions.push(uid.to_owned());
+        }
+    }
+
+    fn read_record(&self) -> RecordView {
+        if !self.nats_answers {
+            return RecordView::Unreadable("no answer from NATS".to_owned());
+        }
+        RecordView::Stored(Box::new(record(self.phase)))
+    }
+
+    fn read_node(&self) -> NodeRead {
+        match (&self.api_fault, &self.node) {
+            (Some(fault), _) => NodeRead::Failed(fault.clone()),
+            (None, Some(node)) => NodeRead::Found(node.clone()),
+            (None, None) => NodeRead::Absent,
+        }
+    }
+
+    fn patch_node(&mut self, patch: &Value) -> NodePatched {
+        if let Some(fault) = &self.api_fault {
+            return NodePatched::Failed(fault.clone());
+        }
+        let version = self.node.as_ref().and_then(|node| node.resource_version.as_deref());
+        if version.is_none() || version != patch["metadata"]["resourceVersion"].as_str() {
+            return NodePatched::Changed;
+        }
+        self.patches += 1;
+        self.change_node(|node| {
+            node.mark = patch["metadata"]["annotations"][CORDONED_FOR]
+                .as_str()
+                .map(str::to_owned);
+            if patch.get("spec").is_some() {
+                node.is_unschedulable = patch["spec"]["unschedulable"].as_bool().unwrap_or(false);
+            }
+        });
+        NodePatched::Written(self.node.clone().unwrap())
+    }
+
+    /// Follows the pods as the machine does.
+    fn learn(&mut self, event: &Watched<PodView>) {
+        match event {
+            Watched::ListStarted => self.listing.clear(),
+            Watched::Listed(pod) => {
+                self.listing.insert(pod.uid.clone(), pod.clone());
+            }
+            Watched::ListEnded => self.known = std::mem::take(&mut self.listing),
+            Watched::Changed(pod) => {
+                self.known.insert(pod.uid.clone(), pod.clone());
+            }
+            Watched::Deleted(pod) => {
+                self.known.remove(&pod.uid);
+            }
+        }
+    }
+}
+
+fn record(phase: Phase) -> Attempt {
+    let attempt = attempt();
+    Attempt {
+        id: attempt.attempt,
+        node: attempt.node,
+        node_uid: attempt.node_uid,
+        generation: attempt.generation,
+        phase,
+        deadline: None,
+        boot_before: "b".parse().unwrap(),
+        boot_after: None,
+        kernel_before: String::new(),
+        kernel_after: None,
+        need_since: Timestamp::UNIX_EPOCH,
+        reasons: Vec::new(),
+        cordoned_at: None,
+        drained_at: None,
+        reboot_not_after: None,
+        reboot_started_at: None,
+        ending: None,
+        slot_held: true,
+        failures_in_row: 0,
+        retry_not_before: None,
+        trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            .parse()
+            .unwrap(),
+        need_span: None,
+        history: Vec::new(),
+    }
+}

@@ -1,0 +1,303 @@
+//! One command from its message to its verdict.
+//!
+//! A command needs three things before the driver begins: no other work on the same command in this
+//! process, a place among the drains, and a record that authorises the command.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bellwether_chassis::{Bus, Record, Verdict, clock, propagate};
+use bellwether_drainer_core::permit::judge;
+use bellwether_drainer_core::{Command, CommandEnd, Conclusion, Drain, Refusal, Task, Uncordon};
+use bellwether_proto::{DrainFailure, NodeName, attribute};
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tracing::{Instrument as _, Span};
+
+use crate::drive::Driver;
+use crate::events::EventPublisher;
+use crate::kube::rights::Rights;
+use crate::metrics::{Outcome, Rejection};
+use crate::record::RecordReader;
+use crate::tools::Tools;
+use crate::wire;
+
+/// Wait before a drain that found no place comes again, to this replica or another one.
+const NO_PLACE: Duration = Duration::from_secs(2);
+/// Wait before a command that is in progress comes again, in case that work is dropped.
+const IN_PROGRESS: Duration = Duration::from_secs(10);
+/// Wait before an uncordon that failed comes again, and a drain while the rights are not known.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Wait before a command comes again whose record could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+/// How long a read may lag behind the write that the command followed: copies of the stream
+/// answer reads too, and some of them a moment late.
+const RECORD_LAG: Duration = Duration::from_secs(1);
+/// So long after a command its record may be read as an older one; later the record was lost.
+const RECORD_LAG_MAX: Duration = Duration::from_secs(60);
+
+/// The shared parts of all commands.
+pub(crate) struct Drainer {
+    pub(crate) bus: Bus,
+    pub(crate) tools: Tools,
+    pub(crate) rights: watch::Receiver<Rights>,
+    pub(crate) places: Semaphore,
+    pub(crate) in_progress: InProgress,
+    pub(crate) source: String,
+}
+
+/// The commands that this process works on.
+pub(crate) type InProgress = Arc<Mutex<HashSet<Command>>>;
+
+/// Keeps a command in [`InProgress`]. After NATS was away a command comes a second time while the first
+/// is still in progress; a second drain of the same node would do no harm, but no good either.
+struct Claim {
+    in_progress: InProgress,
+    command: Command,
+}
+
+impl Claim {
+    fn take(in_progress: &InProgress, command: &Command) -> Option<Self> {
+        let mut commands = in_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.insert(command.clone()).then(|| Self {
+            in_progress: Arc::clone(in_progress),
+            command: command.clone(),
+        })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut commands = self.in_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.remove(&self.command);
+    }
+}
+
+impl Drainer {
+    /// Carries out the command of one message.
+    pub(crate) async fn handle(self: Arc<Self>, message: Record) -> Verdict {
+        let command = match wire::command(&message) {
+            Ok(command) => command,
+            Err(error) => {
+                self.tools.metrics.rejected(Rejection::from(&error));
+                let error = bellwether_chassis::chain(&error);
+                tracing::error!(subject = message.subject, error, "Command rejected");
+                return Verdict::Terminate;
+            }
+        };
+        let Some(_claim) = Claim::take(&self.in_progress, &command) else {
+            return Verdict::RetryAfter(IN_PROGRESS);
+        };
+        let _place = match command.task {
+            Task::Drain { .. } => match self.places.try_acquire() {
+                Ok(place) => Some(place),
+                Err(_) => return Verdict::RetryAfter(clock::jitter(NO_PLACE)),
+            },
+            Task::Uncordon => None,
+        };
+        Box::pin(self.carry_out(command, message.stored_at)).await
+    }
+
+    async fn carry_out(&self, command: Command, commanded_at: Timestamp) -> Verdict {
+        let record = RecordReader::new(self.bus.clone(), &command.attempt.node);
+        let read_at = clock::now();
+        let attempt = match judge(&command, record.read().await) {
+            Ok(attempt) => attempt,
+            Err(refusal) => return self.refused(&command, &refusal, commanded_at),
+        };
+        if matches!(command.task, Task::Drain { .. }) && *self.rights.borrow() == Rights::Unknown {
+            return Verdict::RetryAfter(AGAIN);
+        }
+        let span = span_of(&command);
+        propagate::set_parent(&span, attempt.trace);
+        let work = async {
+            let started = clock::now();
+            let end = self.run(&command, &record, read_at).await;
+            let outcome = Outcome::from(&end);
+            close(&Span::current(), outcome, &end);
+            match command.task {
+                Task::Drain { .. } => {
+                    let seconds = clock::now().duration_since(started).as_secs_f64();
+                    self.tools.metrics.drain_ended(outcome, seconds);
+                }
+                Task::Uncordon => self.tools.metrics.uncordon_ended(outcome),
+            }
+            verdict_of(&end)
+        };
+        work.instrument(span).await
+    }
+
+    /// A command without a record that authorises it: its only trace is the log.
+    fn refused(&self, command: &Command, refusal: &Refusal, commanded_at: Timestamp) -> Verdict {
+        let age = Duration::try_from(clock::now().duration_since(commanded_at)).unwrap_or_default();
+        let is_lost = matches!(refusal, Refusal::Behind(_)) && age > RECORD_LAG_MAX;
+        let reason = refusal.to_string();
+        let attempt = &command.attempt;
+        let (node, generation, attempt) = (&attempt.node, &attempt.generation, &attempt.attempt);
+        if refusal.is_final() || is_lost {
+            self.tools.metrics.rejected(Rejection::Stale);
+            tracing::info!(%node, %attempt, %generation, reason, "Stale command dropped");
+            return Verdict::Ack;
+        }
+        tracing::warn!(%node, %attempt, %generation, reason, "Command postponed");
+        verdict_after(refusal)
+    }
+
+    /// Runs the command's state machine, then the one that stores its end.
+    async fn run(&self, command: &Command, record: &RecordReader, read_at: Timestamp) -> CommandEnd {
+        let events = EventPublisher {
+            bus: self.bus.clone(),
+            source: self.source.clone(),
+            attempt: command.attempt.clone(),
+        };
+        let driver = Driver {
+            tools: &self.tools,
+            node: &command.attempt.node,
+            record,
+            events: &events,
+        };
+        let end = match command.task {
+            Task::Drain { not_after } => {
+                let _under_way = self.tools.metrics.under_way();
+                match self.missing_rights() {
+                    None => {
+                        let evictions_max = self.tools.evictions_per_node;
+                        let drain = Drain::new(command.attempt.clone(), not_after, evictions_max, read_at);
+                        Box::pin(driver.drive(drain)).await
+                    }
+                    // The drain ends at once, so that the attempt ends with this reason.
+                    Some(missing) => CommandEnd::DrainFailed {
+                        failure: DrainFailure::Forbidden,
+                        message: format!("the drainer lacks rights in Kubernetes: {missing}"),
+                    },
+                }
+            }
+            Task::Uncordon => {
+                let uncordon = Uncordon::new(command.attempt.clone(), read_at);
+                Box::pin(driver.drive(uncordon)).await
+            }
+        };
+        log(&command.attempt.node, &end);
+        let conclusion = Conclusion::new(command.clone(), end, clock::now());
+        let end = Box::pin(driver.drive(conclusion)).await;
+        if let CommandEnd::PermitLost { reason } = &end {
+            tracing::info!(node = %command.attempt.node, reason, "Stopped, the attempt has moved on");
+        }
+        end
+    }
+
+    fn missing_rights(&self) -> Option<String> {
+        match &*self.rights.borrow() {
+            Rights::Missing(missing) => Some(missing.clone()),
+            Rights::Held | Rights::Unknown => None,
+        }
+    }
+}
+
+fn log(node: &NodeName, end: &CommandEnd) {
+    match end {
+        CommandEnd::Drained { pods_gone, staying } => tracing::info!(
+            %node,
+            pods_gone,
+            pods_left = staying.total(),
+            daemon_set = staying.daemon_set,
+            r#static = staying.r#static,
+            finished = staying.finished,
+            annotated = staying.annotated,
+            "Node drained"
+        ),
+        CommandEnd::DrainFailed { message, .. } => {
+            let outcome = Outcome::from(end).as_str();
+            tracing::warn!(%node, error = message, outcome, "Drain ended without success");
+        }
+        CommandEnd::Uncordoned { left_unschedulable } => {
+            tracing::info!(%node, left_unschedulable, "Node does not carry our cordon");
+        }
+        CommandEnd::UncordonFailed { message } => {
+            tracing::error!(%node, message, "Node could not be uncordoned, trying again");
+        }
+        CommandEnd::Postponed { reason } => {
+            tracing::warn!(%node, error = %reason, "Command postponed");
+        }
+        // Logged when the command is settled: the permit may also be lost after the end.
+        CommandEnd::PermitLost { .. } => (),
+    }
+}
+
+fn verdict_of(end: &CommandEnd) -> Verdict {
+    match end {
+        CommandEnd::Drained { .. }
+        | CommandEnd::DrainFailed { .. }
+        | CommandEnd::Uncordoned { .. }
+        | CommandEnd::PermitLost { .. } => Verdict::Ack,
+        CommandEnd::UncordonFailed { .. } => Verdict::RetryAfter(AGAIN),
+        CommandEnd::Postponed { reason } => verdict_after(reason),
+    }
+}
+
+fn verdict_after(refusal: &Refusal) -> Verdict {
+    match refusal {
+        Refusal::Stale(_) => Verdict::Ack,
+        Refusal::Behind(_) => Verdict::RetryAfter(RECORD_LAG),
+        Refusal::Unreadable(_) | Refusal::Malformed(_) => Verdict::RetryAfter(READ_AGAIN),
+    }
+}
+
+/// One span per command. Fields that are not known yet are recorded when the command ends.
+fn span_of(command: &Command) -> Span {
+    let attempt = &command.attempt;
+    match command.task {
+        Task::Drain { .. } => tracing::info_span!(
+            "drain node",
+            { attribute::NODE } = %attempt.node,
+            { attribute::ATTEMPT } = %attempt.attempt,
+            { attribute::PODS_GONE } = tracing::field::Empty,
+            { attribute::OUTCOME } = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        ),
+        Task::Uncordon => tracing::info_span!(
+            "uncordon node",
+            { attribute::NODE } = %attempt.node,
+            { attribute::ATTEMPT } = %attempt.attempt,
+            { attribute::OUTCOME } = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        ),
+    }
+}
+
+fn close(span: &Span, outcome: Outcome, end: &CommandEnd) {
+    if let CommandEnd::Drained { pods_gone, .. } = end {
+        span.record(attribute::PODS_GONE, pods_gone);
+    }
+    span.record(attribute::OUTCOME, outcome.as_str());
+    if outcome.is_failure() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bellwether_proto::{AttemptId, AttemptRef, Generation};
+
+    #[test]
+    fn a_command_is_in_progress_once_at_a_time() {
+        let node_uid = "u".parse().unwrap();
+        let command = Command {
+            attempt: AttemptRef {
+                node: "n1".parse().unwrap(),
+                attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
+                node_uid,
+                generation: Generation(3),
+            },
+            task: Task::Uncordon,
+        };
+        let in_progress = InProgress::default();
+        let first = Claim::take(&in_progress, &command);
+        assert!(first.is_some());
+        assert!(Claim::take(&in_progress, &command).is_none());
+        drop(first);
+        assert!(Claim::take(&in_progress, &command).is_some());
+    }
+}

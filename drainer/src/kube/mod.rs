@@ -1,0 +1,11 @@
+//! All requests to the Kubernetes API server: one function for each, plain data in and out.
+//!
+//! These files decide nothing and repeat nothing; the core decides when to ask again.
+
+pub(crate) mod evict;
+pub(crate) mod node;
+pub(crate) mod pods;
+mod request;
+pub(crate) mod rights;
+mod status;
+pub(crate) mod watch;

@@ -1,0 +1,31 @@
+//! Requests for the Node object.
+
+use bellwether_drainer_core::{ApiFault, NodePatched, NodeRead, NodeView};
+use bellwether_proto::NodeName;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::Value;
+
+use super::request::call;
+
+/// Reads the Node object from the API server, not from a cache.
+pub(crate) async fn read(client: Client, name: &NodeName) -> NodeRead {
+    let nodes: Api<Node> = Api::all(client);
+    match call(nodes.get_opt(name.as_str())).await {
+        Ok(Some(node)) => NodeRead::Found(NodeView::from(&node)),
+        Ok(None) => NodeRead::Absent,
+        Err(fault) => NodeRead::Failed(fault),
+    }
+}
+
+/// Applies a merge patch under the version that the patch names.
+pub(crate) async fn patch(client: Client, name: &NodeName, patch: Value) -> NodePatched {
+    let nodes: Api<Node> = Api::all(client);
+    let params = PatchParams::default();
+    match call(nodes.patch(name.as_str(), &params, &Patch::Merge(patch))).await {
+        Ok(node) => NodePatched::Written(NodeView::from(&node)),
+        Err(ApiFault::Conflict(_) | ApiFault::NotFound) => NodePatched::Changed,
+        Err(fault @ (ApiFault::Forbidden(_) | ApiFault::Unavailable(_))) => NodePatched::Failed(fault),
+    }
+}
