@@ -1,4 +1,4 @@
-//! The classes of pods. Each class has a file that recognises its pods; [`super::rules`] orders them.
+//! The classes of pods. Each class has a file that recognises its pods; `rules` orders them.
 
 use jiff::Timestamp;
 

@@ -2,7 +2,7 @@
 //!
 //! [`view`] reads the fields that matter from a Pod object. Each class of pod has a file of its own
 //! (`mirror`, `finished`, `daemon_set`, `annotated`, `terminating`, `evictable`) with one function
-//! that recognises it; [`rules`] is the list of these functions, in their order. A new rule about
+//! that recognises it; `rules` is the list of these functions, in their order. A new rule about
 //! pods is a new file and a new line in that list. [`inventory`] keeps the pods known of one node.
 
 mod annotated;
