@@ -22,13 +22,13 @@ pub enum Class {
 /// Why a pod stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StayReason {
-    /// See [`super::mirror`].
+    /// See `super::mirror`.
     Static,
-    /// See [`super::finished`].
+    /// See `super::finished`.
     Finished,
-    /// See [`super::daemon_set`].
+    /// See `super::daemon_set`.
     DaemonSet,
-    /// See [`super::annotated`].
+    /// See `super::annotated`.
     Annotated,
 }
 
