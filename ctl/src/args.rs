@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bellwether_proto::NodeName;
+use bellwether_proto::{NodeName, setting};
 use tonic::transport::Endpoint;
 
 /// Rolling reboots of Kubernetes nodes: their state, its reasons, and the remedies
@@ -33,7 +33,7 @@ pub(crate) struct ConnectArgs {
     #[arg(
         long,
         global = true,
-        env = "BELLWETHER_SCHEDULER",
+        env = setting::SCHEDULER,
         value_name = "HOST:PORT",
         value_delimiter = ','
     )]

@@ -91,6 +91,8 @@ settings! {
     RETRY_DELAY = "BELLWETHER_RETRY_DELAY";
     /// Of the scheduler: whether attempts start beside a rival.
     TOLERATE_RIVALS = "BELLWETHER_TOLERATE_RIVALS";
+    /// Of the scheduler: the folder in which the leader records all inputs of the core.
+    RECORD_INPUTS = "BELLWETHER_RECORD_INPUTS";
 
     /// Of `kubectl reboots`: addresses of the schedulers.
     SCHEDULER = "BELLWETHER_SCHEDULER";

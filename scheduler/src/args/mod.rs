@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bellwether_chassis::{ChassisArgs, StreamArgs};
+use bellwether_proto::setting;
 use jiff::SignedDuration;
 
 use crate::args::policy::PolicyArgs;
@@ -25,33 +26,33 @@ pub(crate) struct Args {
     /// Where to serve the API for `kubectl reboots` (gRPC); keep it on localhost, kubectl port-forward reaches it there
     #[arg(
         long,
-        env = "BELLWETHER_API_ADDRESS",
+        env = setting::API_ADDRESS,
         default_value = "127.0.0.1:9090",
         value_name = "HOST:PORT"
     )]
     pub(crate) api_address: SocketAddr,
 
     /// Name of this replica, unique among all: its pod's name
-    #[arg(long, env = "BELLWETHER_IDENTITY", value_name = "NAME", value_parser = not_empty)]
+    #[arg(long, env = setting::IDENTITY, value_name = "NAME", value_parser = not_empty)]
     pub(crate) identity: String,
 
     /// Namespace of the Lease by which one replica leads
-    #[arg(long, env = "BELLWETHER_NAMESPACE", default_value = "bellwether", value_name = "NAME", value_parser = not_empty)]
+    #[arg(long, env = setting::NAMESPACE, default_value = "bellwether", value_name = "NAME", value_parser = not_empty)]
     pub(crate) namespace: String,
 
     /// Namespace of this installation's agents; a rebooter elsewhere is another installation's, and a rival
-    #[arg(long, env = "BELLWETHER_AGENTS_NAMESPACE", default_value = "bellwether-agents", value_name = "NAME", value_parser = not_empty)]
+    #[arg(long, env = setting::AGENTS_NAMESPACE, default_value = "bellwether-agents", value_name = "NAME", value_parser = not_empty)]
     pub(crate) agents_namespace: String,
 
     /// How long a leader that has died still counts as leading
-    #[arg(long, env = "BELLWETHER_LEASE_DURATION", default_value = "15s", value_name = "TIME", value_parser = lease)]
+    #[arg(long, env = setting::LEASE_DURATION, default_value = "15s", value_name = "TIME", value_parser = lease)]
     pub(crate) lease_duration: SignedDuration,
 
     /// Folder in which to record everything that decisions depend on, for a report of a fault
     ///
     /// Each replica writes one file, named by its --identity, from its start on until the file has
     /// 256 MiB. It holds names of nodes, reports and orders, and no credential.
-    #[arg(long, env = "BELLWETHER_RECORD_INPUTS", value_name = "FOLDER")]
+    #[arg(long, env = setting::RECORD_INPUTS, value_name = "FOLDER")]
     pub(crate) record_inputs: Option<PathBuf>,
 
     #[command(flatten)]

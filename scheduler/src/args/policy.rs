@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use bellwether_proto::setting;
 use bellwether_scheduler_core::Policy;
 
 use crate::args::value::{Time, time, time_or_zero};
@@ -10,35 +11,35 @@ use crate::args::value::{Time, time, time_or_zero};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PolicyArgs {
     /// How many nodes may be disrupted at once; nodes that are down or cordoned by others count
-    #[arg(long, env = "BELLWETHER_SLOTS", default_value_t = Policy::default().slots, value_name = "N")]
+    #[arg(long, env = setting::SLOTS, default_value_t = Policy::default().slots, value_name = "N")]
     slots: NonZeroU32,
 
     /// How long a drain may take before it is given up and the node uncordoned
-    #[arg(long, env = "BELLWETHER_DRAIN_TIMEOUT", default_value_t = Time(Policy::default().drain_timeout), value_name = "TIME", value_parser = time)]
+    #[arg(long, env = setting::DRAIN_TIMEOUT, default_value_t = Time(Policy::default().drain_timeout), value_name = "TIME", value_parser = time)]
     drain_timeout: Time,
 
     /// How long after its order a reboot may still begin
-    #[arg(long, env = "BELLWETHER_REBOOT_START_TIMEOUT", default_value_t = Time(Policy::default().reboot_start_timeout), value_name = "TIME", value_parser = time)]
+    #[arg(long, env = setting::REBOOT_START_TIMEOUT, default_value_t = Time(Policy::default().reboot_start_timeout), value_name = "TIME", value_parser = time)]
     reboot_start_timeout: Time,
 
     /// How long after its order a reboot may take to show a new boot
-    #[arg(long, env = "BELLWETHER_REBOOT_TIMEOUT", default_value_t = Time(Policy::default().reboot_timeout), value_name = "TIME", value_parser = time)]
+    #[arg(long, env = setting::REBOOT_TIMEOUT, default_value_t = Time(Policy::default().reboot_timeout), value_name = "TIME", value_parser = time)]
     reboot_timeout: Time,
 
     /// How long a rebooted node may take to be Ready
-    #[arg(long, env = "BELLWETHER_VERIFY_TIMEOUT", default_value_t = Time(Policy::default().verify_timeout), value_name = "TIME", value_parser = time)]
+    #[arg(long, env = setting::VERIFY_TIMEOUT, default_value_t = Time(Policy::default().verify_timeout), value_name = "TIME", value_parser = time)]
     verify_timeout: Time,
 
     /// How long uncordoning may take before it is reported as stuck
-    #[arg(long, env = "BELLWETHER_UNCORDON_TIMEOUT", default_value_t = Time(Policy::default().uncordon_timeout), value_name = "TIME", value_parser = time)]
+    #[arg(long, env = setting::UNCORDON_TIMEOUT, default_value_t = Time(Policy::default().uncordon_timeout), value_name = "TIME", value_parser = time)]
     uncordon_timeout: Time,
 
     /// How long a node has to stay Ready before its slot is free
-    #[arg(long, env = "BELLWETHER_SOAK", default_value_t = Time(Policy::default().soak), value_name = "TIME", value_parser = time_or_zero)]
+    #[arg(long, env = setting::SOAK, default_value_t = Time(Policy::default().soak), value_name = "TIME", value_parser = time_or_zero)]
     soak: Time,
 
     /// How long a node is left alone after a failure or a cancel; doubled with each failure in a row
-    #[arg(long, env = "BELLWETHER_RETRY_DELAY", default_value_t = Time(Policy::default().retry_delay), value_name = "TIME", value_parser = time)]
+    #[arg(long, env = setting::RETRY_DELAY, default_value_t = Time(Policy::default().retry_delay), value_name = "TIME", value_parser = time)]
     retry_delay: Time,
 
     /// Start reboots although kured or another Bellwether is in the cluster; only if it leaves these nodes alone
@@ -46,7 +47,7 @@ pub(crate) struct PolicyArgs {
     /// Rivals know nothing of each other's slots: on the same nodes, more of them would be down
     /// at once than either allows. Meant for a migration in which kured is restricted to other
     /// nodes. Cordons of another Bellwether are left alone all the same.
-    #[arg(long, env = "BELLWETHER_TOLERATE_RIVALS", default_value_t = Policy::default().tolerate_rivals, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, env = setting::TOLERATE_RIVALS, default_value_t = Policy::default().tolerate_rivals, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     tolerate_rivals: bool,
 }
 
