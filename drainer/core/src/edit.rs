@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::action::{Action, Notice};
-use crate::backoff::{Backoff, Spread};
+use crate::backoff::{Backoff, Spread, after};
 use crate::fault::ApiFault;
 use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::{Permit, Refusal, Ticket};
@@ -134,7 +134,8 @@ impl NodeEdit {
         decide: impl Fn(Option<&NodeView>) -> Change<D>,
     ) -> EditPoll<D> {
         let fault = match &mut self.stage {
-            Stage::Waiting(at) if now < *at => return EditPoll::Waiting,
+            // A wait that is longer than the longest was noted before the clock was set back: it is over.
+            Stage::Waiting(at) if now < *at && *at <= after(now, RETRY_DELAY_MAX * 2) => return EditPoll::Waiting,
             Stage::Waiting(_) => {
                 let id = ids.next();
                 self.stage = Stage::Reading(id);
@@ -149,7 +150,10 @@ impl NodeEdit {
                 };
                 match node.map(decide) {
                     Ok(Change::Done(done)) => return EditPoll::Done(done),
-                    Ok(Change::Patch(_)) if *by_patch => return self.overtaken(now, spread),
+                    // Another program undoes the patch at once, such as an admission webhook.
+                    Ok(Change::Patch(_)) if *by_patch => EditFault::Api(ApiFault::Unavailable(
+                        "the API server accepted the patch, but the node did not change as asked".to_owned(),
+                    )),
                     Ok(Change::Patch(patch)) => {
                         self.stage = Stage::Authorising(permit.want(), patch);
                         return EditPoll::Waiting;

@@ -159,7 +159,9 @@ impl Permit {
 
     /// The next read, if one is due and none is under way.
     pub(crate) fn poll_read(&mut self, now: Timestamp, ids: &mut RequestIds) -> Option<RequestId> {
-        if self.in_flight.is_some() || !(self.wanted || now >= self.due_at) {
+        // A read that is due later than its interval was noted before the clock was set back.
+        let is_due = now >= self.due_at || self.due_at > after(now, READ_INTERVAL);
+        if self.in_flight.is_some() || !(self.wanted || is_due) {
             return None;
         }
         let id = ids.next();
@@ -185,7 +187,8 @@ impl Permit {
     /// the command not long ago still counts.
     pub(crate) fn result_for_evictions(&self, ticket: Ticket, now: Timestamp) -> Option<Result<(), Refusal>> {
         let result = self.result(ticket)?;
-        let age = Duration::try_from(now.duration_since(self.authorised_at)).unwrap_or_default();
+        // The clock was set back: how old the read is cannot be known, so it does not count.
+        let age = Duration::try_from(now.duration_since(self.authorised_at)).unwrap_or(Duration::MAX);
         match result {
             Err(Refusal::Unreadable(_)) if age <= UNREADABLE_MAX => Some(Ok(())),
             Ok(()) | Err(Refusal::Unreadable(_) | Refusal::Behind(_) | Refusal::Malformed(_) | Refusal::Stale(_)) => {

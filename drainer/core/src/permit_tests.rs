@@ -144,11 +144,32 @@ fn the_record_is_read_at_once_after_a_hint_and_every_five_seconds() {
     assert!(permit.poll_read(at(6), &mut ids).is_some());
 }
 
+#[test]
+fn a_read_that_seems_to_be_of_the_future_authorises_no_eviction() {
+    let (mut permit, mut ids) = (permit_of(at(100)), RequestIds::default());
+    let ticket = permit.want();
+    let id = permit.poll_read(at(50), &mut ids).unwrap();
+    let silent = RecordView::Unreadable("no answer".to_owned());
+    assert_eq!(permit.handle_record(id, silent), None);
+    assert!(matches!(permit.result_for_evictions(ticket, at(50)), Some(Err(_))));
+}
+
+#[test]
+fn the_record_is_read_when_the_clock_is_set_back() {
+    let (mut permit, mut ids) = (permit_of(at(100)), RequestIds::default());
+    assert_eq!(permit.poll_read(at(100), &mut ids), None);
+    assert!(permit.poll_read(at(50), &mut ids).is_some());
+}
+
 fn permit() -> Permit {
+    permit_of(at(0))
+}
+
+fn permit_of(authorised_at: Timestamp) -> Permit {
     let drain = Task::Drain {
         not_after: Timestamp::MAX,
     };
-    Permit::new(command(drain), at(0))
+    Permit::new(command(drain), authorised_at)
 }
 
 fn at(second: i64) -> Timestamp {

@@ -6,7 +6,7 @@ use bellwether_proto::{AttemptRef, DrainFailure, Fact};
 use jiff::Timestamp;
 
 use super::progress::Due;
-use super::proof::{Proof, Stage as ProofStage};
+use super::proof::Stage as ProofStage;
 use super::state::{Drain, Stage};
 use crate::action::{Action, CommandEnd, Notice};
 use crate::backoff::after;
@@ -83,7 +83,7 @@ impl Drain {
     /// The node carries our cordon.
     fn cordoned(&mut self, now: Timestamp) {
         self.is_changed = true;
-        self.proof = Proof::since_cordon(now);
+        self.proof.restart(now);
         if self.is_announced {
             // Pods may have come while the node was schedulable: what is known of them is void (D9).
             self.inventory.mark_incomplete();
@@ -169,9 +169,11 @@ impl Drain {
             ProofStage::Idle if now < self.proof.not_before() => {
                 self.timers.set(Timer::Proof, self.proof.not_before());
             }
+            // The answer of the list under way leads here again.
+            ProofStage::Idle if !self.proof.may_list() => (),
             ProofStage::Idle => {
                 let id = self.ids.next();
-                self.proof.stage = ProofStage::Listing(id);
+                self.proof.list_begins(id);
                 self.actions.push_back(Action::ListPods(id));
             }
             ProofStage::Listed(staying) => {

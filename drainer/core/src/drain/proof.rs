@@ -40,6 +40,8 @@ pub(super) enum Stage {
 pub(super) struct Proof {
     pub(super) stage: Stage,
     not_before: Timestamp,
+    /// A list under way, also of a proof that failed meanwhile: a busy API server gets one at a time.
+    list_under_way: Option<RequestId>,
 }
 
 impl Proof {
@@ -48,7 +50,32 @@ impl Proof {
         Self {
             stage: Stage::Idle,
             not_before: after(cordoned_at, SETTLE),
+            list_under_way: None,
         }
+    }
+
+    /// The node carries our cordon again, since now.
+    pub(super) fn restart(&mut self, cordoned_at: Timestamp) {
+        *self = Self {
+            list_under_way: self.list_under_way,
+            ..Self::since_cordon(cordoned_at)
+        };
+    }
+
+    /// True if a list may begin: none is under way.
+    pub(super) fn may_list(&self) -> bool {
+        self.list_under_way.is_none()
+    }
+
+    /// A list begins.
+    pub(super) fn list_begins(&mut self, id: RequestId) {
+        self.stage = Stage::Listing(id);
+        self.list_under_way = Some(id);
+    }
+
+    /// The API server has answered a list, of this proof or of one that failed.
+    pub(super) fn list_answered(&mut self, id: RequestId) {
+        self.list_under_way.take_if(|under_way| *under_way == id);
     }
 
     /// The next proof may begin at this instant.

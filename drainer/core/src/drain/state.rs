@@ -70,6 +70,8 @@ pub struct Drain {
     pub(super) actions: VecDeque<Action>,
     /// A fact came in that no decision has considered yet.
     pub(super) is_changed: bool,
+    /// When the next action was asked for last.
+    pub(super) polled_at: Timestamp,
     /// The drain has decided at least once.
     pub(super) has_begun: bool,
 }
@@ -105,6 +107,7 @@ impl Drain {
             timers: Timers::default(),
             actions: VecDeque::new(),
             is_changed: true,
+            polled_at: Timestamp::MIN,
             has_begun: false,
             attempt,
         }
@@ -229,7 +232,9 @@ impl Machine for Drain {
     }
 
     fn handle_pods_listed(&mut self, now: Timestamp, id: RequestId, pods: Result<Vec<PodView>, ApiFault>) {
+        self.proof.list_answered(id);
         if self.proof.stage != ProofStage::Listing(id) {
+            self.is_changed = true;
             return;
         }
         match pods {
@@ -275,6 +280,9 @@ impl Machine for Drain {
     }
 
     fn poll_action(&mut self, now: Timestamp) -> Option<Action> {
+        // The clock was set back: no timer noted before says when the next decision is due.
+        self.is_changed |= now < self.polled_at;
+        self.polled_at = now;
         while self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
             if !self.is_changed && !self.timers.is_due(now) {
                 return None;

@@ -396,6 +396,66 @@ fn the_end_of_a_command_is_stored_unless_the_record_moves_on_before() {
     );
 }
 
+#[test]
+fn an_uncordon_that_a_webhook_undoes_is_reported() {
+    let mut world = uncordon();
+    world.patches_are_undone = true;
+    world.pass(40);
+    let Some((_, CommandEnd::UncordonFailed { message })) = world.end else {
+        panic!("{:?}", world.end);
+    };
+    assert!(message.contains("did not change as asked"), "{message}");
+}
+
+#[test]
+fn an_uncordon_that_waits_continues_when_the_clock_is_set_back() {
+    let mut world = uncordon();
+    world.machine = Uncordon::new(attempt(), at(7200));
+    world.now = at(7200);
+    world.api_fault = Some(ApiFault::Unavailable("busy".to_owned()));
+    world.settle();
+    world.api_fault = None;
+    world.now = at(3600);
+    world.settle();
+    assert!(
+        matches!(world.end, Some((_, CommandEnd::Uncordoned { .. }))),
+        "{:?}",
+        world.end
+    );
+}
+
+#[test]
+fn a_drain_reads_its_record_again_when_the_clock_is_set_back() {
+    let mut world = World::drain(7200, &[pod("a")]);
+    world.pass(3600);
+    assert!(world.responses.is_empty());
+    world.now = at(0);
+    world.act();
+    let reads = |response: &Response| matches!(response, Response::Record(..));
+    assert!(world.responses.iter().any(reads));
+}
+
+#[test]
+fn a_slow_api_server_gets_one_consistent_list_at_a_time() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.now = at(2);
+    world.act();
+    assert_eq!(world.lists, 1);
+    // A pod comes and goes while the API server works on the list.
+    world.put_pod(pod("b"));
+    world.remove_pod("b");
+    let of_watch = |response: &Response| matches!(response, Response::Pod(_));
+    while let Some(index) = world.responses.iter().position(of_watch) {
+        world.deliver(index);
+    }
+    world.now = at(10);
+    world.act();
+    assert_eq!((world.lists, &world.end), (1, &None));
+    world.pass(2);
+    assert_eq!((world.lists, world.drained()), (2, 1));
+}
+
 fn uncordon() -> World<Uncordon> {
     let mut world = World::new(Uncordon::new(attempt(), at(0)), Phase::Uncordoning);
     world.change_node(|node| {

@@ -43,6 +43,8 @@ pub(crate) struct World<M> {
     // The bus.
     pub(crate) phase: Phase,
     pub(crate) nats_answers: bool,
+    /// An admission webhook keeps the node as it is.
+    pub(crate) patches_are_undone: bool,
     // Answers in their order; those of one watch keep it.
     pub(crate) responses: VecDeque<Response>,
     // The machine's actions.
@@ -146,6 +148,7 @@ impl<M: Machine> World<M> {
             watches_node: false,
             phase,
             nats_answers: true,
+            patches_are_undone: false,
             responses: VecDeque::new(),
             evicted: Vec::new(),
             patches: 0,
@@ -385,6 +388,9 @@ impl<M: Machine> World<M> {
             return NodePatched::Changed;
         }
         self.patches += 1;
+        if self.patches_are_undone {
+            return NodePatched::Written(self.node.clone().unwrap());
+        }
         self.change_node(|node| {
             node.mark = patch["metadata"]["annotations"][CORDONED_FOR]
                 .as_str()
