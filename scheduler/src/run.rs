@@ -74,7 +74,7 @@ async fn lead_in_turn(
         tracing::info!(identity, "Leading");
         let began = clock::now();
         let ended = tokio::select! {
-            ended = context.lead(&mut recorder) => ended,
+            ended = lead(context, &mut recorder) => ended,
             () = lease_lost(leading) => Ok(()),
             () = chassis.stop.cancelled() => Ok(()),
         };
@@ -89,10 +89,17 @@ async fn lead_in_turn(
             reload.reset();
         }
         chassis.sleep(reload.after_failure()).await;
-        // NATS may have lost its state: streams that were deleted are created again.
-        stream::set_up(chassis, &context.bus, &context.streams).await;
     }
     Ok(())
+}
+
+/// Leads until an error, once JetStream is as this replica needs it: NATS may have lost its state, or an
+/// operator may have changed a stream, since this replica set it up.
+async fn lead(context: &LeaderContext, recorder: &mut Recorder) -> anyhow::Result<()> {
+    if !stream::set_up(&context.chassis, &context.bus, &context.streams).await {
+        return Ok(());
+    }
+    context.lead(recorder).await
 }
 
 /// Returns when this replica does not hold the Lease any more.

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// Folder in which to record everything that decisions depend on, for a report of a fault
     ///
     /// Each replica writes one file, named by its --identity, from its start on until the file has
-    /// 256 MiB. It holds names of nodes, reports and orders, and no credential.
+    /// 256 MiB, and keeps the file before. It holds names of nodes, reports and orders, and no credential.
     #[arg(long, env = setting::RECORD_INPUTS, value_name = "FOLDER")]
     pub(crate) record_inputs: Option<PathBuf>,
 

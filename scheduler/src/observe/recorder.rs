@@ -23,8 +23,8 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the recording of this replica in `folder`, in place of its last one. Without a folder
-    /// nothing is recorded.
+    /// Starts the recording of this replica in `folder`. The one before is kept as `<identity>.previous.jsonl`,
+    /// since it ends with the fault that ended the process. Without a folder nothing is recorded.
     ///
     /// # Errors
     /// The file cannot be made.
@@ -33,8 +33,12 @@ impl Recorder {
             return Ok(Self::default());
         };
         let path = folder.join(format!("{identity}.jsonl"));
-        let file = File::create(&path)
-            .with_context(|| format!("--record-inputs: write {}: name a folder that exists", path.display()))?;
+        let remedy = || format!("--record-inputs: write {}: name a folder that exists", path.display());
+        if path.try_exists().with_context(remedy)? {
+            let previous = folder.join(format!("{identity}.previous.jsonl"));
+            std::fs::rename(&path, previous).with_context(remedy)?;
+        }
+        let file = File::create(&path).with_context(remedy)?;
         tracing::info!(path = %path.display(), "All inputs are recorded");
         Ok(Self {
             file: Some(BufWriter::new(file)),
@@ -130,6 +134,21 @@ mod tests {
             error.contains("--record-inputs") && error.contains("/nonexistent/one.jsonl"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_restart_keeps_the_recording_before() {
+        let folder = std::env::temp_dir().join(format!("bellwether-recorder-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for _ in 0..2 {
+            let mut recorder = Recorder::start(Some(&folder), "one").unwrap();
+            RecordedFleet::new(Policy::default(), "test".into(), &mut recorder).advance(Timestamp::UNIX_EPOCH);
+        }
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let (now, before) = (read("one.jsonl"), read("one.previous.jsonl"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(now, before);
+        assert_eq!(now.lines().count(), 2);
     }
 
     #[test]

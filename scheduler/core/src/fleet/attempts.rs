@@ -30,6 +30,8 @@ impl Fleet {
             return;
         }
         member.attempt = Some(Box::new(changed.clone()));
+        // An operator who releases a slot reads the number before the next decision.
+        self.budget.set(&name, member.holder());
         self.effects.push_back(Effect::StoreAttempt(Box::new(changed.clone())));
         if entered {
             self.publish_phase_end(&before, &changed, &message, now);
