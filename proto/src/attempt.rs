@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::attempt_ref::AttemptRef;
 use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
 use crate::message::{Message, WireError};
@@ -277,6 +278,37 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// A record in phase Draining that holds a slot, and of which nothing else is known yet: no
+    /// deadline, no history, an empty kernel.
+    #[must_use]
+    pub fn new(attempt: AttemptRef, boot_before: BootId, need_since: Timestamp, trace: TraceParent) -> Self {
+        Self {
+            id: attempt.attempt,
+            node: attempt.node,
+            node_uid: attempt.node_uid,
+            generation: attempt.generation,
+            phase: Phase::Draining,
+            deadline: None,
+            boot_before,
+            boot_after: None,
+            kernel_before: String::new(),
+            kernel_after: None,
+            need_since,
+            reasons: Vec::new(),
+            cordoned_at: None,
+            drained_at: None,
+            reboot_not_after: None,
+            reboot_started_at: None,
+            ending: None,
+            slot_held: true,
+            failures_in_row: 0,
+            retry_not_before: None,
+            trace,
+            need_span: None,
+            history: Vec::new(),
+        }
+    }
+
     /// When the present phase was entered.
     #[must_use]
     pub fn phase_since(&self) -> Timestamp {

@@ -70,33 +70,19 @@ fn command(task: Task) -> Command {
 
 fn record(change: impl FnOnce(&mut Attempt)) -> Attempt {
     let node_uid: NodeUid = "u".parse().unwrap();
-    let mut record = Attempt {
-        id: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
+    let attempt = AttemptRef {
         node: "n1".parse().unwrap(),
+        attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
         node_uid,
         generation: Generation(3),
-        phase: Phase::Draining,
-        deadline: None,
-        boot_before: "b".parse().unwrap(),
-        boot_after: None,
-        kernel_before: String::new(),
-        kernel_after: None,
-        need_since: Timestamp::UNIX_EPOCH,
-        reasons: Vec::new(),
-        cordoned_at: None,
-        drained_at: None,
-        reboot_not_after: None,
-        reboot_started_at: None,
-        ending: None,
-        slot_held: true,
-        failures_in_row: 0,
-        retry_not_before: None,
-        trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-            .parse()
-            .unwrap(),
-        need_span: None,
-        history: Vec::new(),
     };
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut record = Attempt::new(
+        attempt,
+        "b".parse().unwrap(),
+        Timestamp::UNIX_EPOCH,
+        trace.parse().unwrap(),
+    );
     change(&mut record);
     record
 }

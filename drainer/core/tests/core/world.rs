@@ -421,32 +421,10 @@ impl<M: Machine> World<M> {
 }
 
 fn record(phase: Phase) -> Attempt {
-    let attempt = attempt();
+    let (boot, trace) = ("b", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let since = Timestamp::UNIX_EPOCH;
     Attempt {
-        id: attempt.attempt,
-        node: attempt.node,
-        node_uid: attempt.node_uid,
-        generation: attempt.generation,
         phase,
-        deadline: None,
-        boot_before: "b".parse().unwrap(),
-        boot_after: None,
-        kernel_before: String::new(),
-        kernel_after: None,
-        need_since: Timestamp::UNIX_EPOCH,
-        reasons: Vec::new(),
-        cordoned_at: None,
-        drained_at: None,
-        reboot_not_after: None,
-        reboot_started_at: None,
-        ending: None,
-        slot_held: true,
-        failures_in_row: 0,
-        retry_not_before: None,
-        trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-            .parse()
-            .unwrap(),
-        need_span: None,
-        history: Vec::new(),
+        ..Attempt::new(attempt(), boot.parse().unwrap(), since, trace.parse().unwrap())
     }
 }

@@ -1,6 +1,6 @@
 //! The first record of an attempt.
 
-use bellwether_proto::{Attempt, AttemptId, BootId, Cause, Ending, Generation, Phase, RebootNeed, TraceParent};
+use bellwether_proto::{Attempt, AttemptId, AttemptRef, Cause, Ending, Generation, Phase, RebootNeed, TraceParent};
 use jiff::Timestamp;
 
 use crate::attempt::transition::begin;
@@ -57,31 +57,16 @@ fn record(
     trace: TraceParent,
     now: Timestamp,
 ) -> Option<Attempt> {
-    let boot_before: BootId = node.boot_id.clone()?;
-    Some(Attempt {
-        id,
+    let attempt = AttemptRef {
         node: node.name.clone(),
         node_uid: node.uid.clone(),
+        attempt: id,
         generation: generation_after(last),
-        phase: Phase::Draining,
-        deadline: None,
-        boot_before,
-        boot_after: None,
+    };
+    Some(Attempt {
         kernel_before: node.kernel.clone(),
-        kernel_after: None,
-        need_since: now,
-        reasons: Vec::new(),
-        cordoned_at: None,
-        drained_at: None,
-        reboot_not_after: None,
-        reboot_started_at: None,
-        ending: None,
-        slot_held: true,
         failures_in_row: last.map_or(0, |last| last.failures_in_row),
-        retry_not_before: None,
-        trace,
-        need_span: None,
-        history: Vec::new(),
+        ..Attempt::new(attempt, node.boot_id.clone()?, now, trace)
     })
 }
 
