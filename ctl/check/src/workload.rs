@@ -58,6 +58,19 @@ pub(crate) struct Rollout {
     pub(crate) updated: i32,
 }
 
+impl Rollout {
+    /// The rollout of a workload that counts replicas, with the numbers of its spec and its status.
+    fn of_replicas(desired: Option<i32>, ready: Option<i32>, updated: Option<i32>) -> Self {
+        let desired = desired.unwrap_or_default();
+        Self {
+            desired,
+            created: desired,
+            ready: ready.unwrap_or_default(),
+            updated: updated.unwrap_or_default(),
+        }
+    }
+}
+
 impl Workload {
     /// Its metadata.
     #[must_use]
@@ -110,14 +123,12 @@ impl Workload {
     pub(crate) fn rollout(&self) -> Rollout {
         match self {
             Self::Deployment(it) => {
-                let desired = it.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
                 let status = it.status.as_ref();
-                Rollout {
-                    desired,
-                    created: desired,
-                    ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
-                    updated: status.and_then(|status| status.updated_replicas).unwrap_or_default(),
-                }
+                Rollout::of_replicas(
+                    it.spec.as_ref().and_then(|spec| spec.replicas),
+                    status.and_then(|status| status.ready_replicas),
+                    status.and_then(|status| status.updated_replicas),
+                )
             }
             Self::DaemonSet(it) => it.status.as_ref().map_or_else(Rollout::default, |status| Rollout {
                 desired: status.desired_number_scheduled,
@@ -126,14 +137,12 @@ impl Workload {
                 updated: status.updated_number_scheduled.unwrap_or_default(),
             }),
             Self::StatefulSet(it) => {
-                let desired = it.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
                 let status = it.status.as_ref();
-                Rollout {
-                    desired,
-                    created: desired,
-                    ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
-                    updated: status.and_then(|status| status.updated_replicas).unwrap_or_default(),
-                }
+                Rollout::of_replicas(
+                    it.spec.as_ref().and_then(|spec| spec.replicas),
+                    status.and_then(|status| status.ready_replicas),
+                    status.and_then(|status| status.updated_replicas),
+                )
             }
         }
     }
