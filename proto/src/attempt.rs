@@ -322,6 +322,17 @@ impl Attempt {
     }
 }
 
+impl From<&Attempt> for AttemptRef {
+    fn from(record: &Attempt) -> Self {
+        Self {
+            node: record.node.clone(),
+            node_uid: record.node_uid.clone(),
+            attempt: record.id,
+            generation: record.generation,
+        }
+    }
+}
+
 impl Message for Attempt {
     const TYPE: &'static str = "bellwether.v1.Attempt";
     type Wire = wire::Attempt;

@@ -1,6 +1,5 @@
 //! Which attempt, on which node, in which state of its record: what each command names.
 
-use crate::attempt::Attempt;
 use crate::ids::{AttemptId, Generation, NodeName, NodeUid};
 use crate::message::WireError;
 
@@ -15,17 +14,6 @@ pub struct AttemptRef {
     pub attempt: AttemptId,
     /// The generation of the attempt's record.
     pub generation: Generation,
-}
-
-impl From<&Attempt> for AttemptRef {
-    fn from(record: &Attempt) -> Self {
-        Self {
-            node: record.node.clone(),
-            node_uid: record.node_uid.clone(),
-            attempt: record.id,
-            generation: record.generation,
-        }
-    }
 }
 
 impl AttemptRef {
