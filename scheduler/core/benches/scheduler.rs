@@ -1,8 +1,13 @@
 //! What decisions cost: load and first decision, one change, and memory, by the size of the fleet.
 //!
 //! Run by `cargo xtask bench scheduler [NODES ...]`. Every size runs in a process of its own, so
-//! that one does not find the memory of the one before. Half of the nodes need a reboot, every
-//! node has both reports. Times are of this machine; the limits beside them are the project's.
+//! that one does not find the memory of the one before, and in three of them: of each time the least
+//! counts, since other work on the machine only adds to it, and of the memory the most. Half of the
+//! nodes need a reboot, every node has both reports. Times are of this machine; the limits beside
+//! them are the project's.
+//!
+//! How much of the growth is work and how much is memory that no cache holds, instructions tell:
+//! `valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*changes*' BENCH --measure NODES`.
 
 #![expect(
     clippy::print_stdout,
@@ -20,6 +25,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The sizes that the project states figures for.
 const SIZES: [usize; 4] = [1_000, 5_000, 20_000, 100_000];
+/// Processes that measure each size.
+const RUNS: usize = 3;
 /// Changes that are timed for each kind.
 const CHANGES: usize = 2_000;
 /// One change may take so long at the largest size.
@@ -58,7 +65,7 @@ fn compare(args: &[String]) {
             .map(|arg| arg.parse().unwrap_or_else(|_| wrong(arg)))
             .collect(),
     };
-    let figures: Vec<Figures> = sizes.into_iter().map(in_own_process).collect();
+    let figures: Vec<Figures> = sizes.into_iter().map(measured).collect();
     print!("{:>8} {:>10} {:>14}", "nodes", "load", "first decision");
     for kind in KINDS {
         print!(" {kind:>24}");
@@ -115,6 +122,21 @@ fn time(nanoseconds: u64) -> String {
         10_000..10_000_000 => format!("{} us", nanoseconds / 1_000),
         _ => format!("{} ms", nanoseconds / 1_000_000),
     }
+}
+
+/// The least of each time, and the most of the memory, of some runs.
+fn measured(nodes: usize) -> Figures {
+    let mut best = in_own_process(nodes);
+    for _ in 1..RUNS {
+        let other = in_own_process(nodes);
+        best.load = best.load.min(other.load);
+        best.first = best.first.min(other.first);
+        for (best, other) in best.changes.iter_mut().zip(other.changes) {
+            *best = (best.0.min(other.0), best.1.min(other.1));
+        }
+        best.bytes_per_node = best.bytes_per_node.max(other.bytes_per_node);
+    }
+    best
 }
 
 fn in_own_process(nodes: usize) -> Figures {
@@ -183,6 +205,8 @@ struct Bench {
 
 impl Bench {
     /// Median and 99th percentile of the time that one change takes, with its decision and its effects.
+    // A function of its own, so that a profiler can tell it from the load.
+    #[inline(never)]
     fn changes(&mut self, make: fn(&Self, usize) -> Input) -> (u64, u64) {
         let mut times = Vec::with_capacity(CHANGES);
         for change in 0..CHANGES {
@@ -209,6 +233,14 @@ impl Bench {
 
     fn boot(index: usize) -> String {
         format!("{index:08x}-5c1e-4a7e-9d0f-6b1d8f0e2a33")
+    }
+
+    /// No two agents report at the same instant: each has renewed its report within the last five minutes.
+    fn stored_at(&self, index: usize) -> Timestamp {
+        let age = (index * 7_919) % 300_000_000;
+        self.now
+            .checked_sub(SignedDuration::from_micros(i64::try_from(age).unwrap()))
+            .unwrap()
     }
 
     fn node(&self, index: usize, ready: bool) -> Input {
@@ -246,7 +278,7 @@ impl Bench {
                 os: "Debian GNU/Linux 13 (trixie)".into(),
                 agent_version: "0.1.0".into(),
             },
-            stored_at: self.now,
+            stored_at: self.stored_at(index),
         })
     }
 
@@ -261,7 +293,7 @@ impl Bench {
                 problem: None,
                 agent_version: "0.1.0".into(),
             },
-            stored_at: self.now,
+            stored_at: self.stored_at(index),
         })
     }
 }

@@ -12,6 +12,6 @@ mod reason;
 pub(crate) use budget::Budget;
 pub(crate) use gate::{Blockers, unfit};
 pub(crate) use need::{Verdict, verdict};
-pub(crate) use order::place;
+pub(crate) use order::{Place, place};
 pub(crate) use queue::Queue;
 pub use reason::Reason;

@@ -5,7 +5,7 @@
 //! miss one. This file owns no rule, and reads no system clock: time is an argument.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bellwether_proto::NodeName;
 use jiff::{SignedDuration, Timestamp};
@@ -57,28 +57,24 @@ impl Clock {
     }
 }
 
-/// When each node has to be evaluated again though nothing happens: at most one entry for a node.
+/// When each node has to be evaluated again though nothing happens. Each node keeps its own entry,
+/// so there is no second index to keep in step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timers {
     by_time: BTreeSet<(Timestamp, NodeName)>,
-    by_node: BTreeMap<NodeName, Timestamp>,
 }
 
 impl Timers {
-    /// Replaces a node's entry.
-    pub(crate) fn set(&mut self, node: &NodeName, at: Option<Timestamp>) {
-        let old = match at {
-            Some(at) => self.by_node.insert(node.clone(), at),
-            None => self.by_node.remove(node),
-        };
-        if old == at {
+    /// Replaces a node's entry. An entry that was due is taken out already.
+    pub(crate) fn replace(&mut self, node: &NodeName, old: Option<Timestamp>, new: Option<Timestamp>) {
+        if old == new {
             return;
         }
         if let Some(old) = old {
             self.by_time.remove(&(old, node.clone()));
         }
-        if let Some(at) = at {
-            self.by_time.insert((at, node.clone()));
+        if let Some(new) = new {
+            self.by_time.insert((new, node.clone()));
         }
     }
 
@@ -87,16 +83,13 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Takes out the nodes that are due.
-    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<NodeName> {
-        let mut due = Vec::new();
-        while self.first().is_some_and(|at| at <= now) {
-            if let Some((_, node)) = self.by_time.pop_first() {
-                self.by_node.remove(&node);
-                due.push(node);
-            }
+    /// Takes out the first node that is due.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<NodeName> {
+        let (at, _) = self.by_time.first()?;
+        if *at > now {
+            return None;
         }
-        due
+        self.by_time.pop_first().map(|(_, node)| node)
     }
 }
 
@@ -123,15 +116,16 @@ mod tests {
     fn a_node_has_one_entry_and_is_due_once() {
         let (a, b): (NodeName, NodeName) = ("a".parse().unwrap(), "b".parse().unwrap());
         let mut timers = Timers::default();
-        timers.set(&a, Some(at(5)));
-        timers.set(&a, Some(at(7)));
-        timers.set(&b, Some(at(6)));
+        timers.replace(&a, None, Some(at(5)));
+        timers.replace(&a, Some(at(5)), Some(at(7)));
+        timers.replace(&b, None, Some(at(6)));
         assert_eq!(timers.first(), Some(at(6)));
-        assert_eq!(timers.take_due(at(5)), []);
-        assert_eq!(timers.take_due(at(7)), [b.clone(), a]);
-        assert_eq!(timers.first(), None);
-        timers.set(&b, Some(at(1)));
-        timers.set(&b, None);
-        assert_eq!(timers.take_due(at(9)), []);
+        assert_eq!(timers.take_due(at(5)), None);
+        assert_eq!(timers.take_due(at(7)), Some(b.clone()));
+        assert_eq!(timers.take_due(at(7)), Some(a));
+        assert_eq!((timers.take_due(at(7)), timers.first()), (None, None));
+        timers.replace(&b, Some(at(6)), Some(at(8)));
+        timers.replace(&b, Some(at(8)), None);
+        assert_eq!(timers.take_due(at(9)), None);
     }
 }

@@ -1,30 +1,28 @@
 //! The nodes that may start as soon as there is a slot, in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bellwether_proto::NodeName;
 
 use crate::admission::order::Place;
 
-/// The queue: each node at most once.
+/// The queue. Each node keeps its own place, so there is no second index to keep in step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     in_order: BTreeSet<Place>,
-    of_node: BTreeMap<NodeName, Place>,
 }
 
 impl Queue {
-    /// Puts a node into its place, or out of the queue.
-    pub(crate) fn set(&mut self, node: &NodeName, place: Option<Place>) {
-        if self.of_node.get(node) == place.as_ref() {
+    /// Replaces a node's place; none: the node is not in the queue.
+    pub(crate) fn replace(&mut self, old: Option<&Place>, new: Option<&Place>) {
+        if old == new {
             return;
         }
-        if let Some(old) = self.of_node.remove(node) {
-            self.in_order.remove(&old);
+        if let Some(old) = old {
+            self.in_order.remove(old);
         }
-        if let Some(place) = place {
-            self.in_order.insert(place.clone());
-            self.of_node.insert(node.clone(), place);
+        if let Some(new) = new {
+            self.in_order.insert(new.clone());
         }
     }
 
@@ -33,10 +31,8 @@ impl Queue {
         self.in_order.iter().map(|(_, _, node)| node)
     }
 
-    /// A node's number in the queue, from 1; none if the node is not in the queue. Costs by that number.
-    pub(crate) fn number(&self, node: &NodeName) -> Option<usize> {
-        self.of_node.get(node)?;
-        let before = self.iter().position(|waiting| waiting == node)?;
-        Some(before.saturating_add(1))
+    /// The number of a place in the queue, from 1. Costs by that number.
+    pub(crate) fn number(&self, place: &Place) -> usize {
+        self.in_order.range(..=place).count()
     }
 }

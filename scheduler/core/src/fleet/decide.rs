@@ -20,7 +20,9 @@ impl Fleet {
         if let Some(control) = self.blockers.orders.remove_ended(now) {
             self.store_control(control);
         }
-        self.touched.extend(self.timers.take_due(now));
+        while let Some(name) = self.timers.take_due(now) {
+            self.touched.insert(name);
+        }
         while let Some(name) = self.touched.pop_first() {
             self.decide(&name, now);
         }
@@ -56,7 +58,6 @@ impl Fleet {
         self.adopt_orphan(name, &clock);
         self.send_command_again(name, &clock);
         self.admit(name, &clock);
-        self.timers.set(name, clock.next());
     }
 
     fn take_transitions(&mut self, name: &NodeName, clock: &Clock) {
@@ -115,7 +116,7 @@ impl Fleet {
     }
 
     /// Judges whether the node may start, and writes down what follows for the slots, the queue, the
-    /// numbers and the operators.
+    /// timers, the numbers and the operators.
     fn admit(&mut self, name: &NodeName, clock: &Clock) {
         let Some(member) = self.members.get(name) else { return };
         let mut place = None;
@@ -141,13 +142,17 @@ impl Fleet {
         });
         let stand = judged.map(|(state, basis)| Stand::after(member.stand.as_ref(), state, basis, clock.now()));
         self.budget.set(name, member.holder());
-        self.queue.set(name, place);
         let need = member.need_since();
+        let due_at = clock.next();
         if let Some(member) = self.members.get_mut(name) {
             self.counts.replace(member.stand.as_ref(), stand.as_ref());
             self.counts.replace_need(name, member.counted_need, need);
+            self.queue.replace(member.place.as_ref(), place.as_ref());
+            self.timers.replace(name, member.due_at, due_at);
             member.stand = stand;
             member.counted_need = need;
+            member.place = place;
+            member.due_at = due_at;
         }
     }
 }

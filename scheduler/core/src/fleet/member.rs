@@ -3,6 +3,7 @@
 use bellwether_proto::{Attempt, HostReport, RebooterReport};
 use jiff::Timestamp;
 
+use crate::admission::Place;
 use crate::admission::budget::{self, Holder};
 use crate::explain::Stand;
 use crate::fleet::DrainProgress;
@@ -22,6 +23,10 @@ pub(super) struct Member {
     /// When the command of the attempt's phase is sent again.
     pub(super) remind_at: Option<Timestamp>,
     pub(super) stand: Option<Stand>,
+    /// The node's place in the queue.
+    pub(super) place: Option<Place>,
+    /// The node's entry in the timer table.
+    pub(super) due_at: Option<Timestamp>,
     /// The need that was counted.
     pub(super) counted_need: Option<Timestamp>,
 }

@@ -27,7 +27,8 @@ impl Fleet {
     #[must_use]
     pub fn standing(&self, name: &NodeName) -> Option<(&NodeView, Standing)> {
         let member = self.members.get(name)?;
-        let standing = self.fill_in(member.stand.as_ref()?, self.queue.number(name));
+        let number = member.place.as_ref().map(|place| self.queue.number(place));
+        let standing = self.fill_in(member.stand.as_ref()?, number);
         Some((member.node.as_ref()?, standing))
     }
 
