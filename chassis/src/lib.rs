@@ -10,7 +10,6 @@ pub mod backoff;
 pub mod bus;
 pub mod clock;
 pub mod consume;
-pub mod due;
 pub mod host;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;

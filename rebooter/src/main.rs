@@ -5,7 +5,6 @@
 
 mod args;
 mod error;
-mod guard;
 mod host;
 mod metrics;
 mod preflight;

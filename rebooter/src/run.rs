@@ -10,11 +10,11 @@ use std::time::Duration;
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate, telemetry};
 use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, attribute};
+use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Refusal};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{Instrument as _, Span};
 
 use crate::args::Args;
-use crate::guard::{self, Acted, Decision, Order, Own, Refusal};
 use crate::host::Host;
 use crate::metrics::{Metrics, Outcome};
 use crate::preflight::Preflight;

@@ -8,7 +8,6 @@ mod error;
 mod host;
 mod metrics;
 mod probe;
-mod report;
 mod run;
 mod watch;
 mod wire;

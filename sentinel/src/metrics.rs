@@ -2,13 +2,11 @@
 
 use std::sync::atomic::AtomicU64;
 
-use bellwether_chassis::due::Why;
+use bellwether_sentinel_core::{Look, Why};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-
-use crate::probe::Look;
 
 /// Handles of all metrics.
 #[derive(Debug, Clone, Default)]

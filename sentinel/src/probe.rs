@@ -8,6 +8,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bellwether_chassis::HostArgs;
+use bellwether_sentinel_core::{Look, Need};
 use jiff::Timestamp;
 
 use crate::error::ProbeError;
@@ -29,26 +30,6 @@ pub(crate) struct Probe {
     sentinel_file: PathBuf,
 }
 
-/// The result of one probe.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// Whether a reboot is required; an error is neither yes nor no.
-    pub(crate) need: Result<Option<Need>, ProbeError>,
-    /// The newest kernel that is installed.
-    pub(crate) kernel_installed: Option<String>,
-    /// The operating system.
-    pub(crate) os: String,
-}
-
-/// A need as the host shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Need {
-    /// When the sentinel file was last written.
-    pub(crate) since: Timestamp,
-    /// The packages that ask for the reboot.
-    pub(crate) reasons: Vec<String>,
-}
-
 impl Probe {
     pub(crate) fn new(host: HostArgs, sentinel_file: PathBuf) -> Self {
         Self { host, sentinel_file }
@@ -57,7 +38,7 @@ impl Probe {
     /// Looks at everything once.
     pub(crate) fn look(&self) -> Look {
         Look {
-            need: self.need(),
+            need: self.need().map_err(|error| error.problem()),
             kernel_installed: host::newest_kernel(&self.host),
             os: host::operating_system(&self.host),
         }
@@ -210,7 +191,7 @@ mod tests {
     #[test]
     fn a_missing_directory_is_an_error_and_not_a_no() {
         let root = tempfile::tempdir().unwrap();
-        let error = probe(&root).look().need.unwrap_err();
+        let error = probe(&root).need().unwrap_err();
         assert!(matches!(error, ProbeError::Directory { .. }), "{error}");
         assert!(error.to_string().contains("--host-root"), "{error}");
     }
@@ -219,7 +200,7 @@ mod tests {
     fn a_directory_in_place_of_the_file_is_an_error_and_not_a_yes() {
         let root = root_with_run();
         fs::create_dir(root.path().join("run/reboot-required")).unwrap();
-        let error = probe(&root).look().need.unwrap_err();
+        let error = probe(&root).need().unwrap_err();
         assert!(matches!(error, ProbeError::NotAFile { .. }), "{error}");
     }
 
@@ -227,7 +208,7 @@ mod tests {
     fn a_file_that_cannot_be_read_is_an_error_and_not_a_yes() {
         let root = root_with_run();
         symlink("reboot-required", root.path().join("run/reboot-required")).unwrap();
-        let error = probe(&root).look().need.unwrap_err();
+        let error = probe(&root).need().unwrap_err();
         assert!(matches!(error, ProbeError::File { .. }), "{error}");
     }
 

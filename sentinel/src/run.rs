@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::due::Why;
 use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent, attribute};
+use bellwether_sentinel_core::{Identity, Look, Need, Reporter, Why};
 
 use crate::args::Args;
 use crate::error::ProbeError;
 use crate::metrics::Metrics;
-use crate::probe::{Look, Need, Probe};
-use crate::report::{Identity, Reporter};
+use crate::probe::Probe;
 use crate::watch::Watch;
 use crate::wire;
 
@@ -107,13 +106,13 @@ impl Sentinel {
         let look = match tokio::task::spawn_blocking(move || probe.look()).await {
             Ok(look) => look,
             Err(error) => Look {
-                need: Err(ProbeError::BrokenOff(error)),
+                need: Err(ProbeError::BrokenOff(error).problem()),
                 kernel_installed: None,
                 os: String::new(),
             },
         };
         self.metrics.looked(&look);
-        let error = look.need.as_ref().err().map(|error| bellwether_chassis::chain(error));
+        let error = look.need.as_ref().err().map(|problem| problem.message.clone());
         if error != self.logged {
             match &error {
                 Some(error) => tracing::warn!(error, "Host cannot be looked at"),

@@ -15,31 +15,31 @@ use jiff::Timestamp;
 
 /// What the rebooter knows of itself and its host, now.
 #[derive(Debug, Clone)]
-pub(crate) struct Own {
+pub struct Own {
     /// Its node.
-    pub(crate) node: NodeName,
+    pub node: NodeName,
     /// The boot that runs.
-    pub(crate) boot_id: BootId,
+    pub boot_id: BootId,
     /// The last call of this process.
-    pub(crate) acted: Option<Acted>,
+    pub acted: Option<Acted>,
     /// The last record that this process refused. It has reported that, and keeps to it.
-    pub(crate) refused: Option<(AttemptId, Generation)>,
+    pub refused: Option<(AttemptId, Generation)>,
     /// Why it could not reboot its host; none: it can.
-    pub(crate) problem: Option<Problem>,
+    pub problem: Option<Problem>,
 }
 
 /// A call to reboot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Acted {
+pub struct Acted {
     /// For which attempt.
-    pub(crate) attempt: AttemptId,
+    pub attempt: AttemptId,
     /// The boot that it was to end.
-    pub(crate) boot_id: BootId,
+    pub boot_id: BootId,
 }
 
 /// What to do with a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Nothing: it is no command, or one that is done.
     Nothing,
     /// Reboot.
@@ -50,29 +50,30 @@ pub(crate) enum Decision {
 
 /// A command to reboot that passed every rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Order {
+pub struct Order {
     /// The attempt.
-    pub(crate) attempt: AttemptId,
+    pub attempt: AttemptId,
     /// The generation of the record.
-    pub(crate) generation: Generation,
+    pub generation: Generation,
     /// The boot that is to end.
-    pub(crate) boot_id: BootId,
+    pub boot_id: BootId,
     /// Not after this instant.
-    pub(crate) not_after: Timestamp,
+    pub not_after: Timestamp,
     /// The attempt's place in its trace.
-    pub(crate) trace: TraceParent,
+    pub trace: TraceParent,
 }
 
 impl Order {
     /// True if both are the same command; its limit of time may have been moved.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
         (self.attempt, self.generation, &self.boot_id) == (other.attempt, other.generation, &other.boot_id)
     }
 }
 
 /// Why a command is not obeyed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// The record is about another node, though it is stored as ours.
     #[error("the record is of another node: {0}")]
     OtherNode(subject::OtherNode),
@@ -108,7 +109,8 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// The word for labels.
-    pub(crate) fn reason(&self) -> &'static str {
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::OtherNode(_) => "other_node",
             Self::NotDrained => "not_drained",
@@ -120,7 +122,8 @@ impl Refusal {
     }
 
     /// True if the refusal is reported as an event. About another node's attempt the rebooter reports nothing.
-    pub(crate) fn is_reported(&self) -> bool {
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
         match self {
             Self::OtherNode(_) => false,
             Self::NotDrained | Self::Unlimited | Self::Late { .. } | Self::Unable { .. } | Self::Spent { .. } => true,
@@ -129,7 +132,8 @@ impl Refusal {
 }
 
 /// Examines the record that is stored for our node.
-pub(crate) fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
+#[must_use]
+pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
     if own.refused == Some((record.id, record.generation)) {
         return Decision::Nothing;
     }

@@ -1,6 +1,6 @@
 //! When a report is due: at the start, on a change, and as a refresh before readers call it stale.
 //!
-//! Pure: what is reported and the time come in. A report counts only once it is stored, so of several
+//! What is reported and the time come in. A report counts only once it is stored, so of several
 //! that could not be stored the newest is.
 
 use std::time::Duration;

@@ -1,34 +1,33 @@
-//! What is reported, and when: a pure core. What the host looks like goes in, a report to send comes out.
+//! What is reported, and when: a look at the host goes in, a report to store comes out.
 //!
-//! Owned by `run.rs`. It reads no clock and no file and sends nothing; a report counts only
-//! once it is stored, so that of several that could not be stored the newest wins.
+//! A report counts only once it is stored, so that of several that could not be stored the newest wins.
 
 use std::time::Duration;
 
-use bellwether_chassis::due::{Due, Why};
+use bellwether_chassis_core::due::{Due, Why};
 use bellwether_proto::{BootId, HostReport, NeedReport, NodeName, RebootNeed, TraceParent};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::probe::{Look, Need};
+use crate::look::{Look, Need};
 
 /// What stays the same for as long as the process runs.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// The node.
-    pub(crate) node: NodeName,
+    pub node: NodeName,
     /// The boot.
-    pub(crate) boot_id: BootId,
+    pub boot_id: BootId,
     /// The kernel of this boot.
-    pub(crate) kernel_running: String,
+    pub kernel_running: String,
     /// Version of this agent.
-    pub(crate) agent_version: &'static str,
+    pub agent_version: &'static str,
     /// How often a report comes without a change.
-    pub(crate) refresh_interval: Duration,
+    pub refresh_interval: Duration,
 }
 
 /// Decides what to report.
 #[derive(Debug)]
-pub(crate) struct Reporter {
+pub struct Reporter {
     identity: Identity,
     /// By the reports without their times.
     due: Due<HostReport>,
@@ -58,7 +57,9 @@ impl Lasting {
 }
 
 impl Reporter {
-    pub(crate) fn new(identity: Identity) -> Self {
+    /// Decides for this host; nothing is reported yet.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
         Self {
             identity,
             due: Due::default(),
@@ -69,7 +70,7 @@ impl Reporter {
 
     /// Takes over the trace from the report that is stored, so that a restart of the sentinel
     /// does not split it. What another boot or another node needed is none of our business.
-    pub(crate) fn handle_previous(&mut self, previous: HostReport) {
+    pub fn handle_previous(&mut self, previous: HostReport) {
         if previous.node == self.identity.node
             && previous.boot_id == self.identity.boot_id
             && let NeedReport::Required(need) = previous.need
@@ -81,7 +82,7 @@ impl Reporter {
     /// Takes a look at the host, and hands out the report that is due, if one is.
     ///
     /// `first_seen` is asked for a trace when a need begins; its ids are random, so they come from outside.
-    pub(crate) fn handle_look(
+    pub fn handle_look(
         &mut self,
         look: Look,
         now: Timestamp,
@@ -101,7 +102,7 @@ impl Reporter {
                 NeedReport::NotRequired
             }
             // Unknown is not "no": the need may well last.
-            Err(error) => NeedReport::Unknown(error.problem()),
+            Err(problem) => NeedReport::Unknown(problem),
         };
         let report = HostReport {
             node: self.identity.node.clone(),
@@ -119,13 +120,14 @@ impl Reporter {
     }
 
     /// Takes note that a report is stored; the next one is due this much later.
-    pub(crate) fn handle_stored(&mut self, report: &HostReport, refresh_after: Duration) {
+    pub fn handle_stored(&mut self, report: &HostReport, refresh_after: Duration) {
         self.due
             .handle_stored(content(report), report.reported_at, refresh_after);
     }
 
     /// How long until a report is due even if nothing changes; zero: now.
-    pub(crate) fn poll_timeout(&self, now: Timestamp) -> Duration {
+    #[must_use]
+    pub fn poll_timeout(&self, now: Timestamp) -> Duration {
         self.due.refresh_in(now)
     }
 
@@ -149,13 +151,10 @@ fn content(report: &HostReport) -> HostReport {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use bellwether_proto::ProblemCode;
+    use bellwether_proto::{Problem, ProblemCode};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::error::ProbeError;
 
     const REFRESH: Duration = Duration::from_secs(300);
 
@@ -293,10 +292,7 @@ mod tests {
 
     fn look(seen: Result<Option<Need>, ()>) -> Look {
         Look {
-            need: seen.map_err(|()| ProbeError::File {
-                path: "/run/reboot-required".into(),
-                source: io::Error::other("denied"),
-            }),
+            need: seen.map_err(|()| Problem::new(ProblemCode::SentinelFileUnreadable, "denied")),
             kernel_installed: None,
             os: String::new(),
         }

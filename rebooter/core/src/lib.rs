@@ -1,0 +1,7 @@
+//! The deciding core of the rebooter: whether its host may reboot now, and when its preflight is due.
+//!
+//! Pure: no clock, no file, no NATS. The driver (`rebooter/src/run.rs`) reads the record and the clock, asks
+//! [`guard::examine`] before each step that cannot be taken back, and calls.
+
+pub mod guard;
+pub mod schedule;
