@@ -20,13 +20,13 @@ use crate::verdict::Verdict;
 
 /// How long one request for messages stays open. Short, so that a stop is quick and a
 /// consumer that was deleted is noticed.
-const PULL_EXPIRY: Duration = Duration::from_secs(10);
+pub(crate) const PULL_EXPIRY: Duration = Duration::from_secs(10);
 
 /// How long a signal of progress may take to be handed to the connection.
-const SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long to wait after the server refused, before asking again.
-const RETRY_DELAY: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Handles messages until the service stops. `concurrency` is how many at once; with one,
 /// they are handled in the order of the stream.
@@ -140,13 +140,17 @@ where
             }
         }
     };
-    let kind = match verdict {
+    if let Err(error) = acker.ack_with(settled_by(verdict)).await {
+        // It will come again, and every handler has to bear that anyway.
+        tracing::warn!(subject = %message.subject, %error, "Message could not be settled");
+    }
+}
+
+/// The reply that settles a message.
+pub(crate) fn settled_by(verdict: Verdict) -> AckKind {
+    match verdict {
         Verdict::Ack => AckKind::Ack,
         Verdict::RetryAfter(delay) => AckKind::Nak(Some(delay)),
         Verdict::Terminate => AckKind::Term,
-    };
-    if let Err(error) = acker.ack_with(kind).await {
-        // It will come again, and every handler has to bear that anyway.
-        tracing::warn!(subject = %message.subject, %error, "Message could not be settled");
     }
 }

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod args;
 pub mod backoff;
+pub mod batch;
 pub mod bus;
 pub mod clock;
 pub mod consume;

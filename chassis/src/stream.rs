@@ -7,7 +7,8 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::stream::{CONSUMERS, ConsumerDefinition, Retention, STREAMS, StreamDefinition};
+use bellwether_proto::stream::{CONSUMERS, ConsumerDefinition, ConsumerStart, Retention, STREAMS, StreamDefinition};
+use jiff::Timestamp;
 
 use crate::args::StreamArgs;
 use crate::backoff::Backoff;
@@ -18,7 +19,7 @@ use crate::runtime::Chassis;
 const NOT_FOUND: u64 = 10059;
 
 /// Makes sure that every stream of the contract is there and as defined where correctness rests on it,
-/// and that every durable consumer is there.
+/// and that every durable consumer is there. A consumer whose reader chooses its start is left to that reader.
 ///
 /// # Errors
 /// Names the stream and field that differ, or what the server refused.
@@ -28,12 +29,34 @@ pub async fn ensure(bus: &Bus, args: &StreamArgs) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("stream {}", definition.name))?;
         for consumer in CONSUMERS.iter().filter(|consumer| consumer.stream == definition.name) {
-            ensure_consumer(&stream, consumer, args)
-                .await
-                .with_context(|| format!("consumer {} of stream {}", consumer.name, definition.name))?;
+            let start = match consumer.start {
+                ConsumerStart::Oldest => DeliverPolicy::All,
+                ConsumerStart::Reader if args.manage_streams => continue,
+                // Not created here, only verified.
+                ConsumerStart::Reader => DeliverPolicy::All,
+            };
+            ensure_consumer(&stream, consumer, args, start).await?;
         }
     }
     Ok(())
+}
+
+/// Makes sure that a durable consumer is there; one that is created starts with the messages that were stored at
+/// this time or later.
+///
+/// # Errors
+/// The stream or the consumer is missing and may not be created, or the server refused or did not answer.
+pub async fn ensure_consumer_since(
+    bus: &Bus,
+    definition: &ConsumerDefinition,
+    args: &StreamArgs,
+    since: Timestamp,
+) -> anyhow::Result<()> {
+    let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
+    let start = DeliverPolicy::ByStartTime {
+        start_time: std::time::SystemTime::from(since).into(),
+    };
+    ensure_consumer(&stream, definition, args, start).await.map(drop)
 }
 
 /// How long to wait at most before JetStream is tried again: whoever sets it up by hand sees the
@@ -159,21 +182,24 @@ fn stream_config(definition: &StreamDefinition, args: &StreamArgs) -> Config {
     }
 }
 
-async fn ensure_consumer(
-    stream: &Stream,
+async fn ensure_consumer<I>(
+    stream: &Stream<I>,
     definition: &ConsumerDefinition,
     args: &StreamArgs,
+    start: DeliverPolicy,
 ) -> anyhow::Result<PullConsumer> {
+    let named = || format!("consumer {} of stream {}", definition.name, definition.stream);
     if !args.manage_streams {
         return stream.get_consumer(definition.name).await.map_err(|error| {
-            anyhow::anyhow!(error).context("is missing, and --manage-streams=false forbids to create it")
+            let missing = "is missing, and --manage-streams=false forbids to create it";
+            anyhow::anyhow!(error).context(missing).context(named())
         });
     }
     let config = pull::Config {
         durable_name: Some(definition.name.to_owned()),
         description: Some(definition.description.to_owned()),
         filter_subjects: definition.filters.iter().map(|filter| (*filter).to_owned()).collect(),
-        deliver_policy: DeliverPolicy::All,
+        deliver_policy: start,
         ack_policy: AckPolicy::Explicit,
         ack_wait: definition.ack_wait,
         max_ack_pending: definition.max_ack_pending,
@@ -181,5 +207,8 @@ async fn ensure_consumer(
         max_deliver: -1,
         ..pull::Config::default()
     };
-    Ok(stream.get_or_create_consumer(definition.name, config).await?)
+    stream
+        .get_or_create_consumer(definition.name, config)
+        .await
+        .with_context(named)
 }

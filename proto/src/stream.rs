@@ -51,6 +51,15 @@ pub struct StreamDefinition {
     pub bucket: bool,
 }
 
+/// Where a durable consumer starts that is created, and by which service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerStart {
+    /// At the oldest message that is stored; each service that sets up JetStream creates it.
+    Oldest,
+    /// Where its reader needs it to start; no other service creates it.
+    Reader,
+}
+
 /// One durable consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumerDefinition {
@@ -62,6 +71,8 @@ pub struct ConsumerDefinition {
     pub name: &'static str,
     /// What it is for.
     pub description: &'static str,
+    /// Where it starts.
+    pub start: ConsumerStart,
     /// A message that is neither settled nor in progress for so long goes to the next replica.
     pub ack_wait: Duration,
     /// How many messages may be under way at once, over all replicas.
@@ -133,6 +144,7 @@ pub const DRAINERS_CONSUMER: ConsumerDefinition = ConsumerDefinition {
     filters: &[],
     name: DRAINERS,
     description: "Bellwether: the drainers' work queue, shared by all replicas",
+    start: ConsumerStart::Oldest,
     ack_wait: Duration::from_secs(15),
     // More than any sane number of slots: the slots are what limits the drains.
     max_ack_pending: 1000,
@@ -144,6 +156,8 @@ pub const SCHEDULER_CONSUMER: ConsumerDefinition = ConsumerDefinition {
     filters: &crate::subject::EVENTS_FOR_SCHEDULER,
     name: SCHEDULER,
     description: "Bellwether: the events that the leading scheduler acts on",
+    // The leader knows since when its attempts run: older events, of up to a month, belong to none of them.
+    start: ConsumerStart::Reader,
     ack_wait: Duration::from_secs(15),
     max_ack_pending: 256,
 };

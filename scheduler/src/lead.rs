@@ -4,31 +4,33 @@
 //! One loop owns the core, so decisions are made in one place. Any error ends the loop; the caller
 //! starts it again, and it begins with the stored records. There is no other way to recover.
 
+mod events;
+mod requests;
+
 use std::future::pending;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bellwether_chassis::args::StreamArgs;
-use bellwether_chassis::{Bus, Chassis, Record, Verdict, Watched, clock, consume};
+use bellwether_chassis::{Bus, Chassis, Record, Watched, clock, stream};
 use bellwether_proto::stream::{HOSTS_STREAM, SCHEDULER_CONSUMER};
 use bellwether_proto::subject;
-use bellwether_scheduler_core::{CancelRefusal, Handled, Input, Policy};
+use bellwether_scheduler_core::{Input, Policy};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
-use crate::api::reply::{self, LeaderInfo};
 use crate::bus::load;
 use crate::bus::wire::{self, HostRecord};
 use crate::cluster::client;
 use crate::cluster::watch::ClusterWatch;
 use crate::effect::Effects;
-use crate::error::Refusal;
-use crate::message::{self, LeaderMessage, Request};
+use crate::lead::events::Taken;
+use crate::message::{self, LeaderMessage};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::{RecordedFleet, Recorder};
 
@@ -44,9 +46,6 @@ const OWNERSHIP_INTERVAL: Duration = Duration::from_secs(10);
 /// How many facts are taken before the next decision: a new list of a large fleet costs one decision,
 /// not thousands, and a flood of reports cannot keep requests waiting for ever.
 const FACTS_PER_DECISION: usize = 10_000;
-
-/// How soon an event comes again that this replica did not settle, because it leads no more.
-const EVENT_RETRY: Duration = Duration::from_millis(200);
 
 /// The parts of the service that the leader works with.
 pub(crate) struct LeaderContext {
@@ -86,6 +85,8 @@ impl LeaderContext {
 
     async fn load<'a>(&'a self, recorder: &'a mut Recorder) -> anyhow::Result<Leader<'a>> {
         let loaded = load::load(&self.bus).await.context("load the records")?;
+        let since = events::since(&loaded.attempts, clock::now());
+        stream::ensure_consumer_since(&self.bus, &SCHEDULER_CONSUMER, &self.streams, since).await?;
         let hosts = self.bus.watch(HOSTS_STREAM.name, subject::all_host_records());
         let mut leader = Leader {
             context: self,
@@ -104,23 +105,6 @@ impl LeaderContext {
         let unreadable = unreadable.map(|(node, problem)| Input::UnreadableAttempt { node, problem });
         leader.feed(attempts.chain(unreadable).chain(loaded.control.map(Input::Control)));
         Ok(leader)
-    }
-
-    /// Passes events to the loop, one by one and in order, and settles each by the loop's verdict.
-    async fn consume_events(&self, sender: mpsc::Sender<LeaderMessage>) -> anyhow::Result<()> {
-        let handle = move |record: Record| {
-            let sender = sender.clone();
-            async move {
-                let (verdict, returned) = oneshot::channel();
-                // Without a verdict this replica leads no more, and the next leader has to get the event.
-                let again = Verdict::RetryAfter(EVENT_RETRY);
-                match sender.send(LeaderMessage::Event(record, verdict)).await {
-                    Ok(()) => returned.await.unwrap_or(again),
-                    Err(_) => again,
-                }
-            }
-        };
-        consume::consume(&self.chassis, &self.bus, &self.streams, &SCHEDULER_CONSUMER, 1, handle).await
     }
 }
 
@@ -157,6 +141,7 @@ impl Leader<'_> {
         access.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ownership =
             tokio::time::interval_at(tokio::time::Instant::now() + OWNERSHIP_INTERVAL, OWNERSHIP_INTERVAL);
+        let mut taken: Option<Taken> = None;
         loop {
             let now = clock::now();
             let watch_failed = self.cluster.failure().is_some();
@@ -164,10 +149,15 @@ impl Leader<'_> {
                 self.fleet.advance(now);
             }
             self.carry_out_effects().await?;
+            if let Some(taken) = taken.take() {
+                taken.settle();
+            }
             self.context.metrics.lead(&self.fleet);
             let timeout = self.fleet.poll_timeout().filter(|_| !watch_failed);
             tokio::select! {
-                message = messages.recv() => self.handle(message.context("the queue of messages is closed")?).await?,
+                message = messages.recv() => {
+                    taken = self.handle(message.context("the queue of messages is closed")?).await?;
+                }
                 event = self.cluster.next() => {
                     let inputs = self.cluster.apply(event);
                     self.feed(inputs);
@@ -242,83 +232,16 @@ impl Leader<'_> {
         );
     }
 
-    async fn handle(&mut self, message: LeaderMessage) -> anyhow::Result<()> {
+    /// Handles one message. Events are returned if they are not settled yet.
+    async fn handle(&mut self, message: LeaderMessage) -> anyhow::Result<Option<Taken>> {
         match message {
-            LeaderMessage::Event(record, settle) => {
-                let verdict = self.handle_event(&record).await?;
-                if settle.send(verdict).is_err() {
-                    tracing::debug!("The consumer ended: the event comes again, and changes nothing then");
-                }
-            }
+            LeaderMessage::Events(records, settle) => self.take_events(&records, settle).await,
             LeaderMessage::Request(request) => {
                 let send_reply = self.decide_on(request);
                 // An order is confirmed only once it is stored.
                 self.carry_out_effects().await?;
                 send_reply();
-            }
-        }
-        Ok(())
-    }
-
-    async fn handle_event(&mut self, record: &Record) -> anyhow::Result<Verdict> {
-        let event = match wire::event(record) {
-            Ok(event) => event,
-            Err(rejection) => {
-                self.reject(record, &rejection);
-                return Ok(Verdict::Terminate);
-            }
-        };
-        // An event of an attempt that the core does not have may mean that another replica leads, which
-        // has to get the event.
-        if self.fleet.handle_input(Input::Event(event), clock::now()) == Handled::OtherAttempt {
-            self.check_ownership().await?;
-        }
-        // Settled only after everything that follows from the event is stored.
-        self.carry_out_effects().await?;
-        Ok(Verdict::Ack)
-    }
-
-    /// Lets the core decide on a request. The closure sends the reply. A client that has left gets none, and
-    /// nothing else depends on it.
-    fn decide_on(&mut self, request: Request) -> Box<dyn FnOnce() + Send> {
-        let now = clock::now();
-        match request {
-            Request::ListNodes(sender) => {
-                let list = reply::list(&self.fleet, self.info(), now);
-                Box::new(move || drop(sender.send(Ok(list))))
-            }
-            Request::ExplainNode(node, sender) => {
-                let status = reply::explain(&self.fleet, node, now);
-                Box::new(move || drop(sender.send(status)))
-            }
-            Request::PauseFleet { by, reason, reply } => {
-                self.fleet.handle_input(Input::Pause { by, reason }, now);
-                let paused = reply::paused(&self.fleet);
-                Box::new(move || drop(reply.send(Ok(paused))))
-            }
-            Request::ResumeFleet { by, reply } => {
-                self.fleet.handle_input(Input::Resume { by }, now);
-                let resumed = reply::resumed(&self.fleet);
-                Box::new(move || drop(reply.send(Ok(resumed))))
-            }
-            Request::CancelAttempt {
-                node,
-                by,
-                reason,
-                reply,
-            } => {
-                let cancel = Input::Cancel {
-                    node: node.clone(),
-                    by,
-                    reason,
-                };
-                let cancelled = match self.fleet.handle_input(cancel, now) {
-                    Handled::Cancelled(effect) => Ok(reply::cancelled(&self.fleet, &node, effect)),
-                    Handled::Refused(refusal) => Err(Refusal::Cancel(refusal)),
-                    // The core handles no cancel so; if it did, nothing would be cancelled.
-                    Handled::Accepted | Handled::OtherAttempt => Err(Refusal::Cancel(CancelRefusal::NoAttempt(node))),
-                };
-                Box::new(move || drop(reply.send(cancelled)))
+                Ok(None)
             }
         }
     }
@@ -355,16 +278,6 @@ impl Leader<'_> {
             self.effects.carry_out(effect).await?;
         }
         Ok(())
-    }
-
-    fn info(&self) -> LeaderInfo {
-        let failure = self.cluster.failure().map(|failure| failure.to_string());
-        let rivals = || self.fleet.rivals().map(|reason| reason.message());
-        LeaderInfo {
-            notice: failure.or_else(rivals).unwrap_or_default(),
-            scheduler_version: self.context.chassis.service.version,
-            nats_version: self.context.bus.server_version(),
-        }
     }
 }
 

@@ -15,8 +15,8 @@ const MESSAGES_MAX: usize = 64;
 /// One message to the leading loop.
 #[derive(Debug)]
 pub(crate) enum LeaderMessage {
-    /// An event from NATS, and where its verdict goes.
-    Event(Record, oneshot::Sender<Verdict>),
+    /// Events from NATS in their order, and where their verdicts go.
+    Events(Vec<Record>, oneshot::Sender<Vec<Verdict>>),
     /// A request from the API.
     Request(Request),
 }

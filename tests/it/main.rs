@@ -10,6 +10,7 @@ mod alerts;
 mod check;
 mod crashes;
 mod deploy;
+mod events;
 mod failures;
 mod fleet;
 mod inputs;

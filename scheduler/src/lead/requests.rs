@@ -1,0 +1,66 @@
+//! Requests of operators and users: decided by the core, replied to once their order is stored.
+
+use bellwether_chassis::clock;
+use bellwether_scheduler_core::{CancelRefusal, Handled, Input};
+
+use crate::api::reply::{self, LeaderInfo};
+use crate::error::Refusal;
+use crate::lead::Leader;
+use crate::message::Request;
+
+impl Leader<'_> {
+    /// Lets the core decide on a request. The closure sends the reply. A client that has left gets none, and
+    /// nothing else depends on it.
+    pub(super) fn decide_on(&mut self, request: Request) -> Box<dyn FnOnce() + Send> {
+        let now = clock::now();
+        match request {
+            Request::ListNodes(sender) => {
+                let list = reply::list(&self.fleet, self.info(), now);
+                Box::new(move || drop(sender.send(Ok(list))))
+            }
+            Request::ExplainNode(node, sender) => {
+                let status = reply::explain(&self.fleet, node, now);
+                Box::new(move || drop(sender.send(status)))
+            }
+            Request::PauseFleet { by, reason, reply } => {
+                self.fleet.handle_input(Input::Pause { by, reason }, now);
+                let paused = reply::paused(&self.fleet);
+                Box::new(move || drop(reply.send(Ok(paused))))
+            }
+            Request::ResumeFleet { by, reply } => {
+                self.fleet.handle_input(Input::Resume { by }, now);
+                let resumed = reply::resumed(&self.fleet);
+                Box::new(move || drop(reply.send(Ok(resumed))))
+            }
+            Request::CancelAttempt {
+                node,
+                by,
+                reason,
+                reply,
+            } => {
+                let cancel = Input::Cancel {
+                    node: node.clone(),
+                    by,
+                    reason,
+                };
+                let cancelled = match self.fleet.handle_input(cancel, now) {
+                    Handled::Cancelled(effect) => Ok(reply::cancelled(&self.fleet, &node, effect)),
+                    Handled::Refused(refusal) => Err(Refusal::Cancel(refusal)),
+                    // The core handles no cancel so; if it did, nothing would be cancelled.
+                    Handled::Accepted | Handled::OtherAttempt => Err(Refusal::Cancel(CancelRefusal::NoAttempt(node))),
+                };
+                Box::new(move || drop(reply.send(cancelled)))
+            }
+        }
+    }
+
+    fn info(&self) -> LeaderInfo {
+        let failure = self.cluster.failure().map(|failure| failure.to_string());
+        let rivals = || self.fleet.rivals().map(|reason| reason.message());
+        LeaderInfo {
+            notice: failure.or_else(rivals).unwrap_or_default(),
+            scheduler_version: self.context.chassis.service.version,
+            nats_version: self.context.bus.server_version(),
+        }
+    }
+}
