@@ -51,6 +51,8 @@ pub struct WorldOptions {
     pub behaviour: Behaviour,
     /// How long a node may be silent before it is not ready.
     pub node_grace: Duration,
+    /// Whether stand-ins for kubelets run; without them, Node objects and pods stay as they were created.
+    pub kubelets: bool,
     /// The kustomize folder whose identities and rights are applied, if it exists.
     pub deploy: PathBuf,
 }
@@ -64,6 +66,7 @@ impl Default for WorldOptions {
             zones: 3,
             behaviour: Behaviour::default(),
             node_grace: Duration::from_secs(4),
+            kubelets: true,
             deploy: tools::repository().join("deploy/base"),
         }
     }
@@ -97,10 +100,12 @@ impl World {
         let client = control_plane.admin();
         let machines = Machines::default();
         let mut kubelet = JoinSet::new();
-        let work = kubelet::run(client.clone(), machines.clone());
-        kubelet.spawn(async move {
-            work.await.ok();
-        });
+        if options.kubelets {
+            let work = kubelet::run(client.clone(), machines.clone());
+            kubelet.spawn(async move {
+                work.await.ok();
+            });
+        }
         let world = Self {
             control_plane,
             nats,

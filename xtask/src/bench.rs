@@ -1,41 +1,78 @@
 //! `cargo xtask bench`: what a change costs, measured.
 
-use anyhow::{Result, bail};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Result, anyhow, bail};
 
 use crate::step::Steps;
+use crate::{cache, tools};
 
 pub(crate) const HELP: &str = "\
-Measure what a change costs.
+Measure what a change costs. docs/performance.md explains the figures.
 
 Usage: cargo xtask bench NAME [arguments of the benchmark]
 
 Benchmarks:
   scheduler  The deciding core with up to 100,000 nodes: load, one change, memory
+  fleet      Services, NATS and API server with 5,000 simulated nodes: idle cost, start, need to
+             cordon, a rollout, take-over; fails if a figure is above its limit
 
-Builds with the profile `bench` (optimised for speed, without link-time optimisation) and prints the
-benchmark's table.
+`scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
+`fleet` is built for release, as the images are. Each prints its table. `fleet --help` lists its
+arguments; it takes about seven minutes beside the build, and other programs on the machine show in
+its figures.
 ";
 
-/// A benchmark: a target without harness that prints its own table.
+/// A benchmark: a program that prints its own table.
 struct Bench {
     name: &'static str,
-    package: &'static str,
+    run: fn(&[String]) -> Result<()>,
 }
 
-const BENCHES: [Bench; 1] = [Bench {
-    name: "scheduler",
-    package: "bellwether-scheduler-core",
-}];
+const BENCHES: [Bench; 2] = [
+    Bench {
+        name: "scheduler",
+        run: scheduler,
+    },
+    Bench {
+        name: "fleet",
+        run: fleet,
+    },
+];
+
+/// The binaries that the fleet needs, which cargo builds into one folder.
+const FLEET_BINARIES: [&str; 4] = ["bellwether-scheduler", "bellwether-drainer", "leash", "bench-fleet"];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (bench, args) = choose(args)?;
-    let cargo = ["cargo", "bench", "--locked", "--package", bench.package];
-    let mut line = [&cargo[..], &["--bench", bench.name, "--"]].concat();
+    (bench.run)(args)
+}
+
+/// A target without harness of the deciding core.
+fn scheduler(args: &[String]) -> Result<()> {
+    let cargo = ["cargo", "bench", "--locked", "--package", "bellwether-scheduler-core"];
+    let mut line = [&cargo[..], &["--bench", "scheduler", "--"]].concat();
     line.extend(args.iter().map(String::as_str));
     let mut steps = Steps::new();
-    steps.command(bench.name, &[], &line)?;
+    steps.command("scheduler", &[], &line)?;
     steps.finish("bench");
     Ok(())
+}
+
+/// A binary of the `tests` crate, on top of the rig, beside the services' binaries.
+fn fleet(args: &[String]) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.work("tools", tools::ensure)?;
+    let mut line = vec!["cargo", "build", "--release", "--locked"];
+    for binary in FLEET_BINARIES {
+        line.extend(["--bin", binary]);
+    }
+    steps.command("build", &[], &line)?;
+    let fleet = cache::target_dir().join("release/bench-fleet");
+    // Replaces this process, so that Ctrl-C and the exit code are the benchmark's own.
+    let error = Command::new(&fleet).args(args).exec();
+    Err(anyhow!("cannot start {}: {error}", fleet.display()))
 }
 
 fn choose(args: &[String]) -> Result<(&'static Bench, &[String])> {
@@ -55,16 +92,18 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_the_arguments_after_its_name() {
-        let args = ["scheduler", "--nodes", "1000"].map(str::to_owned);
-        let (bench, rest) = choose(&args).unwrap();
-        assert_eq!((bench.package, rest), ("bellwether-scheduler-core", &args[1..]));
+        for name in ["scheduler", "fleet"] {
+            let args = [name, "--nodes", "1000"].map(str::to_owned);
+            let (bench, rest) = choose(&args).unwrap();
+            assert_eq!((bench.name, rest), (name, &args[1..]));
+        }
     }
 
     #[test]
     fn an_unknown_name_or_none_lists_the_known_ones() {
         for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
-            assert!(error.contains("scheduler"), "{error}");
+            assert!(error.contains("scheduler, fleet"), "{error}");
         }
     }
 }
