@@ -20,7 +20,7 @@ const UNCORDONS: usize = 16;
 /// Runs until the service stops.
 pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let metrics = Metrics::register(&chassis);
-    let (client, _) = kubernetes::client().await?;
+    let (client, _) = kubernetes::client(kubernetes::READ_TIMEOUT).await?;
     let bus = nats::connect(&chassis, &args.chassis).await?;
     if !stream::set_up(&chassis, &bus, &args.streams).await {
         return Ok(());

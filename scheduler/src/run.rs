@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Chassis, clock, nats, stream};
 use jiff::SignedDuration;
-use tokio::sync::watch;
 
 use crate::api::handle::ApiHandle;
 use crate::api::service;
 use crate::args::Args;
-use crate::cluster::{client, lease};
+use crate::cluster::client;
+use crate::cluster::lease::{self, Leadership};
 use crate::lead::LeaderContext;
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
@@ -37,7 +36,14 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let client = client::connect(&chassis).await?;
-    let mut leadership = lease::join(client.clone(), &args.namespace, &args.identity, args.lease_duration).await?;
+    let mut leadership = lease::join(
+        &chassis,
+        client.clone(),
+        &args.namespace,
+        &args.identity,
+        args.lease_duration,
+    )
+    .await?;
     let context = LeaderContext {
         chassis: chassis.clone(),
         bus,
@@ -49,8 +55,8 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         source: format!("scheduler {} ({})", chassis.service.version, args.identity),
         streams: args.streams,
     };
-    lead_in_turn(&context, recorder, &mut leadership.leading, &args.identity).await?;
-    leadership.release_lease().await;
+    lead_in_turn(&context, recorder, &mut leadership, &args.identity).await?;
+    leadership.leave().await;
     Ok(())
 }
 
@@ -58,25 +64,24 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
 async fn lead_in_turn(
     context: &LeaderContext,
     mut recorder: Recorder,
-    leading: &mut watch::Receiver<bool>,
+    leadership: &mut Leadership,
     identity: &str,
 ) -> anyhow::Result<()> {
     let chassis = &context.chassis;
     let mut reload = RELOAD;
     while !chassis.stop.is_cancelled() {
-        if !*leading.borrow_and_update() {
-            tokio::select! {
-                changed = leading.changed() => changed.context("the election ended by itself")?,
-                () = chassis.stop.cancelled() => (),
-            }
-            continue;
+        tokio::select! {
+            gained = leadership.gained() => gained?,
+            () = chassis.stop.cancelled() => continue,
         }
         tracing::info!(identity, "Leading");
         let began = clock::now();
         let ended = tokio::select! {
-            ended = lead(context, &mut recorder) => ended,
-            () = lease_lost(leading) => Ok(()),
+            // In this order: a process that was stopped for longer than its Lease lasts does not act on it.
+            biased;
+            () = leadership.lost() => Ok(()),
             () = chassis.stop.cancelled() => Ok(()),
+            ended = lead(context, &mut recorder) => ended,
         };
         context.step_down();
         let Err(error) = ended else {
@@ -100,12 +105,4 @@ async fn lead(context: &LeaderContext, recorder: &mut Recorder) -> anyhow::Resul
         return Ok(());
     }
     context.lead(recorder).await
-}
-
-/// Returns when this replica does not hold the Lease any more.
-async fn lease_lost(leading: &mut watch::Receiver<bool>) {
-    // The election's end is the end of leading as well.
-    if leading.wait_for(|leading| !leading).await.is_err() {
-        tracing::warn!("The election ended by itself");
-    }
 }

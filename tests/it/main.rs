@@ -15,6 +15,7 @@ mod failures;
 mod fleet;
 mod inputs;
 mod journey;
+mod leadership;
 mod leash;
 mod messages;
 mod network;

@@ -22,6 +22,7 @@ use crate::place::replace;
 #[derive(Clone, Debug)]
 pub struct Access {
     url: String,
+    port: u16,
     certificate: PathBuf,
 }
 
@@ -29,8 +30,21 @@ impl Access {
     pub(crate) fn new(port: u16, certificate: PathBuf) -> Self {
         Self {
             url: format!("https://127.0.0.1:{port}"),
+            port,
             certificate,
         }
+    }
+
+    /// The API server's port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same API server through a proxy on this port.
+    #[must_use]
+    pub fn through(&self, port: u16) -> Self {
+        Self::new(port, self.certificate.clone())
     }
 
     /// The same API server as others reach it: at this address, trusted by this file of theirs.
@@ -38,6 +52,7 @@ impl Access {
     pub fn reached_at(&self, address: Ipv4Addr, certificate: &Path) -> Self {
         Self {
             url: self.url.replace("127.0.0.1", &address.to_string()),
+            port: self.port,
             certificate: certificate.to_path_buf(),
         }
     }

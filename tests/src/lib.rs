@@ -22,6 +22,7 @@ pub mod otlp;
 pub mod place;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod record;
 pub mod service;
 pub mod services;

@@ -16,6 +16,7 @@ use kube::Api;
 use crate::host::Host;
 use crate::identity::service_account_kubeconfig;
 use crate::ports::free_port;
+use crate::proxy::Proxy;
 use crate::service::Service;
 use crate::world::World;
 use crate::{tools, wait};
@@ -191,6 +192,23 @@ impl Services {
             Ok(leader)
         })
         .await
+    }
+
+    /// Starts a scheduler again, from now on with this way to the API server and to NATS.
+    pub async fn reroute(&self, world: &World, scheduler: &Service, api: &Proxy, nats: &Proxy) -> Result<()> {
+        let name = scheduler.process.name();
+        let access = world.control_plane.access().through(api.port());
+        let folder = world.place.folder(&format!("{name}-access"))?;
+        let path = service_account_kubeconfig(&world.client(), &access, NAMESPACE, "scheduler", &folder).await?;
+        let own = [
+            ("KUBECONFIG", path.display().to_string()),
+            ("BELLWETHER_NATS_URL", format!("nats://127.0.0.1:{}", nats.port())),
+        ];
+        scheduler.process.reconfigure(|program| {
+            program.env.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        });
+        scheduler.process.restart()?;
+        scheduler.wait_ready().await
     }
 
     /// Runs `kubectl reboots` against the schedulers; returns status and output.

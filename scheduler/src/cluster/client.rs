@@ -9,10 +9,15 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
-use crate::cluster::watch::{DaemonSetMeta, Watchable};
+use crate::cluster::watch::{DaemonSetMeta, WATCH_SECONDS, Watchable};
 
 /// How often the API server is asked again while the service waits.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// Longer than a healthy watch is silent, yet so short that a silent one is noticed within 15 s. It holds for
+/// each answer: the first page of a list has to come in that time too. Below the 13 s after which the watcher
+/// would renew a silent watch without a word.
+const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 4);
 
 /// How often the log repeats that the service still waits.
 const REMINDER: Duration = Duration::from_secs(10);
@@ -23,7 +28,7 @@ const REMINDER: Duration = Duration::from_secs(10);
 /// # Errors
 /// There is no configuration for a client, or the service has to stop.
 pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
-    let (client, address) = kubernetes::client().await?;
+    let (client, address) = kubernetes::client(READ_TIMEOUT).await?;
     let mut reminder = tokio::time::interval(REMINDER);
     chassis.health.not_ready(
         ReadinessCode::KubernetesUnreachable,

@@ -1,6 +1,7 @@
 //! The Kubernetes cluster: watches of nodes and DaemonSets, and the Lease by which one replica leads.
 
 pub(crate) mod client;
+mod election;
 pub(crate) mod health;
 pub(crate) mod lease;
 mod node;

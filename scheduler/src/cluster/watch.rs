@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bellwether_chassis::kubernetes::WATCH_SECONDS;
 use bellwether_proto::NodeName;
 use bellwether_scheduler_core::Input;
 use futures_util::StreamExt as _;
@@ -21,6 +20,11 @@ use serde::de::DeserializeOwned;
 use crate::cluster::health::{WatchFailure, WatchHealth, WatchResult};
 use crate::cluster::node;
 use crate::cluster::rival::Rivals;
+
+/// How long the API server keeps a watch open before it has to be renewed, in seconds. It bounds how long a
+/// healthy watch is silent, and so how soon a connection whose other end is gone without a word is noticed.
+/// A renewal costs the API server one request, answered from its memory.
+pub(super) const WATCH_SECONDS: u32 = 8;
 
 /// A DaemonSet without spec and status: its metadata is enough to recognise a rival.
 pub(super) type DaemonSetMeta = PartialObjectMeta<DaemonSet>;

@@ -61,12 +61,13 @@ const fn sub(right: Right, subresource: &'static str) -> Right {
 const LEASES: &str = "coordination.k8s.io";
 
 /// All that `deploy/base/scheduler.yaml` grants.
-const OF_SCHEDULER: [Right; 7] = [
+const OF_SCHEDULER: [Right; 8] = [
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
     everywhere("list", "apps", "daemonsets"),
     everywhere("watch", "apps", "daemonsets"),
     here("get", LEASES, "leases", LEASE),
+    here("watch", LEASES, "leases", LEASE),
     here("patch", LEASES, "leases", LEASE),
     here("create", LEASES, "leases", ""),
 ];

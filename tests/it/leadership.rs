@@ -1,0 +1,112 @@
+//! Leadership changes hands: fast when the leader stops in order, by the Lease when it dies, and before the
+//! Lease ends when it cannot renew.
+
+#![expect(clippy::print_stdout, reason = "--nocapture shows the measured times")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use rig::proxy::{Proxy, Way};
+use rig::service::Service;
+use rig::services::ServicesOptions;
+use rig::wait;
+
+use crate::fleet::{DEADLINE, Fleet};
+
+/// A Lease as long as by default: only the way of an orderly stop can be far below it.
+const LONG: Duration = Duration::from_secs(15);
+
+/// A third of [`LONG`], and far more than the take-over takes on an idle machine.
+const PROMPT: Duration = Duration::from_secs(5);
+
+fn lease_of(duration: Duration) -> ServicesOptions {
+    ServicesOptions::default().set("BELLWETHER_LEASE_DURATION", &format!("{}s", duration.as_secs()))
+}
+
+/// The leader and the other scheduler.
+async fn pair(fleet: &Fleet) -> Result<(Service, Service)> {
+    let leader = fleet.services.leader(&fleet.world).await?.clone();
+    let mut others = fleet.services.schedulers.iter();
+    let standby = others.find(|it| it.process.name() != leader.process.name());
+    Ok((leader, standby.context("a standby")?.clone()))
+}
+
+async fn leads(scheduler: &Service) -> Result<bool> {
+    Ok(scheduler.metric("bellwether_scheduler_leading").await? == 1.0)
+}
+
+/// Waits until a scheduler leads and decides; how long that took from `since`.
+async fn led_after(scheduler: &Service, since: Instant) -> Result<Duration> {
+    wait::eventually("the standby to lead", DEADLINE, async || leads(scheduler).await).await?;
+    Ok(since.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_leads_at_once_when_the_leader_stops_in_order() -> Result<()> {
+    let fleet = Fleet::start(1, lease_of(LONG)).await?;
+    for _ in 0..3 {
+        let (leader, standby) = pair(&fleet).await?;
+        let since = Instant::now();
+        let (stopped, led) = tokio::join!(leader.process.terminate(DEADLINE), led_after(&standby, since));
+        ensure!(stopped?.success(), "the leader did not end well");
+        let led = led?;
+        println!("led {led:?} after SIGTERM of the leader");
+        ensure!(led < PROMPT, "the standby led only after {led:?}");
+        leader.process.restart()?;
+        leader.wait_ready().await?;
+    }
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_leads_after_the_lease_when_the_leader_dies() -> Result<()> {
+    let lease = Duration::from_secs(5);
+    let fleet = Fleet::start(1, lease_of(lease)).await?;
+    let (leader, standby) = pair(&fleet).await?;
+    let since = Instant::now();
+    leader.process.kill9();
+    let led = led_after(&standby, since).await?;
+    println!("led {led:?} after SIGKILL of the leader, by a Lease of {lease:?}");
+    // The newest renewal is at most a third of the duration old; the rest is time to load.
+    ensure!(led > lease / 2, "the Lease was not waited for: {led:?}");
+    ensure!(led < lease + PROMPT, "the standby led only after {led:?}");
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_cannot_renew_steps_down_before_another_leads() -> Result<()> {
+    let lease = Duration::from_secs(9);
+    let fleet = Fleet::start(1, lease_of(lease)).await?;
+    for way in [Way::Silent, Way::Cut] {
+        let (leader, standby) = pair(&fleet).await?;
+        let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
+        let nats = Proxy::start(fleet.world.nats.port()).await?;
+        standby.process.kill9();
+        fleet.services.reroute(&fleet.world, &leader, &api, &nats).await?;
+        wait::eventually("the scheduler behind the proxy to lead", DEADLINE, async || {
+            leads(&leader).await
+        })
+        .await?;
+        standby.process.restart()?;
+        standby.wait_ready().await?;
+        let since = Instant::now();
+        api.set(way);
+        wait::eventually("the leader to step down by itself", DEADLINE, async || {
+            ensure!(!leads(&standby).await?, "both led at once");
+            Ok(!leads(&leader).await?)
+        })
+        .await?;
+        let down = since.elapsed();
+        let led = led_after(&standby, since).await?;
+        println!("{way:?}: stepped down after {down:?}, the other led after {led:?}");
+        ensure!(down < lease, "the leader led for {down:?} without the API server");
+        ensure!(led < lease + PROMPT, "the standby led only after {led:?}");
+        // Back again, it takes part as a standby.
+        api.set(Way::Open);
+        standby.process.kill9();
+        wait::eventually("the first to lead again", DEADLINE, async || leads(&leader).await).await?;
+        standby.process.restart()?;
+        standby.wait_ready().await?;
+    }
+    fleet.finish()
+}
