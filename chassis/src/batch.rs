@@ -110,7 +110,7 @@ where
     let mut records = Vec::with_capacity(messages.len());
     let mut ackers: Vec<Acker> = Vec::with_capacity(messages.len());
     for message in messages {
-        if let Some((record, _)) = Record::from_delivered(&message) {
+        if let Some(record) = Record::from_delivered(&message) {
             records.push(record);
             ackers.push(message.split().1);
         } else {

@@ -118,7 +118,7 @@ where
     H: Fn(Record) -> F,
     F: Future<Output = Verdict>,
 {
-    let Some((record, _)) = Record::from_delivered(&message) else {
+    let Some(record) = Record::from_delivered(&message) else {
         tracing::warn!(subject = %message.subject, "Message without a place in a stream, left alone");
         return;
     };

@@ -28,7 +28,7 @@ pub use args::{AgentArgs, ChassisArgs, StreamArgs};
 pub use backoff::Backoff;
 pub use bus::{Bus, Expect, PublishError};
 pub use host::{HostArgs, HostError};
-pub use record::{Record, Watched};
+pub use record::{Record, StreamState, Watched};
 pub use retry::Retry;
 pub use runtime::{Chassis, Service, Threads, run};
 pub use verdict::Verdict;

@@ -20,8 +20,9 @@ const API_LEVEL_MIN: u64 = 1;
 /// How often the log repeats that the service still waits.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// How often an idle connection is tried.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How often an idle connection is tried. The client gives a connection up at the third interval without an answer:
+/// twelve seconds. Ten thousand agents cost a server 2,500 pings a second, well below a hundredth of its time.
+const PING_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Waits between two tries to connect: short enough that a reboot of the NATS server's own node
 /// costs seconds, long enough that thousands of agents do not drown a server that starts.
@@ -48,7 +49,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
         .name(format!("bellwether-{}", chassis.service.name))
         .retry_on_initial_connect()
         .max_reconnects(None)
-        // A server whose machine lost its power closes no connection; after three pings without an answer the client does.
+        // A server whose machine lost its power closes no connection.
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(|tries| RECONNECT.after(u32::try_from(tries).unwrap_or(u32::MAX)))
         .event_callback(move |event| {

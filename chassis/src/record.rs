@@ -1,5 +1,7 @@
 //! Records: the newest message of a subject, with what the server knows of it.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{self, DeliverPolicy};
 use async_nats::jetstream::message::StreamMessage;
@@ -20,6 +22,10 @@ pub(crate) const PURGE: &str = "PURGE";
 /// Header and value by which the server drops the older messages of the subject.
 pub(crate) const ROLLUP: (&str, &str) = ("Nats-Rollup", "sub");
 
+/// How long a watch may hear nothing while messages are stored that it has not handed out. A server hands out what
+/// it has at once, and a replica that lags longer is better replaced by another try.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// One stored message.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -33,6 +39,15 @@ pub struct Record {
     pub deleted: bool,
     headers: HeaderMap,
     payload: Bytes,
+}
+
+/// The state of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// When it was created, by the server's clock: a stream that was deleted and created again has another time.
+    pub created: Timestamp,
+    /// The sequence of its last message, also of one that is deleted.
+    pub last_sequence: u64,
 }
 
 /// What a watcher hears.
@@ -56,18 +71,17 @@ impl Record {
         }
     }
 
-    pub(crate) fn from_delivered(message: &async_nats::jetstream::Message) -> Option<(Self, u64)> {
+    pub(crate) fn from_delivered(message: &async_nats::jetstream::Message) -> Option<Self> {
         let info = message.info().ok()?;
         let headers = message.headers.clone().unwrap_or_default();
-        let record = Self {
+        Some(Self {
             subject: message.subject.to_string(),
             sequence: info.stream_sequence,
             stored_at: timestamp(info.published),
             deleted: is_deletion(&headers),
             headers,
             payload: message.payload.clone(),
-        };
-        Some((record, info.pending))
+        })
     }
 
     /// The message that is stored.
@@ -82,7 +96,8 @@ impl Record {
 impl Bus {
     /// Hands out the newest record of every subject that fits, then each change.
     ///
-    /// The stream ends with an error when the server loses the watch for good; start it again then.
+    /// The stream gives an error when the server loses the watch for good, or when messages that are stored do not
+    /// arrive: start it again then.
     ///
     /// # Errors
     /// The stream is not there, or the server did not answer.
@@ -124,43 +139,144 @@ impl Bus {
         filter: String,
         deliver_policy: DeliverPolicy,
     ) -> anyhow::Result<BoxStream<'static, anyhow::Result<Watched>>> {
-        let stream = self.jetstream.get_stream(stream).await?;
+        // An ordered consumer has one replica, which may be behind the stream's leader: only the leader knows
+        // which message is the newest.
+        let newest = match deliver_policy {
+            // Nothing that was stored before is handed out.
+            DeliverPolicy::New => None,
+            DeliverPolicy::All
+            | DeliverPolicy::Last
+            | DeliverPolicy::ByStartSequence { .. }
+            | DeliverPolicy::ByStartTime { .. }
+            | DeliverPolicy::LastPerSubject => self.newest(stream, filter.clone()).await?,
+        };
         let config = consumer::pull::OrderedConfig {
             filter_subject: filter,
             deliver_policy,
             ..Default::default()
         };
-        let consumer = stream.create_consumer(config).await?;
-        let nothing_stored = consumer.cached_info().num_pending == 0;
-        let messages = consumer.messages().await?;
-        let first = futures_util::stream::iter(nothing_stored.then_some(Ok(Watched::CaughtUp)));
-        let mut caught_up = nothing_stored;
-        let rest = messages.flat_map(move |message| {
-            let mut heard = Vec::with_capacity(2);
-            match message {
-                Ok(message) => {
-                    if let Some((record, pending)) = Record::from_delivered(&message) {
-                        heard.push(Ok(Watched::Record(record)));
-                        if pending == 0 && !caught_up {
-                            caught_up = true;
-                            heard.push(Ok(Watched::CaughtUp));
-                        }
-                    }
-                }
-                Err(error) => heard.push(Err(anyhow::Error::new(error))),
-            }
-            futures_util::stream::iter(heard)
+        let consumer = self
+            .jetstream
+            .get_stream_no_info(stream)
+            .await?
+            .create_consumer(config)
+            .await?;
+        let following = Following {
+            stream,
+            messages: consumer.messages().await?,
+            progress: CatchUp::to(newest),
+        };
+        let watched = futures_util::stream::unfold(following, async |mut following| {
+            let watched = following.next().await?;
+            Some((watched, following))
         });
-        Ok(first.chain(rest).boxed())
+        Ok(watched.boxed())
     }
 
-    /// The sequence of the stream's last message.
+    /// The sequence of the newest message that fits, as the stream's leader knows. None: there is none.
+    ///
+    /// # Errors
+    /// The leader did not answer or refused.
+    pub async fn newest(&self, stream: &'static str, filter: String) -> anyhow::Result<Option<u64>> {
+        let newest = self.read_current(stream, filter).await?;
+        Ok(newest.map(|record| record.sequence))
+    }
+
+    /// The state of a stream, as its leader knows.
     ///
     /// # Errors
     /// The stream is not there, or the server did not answer.
-    pub async fn last_sequence(&self, stream: &'static str) -> anyhow::Result<u64> {
+    pub async fn state(&self, stream: &'static str) -> anyhow::Result<StreamState> {
         let stream = self.jetstream.get_stream(stream).await?;
-        Ok(stream.cached_info().state.last_sequence)
+        let info = stream.cached_info();
+        Ok(StreamState {
+            created: timestamp(info.created),
+            last_sequence: info.state.last_sequence,
+        })
+    }
+}
+
+/// A consumer, and how much of what was stored before has been handed out.
+struct Following {
+    stream: &'static str,
+    messages: consumer::pull::Ordered,
+    progress: CatchUp,
+}
+
+impl Following {
+    async fn next(&mut self) -> Option<anyhow::Result<Watched>> {
+        // Bounded by the messages without a place in a stream, which a consumer never delivers.
+        loop {
+            if self.progress.ends() {
+                return Some(Ok(Watched::CaughtUp));
+            }
+            let next = self.messages.next();
+            let message = if let Some(newest) = self.progress.awaits() {
+                match tokio::time::timeout(CATCH_UP_TIMEOUT, next).await {
+                    Ok(message) => message?,
+                    Err(_) => {
+                        let stream = self.stream;
+                        let limit = CATCH_UP_TIMEOUT;
+                        return Some(Err(anyhow::anyhow!(
+                            "message {newest} of {stream} is stored, and no message arrived for {limit:?}"
+                        )));
+                    }
+                }
+            } else {
+                next.await?
+            };
+            match message {
+                Ok(message) => {
+                    if let Some(record) = Record::from_delivered(&message) {
+                        self.progress.heard(record.sequence);
+                        return Some(Ok(Watched::Record(record)));
+                    }
+                }
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+}
+
+/// Whether everything that was stored before a watch has been handed out.
+#[derive(Debug)]
+enum CatchUp {
+    /// The message of this sequence has not been handed out.
+    Awaiting(u64),
+    /// All has been handed out, which the watcher does not know yet.
+    Complete,
+    /// The watcher knows that it has everything.
+    Known,
+}
+
+impl CatchUp {
+    /// `newest` is the sequence of the newest message that is stored, if there is one.
+    fn to(newest: Option<u64>) -> Self {
+        newest.map_or(Self::Complete, Self::Awaiting)
+    }
+
+    /// Takes note of the sequence that is handed out. A newer one than the awaited counts too: the awaited message
+    /// was replaced.
+    fn heard(&mut self, sequence: u64) {
+        if matches!(self, Self::Awaiting(newest) if sequence >= *newest) {
+            *self = Self::Complete;
+        }
+    }
+
+    /// True once, as soon as everything has been handed out.
+    fn ends(&mut self) -> bool {
+        let complete = matches!(self, Self::Complete);
+        if complete {
+            *self = Self::Known;
+        }
+        complete
+    }
+
+    fn awaits(&self) -> Option<u64> {
+        match self {
+            Self::Awaiting(newest) => Some(*newest),
+            Self::Complete | Self::Known => None,
+        }
     }
 }
 
@@ -173,4 +289,36 @@ fn is_deletion(headers: &HeaderMap) -> bool {
 
 fn timestamp(time: impl Into<std::time::SystemTime>) -> Timestamp {
     Timestamp::try_from(time.into()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_has_caught_up_once_it_has_heard_the_newest_message_of_the_leader_and_reports_that_once() {
+        let mut lagging = CatchUp::to(Some(7));
+        for sequence in [2, 5, 6] {
+            lagging.heard(sequence);
+            assert!(!lagging.ends(), "after {sequence}, though its replica has no more");
+            assert_eq!(lagging.awaits(), Some(7));
+        }
+        lagging.heard(7);
+        assert_eq!(lagging.awaits(), None);
+        assert!(lagging.ends());
+        lagging.heard(8);
+        assert!(!lagging.ends());
+    }
+
+    #[test]
+    fn a_watch_that_hears_what_replaced_the_newest_message_has_caught_up() {
+        let mut watch = CatchUp::to(Some(7));
+        watch.heard(9);
+        assert!(watch.ends());
+    }
+
+    #[test]
+    fn a_watch_of_an_empty_stream_has_caught_up_at_once() {
+        assert!(CatchUp::to(None).ends());
+    }
 }

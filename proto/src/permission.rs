@@ -81,6 +81,7 @@ impl Role {
                 publish.extend(events("*", &SCHEDULER_EVENTS));
                 publish.push(direct_get(COMMANDS_STREAM.name, ">"));
                 for stream in [HOSTS_STREAM.name, ATTEMPTS_STREAM.name, EVENTS_STREAM.name] {
+                    publish.push(message_get(stream));
                     publish.extend(["CREATE", "DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
                 }
                 publish.push(ack(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));

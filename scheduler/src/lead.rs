@@ -40,8 +40,9 @@ const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one such request may take.
 const ACCESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the leader makes sure that no other writer has changed the records, even if it writes none.
-const OWNERSHIP_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the leader makes sure that no other writer has changed the records, even if it writes none, and that the
+/// watch of the reports is not silent. A silent watch shows at the second look: within 15 s.
+const OWNERSHIP_INTERVAL: Duration = Duration::from_secs(7);
 
 /// How many facts are taken before the next decision: a new list of a large fleet costs one decision,
 /// not thousands, and a flood of reports cannot keep requests waiting for ever.
@@ -87,6 +88,7 @@ impl LeaderContext {
         let loaded = load::load(&self.bus).await.context("load the records")?;
         let since = events::since(&loaded.attempts, clock::now());
         stream::ensure_consumer_since(&self.bus, &SCHEDULER_CONSUMER, &self.streams, since).await?;
+        let hosts_state = self.bus.state(HOSTS_STREAM.name).await?;
         let hosts = self.bus.watch(HOSTS_STREAM.name, subject::all_host_records());
         let mut leader = Leader {
             context: self,
@@ -98,7 +100,9 @@ impl LeaderContext {
             },
             cluster: ClusterWatch::new(&self.client, self.agents_namespace.clone()),
             hosts: hosts.await.context("watch the reports")?,
+            hosts_created: hosts_state.created,
             hosts_sequence: 0,
+            hosts_stored: 0,
         };
         let attempts = loaded.attempts.into_iter().map(Box::new).map(Input::Attempt);
         let unreadable = loaded.unreadable.into_iter();
@@ -116,8 +120,12 @@ struct Leader<'a> {
     /// While one of its watches fails, nothing is decided.
     cluster: ClusterWatch,
     hosts: BoxStream<'static, anyhow::Result<Watched>>,
+    /// When the bucket of the reports was created.
+    hosts_created: Timestamp,
     /// Sequence of the newest report that the core has.
     hosts_sequence: u64,
+    /// Sequence of the newest report that was stored at the last look.
+    hosts_stored: u64,
 }
 
 impl Leader<'_> {
@@ -169,7 +177,10 @@ impl Leader<'_> {
                 }
                 () = sleep_until(timeout) => (),
                 _ = access.tick(), if watch_failed => self.check_access().await?,
-                _ = ownership.tick() => self.check_ownership().await?,
+                _ = ownership.tick() => {
+                    self.check_ownership().await?;
+                    self.check_reports().await?;
+                }
             }
         }
     }
@@ -254,12 +265,29 @@ impl Leader<'_> {
             self.effects.store.is_newest().await?,
             "another writer has changed the records"
         );
-        // The watch of a bucket that was deleted and created again would stay silent for long.
-        let sequence = self.context.bus.last_sequence(HOSTS_STREAM.name).await?;
+        // The watch of a bucket that was deleted and created again continues at the old sequence.
+        let hosts = self.context.bus.state(HOSTS_STREAM.name).await?;
         ensure!(
-            sequence >= self.hosts_sequence,
+            hosts.created == self.hosts_created,
             "the bucket of the reports was deleted and created again"
         );
+        Ok(())
+    }
+
+    /// Makes sure that the watch of the reports is not silent: what was stored at the last look has arrived by now.
+    async fn check_reports(&mut self) -> anyhow::Result<()> {
+        ensure!(
+            self.hosts_sequence >= self.hosts_stored,
+            "reports up to sequence {} are stored, and the watch of the reports gave none since {}",
+            self.hosts_stored,
+            self.hosts_sequence
+        );
+        let stored = self
+            .context
+            .bus
+            .newest(HOSTS_STREAM.name, subject::all_host_records())
+            .await?;
+        self.hosts_stored = stored.unwrap_or_default();
         Ok(())
     }
 

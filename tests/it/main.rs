@@ -24,6 +24,7 @@ mod recording;
 mod rights;
 mod rivals;
 mod settings;
+mod silence;
 mod skew;
 mod smoke;
 mod traces;

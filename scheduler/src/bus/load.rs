@@ -32,10 +32,10 @@ pub(crate) struct Loaded {
 /// NATS does not answer, another scheduler keeps writing, or the orders for the fleet cannot be parsed.
 pub(crate) async fn load(bus: &Bus) -> anyhow::Result<Loaded> {
     for _ in 0..LOADS_MAX {
-        let sequence = bus.last_sequence(ATTEMPTS_STREAM.name).await?;
+        let state = bus.state(ATTEMPTS_STREAM.name).await?;
         let records = all_records(bus).await?;
-        if bus.last_sequence(ATTEMPTS_STREAM.name).await? == sequence {
-            return parse(Store::new(bus.clone(), sequence), &records);
+        if bus.state(ATTEMPTS_STREAM.name).await? == state {
+            return parse(Store::new(bus.clone(), state), &records);
         }
     }
     bail!(
@@ -44,13 +44,15 @@ pub(crate) async fn load(bus: &Bus) -> anyhow::Result<Loaded> {
     )
 }
 
+/// The newest record of each subject. The watch gives an error if a record that is stored does not arrive.
 async fn all_records(bus: &Bus) -> anyhow::Result<Vec<Record>> {
     let mut watch = bus.watch(ATTEMPTS_STREAM.name, subject::all_attempt_records()).await?;
-    let mut records = Vec::new();
+    // A replica that is behind gives an older record of a subject first.
+    let mut records = BTreeMap::new();
     while let Some(watched) = watch.next().await {
         match watched? {
-            Watched::Record(record) => records.push(record),
-            Watched::CaughtUp => return Ok(records),
+            Watched::Record(record) => drop(records.insert(record.subject.clone(), record)),
+            Watched::CaughtUp => return Ok(records.into_values().collect()),
         }
     }
     bail!("the watch of the records ended before all were read")

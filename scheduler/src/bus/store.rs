@@ -4,7 +4,7 @@
 //! has superseded cannot store anything, on any node: compare-and-swap protects not only one
 //! attempt, but the budget as a whole.
 
-use bellwether_chassis::{Bus, Expect, PublishError};
+use bellwether_chassis::{Bus, Expect, PublishError, StreamState};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::{Attempt, Encoded, FleetControl, NodeName, encode, subject};
 
@@ -12,14 +12,14 @@ use bellwether_proto::{Attempt, Encoded, FleetControl, NodeName, encode, subject
 #[derive(Debug)]
 pub(crate) struct Store {
     bus: Bus,
-    /// Sequence of the bucket's last message that this replica read or wrote.
-    sequence: u64,
+    /// The bucket after the last message that this replica read or wrote.
+    state: StreamState,
 }
 
 impl Store {
-    /// The right to write after `sequence`, up to which all records have been read.
-    pub(crate) fn new(bus: Bus, sequence: u64) -> Self {
-        Self { bus, sequence }
+    /// The right to write to a bucket in this state, of which all records have been read.
+    pub(crate) fn new(bus: Bus, state: StreamState) -> Self {
+        Self { bus, state }
     }
 
     /// Stores an attempt.
@@ -43,21 +43,21 @@ impl Store {
     /// Deletes the record of a node.
     pub(crate) async fn delete(&mut self, node: &NodeName) -> Result<(), PublishError> {
         let subject = subject::attempt_record(&node.token());
-        self.sequence = self.bus.delete(subject, self.unchanged()).await?;
+        self.state.last_sequence = self.bus.delete(subject, self.unchanged()).await?;
         Ok(())
     }
 
     /// True if no other writer has changed a record.
     pub(crate) async fn is_newest(&self) -> anyhow::Result<bool> {
-        Ok(self.bus.last_sequence(ATTEMPTS_STREAM.name).await? == self.sequence)
+        Ok(self.bus.state(ATTEMPTS_STREAM.name).await? == self.state)
     }
 
     async fn write(&mut self, subject: String, message: Encoded) -> Result<(), PublishError> {
-        self.sequence = self.bus.publish(subject, message, None, self.unchanged()).await?;
+        self.state.last_sequence = self.bus.publish(subject, message, None, self.unchanged()).await?;
         Ok(())
     }
 
     fn unchanged(&self) -> Expect {
-        Expect::LastSequence(self.sequence)
+        Expect::LastSequence(self.state.last_sequence)
     }
 }
