@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_proto::limit::REFRESH_INTERVAL_MAX;
 use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
 
@@ -76,7 +77,7 @@ pub struct AgentArgs {
     pub node_name: NodeName,
 
     /// How often a report is stored without a change; a report that misses a few of these is stale
-    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = setting::REFRESH_INTERVAL, default_value = "5m", value_name = "DURATION", value_parser = refresh_interval)]
     pub refresh_interval: Duration,
 
     #[command(flatten)]
@@ -109,9 +110,34 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration up to the limit at which readers would judge the report stale too early.
+fn refresh_interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if SignedDuration::try_from(interval).is_ok_and(|interval| interval <= REFRESH_INTERVAL_MAX) {
+        Ok(interval)
+    } else {
+        Err(format!(
+            "is longer than {REFRESH_INTERVAL_MAX:#}, for which readers keep a report"
+        ))
+    }
+}
+
 fn server_address(text: &str) -> Result<String, String> {
     match text.parse::<async_nats::ServerAddr>() {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!("{error}; write it as nats://HOST:PORT or tls://HOST:PORT")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_interval_up_to_the_limit_of_the_contract_is_taken() {
+        assert_eq!(refresh_interval("8h"), Ok(Duration::from_secs(8 * 3600)));
+        let refused = refresh_interval("8h 1s").unwrap_err();
+        assert!(refused.contains("longer than 8h"), "{refused}");
+        assert!(refresh_interval("0s").is_err());
     }
 }

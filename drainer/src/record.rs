@@ -1,11 +1,14 @@
 //! Reads the record of an attempt, and listens for hints that it changed. Never writes a record.
+//!
+//! A record that names another node than its key counts as malformed: it authorises no command, and
+//! refuses none for good.
 
 use std::time::Duration;
 
 use bellwether_chassis::Bus;
 use bellwether_drainer_core::RecordView;
 use bellwether_proto::stream::ATTEMPTS_STREAM;
-use bellwether_proto::{Attempt, NodeName, subject};
+use bellwether_proto::{Attempt, NodeName, NodeToken, WireError, subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
@@ -16,14 +19,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct RecordReader {
     bus: Bus,
+    node: NodeToken,
     subject: String,
 }
 
 impl RecordReader {
     pub(crate) fn new(bus: Bus, node: &NodeName) -> Self {
+        let node = node.token();
         Self {
             bus,
-            subject: subject::attempt_record(&node.token()),
+            subject: subject::attempt_record(&node),
+            node,
         }
     }
 
@@ -38,10 +44,7 @@ impl RecordReader {
         let Some(record) = record else {
             return RecordView::Absent;
         };
-        match record.decode::<Attempt>() {
-            Ok(attempt) => RecordView::Stored(Box::new(attempt)),
-            Err(error) => RecordView::Malformed(bellwether_chassis::chain(&error)),
-        }
+        view_of(record.decode(), &self.node)
     }
 
     /// One item for each hint that the record may have changed. The stream never ends.
@@ -59,5 +62,46 @@ impl RecordReader {
             }
         });
         hints.chain(stream::pending()).boxed()
+    }
+}
+
+/// The view of a stored record at this node's key.
+fn view_of(decoded: Result<Attempt, WireError>, node: &NodeToken) -> RecordView {
+    let attempt = match decoded {
+        Ok(attempt) => attempt,
+        Err(error) => return RecordView::Malformed(bellwether_chassis::chain(&error)),
+    };
+    match subject::same_node(node, &attempt.node) {
+        Ok(()) => RecordView::Stored(Box::new(attempt)),
+        Err(other) => RecordView::Malformed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bellwether_proto::{AttemptId, AttemptRef, Generation};
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_record_that_names_another_node_than_its_key_is_malformed() {
+        let own: NodeName = "n1".parse().unwrap();
+        assert!(matches!(view_of(Ok(record("n1")), &own.token()), RecordView::Stored(_)));
+        let view = view_of(Ok(record("n2")), &own.token());
+        let expected = "the body names node n2, the subject names node n1";
+        assert_eq!(view, RecordView::Malformed(expected.to_owned()));
+    }
+
+    fn record(node: &str) -> Attempt {
+        let node_uid = "u".parse().unwrap();
+        let attempt = AttemptRef {
+            node: node.parse().unwrap(),
+            attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
+            node_uid,
+            generation: Generation(3),
+        };
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let boot = "aaaa".parse().unwrap();
+        Attempt::new(attempt, boot, Timestamp::UNIX_EPOCH, trace.parse().unwrap())
     }
 }

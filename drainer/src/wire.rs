@@ -39,11 +39,10 @@ fn command_of(
                 task: Task::Uncordon,
             })
         }
-        Some(Topic::Event(_) | Topic::Attempt(_) | Topic::Control | Topic::Sentinel(_) | Topic::Rebooter(_)) | None => {
-            Err(CommandError::Unknown {
-                subject: subject.to_owned(),
-            })
-        }
+        Some(Topic::Event(..) | Topic::Attempt(_) | Topic::Control | Topic::Sentinel(_) | Topic::Rebooter(_))
+        | None => Err(CommandError::Unknown {
+            subject: subject.to_owned(),
+        }),
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::field::{duration_required, instant_required, optional, to_duration, to_timestamp};
 use crate::ids::{BootId, NodeName, TraceParent};
+use crate::limit::REFRESH_INTERVAL_MAX;
 use crate::message::{Message, WireError};
 use crate::problem::Problem;
 use crate::wire;
@@ -17,7 +18,7 @@ pub struct HostReport {
     pub boot_id: BootId,
     /// When the host was looked at, by its own clock.
     pub reported_at: Timestamp,
-    /// How often a report comes without a change.
+    /// How often a report comes without a change: at least each [`REFRESH_INTERVAL_MAX`].
     pub refresh_interval: SignedDuration,
     /// Whether a reboot is required.
     pub need: NeedReport,
@@ -89,7 +90,7 @@ impl Message for HostReport {
             node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
             boot_id: wire.boot_id.parse().map_err(WireError::id(Self::TYPE, "boot_id"))?,
             reported_at: instant_required(Self::TYPE, "reported_at", wire.reported_at)?,
-            refresh_interval: duration_required(Self::TYPE, "refresh_interval", wire.refresh_interval)?,
+            refresh_interval: refresh_interval(Self::TYPE, wire.refresh_interval)?,
             need,
             kernel_running: wire.kernel_running,
             kernel_installed: Some(wire.kernel_installed).filter(|kernel| !kernel.is_empty()),
@@ -103,7 +104,7 @@ impl Message for HostReport {
             node: self.node.to_string(),
             boot_id: self.boot_id.to_string(),
             reported_at: Some(to_timestamp(self.reported_at)),
-            refresh_interval: Some(to_duration(self.refresh_interval)),
+            refresh_interval: Some(to_duration(self.refresh_interval.min(REFRESH_INTERVAL_MAX))),
             need: self.need.required().map(|need| wire::RebootNeed {
                 since: Some(to_timestamp(need.since)),
                 reasons: need.reasons.clone(),
@@ -117,6 +118,10 @@ impl Message for HostReport {
             probe_problem: self.need.problem().map(Problem::to_wire),
         }
     }
+}
+
+fn refresh_interval(message: &'static str, value: Option<prost_types::Duration>) -> Result<SignedDuration, WireError> {
+    duration_required(message, "refresh_interval", value, REFRESH_INTERVAL_MAX)
 }
 
 fn need_from_wire(wire: wire::RebootNeed) -> Result<RebootNeed, WireError> {
@@ -137,7 +142,7 @@ pub struct RebooterReport {
     pub boot_id: BootId,
     /// When the preflight was made, by the host's clock.
     pub reported_at: Timestamp,
-    /// How often a report comes without a change.
+    /// How often a report comes without a change: at least each [`REFRESH_INTERVAL_MAX`].
     pub refresh_interval: SignedDuration,
     /// How it would reboot.
     pub method: String,
@@ -156,7 +161,7 @@ impl Message for RebooterReport {
             node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
             boot_id: wire.boot_id.parse().map_err(WireError::id(Self::TYPE, "boot_id"))?,
             reported_at: instant_required(Self::TYPE, "reported_at", wire.reported_at)?,
-            refresh_interval: duration_required(Self::TYPE, "refresh_interval", wire.refresh_interval)?,
+            refresh_interval: refresh_interval(Self::TYPE, wire.refresh_interval)?,
             method: wire.method,
             problem: Problem::from_wire(wire.preflight_problem, wire.problem),
             agent_version: wire.agent_version,
@@ -168,7 +173,7 @@ impl Message for RebooterReport {
             node: self.node.to_string(),
             boot_id: self.boot_id.to_string(),
             reported_at: Some(to_timestamp(self.reported_at)),
-            refresh_interval: Some(to_duration(self.refresh_interval)),
+            refresh_interval: Some(to_duration(self.refresh_interval.min(REFRESH_INTERVAL_MAX))),
             method: self.method.clone(),
             problem: self.problem.as_ref().map(Problem::text).unwrap_or_default(),
             agent_version: self.agent_version.clone(),

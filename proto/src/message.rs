@@ -4,6 +4,7 @@ use prost::Message as _;
 
 use crate::header;
 use crate::ids::IdError;
+use crate::limit::{self, Limited};
 
 /// A message of the contract, with every field checked.
 pub trait Message: Sized {
@@ -11,15 +12,15 @@ pub trait Message: Sized {
     const TYPE: &'static str;
 
     /// The generated form.
-    type Wire: prost::Message + Default;
+    type Wire: prost::Message + Default + Limited;
 
-    /// Checks every field.
+    /// Checks every field. [`decode`] has cut its texts and lists before.
     ///
     /// # Errors
     /// Names the field that is missing or wrong.
     fn from_wire(wire: Self::Wire) -> Result<Self, WireError>;
 
-    /// The generated form of this message.
+    /// The generated form of this message, with texts as long as they are: [`encode`] cuts them.
     fn to_wire(&self) -> Self::Wire;
 }
 
@@ -93,9 +94,12 @@ impl WireError {
     }
 }
 
-/// Makes of a message what travels.
+/// Makes of a message what travels. Texts and lists are cut to their [limits](limit), so that no server
+/// refuses a message for its size.
 #[must_use]
 pub fn encode<M: Message>(message: &M) -> Encoded {
+    let mut wire = message.to_wire();
+    wire.limit();
     Encoded {
         headers: vec![
             (header::TYPE, M::TYPE.to_owned()),
@@ -105,13 +109,14 @@ pub fn encode<M: Message>(message: &M) -> Encoded {
             ),
             (header::CONTENT_TYPE, header::PROTOBUF.to_owned()),
         ],
-        payload: message.to_wire().encode_to_vec(),
+        payload: wire.encode_to_vec(),
     }
 }
 
 /// Makes a message of what travelled.
 ///
-/// Fields that are not known and newer minor schemas are tolerated.
+/// Fields that are not known and newer minor schemas are tolerated, and texts and lists beyond their
+/// [limits](limit) are cut.
 ///
 /// # Errors
 /// Names the header or field that is missing or wrong.
@@ -125,15 +130,13 @@ pub fn decode<'h, M: Message>(
         .split_once('.')
         .map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>()));
     if !matches!(numbers, Some((Ok(header::SCHEMA_MAJOR), Ok(_)))) {
-        return Err(WireError::UnsupportedSchema {
-            found: schema.to_owned(),
-        });
+        return Err(WireError::UnsupportedSchema { found: quoted(schema) });
     }
     let found = need(header::TYPE)?;
     if found != M::TYPE {
         return Err(WireError::WrongType {
             expected: M::TYPE,
-            found: found.to_owned(),
+            found: quoted(found),
         });
     }
     decode_body(payload)
@@ -145,11 +148,19 @@ pub fn decode<'h, M: Message>(
 /// # Errors
 /// Names the field that is missing or wrong.
 pub fn decode_body<M: Message>(payload: &[u8]) -> Result<M, WireError> {
-    let wire = M::Wire::decode(payload).map_err(|error| WireError::Undecodable {
+    let mut wire = M::Wire::decode(payload).map_err(|error| WireError::Undecodable {
         message: M::TYPE,
         problem: error.to_string(),
     })?;
+    wire.limit();
     M::from_wire(wire)
+}
+
+/// The value of a header for an error, which operators read in a status.
+fn quoted(value: &str) -> String {
+    let mut text = value.to_owned();
+    limit::cut(&mut text, limit::WORD_BYTES_MAX);
+    text
 }
 
 #[cfg(test)]

@@ -100,17 +100,16 @@ impl Problem {
     }
 
     /// The problem of a message on the wire: the classified one, else what an older writer left in
-    /// the text field. Public for readers of the API, whose messages are not checked.
+    /// the text field. A problem without any message has its code as the message. Public for readers of the API, whose messages are not checked.
     #[must_use]
     pub fn from_wire(classified: Option<wire::Problem>, text: String) -> Option<Self> {
         match classified {
             Some(problem) => Some(Self {
                 code: ProblemCode::from_wire(problem.code),
-                message: if problem.message.is_empty() {
-                    text
-                } else {
-                    problem.message
-                },
+                message: [problem.message, text]
+                    .into_iter()
+                    .find(|message| !message.is_empty())
+                    .unwrap_or_else(|| ProblemCode::from_wire(problem.code).to_string()),
             }),
             None if text.is_empty() => None,
             None => Some(Self::unclassified(text)),
@@ -172,10 +171,8 @@ mod tests {
     #[test]
     fn a_code_without_any_message_is_a_problem_to_every_reader() {
         let bare = Problem::new(ProblemCode::Unknown(77), "");
-        assert_eq!(
-            Problem::from_wire(Some(bare.to_wire()), String::new()),
-            Some(bare.clone())
-        );
+        let read = Problem::from_wire(Some(bare.to_wire()), String::new());
+        assert_eq!(read, Some(Problem::new(bare.code, "Unknown(77)")));
         assert_eq!(bare.text(), "Unknown(77)");
     }
 }

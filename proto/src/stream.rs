@@ -135,6 +135,9 @@ pub const EVENTS_STREAM: StreamDefinition = StreamDefinition {
     bucket: false,
 };
 
+// An agent that is gone is noticed by its record: it has to be stale before the bucket drops it.
+const _: () = assert!(3 * crate::limit::REFRESH_INTERVAL_MAX.as_secs() <= DAY.as_secs().cast_signed());
+
 /// Every stream.
 pub const STREAMS: [StreamDefinition; 4] = [HOSTS_STREAM, ATTEMPTS_STREAM, COMMANDS_STREAM, EVENTS_STREAM];
 

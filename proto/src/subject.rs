@@ -1,6 +1,6 @@
 //! The text of every subject, and which message belongs on which.
 
-use crate::event::Fact;
+use crate::event::{Fact, NodeEvent};
 use crate::ids::{NodeName, NodeToken};
 use crate::stream::{ATTEMPTS, HOSTS};
 
@@ -132,6 +132,39 @@ pub fn same_node(subject: &NodeToken, body: &NodeName) -> Result<(), OtherNode> 
     })
 }
 
+/// An event that is on a subject of other events. It is rejected: the permissions in NATS are cut by the
+/// subject, so only the subject shows which facts, about which node, its writer may publish.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misplaced {
+    /// The subject is of another node.
+    #[error(transparent)]
+    Node(#[from] OtherNode),
+    /// The subject is of another kind.
+    #[error("the body has the fact {body}, the subject names the kind {subject}")]
+    Kind {
+        /// The kind of the subject.
+        subject: String,
+        /// The kind of the body's fact.
+        body: &'static str,
+    },
+}
+
+/// Checks that an event has the node and the kind of its subject. Every reader of events asks this first.
+///
+/// # Errors
+/// Names what the subject and the body say.
+pub fn same_event(node: &NodeToken, kind: &str, event: &NodeEvent) -> Result<(), Misplaced> {
+    same_node(node, &event.node)?;
+    let body = event.fact.kind();
+    if body == kind {
+        return Ok(());
+    }
+    Err(Misplaced::Kind {
+        subject: kind.to_owned(),
+        body,
+    })
+}
+
 /// The message that belongs on a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
@@ -139,8 +172,8 @@ pub enum Topic {
     Drain(NodeToken),
     /// An uncordon command for this node.
     Uncordon(NodeToken),
-    /// An event of this node.
-    Event(NodeToken),
+    /// An event of this node, and its kind: see [`same_event`].
+    Event(NodeToken, String),
     /// The record of this node's attempt.
     Attempt(NodeToken),
     /// The operators' orders for the whole fleet.
@@ -159,7 +192,9 @@ impl Topic {
         match tokens.as_slice() {
             ["bellwether", "v1", "cmd", node, "drain"] => node.parse().ok().map(Self::Drain),
             ["bellwether", "v1", "cmd", node, "uncordon"] => node.parse().ok().map(Self::Uncordon),
-            ["bellwether", "v1", "evt", node, _] => node.parse().ok().map(Self::Event),
+            ["bellwether", "v1", "evt", node, kind] => {
+                node.parse().ok().map(|node| Self::Event(node, (*kind).to_owned()))
+            }
             ["$KV", bucket, CONTROL_KEY] if *bucket == ATTEMPTS => Some(Self::Control),
             ["$KV", bucket, node] if *bucket == ATTEMPTS => node.parse().ok().map(Self::Attempt),
             ["$KV", bucket, node, "sentinel"] if *bucket == HOSTS => node.parse().ok().map(Self::Sentinel),
@@ -179,7 +214,10 @@ mod tests {
         for (subject, topic) in [
             (drain_command(&node), Topic::Drain(node.clone())),
             (uncordon_command(&node), Topic::Uncordon(node.clone())),
-            (event(&node, &Fact::Cordoned), Topic::Event(node.clone())),
+            (
+                event(&node, &Fact::Cordoned),
+                Topic::Event(node.clone(), "cordoned".to_owned()),
+            ),
             (attempt_record(&node), Topic::Attempt(node.clone())),
             (control_record(), Topic::Control),
             (sentinel_record(&node), Topic::Sentinel(node.clone())),

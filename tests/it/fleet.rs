@@ -60,6 +60,8 @@ impl Fleet {
                 let message = events.next().await.context("the subscription ended")?;
                 let headers = message.headers.unwrap_or_default();
                 let event: NodeEvent = decode(|name| headers.get(name).map(|it| it.as_str()), &message.payload)?;
+                let own = subject::event(&event.node.token(), &event.fact);
+                ensure!(*message.subject == *own, "{} carries {event:?}", message.subject);
                 if fits(&event) {
                     return Ok(event);
                 }

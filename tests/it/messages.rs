@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
-use bellwether_proto::stream::COMMANDS_STREAM;
+use bellwether_proto::stream::{COMMANDS_STREAM, DRAINERS};
 use bellwether_proto::{
-    Attempt, AttemptRef, DrainNode, Fact, HostReport, Message, NeedReport, Phase, Problem, ProblemCode, RebootNeed,
-    RebooterReport, UncordonNode, encode, subject,
+    Attempt, AttemptId, AttemptRef, DrainNode, Fact, Generation, HostReport, Message, NeedReport, NodeEvent, NodeUid,
+    Phase, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, encode, subject,
 };
 use jiff::{SignedDuration, Timestamp};
 use rig::record::node_state;
 use rig::services::ServicesOptions;
 use rig::wait;
+use rig::workload::Workload;
+use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
 
@@ -51,7 +53,7 @@ async fn a_command_that_comes_twice_or_late_does_nothing() -> Result<()> {
     fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
     let attempt = fleet.attempt(host.name()).await?.context("a record")?;
     let token = attempt.node.token();
-    for generation in [attempt.generation, bellwether_proto::Generation(1)] {
+    for generation in [attempt.generation, Generation(1)] {
         let order = AttemptRef {
             generation,
             ..AttemptRef::from(&attempt)
@@ -203,6 +205,132 @@ async fn a_record_that_cannot_be_read_keeps_its_node_out_and_says_so() -> Result
     deletion.insert("KV-Operation", "DEL");
     publish(&fleet, subject::attempt_record(&token), deletion, vec![]).await?;
     fleet.rebooted_once(&[broken]).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_on_the_subject_of_another_kind_or_node_is_rejected_and_moves_no_attempt() -> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 2,
+        ..WorldOptions::default()
+    })
+    .await?;
+    let held = Workload::new("held").on_node(world.host(0)?.name());
+    world.create(&held.deployment()?).await?;
+    world.create(&held.min_available(1)?).await?;
+    world.wait_ready_pods("held", 1).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
+    host.upgrade_kernel("6.12.48")?;
+    let attempt = fleet.in_phase(host.name(), Phase::Draining).await?;
+    wait::eventually("our cordon", DEADLINE, async || {
+        Ok(fleet.nodes.cordons(host.name()) == 1)
+    })
+    .await?;
+    let drained = NodeEvent {
+        node: attempt.node.clone(),
+        attempt: attempt.id,
+        generation: attempt.generation,
+        at: Timestamp::now(),
+        source: "test 0".to_owned(),
+        fact: Fact::Drained {
+            pods_gone: 1,
+            pods_left: 0,
+        },
+    };
+    let started = Fact::RebootStarted {
+        boot_id: attempt.boot_before.clone(),
+        method: "logind".to_owned(),
+    };
+    let token = attempt.node.token();
+    let leader = fleet.services.leader(&fleet.world).await?;
+    say(&fleet, subject::event(&token, &started), &drained).await?;
+    say(&fleet, subject::event(&other.name().parse()?, &drained.fact), &drained).await?;
+    wait::until("the leader to have rejected them", DEADLINE, async || {
+        let rejected = leader.metric("bellwether_scheduler_messages_rejected_total").await?;
+        ensure!(rejected >= 2.0, "{rejected} are rejected");
+        Ok(())
+    })
+    .await?;
+    wait::steadily("the node still to be draining", Duration::from_secs(2), async || {
+        let now = fleet.attempt(host.name()).await?.context("a record")?;
+        Ok(now.generation == attempt.generation && host.reboot_orders() == 0)
+    })
+    .await?;
+    let story = fleet.services.ctl_ok(&["explain", host.name()]).await?;
+    ensure!(!story.contains("test 0"), "a misplaced event is shown: {story}");
+    // The same event on its own subject is believed.
+    say(&fleet, subject::event(&token, &drained.fact), &drained).await?;
+    wait::eventually("the order to reboot", DEADLINE, async || Ok(host.reboot_orders() == 1)).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_another_node_at_a_nodes_key_neither_cordons_nor_reboots_the_node() -> Result<()> {
+    let fleet = Fleet::start(2, ServicesOptions::default()).await?;
+    fleet.services.leader(&fleet.world).await?;
+    let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
+    let node_uid = fleet.world.node(host.name()).await?.metadata.uid.context("a UID")?;
+    let node_uid: NodeUid = node_uid.parse()?;
+    let command = AttemptRef {
+        node: host.name().parse()?,
+        attempt: AttemptId::new(&node_uid, Generation(1), Timestamp::now()),
+        node_uid,
+        generation: Generation(1),
+    };
+    let key = subject::attempt_record(&command.node.token());
+    let soon = Timestamp::now().checked_add(SignedDuration::from_mins(5))?;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse()?;
+    let own = Attempt {
+        deadline: Some(soon),
+        ..Attempt::new(command.clone(), host.boot_id().parse()?, Timestamp::now(), trace)
+    };
+    let foreign = Attempt {
+        node: other.name().parse()?,
+        ..own.clone()
+    };
+
+    let order = Attempt {
+        phase: Phase::Rebooting,
+        drained_at: Some(Timestamp::now()),
+        reboot_not_after: Some(soon),
+        generation: Generation(2),
+        ..foreign.clone()
+    };
+    say(&fleet, key.clone(), &order).await?;
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    wait::until("the rebooter to have refused", DEADLINE, async || {
+        let metrics = rebooter.metrics().await?;
+        let refused = metrics
+            .lines()
+            .any(|line| line.contains("refusals_total{") && line.contains("other_node"));
+        ensure!(refused, "{metrics}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(host.reboot_orders(), 0);
+
+    say(&fleet, key.clone(), &foreign).await?;
+    let drain = DrainNode {
+        attempt: command.clone(),
+        not_after: soon,
+    };
+    say(&fleet, subject::drain_command(&command.node.token()), &drain).await?;
+    let jetstream = async_nats::jetstream::new(fleet.world.nats.client().await?);
+    wait::until("the drainer to have put the command off", DEADLINE, async || {
+        let stream = jetstream.get_stream(COMMANDS_STREAM.name).await?;
+        let delivered = stream.consumer_info(DRAINERS).await?.delivered.consumer_sequence;
+        ensure!(delivered >= 2, "it was delivered {delivered} times");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(fleet.nodes.cordons(host.name()), 0);
+    // The same record with its own node authorises the same command.
+    say(&fleet, key, &own).await?;
+    wait::eventually("our cordon", DEADLINE, async || {
+        Ok(fleet.nodes.cordons(host.name()) == 1)
+    })
+    .await?;
     fleet.finish()
 }
 

@@ -70,7 +70,10 @@ impl Bus {
         let state = stream.info().await?.state.clone();
         let mut events = Vec::new();
         for sequence in state.first_sequence.max(1)..=state.last_sequence {
-            let event: NodeEvent = read(&stream.get_raw_message(sequence).await?)?;
+            let message = stream.get_raw_message(sequence).await?;
+            let event: NodeEvent = read(&message)?;
+            let own = subject::event(&event.node.token(), &event.fact);
+            ensure!(*message.subject == *own, "{} carries {event:?}", message.subject);
             if event.node == node {
                 events.push(event);
             }

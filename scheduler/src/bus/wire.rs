@@ -30,6 +30,8 @@ pub(crate) enum Rejection {
     Subject,
     #[error("an agent writes in another node's name")]
     OtherNode(#[from] subject::OtherNode),
+    #[error("the event is on a subject of other events")]
+    Misplaced(#[from] subject::Misplaced),
     #[error(transparent)]
     Wire(#[from] WireError),
 }
@@ -48,7 +50,7 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
             subject::same_node(&token, &report.node)?;
             Ok(HostRecord::Rebooter(StoredReport { report, stored_at }))
         }
-        Some(Topic::Drain(_) | Topic::Uncordon(_) | Topic::Event(_) | Topic::Attempt(_) | Topic::Control) | None => {
+        Some(Topic::Drain(_) | Topic::Uncordon(_) | Topic::Event(..) | Topic::Attempt(_) | Topic::Control) | None => {
             Err(Rejection::Subject)
         }
     }
@@ -56,11 +58,11 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
 
 /// Parses an event.
 pub(crate) fn event(record: &Record) -> Result<NodeEvent, Rejection> {
-    let Some(Topic::Event(token)) = Topic::parse(&record.subject) else {
+    let Some(Topic::Event(token, kind)) = Topic::parse(&record.subject) else {
         return Err(Rejection::Subject);
     };
     let event: NodeEvent = record.decode()?;
-    subject::same_node(&token, &event.node)?;
+    subject::same_event(&token, &kind, &event)?;
     Ok(event)
 }
 

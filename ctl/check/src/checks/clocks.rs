@@ -1,5 +1,6 @@
 //! The clocks of hosts against that of NATS, as the leading scheduler reports them.
 
+use bellwether_proto::from_duration;
 use bellwether_proto::wire::NodeStatus;
 use jiff::SignedDuration;
 
@@ -54,7 +55,7 @@ fn ahead(status: &NodeStatus) -> Option<SignedDuration> {
     let reported = agents
         .filter(|agent| !agent.stale)
         .filter_map(|agent| agent.clock_ahead);
-    let spans = reported.map(|ahead| SignedDuration::new(ahead.seconds, ahead.nanos));
+    let spans = reported.filter_map(from_duration);
     spans.max_by_key(|ahead| ahead.abs())
 }
 
@@ -67,8 +68,12 @@ mod tests {
     use crate::facts::FleetAnswer;
 
     fn off(seconds: i64) -> Vec<Finding> {
+        off_by(Duration { seconds, nanos: 0 })
+    }
+
+    fn off_by(ahead: Duration) -> Vec<Finding> {
         let agent = Agent {
-            clock_ahead: Some(Duration { seconds, nanos: 0 }),
+            clock_ahead: Some(ahead),
             ..Agent::default()
         };
         let status = NodeStatus {
@@ -96,5 +101,13 @@ mod tests {
         let ahead = off(61).remove(0);
         assert_eq!(ahead.severity, Severity::Problem);
         assert!(ahead.found.starts_with("ahead of NATS: node-2 by 61s"), "{ahead:?}");
+    }
+
+    #[test]
+    fn a_difference_that_is_no_duration_is_left_out_and_the_longest_is_shown() {
+        for (seconds, nanos) in [(i64::MAX, i32::MAX), (i64::MIN, i32::MIN), (i64::MAX, 0), (9, -9)] {
+            assert_eq!(off_by(Duration { seconds, nanos }), []);
+        }
+        assert_eq!(off(-315_576_000_000).len(), 1);
     }
 }

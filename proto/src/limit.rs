@@ -1,0 +1,317 @@
+//! The limits of texts and lists in the messages on the bus, each with its reason.
+//!
+//! A text or list beyond its limit is cut, and the message counts: no program decides by such a text.
+//! [`crate::encode`] cuts before a message is written, [`crate::decode`] before its fields are checked,
+//! so no reader depends on its writers. Ids, names, codes and standing orders are never cut: a wrong one
+//! makes its message invalid. With all of this no message is larger than [`PAYLOAD_BYTES_MAX`], whatever
+//! is in its texts, so a record can be stored that carries the text of any event.
+
+use jiff::SignedDuration;
+
+use crate::wire;
+
+/// Longest body of a message: a quarter of the `max_payload` of a NATS server as it comes (1 MiB), so
+/// that headers, the fields of later versions and a server with a lower limit have room.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+
+/// Longest message for operators. Holds the ten blockers that a drainer names in `drain-failed`, and the
+/// 2 KiB of a reboot command's output that a rebooter quotes.
+pub const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// Longest sentence of [`wire::DrainProgressed::held_up_by`]: two names of Kubernetes objects, of at most
+/// 317 characters each with their namespace, and the API server's answer.
+pub const BLOCKER_BYTES_MAX: usize = 1024;
+
+/// Longest reason of an order: the 500 characters that the scheduler's API takes, in any script.
+pub const ORDER_REASON_BYTES_MAX: usize = 2000;
+
+/// Longest version, kernel, operating system, package, method, operator or writer: what fits into one
+/// line on an operator's screen. The longest file name on Linux has 255 bytes.
+pub const WORD_BYTES_MAX: usize = 256;
+
+/// Most packages that require a reboot: more than an operator reads. The last entry counts the rest.
+pub const REASONS_MAX: usize = 100;
+
+/// Most sentences about blockers of a drain: twice what a drainer sends. The last entry counts the rest.
+pub const BLOCKERS_MAX: usize = 20;
+
+/// Most entries of an attempt's history: an attempt has seven phases, and more only by phases that repeat.
+/// The first entry and the newest ones stay.
+pub const HISTORY_MAX: usize = 100;
+
+/// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
+/// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
+/// would vanish before it is stale.
+pub const REFRESH_INTERVAL_MAX: SignedDuration = SignedDuration::from_hours(8);
+
+/// The end of a text that was cut.
+const MARK: &str = "…";
+
+/// A generated message whose texts and lists can be cut.
+///
+/// Each implementation names every field, so a new field does not compile before its limit is decided.
+pub trait Limited {
+    /// Cuts each text and list to its limit.
+    fn limit(&mut self);
+}
+
+/// Cuts a text at a character, and marks the cut. The result, mark included, has at most `bytes_max` bytes.
+pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max.saturating_sub(MARK.len())));
+        text.push_str(MARK);
+    }
+}
+
+/// Keeps the first entries; the last one counts the rest.
+fn cut_list(list: &mut Vec<String>, entries_max: usize, bytes_max: usize) {
+    if list.len() > entries_max {
+        let kept = entries_max.saturating_sub(1);
+        let more = list.len().saturating_sub(kept);
+        list.truncate(kept);
+        list.push(format!("{MARK} and {more} more"));
+    }
+    for text in list {
+        cut(text, bytes_max);
+    }
+}
+
+/// Keeps the first entry, the start of the attempt, and the newest ones.
+fn cut_history(history: &mut Vec<wire::PhaseEntered>) {
+    let surplus = history.len().saturating_sub(HISTORY_MAX);
+    if surplus > 0 {
+        history.drain(1..=surplus);
+    }
+}
+
+impl Limited for wire::HostReport {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            boot_id: _,
+            reported_at: _,
+            refresh_interval: _,
+            need,
+            probe_error,
+            kernel_running,
+            kernel_installed,
+            os,
+            agent_version,
+            probe_problem,
+        } = self;
+        if let Some(wire::RebootNeed {
+            since: _,
+            reasons,
+            traceparent: _,
+        }) = need
+        {
+            cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);
+        }
+        cut(probe_error, MESSAGE_BYTES_MAX);
+        for word in [kernel_running, kernel_installed, os, agent_version] {
+            cut(word, WORD_BYTES_MAX);
+        }
+        cut_problem(probe_problem.as_mut());
+    }
+}
+
+impl Limited for wire::RebooterReport {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            boot_id: _,
+            reported_at: _,
+            refresh_interval: _,
+            method,
+            problem,
+            agent_version,
+            preflight_problem,
+        } = self;
+        cut(method, WORD_BYTES_MAX);
+        cut(problem, MESSAGE_BYTES_MAX);
+        cut(agent_version, WORD_BYTES_MAX);
+        cut_problem(preflight_problem.as_mut());
+    }
+}
+
+fn cut_problem(problem: Option<&mut wire::Problem>) {
+    if let Some(wire::Problem { code: _, message }) = problem {
+        cut(message, MESSAGE_BYTES_MAX);
+    }
+}
+
+impl Limited for wire::Attempt {
+    fn limit(&mut self) {
+        let Self {
+            attempt_id: _,
+            node: _,
+            node_uid: _,
+            generation: _,
+            phase: _,
+            deadline: _,
+            boot_id_before: _,
+            boot_id_after: _,
+            kernel_before,
+            kernel_after,
+            need_since: _,
+            reasons,
+            cordoned_at: _,
+            drained_at: _,
+            reboot_not_after: _,
+            reboot_started_at: _,
+            ending,
+            slot_held: _,
+            failures_in_row: _,
+            retry_not_before: _,
+            traceparent: _,
+            need_span_id: _,
+            history,
+        } = self;
+        cut(kernel_before, WORD_BYTES_MAX);
+        cut(kernel_after, WORD_BYTES_MAX);
+        cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);
+        if let Some(wire::Ending { cause: _, message }) = ending {
+            cut(message, MESSAGE_BYTES_MAX);
+        }
+        cut_history(history);
+    }
+}
+
+impl Limited for wire::FleetControl {
+    fn limit(&mut self) {
+        let Self {
+            paused: _,
+            by,
+            reason,
+            since: _,
+            orders,
+        } = self;
+        cut(by, WORD_BYTES_MAX);
+        cut(reason, ORDER_REASON_BYTES_MAX);
+        for order in orders {
+            let wire::FleetOrder {
+                scope: _,
+                by,
+                reason,
+                since: _,
+                until: _,
+            } = order;
+            cut(by, WORD_BYTES_MAX);
+            cut(reason, ORDER_REASON_BYTES_MAX);
+        }
+    }
+}
+
+impl Limited for wire::DrainNode {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            node_uid: _,
+            attempt_id: _,
+            generation: _,
+            not_after: _,
+        } = self;
+    }
+}
+
+impl Limited for wire::UncordonNode {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            node_uid: _,
+            attempt_id: _,
+            generation: _,
+        } = self;
+    }
+}
+
+impl Limited for wire::NodeEvent {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            attempt_id: _,
+            generation: _,
+            at: _,
+            source,
+            fact,
+        } = self;
+        cut(source, WORD_BYTES_MAX);
+        if let Some(fact) = fact {
+            cut_fact(fact);
+        }
+    }
+}
+
+fn cut_fact(fact: &mut wire::node_event::Fact) {
+    use wire::node_event::Fact;
+    match fact {
+        Fact::Cordoned(wire::NodeCordoned {})
+        | Fact::Drained(wire::NodeDrained {
+            pods_gone: _,
+            pods_left: _,
+        })
+        | Fact::Uncordoned(wire::NodeUncordoned { left_unschedulable: _ }) => (),
+        Fact::DrainProgressed(wire::DrainProgressed {
+            pods_left: _,
+            pods_gone: _,
+            held_up_by,
+        }) => cut_list(held_up_by, BLOCKERS_MAX, BLOCKER_BYTES_MAX),
+        Fact::RebootStarted(wire::RebootStarted { boot_id: _, method }) => cut(method, WORD_BYTES_MAX),
+        Fact::DrainFailed(wire::DrainFailed { failure: _, message })
+        | Fact::UncordonFailed(wire::UncordonFailed { message })
+        | Fact::RebootRefused(wire::RebootRefused { message })
+        | Fact::RebootFailed(wire::RebootFailed { message })
+        | Fact::PhaseChanged(wire::PhaseChanged {
+            from: _,
+            to: _,
+            message,
+        }) => cut(message, MESSAGE_BYTES_MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_a_character_and_marked_and_a_second_cut_changes_nothing() {
+        for (text, bytes_max, expected) in [
+            ("sixsix", 6, "sixsix"),
+            ("seventh", 6, "sev…"),
+            ("äöüß", 8, "äöüß"),
+            ("äöüßa", 8, "äö…"),
+            ("€€€", 8, "€…"),
+        ] {
+            let mut cut_once = text.to_owned();
+            cut(&mut cut_once, bytes_max);
+            assert_eq!(cut_once, expected);
+            assert!(cut_once.len() <= bytes_max);
+            let mut cut_twice = cut_once.clone();
+            cut(&mut cut_twice, bytes_max);
+            assert_eq!(cut_twice, cut_once);
+        }
+    }
+
+    #[test]
+    fn the_last_entry_of_a_list_that_was_cut_counts_the_rest() {
+        let mut list: Vec<String> = (1..=7).map(|number| number.to_string()).collect();
+        cut_list(&mut list, 4, 256);
+        assert_eq!(list, ["1", "2", "3", "… and 4 more"]);
+        let cut_once = list.clone();
+        cut_list(&mut list, 4, 256);
+        assert_eq!(list, cut_once);
+    }
+
+    #[test]
+    fn a_history_that_was_cut_has_its_start_and_its_newest_entries() {
+        let entered = |seconds| wire::PhaseEntered {
+            phase: 1,
+            at: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+        };
+        let mut history: Vec<_> = (0..250).map(entered).collect();
+        cut_history(&mut history);
+        assert_eq!(history.len(), HISTORY_MAX);
+        let kept: Vec<_> = std::iter::once(0).chain(151..250).map(entered).collect();
+        assert_eq!(history, kept);
+    }
+}

@@ -1,0 +1,114 @@
+//! The types of messages on the bus, and a valid sample of each.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use bellwether_proto::limit::PAYLOAD_BYTES_MAX;
+use bellwether_proto::{
+    Attempt, DrainNode, FleetControl, HostReport, Message, NodeEvent, RebooterReport, UncordonNode, WireError,
+    decode_body, encode,
+};
+use prost_reflect::prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+
+use crate::file::File;
+
+/// Every type.
+pub(crate) const KINDS: [Kind; 7] = [
+    kind::<HostReport>(),
+    kind::<RebooterReport>(),
+    kind::<Attempt>(),
+    kind::<FleetControl>(),
+    kind::<DrainNode>(),
+    kind::<UncordonNode>(),
+    kind::<NodeEvent>(),
+];
+
+/// One type of message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// Its full protobuf name.
+    pub(crate) name: &'static str,
+    /// Decodes bytes. A message that decodes is encoded and decoded again, and has to be the same. Returns the
+    /// bytes of the second encoding.
+    pub(crate) read_again: fn(&[u8]) -> Result<Vec<u8>, WireError>,
+}
+
+const fn kind<M: Message + PartialEq + Debug>() -> Kind {
+    Kind {
+        name: M::TYPE,
+        read_again: read_again::<M>,
+    }
+}
+
+fn read_again<M: Message + PartialEq + Debug>(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+    let message: M = decode_body(bytes)?;
+    let encoded = encode(&message).payload;
+    assert!(
+        encoded.len() <= PAYLOAD_BYTES_MAX,
+        "{} has {} bytes",
+        M::TYPE,
+        encoded.len()
+    );
+    match decode_body::<M>(&encoded) {
+        Ok(again) => assert_eq!(again, message),
+        Err(error) => panic!("{message:?} was written and is not read: {error}"),
+    }
+    Ok(encoded)
+}
+
+/// A valid message.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// The name of its file.
+    pub(crate) name: String,
+    /// Its type.
+    pub(crate) kind: Kind,
+    /// Its content.
+    pub(crate) message: DynamicMessage,
+}
+
+impl Sample {
+    /// Its body.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.message.encode_to_vec()
+    }
+}
+
+/// Every sample of a message on the bus, as today's `.proto` files describe it.
+pub(crate) fn samples() -> Vec<Sample> {
+    static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(read_samples);
+    SAMPLES.clone()
+}
+
+fn read_samples() -> Vec<Sample> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["host", "attempt", "command", "event"].map(|name| format!("bellwether/v1/{name}.proto"));
+    let pool = DescriptorPool::from_file_descriptor_set(protox::compile(files, [root]).unwrap()).unwrap();
+    let mut samples = Vec::new();
+    for entry in std::fs::read_dir(root.join("tests/golden/previous")).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_stem().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if path.extension().is_none_or(|extension| extension != "txt") || name == "names" {
+            continue;
+        }
+        let file: File = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        // Messages without headers travel by gRPC.
+        if file.headers.is_empty() {
+            continue;
+        }
+        let kind = KINDS.into_iter().find(|kind| kind.name == file.kind);
+        let kind = kind.unwrap_or_else(|| panic!("{name}: {} is not tried", file.kind));
+        let descriptor = pool.get_message_by_name(&file.kind).unwrap();
+        samples.push(Sample {
+            name: name.to_owned(),
+            kind,
+            message: DynamicMessage::decode(descriptor, file.body.as_slice()).unwrap(),
+        });
+    }
+    samples.sort_by(|one, other| one.name.cmp(&other.name));
+    samples
+}

@@ -1,0 +1,137 @@
+//! The largest message of every type is far below what a NATS server takes as it comes.
+
+use bellwether_proto::limit::{BLOCKERS_MAX, HISTORY_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, REASONS_MAX};
+use bellwether_proto::{
+    Attempt, Cause, DrainFailure, Ending, Fact, NodeEvent, Phase, PhaseEntered, decode_body, encode,
+};
+use jiff::{SignedDuration, Timestamp};
+use prost_reflect::Value;
+use prost_reflect::prost::Message as _;
+
+use crate::kind::{Sample, samples};
+use crate::{field, value};
+
+/// The default `max_payload` of a NATS server.
+const MAX_PAYLOAD: usize = 1024 * 1024;
+
+const _: () = assert!(PAYLOAD_BYTES_MAX * 4 <= MAX_PAYLOAD);
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures of proto/README.md")]
+fn the_largest_message_of_every_type_is_far_below_the_limit_of_nats() {
+    for sample in samples() {
+        let written = (sample.kind.read_again)(&largest(&sample)).unwrap();
+        assert!(
+            written.len() <= PAYLOAD_BYTES_MAX,
+            "{}: {} bytes",
+            sample.name,
+            written.len()
+        );
+        println!("{:28} {:7} bytes", sample.name, written.len());
+    }
+}
+
+#[test]
+fn a_record_carries_the_longest_event_there_can_be() {
+    let pods: Vec<String> = (0..9_000)
+        .map(|pod| format!("namespace/pod-{pod} is blocked by a budget"))
+        .collect();
+    let message = pods.join("; ");
+    let fact = Fact::DrainFailed {
+        failure: DrainFailure::Timeout,
+        message,
+    };
+    let event = NodeEvent {
+        fact,
+        ..sample("event-drain-failed")
+    };
+    let encoded = encode(&event).payload;
+    assert!(
+        encoded.len() < MESSAGE_BYTES_MAX + 1024,
+        "the drainer's event has {} bytes",
+        encoded.len()
+    );
+    let heard: NodeEvent = decode_body(&encoded).unwrap();
+    let Fact::DrainFailed { message, .. } = heard.fact else {
+        panic!("another fact")
+    };
+    assert!(
+        message.starts_with("namespace/pod-0 is blocked") && message.ends_with('…'),
+        "{message}"
+    );
+
+    let failed: Attempt = sample("attempt-failed");
+    let entered = |second: i64| PhaseEntered {
+        phase: Phase::Uncordoning,
+        at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second),
+    };
+    let record = Attempt {
+        ending: Some(Ending {
+            cause: Cause::DrainFailed,
+            message: format!("the drain failed: {message}"),
+        }),
+        reasons: pods,
+        history: (0..9_000).map(entered).collect(),
+        ..failed
+    };
+    let encoded = encode(&record).payload;
+    assert!(encoded.len() < 16 * 1024, "the record has {} bytes", encoded.len());
+    let stored: Attempt = decode_body(&encoded).unwrap();
+    let ending = stored.ending.as_ref().unwrap();
+    assert!(ending.message.len() <= MESSAGE_BYTES_MAX && ending.message.ends_with('…'));
+    assert_eq!((stored.reasons.len(), stored.history.len()), (REASONS_MAX, HISTORY_MAX));
+    assert_eq!(stored.reasons.last().unwrap(), "… and 8901 more");
+    assert_eq!(
+        (stored.started_at(), stored.phase_since()),
+        (record.started_at(), record.phase_since())
+    );
+}
+
+#[test]
+fn texts_and_lists_of_an_older_writer_are_cut_when_they_are_read() {
+    let mut message = sample_of("event-drain-progressed").message;
+    let path = field::paths(&message);
+    let path = path
+        .iter()
+        .find(|path| path.last().is_some_and(|field| field.name() == "held_up_by"));
+    let sentences = vec![Value::String("é".repeat(3_000)); 500];
+    field::set(&mut message, path.unwrap(), Value::List(sentences));
+    let event: NodeEvent = decode_body(&message.encode_to_vec()).unwrap();
+    let Fact::DrainProgressed { held_up_by, .. } = event.fact else {
+        panic!("another fact")
+    };
+    assert_eq!((held_up_by.len(), held_up_by[0].len()), (BLOCKERS_MAX, 1023));
+    assert!(held_up_by[0].ends_with("é…"));
+    assert_eq!(held_up_by[BLOCKERS_MAX - 1], "… and 481 more");
+}
+
+/// The sample with the largest value of every field that a reader takes.
+fn largest(sample: &Sample) -> Vec<u8> {
+    let mut message = sample.message.clone();
+    let mut size = (sample.kind.read_again)(&message.encode_to_vec()).unwrap().len();
+    // First the lists of messages: each field of a message in one of them is then that of every entry.
+    let mut paths = field::paths(&sample.message);
+    paths.sort_by_key(|path| {
+        path.last()
+            .is_none_or(|field| !field.is_list() || field.kind().as_message().is_none())
+    });
+    for path in paths {
+        for value in value::extremes(&path) {
+            let mut changed = message.clone();
+            field::set(&mut changed, &path, value);
+            match (sample.kind.read_again)(&changed.encode_to_vec()) {
+                Ok(written) if written.len() > size => (message, size) = (changed, written.len()),
+                Ok(_) | Err(_) => (),
+            }
+        }
+    }
+    message.encode_to_vec()
+}
+
+fn sample_of(name: &str) -> Sample {
+    samples().into_iter().find(|sample| sample.name == name).unwrap()
+}
+
+fn sample<M: bellwether_proto::Message>(name: &str) -> M {
+    decode_body(&sample_of(name).bytes()).unwrap()
+}
