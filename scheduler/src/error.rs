@@ -5,6 +5,11 @@ use bellwether_proto::NodeName;
 use bellwether_proto::mark::LEASE;
 use bellwether_scheduler_core::CancelRefusal;
 
+/// This replica holds the Lease, and could not load what it needs to lead. Of an error's context, not alone.
+#[derive(Debug, thiserror::Error)]
+#[error("the leader could not load")]
+pub(crate) struct NotLoaded;
+
 /// An effect was not carried out, or may not have been: the leader has to reload.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EffectError {
@@ -35,6 +40,9 @@ pub(crate) enum Refusal {
     // Clients up to 0.1 recognise a standby by the first three words.
     #[error("not the leader: the Lease {LEASE} names the replica that leads")]
     NotLeading,
+    /// This replica held the Lease, and could not load the records to lead by.
+    #[error("not the leader: this replica tried to lead, and failed: {0}")]
+    CannotLead(String),
     /// The leader dropped the request while it reloads its records.
     #[error("the leader reloads its records, and may or may not have stored the order: ask for the status")]
     Reloading,

@@ -29,6 +29,7 @@ use crate::bus::wire::{self, HostRecord};
 use crate::cluster::client;
 use crate::cluster::watch::ClusterWatch;
 use crate::effect::Effects;
+use crate::error::{NotLoaded, Refusal};
 use crate::lead::events::Taken;
 use crate::message::{self, LeaderMessage};
 use crate::observe::metrics::Metrics;
@@ -68,8 +69,8 @@ impl LeaderContext {
     /// # Errors
     /// The records are not this replica's any more, or NATS or the API server failed.
     pub(crate) async fn lead(&self, recorder: &mut Recorder) -> anyhow::Result<()> {
-        let mut leader = self.load(recorder).await?;
-        leader.observe_all().await?;
+        let mut leader = self.load(recorder).await.context(NotLoaded)?;
+        leader.observe_all().await.context(NotLoaded)?;
         let (sender, messages) = message::channel();
         self.api.open(sender.clone());
         tokio::select! {
@@ -78,9 +79,9 @@ impl LeaderContext {
         }
     }
 
-    /// Refuses requests and clears the metrics of a leader.
-    pub(crate) fn step_down(&self) {
-        self.api.close();
+    /// Refuses requests with this refusal, and clears the metrics of a leader.
+    pub(crate) fn step_down(&self, refusal: Refusal) {
+        self.api.close(refusal);
         self.metrics.follow();
     }
 

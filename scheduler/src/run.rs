@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bellwether_chassis::{Backoff, Chassis, clock, nats, stream};
+use anyhow::Context as _;
+use bellwether_chassis::{Backoff, Chassis, chain, clock, nats, stream};
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use jiff::SignedDuration;
 
 use crate::api::handle::ApiHandle;
@@ -10,12 +12,22 @@ use crate::api::service;
 use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
+use crate::error::{NotLoaded, Refusal};
 use crate::lead::LeaderContext;
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 
 /// How long a leader waits after an error before it loads the records again.
 const RELOAD: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(5));
+
+/// How long JetStream may take to be as this replica needs it. With NATS within reach this takes milliseconds; a
+/// server that restarts, or a vote among three, takes seconds.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After so many failed loads in a row this replica leaves the Lease to the others: after 7 s if NATS refuses at
+/// once, after 30 s if NATS does not answer. That is longer than a server's restart or a vote among three takes,
+/// and a standby with a better way to NATS would have led for long.
+const FAILED_LOADS_MAX: u32 = 4;
 
 /// After leading for so long, an error is the first of a new series.
 const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
@@ -55,54 +67,118 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         source: format!("scheduler {} ({})", chassis.service.version, args.identity),
         streams: args.streams,
     };
-    lead_in_turn(&context, recorder, &mut leadership, &args.identity).await?;
-    leadership.leave().await;
-    Ok(())
-}
-
-/// Leads while this replica holds the Lease, until the service has to stop.
-async fn lead_in_turn(
-    context: &LeaderContext,
-    mut recorder: Recorder,
-    leadership: &mut Leadership,
-    identity: &str,
-) -> anyhow::Result<()> {
-    let chassis = &context.chassis;
-    let mut reload = RELOAD;
+    // A standby that watches the Lease takes it at once; one whose watch is silent, when it ends by its count.
+    let turn_of_others = Duration::try_from(args.lease_duration).context("--lease-duration")?;
+    let mut turns = Turns {
+        context: &context,
+        recorder,
+        set_up: true,
+    };
     while !chassis.stop.is_cancelled() {
-        tokio::select! {
-            gained = leadership.gained() => gained?,
-            () = chassis.stop.cancelled() => continue,
+        turns.wait(&mut leadership).await?;
+        if chassis.stop.is_cancelled() {
+            break;
         }
-        tracing::info!(identity, "Leading");
-        let began = clock::now();
+        tracing::info!(identity = args.identity, "Leading");
         let ended = tokio::select! {
             // In this order: a process that was stopped for longer than its Lease lasts does not act on it.
             biased;
             () = leadership.lost() => Ok(()),
             () = chassis.stop.cancelled() => Ok(()),
-            ended = lead(context, &mut recorder) => ended,
+            ended = turns.lead() => ended,
         };
-        context.step_down();
-        let Err(error) = ended else {
-            tracing::info!("Not leading any more");
-            continue;
-        };
-        context.metrics.reloaded();
-        tracing::warn!(error = format!("{error:#}"), "Leader reloads its records");
-        if clock::now().duration_since(began) > LED_WELL {
-            reload.reset();
+        match ended {
+            Ok(()) => {
+                context.step_down(Refusal::NotLeading);
+                tracing::info!("Not leading any more");
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = chain(error.as_ref()),
+                    seconds = turn_of_others.as_secs(),
+                    "Releases the Lease: the others have the next turn"
+                );
+                leadership.step_aside(turn_of_others).await;
+            }
         }
-        chassis.sleep(reload.after_failure()).await;
     }
+    leadership.leave().await;
     Ok(())
 }
 
-/// Leads until an error, once JetStream is as this replica needs it: NATS may have lost its state, or an
-/// operator may have changed a stream, since this replica set it up.
-async fn lead(context: &LeaderContext, recorder: &mut Recorder) -> anyhow::Result<()> {
-    if !stream::set_up(&context.chassis, &context.bus, &context.streams).await {
-        return Ok(());
+/// This replica's turns of leading.
+struct Turns<'a> {
+    context: &'a LeaderContext,
+    recorder: Recorder,
+    /// JetStream was as this replica needs it at the last look.
+    set_up: bool,
+}
+
+impl Turns<'_> {
+    /// Waits until this replica leads, or the service has to stop. While another one leads, it keeps setting up
+    /// JetStream if that failed, so that `/readyz` shows the present and not the turn before.
+    async fn wait(&mut self, leadership: &mut Leadership) -> anyhow::Result<()> {
+        let context = self.context;
+        let set_up = async {
+            if self.set_up {
+                std::future::pending::<()>().await;
+            }
+            self.set_up = stream::set_up(&context.chassis, &context.bus, &context.streams).await;
+            context.step_down(Refusal::NotLeading);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            gained = leadership.gained() => gained,
+            () = context.chassis.stop.cancelled() => Ok(()),
+            () = set_up => Ok(()),
+        }
     }
-    context.lead(recorder).await
+
+    /// Leads, and loads the records again after each error.
+    ///
+    /// # Errors
+    /// The records could not be loaded so often that another replica may do better.
+    async fn lead(&mut self) -> anyhow::Result<()> {
+        let context = self.context;
+        let mut reload = RELOAD;
+        let mut failed_loads = 0;
+        while !context.chassis.stop.is_cancelled() {
+            let began = clock::now();
+            let Err(error) = self.lead_once().await else {
+                return Ok(());
+            };
+            context.step_down(Refusal::CannotLead(chain(error.as_ref())));
+            context.metrics.reloaded();
+            failed_loads = if error.is::<NotLoaded>() { failed_loads + 1 } else { 0 };
+            if failed_loads >= FAILED_LOADS_MAX {
+                return Err(error);
+            }
+            tracing::warn!(error = chain(error.as_ref()), "Leader reloads its records");
+            if clock::now().duration_since(began) > LED_WELL {
+                reload.reset();
+            }
+            context.chassis.sleep(reload.after_failure()).await;
+        }
+        Ok(())
+    }
+
+    /// Leads until an error, once JetStream is as this replica needs it: NATS may have lost its state, or an
+    /// operator may have changed a stream, since this replica set it up.
+    async fn lead_once(&mut self) -> anyhow::Result<()> {
+        let Self { context, .. } = *self;
+        self.set_up = false;
+        let set_up = stream::ensure(&context.bus, &context.streams);
+        let set_up = tokio::time::timeout(SET_UP_TIMEOUT, set_up).await;
+        let set_up = set_up.unwrap_or_else(|_| Err(anyhow::anyhow!("JetStream does not answer")));
+        if let Err(error) = set_up {
+            context
+                .chassis
+                .health
+                .not_ready(ReadinessCode::StreamsNotSetUp, format!("{error:#}"));
+            return Err(error.context("set up JetStream").context(NotLoaded));
+        }
+        context.chassis.health.ready(Part::Streams);
+        self.set_up = true;
+        context.lead(&mut self.recorder).await
+    }
 }

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::Phase;
 use rig::proxy::{Proxy, Way};
 use rig::service::Service;
 use rig::services::ServicesOptions;
@@ -109,4 +110,67 @@ async fn a_leader_that_cannot_renew_steps_down_before_another_leads() -> Result<
         standby.wait_ready().await?;
     }
     fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_without_nats_leaves_the_lease_to_the_other_scheduler() -> Result<()> {
+    let mut fleet = Fleet::start(2, lease_of(Duration::from_secs(3))).await?;
+    let (leader, standby) = pair(&fleet).await?;
+    let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
+    let nats = Proxy::start(fleet.world.nats.port()).await?;
+    standby.process.kill9();
+    fleet.services.reroute(&fleet.world, &leader, &api, &nats).await?;
+    wait::eventually("the scheduler behind the proxy to lead", DEADLINE, async || {
+        leads(&leader).await
+    })
+    .await?;
+    standby.process.restart()?;
+    standby.wait_ready().await?;
+    // An attempt under way, which the next leader has to take to its end.
+    fleet.upgrade_all()?;
+    fleet.entering(Phase::Draining).await?;
+    let since = Instant::now();
+    // Nothing is closed, so that the client has to notice by itself.
+    nats.set(Way::Silent);
+    let led = led_after(&standby, since).await?;
+    println!("the other led {led:?} after the leader lost NATS");
+    wait::until("the reason in /readyz", DEADLINE, async || {
+        let (status, body) = leader.get("/readyz").await?;
+        ensure!(status == 503 && body.contains("StreamsNotSetUp"), "{status} {body}");
+        Ok(())
+    })
+    .await?;
+    let log = leader.process.output();
+    ensure!(log.contains("Releases the Lease"), "the log does not name the cause");
+    // The first takes no turn while the other leads.
+    wait::steadily("the other leads on", Duration::from_secs(5), async || {
+        leads(&standby).await
+    })
+    .await?;
+    nats.set(Way::Open);
+    leader.wait_ready().await?;
+    // Back with NATS it takes part again, and leads when its turn comes.
+    standby.process.kill9();
+    wait::eventually("the first to lead again", DEADLINE, async || leads(&leader).await).await?;
+    fleet.all_rolled(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedulers_that_all_lack_nats_take_turns_without_harm() -> Result<()> {
+    let fleet = Fleet::start(2, lease_of(Duration::from_secs(3))).await?;
+    fleet.services.leader(&fleet.world).await?;
+    fleet.world.nats.kill9();
+    wait::eventually("each to have had a turn", DEADLINE, async || {
+        let mut schedulers = fleet.services.schedulers.iter();
+        Ok(schedulers.all(|it| it.process.output().contains("Releases the Lease")))
+    })
+    .await?;
+    let status = fleet.services.ctl(&["status"]).await?;
+    ensure!(!status.status.success(), "no scheduler has read the records");
+    let reason = String::from_utf8_lossy(&status.stderr).into_owned();
+    println!("{reason}");
+    ensure!(reason.contains("JetStream"), "the cause is missing: {reason}");
+    fleet.world.nats.restart().await?;
+    fleet.upgrade_all()?;
+    fleet.all_rolled(1).await
 }

@@ -8,26 +8,37 @@ use crate::error::Refusal;
 use crate::message::{LeaderMessage, Reply, ReplySender, Request};
 
 /// Passes requests to the leading loop. Cheap to clone; all clones share one way.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiHandle {
-    leader: Arc<Mutex<Option<mpsc::Sender<LeaderMessage>>>>,
+    leader: Arc<Mutex<Result<mpsc::Sender<LeaderMessage>, Refusal>>>,
+}
+
+impl Default for ApiHandle {
+    fn default() -> Self {
+        Self {
+            leader: Arc::new(Mutex::new(Err(Refusal::NotLeading))),
+        }
+    }
 }
 
 impl ApiHandle {
     /// From now on this replica leads, and requests go to its loop.
     pub(crate) fn open(&self, leader: mpsc::Sender<LeaderMessage>) {
-        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = Some(leader);
+        self.set(Ok(leader));
     }
 
-    /// From now on this replica refuses requests.
-    pub(crate) fn close(&self) {
-        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// From now on this replica refuses requests with this refusal.
+    pub(crate) fn close(&self, refusal: Refusal) {
+        self.set(Err(refusal));
+    }
+
+    fn set(&self, leader: Result<mpsc::Sender<LeaderMessage>, Refusal>) {
+        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
     }
 
     /// Passes a request on and waits for its reply.
     pub(super) async fn send<T>(&self, request: impl FnOnce(ReplySender<T>) -> Request) -> Reply<T> {
-        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let leader = leader.ok_or(Refusal::NotLeading)?;
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let (reply, replied) = oneshot::channel();
         let sent = leader.send(LeaderMessage::Request(request(reply))).await;
         sent.map_err(|_| Refusal::Reloading)?;
@@ -46,8 +57,9 @@ mod tests {
         assert_eq!(handle.send(Request::ListNodes).await, Err(Refusal::NotLeading));
         let (leader, _messages) = message::channel();
         handle.open(leader);
-        handle.close();
-        assert_eq!(handle.send(Request::ListNodes).await, Err(Refusal::NotLeading));
+        let refusal = Refusal::CannotLead("NATS does not answer".to_owned());
+        handle.close(refusal.clone());
+        assert_eq!(handle.send(Request::ListNodes).await, Err(refusal));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use crate::error::Refusal;
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
-            Refusal::NotLeading => RefusalCode::NotLeader,
+            Refusal::NotLeading | Refusal::CannotLead(_) => RefusalCode::NotLeader,
             Refusal::Reloading => RefusalCode::LeaderReloading,
             Refusal::Events(_) => RefusalCode::EventsUnavailable,
             Refusal::InvalidField { .. } => RefusalCode::InvalidField,
@@ -27,9 +27,11 @@ mod tests {
 
     #[test]
     fn a_standby_is_recognised_by_its_code_and_by_older_clients_by_its_text() {
-        let status = Status::from(Refusal::NotLeading);
-        assert_eq!(RefusalCode::of(&status), Some(RefusalCode::NotLeader));
-        assert!(status.message().starts_with("not the leader"), "{status:?}");
+        for refusal in [Refusal::NotLeading, Refusal::CannotLead("no NATS".to_owned())] {
+            let status = Status::from(refusal);
+            assert_eq!(RefusalCode::of(&status), Some(RefusalCode::NotLeader));
+            assert!(status.message().starts_with("not the leader"), "{status:?}");
+        }
     }
 
     #[test]

@@ -118,6 +118,11 @@ impl Leadership {
         }
     }
 
+    /// Releases the Lease, and leaves the next turn to the other replicas for this long.
+    pub(crate) async fn step_aside(&self, aside: Duration) {
+        self.order(Some(aside)).await;
+    }
+
     /// Releases the Lease and leaves the election. A standby that watches the Lease leads at once.
     pub(crate) async fn leave(self) {
         self.order(None).await;
