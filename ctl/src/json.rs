@@ -152,6 +152,7 @@ struct Attempt<'a> {
     kernel_before: &'a str,
     kernel_after: &'a str,
     ending: Option<Ending<'a>>,
+    last_reboot: Option<LastReboot<'a>>,
     traceparent: &'a str,
     history: Vec<PhaseEntered>,
 }
@@ -179,6 +180,13 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
             ending: attempt.ending.as_ref().map(|ending| Ending {
                 cause: vocabulary::cause(ending.cause),
                 message: &ending.message,
+                rollback_cause: (ending.rollback_cause != 0).then(|| vocabulary::cause(ending.rollback_cause)),
+            }),
+            last_reboot: attempt.last_reboot.as_ref().map(|last| LastReboot {
+                boot_id: &last.boot_id,
+                need_since: text::instant(last.need_since),
+                began_at: text::instant(last.began_at),
+                need_cleared: last.need_cleared,
             }),
             traceparent: &attempt.traceparent,
             history: attempt
@@ -194,9 +202,20 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Ending<'a> {
     cause: String,
     message: &'a str,
+    rollback_cause: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastReboot<'a> {
+    boot_id: &'a str,
+    need_since: Option<Timestamp>,
+    began_at: Option<Timestamp>,
+    need_cleared: bool,
 }
 
 #[derive(Serialize)]

@@ -183,7 +183,9 @@ fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String 
         text.push_str(&labelled("Ending", &ending));
     }
     if attempt.failures_in_row > 0 {
-        text.push_str(&labelled("Failed in a row", &attempt.failures_in_row.to_string()));
+        let times = if attempt.failures_in_row == 1 { "time" } else { "times" };
+        let in_vain = format!("{} {times} in a row", attempt.failures_in_row);
+        text.push_str(&labelled("Tried in vain", &in_vain));
     }
     if let Some(retry) = instant(attempt.retry_not_before).filter(|retry| *retry > now) {
         text.push_str(&labelled("Next try", &format!("not before {}", full(Some(retry)))));

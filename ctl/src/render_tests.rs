@@ -216,6 +216,7 @@ fn a_failed_attempt_is_shown_with_its_phases_and_its_ending() {
         ending: Some(wire::Ending {
             cause: wire::Cause::NodeNotBack.into(),
             message: "not Ready within 15m".to_owned(),
+            rollback_cause: wire::Cause::Unspecified.into(),
         }),
         history: vec![
             entered(wire::Phase::Draining, "2026-11-22T11:00:00Z"),
@@ -233,7 +234,7 @@ fn a_failed_attempt_is_shown_with_its_phases_and_its_ending() {
 Attempt:         a77e
 Slot:            held
 Ending:          NodeNotBack: not Ready within 15m
-Failed in a row: 2
+Tried in vain:   2 times in a row
 Next try:        not before 2026-11-22T13:00:00Z
 Phases:
   PHASE       ENTERED                TOOK

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::attempt_ref::AttemptRef;
 use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
+use crate::last_reboot::LastReboot;
 use crate::message::{Message, WireError};
 use crate::wire;
 
@@ -215,6 +216,8 @@ pub struct Ending {
     pub cause: Cause,
     /// The reason, for operators.
     pub message: String,
+    /// For [`Cause::UncordonStuck`]: the cause of the rollback whose uncordon is stuck, if there was one.
+    pub rollback_cause: Option<Cause>,
 }
 
 /// When a phase was entered.
@@ -269,6 +272,8 @@ pub struct Attempt {
     pub failures_in_row: u32,
     /// Not before this instant is the node tried again.
     pub retry_not_before: Option<Timestamp>,
+    /// The last reboot of this node that the scheduler knows of, by this attempt or one before.
+    pub last_reboot: Option<LastReboot>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -303,6 +308,7 @@ impl Attempt {
             slot_held: true,
             failures_in_row: 0,
             retry_not_before: None,
+            last_reboot: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -346,6 +352,7 @@ impl Message for Attempt {
             Ok(Ending {
                 cause: Cause::from_wire(ending.cause).ok_or_else(unknown)?,
                 message: ending.message,
+                rollback_cause: Cause::from_wire(ending.rollback_cause),
             })
         });
         let need_span = match wire.need_span_id.as_str() {
@@ -380,6 +387,7 @@ impl Message for Attempt {
             slot_held: wire.slot_held,
             failures_in_row: wire.failures_in_row,
             retry_not_before: instant(T, "retry_not_before", wire.retry_not_before)?,
+            last_reboot: wire.last_reboot.map(LastReboot::from_wire).transpose()?,
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -411,10 +419,15 @@ impl Message for Attempt {
             ending: self.ending.as_ref().map(|ending| wire::Ending {
                 cause: ending.cause.to_wire().into(),
                 message: ending.message.clone(),
+                rollback_cause: ending
+                    .rollback_cause
+                    .map_or(wire::Cause::Unspecified, Cause::to_wire)
+                    .into(),
             }),
             slot_held: self.slot_held,
             failures_in_row: self.failures_in_row,
             retry_not_before: self.retry_not_before.map(to_timestamp),
+            last_reboot: self.last_reboot.as_ref().map(LastReboot::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod header;
 pub mod host;
 pub mod ids;
+mod last_reboot;
 pub mod limit;
 pub mod mark;
 pub mod message;
@@ -52,6 +53,7 @@ pub use field::{from_duration, to_duration, to_timestamp};
 pub use fleet::{FleetControl, FleetOrder, OrderScope};
 pub use host::{HostReport, NeedReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
+pub use last_reboot::LastReboot;
 pub use message::{Encoded, Message, WireError, decode, decode_body, encode};
 pub use problem::{Problem, ProblemCode};
 #[cfg(feature = "grpc")]

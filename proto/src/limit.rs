@@ -165,12 +165,18 @@ impl Limited for wire::Attempt {
             retry_not_before: _,
             traceparent: _,
             need_span_id: _,
+            last_reboot: _,
             history,
         } = self;
         cut(kernel_before, WORD_BYTES_MAX);
         cut(kernel_after, WORD_BYTES_MAX);
         cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);
-        if let Some(wire::Ending { cause: _, message }) = ending {
+        if let Some(wire::Ending {
+            cause: _,
+            message,
+            rollback_cause: _,
+        }) = ending
+        {
             cut(message, MESSAGE_BYTES_MAX);
         }
         cut_history(history);

@@ -5,8 +5,14 @@
 /// A node that is unschedulable without it carries a foreign cordon.
 pub const CORDONED_FOR: &str = "bellwether.dev/cordoned-for";
 
-/// Label of nodes of the control plane, by its presence.
-pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+/// Labels of nodes of the control plane, by the presence of one of them: of today's and older versions of
+/// kubeadm, and of RKE and k3s, where a node may run etcd alone.
+pub const CONTROL_PLANE_LABELS: [&str; 4] = [
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+    "node-role.kubernetes.io/etcd",
+    "node-role.kubernetes.io/controlplane",
+];
 
 /// Name of the Lease by which the schedulers elect a leader, in the scheduler's namespace. Its
 /// holder's name is the leader's pod.

@@ -21,11 +21,13 @@ pub enum RefusalCode {
     UnknownNode,
     NoAttempt,
     TooLate,
+    RollingBack,
+    StillCordoned,
 }
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NotLeader,
         Self::LeaderReloading,
         Self::EventsUnavailable,
@@ -33,6 +35,8 @@ impl RefusalCode {
         Self::UnknownNode,
         Self::NoAttempt,
         Self::TooLate,
+        Self::RollingBack,
+        Self::StillCordoned,
     ];
 
     /// The word in the metadata.
@@ -46,6 +50,8 @@ impl RefusalCode {
             Self::UnknownNode => "UnknownNode",
             Self::NoAttempt => "NoAttempt",
             Self::TooLate => "TooLate",
+            Self::RollingBack => "RollingBack",
+            Self::StillCordoned => "StillCordoned",
         }
     }
 
@@ -60,6 +66,8 @@ impl RefusalCode {
             Self::UnknownNode => wire::RefusalCode::UnknownNode,
             Self::NoAttempt => wire::RefusalCode::NoAttempt,
             Self::TooLate => wire::RefusalCode::TooLate,
+            Self::RollingBack => wire::RefusalCode::RollingBack,
+            Self::StillCordoned => wire::RefusalCode::StillCordoned,
         }
     }
 
@@ -70,7 +78,7 @@ impl RefusalCode {
             Self::NotLeader | Self::LeaderReloading | Self::EventsUnavailable => Code::Unavailable,
             Self::InvalidField => Code::InvalidArgument,
             Self::UnknownNode => Code::NotFound,
-            Self::NoAttempt | Self::TooLate => Code::FailedPrecondition,
+            Self::NoAttempt | Self::TooLate | Self::RollingBack | Self::StillCordoned => Code::FailedPrecondition,
         }
     }
 

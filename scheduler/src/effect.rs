@@ -1,7 +1,8 @@
 //! Carries out the effects of the core, one after the other, in its order and no other.
 
 use bellwether_chassis::Bus;
-use bellwether_scheduler_core::Effect;
+use bellwether_proto::AttemptRef;
+use bellwether_scheduler_core::{Effect, Input};
 
 use crate::bus::store::Store;
 use crate::bus::{command, event};
@@ -18,14 +19,30 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Carries out one effect. After an error none may follow: the leader has to reload.
-    pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<(), EffectError> {
+    /// Carries out one effect. Returns what the core has to be given for it, if anything. After an error no
+    /// effect may follow: the leader has to reload.
+    pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<Option<Input>, EffectError> {
         match effect {
             Effect::StoreAttempt(attempt) => self.store.put(&attempt).await?,
             Effect::StoreControl(control) => self.store.put_control(&control).await?,
             Effect::DeleteAttempt(node) => self.store.delete(&node).await?,
             Effect::PublishEvent(event) => event::publish(&self.bus, &event).await?,
             Effect::SendCommand(command) => command::queue(&self.bus, &command).await?,
+            Effect::CheckCommand(command) => {
+                if !command::is_queued(&self.bus, &command).await? {
+                    let AttemptRef {
+                        node,
+                        attempt,
+                        generation,
+                        ..
+                    } = command.attempt().clone();
+                    return Ok(Some(Input::CommandLost {
+                        node,
+                        attempt,
+                        generation: generation.0,
+                    }));
+                }
+            }
             Effect::PhaseEnded {
                 attempt,
                 phase,
@@ -36,6 +53,6 @@ impl Effects {
                 spans::write(&attempt, phase, began, ended);
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

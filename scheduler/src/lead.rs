@@ -304,7 +304,8 @@ impl Leader<'_> {
 
     async fn carry_out_effects(&mut self) -> anyhow::Result<()> {
         while let Some(effect) = self.fleet.poll_effect() {
-            self.effects.carry_out(effect).await?;
+            let input = self.effects.carry_out(effect).await?;
+            self.feed(input);
         }
         Ok(())
     }

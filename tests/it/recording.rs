@@ -38,7 +38,11 @@ async fn a_recorded_night_played_again_gives_the_records_and_events_of_that_nigh
     recording::play(whole, |_, effect| match effect {
         Effect::StoreAttempt(attempt) => drop(records.insert(attempt.node.clone(), *attempt)),
         Effect::PublishEvent(event) => events.push(event),
-        Effect::DeleteAttempt(_) | Effect::StoreControl(_) | Effect::SendCommand(_) | Effect::PhaseEnded { .. } => (),
+        Effect::DeleteAttempt(_)
+        | Effect::StoreControl(_)
+        | Effect::SendCommand(_)
+        | Effect::CheckCommand(_)
+        | Effect::PhaseEnded { .. } => (),
     })?
     .context("the recording has a start")?;
 

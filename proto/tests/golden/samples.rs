@@ -213,6 +213,7 @@ fn attempt(generation: u64, phase: Phase) -> Attempt {
         slot_held: true,
         failures_in_row: 0,
         retry_not_before: None,
+        last_reboot: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -247,6 +248,7 @@ fn failed() -> Attempt {
         ending: Some(Ending {
             cause: Cause::UncordonStuck,
             message: "no drainer has uncordoned it in time".into(),
+            rollback_cause: None,
         }),
         failures_in_row: 2,
         retry_not_before: Some(at(3600)),

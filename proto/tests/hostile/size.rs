@@ -69,6 +69,7 @@ fn a_record_carries_the_longest_event_there_can_be() {
         ending: Some(Ending {
             cause: Cause::DrainFailed,
             message: format!("the drain failed: {message}"),
+            rollback_cause: None,
         }),
         reasons: pods,
         history: (0..9_000).map(entered).collect(),

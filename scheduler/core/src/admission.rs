@@ -3,6 +3,7 @@
 //! It owns no attempt: once an attempt runs, `attempt` decides.
 
 pub mod budget;
+mod control_plane;
 mod gate;
 mod need;
 mod order;

@@ -2,6 +2,7 @@
 //!
 //! It owns the rules of every phase, and nothing else: which node starts is decided in `admission`.
 
+mod clamp;
 mod events;
 mod orphan;
 mod phases;
@@ -9,7 +10,8 @@ mod retry;
 mod start;
 mod transition;
 
-pub(crate) use events::apply_event;
+pub(crate) use clamp::clamp;
+pub(crate) use events::{Consequence, apply_event};
 pub(crate) use orphan::orphan_of;
 pub(crate) use phases::next_transition;
 pub(crate) use start::start;

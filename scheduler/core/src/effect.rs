@@ -1,6 +1,6 @@
 //! The effects that the core asks its driver for, in this order and no other.
 
-use bellwether_proto::{Attempt, DrainNode, FleetControl, NodeEvent, NodeName, Phase, UncordonNode};
+use bellwether_proto::{Attempt, AttemptRef, DrainNode, FleetControl, NodeEvent, NodeName, Phase, UncordonNode};
 use jiff::Timestamp;
 
 /// One effect. If one fails, the driver carries out none after it: it drops the core and loads again.
@@ -14,8 +14,12 @@ pub enum Effect {
     StoreControl(FleetControl),
     /// Publish an event.
     PublishEvent(NodeEvent),
-    /// Send a command to the drainers, unless the same command is still queued.
+    /// Send a command to the drainers.
     SendCommand(Command),
+    /// Look whether this command, which has no answer yet, is still queued. If not, hand over
+    /// [`Input::CommandLost`](crate::Input::CommandLost): the drainer that took it may be gone, or its
+    /// answer may be on its way.
+    CheckCommand(Command),
     /// Write the span of a phase that has ended, and of the attempt if that has ended.
     PhaseEnded {
         /// The attempt, in its new phase.
@@ -57,6 +61,15 @@ impl Command {
             | Phase::Done
             | Phase::Failed
             | Phase::Cancelled => None,
+        }
+    }
+
+    /// The attempt and the generation in which the command was ordered.
+    #[must_use]
+    pub fn attempt(&self) -> &AttemptRef {
+        match self {
+            Self::Drain(drain) => &drain.attempt,
+            Self::Uncordon(uncordon) => &uncordon.attempt,
         }
     }
 

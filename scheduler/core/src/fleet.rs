@@ -16,6 +16,7 @@ mod member;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use bellwether_proto::NodeName;
 use jiff::Timestamp;
@@ -38,6 +39,20 @@ pub struct DrainProgress {
     pub blocked_by: Vec<String>,
 }
 
+impl fmt::Display for DrainProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pods = if self.pods_left == 1 { "pod" } else { "pods" };
+        write!(f, "{} {pods} left, {} gone", self.pods_left, self.pods_gone)?;
+        if let Some((first, more)) = self.blocked_by.split_first() {
+            write!(f, "; held up by {first}")?;
+            if !more.is_empty() {
+                write!(f, " and {} more", more.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The deciding core. See the file's documentation for its contract.
 #[derive(Debug, Clone)]
 pub struct Fleet {
@@ -54,6 +69,8 @@ pub struct Fleet {
     touched: BTreeSet<NodeName>,
     /// When the first decision was made.
     resumed_at: Option<Timestamp>,
+    /// When the last decision was made.
+    decided_at: Option<Timestamp>,
     effects: VecDeque<Effect>,
 }
 
@@ -75,6 +92,7 @@ impl Fleet {
             counts: Counts::default(),
             touched: BTreeSet::new(),
             resumed_at: None,
+            decided_at: None,
             effects: VecDeque::new(),
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bellwether_proto::{Attempt, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
+use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::{Attempt, AttemptId, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::budget::Holder;
 use crate::encoding::{as_boxed_message, as_message, as_text};
 use crate::observed::{NodeView, StoredReport};
 use crate::rival::Rival;
@@ -38,6 +40,18 @@ pub enum Input {
     Rivals(BTreeSet<Rival>),
     /// An event was published.
     Event(#[serde(with = "as_message")] NodeEvent),
+    /// The driver looked for a command, as [`Effect::CheckCommand`](crate::Effect::CheckCommand) demands, and
+    /// it is not queued.
+    CommandLost {
+        /// The node.
+        #[serde(with = "as_text")]
+        node: NodeName,
+        /// The attempt of the command.
+        #[serde(with = "as_text")]
+        attempt: AttemptId,
+        /// The generation of the command.
+        generation: u64,
+    },
     /// An operator requests that no new attempt starts.
     Pause {
         /// The operator.
@@ -50,7 +64,8 @@ pub enum Input {
         /// The operator.
         by: String,
     },
-    /// An operator requests that a node's attempt is cancelled or, if it has failed, its slot released.
+    /// An operator requests that a node's attempt is cancelled or, if it has ended, that its slot is
+    /// released and the node may be tried again at once.
     Cancel {
         /// The node.
         #[serde(with = "as_text")]
@@ -67,7 +82,8 @@ pub enum Input {
 pub enum Handled {
     /// The input is taken into account.
     Accepted,
-    /// The event belongs to no present attempt that this core knows of, and changes nothing.
+    /// The event belongs to no present attempt that this core knows of, or to a generation that comes after
+    /// the one it knows: another scheduler may lead. It changes nothing.
     OtherAttempt,
     /// The cancel is stored as soon as the effects are carried out.
     Cancelled(CancelEffect),
@@ -80,19 +96,30 @@ pub enum Handled {
 pub enum CancelEffect {
     /// The attempt is rolled back.
     RolledBack,
-    /// The slot of a failed attempt is free.
-    SlotReleased,
+    /// The attempt does not hold its slot any more.
+    SlotReleased {
+        /// Why the node takes a slot all the same.
+        still: Option<Holder>,
+    },
+    /// The node does not wait for its next try any more.
+    WaitEnded,
 }
 
 impl CancelEffect {
     /// What follows, for operators.
     #[must_use]
-    pub fn message(self) -> &'static str {
+    pub fn message(self) -> String {
         match self {
             Self::RolledBack => {
-                "no pod is evicted any more, and our cordon is taken away; pods that are already ending cannot be brought back"
+                "no pod is evicted any more, and our cordon is taken away; pods that are already ending cannot be brought back".to_owned()
             }
-            Self::SlotReleased => "its slot is free; the node is tried again if it still needs a reboot",
+            Self::SlotReleased { still: None } => {
+                "its slot is free; the node is tried again if it still needs a reboot".to_owned()
+            }
+            Self::SlotReleased { still: Some(holder) } => {
+                format!("the attempt holds no slot any more, but the node still takes one: {holder}")
+            }
+            Self::WaitEnded => "the node is tried again at once if it still needs a reboot".to_owned(),
         }
     }
 }
@@ -104,8 +131,11 @@ pub enum CancelRefusal {
     #[error("there is no node {0}")]
     UnknownNode(NodeName),
     /// The node has nothing that could be cancelled.
-    #[error("node {0} has no attempt that is running or holds a slot")]
+    #[error("node {0} has no attempt that is running, holds a slot or waits for its next try")]
     NoAttempt(NodeName),
+    /// The attempt is rolled back already.
+    #[error("the attempt of node {0} is rolled back already: its slot is free once our cordon is gone")]
+    RollingBack(NodeName),
     /// The reboot cannot be taken back.
     #[error("node {node} is {}: its reboot cannot be taken back; it is verified and uncordoned as usual", phase.as_str())]
     TooLate {
@@ -114,4 +144,10 @@ pub enum CancelRefusal {
         /// Where its attempt is.
         phase: Phase,
     },
+    /// The attempt failed, and the node carries our cordon, which takes a slot whatever is cancelled.
+    #[error(
+        "node {0} still carries our cordon, so it takes a slot: drainers are asked to remove the cordon; to do so by hand, kubectl uncordon {0} and kubectl annotate node {0} {mark}-, and the slot is free by itself",
+        mark = CORDONED_FOR
+    )]
+    StillCordoned(NodeName),
 }

@@ -22,6 +22,7 @@ pub mod policy;
 pub mod recording;
 pub mod rival;
 mod timers;
+pub mod wait;
 
 pub use admission::Reason;
 pub use effect::{Command, Effect};
@@ -31,3 +32,4 @@ pub use input::{CancelEffect, CancelRefusal, Handled, Input};
 pub use observed::{NodeView, StoredReport};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
+pub use wait::Wait;

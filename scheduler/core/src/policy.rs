@@ -22,7 +22,8 @@ pub struct Policy {
     pub uncordon_timeout: SignedDuration,
     /// How long a node has to stay Ready before its slot is free.
     pub soak: SignedDuration,
-    /// How long a node is left alone after a failure or a cancel; doubled with each failure in a row.
+    /// How long a node is left alone after an attempt; doubled with each further attempt in a row that
+    /// ended without a reboot.
     pub retry_delay: SignedDuration,
     /// True: nodes start although something else reboots nodes in this cluster.
     pub tolerate_rivals: bool,
@@ -39,17 +40,30 @@ impl Policy {
     /// Longer than a message that the last leader had not settled takes to come again.
     pub const RESUME_GRACE: SignedDuration = SignedDuration::from_secs(20);
 
-    /// How often a command that is not answered is asked for again, if it is not queued any more.
+    /// How often the driver looks whether a command that has no answer is still queued.
     pub const REMINDER: SignedDuration = SignedDuration::from_secs(30);
 
     /// An agent that has not reported for so many of its own intervals is not heard any more.
     pub const REPORTS_MISSED_MAX: i32 = 3;
 
+    /// How far the view of a node may be behind a drainer's report: longer than the driver takes to notice
+    /// a watch that has fallen silent (15 s).
+    pub const VIEW_LAG_MAX: SignedDuration = SignedDuration::from_secs(30);
+
     /// A cordon of ours on a node without a running attempt is an orphan only after this time:
     /// the view of the node may lag behind the drainer's word that it is uncordoned.
     pub const ORPHAN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-    /// How long a node is left alone after this many failures in a row.
+    /// How many nodes whose last attempt did not end in a reboot may be tried again at once: where there
+    /// is more than one slot, one is left for a node that was not tried yet.
+    #[must_use]
+    pub fn retries_max(&self) -> usize {
+        let others = self.slots.get().saturating_sub(1).max(1);
+        usize::try_from(others).unwrap_or(usize::MAX)
+    }
+
+    /// How long a node is left alone after an attempt, by the number of attempts in a row that ended
+    /// without a reboot.
     #[must_use]
     pub fn retry_delay_after(&self, failures_in_row: u32) -> SignedDuration {
         let doublings = failures_in_row.saturating_sub(1).min(16);

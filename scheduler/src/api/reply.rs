@@ -62,7 +62,7 @@ pub(crate) fn resumed(fleet: &Fleet) -> wire::ResumeFleetResponse {
 pub(crate) fn cancelled(fleet: &Fleet, node: &NodeName, effect: CancelEffect) -> wire::CancelAttemptResponse {
     wire::CancelAttemptResponse {
         attempt: fleet.attempt(node).map(Attempt::to_wire),
-        message: effect.message().to_owned(),
+        message: effect.message(),
     }
 }
 

@@ -16,6 +16,8 @@ impl From<Refusal> for Status {
             Refusal::UnknownNode(_) | Refusal::Cancel(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
             Refusal::Cancel(CancelRefusal::NoAttempt(_)) => RefusalCode::NoAttempt,
             Refusal::Cancel(CancelRefusal::TooLate { .. }) => RefusalCode::TooLate,
+            Refusal::Cancel(CancelRefusal::RollingBack(_)) => RefusalCode::RollingBack,
+            Refusal::Cancel(CancelRefusal::StillCordoned(_)) => RefusalCode::StillCordoned,
         };
         code.status(refusal.to_string())
     }

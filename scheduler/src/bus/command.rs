@@ -1,4 +1,4 @@
-//! Commands to the drainers: each is queued at most once.
+//! Commands to the drainers: each is queued once, and asked for again only in a new generation.
 
 use bellwether_chassis::{Bus, Expect, Record};
 use bellwether_proto::stream::COMMANDS_STREAM;
@@ -7,17 +7,19 @@ use bellwether_scheduler_core::Command;
 
 use crate::error::EffectError;
 
-/// Queues a command, unless the same one is queued or under way: a second copy would go to a
-/// second drainer.
+/// Queues a command.
 pub(crate) async fn queue(bus: &Bus, command: &Command) -> Result<(), EffectError> {
     let (subject, encoded) = encoded(command);
-    let queued = bus.read(COMMANDS_STREAM.name, subject.clone()).await;
-    let queued = queued.map_err(|error| EffectError::Queue(error.into()))?;
-    if queued.is_some_and(|queued| is_same(&queued, command)) {
-        return Ok(());
-    }
     bus.publish(subject, encoded, None, Expect::Anything).await?;
     Ok(())
+}
+
+/// True if the command is queued, or under way at a drainer.
+pub(crate) async fn is_queued(bus: &Bus, command: &Command) -> Result<bool, EffectError> {
+    let (subject, _) = encoded(command);
+    let queued = bus.read(COMMANDS_STREAM.name, subject).await;
+    let queued = queued.map_err(|error| EffectError::Queue(error.into()))?;
+    Ok(queued.is_some_and(|queued| is_same(&queued, command)))
 }
 
 fn encoded(command: &Command) -> (String, Encoded) {

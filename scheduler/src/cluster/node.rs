@@ -37,7 +37,11 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
             .map(|at| at.0),
         unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
         cordoned_for: annotations.and_then(|all| all.get(mark::CORDONED_FOR)?.parse().ok()),
-        control_plane: labels.is_some_and(|labels| labels.contains_key(mark::CONTROL_PLANE_LABEL)),
+        control_plane: labels.is_some_and(|labels| {
+            mark::CONTROL_PLANE_LABELS
+                .iter()
+                .any(|label| labels.contains_key(*label))
+        }),
         deleting: node.metadata.deletion_timestamp.is_some(),
         boot_id: info.and_then(|info| info.boot_id.parse().ok()),
         kernel: info.map(|info| info.kernel_version.clone()).unwrap_or_default(),

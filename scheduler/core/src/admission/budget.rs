@@ -1,6 +1,6 @@
 //! The budget: how many nodes may be disrupted at once, and which take a slot now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -19,6 +19,8 @@ pub enum Holder {
     NotReady,
     /// An operator or another program cordoned it.
     Cordoned,
+    /// It carries a cordon of ours, and no attempt is running.
+    CordonLeftBehind,
 }
 
 impl fmt::Display for Holder {
@@ -27,7 +29,8 @@ impl fmt::Display for Holder {
             Self::Attempt(phase) => f.write_str(phase.as_str()),
             Self::Unreadable => f.write_str("record unreadable"),
             Self::NotReady => f.write_str("not Ready"),
-            Self::Cordoned => f.write_str("cordoned by somebody else"),
+            Self::Cordoned => f.write_str("cordoned by an operator or another program"),
+            Self::CordonLeftBehind => f.write_str("carries a cordon of ours that was left behind"),
         }
     }
 }
@@ -44,6 +47,8 @@ pub fn holder(node: Option<&NodeView>, attempt: Option<&Attempt>, unreadable: bo
         Some(Holder::Unreadable)
     } else if !node.ready {
         Some(Holder::NotReady)
+    } else if node.unschedulable && node.cordoned_for.is_some() {
+        Some(Holder::CordonLeftBehind)
     } else if node.unschedulable {
         Some(Holder::Cordoned)
     } else {
@@ -56,6 +61,8 @@ pub fn holder(node: Option<&NodeView>, attempt: Option<&Attempt>, unreadable: bo
 pub(crate) struct Budget {
     slots: NonZeroU32,
     holders: BTreeMap<NodeName, Holder>,
+    /// The nodes whose running attempt follows one that ended without a reboot.
+    retries: BTreeSet<NodeName>,
 }
 
 impl Budget {
@@ -63,6 +70,7 @@ impl Budget {
         Self {
             slots,
             holders: BTreeMap::new(),
+            retries: BTreeSet::new(),
         }
     }
 
@@ -72,6 +80,20 @@ impl Budget {
             Some(holder) => self.holders.insert(node.clone(), holder),
             None => self.holders.remove(node),
         };
+    }
+
+    /// States whether a running attempt of a node follows one that ended without a reboot.
+    pub(crate) fn set_retry(&mut self, node: &NodeName, is_retry: bool) {
+        if is_retry {
+            self.retries.insert(node.clone());
+        } else {
+            self.retries.remove(node);
+        }
+    }
+
+    /// How many running attempts follow one that ended without a reboot.
+    pub(crate) fn retries(&self) -> usize {
+        self.retries.len()
     }
 
     /// How many slots there are.

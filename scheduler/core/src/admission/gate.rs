@@ -2,9 +2,10 @@
 //!
 //! A new gate is a file in this folder, a line in [`GATES`] and a [`Reason`]. The first gate that
 //! is shut gives the one reason that operators see, so the order is by how much it explains: what
-//! blocks the whole fleet comes first, then the node itself, then its agents, then its past.
+//! blocks the whole fleet comes first, then the node itself, its agents, its past, and other nodes.
 
 mod boot_unsettled;
+mod control_plane_busy;
 mod cooling_down;
 mod foreign_cordon;
 mod need_survived;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use bellwether_proto::{Attempt, RebootNeed};
 
+use crate::admission::control_plane::ControlPlane;
 use crate::admission::reason::Reason;
 use crate::observed::Observation;
 use crate::orders::Orders;
@@ -27,7 +29,7 @@ use crate::timers::Clock;
 
 pub(crate) use rebooter::unfit;
 
-/// What blocks the whole fleet, whatever the state of a node.
+/// What blocks nodes, whatever their own state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Blockers {
     /// The standing orders of operators.
@@ -36,6 +38,8 @@ pub(crate) struct Blockers {
     pub(crate) rivals: BTreeSet<Arc<Rival>>,
     /// The policy tolerates rivals.
     pub(crate) tolerate_rivals: bool,
+    /// The nodes of the control plane.
+    pub(crate) control_plane: ControlPlane,
 }
 
 /// A node whose host needs a reboot, as the gates see it.
@@ -52,7 +56,7 @@ pub(crate) struct Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 9] = [
+const GATES: [Gate; 10] = [
     paused::gate,
     rival_found::gate,
     node_deleting::gate,
@@ -62,6 +66,7 @@ const GATES: [Gate; 9] = [
     need_survived::gate,
     rebooter::gate,
     cooling_down::gate,
+    control_plane_busy::gate,
 ];
 
 /// The reason of the first gate that is shut.

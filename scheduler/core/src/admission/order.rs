@@ -1,14 +1,29 @@
 //! Who goes first.
 
-use bellwether_proto::{NodeName, RebootNeed};
+use bellwether_proto::{Attempt, NodeName, RebootNeed};
 use jiff::Timestamp;
 
 use crate::observed::NodeView;
 
-/// A place in the queue: the smallest goes first. Control plane last, then the oldest need, then by name.
-pub(crate) type Place = (bool, Timestamp, NodeName);
+/// A place in the queue: the smallest goes first. Nodes that were not tried yet come first, since a node
+/// that is tried in vain again and again must not keep them waiting; then workers before the control plane, the longest wait first, then by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The last attempt on this node ended without a reboot.
+    pub(crate) is_retry: bool,
+    control_plane: bool,
+    /// Of a node that was not tried: the begin of its need. Of another one: the end of its last attempt.
+    waits_since: Timestamp,
+    pub(crate) node: NodeName,
+}
 
-/// The place of a node with this need.
-pub(crate) fn place(node: &NodeView, need: &RebootNeed) -> Place {
-    (node.control_plane, need.since, node.name.clone())
+/// The place of a node with this need and this last attempt.
+pub(crate) fn place(node: &NodeView, need: &RebootNeed, last: Option<&Attempt>) -> Place {
+    let in_vain = last.filter(|last| last.failures_in_row > 0);
+    Place {
+        is_retry: in_vain.is_some(),
+        control_plane: node.control_plane,
+        waits_since: in_vain.map_or(need.since, Attempt::phase_since),
+        node: node.name.clone(),
+    }
 }

@@ -28,7 +28,12 @@ impl Queue {
 
     /// The nodes in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &NodeName> {
-        self.in_order.iter().map(|(_, _, node)| node)
+        self.in_order.iter().map(|place| &place.node)
+    }
+
+    /// The first place; without the nodes whose last attempt ended without a reboot, if they may not start.
+    pub(crate) fn first(&self, retries: bool) -> Option<&Place> {
+        self.in_order.first().filter(|place| retries || !place.is_retry)
     }
 
     /// The number of a place in the queue, from 1. Costs by that number.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::admission::budget::Holder;
 use crate::rival::Rival;
+use crate::wait::Wait;
 
 /// Why a node that may need a reboot is not rebooting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +37,13 @@ pub enum Reason {
     NotReady,
     /// The Node object is being deleted.
     NodeDeleting,
-    /// Somebody else cordoned the node.
+    /// An operator or another program cordoned the node.
     ForeignCordon,
+    /// The node carries a cordon of ours, and no attempt is running.
+    CordonLeftBehind,
     /// Sentinel and kubelet speak of different boots: one of them is yet to catch up.
     BootUnsettled,
-    /// The need is older than the reboot that should have ended it: another reboot would not help.
+    /// The need has survived the reboot that should have ended it: another reboot would not help.
     NeedSurvivedReboot,
     /// No rebooter has reported from this boot of the host, or not lately.
     NoRebooter,
@@ -57,6 +60,10 @@ pub enum Reason {
         /// The same for people.
         message: String,
     },
+    /// Another node of the control plane is disrupted, for this reason.
+    ControlPlaneBusy(NodeName, Holder),
+    /// The attempt of the node is running, and this is the next thing that has to happen.
+    InAttempt(Wait, String),
     /// All slots are taken.
     NoSlot {
         /// How many there are.
@@ -74,8 +81,9 @@ impl Reason {
     /// The code of [`Self::NoSlot`].
     pub(crate) const NO_SLOT: &str = "NoSlot";
 
-    /// All codes but those of [`Self::Failed`], which are the causes.
-    pub const CODES: [&str; 15] = [
+    /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
+    /// [`Self::InAttempt`], which are in [`Wait::ALL`].
+    pub const CODES: [&str; 17] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -85,11 +93,13 @@ impl Reason {
         "NotReady",
         "NodeDeleting",
         "ForeignCordon",
+        "CordonLeftBehind",
         "BootUnsettled",
         "NeedSurvivedReboot",
         "NoRebooter",
         "PreflightFailed",
         "CoolingDown",
+        "ControlPlaneBusy",
         Self::NO_SLOT,
     ];
 
@@ -106,12 +116,15 @@ impl Reason {
             Self::NotReady => "NotReady",
             Self::NodeDeleting => "NodeDeleting",
             Self::ForeignCordon => "ForeignCordon",
+            Self::CordonLeftBehind => "CordonLeftBehind",
             Self::BootUnsettled => "BootUnsettled",
             Self::NeedSurvivedReboot => "NeedSurvivedReboot",
             Self::NoRebooter => "NoRebooter",
             Self::PreflightFailed(_) => "PreflightFailed",
             Self::Failed(cause, _) => cause.as_str(),
             Self::CoolingDown { .. } => "CoolingDown",
+            Self::ControlPlaneBusy(..) => "ControlPlaneBusy",
+            Self::InAttempt(wait, _) => wait.code(),
             Self::NoSlot { .. } => Self::NO_SLOT,
         }
     }
@@ -140,10 +153,15 @@ impl Reason {
             Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
             Self::NotReady => "the node is not Ready".to_owned(),
             Self::NodeDeleting => "the node is being deleted".to_owned(),
-            Self::ForeignCordon => "somebody else cordoned the node: it goes on once it is uncordoned".to_owned(),
+            Self::ForeignCordon => {
+                "an operator or another program cordoned the node: it continues once it is uncordoned".to_owned()
+            }
+            Self::CordonLeftBehind => {
+                "the node carries a cordon of ours and no attempt is running: once it is Ready, the cordon is taken away, unless another Bellwether in the cluster may own it".to_owned()
+            }
             Self::BootUnsettled => "sentinel and kubelet report different boots: waiting for both to agree".to_owned(),
             Self::NeedSurvivedReboot => {
-                "the need is older than the last reboot, so another would not end it: see what keeps the file"
+                "the need has survived the last reboot, so another would not end it: see what keeps the file"
                     .to_owned()
             }
             Self::NoRebooter => "no rebooter has reported from this boot: is its pod running on this node?".to_owned(),
@@ -151,7 +169,17 @@ impl Reason {
             Self::Failed(_, message) => {
                 format!("{message}; it keeps its slot until the node is healthy or the attempt is cancelled")
             }
+            Self::CoolingDown {
+                until,
+                cause: Cause::Completed,
+                ..
+            } => format!("it was rebooted a short time ago: next reboot not before {until:.0}"),
             Self::CoolingDown { until, message, .. } => format!("next try at {until:.0}; last time: {message}"),
+            Self::ControlPlaneBusy(node, holder) => {
+                format!("nodes of the control plane are rebooted one at a time, and {node} is disrupted ({holder})")
+            }
+            Self::InAttempt(wait, detail) if detail.is_empty() => wait.message().to_owned(),
+            Self::InAttempt(_, detail) => detail.clone(),
             Self::NoSlot {
                 slots,
                 holders,

@@ -5,36 +5,50 @@ use jiff::Timestamp;
 
 use crate::attempt::Transition;
 
-/// Writes an event into the record of its attempt, and returns the transition that follows at
-/// once. The caller has made sure that the event belongs to this attempt. What follows from the
-/// facts over time is decided by `phases`.
-pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timestamp) -> Option<Transition> {
+/// What an event changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    /// At most the facts of the record.
+    Facts,
+    /// The attempt takes this transition at once.
+    Transition(Transition),
+    /// The drainer reports our cordon as removed. The phase ends once the view of the node agrees.
+    UncordonReported,
+}
+
+/// Writes an event into the record of its attempt, and returns what follows at once. The caller has
+/// made sure that the event belongs to this attempt, and is not of a newer generation. What follows
+/// from the facts over time is decided by `phases`.
+pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timestamp) -> Consequence {
     let current = event.generation == attempt.generation;
     match &event.fact {
         // A repetition after the uncordon proves nothing any more.
         Fact::Cordoned if attempt.cordoned_at.is_none() && may_carry_cordon(attempt.phase) => {
             attempt.cordoned_at = Some(now);
-            None
+            Consequence::Facts
         }
         Fact::Drained { .. } if current && attempt.phase == Phase::Draining => {
             attempt.cordoned_at.get_or_insert(now);
             attempt.drained_at.get_or_insert(now);
-            None
+            Consequence::Facts
         }
         Fact::DrainFailed { failure, message } if current && attempt.phase == Phase::Draining => {
-            Some(drain_failed(*failure, message.clone()))
+            Consequence::Transition(drain_failed(*failure, message.clone()))
         }
-        Fact::Uncordoned { .. } if current => uncordoned(attempt),
-        Fact::RebootStarted { boot_id, .. } if *boot_id == attempt.boot_before => {
-            attempt.reboot_started_at.get_or_insert(now);
-            None
+        Fact::Uncordoned { .. } if current && matches!(attempt.phase, Phase::Uncordoning | Phase::RollingBack) => {
+            Consequence::UncordonReported
         }
-        Fact::RebootRefused { message } if current && attempt.phase == Phase::Rebooting => Some(Transition::RollBack(
-            Cause::RebootRefused,
-            format!("the rebooter refused: {message}"),
-        )),
+        Fact::RebootStarted { boot_id, .. }
+            if *boot_id == attempt.boot_before && attempt.reboot_started_at.is_none() =>
+        {
+            attempt.reboot_started_at = Some(now);
+            reboot_started(attempt)
+        }
+        Fact::RebootRefused { message } if current && attempt.phase == Phase::Rebooting => Consequence::Transition(
+            Transition::RollBack(Cause::RebootRefused, format!("the rebooter refused: {message}")),
+        ),
         // The host may reboot all the same, so only the deadline ends the phase.
-        Fact::RebootFailed { .. } => None,
+        Fact::RebootFailed { .. } => Consequence::Facts,
         Fact::Cordoned
         | Fact::Drained { .. }
         | Fact::DrainFailed { .. }
@@ -43,7 +57,7 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
         | Fact::RebootRefused { .. }
         | Fact::DrainProgressed { .. }
         | Fact::UncordonFailed { .. }
-        | Fact::PhaseChanged { .. } => None,
+        | Fact::PhaseChanged { .. } => Consequence::Facts,
     }
 }
 
@@ -55,21 +69,15 @@ fn drain_failed(failure: DrainFailure, message: String) -> Transition {
     }
 }
 
-fn uncordoned(attempt: &mut Attempt) -> Option<Transition> {
-    attempt.cordoned_at = None;
-    match attempt.phase {
-        Phase::Uncordoning => Some(Transition::Enter(Phase::Soaking, String::new())),
-        Phase::RollingBack => {
-            let ending = attempt.ending.clone()?;
-            Some(Transition::End(ending.cause, ending.message))
+/// A rebooter that looked at the record just before a cancel reboots its host all the same. An attempt
+/// that has ended by then is rolled back once more, which holds its slot until the host is back.
+fn reboot_started(attempt: &Attempt) -> Consequence {
+    match (&attempt.ending, attempt.phase) {
+        (Some(ending), Phase::Failed | Phase::Cancelled) => {
+            let message = format!("{}; its rebooter had called for the reboot by then", ending.message);
+            Consequence::Transition(Transition::RollBack(ending.cause, message))
         }
-        Phase::Draining
-        | Phase::Rebooting
-        | Phase::Verifying
-        | Phase::Soaking
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Cancelled => None,
+        _ => Consequence::Facts,
     }
 }
 

@@ -5,15 +5,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::unfit;
 use crate::attempt::Transition;
+use crate::attempt::retry::keeps_slot;
 use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::timers::{Clock, later};
 
 /// The next transition of an attempt on a node that exists and is the same one; none: the attempt
-/// waits. Nothing is overdue before `patient_until`.
+/// waits. Nothing is overdue before `patient_until`. `is_uncordoned`: a drainer reports our cordon
+/// as removed, for the attempt's present generation, and the view of the node agrees.
 pub(crate) fn next_transition(
     attempt: &Attempt,
     observation: &Observation<'_>,
+    is_uncordoned: bool,
     policy: &Policy,
     patient_until: Timestamp,
     clock: &Clock,
@@ -21,6 +24,7 @@ pub(crate) fn next_transition(
     let rule = Rule {
         attempt,
         observation,
+        is_uncordoned,
         policy,
         patient_until,
         clock,
@@ -41,6 +45,7 @@ pub(crate) fn next_transition(
 struct Rule<'a> {
     attempt: &'a Attempt,
     observation: &'a Observation<'a>,
+    is_uncordoned: bool,
     policy: &'a Policy,
     patient_until: Timestamp,
     clock: &'a Clock,
@@ -51,6 +56,18 @@ impl Rule<'_> {
     fn overdue(&self, by: SignedDuration) -> bool {
         let deadline = self.attempt.deadline;
         deadline.is_some_and(|deadline| self.clock.reached(later(deadline, by).max(self.patient_until)))
+    }
+
+    fn carries_our_mark(&self) -> bool {
+        self.observation.node.cordoned_for == Some(self.attempt.id)
+    }
+
+    /// The node is Ready in a boot that was proved not to be the one before, and has been for so long that
+    /// its slot can be free; or nothing is left to be proved.
+    fn is_healthy(&self) -> bool {
+        let observation = self.observation;
+        let proved = observation.proved_boot(&self.attempt.boot_before).is_some();
+        (proved || observation.need_is_gone()) && observation.ready_for(self.policy.soak, self.clock)
     }
 
     fn kubelet_is_new(&self) -> bool {
@@ -66,6 +83,9 @@ impl Rule<'_> {
         if observation.need_is_gone() {
             let message = "the host does not need a reboot any more".to_owned();
             return Some(Transition::RollBack(Cause::NeedCleared, message));
+        }
+        if let Some(order_ended) = self.order_ended() {
+            return Some(order_ended);
         }
         if self.overdue(Policy::DRAIN_ANSWER) {
             let message = if attempt.drained_at.is_some() {
@@ -84,11 +104,24 @@ impl Rule<'_> {
         if let Some(reason) = unfit(observation, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
-        if observation.was_uncordoned(attempt) {
-            return Some(Transition::DrainAgain(UNCORDONED_AFTER_DRAIN.to_owned()));
-        }
         (observation.node.ready && observation.is_cordoned_for(attempt))
             .then(|| Transition::Enter(Phase::Rebooting, String::new()))
+    }
+
+    /// The attempt has to end, in any phase before the reboot call: the node is being deleted, or
+    /// an operator took our cordon away, which is as good as a cancel.
+    fn order_ended(&self) -> Option<Transition> {
+        if self.observation.node.deleting {
+            let message = "the node is being deleted".to_owned();
+            return Some(Transition::RollBack(Cause::NotFit, message));
+        }
+        // The order to reboot was given on a view with our cordon: any later view without it counts.
+        let removed = if self.attempt.phase == Phase::Rebooting {
+            !self.observation.is_cordoned_for(self.attempt)
+        } else {
+            self.observation.cordon_was_removed(self.attempt, self.clock)
+        };
+        removed.then(|| Transition::RollBack(Cause::Operator, CORDON_REMOVED.to_owned()))
     }
 
     fn rebooting(&self) -> Option<Transition> {
@@ -96,8 +129,8 @@ impl Rule<'_> {
         if observation.left_boot(&attempt.boot_before) {
             return Some(Transition::Enter(Phase::Verifying, String::new()));
         }
-        if attempt.reboot_started_at.is_none() && observation.was_uncordoned(attempt) {
-            return Some(Transition::RollBack(Cause::NotFit, UNCORDONED_AFTER_DRAIN.to_owned()));
+        if let (None, Some(order_ended)) = (attempt.reboot_started_at, self.order_ended()) {
+            return Some(order_ended);
         }
         if !self.overdue(ON_TIME) {
             return None;
@@ -108,7 +141,7 @@ impl Rule<'_> {
         }
         let message = match attempt.reboot_started_at {
             Some(at) => format!("the rebooter called for the reboot at {at:.0}, and the host still runs the same boot"),
-            None => "the rebooter has not acted on the order".to_owned(),
+            None => "the rebooter has not acted on the order, and may not any more".to_owned(),
         };
         Some(Transition::RollBack(Cause::RebootIgnored, message))
     }
@@ -130,6 +163,9 @@ impl Rule<'_> {
     }
 
     fn uncordoning(&self) -> Option<Transition> {
+        if self.is_uncordoned {
+            return Some(Transition::Enter(Phase::Soaking, String::new()));
+        }
         self.overdue(ON_TIME).then(|| {
             let message = "rebooted, but no drainer has uncordoned the node in time".to_owned();
             Transition::End(Cause::UncordonStuck, message)
@@ -150,23 +186,63 @@ impl Rule<'_> {
     }
 
     fn rolling_back(&self) -> Option<Transition> {
+        if let Some(until) = self.reboot_may_happen_until()
+            && !self.clock.reached(until.max(self.patient_until))
+        {
+            return None;
+        }
+        let is_down = self.attempt.reboot_started_at.is_some() && !self.observation.node.ready;
+        if self.is_uncordoned && !is_down {
+            let ending = self.attempt.ending.as_ref()?;
+            return Some(Transition::End(ending.cause, ending.message.clone()));
+        }
         self.overdue(ON_TIME).then(|| {
-            let ending = self.attempt.ending.as_ref();
-            let before = ending.map_or("", |ending| &ending.message);
-            let message = format!("no drainer has uncordoned the node in time, after: {before}");
-            Transition::End(Cause::UncordonStuck, message)
+            if is_down {
+                let message = format!(
+                    "the node has not come back from a reboot in time, after: {}",
+                    self.reason()
+                );
+                Transition::End(Cause::NodeNotBack, message)
+            } else {
+                let message = format!("no drainer has uncordoned the node in time, after: {}", self.reason());
+                Transition::End(Cause::UncordonStuck, message)
+            }
         })
+    }
+
+    /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node
+    /// is Ready in another boot, or the time for the reboot is over.
+    fn reboot_may_happen_until(&self) -> Option<Timestamp> {
+        let started = self.attempt.reboot_started_at?;
+        if self.observation.is_ready_after(self.attempt) {
+            return None;
+        }
+        let mut history = self.attempt.history.iter();
+        let ordered = history.find(|entered| entered.phase == Phase::Rebooting);
+        let ordered = ordered.map_or(started, |entered| entered.at);
+        Some(later(ordered, self.policy.reboot_timeout))
+    }
+
+    /// Why the attempt is rolled back, for operators.
+    fn reason(&self) -> &str {
+        self.attempt.ending.as_ref().map_or("", |ending| &ending.message)
     }
 
     /// A failed attempt keeps its slot until its node is healthy.
     fn failed(&self) -> Option<Transition> {
         let (attempt, observation) = (self.attempt, self.observation);
-        let proved = observation.proved_boot(&attempt.boot_before).is_some();
-        match attempt.ending.as_ref()?.cause {
-            Cause::NodeNotBack if attempt.cordoned_at.is_some() => self.came_back_late(proved),
+        let ending = attempt.ending.as_ref()?;
+        match ending.cause {
+            Cause::NodeNotBack if attempt.cordoned_at.is_some() => self.came_back_late(),
             Cause::UncordonStuck => {
-                let ours = observation.node.cordoned_for == Some(attempt.id);
-                (!ours && observation.node.ready)
+                // What kept the slot before the uncordon got stuck still does.
+                let kept = ending.rollback_cause.is_some_and(|cause| keeps_slot(attempt, cause));
+                let settled = if kept {
+                    self.is_healthy()
+                } else {
+                    observation.ready_for(self.policy.soak, self.clock)
+                };
+                (settled && !self.carries_our_mark())
                     .then(|| Transition::ReleaseSlot("the node does not carry our cordon any more".to_owned()))
             }
             Cause::Completed
@@ -180,15 +256,14 @@ impl Rule<'_> {
             | Cause::RebootIgnored
             | Cause::NodeNotBack
             | Cause::RecordLost
-            | Cause::NotFit => {
-                let healthy = proved || (observation.need_is_gone() && observation.node.ready);
-                healthy.then(|| Transition::ReleaseSlot("the node is healthy".to_owned()))
-            }
+            | Cause::NotFit => self
+                .is_healthy()
+                .then(|| Transition::ReleaseSlot("the node is healthy".to_owned())),
         }
     }
 
-    fn came_back_late(&self, proved: bool) -> Option<Transition> {
-        if proved {
+    fn came_back_late(&self) -> Option<Transition> {
+        if self.observation.proved_boot(&self.attempt.boot_before).is_some() {
             let message = "the node came back late".to_owned();
             return Some(Transition::Enter(Phase::Uncordoning, message));
         }
@@ -207,5 +282,5 @@ impl Rule<'_> {
 
 /// A phase is overdue at its deadline and not later.
 const ON_TIME: SignedDuration = SignedDuration::ZERO;
-const UNCORDONED_AFTER_DRAIN: &str = "an operator uncordoned the node after its drain";
+const CORDON_REMOVED: &str = "an operator took our cordon away";
 const SENTINEL_SILENT: &str = "the node is back, but its sentinel has not reported since";

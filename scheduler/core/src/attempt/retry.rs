@@ -1,28 +1,43 @@
 //! After the end of an attempt: whether its slot is kept, and when the node may be tried again.
 
-use bellwether_proto::{Attempt, Cause, Phase};
+use bellwether_proto::{Attempt, Cause};
 use jiff::Timestamp;
 
 use crate::policy::Policy;
 use crate::timers::later;
 
-/// After these causes the node may still be disrupted, or about to be: an operator has to look.
-fn keeps_slot(cause: Cause) -> bool {
-    matches!(cause, Cause::RebootIgnored | Cause::NodeNotBack | Cause::UncordonStuck)
+/// After these ends the node may still be disrupted, or about to be: an operator has to look, or the
+/// node has to prove that it is healthy.
+pub(super) fn keeps_slot(attempt: &Attempt, cause: Cause) -> bool {
+    match cause {
+        // A host that was never called for a reboot is not about to go down.
+        Cause::RebootIgnored => attempt.reboot_started_at.is_some(),
+        Cause::NodeNotBack | Cause::UncordonStuck => true,
+        Cause::Completed
+        | Cause::Operator
+        | Cause::NeedCleared
+        | Cause::RebootedElsewhere
+        | Cause::ForeignCordon
+        | Cause::NodeGone
+        | Cause::DrainFailed
+        | Cause::RebootRefused
+        | Cause::RecordLost
+        | Cause::NotFit => false,
+    }
 }
 
-/// Writes into the record what an end with this cause means for its slot and the next try.
+/// Writes into the record what an end with this cause means for its slot and the next try. Whatever
+/// ended the attempt, the node is left alone for a while: what flaps must not have it drained again and
+/// again. The wait grows with each attempt that ends without a reboot.
 pub(super) fn after_end(attempt: &mut Attempt, cause: Cause, policy: &Policy, now: Timestamp) {
-    attempt.slot_held = keeps_slot(cause);
-    if cause.outcome() != Phase::Failed {
+    attempt.slot_held = keeps_slot(attempt, cause);
+    if cause == Cause::Completed {
         attempt.failures_in_row = 0;
-        // The operator who cancels does not want the attempt to start again at once.
-        attempt.retry_not_before = (cause == Cause::Operator).then(|| later(now, policy.retry_delay));
+    } else if attempt.history.iter().any(|entered| entered.phase.is_ended()) {
+        // A node that came back late can end twice in one attempt: that counts once.
         return;
-    }
-    // A node that came back late can fail twice in one attempt: that is one failure.
-    if !attempt.history.iter().any(|entered| entered.phase == Phase::Failed) {
+    } else {
         attempt.failures_in_row = attempt.failures_in_row.saturating_add(1);
-        attempt.retry_not_before = Some(later(now, policy.retry_delay_after(attempt.failures_in_row)));
     }
+    attempt.retry_not_before = Some(later(now, policy.retry_delay_after(attempt.failures_in_row)));
 }

@@ -41,6 +41,7 @@ pub(super) fn roll_back_only(
     attempt.ending = Some(Ending {
         cause: Cause::RecordLost,
         message: message.to_owned(),
+        rollback_cause: None,
     });
     begin(&mut attempt, Phase::RollingBack, policy, now);
     Some(attempt)
@@ -66,6 +67,7 @@ fn record(
     Some(Attempt {
         kernel_before: node.kernel.clone(),
         failures_in_row: last.map_or(0, |last| last.failures_in_row),
+        last_reboot: last.and_then(|last| last.last_reboot.clone()),
         ..Attempt::new(attempt, node.boot_id.clone()?, now, trace)
     })
 }

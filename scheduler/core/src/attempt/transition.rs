@@ -1,6 +1,7 @@
 //! The transitions of an attempt, and what each one writes into its record.
 
-use bellwether_proto::{Attempt, Cause, Ending, Phase, PhaseEntered};
+use bellwether_proto::limit::HISTORY_MAX;
+use bellwether_proto::{Attempt, Cause, Ending, LastReboot, Phase, PhaseEntered};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::attempt::retry;
@@ -17,8 +18,9 @@ pub(crate) enum Transition {
     RollBack(Cause, String),
     /// The attempt ends, with nothing left to undo.
     End(Cause, String),
-    /// The drain has to be done again, in what is left of its time.
-    DrainAgain(String),
+    /// The command of the phase is not queued any more and has no answer: a new generation asks for
+    /// the same again, so that no answer to the old command counts for the new one.
+    AskAgain,
     /// The slot of an ended attempt is free.
     ReleaseSlot(String),
 }
@@ -30,9 +32,14 @@ impl Transition {
             Self::Enter(_, message)
             | Self::RollBack(_, message)
             | Self::End(_, message)
-            | Self::DrainAgain(message)
             | Self::ReleaseSlot(message) => message,
+            Self::AskAgain => "",
         }
+    }
+
+    /// True if the attempt enters a phase.
+    pub(crate) fn enters(&self) -> bool {
+        matches!(self, Self::Enter(..) | Self::RollBack(..) | Self::End(..))
     }
 }
 
@@ -46,39 +53,88 @@ pub(crate) fn apply(
 ) {
     match transition {
         Transition::Enter(phase, _) => {
-            if phase == Phase::Rebooting {
-                attempt.reboot_not_after = Some(later(now, policy.reboot_start_timeout));
-            }
-            if phase == Phase::Uncordoning {
-                attempt.ending = None;
-                attempt.slot_held = true;
-                if let Some(observation) = observation {
-                    attempt.boot_after = observation.proved_boot(&attempt.boot_before).cloned();
-                    attempt.kernel_after = Some(observation.node.kernel.clone());
+            match phase {
+                Phase::Rebooting => attempt.reboot_not_after = Some(later(now, policy.reboot_start_timeout)),
+                Phase::Uncordoning => {
+                    attempt.ending = None;
+                    attempt.slot_held = true;
+                    if let Some(observation) = observation {
+                        attempt.boot_after = observation.proved_boot(&attempt.boot_before).cloned();
+                        attempt.kernel_after = Some(observation.node.kernel.clone());
+                    }
                 }
+                // The way to this phase is an uncordon.
+                Phase::Soaking => attempt.cordoned_at = None,
+                Phase::Draining
+                | Phase::Verifying
+                | Phase::RollingBack
+                | Phase::Done
+                | Phase::Failed
+                | Phase::Cancelled => (),
             }
+            note_reboot(attempt, observation);
             enter(attempt, phase, policy, now);
         }
         Transition::RollBack(cause, message) => {
-            attempt.ending = Some(Ending { cause, message });
+            note_reboot(attempt, observation);
+            attempt.slot_held = true;
+            attempt.ending = Some(ending(cause, message));
             enter(attempt, Phase::RollingBack, policy, now);
         }
         Transition::End(cause, message) => {
+            note_reboot(attempt, observation);
+            let mut ending = ending(cause, message);
+            if attempt.phase == Phase::RollingBack {
+                if cause == Cause::UncordonStuck {
+                    ending.rollback_cause = attempt.ending.as_ref().map(|rollback| rollback.cause);
+                } else if cause != Cause::NodeNotBack {
+                    attempt.cordoned_at = None;
+                }
+            }
             if matches!(cause, Cause::ForeignCordon | Cause::NodeGone) {
                 attempt.cordoned_at = None;
             }
             retry::after_end(attempt, cause, policy, now);
-            attempt.ending = Some(Ending { cause, message });
+            attempt.ending = Some(ending);
             enter(attempt, cause.outcome(), policy, now);
         }
-        Transition::DrainAgain(_) => {
-            attempt.drained_at = None;
-            let deadline = attempt.deadline;
-            enter(attempt, Phase::Draining, policy, now);
-            attempt.deadline = deadline;
+        Transition::AskAgain => attempt.generation = attempt.generation.next(),
+        Transition::ReleaseSlot(_) => {
+            attempt.slot_held = false;
+            if observation.is_some_and(|observation| observation.node.cordoned_for != Some(attempt.id)) {
+                attempt.cordoned_at = None;
+            }
         }
-        Transition::ReleaseSlot(_) => attempt.slot_held = false,
     }
+}
+
+fn ending(cause: Cause, message: String) -> Ending {
+    Ending {
+        cause,
+        message,
+        rollback_cause: None,
+    }
+}
+
+/// Notes the boot in which the node is after the reboot that this attempt ordered, so that its need
+/// can be distinguished from a new one.
+fn note_reboot(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
+    let ordered = attempt.history.iter().find(|entered| entered.phase == Phase::Rebooting);
+    let (Some(ordered), Some(observation)) = (ordered, observation) else {
+        return;
+    };
+    let Some(boot) = observation.boot_after(&attempt.boot_before) else {
+        return;
+    };
+    if attempt.last_reboot.as_ref().is_some_and(|last| last.boot_id == *boot) {
+        return;
+    }
+    attempt.last_reboot = Some(LastReboot {
+        boot_id: boot.clone(),
+        need_since: attempt.need_since,
+        began_at: attempt.reboot_started_at.unwrap_or(ordered.at),
+        need_cleared: observation.need_is_cleared_in(boot),
+    });
 }
 
 /// Enters a phase: a new generation, a new deadline, one entry more in the history.
@@ -91,11 +147,15 @@ pub(super) fn enter(attempt: &mut Attempt, phase: Phase, policy: &Policy, now: T
 pub(super) fn begin(attempt: &mut Attempt, phase: Phase, policy: &Policy, now: Timestamp) {
     attempt.phase = phase;
     attempt.history.push(PhaseEntered { phase, at: now });
+    if attempt.history.len() > HISTORY_MAX {
+        // The begin of the attempt and its newest phases stay.
+        attempt.history.remove(1);
+    }
     attempt.deadline = time_limit(phase, policy).map(|limit| later(now, limit));
 }
 
 /// How long a phase may last; none if the attempt has ended.
-fn time_limit(phase: Phase, policy: &Policy) -> Option<SignedDuration> {
+pub(super) fn time_limit(phase: Phase, policy: &Policy) -> Option<SignedDuration> {
     match phase {
         Phase::Draining => Some(policy.drain_timeout),
         Phase::Rebooting => Some(policy.reboot_timeout),

@@ -53,7 +53,7 @@ impl State {
 pub struct Standing {
     /// What it is doing.
     pub state: State,
-    /// Why it does not continue; none if idle or in progress.
+    /// Why it is not rebooted yet or, in an attempt, the next thing that has to happen; none if idle.
     pub reason: Option<Reason>,
     /// Since when state and reason are these (details of the reason may have changed).
     pub since: Timestamp,

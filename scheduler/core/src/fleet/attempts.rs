@@ -20,11 +20,11 @@ impl Fleet {
             return;
         };
         let message = transition.as_ref().map_or("", Transition::message).to_owned();
+        let enters = transition.as_ref().is_some_and(Transition::enters);
         if let Some(transition) = transition {
             let observation = member.observation();
             attempt::apply(&mut changed, transition, observation.as_ref(), &self.policy, now);
         }
-        let entered = changed.generation != before.generation;
         if changed == *before {
             member.attempt = Some(before);
             return;
@@ -33,8 +33,10 @@ impl Fleet {
         // An operator who releases a slot reads the number before the next decision.
         self.budget.set(&name, member.holder());
         self.effects.push_back(Effect::StoreAttempt(Box::new(changed.clone())));
-        if entered {
+        if enters {
             self.publish_phase_end(&before, &changed, &message, now);
+        }
+        if changed.generation != before.generation {
             self.send_command(&changed, now);
         }
     }
@@ -82,7 +84,7 @@ impl Fleet {
         self.effects.push_back(Effect::DeleteAttempt(name.clone()));
     }
 
-    /// Sends the command of the attempt's phase, if there is one, and notes when to send it again.
+    /// Sends the command of the attempt's phase, if there is one, and notes when to look for it.
     pub(super) fn send_command(&mut self, attempt: &Attempt, now: Timestamp) {
         let command = Command::of(attempt);
         if let Some(member) = self.members.get_mut(&attempt.node) {

@@ -1,11 +1,11 @@
 //! How the fleet decides: on each node that was touched or is due, then on who may start.
 
-use bellwether_proto::{NodeName, Phase, RebootNeed};
+use bellwether_proto::{LastReboot, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
 use crate::admission::{self, Reason, Verdict};
 use crate::attempt;
-use crate::effect::Command;
+use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
 use crate::fleet::Fleet;
 use crate::fleet::member::Member;
@@ -16,28 +16,40 @@ use crate::timers::{Clock, later};
 impl Fleet {
     /// Decides all that can be decided now. Effects are ready to be polled afterwards.
     pub fn advance(&mut self, now: Timestamp) {
-        self.resumed_at.get_or_insert(now);
+        if self.decided_at.is_some_and(|before| now < before) {
+            // The clock was set back: what was to be due by it may be due much later now, or never.
+            self.touch_all();
+        }
+        self.decided_at = Some(now);
+        self.resumed_at = Some(self.resumed_at.map_or(now, |at| at.min(now)));
         if let Some(control) = self.blockers.orders.remove_ended(now) {
             self.store_control(control);
         }
         while let Some(name) = self.timers.take_due(now) {
             self.touched.insert(name);
         }
-        while let Some(name) = self.touched.pop_first() {
-            self.decide(&name, now);
-        }
+        self.decide_on_touched(now);
         self.start_attempts(now);
     }
 
-    /// Lets start who may, in order, while there are slots.
+    fn decide_on_touched(&mut self, now: Timestamp) {
+        while let Some(name) = self.touched.pop_first() {
+            self.decide(&name, now);
+        }
+    }
+
+    /// Lets start who may, in order, while there are slots. Each start may shut a gate of the next.
     fn start_attempts(&mut self, now: Timestamp) {
-        let free = self.budget.free();
-        let first: Vec<NodeName> = self.queue.iter().take(free).cloned().collect();
-        for name in first {
-            if let Some(need) = self.need(&name).cloned() {
-                self.start_attempt(&name, &need, now);
-                self.decide(&name, now);
-            }
+        for _ in 0..self.budget.free() {
+            let retries = self.budget.retries() < self.policy.retries_max();
+            let Some(place) = self.queue.first(retries).filter(|_| self.budget.free() > 0) else {
+                return;
+            };
+            let name = place.node.clone();
+            let Some(need) = self.need(&name).cloned() else { return };
+            self.start_attempt(&name, &need, now);
+            self.decide(&name, now);
+            self.decide_on_touched(now);
         }
     }
 
@@ -54,10 +66,44 @@ impl Fleet {
         if gone {
             self.end_attempt_of_gone_node(name, now);
         }
+        self.clamp_times(name, now);
         self.take_transitions(name, &clock);
+        self.note_cleared_need(name, now);
         self.adopt_orphan(name, &clock);
-        self.send_command_again(name, &clock);
+        self.check_command(name, &clock);
         self.admit(name, &clock);
+    }
+
+    /// Corrects instants that a wrong clock wrote.
+    fn clamp_times(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        member.clamp_times(now);
+        let Some(attempt) = &mut member.attempt else { return };
+        if attempt::clamp(attempt, &self.policy, now) {
+            self.effects.push_back(Effect::StoreAttempt(attempt.clone()));
+        }
+    }
+
+    /// Notes that the boot after the last reboot needed no other one: a later need in it is new.
+    fn note_cleared_need(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        let Some(last) = attempt.last_reboot.as_ref().filter(|last| !last.need_cleared) else {
+            return;
+        };
+        if observation.need_is_cleared_in(&last.boot_id) {
+            let mut changed = attempt.clone();
+            let cleared = LastReboot {
+                need_cleared: true,
+                ..last.clone()
+            };
+            changed.last_reboot = Some(cleared);
+            self.change_attempt(changed, None, now);
+        }
     }
 
     fn take_transitions(&mut self, name: &NodeName, clock: &Clock) {
@@ -70,7 +116,14 @@ impl Fleet {
             let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
                 return;
             };
-            let next = attempt::next_transition(attempt, &observation, &self.policy, patient_until, clock);
+            let next = attempt::next_transition(
+                attempt,
+                &observation,
+                member.is_uncordoned(),
+                &self.policy,
+                patient_until,
+                clock,
+            );
             let Some(transition) = next else { return };
             let attempt = attempt.clone();
             self.change_attempt(attempt, Some(transition), clock.now());
@@ -94,24 +147,25 @@ impl Fleet {
         }
     }
 
-    /// A command that no drainer has answered is sent again. So is the command of an attempt that was
-    /// loaded: the scheduler that stored it may have died before it sent the command.
-    fn send_command_again(&mut self, name: &NodeName, clock: &Clock) {
-        let Some(member) = self.members.get(name) else { return };
-        let Some(attempt) = member.attempt.as_deref() else {
+    /// Has the driver look now and then whether a command that has no answer is still queued. So with
+    /// the command of an attempt that was loaded: the scheduler that stored it may have died before it sent
+    /// the command.
+    fn check_command(&mut self, name: &NodeName, clock: &Clock) {
+        let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        if Command::of(attempt).is_none() {
+        let Some(command) = member.attempt.as_deref().and_then(Command::of) else {
+            return;
+        };
+        // The answer is here: what the attempt waits for is no drainer.
+        if member.is_uncordoned() {
             return;
         }
         if member.remind_at.is_none_or(|at| clock.reached(at)) {
-            let attempt = attempt.clone();
-            self.send_command(&attempt, clock.now());
-            // Notes the next reminder.
-            let member = self.members.get(name);
-            if let Some(at) = member.and_then(|member| member.remind_at) {
-                clock.reached(at);
-            }
+            let next = later(clock.now(), Policy::REMINDER);
+            member.remind_at = Some(next);
+            clock.reached(next);
+            self.effects.push_back(Effect::CheckCommand(command));
         }
     }
 
@@ -135,13 +189,26 @@ impl Fleet {
                 Verdict::Failed(reason) => (State::Failed, Basis::Reason(reason)),
                 Verdict::Blocked(reason) => (State::Waiting, Basis::Reason(reason)),
                 Verdict::Open(need) => {
-                    place = Some(admission::place(observation.node, need));
+                    place = Some(admission::place(observation.node, need, last));
                     (State::Waiting, Basis::Queue)
                 }
             }
         });
         let stand = judged.map(|(state, basis)| Stand::after(member.stand.as_ref(), state, basis, clock.now()));
-        self.budget.set(name, member.holder());
+        let holder = member.holder();
+        let is_control_plane = member.node.as_ref().is_some_and(|node| node.control_plane);
+        let is_forgotten = member.is_forgotten(clock);
+        self.budget.set(name, holder);
+        self.budget.set_retry(name, member.is_retrying());
+        if self.blockers.control_plane.set(name, is_control_plane, holder) {
+            self.touched.extend(
+                self.blockers
+                    .control_plane
+                    .nodes()
+                    .filter(|other| *other != name)
+                    .cloned(),
+            );
+        }
         let need = member.need_since();
         let due_at = clock.next();
         if let Some(member) = self.members.get_mut(name) {
@@ -153,6 +220,9 @@ impl Fleet {
             member.counted_need = need;
             member.place = place;
             member.due_at = due_at;
+        }
+        if is_forgotten {
+            self.members.remove(name);
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use bellwether_proto::{Attempt, Cause, Fact, FleetControl, NodeEvent, NodeName, Phase};
+use bellwether_proto::{Attempt, AttemptId, Cause, Fact, FleetControl, Generation, NodeEvent, NodeName, Phase};
 use jiff::Timestamp;
 
-use crate::attempt::{self, Transition};
-use crate::effect::Effect;
+use crate::attempt::{self, Consequence, Transition};
+use crate::effect::{Command, Effect};
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
 use crate::input::{CancelEffect, CancelRefusal, Handled, Input};
+use crate::observed::NodeView;
 use crate::orders::Orders;
 
 impl Fleet {
@@ -27,9 +28,13 @@ impl Fleet {
             }
             Input::Node(node) => {
                 let name = node.name.clone();
-                self.member(&name).node = Some(node);
+                self.member(&name).set_node(node, now);
             }
-            Input::NodeGone(node) => self.member(&node).node = None,
+            Input::NodeGone(node) => {
+                let member = self.member(&node);
+                member.node = None;
+                member.ready_from = None;
+            }
             Input::Sentinel(stored) => {
                 let name = stored.report.node.clone();
                 self.member(&name).sentinel = Some(stored);
@@ -43,6 +48,11 @@ impl Fleet {
                 self.touch_all();
             }
             Input::Event(event) => return self.handle_event(&event, now),
+            Input::CommandLost {
+                node,
+                attempt,
+                generation,
+            } => self.ask_again(&node, attempt, generation, now),
             Input::Pause { by, reason } => {
                 let control = self.blockers.orders.add_pause(by, reason, now);
                 self.store_control(control);
@@ -73,7 +83,9 @@ impl Fleet {
         let Some(member) = self.members.get_mut(&event.node) else {
             return Handled::OtherAttempt;
         };
-        let Some(attempt) = member.attempt.as_ref().filter(|attempt| attempt.id == event.attempt) else {
+        let attempt = member.attempt.as_ref();
+        let attempt = attempt.filter(|attempt| attempt.id == event.attempt && attempt.generation >= event.generation);
+        let Some(attempt) = attempt else {
             return Handled::OtherAttempt;
         };
         if let Fact::DrainProgressed {
@@ -90,56 +102,83 @@ impl Fleet {
             return Handled::Accepted;
         }
         let mut changed = attempt.as_ref().clone();
-        let transition = attempt::apply_event(&mut changed, event, now);
+        let transition = match attempt::apply_event(&mut changed, event, now) {
+            Consequence::Facts => None,
+            Consequence::Transition(transition) => Some(transition),
+            Consequence::UncordonReported => {
+                member.uncordon_reported = Some(event.generation);
+                None
+            }
+        };
         self.touch(&event.node);
         self.change_attempt(changed, transition, now);
         Handled::Accepted
     }
 
+    /// Asks for the same again in a new generation, unless the attempt has moved on.
+    fn ask_again(&mut self, node: &NodeName, attempt: AttemptId, generation: u64, now: Timestamp) {
+        let present = self.members.get(node).and_then(|member| member.attempt.as_deref());
+        let asked = present.filter(|present| present.id == attempt && present.generation == Generation(generation));
+        if let Some(asked) = asked.filter(|asked| Command::of(asked).is_some()).cloned() {
+            self.touch(node);
+            self.change_attempt(asked, Some(Transition::AskAgain), now);
+        }
+    }
+
     fn handle_cancel(&mut self, node: &NodeName, by: &str, reason: &str, now: Timestamp) -> Handled {
-        let member = self.members.get(node).filter(|member| member.node.is_some());
-        let Some(member) = member else {
+        let member = self.members.get(node);
+        let Some((member, view)) = member.and_then(|member| Some((member, member.node.as_ref()?))) else {
             return Handled::Refused(CancelRefusal::UnknownNode(node.clone()));
         };
         let message = match reason {
             "" => format!("cancelled by {by}"),
             reason => format!("cancelled by {by}: {reason}"),
         };
-        match cancel(node, member.attempt.as_deref(), message) {
-            Ok((changed, transition, effect)) => {
-                self.touch(node);
-                self.change_attempt(changed, Some(transition), now);
-                Handled::Cancelled(effect)
+        let mut effect = match cancel_effect(view, member.attempt.as_deref(), now) {
+            Ok(effect) => effect,
+            Err(refusal) => return Handled::Refused(refusal),
+        };
+        if let Some(mut attempt) = member.attempt.as_deref().cloned() {
+            let transition = match effect {
+                CancelEffect::RolledBack => Some(Transition::RollBack(Cause::Operator, message)),
+                CancelEffect::SlotReleased { .. } => Some(Transition::ReleaseSlot(message)),
+                CancelEffect::WaitEnded => None,
+            };
+            if effect != CancelEffect::RolledBack {
+                // The operator has looked at the node: it need not be left alone any more.
+                attempt.retry_not_before = None;
             }
-            Err(refusal) => Handled::Refused(refusal),
+            self.touch(node);
+            self.change_attempt(attempt, transition, now);
         }
+        if let CancelEffect::SlotReleased { still } = &mut effect {
+            *still = self.members.get(node).and_then(Member::holder);
+        }
+        Handled::Cancelled(effect)
     }
 }
 
-/// What a cancel makes of a node's attempt.
-fn cancel(
-    node: &NodeName,
-    attempt: Option<&Attempt>,
-    message: String,
-) -> Result<(Attempt, Transition, CancelEffect), CancelRefusal> {
-    let nothing = || CancelRefusal::NoAttempt(node.clone());
-    let mut attempt = attempt.cloned().ok_or_else(nothing)?;
-    let too_late = CancelRefusal::TooLate {
-        node: node.clone(),
-        phase: attempt.phase,
-    };
+/// What a cancel does to a node's attempt.
+fn cancel_effect(node: &NodeView, attempt: Option<&Attempt>, now: Timestamp) -> Result<CancelEffect, CancelRefusal> {
+    let name = || node.name.clone();
+    let attempt = attempt.ok_or_else(|| CancelRefusal::NoAttempt(name()))?;
     match attempt.phase {
-        Phase::Rebooting if attempt.reboot_started_at.is_some() => Err(too_late),
-        Phase::Draining | Phase::Rebooting => {
-            let transition = Transition::RollBack(Cause::Operator, message);
-            Ok((attempt, transition, CancelEffect::RolledBack))
+        Phase::Draining => Ok(CancelEffect::RolledBack),
+        Phase::Rebooting if attempt.reboot_started_at.is_none() => Ok(CancelEffect::RolledBack),
+        Phase::Rebooting | Phase::Verifying | Phase::Uncordoning | Phase::Soaking => Err(CancelRefusal::TooLate {
+            node: name(),
+            phase: attempt.phase,
+        }),
+        Phase::RollingBack => Err(CancelRefusal::RollingBack(name())),
+        Phase::Failed if attempt::wants_uncordon(attempt) && node.cordoned_for == Some(attempt.id) => {
+            Err(CancelRefusal::StillCordoned(name()))
         }
-        Phase::Verifying | Phase::Uncordoning | Phase::Soaking => Err(too_late),
-        Phase::Failed if attempt.slot_held => {
-            // The operator who releases a slot has looked at the node: it need not be left alone any more.
-            attempt.retry_not_before = None;
-            Ok((attempt, Transition::ReleaseSlot(message), CancelEffect::SlotReleased))
+        Phase::Failed if attempt.slot_held => Ok(CancelEffect::SlotReleased { still: None }),
+        Phase::Done | Phase::Failed | Phase::Cancelled => {
+            let waits = attempt.retry_not_before.is_some_and(|until| until > now);
+            waits
+                .then_some(CancelEffect::WaitEnded)
+                .ok_or_else(|| CancelRefusal::NoAttempt(name()))
         }
-        Phase::RollingBack | Phase::Done | Phase::Failed | Phase::Cancelled => Err(nothing()),
     }
 }

@@ -1,6 +1,6 @@
 //! One node of the fleet, with all that is known of it.
 
-use bellwether_proto::{Attempt, HostReport, RebooterReport};
+use bellwether_proto::{Attempt, Generation, HostReport, RebooterReport};
 use jiff::Timestamp;
 
 use crate::admission::Place;
@@ -8,11 +8,15 @@ use crate::admission::budget::{self, Holder};
 use crate::explain::Stand;
 use crate::fleet::DrainProgress;
 use crate::observed::{NodeView, Observation, StoredReport};
+use crate::policy::Policy;
+use crate::timers::{Clock, later};
 
 /// One node of the fleet. Parts may be known before the Node object is, and outlive it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Member {
     pub(super) node: Option<NodeView>,
+    /// Since when the node has been Ready without a gap, by this core's clock.
+    pub(super) ready_from: Option<Timestamp>,
     pub(super) sentinel: Option<StoredReport<HostReport>>,
     pub(super) rebooter: Option<StoredReport<RebooterReport>>,
     /// The present or last attempt. Most nodes have none.
@@ -20,8 +24,10 @@ pub(super) struct Member {
     /// Why the stored record of the attempt cannot be read.
     pub(super) unreadable: Option<Box<str>>,
     pub(super) drain: Option<Box<DrainProgress>>,
-    /// When the command of the attempt's phase is sent again.
+    /// When the driver looks for the command of the attempt's phase.
     pub(super) remind_at: Option<Timestamp>,
+    /// The generation for which a drainer reports our cordon as removed.
+    pub(super) uncordon_reported: Option<Generation>,
     pub(super) stand: Option<Stand>,
     /// The node's place in the queue.
     pub(super) place: Option<Place>,
@@ -38,7 +44,51 @@ impl Member {
             node: self.node.as_ref()?,
             sentinel: self.sentinel.as_ref(),
             rebooter: self.rebooter.as_ref(),
+            ready_from: self.ready_from,
         })
+    }
+
+    /// Takes the newest view of the node.
+    pub(super) fn set_node(&mut self, node: NodeView, now: Timestamp) {
+        // A gap between two views shows in the time of the condition.
+        let stayed_ready = self
+            .node
+            .as_ref()
+            .is_some_and(|old| old.ready && old.uid == node.uid && old.ready_since == node.ready_since);
+        if !node.ready {
+            self.ready_from = None;
+        } else if !stayed_ready {
+            self.ready_from = Some(now);
+        }
+        self.node = Some(node);
+    }
+
+    /// No instant of the past lies in the future: the clock may have been set back.
+    pub(super) fn clamp_times(&mut self, now: Timestamp) {
+        self.ready_from = self.ready_from.map(|from| from.min(now));
+        self.remind_at = self.remind_at.map(|at| at.min(later(now, Policy::REMINDER)));
+    }
+
+    /// A drainer reports the cordon of the present attempt as removed, and the view of the node agrees.
+    pub(super) fn is_uncordoned(&self) -> bool {
+        let (Some(attempt), Some(node)) = (&self.attempt, &self.node) else {
+            return false;
+        };
+        self.uncordon_reported == Some(attempt.generation) && node.cordoned_for != Some(attempt.id)
+    }
+
+    /// A running attempt follows one that ended without a reboot.
+    pub(super) fn is_retrying(&self) -> bool {
+        let running = self.attempt.as_ref().filter(|attempt| !attempt.phase.is_ended());
+        running.is_some_and(|attempt| attempt.failures_in_row > 0)
+    }
+
+    /// Only reports are left, and all are too old to act on: their node is gone.
+    pub(super) fn is_forgotten(&self, clock: &Clock) -> bool {
+        let bare = self.node.is_none() && self.attempt.is_none() && self.unreadable.is_none();
+        let sentinel = self.sentinel.as_ref().map(StoredReport::stale_at);
+        let rebooter = self.rebooter.as_ref().map(StoredReport::stale_at);
+        bare && sentinel.max(rebooter).is_none_or(|stale_at| clock.reached(stale_at))
     }
 
     /// Why the node takes a slot, if it does.

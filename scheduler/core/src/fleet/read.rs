@@ -7,8 +7,10 @@ use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, Reboo
 use crate::admission::Reason;
 use crate::admission::budget::Holder;
 use crate::explain::{Basis, Counts, Stand, Standing};
+use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
 use crate::observed::{NodeView, StoredReport};
+use crate::wait::Wait;
 
 /// How many nodes that take a slot a reason names: operators read it in one line.
 const NAMED_MAX: usize = 3;
@@ -19,7 +21,10 @@ impl Fleet {
         let numbers: BTreeMap<&NodeName, usize> = self.queue.iter().zip(1..).collect();
         self.members.iter().filter_map(move |(name, member)| {
             let number = numbers.get(name).copied();
-            Some((member.node.as_ref()?, self.fill_in(member.stand.as_ref()?, number)))
+            Some((
+                member.node.as_ref()?,
+                self.fill_in(member, member.stand.as_ref()?, number),
+            ))
         })
     }
 
@@ -28,13 +33,13 @@ impl Fleet {
     pub fn standing(&self, name: &NodeName) -> Option<(&NodeView, Standing)> {
         let member = self.members.get(name)?;
         let number = member.place.as_ref().map(|place| self.queue.number(place));
-        let standing = self.fill_in(member.stand.as_ref()?, number);
+        let standing = self.fill_in(member, member.stand.as_ref()?, number);
         Some((member.node.as_ref()?, standing))
     }
 
-    fn fill_in(&self, stand: &Stand, number: Option<usize>) -> Standing {
+    fn fill_in(&self, member: &Member, stand: &Stand, number: Option<usize>) -> Standing {
         let reason = match &stand.basis {
-            Basis::None => None,
+            Basis::None => reason_in_attempt(member),
             Basis::Reason(reason) => Some(reason.clone()),
             Basis::Queue => Some(Reason::NoSlot {
                 slots: self.budget.slots(),
@@ -117,4 +122,17 @@ impl Fleet {
     pub fn slots_taken(&self) -> usize {
         self.budget.taken()
     }
+}
+
+/// The next thing that has to happen in a node's running attempt; none if no attempt is running.
+fn reason_in_attempt(member: &Member) -> Option<Reason> {
+    let attempt = member.attempt.as_deref()?;
+    let wait = Wait::of(attempt, &member.observation()?)?;
+    let ending = attempt.ending.as_ref().map(|ending| &ending.message);
+    let detail = match (wait, &member.drain, ending) {
+        (Wait::Drain, Some(progress), _) => progress.to_string(),
+        (_, _, Some(ending)) if attempt.phase == Phase::RollingBack => format!("{}, after: {ending}", wait.message()),
+        _ => String::new(),
+    };
+    Some(Reason::InAttempt(wait, detail))
 }

@@ -1,9 +1,10 @@
 //! One node with its agents' reports, and what follows from the three together.
 
 use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, RebooterReport};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{NodeView, StoredReport};
+use crate::policy::Policy;
 use crate::timers::{Clock, later};
 
 /// All that is known of one node now.
@@ -12,6 +13,9 @@ pub(crate) struct Observation<'a> {
     pub(crate) node: &'a NodeView,
     pub(crate) sentinel: Option<&'a StoredReport<HostReport>>,
     pub(crate) rebooter: Option<&'a StoredReport<RebooterReport>>,
+    /// Since when the node has been Ready without a gap, by the core's own clock: the node's own time
+    /// of its Ready condition is of its host's clock.
+    pub(crate) ready_from: Option<Timestamp>,
 }
 
 impl<'a> Observation<'a> {
@@ -34,16 +38,21 @@ impl<'a> Observation<'a> {
         self.node.cordoned_for == Some(attempt.id) && self.node.unschedulable
     }
 
-    /// The node carries this attempt's mark, but an operator made it schedulable again. The drainer
-    /// writes the two together, so a view that lags behind the drainer never looks like this.
-    pub(crate) fn was_uncordoned(&self, attempt: &Attempt) -> bool {
-        self.node.cordoned_for == Some(attempt.id) && !self.node.unschedulable
+    /// An operator took the attempt's cordon away. The drainer writes mark and cordon together, so a
+    /// node with the mark alone was uncordoned. A node without the mark counts once a drainer's report of
+    /// the cordon is older than any view of the node.
+    pub(crate) fn cordon_was_removed(&self, attempt: &Attempt, clock: &Clock) -> bool {
+        if self.is_cordoned_for(attempt) {
+            return false;
+        }
+        let marked = self.node.cordoned_for == Some(attempt.id);
+        let reported = attempt.cordoned_at;
+        marked || reported.is_some_and(|at| clock.reached(later(at, Policy::VIEW_LAG_MAX)))
     }
 
     /// The node is Ready, and has been for so long.
     pub(crate) fn ready_for(&self, time: SignedDuration, clock: &Clock) -> bool {
-        let since = self.node.ready_since;
-        self.node.ready && since.is_none_or(|since| clock.reached(later(since, time)))
+        self.node.ready && self.ready_from.is_some_and(|from| clock.reached(later(from, time)))
     }
 
     /// Sentinel or kubelet report another boot than this one.
@@ -52,9 +61,29 @@ impl<'a> Observation<'a> {
         sentinel || self.kubelet_left_boot(before)
     }
 
+    /// The node is Ready in another boot than the one that the attempt had to end.
+    pub(crate) fn is_ready_after(&self, attempt: &Attempt) -> bool {
+        self.left_boot(&attempt.boot_before) && self.node.ready
+    }
+
     /// The kubelet reports another boot than this one.
     pub(crate) fn kubelet_left_boot(&self, before: &BootId) -> bool {
         self.node.boot_id.as_ref().is_some_and(|boot| boot != before)
+    }
+
+    /// The boot in which the node is now, if it is another one than this: the kubelet's word first.
+    pub(crate) fn boot_after(&self, before: &BootId) -> Option<&'a BootId> {
+        let kubelet = self.node.boot_id.as_ref().filter(|boot| *boot != before);
+        kubelet.or_else(|| {
+            self.sentinel
+                .map(|stored| &stored.report.boot_id)
+                .filter(|boot| *boot != before)
+        })
+    }
+
+    /// The sentinel reports in this boot that the host needs no reboot.
+    pub(crate) fn need_is_cleared_in(&self, boot: &BootId) -> bool {
+        self.need_is_gone() && self.sentinel.is_some_and(|stored| stored.report.boot_id == *boot)
     }
 
     /// The boot that sentinel and kubelet report alike, if it is another one than this and the node is Ready in it.

@@ -142,6 +142,18 @@ impl World {
         }
     }
 
+    /// The rebooter refuses its order.
+    pub(crate) fn rebooter_refuses(&mut self, node: &str) {
+        let record = self.records[&name(node)].clone();
+        let message = "it does not fit".into();
+        self.say(
+            &name(node),
+            Fact::RebootRefused { message },
+            record.generation,
+            record.id,
+        );
+    }
+
     /// The host boots, for whatever reason, and its need is gone; its kubelet may take longer.
     pub(crate) fn boot(&mut self, node: &str, ready: bool) {
         self.boots += 1;
@@ -149,7 +161,9 @@ impl World {
         let host = self.host(node);
         host.view.boot_id = Some(boot_id);
         host.view.ready = ready;
-        host.need = Ok(None);
+        if !host.need_survives {
+            host.need = Ok(None);
+        }
         self.settle();
     }
 

@@ -8,7 +8,13 @@
 )]
 
 mod actors;
+mod cancels;
+mod clocks;
+mod cordons;
 mod invariants;
+mod leftovers;
+mod loop_guard;
 mod referee;
+mod retries;
 mod stories;
 mod world;

@@ -17,6 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) struct Host {
     pub(crate) view: NodeView,
     pub(crate) need: Result<Option<Timestamp>, String>,
+    /// A reboot does not end the need.
+    pub(crate) need_survives: bool,
+    /// How far the host's clock is ahead.
+    pub(crate) clock_ahead: SignedDuration,
     pub(crate) preflight: Option<String>,
     pub(crate) foreign_cordon: bool,
     /// The mark of another Bellwether's cordon.
@@ -146,6 +150,8 @@ impl World {
         let host = Host {
             view,
             need: Ok(None),
+            need_survives: false,
+            clock_ahead: SignedDuration::ZERO,
             preflight: None,
             foreign_cordon: false,
             rival_mark: None,
@@ -260,7 +266,7 @@ impl World {
             let report = HostReport {
                 node: host.view.name.clone(),
                 boot_id: boot_id.clone(),
-                reported_at: self.now,
+                reported_at: self.now + host.clock_ahead,
                 refresh_interval,
                 need,
                 kernel_running: "6.1".into(),
@@ -321,6 +327,17 @@ impl World {
                     let queue = self.commands.entry(node).or_default();
                     if !queue.contains(&command) {
                         queue.push(command);
+                    }
+                }
+                Effect::CheckCommand(command) => {
+                    let attempt = command.attempt().clone();
+                    let queue = self.commands.get(&attempt.node);
+                    if !queue.is_some_and(|queue| queue.contains(&command)) {
+                        self.give(Input::CommandLost {
+                            node: attempt.node,
+                            attempt: attempt.attempt,
+                            generation: attempt.generation.0,
+                        });
                     }
                 }
                 Effect::PhaseEnded { .. } => (),

@@ -1,4 +1,4 @@
-//! The last attempt failed or was cancelled a short time ago.
+//! The last attempt ended a short time ago.
 
 use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;

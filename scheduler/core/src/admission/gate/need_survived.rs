@@ -1,12 +1,29 @@
-//! The need is older than the reboot that should have ended it: another reboot would not help.
+//! The need has survived the reboot that should have ended it: another reboot would not help.
+//!
+//! A need is new if this boot's sentinel has reported before that no reboot is required. If its first
+//! report shows a need already, the need is new only if it is another one than the reboot's, and began
+//! after the old boot began to end: by the host's clock, corrected by how far that clock is ahead of the
+//! server's now.
+
+use bellwether_proto::{LastReboot, RebootNeed};
+use jiff::Timestamp;
 
 use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;
+use crate::observed::StoredReport;
 
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
-    let last = candidate.last?;
-    let boot = candidate.observation.sentinel.map(|stored| &stored.report.boot_id);
-    let survived =
-        last.boot_after.is_some() && last.boot_after.as_ref() == boot && candidate.need.since <= last.need_since;
+    let last = candidate.last?.last_reboot.as_ref()?;
+    let sentinel = candidate.observation.sentinel?;
+    let survived = last.boot_id == sentinel.report.boot_id && !is_new(candidate.need, last, sentinel);
     survived.then_some(Reason::NeedSurvivedReboot)
+}
+
+fn is_new(need: &RebootNeed, last: &LastReboot, sentinel: &StoredReport<bellwether_proto::HostReport>) -> bool {
+    if last.need_cleared {
+        return true;
+    }
+    let clock_ahead = sentinel.report.reported_at.duration_since(sentinel.stored_at);
+    let since = need.since.checked_sub(clock_ahead).unwrap_or(Timestamp::MIN);
+    need.since != last.need_since && since > last.began_at
 }

@@ -1,0 +1,44 @@
+//! The last reboot of a node, as the records of its later attempts keep it.
+
+use jiff::Timestamp;
+
+use crate::field::{instant_required, to_timestamp};
+use crate::ids::BootId;
+use crate::message::WireError;
+use crate::wire;
+
+/// The last reboot of a node: it distinguishes a need that survived its reboot from a new one. See
+/// [`wire::LastReboot`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReboot {
+    /// The boot in which the reboot ended.
+    pub boot_id: BootId,
+    /// Since when the host needed that reboot, by the host's clock.
+    pub need_since: Timestamp,
+    /// When the old boot began to end, as far as the scheduler knows.
+    pub began_at: Timestamp,
+    /// The sentinel has reported in this boot that no reboot is required.
+    pub need_cleared: bool,
+}
+
+impl LastReboot {
+    const TYPE: &'static str = "bellwether.v1.LastReboot";
+
+    pub(crate) fn from_wire(wire: wire::LastReboot) -> Result<Self, WireError> {
+        Ok(Self {
+            boot_id: wire.boot_id.parse().map_err(WireError::id(Self::TYPE, "boot_id"))?,
+            need_since: instant_required(Self::TYPE, "need_since", wire.need_since)?,
+            began_at: instant_required(Self::TYPE, "began_at", wire.began_at)?,
+            need_cleared: wire.need_cleared,
+        })
+    }
+
+    pub(crate) fn to_wire(&self) -> wire::LastReboot {
+        wire::LastReboot {
+            boot_id: self.boot_id.to_string(),
+            need_since: Some(to_timestamp(self.need_since)),
+            began_at: Some(to_timestamp(self.began_at)),
+            need_cleared: self.need_cleared,
+        }
+    }
+}

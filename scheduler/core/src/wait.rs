@@ -1,0 +1,98 @@
+//! The next thing that a running attempt waits for, so that the way of a node from its need to its
+//! reboot is explained at each step.
+
+use bellwether_proto::{Attempt, Phase};
+
+use crate::observed::Observation;
+
+/// What a running attempt waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wait {
+    /// A drainer has to cordon and empty the node.
+    Drain,
+    /// The node is drained, and its object does not show it as cordoned and Ready yet.
+    DrainedNode,
+    /// The rebooter has to act on its order.
+    RebootCall,
+    /// The host has to leave its old boot.
+    Reboot,
+    /// The node has to be Ready in its new boot.
+    ReadyInNewBoot,
+    /// Sentinel and kubelet have to report the same new boot.
+    NewBootReports,
+    /// A drainer has to take our cordon away.
+    Uncordon,
+    /// The node has to stay Ready for some time.
+    Soak,
+    /// The node of a cancelled or failed attempt may go down at any moment, or is down: its rebooter had
+    /// called for the reboot.
+    UnwantedReboot,
+}
+
+impl Wait {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Drain,
+        Self::DrainedNode,
+        Self::RebootCall,
+        Self::Reboot,
+        Self::ReadyInNewBoot,
+        Self::NewBootReports,
+        Self::Uncordon,
+        Self::Soak,
+        Self::UnwantedReboot,
+    ];
+
+    /// What the attempt waits for now; none if it has ended.
+    pub(crate) fn of(attempt: &Attempt, observation: &Observation<'_>) -> Option<Self> {
+        Some(match attempt.phase {
+            Phase::Draining if attempt.drained_at.is_none() => Self::Drain,
+            Phase::Draining => Self::DrainedNode,
+            Phase::Rebooting if attempt.reboot_started_at.is_none() => Self::RebootCall,
+            Phase::Rebooting => Self::Reboot,
+            Phase::Verifying if observation.node.ready => Self::NewBootReports,
+            Phase::Verifying => Self::ReadyInNewBoot,
+            Phase::Uncordoning => Self::Uncordon,
+            Phase::RollingBack if attempt.reboot_started_at.is_some() && !observation.is_ready_after(attempt) => {
+                Self::UnwantedReboot
+            }
+            Phase::RollingBack => Self::Uncordon,
+            Phase::Soaking => Self::Soak,
+            Phase::Done | Phase::Failed | Phase::Cancelled => return None,
+        })
+    }
+
+    /// The code for machines, from a closed list.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Drain => "WaitsForDrain",
+            Self::DrainedNode => "WaitsForDrainedNode",
+            Self::RebootCall => "WaitsForRebootCall",
+            Self::Reboot => "WaitsForReboot",
+            Self::ReadyInNewBoot => "WaitsForReadyInNewBoot",
+            Self::NewBootReports => "WaitsForNewBootReports",
+            Self::Uncordon => "WaitsForUncordon",
+            Self::Soak => "WaitsForSoak",
+            Self::UnwantedReboot => "WaitsForUnwantedReboot",
+        }
+    }
+
+    /// The sentence for operators.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Drain => "a drainer has to empty the node, and none has reported progress yet",
+            Self::DrainedNode => "the node is drained, and has to be Ready and show our cordon",
+            Self::RebootCall => "the rebooter has to act on its order",
+            Self::Reboot => "the rebooter has called for the reboot, and the host has to leave its old boot",
+            Self::ReadyInNewBoot => "the host has rebooted, and the node has to be Ready",
+            Self::NewBootReports => "the node is Ready, and sentinel and kubelet have to report the same new boot",
+            Self::Uncordon => "a drainer has to take our cordon away",
+            Self::Soak => "the node is back, and has to stay Ready",
+            Self::UnwantedReboot => {
+                "the attempt is over, but its rebooter had called for the reboot: the slot is kept until the node is back"
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Stories of cancels: a reboot that can no longer be taken back keeps its slot, and each refusal says why.
+
+use bellwether_proto::{Attempt, Cause, Fact, Phase};
+use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled};
+use jiff::SignedDuration;
+
+use crate::world::{World, name};
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// An attempt that is cancelled just after its rebooter has read the record. Returns the record
+/// that the rebooter read.
+fn cancelled_too_late(world: &mut World) -> Attempt {
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    let ordered = world.records[&name("a")].clone();
+    assert_eq!(ordered.phase, Phase::Rebooting);
+    assert_eq!(world.cancel("a", ""), Handled::Cancelled(CancelEffect::RolledBack));
+    ordered
+}
+
+fn reboot_started(world: &mut World, ordered: &Attempt) {
+    let fact = Fact::RebootStarted {
+        boot_id: ordered.boot_before.clone(),
+        method: "logind".into(),
+    };
+    world.say(&name("a"), fact, ordered.generation, ordered.id);
+}
+
+fn keeps_its_slot(world: &World) {
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    assert_eq!(world.reason("a"), Some("WaitsForUnwantedReboot"));
+    assert_eq!(world.reason("b"), Some("NoSlot"));
+}
+
+#[test]
+fn a_reboot_that_began_in_a_rollback_keeps_the_slot_until_the_node_is_back() {
+    let mut world = World::new(1, &["a", "b"]);
+    let ordered = cancelled_too_late(&mut world);
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    assert!(world.host("a").view.cordoned_for.is_none());
+    keeps_its_slot(&world);
+    world.host("a").view.ready = false;
+    world.settle();
+    keeps_its_slot(&world);
+    world.boot("a", false);
+    keeps_its_slot(&world);
+    world.host("a").view.ready = true;
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_reboot_that_is_reported_after_the_end_of_the_attempt_takes_the_slot_again() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.pause("the other node has to wait");
+    world.resume();
+    let ordered = cancelled_too_late(&mut world);
+    world.host("b").preflight = Some("not yet".into());
+    world.settle();
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    reboot_started(&mut world, &ordered);
+    world.host("b").preflight = None;
+    world.settle();
+    keeps_its_slot(&world);
+    world.drainer("a", true, 1);
+    keeps_its_slot(&world);
+    world.boot("a", true);
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    assert_eq!(world.records[&name("a")].failures_in_row, 1, "one attempt, one failure");
+    // The same event once more changes nothing.
+    reboot_started(&mut world, &ordered);
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+}
+
+#[test]
+fn a_reboot_that_never_happens_after_a_cancel_frees_the_slot_at_the_deadline() {
+    let mut world = World::new(1, &["a", "b"]);
+    let ordered = cancelled_too_late(&mut world);
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    world.pass(world.policy.reboot_timeout - MINUTE);
+    keeps_its_slot(&world);
+    world.pass(MINUTE);
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_node_that_never_comes_back_from_a_cancelled_reboot_fails_and_keeps_its_slot() {
+    let mut world = World::new(1, &["a", "b"]);
+    let ordered = cancelled_too_late(&mut world);
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    world.host("a").view.ready = false;
+    world.pass(world.policy.reboot_timeout);
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Failed), Some("NodeNotBack"))
+    );
+    assert!(world.records[&name("a")].slot_held);
+    assert_eq!(
+        world.cancel("a", ""),
+        Handled::Cancelled(CancelEffect::SlotReleased {
+            still: Some(bellwether_scheduler_core::admission::budget::Holder::NotReady)
+        })
+    );
+    world.settle();
+    assert_eq!(world.reason("b"), Some("NoSlot"), "the node is down, released or not");
+}
+
+#[test]
+fn an_order_that_loses_its_preflight_is_no_different_from_a_cancel() {
+    // The refusal of the rebooter and its call can cross: another rebooter pod had begun.
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    let ordered = world.records[&name("a")].clone();
+    world.rebooter_refuses("a");
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    keeps_its_slot(&world);
+    world.boot("a", true);
+    assert_eq!(world.phase("a"), Some(Phase::Failed));
+    assert_eq!(
+        world.records[&name("a")].ending.as_ref().unwrap().cause,
+        Cause::RebootRefused
+    );
+}
+
+#[test]
+fn a_cancel_says_what_it_finds() {
+    let mut world = World::new(1, &["a"]);
+    assert_eq!(
+        world.cancel("a", ""),
+        Handled::Refused(CancelRefusal::NoAttempt(name("a")))
+    );
+    world.need("a");
+    world.cancel("a", "");
+    assert_eq!(
+        world.cancel("a", ""),
+        Handled::Refused(CancelRefusal::RollingBack(name("a")))
+    );
+    world.drainer("a", true, 1);
+    world.drainer("a", true, 1);
+    assert_eq!(world.reason("a"), Some("CoolingDown"));
+    assert_eq!(world.cancel("a", ""), Handled::Cancelled(CancelEffect::WaitEnded));
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}

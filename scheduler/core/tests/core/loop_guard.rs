@@ -1,0 +1,144 @@
+//! Stories of needs that survive their reboot: no reboot is repeated, and no new need is refused.
+
+use bellwether_proto::Phase;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::world::World;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Takes the node from its drain to Done, and lets the wait after a reboot pass.
+fn reboot(world: &mut World) {
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    world.pass(world.policy.soak);
+    assert_eq!(world.phase("a"), Some(Phase::Done));
+    world.pass(HOUR);
+}
+
+fn need_since(world: &mut World, since: Timestamp) {
+    world.host("a").need = Ok(Some(since));
+    world.settle();
+}
+
+#[test]
+fn a_need_that_survives_its_reboot_does_not_loop() {
+    let mut world = World::new(1, &["a"]);
+    world.host("a").need_survives = true;
+    world.need("a");
+    reboot(&mut world);
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Done), Some("NeedSurvivedReboot"))
+    );
+    world.need("a");
+    assert_eq!(world.phase("a"), Some(Phase::Draining), "a newer need is another need");
+}
+
+#[test]
+fn a_need_that_was_renewed_during_the_drain_and_survives_does_not_loop() {
+    let mut world = World::new(1, &["a"]);
+    world.host("a").need_survives = true;
+    world.need("a");
+    world.need("a");
+    reboot(&mut world);
+    assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"));
+}
+
+#[test]
+fn a_need_with_an_older_file_time_is_new_if_this_boot_was_without_need_before() {
+    let mut world = World::new(1, &["a"]);
+    let old = world.now - HOUR;
+    world.need("a");
+    reboot(&mut world);
+    need_since(&mut world, old);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn what_this_boot_reported_is_known_to_the_next_leader() {
+    let mut world = World::new(1, &["a"]);
+    let old = world.now - HOUR;
+    world.need("a");
+    reboot(&mut world);
+    // The report without a need is replaced by one with a need before the next leader loads.
+    world.host("a").need = Ok(Some(old));
+    world.crash();
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn the_clock_of_the_host_makes_no_surviving_need_new_and_no_new_one_old() {
+    for hours in [-1, 1] {
+        let ahead = SignedDuration::from_hours(hours);
+        let mut world = World::new(1, &["a"]);
+        world.host("a").clock_ahead = ahead;
+        world.host("a").need_survives = true;
+        let (first, renewed) = (world.now + ahead, world.now + SignedDuration::from_secs(1) + ahead);
+        need_since(&mut world, first);
+        world.pass(SignedDuration::from_secs(1));
+        need_since(&mut world, renewed);
+        reboot(&mut world);
+        assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"), "{hours} h");
+        let now = world.now;
+        need_since(&mut world, now + ahead);
+        assert_eq!(world.phase("a"), Some(Phase::Draining), "{hours} h");
+    }
+}
+
+#[test]
+fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
+    // An orphan's record, a failed drain and a cancel: each replaces the record of the reboot.
+    let orphan = |world: &mut World| {
+        let attempt = world.records.values().next().unwrap().id;
+        world.host("a").view.cordoned_for = Some(attempt);
+        world.host("a").view.unschedulable = true;
+        world.pass(SignedDuration::from_mins(1));
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+        world.drainer("a", true, 1);
+    };
+    let failed = |world: &mut World| {
+        world.need("a");
+        world.drainer("a", false, 1);
+        world.drainer("a", true, 1);
+        assert_eq!(world.phase("a"), Some(Phase::Failed));
+    };
+    for (name, replaces) in [("orphan", orphan as fn(&mut World)), ("failed drain", failed)] {
+        let mut world = World::new(1, &["a"]);
+        world.host("a").need_survives = true;
+        world.need("a");
+        let since = world.now;
+        reboot(&mut world);
+        replaces(&mut world);
+        need_since(&mut world, since);
+        world.pass(HOUR);
+        assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"), "{name}");
+    }
+}
+
+#[test]
+fn a_reboot_that_was_not_proved_counts_for_the_guard() {
+    // The kubelet is back in a new boot, and the sentinel only after the attempt was rolled back.
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let since = world.now;
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    let mut view = world.host("a").view.clone();
+    view.boot_id = Some("boot-new".parse().unwrap());
+    world.give(bellwether_scheduler_core::Input::Node(view.clone()));
+    world.advance();
+    assert_eq!(world.phase("a"), Some(Phase::Verifying));
+    world.now += world.policy.verify_timeout;
+    world.advance();
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    world.host("a").view.boot_id = view.boot_id;
+    world.host("a").need = Ok(Some(since));
+    world.drainer("a", true, 1);
+    world.pass(HOUR);
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Failed), Some("NeedSurvivedReboot"))
+    );
+}
