@@ -11,7 +11,7 @@ use bellwether_proto::{Attempt, NodeName, Phase};
 use crate::admission::budget::holder;
 use crate::observed::NodeView;
 
-/// The eight sentences.
+/// The eight sentences of safety, then the four of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
     /// Never more nodes disrupted by us than there are slots; nodes that are down or cordoned for other reasons count.
@@ -28,9 +28,21 @@ pub enum Invariant {
     WayBack,
     /// "Rebooted" is said only with a new boot id and a Ready node.
     NoFalseSuccess,
-    /// Every node that needs a reboot and is not rebooting has a reason.
+    /// Every node that needs a reboot has a reason why it is not rebooted yet; in an attempt, its next step.
     SaidWhy,
+    /// A node that was not tried starts within one attempt's time, however many other nodes fail for ever.
+    NoStarvation,
+    /// A node is drained at most [`STARTS_PER_HOUR_MAX`] times an hour, with the policy's default delay,
+    /// unless an operator ends its waits.
+    NoStorm,
+    /// Every attempt ends within the sum of its deadlines.
+    AttemptsEnd,
+    /// Every slot is free again once its node is healthy or an operator releases it.
+    SlotsComeBack,
 }
+
+/// For [`Invariant::NoStorm`]: after every end a node waits ten minutes at least.
+pub const STARTS_PER_HOUR_MAX: usize = 6;
 
 impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +55,10 @@ impl fmt::Display for Invariant {
             Self::WayBack => "Way back",
             Self::NoFalseSuccess => "No false success",
             Self::SaidWhy => "Said why",
+            Self::NoStarvation => "No starvation",
+            Self::NoStorm => "No storm",
+            Self::AttemptsEnd => "Attempts end",
+            Self::SlotsComeBack => "Slots come back",
         })
     }
 }

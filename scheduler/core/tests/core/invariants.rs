@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use bellwether_scheduler_core::Rival;
 use bellwether_scheduler_core::invariant::Invariant;
 
-use crate::world::{World, bellwether, kured};
+use crate::referee::fails_if;
+use crate::world::{World, bellwether, kured, name};
 
 const NODES: [&str; 4] = ["a", "b", "c", "cp"];
 
@@ -150,6 +151,11 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
     }
     world.settle();
     world.work_until_quiet();
+    let taken = world.fleet.slots_taken();
+    world.must(
+        Invariant::SlotsComeBack,
+        fails_if(taken > 0, "a slot is still taken", &name("a")),
+    );
     for node in NODES {
         let (reason, phase) = (world.reason(node), world.phase(node));
         let view = &world.host(node).view;
@@ -160,6 +166,14 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
         };
         world.must(Invariant::WayBack, back);
         // Not an invariant, but what all of it is for.
+        let ended = world
+            .records
+            .get(&name(node))
+            .is_none_or(|record| record.phase.is_ended());
+        world.must(
+            Invariant::AttemptsEnd,
+            fails_if(!ended, "its attempt has not ended", &name(node)),
+        );
         let done = matches!(world.host(node).need, Ok(None));
         assert!(done, "{node} still needs its reboot: {phase:?}, {reason:?}");
     }
@@ -202,4 +216,7 @@ invariants! {
     way_back: WayBack,
     no_false_success: NoFalseSuccess,
     said_why: SaidWhy,
+    no_storm: NoStorm,
+    attempts_end: AttemptsEnd,
+    slots_come_back: SlotsComeBack,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
-use bellwether_scheduler_core::invariant::{self, Invariant};
+use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
 use bellwether_scheduler_core::recording::{self};
 use bellwether_scheduler_core::{Fleet, Standing, State};
 use jiff::SignedDuration;
@@ -69,6 +69,15 @@ impl World {
             self.must(Invariant::Budget, budget);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
+            let hour_ago = self.now - SignedDuration::from_hours(1);
+            let starts = self.starts.entry(attempt.node_uid.to_string()).or_default();
+            starts.retain(|at| *at > hour_ago);
+            starts.push(self.now);
+            let storm = starts.len() > STARTS_PER_HOUR_MAX;
+            self.must(
+                Invariant::NoStorm,
+                fails_if(storm, "it is drained again and again", node),
+            );
             let paused = self.control.as_ref().is_some_and(|control| control.paused());
             assert!(!paused, "{node} starts while paused");
             let rivals = &self.rivals;
@@ -120,7 +129,7 @@ impl World {
         for (node, host) in &self.hosts {
             let standing = &standings[node];
             let going = matches!(standing.state, State::InProgress(_));
-            let silent = !matches!(host.need, Ok(None)) && !going && standing.reason.is_none();
+            let silent = (going || !matches!(host.need, Ok(None))) && standing.reason.is_none();
             self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
         }
     }

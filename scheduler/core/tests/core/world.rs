@@ -47,6 +47,8 @@ pub(crate) struct World {
     /// The newest input of each kind for each node.
     given: Vec<Input>,
     pub(crate) boots: u64,
+    /// When attempts began on each node, by UID, since an operator last ended a wait.
+    pub(crate) starts: BTreeMap<String, Vec<Timestamp>>,
 }
 
 /// True if the core has this input already: the same, or a report that need not be renewed yet.
@@ -123,6 +125,7 @@ impl World {
             effects: Vec::new(),
             given: Vec::new(),
             boots: 0,
+            starts: BTreeMap::new(),
         };
         world.new_core();
         for node in nodes {
@@ -242,6 +245,9 @@ impl World {
             reason: reason.into(),
         });
         self.do_effects();
+        if matches!(handled, Handled::Cancelled(_)) {
+            self.starts.clear();
+        }
         handled
     }
 
