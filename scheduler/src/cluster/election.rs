@@ -1,7 +1,7 @@
 //! The rules of the election: when this replica may take the Lease, renews it, and leads no more.
 //!
 //! Pure: its driver (`lease.rs`) reads and writes the Lease. The rules are those of client-go's leader
-//! election, which Kubernetes' own controllers use. A Lease is judged by when this replica observe it change,
+//! election, which Kubernetes' own controllers use. A Lease is judged by when this replica observed it change,
 //! never by the times that its holder wrote into it: the clocks of two machines may differ, the speeds of
 //! two clocks hardly do.
 
@@ -34,7 +34,7 @@ pub(super) enum Step {
 pub(super) struct Election {
     identity: String,
     duration: Duration,
-    /// The Lease as this replica observe it last. None: it has not looked yet.
+    /// The Lease as this replica observed it last. None: it has not looked yet.
     observed: Option<Observed>,
     /// Another writer may have changed the Lease since.
     outdated: bool,
@@ -51,7 +51,7 @@ struct Observed {
     /// None: there is no Lease.
     version: Option<String>,
     spec: LeaseSpec,
-    /// When this replica observe the spec change to this one.
+    /// When this replica observed the spec change to this one.
     changed_at: Instant,
 }
 
@@ -195,7 +195,12 @@ impl Election {
         self.not_before = until;
     }
 
-    /// The version of the Lease that this replica observe last. None: it observe none.
+    /// The Lease has to be read before anything else: a request failed, or another writer changed the Lease.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated
+    }
+
+    /// The version of the Lease that this replica observed last. None: it observed none.
     pub(super) fn version(&self) -> Option<&str> {
         self.observed.as_ref()?.version.as_deref()
     }
@@ -273,7 +278,7 @@ mod tests {
         !replica.outdated
     }
 
-    /// A leader, and a standby that observe its claim.
+    /// A leader, and a standby that observed its claim.
     fn pair(now: Instant) -> (Server, Election, Election) {
         let mut server = Server::default();
         let (mut leader, mut standby) = (replica("a"), replica("b"));

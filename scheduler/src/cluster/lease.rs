@@ -173,7 +173,8 @@ impl Candidate {
                         }
                     }
                     () = tokio::time::sleep_until(at) => (),
-                    () = self.change(), if until.is_none() => (),
+                    // After a failed request a watch would fail as well, again and again, and wait for nothing.
+                    () = self.change(), if until.is_none() && !self.election.is_outdated() => (),
                 },
                 Step::Read => {
                     let read = self.read().await;
