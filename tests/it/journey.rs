@@ -101,7 +101,7 @@ async fn a_node_cordoned_by_another_actor_stays_cordoned_and_is_not_rebooted() -
         .await?;
 
     let status = fleet.services.ctl_ok(&["status"]).await?;
-    assert!(status.contains("somebody else cordoned"), "{status}");
+    assert!(status.contains("an operator or another program cordoned"), "{status}");
     assert!(node_state(&fleet.world.node(host.name()).await?).cordoned);
     assert_eq!((host.reboots(), host.reboot_orders()), (0, 0));
     // It took one of two slots all the time, so the others went one at a time.

@@ -103,7 +103,8 @@ impl Fleet {
     }
 
     /// When [`Self::advance`] has something to decide though no input comes: the smallest entry of
-    /// the timer table. Later than the last decision.
+    /// the timer table. Right after a decision this is later than the decision; an input since then may be
+    /// due at once, and so the driver decides after each input without asking for this.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let order = self.blockers.orders.next_end();

@@ -1,7 +1,8 @@
 //! What must always hold, each with the name that it has in the documentation and in the tests.
 //!
-//! The functions look at records only, so that a test, a simulator or a curious operator can ask.
-//! What cannot be read off a record is hunted by the tests under the same name.
+//! The functions look at records and views only, so that a test or a curious operator can ask. A record may
+//! be wrong about the world: what cannot be read off it is hunted under the same name by the random mishaps
+//! of the core's tests and by the simulator, which judge from the world and not from the core's rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +15,8 @@ use crate::observed::NodeView;
 /// The eight sentences of safety, then the four of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
-    /// Never more nodes disrupted by us than there are slots; nodes that are down or cordoned for other reasons count.
+    /// A node starts only while fewer nodes are disrupted than there are slots, by us or for other reasons. Nodes
+    /// that go down by themselves afterwards can make them more.
     Budget,
     /// No reboot without a completed drain of that attempt.
     DrainedBeforeRebooted,

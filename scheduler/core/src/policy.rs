@@ -54,7 +54,7 @@ impl Policy {
     /// the view of the node may lag behind the drainer's word that it is uncordoned.
     pub const ORPHAN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-    /// How many nodes whose last attempt did not end in a reboot may be tried again at once: where there
+    /// How many nodes that were tried in vain may be tried again at once: where there
     /// is more than one slot, one is left for a node that was not tried yet.
     #[must_use]
     pub fn retries_max(&self) -> usize {

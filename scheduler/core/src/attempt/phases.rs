@@ -62,12 +62,14 @@ impl Rule<'_> {
         self.observation.node.cordoned_for == Some(self.attempt.id)
     }
 
-    /// The node is Ready in a boot that was proved not to be the one before, and has been for so long that
-    /// its slot can be free; or nothing is left to be proved.
+    /// Sentinel and kubelet report the same boot, another one than before or one without need, and the node has
+    /// been Ready for so long that its slot can be free.
     fn is_healthy(&self) -> bool {
         let observation = self.observation;
-        let proved = observation.proved_boot(&self.attempt.boot_before).is_some();
-        (proved || observation.need_is_gone()) && observation.ready_for(self.policy.soak, self.clock)
+        let settled = observation.settled_boot();
+        let proved = settled.is_some_and(|boot| *boot != self.attempt.boot_before);
+        let needless = settled.is_some() && observation.need_is_gone();
+        (proved || needless) && observation.ready_for(self.policy.soak, self.clock)
     }
 
     fn kubelet_is_new(&self) -> bool {

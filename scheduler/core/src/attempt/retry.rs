@@ -28,10 +28,11 @@ pub(super) fn keeps_slot(attempt: &Attempt, cause: Cause) -> bool {
 
 /// Writes into the record what an end with this cause means for its slot and the next try. Whatever
 /// ended the attempt, the node is left alone for a while: what flaps must not have it drained again and
-/// again. The wait grows with each attempt that ends without a reboot.
-pub(super) fn after_end(attempt: &mut Attempt, cause: Cause, policy: &Policy, now: Timestamp) {
+/// again. The wait grows with each attempt in a row that leaves the node with its need.
+/// `need_returned`: a host that was rebooted reports the next need already, so the reboot was in vain too.
+pub(super) fn after_end(attempt: &mut Attempt, cause: Cause, need_returned: bool, policy: &Policy, now: Timestamp) {
     attempt.slot_held = keeps_slot(attempt, cause);
-    if cause == Cause::Completed {
+    if cause == Cause::Completed && !need_returned {
         attempt.failures_in_row = 0;
     } else if attempt.history.iter().any(|entered| entered.phase.is_ended()) {
         // A node that came back late can end twice in one attempt: that counts once.

@@ -94,7 +94,8 @@ pub(crate) fn apply(
             if matches!(cause, Cause::ForeignCordon | Cause::NodeGone) {
                 attempt.cordoned_at = None;
             }
-            retry::after_end(attempt, cause, policy, now);
+            let need_returned = observation.is_some_and(Observation::has_need);
+            retry::after_end(attempt, cause, need_returned, policy, now);
             attempt.ending = Some(ending);
             enter(attempt, cause.outcome(), policy, now);
         }

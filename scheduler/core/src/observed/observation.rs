@@ -19,10 +19,15 @@ pub(crate) struct Observation<'a> {
 }
 
 impl<'a> Observation<'a> {
+    /// The newest report, stale or not, has a need.
+    pub(crate) fn has_need(&self) -> bool {
+        self.sentinel
+            .is_some_and(|stored| stored.report.need.required().is_some())
+    }
+
     /// A report that is not stale says that the host needs a reboot. Silence and probe errors prove nothing.
     pub(crate) fn needs_reboot(&self, clock: &Clock) -> bool {
-        self.sentinel
-            .is_some_and(|stored| stored.report.need.required().is_some() && !clock.reached(stored.stale_at()))
+        self.has_need() && self.sentinel.is_some_and(|stored| !clock.reached(stored.stale_at()))
     }
 
     /// The sentinel reports that the host needs no reboot. Silence and probe errors prove nothing.
@@ -61,9 +66,10 @@ impl<'a> Observation<'a> {
         sentinel || self.kubelet_left_boot(before)
     }
 
-    /// The node is Ready in another boot than the one that the attempt had to end.
+    /// The node is Ready in another boot than the one that the attempt had to end. The kubelet reports both
+    /// together; beside a report of the sentinel, the view of the node may be the one from before.
     pub(crate) fn is_ready_after(&self, attempt: &Attempt) -> bool {
-        self.left_boot(&attempt.boot_before) && self.node.ready
+        self.kubelet_left_boot(&attempt.boot_before) && self.node.ready
     }
 
     /// The kubelet reports another boot than this one.
@@ -86,10 +92,17 @@ impl<'a> Observation<'a> {
         self.need_is_gone() && self.sentinel.is_some_and(|stored| stored.report.boot_id == *boot)
     }
 
-    /// The boot that sentinel and kubelet report alike, if it is another one than this and the node is Ready in it.
-    pub(crate) fn proved_boot(&self, before: &BootId) -> Option<&'a BootId> {
+    /// The boot that sentinel and kubelet report alike. While they differ, one of them is yet to catch up, and
+    /// the view of the node may be the one from before a reboot.
+    pub(crate) fn settled_boot(&self) -> Option<&'a BootId> {
         let boot = self.node.boot_id.as_ref()?;
         let reported = &self.sentinel?.report.boot_id;
-        (boot == reported && boot != before && self.node.ready).then_some(boot)
+        (boot == reported).then_some(boot)
+    }
+
+    /// The boot that sentinel and kubelet report alike, if it is another one than this and the node is Ready in it.
+    pub(crate) fn proved_boot(&self, before: &BootId) -> Option<&'a BootId> {
+        let boot = self.settled_boot()?;
+        (boot != before && self.node.ready).then_some(boot)
     }
 }

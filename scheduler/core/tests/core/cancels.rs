@@ -1,7 +1,7 @@
 //! Stories of cancels: a reboot that can no longer be taken back keeps its slot, and each refusal says why.
 
-use bellwether_proto::{Attempt, Cause, Fact, Phase};
-use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled};
+use bellwether_proto::{Attempt, Cause, Fact, NeedReport, Phase};
+use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled, Input};
 use jiff::SignedDuration;
 
 use crate::world::{World, name};
@@ -51,6 +51,20 @@ fn a_reboot_that_began_in_a_rollback_keeps_the_slot_until_the_node_is_back() {
     world.settle();
     assert_eq!(world.phase("a"), Some(Phase::Cancelled));
     assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_sentinel_in_the_new_boot_beside_an_old_view_of_the_node_does_not_free_the_slot() {
+    let mut world = World::new(1, &["a", "b"]);
+    let ordered = cancelled_too_late(&mut world);
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    let mut report = world.fleet.sentinel(&name("a")).unwrap().clone();
+    report.report.boot_id = "boot-new".parse().unwrap();
+    world.give(Input::Sentinel(report));
+    world.advance();
+    // The kubelet is not up yet: the view of the node is as it was before.
+    keeps_its_slot(&world);
 }
 
 #[test]
@@ -131,6 +145,29 @@ fn an_order_that_loses_its_preflight_is_no_different_from_a_cancel() {
         world.records[&name("a")].ending.as_ref().unwrap().cause,
         Cause::RebootRefused
     );
+}
+
+#[test]
+fn a_kept_slot_is_not_released_by_a_needless_sentinel_beside_an_old_view_of_the_node() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    // The host goes down right before the deadline, and its node is still called Ready.
+    world.pass(world.policy.reboot_timeout);
+    world.drainer("a", true, 1);
+    assert_eq!(world.reason("a"), Some("RebootIgnored"));
+    let mut report = world.fleet.sentinel(&name("a")).unwrap().clone();
+    report.report.boot_id = "boot-new".parse().unwrap();
+    report.report.need = NeedReport::NotRequired;
+    world.give(Input::Sentinel(report));
+    world.now += MINUTE;
+    world.advance();
+    assert_eq!(world.reason("b"), Some("NoSlot"));
+    world.boot("a", true);
+    world.pass(world.policy.soak);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
 }
 
 #[test]

@@ -156,6 +156,53 @@ fn a_cordon_of_ours_is_not_called_foreign() {
 }
 
 #[test]
+fn a_drain_says_how_far_it_is_and_what_blocks_it() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let Attempt { id, generation, .. } = world.records[&name("a")];
+    assert!(
+        world.message("a").contains("none has reported progress yet"),
+        "{}",
+        world.message("a")
+    );
+    for (pods_left, held_up_by, text) in [
+        (1, vec![], "1 pod left, 4 gone"),
+        (2, vec!["budget web"], "2 pods left, 4 gone; held up by budget web"),
+        (
+            3,
+            vec!["budget web", "pod db"],
+            "3 pods left, 4 gone; held up by budget web and 1 more",
+        ),
+    ] {
+        let held_up_by = held_up_by.into_iter().map(String::from).collect();
+        let progress = Fact::DrainProgressed {
+            pods_left,
+            pods_gone: 4,
+            held_up_by,
+        };
+        world.say(&name("a"), progress, generation, id);
+        assert_eq!(world.message("a"), text);
+    }
+}
+
+#[test]
+fn a_drain_that_is_done_is_not_commanded_again() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.host("a").view.ready = false;
+    world.drainer("a", true, 1);
+    let generation = world.records[&name("a")].generation;
+    world.pass(MINUTE * 5);
+    world.crash();
+    world.pass(MINUTE * 5);
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Draining), Some("WaitsForDrainedNode"))
+    );
+    assert_eq!(world.records[&name("a")].generation, generation);
+}
+
+#[test]
 fn every_step_of_an_attempt_says_what_it_waits_for() {
     let mut world = World::new(1, &["a"]);
     let mut waits = Vec::new();

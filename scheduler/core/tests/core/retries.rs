@@ -188,6 +188,32 @@ fn a_node_whose_need_returns_after_each_reboot_is_rebooted_at_most_once_in_each_
 }
 
 #[test]
+fn a_host_that_asks_for_the_next_reboot_at_each_boot_is_rebooted_ever_more_rarely() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let end = world.now + SignedDuration::from_hours(24);
+    while world.now < end {
+        world.drainer("a", true, 1);
+        if world.phase("a") == Some(Phase::Rebooting) {
+            // A program writes the sentinel file at each boot, before the sentinel looks.
+            world.pass(MINUTE);
+            world.host("a").need_survives = true;
+            let now = world.now + SignedDuration::from_secs(1);
+            world.host("a").need = Ok(Some(now));
+            world.rebooter("a", true);
+            world.drainer("a", true, 1);
+        }
+        world.pass(MINUTE);
+    }
+    // After 0, 10, 30, 70, 150, 310, 630 and 1,110 minutes, with some minutes for each reboot.
+    assert!(
+        (6..=8).contains(&world.ended_boots.len()),
+        "{}",
+        world.ended_boots.len()
+    );
+}
+
+#[test]
 fn one_node_of_the_control_plane_is_disrupted_at_once_whatever_the_slots() {
     let mut world = World::new(3, &["cp1", "cp2", "cp3", "worker"]);
     for node in ["cp1", "cp2", "cp3"] {

@@ -4,6 +4,6 @@ use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;
 
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
-    let sentinel = candidate.observation.sentinel.map(|stored| &stored.report.boot_id);
-    (sentinel != candidate.observation.node.boot_id.as_ref()).then_some(Reason::BootUnsettled)
+    let settled = candidate.observation.settled_boot();
+    settled.is_none().then_some(Reason::BootUnsettled)
 }
