@@ -270,6 +270,18 @@ async fn a_record_of_another_node_at_a_nodes_key_neither_cordons_nor_reboots_the
     let fleet = Fleet::start(2, ServicesOptions::default()).await?;
     fleet.services.leader(&fleet.world).await?;
     let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
+    // The scheduler starts nothing by itself, and rolls back no attempt for want of a need.
+    fleet
+        .services
+        .ctl_ok(&["pause", "--reason", "a record by hand"])
+        .await?;
+    host.need_reboot(&["linux-image"])?;
+    wait::until("the need to be known", DEADLINE, async || {
+        let status = fleet.services.ctl_ok(&["status"]).await?;
+        ensure!(status.contains("paused by"), "{status}");
+        Ok(())
+    })
+    .await?;
     let node_uid = fleet.world.node(host.name()).await?.metadata.uid.context("a UID")?;
     let node_uid: NodeUid = node_uid.parse()?;
     let command = AttemptRef {

@@ -60,13 +60,15 @@ fn nodes_that_fail_never_hold_all_slots() {
     }
     assert_eq!(world.fleet.slots_taken(), 3, "nodes that were not tried take all");
     pass_in_vain(&mut world, 24 * 60);
+    let mut most = 0;
     for _ in 0..600 {
         pass_in_vain(&mut world, 1);
-        assert!(
-            world.fleet.slots_taken() < 3,
-            "one slot is left for a node that was not tried"
-        );
+        most = most.max(world.fleet.slots_taken());
     }
+    assert_eq!(
+        most, 2,
+        "one slot is left for a node that was not tried, and no more than one"
+    );
     world.need("free");
     assert_eq!(world.phase("free"), Some(Phase::Draining));
 }
