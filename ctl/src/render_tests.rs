@@ -5,6 +5,7 @@ use bellwether_proto::{to_timestamp, wire};
 use jiff::Timestamp;
 
 use super::{event, explain, status};
+use crate::json;
 
 #[expect(clippy::unnecessary_wraps, reason = "the fields that it fills are optional")]
 fn at(text: &str) -> Option<prost_types::Timestamp> {
@@ -257,4 +258,77 @@ fn an_event_is_one_line() {
         event(&happened("2026-11-22T11:55:00Z", "scheduler", fact)),
         "2026-11-22T11:55:00Z  worker-1  PhaseChanged  Draining -> Rebooting: drained\n"
     );
+}
+
+#[test]
+fn extreme_values_of_a_scheduler_of_any_version_are_rendered() {
+    let extremes = [
+        (i64::MAX, i32::MAX),
+        (i64::MIN, i32::MIN),
+        (253_402_207_200, 999_999_999),
+        (-377_705_023_201, 0),
+    ];
+    for ((seconds, nanos), number) in extremes.into_iter().zip([i32::MAX, i32::MIN, -1, 9999]) {
+        let at = Some(prost_types::Timestamp { seconds, nanos });
+        let drain = wire::DrainProgressed {
+            pods_left: u32::MAX,
+            pods_gone: u32::MAX,
+            held_up_by: vec!["é".repeat(5_000); 50],
+        };
+        let attempt = wire::Attempt {
+            phase: number,
+            generation: u64::MAX,
+            failures_in_row: u32::MAX,
+            deadline: at,
+            cordoned_at: at,
+            retry_not_before: at,
+            ending: Some(wire::Ending {
+                cause: number,
+                message: "€".repeat(5_000),
+                rollback_cause: number,
+            }),
+            history: vec![wire::PhaseEntered { phase: number, at }; 3],
+            ..draining().attempt.unwrap_or_default()
+        };
+        let node = wire::NodeStatus {
+            state: number,
+            required_since: at,
+            drain: Some(drain.clone()),
+            attempt: Some(attempt),
+            reason: waiting().reason.map(|reason| wire::Reason { since: at, ..reason }),
+            ..waiting()
+        };
+        let facts = [
+            Fact::DrainProgressed(drain),
+            Fact::PhaseChanged(wire::PhaseChanged {
+                from: number,
+                to: number,
+                message: String::new(),
+            }),
+        ];
+        let events = facts.map(|fact| wire::NodeEvent {
+            at,
+            ..happened("2026-11-22T12:00:00Z", "drainer 0.1.0", fact)
+        });
+        let fleet = wire::ListNodesResponse {
+            nodes: vec![node.clone()],
+            slots_total: 0,
+            slots_taken: u32::MAX,
+            ..Default::default()
+        };
+        for event_of_one in &events {
+            assert!(event(event_of_one).contains("worker-1"));
+        }
+        let story = wire::ExplainNodeResponse {
+            status: Some(node),
+            events: events.into(),
+        };
+        for now in [now(), Timestamp::MIN, Timestamp::MAX] {
+            for wide in [false, true] {
+                assert!(status(&fleet, wide, now).contains("worker-2"));
+                assert!(explain(&story, wide, now).contains("worker-2"));
+            }
+        }
+        assert!(json::status(&fleet).is_ok() && json::explain(&story).is_ok());
+    }
 }

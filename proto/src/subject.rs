@@ -207,6 +207,7 @@ impl Topic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Generation;
 
     #[test]
     fn every_subject_is_understood_by_its_reader() {
@@ -244,6 +245,33 @@ mod tests {
         assert_eq!(
             refused.to_string(),
             "the body names node a-b, the subject names node a.b"
+        );
+    }
+
+    #[test]
+    fn an_event_fits_no_subject_but_that_of_its_own_node_and_kind() {
+        let kinds = DRAINER_EVENTS.iter().chain(&REBOOTER_EVENTS).chain(&SCHEDULER_EVENTS);
+        let event = NodeEvent {
+            node: "a.b".parse().unwrap(),
+            attempt: "dddddddd-dddd-4ddd-8ddd-dddddddddddd".parse().unwrap(),
+            generation: Generation(1),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            source: String::new(),
+            fact: Fact::Drained {
+                pods_gone: 0,
+                pods_left: 0,
+            },
+        };
+        for kind in kinds.chain(&["", "Drained"]) {
+            for node in ["a_b", "a-b"] {
+                let fits = same_event(&node.parse().unwrap(), kind, &event);
+                assert_eq!(fits.is_ok(), (node, *kind) == ("a_b", "drained"), "{node} {kind}");
+            }
+        }
+        let refused = same_event(&event.node.token(), "reboot-started", &event).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the body has the fact drained, the subject names the kind reboot-started"
         );
     }
 }

@@ -1,12 +1,14 @@
 //! The largest message of every type is far below what a NATS server takes as it comes.
 
+use std::collections::BTreeMap;
+
 use bellwether_proto::limit::{BLOCKERS_MAX, HISTORY_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, REASONS_MAX};
 use bellwether_proto::{
     Attempt, Cause, DrainFailure, Ending, Fact, NodeEvent, Phase, PhaseEntered, decode_body, encode,
 };
 use jiff::{SignedDuration, Timestamp};
-use prost_reflect::Value;
 use prost_reflect::prost::Message as _;
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 
 use crate::kind::{Sample, samples};
 use crate::{field, value};
@@ -18,16 +20,56 @@ const _: () = assert!(PAYLOAD_BYTES_MAX * 4 <= MAX_PAYLOAD);
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures of proto/README.md")]
-fn the_largest_message_of_every_type_is_far_below_the_limit_of_nats() {
+fn the_largest_message_of_every_type_is_far_below_the_limit_of_nats_and_every_text_reaches_its_limit() {
+    let mut longest = BTreeMap::new();
     for sample in samples() {
         let written = (sample.kind.read_again)(&largest(&sample)).unwrap();
-        assert!(
-            written.len() <= PAYLOAD_BYTES_MAX,
-            "{}: {} bytes",
-            sample.name,
-            written.len()
-        );
+        assert!(written.len() <= PAYLOAD_BYTES_MAX, "{}", sample.name);
         println!("{:28} {:7} bytes", sample.name, written.len());
+        let message = DynamicMessage::decode(sample.message.descriptor(), written.as_slice()).unwrap();
+        measure(&message, &mut longest);
+    }
+    for (field, (bytes, entries)) in longest {
+        let name = field.rsplit('.').next().unwrap();
+        assert_eq!((bytes, entries), limits_of(name), "{field}");
+    }
+}
+
+/// The longest text and the most entries of every field, by its full name.
+fn measure(message: &DynamicMessage, longest: &mut BTreeMap<String, (usize, usize)>) {
+    for (field, value) in message.fields() {
+        let values = value.as_list().unwrap_or_else(|| std::slice::from_ref(value));
+        for inner in values.iter().filter_map(Value::as_message) {
+            measure(inner, longest);
+        }
+        let texts = values.iter().filter_map(Value::as_str);
+        let bytes = texts.map(str::len).max().unwrap_or_default();
+        if bytes > 0 || field.is_list() {
+            let (bytes_before, entries_before) = longest.entry(field.full_name().to_owned()).or_default();
+            *bytes_before = bytes.max(*bytes_before);
+            *entries_before = values.len().max(*entries_before);
+        }
+    }
+}
+
+/// The longest text of a field with this name, and its most entries. As in `proto/README.md`, Limits and
+/// Checked values.
+fn limits_of(field: &str) -> (usize, usize) {
+    match field {
+        "message" | "probe_error" | "problem" => (4096, 1),
+        "held_up_by" => (1024, 20),
+        "reason" => (2000, 1),
+        "kernel_running" | "kernel_installed" | "kernel_before" | "kernel_after" => (256, 1),
+        "os" | "agent_version" | "method" | "by" | "source" => (256, 1),
+        "reasons" => (256, 100),
+        "history" | "orders" => (0, 100),
+        "node" => (253, 1),
+        "node_uid" => (128, 1),
+        "boot_id" | "boot_id_before" | "boot_id_after" => (64, 1),
+        "attempt_id" => (36, 1),
+        "traceparent" => (55, 1),
+        "need_span_id" => (16, 1),
+        other => panic!("decide the limit of {other}, for this table and that of proto/README.md"),
     }
 }
 
