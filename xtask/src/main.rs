@@ -22,6 +22,7 @@ mod lint;
 mod node;
 mod progress;
 mod reference;
+mod sim;
 mod step;
 mod test;
 mod tidy;
@@ -43,6 +44,7 @@ Verbs:
   lint    Check spelling, dependencies, licences, the wire contract, the chart and what tidy checks
   tidy    Check the repository's own rules, such as the length of files, within a second
   bench   Measure what a change costs
+  sim     Simulate clusters by seed around the real cores, and judge each run
   chart   Make the Helm chart from deploy/base
   images  Build the container images, without a container daemon
   tools   Build the real servers that demo and test need (once; both do it by themselves)
@@ -77,6 +79,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "lint" => (lint::HELP, lint::run),
         "tidy" => (tidy::HELP, tidy::run),
         "bench" => (bench::HELP, bench::run),
+        "sim" => (sim::HELP, sim::run),
         "chart" => (chart::HELP, chart::run),
         "images" => (images::HELP, images::run),
         "tools" => (tools::HELP, tools::run),

@@ -1,0 +1,213 @@
+//! The rules about time: what has to come true within a bound, looked at again and again.
+
+use bellwether_proto::Phase;
+use bellwether_scheduler_core::{Fleet, State};
+
+use crate::bus::Bus;
+use crate::cluster::Cluster;
+use crate::host::{Host, Power};
+use crate::knowledge::Knowledge;
+use crate::moment::{MINUTE, Ms, SECOND};
+use crate::referee::{Check, Referee};
+
+/// All that a look can see.
+pub(crate) struct Scene<'a> {
+    pub(crate) now: Ms,
+    /// Time since the look before.
+    pub(crate) passed: Ms,
+    pub(crate) bus: &'a Bus,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) hosts: &'a [Host],
+    /// The scheduler that has led without a break for longer than its grace, with all that it was given.
+    pub(crate) leader: Option<(&'a Fleet, &'a [Knowledge])>,
+}
+
+impl Referee {
+    /// Looks at everything. Times in which no scheduler could act do not count.
+    pub(crate) fn look(&mut self, scene: &Scene<'_>) {
+        self.now = scene.now;
+        let Some((fleet, known)) = scene.leader else {
+            for running in self.facts.iter_mut().filter_map(|facts| facts.running.as_mut()) {
+                running.since += scene.passed;
+            }
+            return;
+        };
+        self.judge_attempts(scene);
+        self.judge_waits(scene, known);
+        self.judge_reasons(fleet, known);
+    }
+
+    /// The clock of the schedulers has jumped: their deadlines have moved by as much.
+    pub(crate) fn clock_jumped(&mut self, by: Ms) {
+        for running in self.facts.iter_mut().filter_map(|facts| facts.running.as_mut()) {
+            running.since += by.abs();
+        }
+    }
+
+    fn judge_attempts(&mut self, scene: &Scene<'_>) {
+        for node in 0..self.facts.len() {
+            let max = self.attempt_max;
+            if let Some(running) = self.facts[node].running
+                && scene.now - running.since > max
+            {
+                self.fail(Check::AttemptsEnd, || {
+                    format!(
+                        "attempt {} of n{node} has not ended after {} min",
+                        running.attempt,
+                        max / MINUTE
+                    )
+                });
+            }
+            let record = scene.bus.attempts[node].as_deref();
+            let is_kept = record.is_some_and(|record| record.slot_held || !record.phase.is_ended());
+            let object = scene.cluster.nodes[node].as_ref();
+            let is_ours = object.is_some_and(|object| object.is_ours() && object.ready && !object.deleting);
+            let orphaned = &mut self.facts[node].orphaned;
+            *orphaned = if is_ours && !is_kept {
+                *orphaned + scene.passed
+            } else {
+                0
+            };
+            let (orphaned, max) = (*orphaned, 2 * self.uncordon_max + 3 * MINUTE);
+            self.require(orphaned <= max, Check::WayBack, || {
+                format!(
+                    "n{node} carries our cordon without an attempt for {} min",
+                    orphaned / MINUTE
+                )
+            });
+        }
+    }
+
+    /// The node could start now if there were a slot: by the truth, and by all reports that are stored.
+    fn is_free(&self, scene: &Scene<'_>, known: &[Knowledge], node: usize) -> bool {
+        let (host, facts) = (&scene.hosts[node], &self.facts[node]);
+        let Some(object) = &scene.cluster.nodes[node] else {
+            return false;
+        };
+        let tried = scene.bus.attempts[node]
+            .as_deref()
+            .is_some_and(|record| record.phase != Phase::Done || record.slot_held);
+        let is_needed = host
+            .need
+            .is_some_and(|need| !facts.rebooted_needs.contains_key(&need.id));
+        let settled = object.boot == host.boot
+            && known[node]
+                .sentinel
+                .as_ref()
+                .is_some_and(|sentinel| sentinel.boot == host.boot);
+        host.power == Power::Up
+            && !tried
+            && is_needed
+            && settled
+            && !self.may_be_refused(node)
+            && object.ready
+            && !object.unschedulable
+            && object.mark.is_none()
+            && !object.deleting
+            && known[node].is_fit(scene.now + SECOND).is_ok()
+    }
+
+    fn judge_waits(&mut self, scene: &Scene<'_>, known: &[Knowledge]) {
+        if self.is_paused {
+            return;
+        }
+        let free: Vec<usize> = (0..self.facts.len())
+            .filter(|node| self.is_free(scene, known, *node))
+            .collect();
+        // Slots that only an operator or a host can give back.
+        let kept = (0..self.facts.len()).filter(|node| {
+            let record = scene.bus.attempts[*node].as_deref();
+            let is_running = record.is_some_and(|record| !record.phase.is_ended());
+            let is_held = record.is_some_and(|record| record.slot_held && record.phase.is_ended());
+            let object = scene.cluster.nodes[*node].as_ref();
+            let is_away = object.is_some_and(|object| !object.ready || object.unschedulable);
+            is_held || (is_away && !is_running)
+        });
+        let open = self.slots.saturating_sub(kept.count());
+        for node in 0..self.facts.len() {
+            if !free.contains(&node) {
+                self.facts[node].waited = 0;
+                self.facts[node].wait_max = 0;
+                continue;
+            }
+            if open == 0 {
+                continue;
+            }
+            self.facts[node].waited += scene.passed;
+            // Every node before this one in the queue may take its full time, one after the other in each slot;
+            // nodes of the control plane go alone; and one attempt of a node that failed before may be running.
+            let control_plane = free.iter().filter(|other| self.facts[**other].control_plane).count();
+            let turns = free.len().div_ceil(open) + control_plane + 2;
+            let bound = Ms::try_from(turns).unwrap_or(Ms::MAX) * self.attempt_max;
+            // The queue was longest when the wait began, or grew since.
+            let facts = &mut self.facts[node];
+            facts.wait_max = facts.wait_max.max(bound);
+            let (waited, bound) = (facts.waited, facts.wait_max);
+            self.require(waited <= bound, Check::NoStarvation, || {
+                format!(
+                    "n{node} is free to start for {} min, {} would be long",
+                    waited / MINUTE,
+                    bound / MINUTE
+                )
+            });
+        }
+    }
+
+    /// Every node with a need has a reason why it is not rebooted yet; in an attempt, its next step.
+    fn judge_reasons(&mut self, fleet: &Fleet, known: &[Knowledge]) {
+        for (view, standing) in fleet.standings() {
+            let is_idle = standing.state == State::Idle;
+            self.require(is_idle || standing.reason.is_some(), Check::Explained, || {
+                format!("{} is {} without a reason", view.name, standing.state.as_str())
+            });
+            let Ok(node) = view.name.as_str().trim_start_matches('n').parse::<usize>() else {
+                continue;
+            };
+            let reported = known[node]
+                .sentinel
+                .as_ref()
+                .is_some_and(|sentinel| sentinel.need == Some(true));
+            self.require(!(reported && is_idle), Check::Explained, || {
+                format!("{} reports a need, and counts as idle", view.name)
+            });
+        }
+        let shown = fleet.standings().count();
+        let exist = known.iter().filter(|known| known.node.is_some()).count();
+        self.require(shown == exist, Check::Explained, || {
+            format!("{exist} nodes exist, and {shown} have a standing")
+        });
+    }
+
+    /// What is left to be done in the quiet after the mishaps; none: everything has settled.
+    pub(crate) fn unsettled(&self, scene: &Scene<'_>) -> Option<(Check, String)> {
+        for node in 0..self.facts.len() {
+            let record = scene.bus.attempts[node].as_deref();
+            if let Some(record) = record.filter(|record| !record.phase.is_ended() || record.slot_held) {
+                let phase = record.phase.as_str();
+                return Some((Check::SlotsComeBack, format!("n{node} is {phase} and holds a slot")));
+            }
+            let Some(object) = &scene.cluster.nodes[node] else {
+                continue;
+            };
+            if object.mark.is_some() || object.unschedulable {
+                return Some((Check::WayBack, format!("n{node} is cordoned or carries a mark")));
+            }
+            let host = &scene.hosts[node];
+            let survived = |id| self.facts[node].rebooted_needs.contains_key(&id);
+            if host.need.is_some_and(|need| !survived(need.id)) && !self.may_be_refused(node) {
+                return Some((Check::NeedsAreServed, format!("n{node} still needs a reboot")));
+            }
+        }
+        None
+    }
+
+    /// For all that a sentinel has reported since the host booted, the need has survived that boot.
+    fn may_be_refused(&self, node: usize) -> bool {
+        self.facts[node].has_booted && !self.facts[node].no_need_reported
+    }
+
+    /// The quiet was too short for what is left.
+    pub(crate) fn fail_unsettled(&mut self, check: Check, message: &str) {
+        self.fail(check, || format!("{message}, long after the last mishap"));
+    }
+}
