@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
-use crate::bus::load;
+use crate::bus::{event, load};
 use crate::bus::wire::{self, HostRecord};
 use crate::cluster::client;
 use crate::cluster::watch::ClusterWatch;
@@ -105,10 +105,12 @@ impl LeaderContext {
             hosts_sequence: 0,
             hosts_stored: 0,
         };
+        let progress = event::last_progress(&self.bus, &loaded.attempts).await;
         let attempts = loaded.attempts.into_iter().map(Box::new).map(Input::Attempt);
         let unreadable = loaded.unreadable.into_iter();
         let unreadable = unreadable.map(|(node, problem)| Input::UnreadableAttempt { node, problem });
         leader.feed(attempts.chain(unreadable).chain(loaded.control.map(Input::Control)));
+        leader.feed(progress.into_iter().map(Input::Event));
         Ok(leader)
     }
 }

@@ -8,6 +8,7 @@ use bellwether_proto::stream::{EVENTS_STREAM, SCHEDULER_CONSUMER};
 use bellwether_proto::{AttemptId, Fact, Generation, NodeEvent, Phase, encode, subject};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
+use rig::bus::Bus;
 use rig::services::ServicesOptions;
 use rig::wait;
 use rig::workload::Workload;
@@ -125,5 +126,47 @@ async fn a_deleted_consumer_of_events_is_created_where_the_oldest_attempt_began(
         Ok(attempt.phase.is_ended())
     })
     .await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_leader_shows_what_blocks_a_drain_although_the_drainer_reports_nothing_new() -> Result<()> {
+    let world = World::start(WorldOptions::default()).await?;
+    let stuck = Workload::new("stuck").on_node(world.host(0)?.name());
+    world.create(&stuck.deployment()?).await?;
+    world.create(&stuck.min_available(1)?).await?;
+    world.wait_ready_pods("stuck", 1).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    let blocked = async || -> Result<()> {
+        let story = fleet.services.ctl_ok(&["explain", host.name(), "-o", "json"]).await?;
+        let story: serde_json::Value = serde_json::from_str(&story)?;
+        let drain = &story["node"]["drain"];
+        ensure!(drain["heldUpBy"].to_string().contains("stuck"), "{story}");
+        Ok(())
+    };
+    wait::until("the budget to be shown", DEADLINE, &blocked).await?;
+    let leader = fleet.services.leader(&fleet.world).await?;
+    let progress = async || -> Result<usize> {
+        let events = Bus::connect(&fleet.world.nats).await?.events(host.name()).await?;
+        let progress = events
+            .iter()
+            .filter(|event| matches!(event.fact, Fact::DrainProgressed { .. }));
+        Ok(progress.count())
+    };
+    let before = progress().await?;
+    leader.process.kill9();
+    fleet.services.leader(&fleet.world).await?;
+    wait::until(
+        "the budget to be shown by the next leader",
+        Duration::from_secs(5),
+        &blocked,
+    )
+    .await?;
+    ensure!(
+        progress().await? == before,
+        "the drainer has reported again, which this test cannot judge"
+    );
     fleet.finish()
 }

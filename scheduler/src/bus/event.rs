@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bellwether_chassis::{Bus, Expect, PublishError, Watched};
 use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{NodeEvent, NodeName, attribute, encode, subject};
+use bellwether_proto::{Attempt, Fact, NodeEvent, NodeName, Phase, attribute, encode, subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
@@ -25,6 +25,33 @@ pub(crate) async fn publish(bus: &Bus, event: &NodeEvent) -> Result<(), PublishE
     bus.publish(subject, encode(event), event.message_id(), Expect::Anything)
         .await?;
     Ok(())
+}
+
+/// What the drainers reported last on the drains that are under way. A drain that is blocked reports nothing new for
+/// as long as nothing changes, so the leader would not know its blockers otherwise.
+pub(crate) async fn last_progress(bus: &Bus, attempts: &[Attempt]) -> Vec<NodeEvent> {
+    let mut found = Vec::new();
+    // At most as many as there are slots.
+    for attempt in attempts.iter().filter(|attempt| attempt.phase == Phase::Draining) {
+        let progress = Fact::DrainProgressed {
+            pods_left: 0,
+            pods_gone: 0,
+            held_up_by: Vec::new(),
+        };
+        let subject = subject::event(&attempt.node.token(), &progress);
+        match bus.read_current(EVENTS_STREAM.name, subject).await {
+            Ok(record) => {
+                let event = record.and_then(|record| wire::event(&record).ok());
+                found.extend(event.filter(|event| event.attempt == attempt.id));
+            }
+            // Only shown to operators, so no reason not to lead.
+            Err(error) => {
+                let error = bellwether_chassis::chain(&error);
+                tracing::warn!(node = %attempt.node, error, "Progress of a drain is not known");
+            }
+        }
+    }
+    found
 }
 
 /// A node's last events, oldest first. Events that cannot be parsed are left out.
