@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -10,22 +11,46 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use bellwether_proto::readiness::{Part, READY, ReadinessCode};
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock;
 
 /// Which parts of a service are not ready. The service is ready while there are none.
 ///
 /// `/readyz` serves them in the form of [`bellwether_proto::readiness`].
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    not_ready: Arc<Mutex<BTreeMap<Part, (ReadinessCode, String)>>>,
+    not_ready: Arc<Mutex<BTreeMap<Part, NotReady>>>,
+}
+
+/// Why a part is not ready.
+#[derive(Debug)]
+struct NotReady {
+    code: ReadinessCode,
+    message: String,
+    /// From then on the part counts as ready. None: until it is marked as ready.
+    until: Option<Timestamp>,
 }
 
 impl Health {
     /// Marks the part of this code as not ready. The message says what was found, and what to do.
     pub fn not_ready(&self, code: ReadinessCode, message: impl Into<String>) {
-        self.locked().insert(code.part(), (code, message.into()));
+        self.insert(code, message.into(), None);
+    }
+
+    /// The same for so long at most. For a fault that shows only when the service tries something: if it tries no
+    /// more, the fault of the last try is not known to last.
+    pub fn not_ready_for(&self, code: ReadinessCode, message: impl Into<String>, time: Duration) {
+        let until = clock::now().checked_add(time).unwrap_or(Timestamp::MAX);
+        self.insert(code, message.into(), Some(until));
+    }
+
+    fn insert(&self, code: ReadinessCode, message: String, until: Option<Timestamp>) {
+        let part = NotReady { code, message, until };
+        self.locked().insert(code.part(), part);
     }
 
     /// Marks this part as ready.
@@ -34,15 +59,17 @@ impl Health {
     }
 
     fn report(&self) -> (StatusCode, String) {
-        let not_ready = self.locked();
+        let mut not_ready = self.locked();
+        let now = clock::now();
+        not_ready.retain(|_, part| part.until.is_none_or(|until| now < until));
         if not_ready.is_empty() {
             return (StatusCode::OK, format!("{READY}\n"));
         }
-        let lines = not_ready.values().map(|(code, message)| code.line(message)).collect();
+        let lines = not_ready.values().map(|part| part.code.line(&part.message)).collect();
         (StatusCode::SERVICE_UNAVAILABLE, lines)
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<Part, (ReadinessCode, String)>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Part, NotReady>> {
         self.not_ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,6 +140,15 @@ mod tests {
         );
         health.ready(Part::Nats);
         health.ready(Part::Rights);
+        assert_eq!(health.report().0, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_part_that_is_not_ready_for_a_time_is_ready_after_it() {
+        let health = Health::default();
+        health.not_ready_for(ReadinessCode::WritesNotStored, "full", Duration::from_secs(60));
+        assert_eq!(health.report().0, StatusCode::SERVICE_UNAVAILABLE);
+        health.not_ready_for(ReadinessCode::WritesNotStored, "full", Duration::ZERO);
         assert_eq!(health.report().0, StatusCode::OK);
     }
 }

@@ -10,9 +10,11 @@ use async_nats::jetstream::context::{PublishError as NatsPublishError, PublishEr
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Context};
+use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{Encoded, header};
 use tokio::sync::watch;
 
+use crate::admin::Health;
 use crate::propagate;
 use crate::record::{OPERATION, PURGE, ROLLUP, Record};
 
@@ -20,12 +22,20 @@ use crate::record::{OPERATION, PURGE, ROLLUP, Record};
 /// seconds; whoever asked decides whether to ask again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long `/readyz` shows that a write was not stored, unless a later one is. A service with more to write tries
+/// again within half a minute.
+const NOT_STORED_FOR: Duration = Duration::from_secs(60);
+
+/// The server's code for a message that is longer than its stream takes.
+const MESSAGE_TOO_LONG: u64 = 10054;
+
 /// The connection to NATS. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bus {
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: Context,
     connections: watch::Receiver<u64>,
+    health: Health,
 }
 
 /// What must be true of the stream for a message to be stored.
@@ -52,6 +62,14 @@ pub enum PublishError {
         /// Where.
         subject: String,
     },
+    /// No server will ever store it.
+    #[error("{subject} is too long for NATS")]
+    TooLong {
+        /// Where.
+        subject: String,
+        /// The limit.
+        source: NatsPublishError,
+    },
     /// The server did not answer or refused; the message may have been stored all the same.
     #[error("{subject} could not be written")]
     Unavailable {
@@ -71,13 +89,14 @@ pub struct ReadError {
 }
 
 impl Bus {
-    pub(crate) fn new(client: async_nats::Client, connections: watch::Receiver<u64>) -> Self {
+    pub(crate) fn new(client: async_nats::Client, connections: watch::Receiver<u64>, health: Health) -> Self {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
         Self {
             client,
             jetstream,
             connections,
+            health,
         }
     }
 
@@ -131,8 +150,9 @@ impl Bus {
             message = message.expected_last_sequence(sequence);
         }
         let sent = async { self.jetstream.send_publish(subject.clone(), message).await?.await };
-        match sent.await {
+        let stored = match sent.await {
             Ok(ack) => Ok(ack.sequence),
+            Err(error) if is_too_long(&error) => Err(PublishError::TooLong { subject, source: error }),
             Err(error) => Err(match error.kind() {
                 PublishErrorKind::WrongLastSequence => PublishError::Conflict { subject },
                 PublishErrorKind::StreamNotFound => PublishError::NoStream { subject },
@@ -143,6 +163,28 @@ impl Bus {
                 | PublishErrorKind::MaxPayloadExceeded
                 | PublishErrorKind::Other => PublishError::Unavailable { subject, source: error },
             }),
+        };
+        self.report(&stored);
+        stored
+    }
+
+    /// Shows in `/readyz` whether NATS stores what this service writes.
+    fn report(&self, stored: &Result<u64, PublishError>) {
+        match stored {
+            Ok(_) | Err(PublishError::Conflict { .. }) => self.health.ready(Part::Store),
+            // Of this message alone.
+            Err(PublishError::TooLong { .. }) => (),
+            Err(error @ (PublishError::NoStream { .. } | PublishError::Unavailable { .. })) => {
+                // Without a connection, that is the fault to be shown.
+                if self.is_connected() {
+                    let message = format!(
+                        "{}: see the limits, the disk and the log of the NATS servers",
+                        crate::chain(error)
+                    );
+                    let code = ReadinessCode::WritesNotStored;
+                    self.health.not_ready_for(code, message, NOT_STORED_FOR);
+                }
+            }
         }
     }
 
@@ -213,4 +255,11 @@ impl Bus {
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
+}
+
+/// The message is longer than the server or the stream takes, so no repetition helps.
+fn is_too_long(error: &NatsPublishError) -> bool {
+    let refused = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::MaxPayloadExceeded
+        || refused.is_some_and(|refused| refused.error_code().0 == MESSAGE_TOO_LONG)
 }

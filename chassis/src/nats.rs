@@ -81,7 +81,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
         .connect(args.nats_url.as_slice())
         .await
         .with_context(|| format!("--nats-url {}", link.urls))?;
-    let bus = Bus::new(client, connections);
+    let bus = Bus::new(client, connections, chassis.health.clone());
     let level = wait_for_jetstream(chassis, &bus, &link).await?;
     if level < API_LEVEL_MIN {
         let version = bus.client.server_info().version;

@@ -25,6 +25,8 @@ pub enum Part {
     Report,
     /// The service's permissions in Kubernetes.
     Rights,
+    /// What NATS does with the service's writes.
+    Store,
     /// The streams, buckets and consumers of the contract.
     Streams,
 }
@@ -53,6 +55,9 @@ pub enum ReadinessCode {
     RightsMissing,
     /// A stream, bucket or consumer is missing or differs from the contract.
     StreamsNotSetUp,
+    /// NATS is connected and does not store what the service writes: a limit is reached, the disk is full, or the
+    /// stream has no leader.
+    WritesNotStored,
 }
 
 /// One part that is not ready.
@@ -75,6 +80,7 @@ impl Part {
             Self::Nats => "nats",
             Self::Report => "report",
             Self::Rights => "rights",
+            Self::Store => "store",
             Self::Streams => "streams",
         }
     }
@@ -82,7 +88,7 @@ impl Part {
 
 impl ReadinessCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::KubernetesUnreachable,
         Self::KubernetesForbidden,
         Self::NatsUnreachable,
@@ -93,6 +99,7 @@ impl ReadinessCode {
         Self::ReportPending,
         Self::RightsMissing,
         Self::StreamsNotSetUp,
+        Self::WritesNotStored,
     ];
 
     /// The word in `/readyz`.
@@ -109,6 +116,7 @@ impl ReadinessCode {
             Self::ReportPending => "ReportPending",
             Self::RightsMissing => "RightsMissing",
             Self::StreamsNotSetUp => "StreamsNotSetUp",
+            Self::WritesNotStored => "WritesNotStored",
         }
     }
 
@@ -125,6 +133,7 @@ impl ReadinessCode {
             Self::ReportPending => Part::Report,
             Self::RightsMissing => Part::Rights,
             Self::StreamsNotSetUp => Part::Streams,
+            Self::WritesNotStored => Part::Store,
         }
     }
 

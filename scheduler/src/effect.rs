@@ -1,6 +1,6 @@
 //! Carries out the effects of the core, one after the other, in its order and no other.
 
-use bellwether_chassis::Bus;
+use bellwether_chassis::{Bus, PublishError};
 use bellwether_proto::AttemptRef;
 use bellwether_scheduler_core::{Effect, Input};
 
@@ -23,10 +23,20 @@ impl Effects {
     /// effect may follow: the leader has to reload.
     pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<Option<Input>, EffectError> {
         match effect {
-            Effect::StoreAttempt(attempt) => self.store.put(&attempt).await?,
+            Effect::StoreAttempt(attempt) => {
+                let stored = self.store.put(&attempt).await;
+                stored.map_err(|error| EffectError::of_record(error, &attempt.node))?;
+            }
             Effect::StoreControl(control) => self.store.put_control(&control).await?,
             Effect::DeleteAttempt(node) => self.store.delete(&node).await?,
-            Effect::PublishEvent(event) => event::publish(&self.bus, &event).await?,
+            Effect::PublishEvent(event) => match event::publish(&self.bus, &event).await {
+                // The record has all of it, and the events may have a gap.
+                Err(error @ PublishError::TooLong { .. }) => {
+                    let error = bellwether_chassis::chain(&error);
+                    tracing::warn!(node = %event.node, error, "Event left out");
+                }
+                published => published?,
+            },
             Effect::SendCommand(command) => command::queue(&self.bus, &command).await?,
             Effect::CheckCommand(command) => {
                 if !command::is_queued(&self.bus, &command).await? {

@@ -16,9 +16,18 @@ pub(crate) enum EffectError {
     /// Another replica has written to the bucket of the records since this one read it.
     #[error("another replica leads")]
     Superseded(#[source] PublishError),
-    /// NATS did not store a message.
+    /// NATS did not store a message, or may not have.
     #[error("NATS did not store the message")]
-    Publish(#[source] PublishError),
+    NotStored(#[source] PublishError),
+    /// NATS stores no record of this length.
+    #[error("the record of node {node} is too long")]
+    TooLong {
+        /// The node.
+        node: NodeName,
+        /// The limit.
+        #[source]
+        source: PublishError,
+    },
     /// NATS did not show which command is queued.
     #[error("the queue of commands could not be read")]
     Queue(#[source] anyhow::Error),
@@ -28,7 +37,24 @@ impl From<PublishError> for EffectError {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Conflict { .. } => Self::Superseded(error),
-            PublishError::NoStream { .. } | PublishError::Unavailable { .. } => Self::Publish(error),
+            PublishError::NoStream { .. } | PublishError::TooLong { .. } | PublishError::Unavailable { .. } => {
+                Self::NotStored(error)
+            }
+        }
+    }
+}
+
+impl EffectError {
+    /// For the record of a node.
+    pub(crate) fn of_record(error: PublishError, node: &NodeName) -> Self {
+        match error {
+            PublishError::TooLong { .. } => Self::TooLong {
+                node: node.clone(),
+                source: error,
+            },
+            PublishError::Conflict { .. } | PublishError::NoStream { .. } | PublishError::Unavailable { .. } => {
+                error.into()
+            }
         }
     }
 }
@@ -46,6 +72,9 @@ pub(crate) enum Refusal {
     /// The leader dropped the request while it reloads its records.
     #[error("the leader reloads its records, and may or may not have stored the order: ask for the status")]
     Reloading,
+    /// The leader stands still.
+    #[error("the order is not stored: {0}")]
+    NotStored(String),
     /// A field of the request has a value that is not allowed.
     #[error("field {field}: {problem}")]
     InvalidField {

@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
 use crate::error::{NotLoaded, Refusal};
-use crate::lead::LeaderContext;
+use crate::lead::{Kept, LeaderContext};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 
@@ -72,6 +72,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let mut turns = Turns {
         context: &context,
         recorder,
+        kept: Kept::default(),
         set_up: true,
     };
     while !chassis.stop.is_cancelled() {
@@ -87,6 +88,8 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
             () = chassis.stop.cancelled() => Ok(()),
             ended = turns.lead() => ended,
         };
+        // A standby watches nothing.
+        turns.kept = Kept::default();
         match ended {
             Ok(()) => {
                 context.step_down(Refusal::NotLeading);
@@ -110,6 +113,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
 struct Turns<'a> {
     context: &'a LeaderContext,
     recorder: Recorder,
+    kept: Kept,
     /// JetStream was as this replica needs it at the last look.
     set_up: bool,
 }
@@ -179,6 +183,6 @@ impl Turns<'_> {
         }
         context.chassis.health.ready(Part::Streams);
         self.set_up = true;
-        context.lead(&mut self.recorder).await
+        context.lead(&mut self.recorder, &mut self.kept).await
     }
 }

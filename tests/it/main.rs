@@ -13,6 +13,7 @@ mod deploy;
 mod events;
 mod failures;
 mod fleet;
+mod full;
 mod inputs;
 mod journey;
 mod leadership;

@@ -30,6 +30,12 @@ impl Nats {
         Self::start_as(place, "nats-server", &[]).await
     }
 
+    /// Starts the current server with these lines of configuration.
+    pub async fn start_with(place: &Place, config: &str) -> Result<Self> {
+        let config = place.file("nats.conf", config)?;
+        Self::start_as(place, "nats-server", &[format!("--config={}", config.display())]).await
+    }
+
     /// Starts a server that is too old for Bellwether.
     pub async fn start_old(place: &Place) -> Result<Self> {
         Self::start_as(place, "nats-server-old", &[]).await

@@ -51,6 +51,8 @@ pub struct WorldOptions {
     pub behaviour: Behaviour,
     /// How long a node may be silent before it is not ready.
     pub node_grace: Duration,
+    /// Lines of configuration for nats-server, such as its limits.
+    pub nats_config: &'static str,
     /// Whether stand-ins for kubelets run; without them, Node objects and pods stay as they were created.
     pub kubelets: bool,
     /// The kustomize folder whose identities and rights are applied, if it exists.
@@ -66,6 +68,7 @@ impl Default for WorldOptions {
             zones: 3,
             behaviour: Behaviour::default(),
             node_grace: Duration::from_secs(4),
+            nats_config: "",
             kubelets: true,
             deploy: tools::repository().join("deploy/base"),
         }
@@ -290,7 +293,7 @@ impl World {
 async fn start_parts(place: &Place, options: &WorldOptions) -> Result<(ControlPlane, Nats, OtlpReceiver)> {
     tokio::try_join!(
         ControlPlane::start(place, options.node_grace),
-        Nats::start(place),
+        Nats::start_with(place, options.nats_config),
         OtlpReceiver::start(),
     )
 }

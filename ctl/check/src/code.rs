@@ -87,6 +87,8 @@ codes! {
     NatsTlsFailed,
     /// NATS does not let a pod use JetStream.
     JetStreamUnavailable,
+    /// NATS does not store what a pod writes.
+    WritesNotStored,
 
     /// A ConfigMap with settings is not there.
     SettingsMissing,

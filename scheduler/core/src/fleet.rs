@@ -11,6 +11,7 @@
 
 mod attempts;
 mod decide;
+mod export;
 mod intake;
 mod member;
 mod read;

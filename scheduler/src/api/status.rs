@@ -10,7 +10,7 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
             Refusal::NotLeading | Refusal::CannotLead(_) => RefusalCode::NotLeader,
-            Refusal::Reloading => RefusalCode::LeaderReloading,
+            Refusal::Reloading | Refusal::NotStored(_) => RefusalCode::LeaderReloading,
             Refusal::Events(_) => RefusalCode::EventsUnavailable,
             Refusal::InvalidField { .. } => RefusalCode::InvalidField,
             Refusal::UnknownNode(_) | Refusal::Cancel(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,

@@ -6,9 +6,22 @@ use bellwether_scheduler_core::{CancelRefusal, Handled, Input};
 use crate::api::reply::{self, LeaderInfo};
 use crate::error::Refusal;
 use crate::lead::Leader;
+use crate::lead::kept::Refused;
 use crate::message::Request;
 
 impl Leader<'_> {
+    /// Replies while nothing can be stored: orders are refused.
+    pub(super) fn reply_without_storing(&mut self, request: Request) {
+        let refusal = || Refusal::NotStored(self.refused.as_ref().map(Refused::message).unwrap_or_default());
+        // A client that has left gets no reply, and nothing else depends on it.
+        match request {
+            Request::ListNodes(_) | Request::ExplainNode(..) => self.decide_on(request)(),
+            Request::PauseFleet { reply, .. } => drop(reply.send(Err(refusal()))),
+            Request::ResumeFleet { reply, .. } => drop(reply.send(Err(refusal()))),
+            Request::CancelAttempt { reply, .. } => drop(reply.send(Err(refusal()))),
+        }
+    }
+
     /// Lets the core decide on a request. The closure sends the reply. A client that has left gets none, and
     /// nothing else depends on it.
     pub(super) fn decide_on(&mut self, request: Request) -> Box<dyn FnOnce() + Send> {
@@ -55,10 +68,11 @@ impl Leader<'_> {
     }
 
     fn info(&self) -> LeaderInfo {
-        let failure = self.cluster.failure().map(|failure| failure.to_string());
+        let refused = self.refused.as_ref().map(Refused::message);
+        let failure = self.views.cluster.failure().map(|failure| failure.to_string());
         let rivals = || self.fleet.rivals().map(|reason| reason.message());
         LeaderInfo {
-            notice: failure.or_else(rivals).unwrap_or_default(),
+            notice: refused.or(failure).or_else(rivals).unwrap_or_default(),
             scheduler_version: self.context.chassis.service.version,
             nats_version: self.context.bus.server_version(),
         }

@@ -109,6 +109,11 @@ impl<'a> RecordedFleet<'a> {
         self.fleet.advance(at);
     }
 
+    /// What the core was given to observe, for the next core.
+    pub(crate) fn into_observed(self) -> impl Iterator<Item = Input> {
+        self.fleet.into_observed()
+    }
+
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.fleet.poll_effect()
     }

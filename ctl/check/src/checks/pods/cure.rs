@@ -35,6 +35,8 @@ pub(super) enum Cure {
     TrustNats,
     /// Enable JetStream.
     EnableJetStream,
+    /// See why NATS stores nothing.
+    LookAtStore,
 }
 
 impl Cure {
@@ -63,6 +65,8 @@ impl Cure {
             (Code::NatsTlsFailed, Self::TrustNats)
         } else if has(ReadinessCode::JetStreamUnavailable) {
             (Code::JetStreamUnavailable, Self::EnableJetStream)
+        } else if has(ReadinessCode::WritesNotStored) {
+            (Code::WritesNotStored, Self::LookAtStore)
         } else if has(ReadinessCode::NatsUnreachable) || has(ReadinessCode::NatsConnectionLost) {
             (Code::NatsUnreachable, Self::Logs)
         } else {
@@ -96,6 +100,11 @@ impl Cure {
             Self::TrustNats => "if NATS runs: put the authority of NATS's certificate into the Secret as ca.crt, \
                  and BELLWETHER_NATS_CA into the settings, as deploy/components/nats-existing says"
                 .to_owned(),
+            Self::LookAtStore => {
+                "see the volume, the limits and the log of NATS: nats server report jetstream, nats stream report; \
+                 after a full disk restart NATS, which stores nothing before"
+                    .to_owned()
+            }
             Self::EnableJetStream => {
                 "enable JetStream on the server and for this account; its user needs the rights of proto/README.md"
                     .to_owned()

@@ -106,6 +106,7 @@ fn the_remedy_follows_the_code_that_the_service_reports() {
             ReadinessCode::JetStreamUnavailable,
             "enable JetStream on the server and for this account",
         ),
+        (ReadinessCode::WritesNotStored, "the limits and the log of NATS"),
     ] {
         let remedy = of(code).1.remedy(&pod, &facts);
         assert!(remedy.contains(helps), "{code:?}: {remedy}");
@@ -114,6 +115,7 @@ fn the_remedy_follows_the_code_that_the_service_reports() {
         ReadinessCode::NatsAuthRefused,
         ReadinessCode::NatsTlsFailed,
         ReadinessCode::JetStreamUnavailable,
+        ReadinessCode::WritesNotStored,
     ];
     for code in ReadinessCode::ALL.into_iter().filter(|code| !special.contains(code)) {
         assert_eq!(of(code).1, Cure::Logs, "{code:?}");

@@ -1,0 +1,109 @@
+//! Handing on what a core was given: a driver that loads its records again keeps its watches, and the next core
+//! gets from this one what they have shown.
+
+use std::sync::Arc;
+
+use crate::fleet::Fleet;
+use crate::input::Input;
+
+impl Fleet {
+    /// The newest view of every node, the newest reports and the rivals, as inputs for the next core. Records, orders
+    /// and decisions are not among them.
+    pub fn into_observed(self) -> impl Iterator<Item = Input> {
+        let rivals = self.blockers.rivals.into_iter().map(Arc::unwrap_or_clone).collect();
+        let members = self.members.into_values().flat_map(|member| {
+            let node = member.node.map(Input::Node);
+            let sentinel = member.sentinel.map(Input::Sentinel);
+            let rebooter = member.rebooter.map(Input::Rebooter);
+            [node, sentinel, rebooter].into_iter().flatten()
+        });
+        std::iter::once(Input::Rivals(rivals)).chain(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_proto::{Attempt, AttemptRef, Generation, HostReport, NeedReport, RebooterReport, TraceParent};
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::observed::{NodeView, StoredReport};
+    use crate::policy::Policy;
+    use crate::rival::{Rival, RivalKind};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn node() -> Input {
+        Input::Node(NodeView {
+            name: "n1".parse().unwrap(),
+            uid: "u1".parse().unwrap(),
+            ready: true,
+            ready_since: None,
+            unschedulable: false,
+            cordoned_for: None,
+            control_plane: false,
+            deleting: false,
+            boot_id: None,
+            kernel: String::new(),
+            os: String::new(),
+        })
+    }
+
+    fn sentinel() -> Input {
+        let report = HostReport {
+            node: "n1".parse().unwrap(),
+            boot_id: "b".parse().unwrap(),
+            reported_at: NOW,
+            refresh_interval: SignedDuration::from_mins(5),
+            need: NeedReport::NotRequired,
+            kernel_running: String::new(),
+            kernel_installed: None,
+            os: String::new(),
+            agent_version: String::new(),
+        };
+        Input::Sentinel(StoredReport { report, stored_at: NOW })
+    }
+
+    fn rebooter() -> Input {
+        let report = RebooterReport {
+            node: "n1".parse().unwrap(),
+            boot_id: "b".parse().unwrap(),
+            reported_at: NOW,
+            refresh_interval: SignedDuration::from_mins(5),
+            method: String::new(),
+            problem: None,
+            agent_version: String::new(),
+        };
+        Input::Rebooter(StoredReport { report, stored_at: NOW })
+    }
+
+    fn rivals() -> Input {
+        let rival = Rival {
+            kind: RivalKind::Bellwether,
+            namespace: "kube-system".into(),
+            name: "kured".into(),
+        };
+        Input::Rivals([rival].into())
+    }
+
+    #[test]
+    fn the_next_core_gets_what_was_observed_and_no_record() {
+        let mut fleet = Fleet::new(Policy::default(), "test".into());
+        let attempt = AttemptRef {
+            node: "n1".parse().unwrap(),
+            node_uid: "u1".parse().unwrap(),
+            attempt: bellwether_proto::AttemptId::new(&"u1".parse().unwrap(), Generation(1), NOW),
+            generation: Generation(1),
+        };
+        let trace = TraceParent {
+            trace_id: [1; 16],
+            span_id: [1; 8],
+        };
+        let attempt = Attempt::new(attempt, "b".parse().unwrap(), NOW, trace);
+        let observed = [rivals(), node(), sentinel(), rebooter()];
+        for input in observed.iter().cloned().chain([Input::Attempt(Box::new(attempt))]) {
+            fleet.handle_input(input, NOW);
+        }
+        assert_eq!(fleet.into_observed().collect::<Vec<_>>(), observed);
+    }
+}
