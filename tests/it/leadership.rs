@@ -3,10 +3,13 @@
 
 #![expect(clippy::print_stdout, reason = "--nocapture shows the measured times")]
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::Phase;
+use bellwether_proto::{Fact, NodeEvent, Phase};
+use rig::bus::Bus;
 use rig::proxy::{Proxy, Way};
 use rig::service::Service;
 use rig::services::ServicesOptions;
@@ -102,6 +105,10 @@ async fn a_leader_that_cannot_renew_steps_down_before_another_leads() -> Result<
         println!("{way:?}: stepped down after {down:?}, the other led after {led:?}");
         ensure!(down < lease, "the leader led for {down:?} without the API server");
         ensure!(led < lease + PROMPT, "the standby led only after {led:?}");
+        // It asks again now and then, and not as fast as it can.
+        let log = leader.process.output();
+        let failures = log.lines().filter(|line| line.contains("(Connect)")).count();
+        ensure!(failures < 200, "{failures} failed connections within {led:?}");
         // Back again, it takes part as a standby.
         api.set(Way::Open);
         standby.process.kill9();
@@ -172,5 +179,63 @@ async fn schedulers_that_all_lack_nats_take_turns_without_harm() -> Result<()> {
     ensure!(reason.contains("JetStream"), "the cause is missing: {reason}");
     fleet.world.nats.restart().await?;
     fleet.upgrade_all()?;
+    fleet.all_rolled(1).await
+}
+
+/// A leader that is stopped in the middle of a step, right after it has announced a phase, may have a write of a
+/// record, a command, an event or a span on its way. Another leads meanwhile and takes the attempt to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopped_leader_had_on_its_way_does_no_harm_when_it_continues() -> Result<()> {
+    let phases = [Phase::Draining, Phase::Rebooting, Phase::Uncordoning];
+    let mut fleet = Fleet::start(phases.len(), lease_of(Duration::from_secs(3))).await?;
+    for (index, phase) in phases.into_iter().enumerate() {
+        let (leader, standby) = pair(&fleet).await?;
+        let host = fleet.world.host(index)?;
+        host.upgrade_kernel("6.12.48")?;
+        let entered = |event: &NodeEvent| {
+            let here = event.node.as_str() == host.name();
+            here && matches!(event.fact, Fact::PhaseChanged { to, .. } if to == phase)
+        };
+        fleet.event("the node's phase", entered).await?;
+        leader.process.pause()?;
+        wait::eventually("the other to lead", DEADLINE, async || leads(&standby).await).await?;
+        fleet.rebooted_once(&[Arc::clone(&host)]).await?;
+        leader.process.resume()?;
+        wait::eventually("the stopped one to lead no more", DEADLINE, async || {
+            Ok(!leads(&leader).await?)
+        })
+        .await?;
+        wait::steadily("the other leads on", Duration::from_secs(4), async || {
+            Ok(leads(&standby).await? && !leads(&leader).await?)
+        })
+        .await?;
+    }
+    let bus = Bus::connect(&fleet.world.nats).await?;
+    for host in fleet.world.hosts() {
+        let attempt = fleet.attempt(host.name()).await?.context("a record")?;
+        let mut announced: Vec<_> = bus.events(host.name()).await?;
+        announced.retain(|event| matches!(event.fact, Fact::PhaseChanged { .. }));
+        let attempts: BTreeSet<_> = announced.iter().map(|event| event.attempt).collect();
+        ensure!(
+            attempts == BTreeSet::from([attempt.id]),
+            "{} was tried again",
+            host.name()
+        );
+        let generations: BTreeSet<_> = announced.iter().map(|event| event.generation).collect();
+        ensure!(
+            generations.len() == announced.len(),
+            "a phase was announced twice: {announced:?}"
+        );
+        let trace = attempt.trace.to_string();
+        let trace = trace.split('-').nth(1).context("a trace id")?;
+        let spans = fleet.world.traces.trace(trace);
+        for phase in phases {
+            let count = spans
+                .iter()
+                .filter(|it| it.service == "scheduler" && it.name == phase.as_str())
+                .count();
+            ensure!(count <= 1, "{phase:?} has {count} spans of the scheduler");
+        }
+    }
     fleet.all_rolled(1).await
 }

@@ -29,3 +29,4 @@ mod silence;
 mod skew;
 mod smoke;
 mod traces;
+mod views;

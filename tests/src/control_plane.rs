@@ -16,7 +16,7 @@ use tonic::codegen::http::Request;
 use crate::identity::{self, Access};
 use crate::place::Place;
 use crate::ports::free_port;
-use crate::process::Process;
+use crate::process::{Process, Program};
 use crate::tools::tool;
 
 /// How long a part may take to answer: seconds on two idle cores, more when they are busy.
@@ -68,8 +68,27 @@ pub struct ControlPlane {
     pub scheduler: Process,
     audit_log: PathBuf,
     access: Access,
+    admin_token: String,
     admin_kubeconfig: PathBuf,
     admin: Client,
+}
+
+/// A second etcd and API server beside a [`ControlPlane`], with the state of an earlier moment and the same
+/// certificate and tokens: what the control plane is once its etcd was restored from a snapshot.
+pub struct RestoredApi {
+    etcd: Program,
+    api_server: Program,
+    access: Access,
+}
+
+/// The running part of a [`RestoredApi`].
+pub struct RunningApi {
+    _etcd: Process,
+    _api_server: Process,
+    /// Where the API server is.
+    pub access: Access,
+    /// A client that may do everything.
+    pub admin: Client,
 }
 
 impl ControlPlane {
@@ -173,6 +192,7 @@ impl ControlPlane {
             scheduler,
             audit_log,
             access,
+            admin_token: tokens.admin,
             admin_kubeconfig,
             admin,
         })
@@ -200,6 +220,53 @@ impl ControlPlane {
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Takes a snapshot of the store, to be started later as a restored control plane.
+    pub fn snapshot(&self, place: &Place) -> Result<RestoredApi> {
+        let data = place.folder("etcd")?.join("data");
+        let copy = place.folder("etcd-restored")?.join("data");
+        // As a disk is after a crash: etcd recovers from that by its log.
+        self.etcd.pause()?;
+        let copied = copy_folder(&data, &copy);
+        self.etcd.resume()?;
+        copied?;
+        let (client_url, peer_url) = (loopback_url()?, loopback_url()?);
+        let mut etcd = self.etcd.program();
+        etcd.rename("etcd-restored");
+        etcd.replace_arg("--data-dir", &copy.display().to_string());
+        for flag in ["--listen-client-urls", "--advertise-client-urls"] {
+            etcd.replace_arg(flag, &client_url);
+        }
+        for flag in ["--listen-peer-urls", "--initial-advertise-peer-urls"] {
+            etcd.replace_arg(flag, &peer_url);
+        }
+        etcd.replace_arg("--initial-cluster", &format!("rig={peer_url}"));
+        let port = free_port()?;
+        let mut api_server = self.api_server.program();
+        api_server.rename("kube-apiserver-restored");
+        api_server.replace_arg("--secure-port", &port.to_string());
+        api_server.replace_arg("--etcd-servers", &client_url);
+        let audit = place.folder("audit")?.join("audit-restored.log");
+        api_server.replace_arg("--audit-log-path", &audit.display().to_string());
+        Ok(RestoredApi {
+            etcd,
+            api_server,
+            access: self.access.through(port),
+        })
+    }
+
+    /// Starts the API server of a snapshot beside this one.
+    pub async fn start_restored(&self, snapshot: RestoredApi) -> Result<RunningApi> {
+        let etcd = Process::start(snapshot.etcd)?;
+        let api_server = Process::start(snapshot.api_server)?;
+        let admin = wait_for_api(&snapshot.access, &self.admin_token, &api_server).await?;
+        Ok(RunningApi {
+            _etcd: etcd,
+            _api_server: api_server,
+            access: snapshot.access,
+            admin,
+        })
     }
 
     /// All four processes.
@@ -245,6 +312,24 @@ fn start_etcd(place: &Place, url: &str) -> Result<Process> {
         "--log-level=warn".to_owned(),
     ];
     place.start("etcd", tool("etcd")?, args, BTreeMap::new())
+}
+
+fn loopback_url() -> Result<String> {
+    Ok(format!("http://127.0.0.1:{}", free_port()?))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&source, &target)?;
+        } else {
+            std::fs::copy(&source, &target).with_context(|| format!("cannot copy {}", source.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Small stacks of garbage collection matter less than two busy cores.

@@ -40,6 +40,22 @@ pub struct Program {
     pub log: PathBuf,
 }
 
+impl Program {
+    /// Gives it another name and log file; its home stays.
+    pub fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        self.log.set_file_name(format!("{name}.log"));
+    }
+
+    /// Replaces the value of an argument of the form `--flag=value`.
+    pub fn replace_arg(&mut self, flag: &str, value: &str) {
+        let prefix = format!("{flag}=");
+        for arg in self.args.iter_mut().filter(|arg| arg.starts_with(&prefix)) {
+            *arg = format!("{prefix}{value}");
+        }
+    }
+}
+
 /// A process that can be started more than once; killed when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -115,6 +131,11 @@ impl Process {
             result = wait::until(awaited, deadline, look) => result,
             status = ended => bail!("{} ended ({status}), see {}", self.name(), self.log().display()),
         }
+    }
+
+    /// How it is started.
+    pub fn program(&self) -> Program {
+        locked(&self.program).clone()
     }
 
     /// Changes arguments and environment for the next start.

@@ -2,6 +2,8 @@
 //! cut while the others reach the server.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,7 +29,12 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
+    server: Arc<AtomicU16>,
     way: watch::Sender<Way>,
+    /// Older connections than this stay silent.
+    silenced: watch::Sender<u64>,
+    /// Changes when all connections are to be closed.
+    closed: watch::Sender<()>,
     _task: JoinSet<()>,
 }
 
@@ -38,9 +45,19 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
         let (way, changes) = watch::channel(Way::Open);
+        let (silenced, birth) = watch::channel(0);
+        let (closed, closing) = watch::channel(());
+        let server = Arc::new(AtomicU16::new(server));
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, server, changes));
-        Ok(Self { port, way, _task: task })
+        task.spawn(accept(listener, Arc::clone(&server), changes, birth, closing));
+        Ok(Self {
+            port,
+            server,
+            way,
+            silenced,
+            closed,
+            _task: task,
+        })
     }
 
     /// Its port on loopback.
@@ -49,24 +66,55 @@ impl Proxy {
         self.port
     }
 
+    /// Connects new connections to another server on loopback.
+    pub fn redirect(&self, server: u16) {
+        self.server.store(server, Ordering::Relaxed);
+    }
+
+    /// Forwards nothing more on the connections that there are, and closes none; new ones work. So it is
+    /// when a router has forgotten them.
+    pub fn forget_connections(&self) {
+        self.silenced.send_modify(|birth| *birth += 1);
+    }
+
+    /// Closes the connections that there are; new ones work.
+    pub fn close_connections(&self) {
+        self.closed.send_replace(());
+    }
+
     /// From now on does this with all connections.
     pub fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
 }
 
-async fn accept(listener: TcpListener, server: u16, mut way: watch::Receiver<Way>) {
+async fn accept(
+    listener: TcpListener,
+    server: Arc<AtomicU16>,
+    mut way: watch::Receiver<Way>,
+    silenced: watch::Receiver<u64>,
+    closing: watch::Receiver<()>,
+) {
     // Aborted with this task, when the proxy is dropped.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { return };
-                let (mut cut, open) = (way.clone(), way.clone());
+                let mut cut = way.clone();
+                let mut closed = closing.clone();
+                closed.mark_unchanged();
+                let gate = Gate {
+                    way: way.clone(),
+                    birth: *silenced.borrow(),
+                    silenced: silenced.clone(),
+                };
+                let server = server.load(Ordering::Relaxed);
                 connections.spawn(async move {
                     tokio::select! {
                         _ = cut.wait_for(|way| *way == Way::Cut) => (),
-                        () = connect(client, server, open) => (),
+                        _ = closed.changed() => (),
+                        () = connect(client, server, gate) => (),
                     }
                 });
             }
@@ -78,33 +126,47 @@ async fn accept(listener: TcpListener, server: u16, mut way: watch::Receiver<Way
     }
 }
 
-async fn connect(client: TcpStream, server: u16, mut way: watch::Receiver<Way>) {
-    opened(&mut way).await;
+/// Whether a connection may forward.
+#[derive(Clone)]
+struct Gate {
+    way: watch::Receiver<Way>,
+    birth: u64,
+    silenced: watch::Receiver<u64>,
+}
+
+impl Gate {
+    /// Returns once the connection may forward: never, if it is forgotten.
+    async fn opened(&mut self) {
+        // The proxy outlives its connections.
+        self.way.wait_for(|way| *way == Way::Open).await.ok();
+        if self.birth < *self.silenced.borrow() {
+            std::future::pending().await
+        }
+    }
+}
+
+async fn connect(client: TcpStream, server: u16, mut gate: Gate) {
+    gate.opened().await;
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else {
         return;
     };
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::join!(
-        forward(from_client, to_server, way.clone()),
-        forward(from_server, to_client, way),
+        forward(from_client, to_server, gate.clone()),
+        forward(from_server, to_client, gate),
     );
 }
 
 /// Passes bytes on, and the end after them.
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<Way>) {
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: Gate) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
-        opened(&mut way).await;
+        gate.opened().await;
         let passed = to.write_all(buffer.get(..count).unwrap_or_default()).await;
         if count == 0 || passed.is_err() {
             to.shutdown().await.ok();
             return;
         }
     }
-}
-
-async fn opened(way: &mut watch::Receiver<Way>) {
-    // The proxy outlives its connections.
-    way.wait_for(|way| *way == Way::Open).await.ok();
 }

@@ -6,21 +6,48 @@ use bellwether_chassis::clock;
 use jiff::Timestamp;
 use kube::runtime::watcher;
 
+use crate::cluster::version::StoreSetBack;
+
 /// An event of one watch, or why there is none.
 pub(super) type WatchResult<K> = Result<watcher::Event<K>, watcher::Error>;
 
 /// A watch that fails: the objects may have changed since, and nothing may be decided on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WatchFailure {
-    /// The objects, in the plural.
-    kind: &'static str,
+    cause: Cause,
     since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The watch of these objects, in the plural, gets errors.
+    Watch(&'static str),
+    /// All watches continue at versions that the store does not have any more.
+    SetBack(StoreSetBack),
+}
+
+impl WatchFailure {
+    /// The failure of all watches after the store was set back.
+    pub(super) fn set_back(set_back: StoreSetBack) -> Self {
+        let StoreSetBack { from, to } = set_back;
+        tracing::warn!(from, to, "The API server's store was set back, nothing is decided");
+        Self {
+            cause: Cause::SetBack(set_back),
+            since: clock::now(),
+        }
+    }
 }
 
 impl fmt::Display for WatchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, since } = self;
-        write!(f, "the watch of {kind} in the API server has failed since {since:.0}")
+        let since = self.since;
+        match self.cause {
+            Cause::Watch(kind) => write!(f, "the watch of {kind} in the API server has failed since {since:.0}"),
+            Cause::SetBack(StoreSetBack { from, to }) => write!(
+                f,
+                "the API server's store was set back from version {from} to {to} before {since:.0}"
+            ),
+        }
     }
 }
 
@@ -69,7 +96,7 @@ impl WatchHealth {
                     let error = bellwether_chassis::chain(&error);
                     tracing::warn!(kind, error, "Watch failed, nothing is decided");
                     self.failure = Some(WatchFailure {
-                        kind,
+                        cause: Cause::Watch(kind),
                         since: clock::now(),
                     });
                 }

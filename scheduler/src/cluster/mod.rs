@@ -6,4 +6,5 @@ pub(crate) mod health;
 pub(crate) mod lease;
 mod node;
 mod rival;
+mod version;
 pub(crate) mod watch;

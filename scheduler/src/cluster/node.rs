@@ -5,16 +5,14 @@ use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::NodeView;
 use k8s_openapi::api::core::v1::Node;
 
-/// A node's name, unless Bellwether leaves the node alone.
+/// A node's name.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {
-    let labels = node.metadata.labels.as_ref();
-    if left_alone(|name| labels?.get(name).map(String::as_str)).is_some() {
-        return None;
-    }
     node.metadata.name.as_deref()?.parse().ok()
 }
 
-/// The fields of a node that decisions depend on. None if Bellwether leaves the node alone.
+/// The fields of a node that decisions depend on. None if Bellwether leaves the node alone: its labels say so, and
+/// it carries no mark of ours. A node that is labelled while an attempt has it cordoned stays in view until that
+/// cordon is gone, so that the attempt gets to its safe end; after that nothing starts there.
 pub(crate) fn view(node: &Node) -> Option<NodeView> {
     let name = name(node)?;
     let spec = node.spec.as_ref();
@@ -28,6 +26,11 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         .find(|condition| condition.type_ == "Ready" && condition.status == "True");
     let annotations = node.metadata.annotations.as_ref();
     let labels = node.metadata.labels.as_ref();
+    let cordoned_for = annotations.and_then(|all| all.get(mark::CORDONED_FOR)?.parse().ok());
+    let left_alone = left_alone(|name| labels?.get(name).map(String::as_str));
+    if left_alone.is_some() && cordoned_for.is_none() {
+        return None;
+    }
     Some(NodeView {
         name,
         uid: node.metadata.uid.as_deref()?.parse().ok()?,
@@ -36,7 +39,7 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
             .and_then(|condition| condition.last_transition_time.as_ref())
             .map(|at| at.0),
         unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
-        cordoned_for: annotations.and_then(|all| all.get(mark::CORDONED_FOR)?.parse().ok()),
+        cordoned_for,
         control_plane: labels.is_some_and(|labels| {
             mark::CONTROL_PLANE_LABELS
                 .iter()

@@ -9,7 +9,7 @@ use std::fmt;
 use bellwether_proto::NodeName;
 use bellwether_scheduler_core::Input;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Node;
 use kube::core::{ObjectMeta, PartialObjectMeta};
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::cluster::health::{WatchFailure, WatchHealth, WatchResult};
 use crate::cluster::node;
 use crate::cluster::rival::Rivals;
+use crate::cluster::version::{StoreSetBack, StoreVersion};
 
 /// How long the API server keeps a watch open before it has to be renewed, in seconds. It bounds how long a
 /// healthy watch is silent, and so how soon a connection whose other end is gone without a word is noticed.
@@ -41,6 +42,7 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Sen
 pub(crate) enum WatchEvent {
     Node(Box<WatchResult<Node>>),
     DaemonSet(Box<WatchResult<DaemonSetMeta>>),
+    SetBack(StoreSetBack),
 }
 
 /// Both watches, and the objects that they have shown.
@@ -54,13 +56,22 @@ pub(crate) struct ClusterWatch {
     daemon_sets: BoxStream<'static, WatchResult<DaemonSetMeta>>,
     daemon_sets_health: WatchHealth,
     rivals: Rivals,
+    version: StoreVersion,
+    set_back: BoxStream<'static, StoreSetBack>,
+    set_back_failure: Option<WatchFailure>,
 }
 
 impl ClusterWatch {
     /// Watches for ever, backing off while the API server does not answer. A rebooter outside
     /// `agents_namespace` is a rival.
     pub(crate) fn new(client: &Client, agents_namespace: String) -> Self {
-        Self::of(watch(client), watch(client), agents_namespace)
+        let version = StoreVersion::default();
+        let set_back = stream::once(version.clone().set_back(client.clone()));
+        Self {
+            version,
+            set_back: set_back.boxed(),
+            ..Self::of(watch(client), watch(client), agents_namespace)
+        }
     }
 
     fn of(
@@ -76,6 +87,9 @@ impl ClusterWatch {
             daemon_sets,
             daemon_sets_health: WatchHealth::new("DaemonSets"),
             rivals: Rivals::new(agents_namespace),
+            version: StoreVersion::default(),
+            set_back: stream::pending().boxed(),
+            set_back_failure: None,
         }
     }
 
@@ -84,6 +98,7 @@ impl ClusterWatch {
         tokio::select! {
             Some(result) = self.nodes.next() => WatchEvent::Node(Box::new(result)),
             Some(result) = self.daemon_sets.next() => WatchEvent::DaemonSet(Box::new(result)),
+            Some(set_back) = self.set_back.next() => WatchEvent::SetBack(set_back),
             // Watches never end by themselves.
             else => std::future::pending().await,
         }
@@ -99,6 +114,7 @@ impl ClusterWatch {
         self.nodes_health
             .failure()
             .or_else(|| self.daemon_sets_health.failure())
+            .or(self.set_back_failure)
     }
 
     /// Turns an event into the inputs for the core, in this order.
@@ -112,6 +128,10 @@ impl ClusterWatch {
                 Some(event) => self.apply_daemon_set(event).into_iter().collect(),
                 None => Vec::new(),
             },
+            WatchEvent::SetBack(set_back) => {
+                self.set_back_failure = Some(WatchFailure::set_back(set_back));
+                Vec::new()
+            }
         }
     }
 
@@ -122,8 +142,11 @@ impl ClusterWatch {
                 Vec::new()
             }
             watcher::Event::InitApply(object) => {
-                self.listed.extend(node::name(&object));
-                self.changed(&object).into_iter().collect()
+                let input = self.changed(&object);
+                if let Some(Input::Node(view)) = &input {
+                    self.listed.insert(view.name.clone());
+                }
+                input.into_iter().collect()
             }
             watcher::Event::InitDone => {
                 let gone: Vec<NodeName> = self.known.difference(&self.listed).cloned().collect();
@@ -137,8 +160,12 @@ impl ClusterWatch {
         }
     }
 
+    /// A node that Bellwether leaves alone from now on is gone for the core.
     fn changed(&mut self, object: &Node) -> Option<Input> {
-        let view = node::view(object)?;
+        self.version.note(object.metadata.resource_version.as_deref());
+        let Some(view) = node::view(object) else {
+            return self.gone(node::name(object)?);
+        };
         self.known.insert(view.name.clone());
         Some(Input::Node(view))
     }
@@ -148,6 +175,9 @@ impl ClusterWatch {
     }
 
     fn apply_daemon_set(&mut self, event: watcher::Event<DaemonSetMeta>) -> Option<Input> {
+        if let watcher::Event::InitApply(object) | watcher::Event::Apply(object) = &event {
+            self.version.note(object.metadata.resource_version.as_deref());
+        }
         let rivals = self.rivals.apply(metadata(event))?;
         for rival in &rivals {
             tracing::warn!(%rival, "A rival reboots nodes too");
@@ -176,8 +206,8 @@ fn metadata<K>(event: watcher::Event<PartialObjectMeta<K>>) -> watcher::Event<Ob
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
-    use watcher::Event::{Delete, Init, InitApply, InitDone};
+    use bellwether_proto::mark;
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
 
     use super::*;
 
@@ -223,6 +253,53 @@ mod tests {
             apply(&mut cluster, Delete(node("b"))),
             (vec![], vec![]),
             "once is enough"
+        );
+    }
+
+    /// A virtual node, cordoned for an attempt or not.
+    fn virtual_node(name: &str, cordoned: bool) -> Node {
+        let mut node = node(name);
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        node.metadata.labels = Some([pair("type", "virtual-kubelet")].into());
+        let mark = pair(mark::CORDONED_FOR, "01890a5d-ac96-774b-bcce-b302099a8057");
+        node.metadata.annotations = cordoned.then(|| [mark].into());
+        node
+    }
+
+    #[test]
+    fn a_node_that_is_to_be_left_alone_stays_in_view_until_our_cordon_is_gone() {
+        let (known, gone) = (|| (vec!["a".to_owned()], vec![]), || (vec![], vec!["a".to_owned()]));
+        let mut cluster = cluster();
+        assert_eq!(apply(&mut cluster, Apply(virtual_node("a", false))), (vec![], vec![]));
+        assert_eq!(apply(&mut cluster, Apply(node("a"))), known());
+        assert_eq!(apply(&mut cluster, Apply(virtual_node("a", true))), known());
+        assert_eq!(apply(&mut cluster, Apply(virtual_node("a", false))), gone());
+        assert_eq!(
+            apply(&mut cluster, Apply(node("a"))),
+            known(),
+            "the label is taken away"
+        );
+        // The next list shows the same.
+        apply(&mut cluster, Init);
+        assert_eq!(apply(&mut cluster, InitApply(virtual_node("a", true))), known());
+        assert_eq!(apply(&mut cluster, InitDone), (vec![], vec![]));
+        apply(&mut cluster, Init);
+        assert_eq!(apply(&mut cluster, InitApply(virtual_node("a", false))), gone());
+        assert_eq!(apply(&mut cluster, InitDone), (vec![], vec![]));
+        assert_eq!(apply(&mut cluster, Delete(virtual_node("a", false))), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_store_that_was_set_back_fails_all_watches() {
+        let mut cluster = cluster();
+        let set_back = StoreSetBack { from: 1200, to: 1000 };
+        assert_eq!(cluster.apply(WatchEvent::SetBack(set_back)), vec![]);
+        assert!(
+            cluster
+                .failure()
+                .unwrap()
+                .to_string()
+                .contains("from version 1200 to 1000")
         );
     }
 
