@@ -159,7 +159,6 @@ impl World {
             self.names[node],
             report.boot_id
         );
-        self.referee.sentinel_reported(node, &report);
         let stored = StoredReport {
             report,
             stored_at: self.at(0),

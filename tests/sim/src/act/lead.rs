@@ -178,7 +178,7 @@ impl World {
             if leader.sequence == self.bus.sequence && !leader.watch_fails {
                 let record = self.bus.attempts[node].as_deref();
                 self.referee
-                    .leader_rests(&self.names[node], record, &leader.known[node]);
+                    .leader_rests(node, &self.names[node], record, &leader.known[node]);
             }
         }
         self.offer_events_to(leader);

@@ -40,6 +40,7 @@ impl World {
             cluster: &self.cluster,
             hosts: &self.hosts,
             leader: leader.map(|leader| (&leader.fleet, leader.known.as_slice())),
+            leader_rests: leader.is_some_and(|leader| !leader.waits_for_effect && !leader.must_decide),
         };
         self.referee.look(&scene);
         self.enter(LOOK, Happening::Look);
@@ -88,6 +89,7 @@ impl World {
             cluster: &self.cluster,
             hosts: &self.hosts,
             leader: None,
+            leader_rests: false,
         };
         let Some((check, message)) = self.referee.unsettled(&scene) else {
             return true;

@@ -39,8 +39,8 @@ pub(super) struct Facts {
     pub(super) rebooted_needs: BTreeMap<u64, BootId>,
     /// The host has booted since the run began.
     pub(super) has_booted: bool,
-    /// In this boot the sentinel has reported that the host needs no reboot.
-    pub(super) no_need_reported: bool,
+    /// The last boot of which the leading scheduler has been given a report that no reboot is needed.
+    pub(super) no_need_known: Option<BootId>,
     pub(super) running: Option<Running>,
     /// The stored record takes a slot.
     pub(super) holds_slot: bool,

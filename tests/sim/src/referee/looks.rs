@@ -1,6 +1,6 @@
 //! The rules about time: what has to come true within a bound, looked at again and again.
 
-use bellwether_proto::Phase;
+use bellwether_proto::{BootId, Phase};
 use bellwether_scheduler_core::{Fleet, State};
 
 use crate::bus::Bus;
@@ -20,6 +20,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) hosts: &'a [Host],
     /// The scheduler that has led without a break for longer than its grace, with all that it was given.
     pub(crate) leader: Option<(&'a Fleet, &'a [Knowledge])>,
+    /// It answers operators now: it is not in the middle of its effects.
+    pub(crate) leader_rests: bool,
 }
 
 impl Referee {
@@ -34,7 +36,9 @@ impl Referee {
         };
         self.judge_attempts(scene);
         self.judge_waits(scene, known);
-        self.judge_reasons(fleet, known);
+        if scene.leader_rests {
+            self.judge_reasons(fleet, known);
+        }
     }
 
     /// The clock of the schedulers has jumped: their deadlines have moved by as much.
@@ -99,7 +103,7 @@ impl Referee {
             && !tried
             && is_needed
             && settled
-            && !self.may_be_refused(node)
+            && !self.may_be_refused(node, &host.boot)
             && object.ready
             && !object.unschedulable
             && object.mark.is_none()
@@ -194,16 +198,16 @@ impl Referee {
             }
             let host = &scene.hosts[node];
             let survived = |id| self.facts[node].rebooted_needs.contains_key(&id);
-            if host.need.is_some_and(|need| !survived(need.id)) && !self.may_be_refused(node) {
+            if host.need.is_some_and(|need| !survived(need.id)) && !self.may_be_refused(node, &host.boot) {
                 return Some((Check::NeedsAreServed, format!("n{node} still needs a reboot")));
             }
         }
         None
     }
 
-    /// For all that a sentinel has reported since the host booted, the need has survived that boot.
-    fn may_be_refused(&self, node: usize) -> bool {
-        self.facts[node].has_booted && !self.facts[node].no_need_reported
+    /// For all that a scheduler has been given since the host booted, the need has survived that boot.
+    fn may_be_refused(&self, node: usize, boot: &BootId) -> bool {
+        self.facts[node].has_booted && self.facts[node].no_need_known.as_ref() != Some(boot)
     }
 
     /// The quiet was too short for what is left.

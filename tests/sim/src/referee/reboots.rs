@@ -1,6 +1,6 @@
 //! The rules about nodes and calls to reboot, judged at the moment at which something really changes.
 
-use bellwether_proto::{Attempt, AttemptId, HostReport, NeedReport, NodeName};
+use bellwether_proto::{Attempt, AttemptId, NodeName};
 
 use crate::cluster::{Cluster, Node};
 use crate::moment::{Ms, SECOND};
@@ -154,16 +154,9 @@ impl Referee {
     /// A host has booted, by whatever hand.
     pub(crate) fn host_booted(&mut self, node: usize) {
         let facts = &mut self.facts[node];
-        facts.no_need_reported = false;
         facts.has_booted = true;
         if facts.call.is_none() {
             facts.rebooted_needs.clear();
-        }
-    }
-
-    pub(crate) fn sentinel_reported(&mut self, node: usize, report: &HostReport) {
-        if report.need == NeedReport::NotRequired {
-            self.facts[node].no_need_reported = true;
         }
     }
 

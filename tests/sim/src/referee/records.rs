@@ -167,7 +167,11 @@ impl Referee {
     }
 
     /// A leader has nothing left to do: an order that its views forbid is taken back by now.
-    pub(crate) fn leader_rests(&mut self, name: &NodeName, record: Option<&Attempt>, known: &Knowledge) {
+    pub(crate) fn leader_rests(&mut self, node: usize, name: &NodeName, record: Option<&Attempt>, known: &Knowledge) {
+        let sentinel = known.sentinel.as_ref().filter(|sentinel| sentinel.need == Some(false));
+        if let Some(sentinel) = sentinel {
+            self.facts[node].no_need_known = Some(sentinel.boot.clone());
+        }
         let Some(record) = record.filter(|record| record.phase == Phase::Rebooting) else {
             return;
         };
