@@ -195,6 +195,9 @@ impl Rule<'_> {
         }
         let is_down = self.attempt.reboot_started_at.is_some() && !self.observation.node.ready;
         if self.is_uncordoned && !is_down {
+            if self.may_be_cordoned_late() {
+                return None;
+            }
             let ending = self.attempt.ending.as_ref()?;
             return Some(Transition::End(ending.cause, ending.message.clone()));
         }
@@ -210,6 +213,14 @@ impl Rule<'_> {
                 Transition::End(Cause::UncordonStuck, message)
             }
         })
+    }
+
+    /// The drainer has not reported the cordon, so its request may still be under way: an API server that was
+    /// slow to take the request may cordon the node after another drainer found nothing to remove.
+    fn may_be_cordoned_late(&self) -> bool {
+        let cordon_may_come_until = later(self.attempt.phase_since(), Policy::REQUEST_TIME_MAX);
+        let is_cordoned = self.attempt.cordoned_at.or(self.attempt.drained_at).is_some();
+        !is_cordoned && !self.clock.reached(cordon_may_come_until)
     }
 
     /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node

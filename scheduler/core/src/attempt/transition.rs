@@ -87,9 +87,8 @@ pub(crate) fn apply(
             if attempt.phase == Phase::RollingBack {
                 if cause == Cause::UncordonStuck {
                     ending.rollback_cause = attempt.ending.as_ref().map(|rollback| rollback.cause);
-                } else if cause != Cause::NodeNotBack {
-                    attempt.cordoned_at = None;
                 }
+                clear_removed_cordon(attempt, observation);
             }
             if matches!(cause, Cause::ForeignCordon | Cause::NodeGone) {
                 attempt.cordoned_at = None;
@@ -102,9 +101,7 @@ pub(crate) fn apply(
         Transition::AskAgain => attempt.generation = attempt.generation.next(),
         Transition::ReleaseSlot(_) => {
             attempt.slot_held = false;
-            if observation.is_some_and(|observation| observation.node.cordoned_for != Some(attempt.id)) {
-                attempt.cordoned_at = None;
-            }
+            clear_removed_cordon(attempt, observation);
         }
     }
 }
@@ -114,6 +111,13 @@ fn ending(cause: Cause, message: String) -> Ending {
         cause,
         message,
         rollback_cause: None,
+    }
+}
+
+/// The node does not carry our cordon any more, so nothing is left to be removed.
+fn clear_removed_cordon(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
+    if observation.is_some_and(|observation| observation.node.cordoned_for != Some(attempt.id)) {
+        attempt.cordoned_at = None;
     }
 }
 

@@ -67,6 +67,7 @@ impl Fleet {
             self.end_attempt_of_gone_node(name, now);
         }
         self.clamp_times(name, now);
+        self.note_cordon(name, now);
         self.take_transitions(name, &clock);
         self.note_cleared_need(name, now);
         self.adopt_orphan(name, &clock);
@@ -83,6 +84,20 @@ impl Fleet {
         let Some(attempt) = &mut member.attempt else { return };
         if attempt::clamp(attempt, &self.policy, now) {
             self.effects.push_back(Effect::StoreAttempt(attempt.clone()));
+        }
+    }
+
+    /// Notes that the node carries the cordon of its attempt, if the view is here before the drainer's report.
+    fn note_cordon(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        let may_be_new = matches!(attempt.phase, Phase::Draining | Phase::RollingBack);
+        if may_be_new && attempt.cordoned_at.is_none() && observation.is_cordoned_for(attempt) {
+            let mut changed = attempt.clone();
+            changed.cordoned_at = Some(now);
+            self.change_attempt(changed, None, now);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Stories of cancels: a reboot that can no longer be taken back keeps its slot, and each refusal says why.
 
-use bellwether_proto::{Attempt, Cause, Fact, NeedReport, Phase};
+use bellwether_proto::{Attempt, Cause, Fact, NeedReport, NodeEvent, Phase};
 use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled, Input};
 use jiff::SignedDuration;
 
@@ -148,6 +148,81 @@ fn an_order_that_loses_its_preflight_is_no_different_from_a_cancel() {
 }
 
 #[test]
+fn a_cordon_that_may_still_come_keeps_the_slot_of_a_rollback_in_which_nothing_was_to_be_removed() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    let attempt = world.records[&name("a")].id;
+    world.commands.clear();
+    world.cancel("a", "");
+    world.drainer("a", true, 1);
+    world.pass(SignedDuration::from_secs(20));
+    assert_eq!(
+        (world.phase("a"), world.reason("b")),
+        (Some(Phase::RollingBack), Some("NoSlot"))
+    );
+    // The drainer's request was under way at a slow API server.
+    world.host("a").view.cordoned_for = Some(attempt);
+    world.host("a").view.unschedulable = true;
+    world.pass(SignedDuration::from_secs(20));
+    assert_eq!(
+        (world.phase("a"), world.reason("b")),
+        (Some(Phase::RollingBack), Some("NoSlot"))
+    );
+    world.pass(SignedDuration::from_secs(20));
+    world.drainer("a", true, 1);
+    assert_eq!(
+        (world.phase("a"), world.phase("b")),
+        (Some(Phase::Cancelled), Some(Phase::Draining))
+    );
+}
+
+#[test]
+fn a_rollback_of_a_node_with_a_silent_sentinel_is_done_once() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    let mut view = world.host("a").view.clone();
+    view.boot_id = Some("boot-new".parse().unwrap());
+    world.give(Input::Node(view.clone()));
+    world.now += world.policy.verify_timeout;
+    world.advance();
+    world.now += world.policy.verify_timeout;
+    world.advance();
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    let record = world.records[&name("a")].clone();
+    for _ in 0..10 {
+        let Attempt { id, generation, .. } = world.records[&name("a")];
+        view.cordoned_for = None;
+        view.unschedulable = false;
+        world.give(Input::Node(view.clone()));
+        let uncordoned = Fact::Uncordoned {
+            left_unschedulable: false,
+        };
+        world.give(Input::Event(NodeEvent {
+            node: name("a"),
+            attempt: id,
+            generation,
+            at: world.now,
+            source: "test".into(),
+            fact: uncordoned,
+        }));
+        world.advance();
+        world.now += world.policy.verify_timeout;
+        world.advance();
+    }
+    let after = &world.records[&name("a")];
+    assert_eq!(
+        (after.phase, after.slot_held),
+        (Phase::Failed, true),
+        "its sentinel is silent"
+    );
+    assert_eq!(after.history.len(), record.history.len() + 1);
+}
+
+#[test]
 fn a_kept_slot_is_not_released_by_a_needless_sentinel_beside_an_old_view_of_the_node() {
     let mut world = World::new(1, &["a", "b"]);
     world.need("a");
@@ -185,6 +260,7 @@ fn a_cancel_says_what_it_finds() {
     );
     world.drainer("a", true, 1);
     world.drainer("a", true, 1);
+    world.pass(MINUTE / 2);
     assert_eq!(world.reason("a"), Some("CoolingDown"));
     assert_eq!(world.cancel("a", ""), Handled::Cancelled(CancelEffect::WaitEnded));
     world.settle();
