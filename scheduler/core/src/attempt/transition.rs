@@ -131,7 +131,10 @@ fn note_reboot(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
     let Some(boot) = observation.boot_after(&attempt.boot_before) else {
         return;
     };
-    if attempt.last_reboot.as_ref().is_some_and(|last| last.boot_id == *boot) {
+    let noted = attempt.last_reboot.as_ref().map(|last| &last.boot_id);
+    // After the proof, another boot is the work of others.
+    let is_proved = noted.is_some() && noted == attempt.boot_after.as_ref();
+    if is_proved || noted == Some(boot) {
         return;
     }
     attempt.last_reboot = Some(LastReboot {

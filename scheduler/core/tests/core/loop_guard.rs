@@ -118,6 +118,23 @@ fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
 }
 
 #[test]
+fn a_reboot_by_others_after_the_proof_is_not_taken_for_our_own() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let old = world.now - HOUR;
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Soaking));
+    world.boot("a", true);
+    need_since(&mut world, old);
+    world.pass(world.policy.soak);
+    assert_eq!(world.phase("a"), Some(Phase::Done));
+    world.pass(HOUR);
+    assert_eq!(world.phase("a"), Some(Phase::Draining), "the need came in another boot");
+}
+
+#[test]
 fn a_reboot_that_was_not_proved_counts_for_the_guard() {
     // The kubelet is back in a new boot, and the sentinel only after the attempt was rolled back.
     let mut world = World::new(1, &["a"]);
