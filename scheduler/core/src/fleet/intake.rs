@@ -37,7 +37,7 @@ impl Fleet {
             }
             Input::Sentinel(stored) => {
                 let name = stored.report.node.clone();
-                self.member(&name).sentinel = Some(stored);
+                self.member(&name).set_sentinel(stored);
             }
             Input::Rebooter(stored) => {
                 let name = stored.report.node.clone();

@@ -1,6 +1,6 @@
 //! One node of the fleet, with all that is known of it.
 
-use bellwether_proto::{Attempt, Generation, HostReport, RebooterReport};
+use bellwether_proto::{Attempt, BootId, Generation, HostReport, NeedReport, RebooterReport};
 use jiff::Timestamp;
 
 use crate::admission::Place;
@@ -19,6 +19,8 @@ pub(super) struct Member {
     pub(super) ready_from: Option<Timestamp>,
     pub(super) sentinel: Option<StoredReport<HostReport>>,
     pub(super) rebooter: Option<StoredReport<RebooterReport>>,
+    /// The boot in which the sentinel has last reported that the host needs no reboot.
+    pub(super) needless_boot: Option<BootId>,
     /// The present or last attempt. Most nodes have none.
     pub(super) attempt: Option<Box<Attempt>>,
     /// Why the stored record of the attempt cannot be read.
@@ -45,7 +47,16 @@ impl Member {
             sentinel: self.sentinel.as_ref(),
             rebooter: self.rebooter.as_ref(),
             ready_from: self.ready_from,
+            needless_boot: self.needless_boot.as_ref(),
         })
+    }
+
+    /// Takes the sentinel's newest report.
+    pub(super) fn set_sentinel(&mut self, stored: StoredReport<HostReport>) {
+        if stored.report.need == NeedReport::NotRequired {
+            self.needless_boot = Some(stored.report.boot_id.clone());
+        }
+        self.sentinel = Some(stored);
     }
 
     /// Takes the newest view of the node.

@@ -16,6 +16,8 @@ pub(crate) struct Observation<'a> {
     /// Since when the node has been Ready without a gap, by the core's own clock: the node's own time
     /// of its Ready condition is of its host's clock.
     pub(crate) ready_from: Option<Timestamp>,
+    /// The boot in which the sentinel has last reported that the host needs no reboot.
+    pub(crate) needless_boot: Option<&'a BootId>,
 }
 
 impl<'a> Observation<'a> {
@@ -87,9 +89,9 @@ impl<'a> Observation<'a> {
         })
     }
 
-    /// The sentinel reports in this boot that the host needs no reboot.
+    /// The sentinel has reported in this boot that the host needs no reboot.
     pub(crate) fn need_is_cleared_in(&self, boot: &BootId) -> bool {
-        self.need_is_gone() && self.sentinel.is_some_and(|stored| stored.report.boot_id == *boot)
+        self.needless_boot == Some(boot)
     }
 
     /// The boot that sentinel and kubelet report alike. While they differ, one of them is yet to catch up, and

@@ -135,6 +135,24 @@ fn a_reboot_by_others_after_the_proof_is_not_taken_for_our_own() {
 }
 
 #[test]
+fn a_need_that_came_before_the_proof_of_the_reboot_and_after_a_report_without_need_is_new() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let old = world.now - HOUR;
+    world.drainer("a", true, 1);
+    // The sentinel reports no need in the new boot; then the need comes, and only then is the node Ready.
+    world.rebooter_then("a", true, false);
+    need_since(&mut world, old);
+    world.host("a").view.ready = true;
+    world.settle();
+    world.drainer("a", true, 1);
+    world.pass(world.policy.soak);
+    assert_eq!(world.phase("a"), Some(Phase::Done));
+    world.pass(HOUR);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
 fn a_reboot_that_was_not_proved_counts_for_the_guard() {
     // The kubelet is back in a new boot, and the sentinel only after the attempt was rolled back.
     let mut world = World::new(1, &["a"]);
