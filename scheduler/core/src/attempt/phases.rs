@@ -62,13 +62,15 @@ impl Rule<'_> {
         self.observation.node.cordoned_for == Some(self.attempt.id)
     }
 
-    /// Sentinel and kubelet report the same boot, another one than before or one without need, and the node has
-    /// been Ready for so long that its slot can be free.
+    /// Sentinel and kubelet report the same boot, another one than before or, if no host was called for a reboot,
+    /// one without need; and the node has been Ready for so long that its slot can be free.
     fn is_healthy(&self) -> bool {
         let observation = self.observation;
         let settled = observation.settled_boot();
         let proved = settled.is_some_and(|boot| *boot != self.attempt.boot_before);
-        let needless = settled.is_some() && observation.need_is_gone();
+        // A host that was called for a reboot may go down though nothing needs that reboot any more.
+        let called = self.attempt.reboot_started_at.is_some();
+        let needless = settled.is_some() && observation.need_is_gone() && !called;
         (proved || needless) && observation.ready_for(self.policy.soak, self.clock)
     }
 

@@ -100,6 +100,7 @@ pub(crate) fn apply(
         }
         Transition::AskAgain => attempt.generation = attempt.generation.next(),
         Transition::ReleaseSlot(_) => {
+            note_reboot(attempt, observation);
             attempt.slot_held = false;
             clear_removed_cordon(attempt, observation);
         }

@@ -223,6 +223,23 @@ fn a_rollback_of_a_node_with_a_silent_sentinel_is_done_once() {
 }
 
 #[test]
+fn the_slot_of_a_host_that_was_called_for_a_reboot_is_kept_though_its_need_is_gone() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    world.pass(world.policy.reboot_timeout);
+    world.drainer("a", true, 1);
+    world.host("a").need = Ok(None);
+    world.pass(MINUTE * 10);
+    assert_eq!(world.reason("b"), Some("NoSlot"), "it may go down at any moment");
+    world.boot("a", true);
+    world.pass(world.policy.soak);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
 fn a_kept_slot_is_not_released_by_a_needless_sentinel_beside_an_old_view_of_the_node() {
     let mut world = World::new(1, &["a", "b"]);
     world.need("a");

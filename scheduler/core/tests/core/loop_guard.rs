@@ -118,6 +118,22 @@ fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
 }
 
 #[test]
+fn a_reboot_after_the_end_of_its_attempt_counts_for_the_guard() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.host("a").need_survives = true;
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    world.pass(world.policy.reboot_timeout);
+    world.drainer("a", true, 1);
+    assert_eq!(world.reason("a"), Some("RebootIgnored"));
+    // The shutdown took longer than the deadline.
+    world.boot("a", true);
+    world.pass(HOUR);
+    assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"));
+}
+
+#[test]
 fn a_reboot_by_others_after_the_proof_is_not_taken_for_our_own() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
