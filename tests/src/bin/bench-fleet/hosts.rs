@@ -21,7 +21,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use rig::bus::Bus;
 use serde_json::Value;
-use tokio::time::{MissedTickBehavior, interval, timeout_at};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout_at};
 use uuid::Uuid;
 
 use crate::shape;
@@ -34,6 +34,8 @@ const REQUESTS: usize = 16;
 const PUBLISHES: usize = 64;
 /// How often the stand-in looks which nodes are due. At 5,000 nodes one is due every 20 ms.
 const TICK: Duration = Duration::from_millis(10);
+/// How long after a hint the record is read again that was not stored yet: as the rebooter does.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// How long one write of the stand-in may take; a machine on which it takes longer measures nothing.
 const WRITE_MAX: Duration = Duration::from_secs(20);
 
@@ -216,7 +218,13 @@ impl Hosts {
     async fn reboot(&self, index: usize) -> Result<()> {
         let host = self.host(index)?;
         let boot = host.state().boot;
-        let order = self.read_order(host, &boot).await?;
+        let order = match self.read_order(host, &boot).await {
+            Ok(order) => order,
+            Err(_) => {
+                sleep(SECOND_LOOK).await;
+                self.read_order(host, &boot).await?
+            }
+        };
         let event = NodeEvent {
             node: host.name.clone(),
             attempt: order.id,
@@ -259,8 +267,10 @@ impl Hosts {
         let in_time = record.reboot_not_after.is_some_and(|until| Timestamp::now() < until);
         ensure!(
             record.phase == Phase::Rebooting && record.boot_before == *boot && record.drained_at.is_some() && in_time,
-            "the record of {} is no order to reboot: {record:?}",
-            host.name
+            "the record of {} is no order to reboot: {} of generation {}",
+            host.name,
+            record.phase.as_str(),
+            record.generation
         );
         Ok(record)
     }
