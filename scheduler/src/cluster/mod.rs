@@ -5,6 +5,7 @@ mod election;
 pub(crate) mod health;
 pub(crate) mod lease;
 mod node;
+mod object;
 mod rival;
 mod version;
 pub(crate) mod watch;

@@ -3,7 +3,8 @@
 use bellwether_proto::node::left_alone;
 use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::NodeView;
-use k8s_openapi::api::core::v1::Node;
+
+use crate::cluster::object::Node;
 
 /// A node's name.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {

@@ -11,7 +11,6 @@ use bellwether_scheduler_core::Input;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Node;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
@@ -19,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cluster::health::{WatchFailure, WatchHealth, WatchResult};
 use crate::cluster::node;
+use crate::cluster::object::Node;
 use crate::cluster::rival::Rivals;
 use crate::cluster::version::{StoreSetBack, StoreVersion};
 
