@@ -20,7 +20,7 @@ Benchmarks:
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
 `fleet` is built for release, as the images are. Each prints its table. `fleet --help` lists its
-arguments; it takes about seven minutes beside the build, and other programs on the machine show in
+arguments; it takes about six minutes beside the build, and other programs on the machine show in
 its figures.
 ";
 

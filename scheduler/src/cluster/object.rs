@@ -1,6 +1,6 @@
 //! A Node object, as far as the scheduler reads one.
 //!
-//! A kubelet writes its Node object every five minutes, and most of the object's 15 kB are images and managed fields,
+//! A kubelet writes its Node object every five minutes, and most of the object's 13 kB are images and managed fields,
 //! which no decision depends on. Passed over in the text, they cost no memory and little time; as values they were
 //! most of what an idle leader of a large fleet did.
 
