@@ -42,6 +42,8 @@ pub(super) struct Facts {
     /// The last boot of which the leading scheduler has been given a report that no reboot is needed.
     pub(super) no_need_known: Option<BootId>,
     pub(super) running: Option<Running>,
+    /// The running attempt only takes away a cordon that had no attempt.
+    pub(super) is_orphan: bool,
     /// The stored record takes a slot.
     pub(super) holds_slot: bool,
     /// Starts of attempts in the last hour.

@@ -128,6 +128,8 @@ impl Referee {
             is_held || (is_away && !is_running)
         });
         let open = self.slots.saturating_sub(kept.count());
+        let needy = scene.hosts.iter().filter(|host| host.need.is_some()).count();
+        let control_plane = free.iter().filter(|node| self.facts[**node].control_plane).count();
         for node in 0..self.facts.len() {
             if !free.contains(&node) {
                 self.facts[node].waited = 0;
@@ -138,10 +140,10 @@ impl Referee {
                 continue;
             }
             self.facts[node].waited += scene.passed;
-            // Every node before this one in the queue may take its full time, one after the other in each slot;
-            // nodes of the control plane go alone; and one attempt of a node that failed before may be running.
-            let control_plane = free.iter().filter(|other| self.facts[**other].control_plane).count();
-            let turns = free.len().div_ceil(open) + control_plane + 2;
+            // Every node with a need may be before this one in the queue and take its full time, one after the other
+            // in each slot; nodes of the control plane go alone; and one attempt of a node that failed before may
+            // be running.
+            let turns = needy.div_ceil(open) + control_plane + 2;
             let bound = Ms::try_from(turns).unwrap_or(Ms::MAX) * self.attempt_max;
             // The queue was longest when the wait began, or grew since.
             let facts = &mut self.facts[node];

@@ -40,7 +40,10 @@ impl Referee {
             .filter(|node| self.facts[*node].is_disrupted())
             .collect();
         // A cordon without an attempt: a drainer was late.
-        let is_late = |node: &usize| !self.facts[*node].holds_slot && self.facts[*node].call.is_none();
+        let is_late = |node: &usize| {
+            let facts = &self.facts[*node];
+            (facts.is_orphan || !facts.holds_slot) && facts.call.is_none()
+        };
         let of_control_plane = |node: &usize| self.facts[*node].control_plane;
         let late = disrupted.iter().any(is_late);
         let in_time = disrupted.iter().filter(|node| !is_late(node)).count();

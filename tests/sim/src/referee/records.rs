@@ -49,6 +49,9 @@ impl Referee {
                 since: now,
             });
         }
+        if is_new {
+            self.facts[node].is_orphan = after.phase == Phase::RollingBack;
+        }
         if is_new && after.phase == Phase::Draining {
             self.attempt_starts(now, node, after, known, records);
         }
