@@ -54,6 +54,8 @@ pub(crate) struct Leader {
     pub(crate) sequence: u64,
     /// Error of its clock.
     pub(crate) skew: Ms,
+    /// When it decided last, by its clock.
+    pub(crate) decided_at: Ms,
     pub(crate) inbox: VecDeque<Message>,
     pub(crate) waits_for_effect: bool,
     pub(crate) must_decide: bool,

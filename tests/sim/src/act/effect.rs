@@ -5,7 +5,7 @@ use bellwether_scheduler_core::{Effect as Wanted, Input};
 
 use crate::bus::Write;
 use crate::happening::Happening;
-use crate::leader::{Effect, Leader};
+use crate::leader::{Effect, Leader, Stage};
 use crate::moment::{Ms, SECOND};
 use crate::setup::Way;
 use crate::world::{World, tell};
@@ -167,7 +167,7 @@ impl World {
                 self.referee.control_stored(control.paused());
             }
             Write::Attempt(node, after) => {
-                let clock = leader.map_or(self.now, |leader| self.now + leader.skew);
+                let clock = leader.map_or(self.now, |leader| leader.decided_at);
                 let known = leader.map(|leader| leader.known.as_slice());
                 self.referee.record_stored(
                     self.now,
@@ -220,7 +220,11 @@ impl World {
     pub(crate) fn leader_checks(&mut self, id: u32) {
         self.with_leader(id, |world, leader| {
             let is_own = leader.waits_for_effect || leader.sequence == world.bus.sequence;
-            is_own || world.now < leader.stalled_until || leader.stage != crate::leader::Stage::Running
+            let can_tell = leader.stage == Stage::Running && world.now >= leader.stalled_until;
+            if !is_own && !can_tell {
+                world.enter(OWNERSHIP_INTERVAL, Happening::LeaderChecks(id));
+            }
+            is_own || !can_tell
         });
     }
 }

@@ -83,6 +83,7 @@ impl World {
             }
             if leader.must_decide && !leader.watch_fails {
                 leader.must_decide = false;
+                leader.decided_at = self.now + leader.skew;
                 let now = self.at(leader.skew);
                 leader.fleet.advance(now);
                 continue;

@@ -28,6 +28,7 @@ impl World {
             stage: Stage::Starting,
             sequence: 0,
             skew: self.leader_skew,
+            decided_at: 0,
             inbox: VecDeque::new(),
             waits_for_effect: false,
             must_decide: true,
