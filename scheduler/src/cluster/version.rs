@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
@@ -40,14 +40,15 @@ impl StoreVersion {
 
     /// Returns once the store's version is below one that was known before the question.
     pub(super) async fn set_back(self, client: Client) -> StoreSetBack {
-        let nodes = Api::<PartialObjectMeta<Node>>::all(client);
-        // The cheapest read that the API server does not answer from a store of its own that lags.
+        // The cheapest read that the API server does not answer from a store of its own that lags. Of DaemonSets, since
+        // a list of nodes is the sign by which operators and tests recognise a reload.
+        let daemon_sets = Api::<PartialObjectMeta<DaemonSet>>::all(client);
         let one = ListParams::default().limit(1);
         loop {
             tokio::time::sleep(INTERVAL).await;
             // Read first: a watch may show a newer version before the answer is here.
             let from = self.0.load(Ordering::Relaxed);
-            let list = match tokio::time::timeout(TIMEOUT, nodes.list(&one)).await {
+            let list = match tokio::time::timeout(TIMEOUT, daemon_sets.list(&one)).await {
                 Ok(Ok(list)) => list,
                 Ok(Err(error)) => {
                     tracing::debug!(error = bellwether_chassis::chain(&error), "No version of the store");
