@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Chassis, chain, clock, nats, stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use jiff::SignedDuration;
 
 use crate::api::handle::ApiHandle;
 use crate::api::service;
@@ -13,7 +12,7 @@ use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
 use crate::error::{NotLoaded, Refusal};
-use crate::lead::{Kept, LeaderContext};
+use crate::lead::{Kept, LED_WELL, LeaderContext};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 
@@ -28,9 +27,6 @@ const SET_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// once, after 30 s if NATS does not answer. That is longer than a server's restart or a vote among three takes,
 /// and a standby with a better way to NATS would have led for long.
 const FAILED_LOADS_MAX: u32 = 4;
-
-/// After leading for so long, an error is the first of a new series.
-const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let policy = args.policy.policy()?;

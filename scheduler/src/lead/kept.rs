@@ -19,8 +19,8 @@ use crate::lead::views::Views;
 /// second, and a full disk one try in half a minute.
 const STAND_STILL: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(30));
 
-/// After a turn of so long, an error is the first of a new series.
-const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
+/// After leading for so long, an error is the first of a new series.
+pub(crate) const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long a node is left alone whose record is too long for NATS: what made the record so long is settled by then,
 /// and one failed turn in ten minutes costs nothing.
