@@ -118,10 +118,7 @@ async fn nats_is_away_for_twenty_seconds_during_a_reboot() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_loses_all_its_state_and_our_cordon_is_found_and_taken_away() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
-    let stuck = Workload::new("stuck").on_node(world.host(0)?.name());
-    world.create(&stuck.deployment()?).await?;
-    world.create(&stuck.min_available(1)?).await?;
-    world.wait_ready_pods("stuck", 1).await?;
+    world.block_drain(0).await?;
     let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use rig::bus::Bus;
 use rig::services::ServicesOptions;
 use rig::wait;
-use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
@@ -90,10 +89,7 @@ async fn thousands_of_events_of_other_attempts_cost_few_requests_and_no_decision
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_consumer_of_events_is_created_where_the_oldest_attempt_began() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
-    let stuck = Workload::new("stuck").on_node(world.host(0)?.name());
-    world.create(&stuck.deployment()?).await?;
-    world.create(&stuck.min_available(1)?).await?;
-    world.wait_ready_pods("stuck", 1).await?;
+    world.block_drain(0).await?;
     let options = ServicesOptions::default().set("BELLWETHER_DRAIN_TIMEOUT", "20s");
     let mut fleet = Fleet::start_in(world, options).await?;
     let host = fleet.world.host(0)?;
@@ -132,10 +128,7 @@ async fn a_deleted_consumer_of_events_is_created_where_the_oldest_attempt_began(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_leader_shows_what_blocks_a_drain_although_the_drainer_reports_nothing_new() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
-    let stuck = Workload::new("stuck").on_node(world.host(0)?.name());
-    world.create(&stuck.deployment()?).await?;
-    world.create(&stuck.min_available(1)?).await?;
-    world.wait_ready_pods("stuck", 1).await?;
+    world.block_drain(0).await?;
     let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;

@@ -7,7 +7,6 @@ use bellwether_proto::{Cause, Phase};
 use rig::record::node_state;
 use rig::services::ServicesOptions;
 use rig::wait;
-use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
@@ -78,10 +77,7 @@ async fn a_node_deleted_in_mid_attempt_frees_its_slot_and_its_namesake_is_left_a
         ..WorldOptions::default()
     })
     .await?;
-    let held = Workload::new("held").on_node(world.host(0)?.name());
-    world.create(&held.deployment()?).await?;
-    world.create(&held.min_available(1)?).await?;
-    world.wait_ready_pods("held", 1).await?;
+    world.block_drain(0).await?;
     let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
     let (gone, next) = (fleet.world.host(0)?, fleet.world.host(1)?);
     gone.upgrade_kernel("6.12.48")?;
@@ -103,10 +99,7 @@ async fn a_node_deleted_in_mid_attempt_frees_its_slot_and_its_namesake_is_left_a
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_pauses_reads_why_resumes_and_cancels() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
-    let held = Workload::new("held").on_node(world.host(0)?.name());
-    world.create(&held.deployment()?).await?;
-    world.create(&held.min_available(1)?).await?;
-    world.wait_ready_pods("held", 1).await?;
+    world.block_drain(0).await?;
     let options = ServicesOptions::default().set("BELLWETHER_RETRY_DELAY", "1h");
     let fleet = Fleet::start_in(world, options).await?;
     let name = fleet.world.host(0)?.name().to_owned();

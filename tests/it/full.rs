@@ -15,7 +15,6 @@ use rig::place::Place;
 use rig::process::Process;
 use rig::service::Service;
 use rig::services::ServicesOptions;
-use rig::workload::Workload;
 use rig::world::{self, World, WorldOptions};
 use rig::{ports, tools, wait};
 use tonic::codegen::http::Request;
@@ -80,10 +79,7 @@ async fn a_leader_whose_store_is_full_stands_still_reports_the_answer_and_contin
     })
     .await?;
     create_small_events(&world).await?;
-    let stuck = Workload::new("stuck").on_node(world.host(0)?.name());
-    world.create(&stuck.deployment()?).await?;
-    world.create(&stuck.min_available(1)?).await?;
-    world.wait_ready_pods("stuck", 1).await?;
+    world.block_drain(0).await?;
     let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
     let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
     let leader = fleet.services.leader(&fleet.world).await?.clone();
@@ -146,10 +142,7 @@ async fn a_record_that_is_too_long_for_nats_stops_its_node_alone() -> Result<()>
         ..WorldOptions::default()
     })
     .await?;
-    let stuck = Workload::new("stuck").on_node(world.host(0)?.name());
-    world.create(&stuck.deployment()?).await?;
-    world.create(&stuck.min_available(1)?).await?;
-    world.wait_ready_pods("stuck", 1).await?;
+    world.block_drain(0).await?;
     let options = ServicesOptions::default().set("BELLWETHER_SLOTS", "2");
     let mut fleet = Fleet::start_in(world, options).await?;
     let (stuck, other) = (fleet.world.host(0)?, fleet.world.host(1)?);

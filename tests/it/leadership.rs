@@ -35,6 +35,36 @@ async fn pair(fleet: &Fleet) -> Result<(Service, Service)> {
     Ok((leader, standby.context("a standby")?.clone()))
 }
 
+/// A leader behind proxies, and the other scheduler, which reaches both servers without them.
+struct BehindProxies {
+    leader: Service,
+    standby: Service,
+    api: Proxy,
+    nats: Proxy,
+}
+
+impl BehindProxies {
+    async fn start(fleet: &Fleet) -> Result<Self> {
+        let (leader, standby) = pair(fleet).await?;
+        let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
+        let nats = Proxy::start(fleet.world.nats.port()).await?;
+        standby.process.kill9();
+        fleet.services.reroute(&fleet.world, &leader, &api, &nats).await?;
+        wait::eventually("the scheduler behind the proxy to lead", DEADLINE, async || {
+            leads(&leader).await
+        })
+        .await?;
+        standby.process.restart()?;
+        standby.wait_ready().await?;
+        Ok(Self {
+            leader,
+            standby,
+            api,
+            nats,
+        })
+    }
+}
+
 async fn leads(scheduler: &Service) -> Result<bool> {
     Ok(scheduler.metric("bellwether_scheduler_leading").await? == 1.0)
 }
@@ -82,17 +112,12 @@ async fn a_leader_that_cannot_renew_steps_down_before_another_leads() -> Result<
     let lease = Duration::from_secs(9);
     let fleet = Fleet::start(1, lease_of(lease)).await?;
     for way in [Way::Silent, Way::Cut] {
-        let (leader, standby) = pair(&fleet).await?;
-        let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
-        let nats = Proxy::start(fleet.world.nats.port()).await?;
-        standby.process.kill9();
-        fleet.services.reroute(&fleet.world, &leader, &api, &nats).await?;
-        wait::eventually("the scheduler behind the proxy to lead", DEADLINE, async || {
-            leads(&leader).await
-        })
-        .await?;
-        standby.process.restart()?;
-        standby.wait_ready().await?;
+        let BehindProxies {
+            leader,
+            standby,
+            api,
+            nats: _nats,
+        } = BehindProxies::start(&fleet).await?;
         let since = Instant::now();
         api.set(way);
         wait::eventually("the leader to step down by itself", DEADLINE, async || {
@@ -122,17 +147,12 @@ async fn a_leader_that_cannot_renew_steps_down_before_another_leads() -> Result<
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_without_nats_leaves_the_lease_to_the_other_scheduler() -> Result<()> {
     let mut fleet = Fleet::start(2, lease_of(Duration::from_secs(3))).await?;
-    let (leader, standby) = pair(&fleet).await?;
-    let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
-    let nats = Proxy::start(fleet.world.nats.port()).await?;
-    standby.process.kill9();
-    fleet.services.reroute(&fleet.world, &leader, &api, &nats).await?;
-    wait::eventually("the scheduler behind the proxy to lead", DEADLINE, async || {
-        leads(&leader).await
-    })
-    .await?;
-    standby.process.restart()?;
-    standby.wait_ready().await?;
+    let BehindProxies {
+        leader,
+        standby,
+        api: _api,
+        nats,
+    } = BehindProxies::start(&fleet).await?;
     // An attempt under way, which the next leader has to take to its end.
     fleet.upgrade_all()?;
     fleet.entering(Phase::Draining).await?;

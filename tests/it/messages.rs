@@ -13,7 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 use rig::record::node_state;
 use rig::services::ServicesOptions;
 use rig::wait;
-use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
@@ -215,10 +214,7 @@ async fn an_event_on_the_subject_of_another_kind_or_node_is_rejected_and_moves_n
         ..WorldOptions::default()
     })
     .await?;
-    let held = Workload::new("held").on_node(world.host(0)?.name());
-    world.create(&held.deployment()?).await?;
-    world.create(&held.min_available(1)?).await?;
-    world.wait_ready_pods("held", 1).await?;
+    world.block_drain(0).await?;
     let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
     let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
     host.upgrade_kernel("6.12.48")?;

@@ -17,7 +17,7 @@ use rig::record::node_state;
 use rig::service::Service;
 use rig::services::ServicesOptions;
 use rig::wait;
-use rig::workload::{NAMESPACE, Workload};
+use rig::workload::NAMESPACE;
 use rig::world::{World, WorldOptions};
 use serde_json::json;
 
@@ -116,10 +116,7 @@ async fn a_node_that_becomes_virtual_in_mid_attempt_is_uncordoned_and_left_alone
         ..WorldOptions::default()
     })
     .await?;
-    let held = Workload::new("held").on_node(world.host(0)?.name());
-    world.create(&held.deployment()?).await?;
-    world.create(&held.min_available(1)?).await?;
-    world.wait_ready_pods("held", 1).await?;
+    world.block_drain(0).await?;
     let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
     let (host, next) = (fleet.world.host(0)?, fleet.world.host(1)?);
     host.upgrade_kernel("6.12.48")?;

@@ -21,7 +21,7 @@ use crate::nats::Nats;
 use crate::otlp::OtlpReceiver;
 use crate::place::Place;
 use crate::record::{is_ready, lifecycle_taint, node_state};
-use crate::workload::NAMESPACE;
+use crate::workload::{NAMESPACE, Workload};
 use crate::{kubelet, tools, wait};
 
 /// How many worlds may run at once in one process. On two cores two of them end a third sooner than
@@ -229,6 +229,17 @@ impl World {
             Ok(pods)
         })
         .await
+    }
+
+    /// Runs a pod on the node of this number whose budget allows no eviction, so that a drain of the node is
+    /// blocked until the time of the drain is over. Its application is `stuck`.
+    pub async fn block_drain(&self, node: usize) -> Result<()> {
+        const APP: &str = "stuck";
+        let stuck = Workload::new(APP).on_node(self.host(node)?.name());
+        self.create(&stuck.deployment()?).await?;
+        self.create(&stuck.min_available(1)?).await?;
+        self.wait_ready_pods(APP, 1).await?;
+        Ok(())
     }
 
     /// Asks for the eviction of a pod, as a drain does; returns the API server's status code.
