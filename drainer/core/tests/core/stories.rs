@@ -1,12 +1,10 @@
-//! Stories of one command over time. Times are seconds since its begin.
+//! Stories of one drain over time. Times are seconds since its begin.
 
 use bellwether_drainer_core::action::Staying;
-use bellwether_drainer_core::{
-    Answer, ApiFault, Command, CommandEnd, Conclusion, Machine as _, Notice, Task, Uncordon,
-};
+use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice};
 use bellwether_proto::{DrainFailure, Fact, Phase};
 
-use crate::world::{Response, World, at, attempt, pod, staying};
+use crate::world::{Response, World, at, pod, staying};
 use std::time::Duration;
 
 #[test]
@@ -313,118 +311,6 @@ fn a_read_of_the_node_for_an_older_proof_counts_for_nothing() {
 }
 
 #[test]
-fn an_uncordon_removes_the_cordon_of_its_attempt() {
-    let mut world = uncordon();
-    world.pass(0);
-    assert_eq!(
-        world.end,
-        Some((
-            at(0),
-            CommandEnd::Uncordoned {
-                left_unschedulable: false
-            }
-        ))
-    );
-    let node = world.node.unwrap();
-    assert_eq!((node.is_unschedulable, node.mark), (false, None));
-}
-
-#[test]
-fn an_uncordon_that_fails_for_twenty_seconds_is_reported() {
-    let mut world = uncordon();
-    world.api_fault = Some(ApiFault::Forbidden("no".to_owned()));
-    world.pass(19);
-    assert_eq!(world.end, None);
-    world.pass(10);
-    let (ended_at, end) = world.end.unwrap();
-    assert!(ended_at >= at(20) && ended_at <= at(26), "{ended_at}");
-    let message = "forbidden: no".to_owned();
-    assert_eq!(end, CommandEnd::UncordonFailed { message });
-}
-
-#[test]
-fn an_uncordon_is_not_written_before_the_record_authorises_it() {
-    let mut world = uncordon();
-    world.nats_answers = false;
-    world.pass(40);
-    assert!(
-        matches!(world.end, Some((_, CommandEnd::Postponed { .. }))),
-        "{:?}",
-        world.end
-    );
-    assert_eq!(world.patches, 0);
-    let mut world = uncordon();
-    world.phase = Phase::Draining;
-    world.pass(40);
-    assert!(
-        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
-        "{:?}",
-        world.end
-    );
-    assert_eq!(world.patches, 0);
-}
-
-#[test]
-fn the_end_of_a_command_is_stored_unless_the_record_moves_on_before() {
-    let mut world = conclusion();
-    world.pass(0);
-    assert_eq!(
-        world.facts,
-        [Fact::Uncordoned {
-            left_unschedulable: true
-        }]
-    );
-    assert!(
-        matches!(world.end, Some((_, CommandEnd::Uncordoned { .. }))),
-        "{:?}",
-        world.end
-    );
-    let mut world = conclusion();
-    world.act();
-    // The stream refuses the event for now, and the attempt moves on.
-    world
-        .responses
-        .retain(|response| matches!(response, Response::Record(..)));
-    world.phase = Phase::Done;
-    world.pass(4);
-    assert_eq!(world.end, None);
-    world.pass(1);
-    assert!(
-        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
-        "{:?}",
-        world.end
-    );
-}
-
-#[test]
-fn an_uncordon_that_a_webhook_undoes_is_reported() {
-    let mut world = uncordon();
-    world.patches_are_undone = true;
-    world.pass(40);
-    let Some((_, CommandEnd::UncordonFailed { message })) = world.end else {
-        panic!("{:?}", world.end);
-    };
-    assert!(message.contains("did not change as asked"), "{message}");
-}
-
-#[test]
-fn an_uncordon_that_waits_continues_when_the_clock_is_set_back() {
-    let mut world = uncordon();
-    world.machine = Uncordon::new(attempt(), at(7200));
-    world.now = at(7200);
-    world.api_fault = Some(ApiFault::Unavailable("busy".to_owned()));
-    world.settle();
-    world.api_fault = None;
-    world.now = at(3600);
-    world.settle();
-    assert!(
-        matches!(world.end, Some((_, CommandEnd::Uncordoned { .. }))),
-        "{:?}",
-        world.end
-    );
-}
-
-#[test]
 fn a_drain_reads_its_record_again_when_the_clock_is_set_back() {
     let mut world = World::drain(7200, &[pod("a")]);
     world.pass(3600);
@@ -454,26 +340,6 @@ fn a_slow_api_server_gets_one_consistent_list_at_a_time() {
     assert_eq!((world.lists, &world.end), (1, &None));
     world.pass(2);
     assert_eq!((world.lists, world.drained()), (2, 1));
-}
-
-fn uncordon() -> World<Uncordon> {
-    let mut world = World::new(Uncordon::new(attempt(), at(0)), Phase::Uncordoning);
-    world.change_node(|node| {
-        node.is_unschedulable = true;
-        node.mark = Some(attempt().attempt.to_string());
-    });
-    world
-}
-
-fn conclusion() -> World<Conclusion> {
-    let command = Command {
-        attempt: attempt(),
-        task: Task::Uncordon,
-    };
-    let end = CommandEnd::Uncordoned {
-        left_unschedulable: true,
-    };
-    World::new(Conclusion::new(command, end, at(0)), Phase::Uncordoning)
 }
 
 fn pods_left(fact: &Fact) -> Option<u32> {
