@@ -280,14 +280,11 @@ impl Machine for Drain {
     }
 
     fn poll_action(&mut self, now: Timestamp) -> Option<Action> {
-        // The clock was set back: no timer noted before says when the next decision is due.
-        self.is_changed |= now < self.polled_at;
+        // After the clock was set back, no timer noted before shows when the next decision is due.
+        self.is_changed |= now < self.polled_at || self.timers.is_due(now);
         self.polled_at = now;
-        while self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
-            if !self.is_changed && !self.timers.is_due(now) {
-                return None;
-            }
-            // A decision that changes the stage sets this again; there are few stages.
+        // A decision that changes the stage sets this again; there are few stages.
+        while self.is_changed && self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
             self.is_changed = false;
             self.decide(now);
         }

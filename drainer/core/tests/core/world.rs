@@ -29,6 +29,9 @@ pub(crate) enum Response {
     Node(Watched<NodeView>),
 }
 
+/// How often one instant may poll a machine. A machine that asks for more never waits: its driver would spin.
+const POLLS_MAX: u32 = 10_000;
+
 /// The world around one machine.
 pub(crate) struct World<M> {
     pub(crate) machine: M,
@@ -73,6 +76,8 @@ pub(crate) struct World<M> {
     pub(crate) wrong_evictions: Vec<String>,
     /// The phase in the record that the machine learned last.
     pub(crate) known_phase: Option<Phase>,
+    /// The instant of the newest poll, and the polls at this instant.
+    polled: (Timestamp, u32),
 }
 
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -167,17 +172,27 @@ impl<M: Machine> World<M> {
             listed_with_pods: false,
             wrong_evictions: Vec::new(),
             known_phase: None,
+            polled: (at(0), 0),
         }
     }
 
     /// Lets the machine act until it waits, without any answer.
     pub(crate) fn act(&mut self) {
         while self.end.is_none() {
-            let Some(action) = self.machine.poll_action(self.now) else {
-                return;
-            };
+            let Some(action) = self.poll() else { return };
             self.carry_out(action);
         }
+    }
+
+    fn poll(&mut self) -> Option<Action> {
+        let polls = if self.polled.0 == self.now {
+            self.polled.1 + 1
+        } else {
+            0
+        };
+        assert!(polls < POLLS_MAX, "the machine spins at {}", self.now);
+        self.polled = (self.now, polls);
+        self.machine.poll_action(self.now)
     }
 
     /// Delivers all answers, and those that follow from them.
