@@ -139,3 +139,28 @@ impl CommandEnd {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_about_a_drained_node_counts_each_pod_that_stays() {
+        let end = |staying| CommandEnd::Drained { pods_gone: 7, staying };
+        let counted = |staying| match end(staying).fact() {
+            Some(Fact::Drained {
+                pods_gone: 7,
+                pods_left,
+            }) => pods_left,
+            fact => unreachable!("{fact:?}"),
+        };
+        assert_eq!(counted(Staying::default()), 0);
+        let staying = Staying {
+            daemon_set: 1,
+            r#static: 10,
+            finished: 100,
+            annotated: 1000,
+        };
+        assert_eq!(counted(staying), 1111);
+    }
+}

@@ -157,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn d24_a_budget_that_is_deleted_meanwhile_does_not_make_its_pod_gone() {
+        let about = |kind: &str| {
+            let mut body = failure(404, "NotFound", "not found");
+            body["details"] = json!({ "name": "web", "kind": kind });
+            answer(body)
+        };
+        assert!(matches!(about("poddisruptionbudgets"), Answer::Failed(_)));
+        for kind in ["pods", "Pod"] {
+            assert_eq!(about(kind), Answer::Gone, "{kind}");
+        }
+    }
+
+    #[test]
     fn a_blocking_budget_is_reported_with_its_numbers() {
         let numbers = "The disruption budget web needs 2 healthy pods and has 2 currently";
         assert_eq!(answer(budget(numbers, None)), Answer::BudgetBlocked(numbers.to_owned()));

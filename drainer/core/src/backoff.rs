@@ -87,4 +87,22 @@ mod tests {
         assert_eq!(waits("a"), waits("a"));
         assert_ne!(waits("a"), waits("b"));
     }
+
+    #[test]
+    fn waits_come_from_the_published_sequences_so_every_release_waits_alike() {
+        // Test vectors of FNV-1a and of SplitMix64, as their authors published them.
+        assert_eq!(Spread::seeded_by("").0, 0xcbf2_9ce4_8422_2325);
+        assert_eq!(Spread::seeded_by("foobar").0, 0x8594_4171_f739_67e8);
+        let mut spread = Spread(1_234_567);
+        for number in [
+            6_457_827_717_110_365_317_u64,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ] {
+            let wait = spread.vary(Duration::from_secs(1));
+            assert_eq!(wait, Duration::from_millis(800 + number % 401));
+        }
+    }
 }
