@@ -3,7 +3,7 @@
 use bellwether_drainer_core::{ApiFault, Command, CommandEnd, Conclusion, Task, Uncordon};
 use bellwether_proto::{Fact, Phase};
 
-use crate::world::{Response, World, at, attempt};
+use crate::world::{World, at, attempt};
 
 #[test]
 fn an_uncordon_removes_the_cordon_of_its_attempt() {
@@ -72,21 +72,21 @@ fn the_end_of_a_command_is_stored_unless_the_record_moves_on_before() {
         "{:?}",
         world.end
     );
-    let mut world = conclusion();
-    world.act();
-    // The stream refuses the event for now, and the attempt moves on.
-    world
-        .responses
-        .retain(|response| matches!(response, Response::Record(..)));
-    world.phase = Phase::Done;
-    world.pass(4);
-    assert_eq!(world.end, None);
-    world.pass(1);
-    assert!(
-        matches!(world.end, Some((_, CommandEnd::PermitLost { .. }))),
-        "{:?}",
-        world.end
-    );
+    // The record moves on: the last step learns that from a hint at once, and without one within five seconds.
+    for (is_hinted, learned_at) in [(true, at(0)), (false, at(5))] {
+        let mut world = conclusion();
+        world.act();
+        // The stream refuses the event for now.
+        world.responses.clear();
+        world.phase = Phase::Done;
+        if is_hinted {
+            world.hint();
+        }
+        world.pass(60);
+        let (ended_at, end) = world.end.unwrap();
+        assert!(matches!(end, CommandEnd::PermitLost { .. }), "{end:?}");
+        assert_eq!(ended_at, learned_at);
+    }
 }
 
 #[test]
