@@ -13,7 +13,7 @@ use crate::backoff::after;
 use crate::cordon::{Cordon, cordon_of, cordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::fault::ApiFault;
-use crate::node::{NodeRead, NodeView};
+use crate::node::NodeView;
 use crate::plan::{Step, Suspension};
 use crate::timers::Timer;
 
@@ -97,9 +97,8 @@ impl Drain {
     }
 
     fn decide_pods(&mut self, now: Timestamp) {
-        if let Some(node) = self.uncordoned.take()
-            && !self.still_cordoned(&node)
-        {
+        if let Some(cordon) = self.lost_cordon.take() {
+            self.cordon_lost(cordon);
             return;
         }
         let step = self.step(now);
@@ -119,25 +118,18 @@ impl Drain {
         }
     }
 
-    /// Requires that the node, as it was just observed, carries our cordon.
-    fn still_cordoned(&mut self, node: &NodeRead) -> bool {
-        let view = match node {
-            NodeRead::Found(view) => Some(view),
-            NodeRead::Absent => None,
-            NodeRead::Failed(_) => return true,
-        };
-        match cordon_of(view, &self.attempt) {
-            Cordon::Ours => return true,
+    /// Ends the drain of a node that is gone or cordoned by another owner, and cordons any other node again.
+    fn cordon_lost(&mut self, cordon: Cordon) {
+        match cordon {
             Cordon::NodeGone(reason) => self.fail(DrainFailure::NodeGone, reason),
             Cordon::Foreign(reason) => self.fail(DrainFailure::ForeignCordon, reason),
-            Cordon::None => {
+            Cordon::None | Cordon::Ours => {
                 self.is_changed = true;
                 self.batch = None;
                 self.stage = Stage::Cordoning(NodeEdit::new());
                 self.actions.push_back(Action::Log(Notice::CordonedAgain));
             }
         }
-        false
     }
 
     fn step(&mut self, now: Timestamp) -> Step {

@@ -47,9 +47,9 @@ pub struct Drain {
     /// The event about the cordon is stored: it is not published again after a second cordon.
     pub(super) is_announced: bool,
     pub(super) node_watch: NodeWatch,
-    /// A state of the node without our cordon, which no decision has considered yet. A later state with
-    /// our cordon does not replace it: pods may have come between (D9).
-    pub(super) uncordoned: Option<NodeRead>,
+    /// The newest cordon of the node that was observed and is not ours, until a decision considers it. A later
+    /// state with our cordon does not replace it: pods may have come between (D9).
+    pub(super) lost_cordon: Option<Cordon>,
     pub(super) inventory: Inventory,
     pub(super) plan: Plan,
     pub(super) proof: Proof,
@@ -91,7 +91,7 @@ impl Drain {
             permit: Permit::new(command, now),
             is_announced: false,
             node_watch: NodeWatch::default(),
-            uncordoned: None,
+            lost_cordon: None,
             inventory: Inventory::new(attempt.node.to_string()),
             plan: Plan::new(evictions_in_flight_max),
             proof: Proof::since_cordon(now),
@@ -128,16 +128,16 @@ impl Drain {
         self.finish(CommandEnd::DrainFailed { failure, message });
     }
 
-    /// Remembers a state of the node without our cordon.
-    fn observe_node(&mut self, node: NodeRead) {
-        let is_ours = match &node {
-            NodeRead::Found(view) => cordon_of(Some(view), &self.attempt) == Cordon::Ours,
-            NodeRead::Absent => false,
-            // A failed read shows nothing.
-            NodeRead::Failed(_) => true,
+    /// Remembers a state of the node without our cordon. A failed read shows nothing.
+    fn observe_node(&mut self, node: &NodeRead) {
+        let view = match node {
+            NodeRead::Found(view) => Some(view),
+            NodeRead::Absent => None,
+            NodeRead::Failed(_) => return,
         };
-        if !is_ours {
-            self.uncordoned = Some(node);
+        let cordon = cordon_of(view, &self.attempt);
+        if cordon != Cordon::Ours {
+            self.lost_cordon = Some(cordon);
         }
     }
 
@@ -182,7 +182,7 @@ impl Machine for Drain {
             return;
         }
         self.proof.stage = ProofStage::Authorising(self.permit.want(), staying);
-        self.observe_node(read);
+        self.observe_node(&read);
     }
 
     fn handle_node_patched(&mut self, _now: Timestamp, id: RequestId, patched: NodePatched) {
@@ -210,7 +210,7 @@ impl Machine for Drain {
     fn handle_node(&mut self, event: Watched<NodeView>) {
         self.watch_works();
         if let Some(node) = self.node_watch.handle(event) {
-            self.observe_node(node);
+            self.observe_node(&node);
         }
     }
 
