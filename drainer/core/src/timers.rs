@@ -43,8 +43,4 @@ impl Timers {
     pub(crate) fn earliest(&self) -> Option<Timestamp> {
         self.0.values().min().copied()
     }
-
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.earliest().is_some_and(|at| at <= now)
-    }
 }

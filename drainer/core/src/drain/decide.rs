@@ -82,7 +82,6 @@ impl Drain {
 
     /// The node carries our cordon.
     fn cordoned(&mut self, now: Timestamp) {
-        self.is_changed = true;
         self.proof.restart(now);
         if self.is_announced {
             // Pods may have come while the node was schedulable: what is known of them is void (D9).
@@ -124,7 +123,6 @@ impl Drain {
             Cordon::NodeGone(reason) => self.fail(DrainFailure::NodeGone, reason),
             Cordon::Foreign(reason) => self.fail(DrainFailure::ForeignCordon, reason),
             Cordon::None | Cordon::Ours => {
-                self.is_changed = true;
                 self.batch = None;
                 self.stage = Stage::Cordoning(NodeEdit::new());
                 self.actions.push_back(Action::Log(Notice::CordonedAgain));
@@ -217,7 +215,6 @@ impl Drain {
                     until: after(now, UNAUTHORISED_WAIT),
                     reason,
                 });
-                self.is_changed = true;
             }
         }
     }

@@ -68,10 +68,6 @@ pub struct Drain {
     pub(super) spread: Spread,
     pub(super) timers: Timers,
     pub(super) actions: VecDeque<Action>,
-    /// A fact came in that no decision has considered yet.
-    pub(super) is_changed: bool,
-    /// When the next action was asked for last.
-    pub(super) polled_at: Timestamp,
     /// The drain has decided at least once.
     pub(super) has_begun: bool,
 }
@@ -106,8 +102,6 @@ impl Drain {
             spread: Spread::seeded_by(&attempt.attempt.to_string()),
             timers: Timers::default(),
             actions: VecDeque::new(),
-            is_changed: true,
-            polled_at: Timestamp::MIN,
             has_begun: false,
             attempt,
         }
@@ -145,13 +139,11 @@ impl Drain {
     fn watch_works(&mut self) {
         self.watch_fault = None;
         self.watch_forbidden.reset();
-        self.is_changed = true;
     }
 }
 
 impl Machine for Drain {
     fn handle_record(&mut self, id: RequestId, record: RecordView) {
-        self.is_changed = true;
         if let Some(refusal) = self.permit.handle_record(id, record) {
             self.finish(CommandEnd::PermitLost {
                 reason: refusal.to_string(),
@@ -160,12 +152,10 @@ impl Machine for Drain {
     }
 
     fn handle_record_hint(&mut self) {
-        self.is_changed = true;
         self.permit.handle_hint();
     }
 
     fn handle_node_read(&mut self, now: Timestamp, id: RequestId, read: NodeRead) {
-        self.is_changed = true;
         if let Stage::Cordoning(edit) = &mut self.stage {
             edit.handle_node_read(id, read);
             return;
@@ -186,7 +176,6 @@ impl Machine for Drain {
     }
 
     fn handle_node_patched(&mut self, _now: Timestamp, id: RequestId, patched: NodePatched) {
-        self.is_changed = true;
         if let Stage::Cordoning(edit) = &mut self.stage {
             edit.handle_node_patched(id, patched);
         }
@@ -194,7 +183,6 @@ impl Machine for Drain {
 
     fn handle_stored(&mut self, id: RequestId) {
         if matches!(self.stage, Stage::Announcing(awaited) if awaited == id) {
-            self.is_changed = true;
             self.is_announced = true;
             self.stage = Stage::Emptying;
             self.actions.push_back(Action::WatchPods);
@@ -203,7 +191,6 @@ impl Machine for Drain {
     }
 
     fn handle_progress_sent(&mut self) {
-        self.is_changed = true;
         self.progress.handle_sent();
     }
 
@@ -220,7 +207,6 @@ impl Machine for Drain {
     }
 
     fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {
-        self.is_changed = true;
         if let ApiFault::Forbidden(reason) = &fault
             && self.watch_forbidden.is_over(now)
         {
@@ -234,7 +220,6 @@ impl Machine for Drain {
     fn handle_pods_listed(&mut self, now: Timestamp, id: RequestId, pods: Result<Vec<PodView>, ApiFault>) {
         self.proof.list_answered(id);
         if self.proof.stage != ProofStage::Listing(id) {
-            self.is_changed = true;
             return;
         }
         match pods {
@@ -253,7 +238,6 @@ impl Machine for Drain {
     }
 
     fn handle_answer(&mut self, now: Timestamp, uid: &str, answer: Answer) {
-        self.is_changed = true;
         let answer = if let Answer::Forbidden(reason) = answer {
             if self.evictions_forbidden.is_over(now) {
                 self.fail(DrainFailure::Forbidden, reason);
@@ -275,17 +259,12 @@ impl Machine for Drain {
     fn handle_throttle(&mut self, until: Timestamp) {
         if self.throttled_until.is_none_or(|known| known < until) {
             self.throttled_until = Some(until);
-            self.is_changed = true;
         }
     }
 
     fn poll_action(&mut self, now: Timestamp) -> Option<Action> {
-        // After the clock was set back, no timer noted before shows when the next decision is due.
-        self.is_changed |= now < self.polled_at || self.timers.is_due(now);
-        self.polled_at = now;
-        // A decision that changes the stage sets this again; there are few stages.
-        while self.is_changed && self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
-            self.is_changed = false;
+        // A decision without a new fact finds nothing to do, so no memory of what has changed is needed.
+        if self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
             self.decide(now);
         }
         self.actions.pop_front()
