@@ -26,7 +26,7 @@ pub struct Uncordon {
     attempt: AttemptRef,
     permit: Permit,
     edit: NodeEdit,
-    /// A try that fails after this instant was the last one.
+    /// A try that fails at this instant or later was the last one.
     last_try_until: Timestamp,
     ids: RequestIds,
     spread: Spread,

@@ -32,7 +32,28 @@ fn an_uncordon_that_fails_for_twenty_seconds_is_reported() {
     let (ended_at, end) = world.end.unwrap();
     assert!(ended_at >= at(20) && ended_at <= at(26), "{ended_at}");
     let message = "forbidden: no".to_owned();
-    assert_eq!(end, CommandEnd::UncordonFailed { message });
+    let failed = CommandEnd::UncordonFailed { message };
+    assert_eq!(end, failed);
+    // A try that fails at the twentieth second is the last one.
+    let mut world = uncordon();
+    world.api_fault = Some(ApiFault::Forbidden("no".to_owned()));
+    world.act();
+    world.now = at(20);
+    world.settle();
+    assert_eq!(world.end, Some((at(20), failed)));
+}
+
+#[test]
+fn d1_an_uncordon_that_waits_ends_at_once_after_a_hint() {
+    let mut world = uncordon();
+    world.api_fault = Some(ApiFault::Unavailable("down".to_owned()));
+    world.pass(1);
+    world.phase = Phase::Done;
+    world.hint();
+    world.pass(60);
+    let (ended_at, end) = world.end.unwrap();
+    assert!(matches!(end, CommandEnd::PermitLost { .. }), "{end:?}");
+    assert_eq!(ended_at, at(1));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Stories of one drain over time. Times are seconds since its begin.
 
 use bellwether_drainer_core::action::Staying;
-use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice};
+use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice, WatchTarget};
 use bellwether_proto::{DrainFailure, Fact, Phase};
 
 use crate::world::{Response, World, at, pod, staying};
@@ -243,13 +243,58 @@ fn a_403_to_evictions_is_fatal_only_after_a_minute() {
 fn a_403_to_watches_is_fatal_only_after_a_minute() {
     let mut world = World::drain(600, &[pod("a")]);
     world.pass(1);
-    world.watch_fails(ApiFault::Forbidden("no".to_owned()));
+    world.watch_fails(WatchTarget::Pods, ApiFault::Forbidden("no".to_owned()));
     world.pass(60);
-    world.watch_fails(ApiFault::Forbidden("no".to_owned()));
+    world.watch_fails(WatchTarget::Pods, ApiFault::Forbidden("no".to_owned()));
     assert_eq!(world.end, None);
     world.pass(1);
-    world.watch_fails(ApiFault::Forbidden("no".to_owned()));
+    world.watch_fails(WatchTarget::Pods, ApiFault::Forbidden("no".to_owned()));
     assert_eq!(world.failure(), DrainFailure::Forbidden);
+}
+
+#[test]
+fn a_drain_that_is_blind_names_the_failed_watch_until_the_watch_works_again() {
+    for (target, blocker) in [
+        (WatchTarget::Pods, "pods cannot be watched: down"),
+        (WatchTarget::Node, "the node cannot be watched: down"),
+    ] {
+        let mut world = World::drain(600, &[pod("a")]);
+        world.pass(60);
+        let is_named = |world: &World<_>| held_up_by(world).iter().any(|sentence| sentence == blocker);
+        assert!(!is_named(&world));
+        world.watch_fails(target, ApiFault::Unavailable("down".to_owned()));
+        world.pass(5);
+        assert!(is_named(&world), "{:?}", held_up_by(&world));
+        world.change_node(|_| ());
+        world.pass(5);
+        assert!(!is_named(&world), "{:?}", held_up_by(&world));
+    }
+}
+
+#[test]
+fn a_cordon_that_fails_names_its_fault_in_the_log() {
+    let mut world = World::drain(600, &[]);
+    world.api_fault = Some(ApiFault::Unavailable("the API server is down".to_owned()));
+    world.pass(1);
+    let fault = "the API server is down".to_owned();
+    assert_eq!(world.notices[0], Notice::NodeEditFailed(fault));
+    let mut world = World::drain(600, &[]);
+    world.nats_answers = false;
+    world.pass(1);
+    let fault = "the attempt's record could not be read: no answer from NATS".to_owned();
+    assert_eq!(world.notices[0], Notice::NodeEditFailed(fault));
+}
+
+#[test]
+fn d1_a_drain_that_only_waits_ends_at_once_after_a_hint() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.pass(11);
+    world.phase = Phase::RollingBack;
+    world.hint();
+    world.pass(60);
+    let (ended_at, end) = world.end.unwrap();
+    assert!(matches!(end, CommandEnd::PermitLost { .. }), "{end:?}");
+    assert_eq!(ended_at, at(11));
 }
 
 #[test]
@@ -285,26 +330,27 @@ fn an_answer_to_an_older_request_counts_for_nothing() {
 
 #[test]
 fn a_read_of_the_node_for_an_older_proof_counts_for_nothing() {
+    let but_node_reads = |response: &Response| !matches!(response, Response::NodeRead(..));
     let mut world = World::drain(600, &[]);
     world.pass(1);
     world.now = at(2);
     world.act();
-    world.deliver_all_but_node_reads();
+    world.deliver_only(but_node_reads);
     assert_eq!((world.lists, world.responses.len()), (1, 1), "the node is being read");
     world.put_pod(pod("a"));
-    world.deliver_all_but_node_reads();
+    world.deliver_only(but_node_reads);
     world.remove_pod("a");
-    world.deliver_all_but_node_reads();
+    world.deliver_only(but_node_reads);
     world.now = at(4);
     world.act();
-    world.deliver_all_but_node_reads();
+    world.deliver_only(but_node_reads);
     assert_eq!(
         (world.lists, world.responses.len()),
         (2, 2),
         "the node is being read again"
     );
     world.deliver(0);
-    world.deliver_all_but_node_reads();
+    world.deliver_only(but_node_reads);
     assert_eq!(world.end, None);
     world.settle();
     assert_eq!(world.drained(), 1);
@@ -331,15 +377,28 @@ fn a_slow_api_server_gets_one_consistent_list_at_a_time() {
     // A pod comes and goes while the API server works on the list.
     world.put_pod(pod("b"));
     world.remove_pod("b");
-    let of_watch = |response: &Response| matches!(response, Response::Pod(_));
-    while let Some(index) = world.responses.iter().position(of_watch) {
-        world.deliver(index);
-    }
+    let but_the_list = |response: &Response| !matches!(response, Response::PodsListed(..));
+    world.deliver_only(but_the_list);
     world.now = at(10);
     world.act();
     assert_eq!((world.lists, &world.end), (1, &None));
+    // The node loses its cordon meanwhile, gets it again, and settles.
+    world.change_node(|node| node.is_unschedulable = false);
+    world.deliver_only(but_the_list);
+    world.now = at(20);
+    world.act();
+    world.deliver_only(but_the_list);
+    assert_eq!((world.patches, world.lists, &world.end), (2, 1, &None));
     world.pass(2);
     assert_eq!((world.lists, world.drained()), (2, 1));
+}
+
+/// Blockers in the newest event about the progress.
+fn held_up_by<M>(world: &World<M>) -> &[String] {
+    match world.progress.last() {
+        Some(Fact::DrainProgressed { held_up_by, .. }) => held_up_by,
+        fact => unreachable!("{fact:?}"),
+    }
 }
 
 fn pods_left(fact: &Fact) -> Option<u32> {

@@ -179,7 +179,12 @@ impl<M: Machine> World<M> {
     /// Lets the machine act until it waits, without any answer.
     pub(crate) fn act(&mut self) {
         while self.end.is_none() {
-            let Some(action) = self.poll() else { return };
+            let Some(action) = self.poll() else {
+                let due = self.machine.poll_timeout();
+                assert_eq!(self.poll(), None, "without a new fact nothing is left to do");
+                assert_eq!(self.machine.poll_timeout(), due);
+                return;
+            };
             self.carry_out(action);
         }
     }
@@ -203,10 +208,9 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// The same, but reads of the node stay on their way.
-    pub(crate) fn deliver_all_but_node_reads(&mut self) {
-        let is_other = |response: &Response| !matches!(response, Response::NodeRead(..));
-        while let Some(index) = self.responses.iter().position(is_other) {
+    /// Delivers these answers, and those of them that follow; all others stay on their way.
+    pub(crate) fn deliver_only(&mut self, is_wanted: impl Fn(&Response) -> bool) {
+        while let Some(index) = self.responses.iter().position(&is_wanted) {
             self.deliver(index);
         }
     }
@@ -305,8 +309,8 @@ impl<M: Machine> World<M> {
         self.act();
     }
 
-    pub(crate) fn watch_fails(&mut self, fault: ApiFault) {
-        self.machine.handle_watch_failed(self.now, WatchTarget::Pods, fault);
+    pub(crate) fn watch_fails(&mut self, target: WatchTarget, fault: ApiFault) {
+        self.machine.handle_watch_failed(self.now, target, fault);
         self.act();
     }
 
