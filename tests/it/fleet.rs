@@ -29,7 +29,9 @@ impl Fleet {
             nodes,
             ..WorldOptions::default()
         };
-        Self::start_in(World::start(options).await?, services).await
+        // Boxed: the largest part of each story's future.
+        let world = Box::pin(World::start(options)).await?;
+        Self::start_in(world, services).await
     }
 
     pub(crate) async fn start_in(world: World, services: ServicesOptions) -> Result<Self> {

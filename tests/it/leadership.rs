@@ -28,7 +28,7 @@ fn lease_of(duration: Duration) -> ServicesOptions {
 }
 
 /// The leader and the other scheduler.
-async fn pair(fleet: &Fleet) -> Result<(Service, Service)> {
+pub(crate) async fn pair(fleet: &Fleet) -> Result<(Service, Service)> {
     let leader = fleet.services.leader(&fleet.world).await?.clone();
     let mut others = fleet.services.schedulers.iter();
     let standby = others.find(|it| it.process.name() != leader.process.name());
@@ -65,7 +65,7 @@ impl BehindProxies {
     }
 }
 
-async fn leads(scheduler: &Service) -> Result<bool> {
+pub(crate) async fn leads(scheduler: &Service) -> Result<bool> {
     Ok(scheduler.metric("bellwether_scheduler_leading").await? == 1.0)
 }
 

@@ -28,5 +28,6 @@ mod settings;
 mod silence;
 mod skew;
 mod smoke;
+mod three;
 mod traces;
 mod views;

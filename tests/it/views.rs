@@ -43,7 +43,7 @@ async fn behind_proxy() -> Result<(Fleet, Service, [Proxy; 2])> {
 }
 
 /// Waits until the scheduler leads and counts so many slots as taken: a node that others cordoned takes one.
-async fn slots_taken(scheduler: &Service, count: f64, deadline: Duration) -> Result<()> {
+pub(crate) async fn slots_taken(scheduler: &Service, count: f64, deadline: Duration) -> Result<()> {
     wait::until("the scheduler to know the node's cordon", deadline, async || {
         let leading = scheduler.metric("bellwether_scheduler_leading").await?;
         let taken = scheduler.metric("bellwether_slots_taken").await?;

@@ -1,4 +1,4 @@
-//! The rig: a real control plane, a real NATS server and simulated hosts, for tests and the demo.
+//! The rig: a real control plane, one real NATS server or three, and simulated hosts, for tests and the demo.
 //!
 //! [`World`](world::World) puts it all together; everything it starts is a child process on
 //! loopback that dies with the rig. Simulated are only the parts that a machine without kubelets
@@ -18,6 +18,7 @@ pub mod kubectl;
 pub mod kubelet;
 pub mod machines;
 pub mod nats;
+pub mod nats_cluster;
 pub mod otlp;
 pub mod place;
 pub mod ports;

@@ -1,4 +1,5 @@
-//! A real nats-server with JetStream, which can be killed, started again and robbed of its state.
+//! A real nats-server with JetStream, which can be killed, started again and robbed of its state. Three that share
+//! their streams are in [`crate::nats_cluster`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub struct Nats {
     /// The process, for pause and resume.
     pub process: Process,
     port: u16,
+    /// The ports of the other servers of its cluster.
+    others: Vec<u16>,
     store: PathBuf,
 }
 
@@ -43,8 +46,21 @@ impl Nats {
 
     /// Starts a server with further arguments, such as `--config`.
     pub async fn start_as(place: &Place, binary: &str, more: &[String]) -> Result<Self> {
-        let port = free_port()?;
-        let store = place.folder(binary)?.join("store");
+        let nats = Self::launch(place, binary, binary, free_port()?, vec![], more)?;
+        nats.wait_ready().await?;
+        Ok(nats)
+    }
+
+    /// Starts a server of this name on this port without waiting for it. `others` are the ports of its cluster.
+    pub(crate) fn launch(
+        place: &Place,
+        name: &str,
+        binary: &str,
+        port: u16,
+        others: Vec<u16>,
+        more: &[String],
+    ) -> Result<Self> {
+        let store = place.folder(name)?.join("store");
         let mut args = vec![
             "--addr=127.0.0.1".to_owned(),
             format!("--port={port}"),
@@ -52,16 +68,32 @@ impl Nats {
             format!("--store_dir={}", store.display()),
         ];
         args.extend_from_slice(more);
-        let process = place.start(binary, tool(binary)?, args, BTreeMap::new())?;
-        let nats = Self { process, port, store };
-        nats.wait_ready().await?;
-        Ok(nats)
+        let process = place.start(name, tool(binary)?, args, BTreeMap::new())?;
+        Ok(Self {
+            process,
+            port,
+            others,
+            store,
+        })
     }
 
-    /// Where clients connect to.
+    /// Where clients connect to: all servers of its cluster, separated by commas.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        self.urls().join(",")
+    }
+
+    /// Where clients connect to that shall use this server, and no other as long as it runs.
+    #[must_use]
+    pub fn own_url(&self) -> String {
+        url(self.port)
+    }
+
+    fn urls(&self) -> Vec<String> {
+        std::iter::once(&self.port)
+            .chain(&self.others)
+            .map(|port| url(*port))
+            .collect()
     }
 
     /// Its port on loopback.
@@ -72,10 +104,9 @@ impl Nats {
 
     /// A client of its own, for tests that listen in or speak out of turn.
     pub async fn client(&self) -> Result<async_nats::Client> {
-        let url = self.url();
-        async_nats::connect(&url)
+        async_nats::connect(self.urls())
             .await
-            .with_context(|| format!("cannot connect to {url}"))
+            .with_context(|| format!("cannot connect to {}", self.url()))
     }
 
     /// Crashes it.
@@ -103,7 +134,8 @@ impl Nats {
         self.restart().await
     }
 
-    async fn wait_ready(&self) -> Result<()> {
+    /// Waits until it listens.
+    pub(crate) async fn wait_ready(&self) -> Result<()> {
         let awaited = "nats-server to listen";
         self.process
             .while_running(awaited, START_DEADLINE, async || {
@@ -114,4 +146,8 @@ impl Nats {
             })
             .await
     }
+}
+
+fn url(port: u16) -> String {
+    format!("nats://127.0.0.1:{port}")
 }

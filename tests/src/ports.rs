@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 
 const FIRST: u16 = 20_000;
-/// Ports in a block. A world of three nodes needs about twenty.
+/// Ports in a block. A world of three nodes needs about twenty, and eight more with three NATS servers.
 const BLOCK: u16 = 100;
 /// Twenty processes with rigs may each reserve six blocks before the ports run out.
 const BLOCKS: u16 = 120;

@@ -4,21 +4,29 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use crate::ports::free_port;
+
+/// How many reads of up to 16 kB may wait on a way that is late or silent; then no more are taken, as by a router
+/// whose queue is full.
+const WAITING_MAX: usize = 256;
 
 /// What the proxy does with connections, old and new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Forwards.
     Open,
+    /// Forwards everything in its order, so long after it came.
+    Late(Duration),
     /// Forwards nothing and closes nothing: as a router does that has lost its table.
     Silent,
     /// Closes old connections, and new ones at once.
@@ -135,10 +143,22 @@ struct Gate {
 }
 
 impl Gate {
-    /// Returns once the connection may forward: never, if it is forgotten.
-    async fn opened(&mut self) {
-        // The proxy outlives its connections.
-        self.way.wait_for(|way| *way == Way::Open).await.ok();
+    /// Returns once what came at `arrived` may be forwarded: never, if the connection is forgotten.
+    async fn opened(&mut self, arrived: Instant) {
+        loop {
+            let due = match *self.way.borrow_and_update() {
+                Way::Open => Some(arrived),
+                Way::Late(time) => Some(arrived + time),
+                Way::Silent | Way::Cut => None,
+            };
+            tokio::select! {
+                () = sleep_until(due.unwrap_or(arrived)), if due.is_some() => break,
+                // The proxy outlives its connections.
+                changed = self.way.changed() => if changed.is_err() {
+                    break;
+                },
+            }
+        }
         if self.birth < *self.silenced.borrow() {
             std::future::pending().await
         }
@@ -146,7 +166,7 @@ impl Gate {
 }
 
 async fn connect(client: TcpStream, server: u16, mut gate: Gate) {
-    gate.opened().await;
+    gate.opened(Instant::now()).await;
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else {
         return;
     };
@@ -158,14 +178,31 @@ async fn connect(client: TcpStream, server: u16, mut gate: Gate) {
 }
 
 /// Passes bytes on, and the end after them.
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: Gate) {
+async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: Gate) {
+    let (sender, mut waiting) = mpsc::channel::<(Instant, Vec<u8>)>(WAITING_MAX);
+    let write = async {
+        while let Some((arrived, bytes)) = waiting.recv().await {
+            gate.opened(arrived).await;
+            if to.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+        to.shutdown().await.ok();
+        // Nothing more can be passed on, so nothing more is read.
+        waiting.close();
+    };
+    tokio::join!(read(from, sender), write);
+}
+
+async fn read(mut from: OwnedReadHalf, sender: mpsc::Sender<(Instant, Vec<u8>)>) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let count = from.read(&mut buffer).await.unwrap_or(0);
-        gate.opened().await;
-        let passed = to.write_all(buffer.get(..count).unwrap_or_default()).await;
-        if count == 0 || passed.is_err() {
-            to.shutdown().await.ok();
+        let count = tokio::select! {
+            count = from.read(&mut buffer) => count.unwrap_or(0),
+            () = sender.closed() => 0,
+        };
+        let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+        if count == 0 || sender.send((Instant::now(), bytes)).await.is_err() {
             return;
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::mark::LEASE;
+use bellwether_proto::setting;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 
@@ -107,6 +108,10 @@ impl Services {
         let traces = world.traces.url().to_owned();
         env.entry("BELLWETHER_NATS_URL".to_owned())
             .or_insert_with(|| world.nats.url());
+        if world.nats_peers.is_some() {
+            env.entry(setting::STREAM_REPLICAS.to_owned())
+                .or_insert_with(|| "3".to_owned());
+        }
         env.entry("BELLWETHER_LOG_FORMAT".to_owned())
             .or_insert_with(|| "text".to_owned());
         env.entry("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()).or_insert(traces);

@@ -18,6 +18,7 @@ use crate::host::{Behaviour, Host};
 use crate::kubectl::Kubectl;
 use crate::machines::{Machines, NodeShape};
 use crate::nats::Nats;
+use crate::nats_cluster::{self, Peers};
 use crate::otlp::OtlpReceiver;
 use crate::place::Place;
 use crate::record::{is_ready, lifecycle_taint, node_state};
@@ -53,6 +54,8 @@ pub struct WorldOptions {
     pub node_grace: Duration,
     /// Lines of configuration for nats-server, such as its limits.
     pub nats_config: &'static str,
+    /// Whether there are three NATS servers that share their streams, instead of one.
+    pub three_nats_servers: bool,
     /// Whether stand-ins for kubelets run; without them, Node objects and pods stay as they were created.
     pub kubelets: bool,
     /// The kustomize folder whose identities and rights are applied, if it exists.
@@ -69,6 +72,7 @@ impl Default for WorldOptions {
             behaviour: Behaviour::default(),
             node_grace: Duration::from_secs(4),
             nats_config: "",
+            three_nats_servers: false,
             kubelets: true,
             deploy: tools::repository().join("deploy/base"),
         }
@@ -79,8 +83,10 @@ impl Default for WorldOptions {
 pub struct World {
     /// The control plane, to kill and pause its parts.
     pub control_plane: ControlPlane,
-    /// The bus.
+    /// The bus: its one server, or the first of three.
     pub nats: Nats,
+    /// The other two servers of three.
+    pub nats_peers: Option<Peers>,
     /// The hosts.
     pub machines: Machines,
     /// Receives the services' traces.
@@ -99,7 +105,7 @@ impl World {
         // The only provider in the tree; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let place = Place::new()?;
-        let (control_plane, nats, traces) = start_parts(&place, &options).await?;
+        let (control_plane, (nats, nats_peers), traces) = start_parts(&place, &options).await?;
         let client = control_plane.admin();
         let machines = Machines::default();
         let mut kubelet = JoinSet::new();
@@ -112,6 +118,7 @@ impl World {
         let world = Self {
             control_plane,
             nats,
+            nats_peers,
             machines,
             traces,
             place,
@@ -301,10 +308,20 @@ impl World {
     }
 }
 
-async fn start_parts(place: &Place, options: &WorldOptions) -> Result<(ControlPlane, Nats, OtlpReceiver)> {
+type Parts = (ControlPlane, (Nats, Option<Peers>), OtlpReceiver);
+
+async fn start_parts(place: &Place, options: &WorldOptions) -> Result<Parts> {
+    let nats = async {
+        if options.three_nats_servers {
+            // Boxed, since few worlds need it.
+            let (nats, peers) = Box::pin(nats_cluster::start(place, options.nats_config)).await?;
+            return Ok((nats, Some(peers)));
+        }
+        Ok((Nats::start_with(place, options.nats_config).await?, None))
+    };
     tokio::try_join!(
         ControlPlane::start(place, options.node_grace),
-        Nats::start_with(place, options.nats_config),
+        nats,
         OtlpReceiver::start(),
     )
 }
