@@ -14,7 +14,7 @@ use rig::bus::Bus;
 use rig::place::Place;
 use rig::process::Process;
 use rig::service::Service;
-use rig::services::ServicesOptions;
+use rig::services::{Services, ServicesOptions};
 use rig::world::{self, World, WorldOptions};
 use rig::{ports, tools, wait};
 use tonic::codegen::http::Request;
@@ -68,6 +68,45 @@ async fn node_lists(fleet: &Fleet) -> Result<f64> {
     });
     let counts = lists.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     Ok(counts.sum())
+}
+
+/// The stream of events reserves half a gibibyte: less than the server has, and more than is left. Once there is room,
+/// three services want to create it at once, and NATS may count the reservation of each.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_find_no_room_for_their_streams_name_the_answer_and_start_once_there_is_room() -> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 1,
+        nats_config: "jetstream { max_file_store: 600MiB }",
+        ..WorldOptions::default()
+    })
+    .await?;
+    let jetstream = jetstream::new(world.nats.client().await?);
+    let other = stream::Config {
+        name: "OTHER".to_owned(),
+        subjects: vec!["other".to_owned()],
+        max_bytes: 512 * 1024 * 1024,
+        ..Default::default()
+    };
+    jetstream.create_stream(other).await?;
+    let services = Services::launch(&world, ServicesOptions::default()).await?;
+    let creating = services.schedulers.iter().chain(&services.drainers);
+    for service in creating {
+        wait::until("the answer of NATS in /readyz", DEADLINE, async || {
+            let (status, body) = service.get("/readyz").await?;
+            let named = body.contains("streams StreamsNotSetUp: ") && body.contains("insufficient storage resources");
+            ensure!(status == 503 && named, "{status} {body}");
+            Ok(())
+        })
+        .await?;
+    }
+    jetstream.delete_stream("OTHER").await?;
+    for service in services.schedulers.iter().chain(&services.drainers) {
+        // Fails at once if the service has ended.
+        service.wait_ready().await?;
+    }
+    services.leader(&world).await?;
+    drop(services);
+    world.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
