@@ -6,13 +6,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::{Phase, mark};
+use bellwether_proto::{Cause, Phase, mark};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use rig::proxy::Proxy;
+use rig::proxy::{Proxy, Way};
 use rig::record::node_state;
 use rig::service::Service;
 use rig::services::ServicesOptions;
@@ -28,10 +28,10 @@ const NOTICED: Duration = Duration::from_secs(20);
 
 /// One node and one scheduler, which reaches the API server by a proxy. Its Lease lasts longer than the story: what
 /// the scheduler notices, it notices by its watches.
-async fn behind_proxy() -> Result<(Fleet, Service, [Proxy; 2])> {
+async fn behind_proxy(options: ServicesOptions) -> Result<(Fleet, Service, [Proxy; 2])> {
     let options = ServicesOptions {
         schedulers: 1,
-        ..ServicesOptions::default().set("BELLWETHER_LEASE_DURATION", "120s")
+        ..options.set("BELLWETHER_LEASE_DURATION", "120s")
     };
     let fleet = Fleet::start(1, options).await?;
     let scheduler = fleet.services.schedulers.first().context("a scheduler")?.clone();
@@ -58,7 +58,7 @@ pub(crate) async fn slots_taken(scheduler: &Service, count: f64, deadline: Durat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_whose_connection_was_forgotten_is_noticed_within_15_seconds() -> Result<()> {
-    let (fleet, scheduler, [api, _nats]) = behind_proxy().await?;
+    let (fleet, scheduler, [api, _nats]) = behind_proxy(ServicesOptions::default()).await?;
     let node = fleet.world.host(0)?.name().to_owned();
     let since = Instant::now();
     api.forget_connections();
@@ -73,7 +73,7 @@ async fn a_watch_whose_connection_was_forgotten_is_noticed_within_15_seconds() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_restored_from_a_snapshot_is_listed_again() -> Result<()> {
-    let (fleet, scheduler, [api, _nats]) = behind_proxy().await?;
+    let (fleet, scheduler, [api, _nats]) = behind_proxy(ServicesOptions::default()).await?;
     let node = fleet.world.host(0)?.name().to_owned();
     let snapshot = fleet.world.control_plane.snapshot(&fleet.world.place)?;
     // What the snapshot lacks: far more versions than the restored store gets during the story, the cordon last.
@@ -155,5 +155,56 @@ async fn a_node_that_becomes_virtual_in_mid_attempt_is_uncordoned_and_left_alone
     .await?;
     let status = fleet.services.ctl_ok(&["status"]).await?;
     ensure!(!status.contains(host.name()), "status lists a virtual node: {status}");
+    fleet.finish()
+}
+
+/// Interrupts the way to the API server again and again: each time as soon as the scheduler leads after the time before.
+async fn interrupt(scheduler: &Service, api: &Proxy) -> Result<()> {
+    let failures = || scheduler.process.output().matches("Watch failed").count();
+    loop {
+        let (before, turns) = (failures(), reloads(scheduler).await?);
+        api.set(Way::Cut);
+        wait::eventually("a watch to fail", DEADLINE, async || Ok(failures() > before)).await?;
+        api.set(Way::Open);
+        wait::until("the scheduler to lead again", DEADLINE, async || {
+            // In this order: the leader that is asked has loaded after the time before.
+            let now = reloads(scheduler).await?;
+            let leading = scheduler.metric("bellwether_scheduler_leading").await?;
+            ensure!(leading == 1.0 && now > turns, "leading {leading}, {now} reloads");
+            Ok(())
+        })
+        .await?;
+    }
+}
+
+async fn reloads(scheduler: &Service) -> Result<f64> {
+    scheduler.metric("bellwether_scheduler_reloads_total").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_without_end_times_out_although_the_leader_loads_again_and_again() -> Result<()> {
+    // The time of the drain, and 20 s for the drainer's answer; the grace of the first load is over by then. The rest is
+    // for the interruption in which that time ends, and for busy cores.
+    const BOUND: Duration = Duration::from_secs(2 + 20 + 15);
+    // Without a drainer the scheduler alone can end the drain.
+    let options = ServicesOptions {
+        drainers: 0,
+        ..ServicesOptions::default().set("BELLWETHER_DRAIN_TIMEOUT", "2s")
+    };
+    let (mut fleet, scheduler, [api, _nats]) = behind_proxy(options).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.entering(Phase::Draining).await?;
+    let (since, before) = (Instant::now(), reloads(&scheduler).await?);
+    let attempt = tokio::select! {
+        attempt = fleet.in_phase(host.name(), Phase::RollingBack) => attempt?,
+        ended = interrupt(&scheduler, &api) => return ended,
+    };
+    let (after, turns) = (since.elapsed(), reloads(&scheduler).await? - before);
+    println!("the drain timed out after {after:?} and {turns} loads");
+    let cause = attempt.ending.map(|ending| ending.cause);
+    ensure!(cause == Some(Cause::DrainFailed), "it ends by {cause:?}");
+    ensure!(after < BOUND, "the drain timed out only after {after:?}");
+    ensure!(turns >= 3.0, "the leader has loaded {turns} times only");
     fleet.finish()
 }
