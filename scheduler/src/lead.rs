@@ -109,7 +109,7 @@ impl LeaderContext {
         kept.withhold(&mut loaded, now);
         let progress = event::last_progress(&self.bus, &loaded.attempts).await;
         let refused = kept.refused.take();
-        let stood_still = refused.as_ref().is_some_and(Refused::has_waited);
+        let outage = refused.as_ref().and_then(Refused::stood_still_since);
         let observed = views.take_observed();
         let mut leader = Leader {
             context: self,
@@ -124,7 +124,7 @@ impl LeaderContext {
             began: now,
         };
         // An empty core decides nothing; from this instant on it counts its grace.
-        leader.fleet.advance(kept.resumes_at(stood_still, now));
+        leader.fleet.advance(kept.resumes_at(outage, now));
         let attempts = loaded.attempts.into_iter().map(Box::new).map(Input::Attempt);
         let unreadable = loaded.unreadable.into_iter();
         let unreadable = unreadable.map(|(node, problem)| Input::UnreadableAttempt { node, problem });

@@ -22,6 +22,14 @@ const STAND_STILL: Backoff = Backoff::between(Duration::from_secs(1), Duration::
 /// After leading for so long, an error is the first of a new series.
 pub(crate) const LED_WELL: SignedDuration = SignedDuration::from_mins(1);
 
+/// How many outages of NATS renew the grace within one series. Three in a row are an operator at work; with more, no
+/// deadline would ever be enforced while NATS refuses a write every few seconds.
+const RENEWALS_MAX: u32 = 3;
+
+/// An outage of NATS as long as this always renews the grace: far longer than one refused write, and much becomes
+/// overdue in it whose events are stored only after it.
+const LONG_OUTAGE: SignedDuration = SignedDuration::from_mins(1);
+
 /// How long a node is left alone whose record is too long for NATS: what made the record so long is settled by then,
 /// and one failed turn in ten minutes costs nothing.
 const TOO_LONG_FOR: SignedDuration = SignedDuration::from_mins(10);
@@ -31,10 +39,20 @@ const TOO_LONG_FOR: SignedDuration = SignedDuration::from_mins(10);
 pub(crate) struct Kept {
     pub(super) views: Option<Views>,
     pub(super) refused: Option<Refused>,
-    /// When the core of the first turn of this series decided first.
-    series: Option<Timestamp>,
+    series: Option<Series>,
     /// Nodes whose record is too long for NATS.
     too_long: BTreeMap<NodeName, TooLong>,
+}
+
+/// A series of turns that failed one soon after the other.
+#[derive(Debug)]
+struct Series {
+    /// From when on the cores of its turns count their grace.
+    resumes_at: Timestamp,
+    /// The outage that renewed the grace last, by its begin.
+    outage: Option<Timestamp>,
+    /// How many outages have renewed the grace.
+    renewals: u32,
 }
 
 /// NATS did not store what the leader wrote.
@@ -101,13 +119,25 @@ impl Kept {
     }
 
     /// From when on the next core counts its grace, in which nothing is overdue. Within a series of failed turns the
-    /// grace is granted once: else no deadline would ever be enforced. A leader that stood still grants a new one, since
-    /// the events of that time are stored only after it.
-    pub(super) fn resumes_at(&mut self, stood_still: bool, now: Timestamp) -> Timestamp {
-        if stood_still {
-            self.series = None;
+    /// grace is granted once: else no deadline would ever be enforced. A leader that stood still since the begin of an
+    /// outage renews it, since the events of that time are stored only after it; it does so for few short outages, for the
+    /// same reason.
+    pub(super) fn resumes_at(&mut self, outage: Option<Timestamp>, now: Timestamp) -> Timestamp {
+        let series = self.series.get_or_insert(Series {
+            resumes_at: now,
+            outage: None,
+            renewals: 0,
+        });
+        if let Some(since) = outage {
+            let another = series.outage != Some(since);
+            if another && series.renewals >= RENEWALS_MAX && now.duration_since(since) < LONG_OUTAGE {
+                return series.resumes_at;
+            }
+            series.renewals += u32::from(another);
+            series.outage = outage;
+            series.resumes_at = now;
         }
-        *self.series.get_or_insert(now)
+        series.resumes_at
     }
 
     /// Takes out of the loaded records those whose next revision NATS would refuse.
@@ -127,9 +157,9 @@ impl Refused {
         (!self.waited).then(|| self.wait.after_failure())
     }
 
-    /// True if the leader has stood still since the last try.
-    pub(super) fn has_waited(&self) -> bool {
-        self.waited
+    /// When NATS stopped to store, if the leader has stood still since the last try.
+    pub(super) fn stood_still_since(&self) -> Option<Timestamp> {
+        self.waited.then_some(self.since)
     }
 
     /// Why nothing is decided, for operators.
@@ -153,11 +183,39 @@ mod tests {
     #[test]
     fn failed_turns_share_one_grace_and_a_leader_that_stood_still_gives_a_new_one() {
         let mut kept = Kept::default();
-        assert_eq!(kept.resumes_at(false, at(0)), at(0));
-        assert_eq!(kept.resumes_at(false, at(15)), at(0));
-        assert_eq!(kept.resumes_at(false, at(200)), at(0));
-        assert_eq!(kept.resumes_at(true, at(210)), at(210));
-        assert_eq!(kept.resumes_at(false, at(240)), at(210));
+        assert_eq!(kept.resumes_at(None, at(0)), at(0));
+        assert_eq!(kept.resumes_at(None, at(15)), at(0));
+        assert_eq!(kept.resumes_at(None, at(200)), at(0));
+        assert_eq!(kept.resumes_at(Some(at(201)), at(210)), at(210));
+        assert_eq!(kept.resumes_at(None, at(240)), at(210));
+    }
+
+    #[test]
+    fn writes_that_are_refused_again_and_again_do_not_renew_the_grace_without_end() {
+        let mut kept = Kept::default();
+        let mut resumes_at = kept.resumes_at(None, at(0));
+        // A write is refused every ten seconds, and the one after it stored.
+        for second in (10..600).step_by(10) {
+            kept.refuse("no answer".into(), at(second));
+            let mut refused = kept.refused.take().unwrap();
+            assert!(refused.stand_still().is_some());
+            refused.waited = true;
+            resumes_at = kept.resumes_at(refused.stood_still_since(), at(second + 1));
+        }
+        assert_eq!(resumes_at, at(31), "three outages have renewed it");
+    }
+
+    #[test]
+    fn one_outage_renews_the_grace_at_each_try_and_a_long_one_always() {
+        let mut kept = Kept::default();
+        for outage in [100, 110, 120, 130] {
+            kept.resumes_at(Some(at(outage)), at(outage + 1));
+        }
+        assert_eq!(kept.resumes_at(None, at(140)), at(121));
+        for second in (200..3600).step_by(30) {
+            kept.resumes_at(Some(at(140)), at(second));
+        }
+        assert_eq!(kept.resumes_at(None, at(3600)), at(3590));
     }
 
     #[test]
