@@ -257,14 +257,12 @@ impl Machine for Drain {
     }
 
     fn handle_throttle(&mut self, until: Timestamp) {
-        if self.throttled_until.is_none_or(|known| known < until) {
-            self.throttled_until = Some(until);
-        }
+        self.throttled_until = self.throttled_until.max(Some(until));
     }
 
     fn poll_action(&mut self, now: Timestamp) -> Option<Action> {
         // A decision without a new fact finds nothing to do, so no memory of what has changed is needed.
-        if self.actions.is_empty() && !matches!(self.stage, Stage::Ended) {
+        if self.actions.is_empty() {
             self.decide(now);
         }
         self.actions.pop_front()

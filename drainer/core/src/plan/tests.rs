@@ -143,6 +143,13 @@ fn a_pod_over_its_grace_is_stuck_after_a_minute_and_reported_by_the_minute() {
         ["ending, with time until 1970-01-01T00:00:30Z: pod shop/a"]
     );
     assert_eq!(step.look_again, Some(at(90)));
+    let step = plan.step(at(90), &pods, None);
+    assert!(
+        step.held_up_by[0].contains("does not end: 1 min over"),
+        "{:?}",
+        step.held_up_by
+    );
+    assert_eq!(step.look_again, Some(at(150)));
     let step = plan.step(at(170), &pods, None);
     assert!(
         step.held_up_by[0].contains("does not end: 2 min over"),
@@ -150,6 +157,25 @@ fn a_pod_over_its_grace_is_stuck_after_a_minute_and_reported_by_the_minute() {
         step.held_up_by
     );
     assert_eq!(step.look_again, Some(at(210)));
+}
+
+#[test]
+fn pods_that_end_in_time_share_one_sentence_with_three_names_and_the_last_end() {
+    let mut plan = Plan::new(10);
+    let mut ending = vec![
+        terminating_at("c", 10),
+        terminating_at("a", 30),
+        terminating_at("b", 20),
+    ];
+    assert_eq!(
+        plan.step(at(0), &ending, None).held_up_by,
+        ["ending, with time until 1970-01-01T00:00:30Z: pod shop/a, pod shop/b, pod shop/c"]
+    );
+    ending.extend([terminating_at("d", 30), terminating_at("e", 30)]);
+    assert_eq!(
+        plan.step(at(0), &ending, None).held_up_by,
+        ["ending, with time until 1970-01-01T00:00:30Z: pod shop/a, pod shop/b, pod shop/c and 2 more"]
+    );
 }
 
 #[test]

@@ -87,6 +87,12 @@ fn d10_all_risks_are_listed() {
     assert_eq!(on_node(object).unwrap().class, Class::Evictable { risks });
 }
 
+#[test]
+fn d10_each_loss_is_named_for_the_owner_of_the_pod() {
+    assert!(Risk::NoController.as_str().contains("not started again"));
+    assert!(Risk::ScratchData.as_str().contains("data is lost"));
+}
+
 fn class(metadata: Value) -> Class {
     on_node(json(metadata)).unwrap().class
 }

@@ -313,6 +313,20 @@ fn a_busy_api_server_gets_the_quiet_that_it_asks_for() {
 }
 
 #[test]
+fn the_longest_quiet_counts_that_any_drain_was_asked_for() {
+    let mut world = World::drain(600, &[pod("a")]);
+    for until in [50, 100, 70] {
+        world.machine.handle_throttle(at(until));
+    }
+    world.pass(99);
+    assert_eq!(world.evicted.len(), 0);
+    let blocker = "the API server is busy and asked for fewer requests";
+    assert_eq!(held_up_by(&world), [blocker]);
+    world.pass(1);
+    assert_eq!(world.evicted, ["a"]);
+}
+
+#[test]
 fn an_answer_to_an_older_request_counts_for_nothing() {
     let mut world = World::drain(600, &[]);
     world.pass(1);
