@@ -134,6 +134,19 @@ fn a_suspension_stops_all_evictions_and_names_its_reason() {
 }
 
 #[test]
+fn a_suspension_is_no_blocker_while_no_pod_could_be_evicted_now() {
+    let mut plan = Plan::new(10);
+    let suspension = Suspension {
+        until: at(5),
+        reason: "the API server is busy".to_owned(),
+    };
+    plan.step(at(0), &[pod("a")], None);
+    plan.answered(at(0), "a", Answer::Accepted, same);
+    let step = plan.step(at(0), &[pod("a")], Some(&suspension));
+    assert_eq!((step.held_up_by, step.look_again), (vec![], Some(at(30))));
+}
+
+#[test]
 fn a_pod_over_its_grace_is_stuck_after_a_minute_and_reported_by_the_minute() {
     let mut plan = Plan::new(10);
     let pods = [terminating_at("a", 30)];

@@ -89,6 +89,19 @@ fn d9_an_uncordon_counts_even_if_the_cordon_is_back_before_the_drain_learns_of_e
 }
 
 #[test]
+fn d9_no_proof_begins_after_a_second_cordon_before_the_pods_are_listed_again() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.change_node(|node| node.is_unschedulable = false);
+    world.deliver_only(|response| !matches!(response, Response::Pod(_)));
+    world.now = at(10);
+    world.act();
+    assert_eq!((world.patches, world.lists), (2, 0));
+    world.pass(0);
+    assert_eq!((world.lists, world.drained()), (1, 0));
+}
+
+#[test]
 fn d3_a_foreign_cordon_ends_the_drain_without_a_touch() {
     let mut world = World::drain(600, &[pod("a")]);
     world.change_node(|node| node.is_unschedulable = true);
