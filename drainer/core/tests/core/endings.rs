@@ -44,6 +44,18 @@ fn an_uncordon_that_fails_for_twenty_seconds_is_reported() {
 }
 
 #[test]
+fn an_uncordon_that_fails_is_tried_again_before_the_next_read_of_the_record() {
+    let mut world = uncordon();
+    world.api_fault = Some(ApiFault::Unavailable("down".to_owned()));
+    world.settle();
+    world.api_fault = None;
+    world.pass(60);
+    let (ended_at, end) = world.end.unwrap();
+    assert!(matches!(end, CommandEnd::Uncordoned { .. }), "{end:?}");
+    assert!(ended_at < at(1), "{ended_at}");
+}
+
+#[test]
 fn d1_an_uncordon_that_waits_ends_at_once_after_a_hint() {
     let mut world = uncordon();
     world.api_fault = Some(ApiFault::Unavailable("down".to_owned()));

@@ -299,6 +299,16 @@ fn a_cordon_that_fails_names_its_fault_in_the_log() {
 }
 
 #[test]
+fn a_cordon_that_fails_is_tried_again_before_the_next_read_of_the_record() {
+    let mut world = World::drain(600, &[]);
+    world.api_fault = Some(ApiFault::Unavailable("down".to_owned()));
+    world.settle();
+    world.api_fault = None;
+    world.pass(60);
+    assert!(world.cordoned_at.unwrap() < at(1), "{:?}", world.cordoned_at);
+}
+
+#[test]
 fn d1_a_drain_that_only_waits_ends_at_once_after_a_hint() {
     let mut world = World::drain(600, &[pod("a")]);
     world.pass(11);
