@@ -73,7 +73,7 @@ impl World {
 
     fn job_acts(&mut self, id: JobId, action: Action) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (node, attempt) = (job.node, job.command.attempt.attempt);
+        let (node, attempt) = (job.node, job.command.attempt.clone());
         let (delay, fact) = match action {
             Action::Finish(_) | Action::Log(_) | Action::Throttle(_) => return,
             Action::ReadRecord(request) => {
@@ -99,7 +99,8 @@ impl World {
             }
             Action::StoreFact(request, fact) => {
                 if let Fact::Drained { .. } = fact {
-                    self.referee.drain_concluded(self.now, node, attempt);
+                    self.referee
+                        .drain_concluded(self.now, node, attempt.attempt, attempt.generation);
                 }
                 self.publish(id, Some(request), fact);
                 return;

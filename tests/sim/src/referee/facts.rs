@@ -1,6 +1,6 @@
 //! What the referee remembers of one node.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_proto::{AttemptId, BootId, NodeUid};
 
@@ -34,6 +34,8 @@ pub(super) struct Facts {
     pub(super) call: Option<Call>,
     /// A drain of this attempt was concluded then.
     pub(super) drained: Option<(AttemptId, Ms)>,
+    /// The generations of the running attempt in which a drain was concluded.
+    pub(super) drained_generations: BTreeSet<u64>,
     /// Needs for which we have called for a reboot, each with the boot that was to end. A reboot by another hand
     /// makes them void: the need may be tried again in that boot.
     pub(super) rebooted_needs: BTreeMap<u64, BootId>,

@@ -1,14 +1,11 @@
 //! The rules about nodes and calls to reboot, judged at the moment at which something really changes.
 
-use bellwether_proto::{Attempt, AttemptId, NodeName};
+use bellwether_proto::{Attempt, AttemptId, Generation, NodeName};
 
 use crate::cluster::{Cluster, Node};
-use crate::moment::{Ms, SECOND};
+use crate::moment::Ms;
 use crate::referee::facts::{Call, note};
 use crate::referee::{Check, Referee};
-
-/// A kube-scheduler that chose the node before the cordon still binds its pod; a drain waits for that time.
-const SETTLE: Ms = 2 * SECOND;
 
 impl Referee {
     /// A Node object has changed, or is gone.
@@ -90,8 +87,9 @@ impl Referee {
     }
 
     /// A drainer has proved that the node is drained, and publishes that.
-    pub(crate) fn drain_concluded(&mut self, now: Ms, node: usize, attempt: AttemptId) {
+    pub(crate) fn drain_concluded(&mut self, now: Ms, node: usize, attempt: AttemptId, generation: Generation) {
         self.facts[node].drained = Some((attempt, now));
+        self.facts[node].drained_generations.insert(generation.0);
     }
 
     /// A rebooter's last look at the record permits the call.
@@ -128,7 +126,7 @@ impl Referee {
         // Without a break of the cordon since before the proof no pod can have come. After a break the leader has to
         // take the order back as soon as it hears of that: see `leader_rests`.
         if let (Some((_, since)), Some(at)) = (cordon, concluded)
-            && since + SETTLE <= at
+            && since <= at
         {
             let pods = cluster.pods_to_go(node);
             self.require(pods == 0, Check::DrainedBeforeRebooted, || {

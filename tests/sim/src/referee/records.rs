@@ -50,12 +50,24 @@ impl Referee {
             });
         }
         if is_new {
+            self.facts[node].drained_generations.clear();
             self.facts[node].is_orphan = after.phase == Phase::RollingBack;
         }
         if is_new && after.phase == Phase::Draining {
             self.attempt_starts(now, node, after, known, records);
         }
         let is_order = after.phase == Phase::Rebooting && before.is_none_or(|before| before.phase != Phase::Rebooting);
+        if let (true, Some(before)) = (is_order, before) {
+            // An answer to an older command proves nothing: pods may have come since.
+            let asked = before.generation;
+            let is_answered = self.facts[node].drained_generations.contains(&asked.0);
+            self.require(is_answered, Check::DrainedBeforeRebooted, || {
+                format!(
+                    "{} is ordered to reboot, and no drain of generation {asked} was concluded",
+                    after.node
+                )
+            });
+        }
         if let (true, Some(known)) = (is_order, known) {
             self.order_is_given(clock, after, &known[node]);
         }
