@@ -106,6 +106,7 @@ impl Hash for Host {
             ready_from,
             uncordoned,
             asked_at,
+            asked_until,
         } = self;
         hash_view(object, state);
         hash_view(given, state);
@@ -119,7 +120,7 @@ impl Hash for Host {
             down_by_us,
         )
             .hash(state);
-        (calls, slow, released, ready_from, asked_at).hash(state);
+        (calls, slow, released, ready_from, asked_at, asked_until).hash(state);
         announced.map(|attempt| attempt.bytes()).hash(state);
         drained
             .map(|(attempt, generation)| (attempt.bytes(), generation.0))

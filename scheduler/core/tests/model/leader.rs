@@ -197,23 +197,29 @@ impl State {
         });
     }
 
-    /// Forgets what cannot act any more: no record ever orders it again, since generations only grow.
+    /// Forgets commands that no record orders (generations only grow, so no record orders them again) and the
+    /// slowness of works that are not pending.
     pub(crate) fn forget(&mut self) {
         let records = &self.records;
         self.jobs.retain(|job| {
             let commanded = job.command.attempt();
             let record = records.get(&commanded.node);
-            record.is_none_or(|record| {
+            record.is_some_and(|record| {
                 let orders = match job.command {
                     Command::Drain(_) => record.phase == Phase::Draining,
                     Command::Uncordon(_) => {
                         matches!(record.phase, Phase::Uncordoning | Phase::RollingBack | Phase::Failed)
                     }
                 };
-                record.generation < commanded.generation
-                    || (record.generation == commanded.generation && record.id == commanded.attempt && orders)
+                record.generation == commanded.generation && record.id == commanded.attempt && orders
             })
         });
+        for job in &self.jobs {
+            let mut hosts = self.hosts.iter_mut();
+            if let Some(host) = hosts.find(|host| host.object.name == job.command.attempt().node) {
+                host.asked_until = Some(self.now);
+            }
+        }
         for node in 0..self.hosts.len() {
             for work in WORKS {
                 if self.hosts[node].slow[work as usize] && !is_pending(self, node, work) {

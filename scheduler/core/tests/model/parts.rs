@@ -59,7 +59,7 @@ pub(crate) fn works(state: &mut State, node: usize, work: Work) -> Vec<Message> 
     }
 }
 
-fn event(state: &State, attempt: &AttemptRef, fact: Fact) -> Message {
+pub(crate) fn event(state: &State, attempt: &AttemptRef, fact: Fact) -> Message {
     Message::Event(NodeEvent {
         node: attempt.node.clone(),
         attempt: attempt.attempt,

@@ -20,7 +20,7 @@ fn is_disrupted_by_us(state: &State, node: usize) -> bool {
 fn takes_slot(state: &State, node: usize) -> bool {
     let given = &state.hosts[node].given;
     let held = state.record(node).is_some_and(|record| record.slot_held);
-    held || is_disrupted_by_us(state, node) || !given.ready || given.unschedulable
+    held || (is_disrupted_by_us(state, node) && !state.hosts[node].released) || !given.ready || given.unschedulable
 }
 
 /// Judges a record that is about to be stored.
@@ -109,11 +109,15 @@ fn judge_free_slot(state: &mut State, node: usize, new: &Attempt) {
         state.fail("Budget", &new.node, "gives its slot back under our cordon");
     }
     let may_go_down = host.announced == Some(new.id) || host.down_by_us;
-    if may_go_down {
+    let cause = new.ending.as_ref().map_or("", |ending| ending.cause.as_str());
+    // Of a cancelled attempt the slot is kept for as long as its reboot may take, and no longer.
+    let ordered = new.history.iter().find(|entered| entered.phase == Phase::Rebooting);
+    let in_time = ordered.is_some_and(|ordered| state.now < ordered.at + SignedDuration::from_secs(40));
+    if may_go_down && (in_time || cause == "RebootIgnored") {
         state.fail(
             "Budget",
             &new.node,
-            "gives its slot back while its host goes down by our call",
+            &format!("gives its slot back while its host goes down by our call ({cause})"),
         );
     }
 }
@@ -172,6 +176,10 @@ pub(crate) fn judge_quiet(state: &mut State) {
         if has_free && untried && host.reported == (host.boot, true) && !host.unfit && !host.object.control_plane {
             state.fail("No starvation", &name, "was not tried, and a slot is free");
         }
+        let loaded_long_ago = state.now >= state.loaded_at + patience;
+        if state.record(node).is_none() && !is_late && loaded_long_ago && host.object.cordoned_for.is_some() {
+            state.fail("Way back", &name, "carries our cordon, and has no record");
+        }
         let Some(record) = state.record(node).cloned() else {
             continue;
         };
@@ -187,12 +195,13 @@ pub(crate) fn judge_quiet(state: &mut State) {
         {
             continue;
         }
-        if host.object.cordoned_for == Some(record.id) {
+        let unasked = host.asked_until.is_none_or(|at| state.now >= at + patience);
+        if unasked && host.object.cordoned_for == Some(record.id) {
             state.fail("Way back", &name, "carries our cordon, and no drainer is asked");
         }
         let settled = host.reported.0 == host.boot && host.object.boot_id == Some(boot_id(node, host.boot));
         let healthy = !host.reported.1 || record.boot_before != boot_id(node, host.boot);
-        if record.slot_held && settled && healthy {
+        if unasked && record.slot_held && settled && healthy {
             state.fail("Slots come back", &name, "is healthy, and its attempt keeps the slot");
         }
     }

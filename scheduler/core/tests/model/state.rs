@@ -39,6 +39,17 @@ pub(crate) struct Host {
     pub(crate) ready_from: Option<Timestamp>,
     pub(crate) uncordoned: Option<Generation>,
     pub(crate) asked_at: Option<Timestamp>,
+    /// Until when a command for this node was queued or under way.
+    pub(crate) asked_until: Option<Timestamp>,
+}
+
+impl Host {
+    /// A record that is lost between the rebooter's announcement and the proof takes the slot along: no
+    /// scheduler can know of a reboot of which no trace is left, so that is outside of the model.
+    pub(crate) fn may_lose_record(&self, record: Option<&Attempt>) -> bool {
+        let before_call = record.is_some_and(|record| record.phase == Phase::Draining || record.phase.is_ended());
+        before_call && self.announced.is_none() && !self.down_by_us
+    }
 }
 
 /// A command with the drainer that has taken it.
@@ -155,6 +166,7 @@ impl State {
                 ready_from: None,
                 uncordoned: None,
                 asked_at: None,
+                asked_until: None,
             }
         });
         Self {

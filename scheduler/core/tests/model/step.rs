@@ -1,9 +1,10 @@
 //! The steps of the model: the works of parts, the passing of time, and the mishaps.
 
-use bellwether_scheduler_core::{CancelEffect, Handled, Input, Policy};
+use bellwether_proto::Fact;
+use bellwether_scheduler_core::{CancelEffect, Command, Handled, Input, Policy};
 use jiff::Timestamp;
 
-use crate::parts::{drainer, set_ready, view, works};
+use crate::parts::{drainer, event, set_ready, view, works};
 use crate::referee;
 use crate::state::{Job, Message, State, WORKS, Work, boot_id, is_pending};
 
@@ -18,6 +19,10 @@ pub(crate) enum Mishap {
     /// A second drainer gets the same command, some time.
     CommandTwice(usize),
     DrainFails(usize),
+    /// A drainer reports the cordon as removed, and the cordon is there.
+    FalseReport(usize),
+    /// An operator deletes the record, and the scheduler loads again.
+    RecordLost(usize),
     /// The scheduler dies, and another one leads.
     SchedulerDies,
     /// The event overtakes the older ones.
@@ -108,7 +113,7 @@ pub(crate) fn acts(state: &State, horizon: Timestamp) -> Vec<Act> {
         && state
             .core
             .poll_timeout()
-            .is_some_and(|at| at <= horizon && views_may_wait(state, at))
+            .is_some_and(|at| at <= horizon && may_wait(state, at))
     {
         acts.push(Act::TimePasses);
     }
@@ -129,11 +134,13 @@ fn first_busy(state: &State) -> Option<usize> {
     })
 }
 
-/// The driver notices a watch that is silent for half this time, and loads again.
-fn views_may_wait(state: &State, at: Timestamp) -> bool {
+/// The driver notices a watch that is silent in half the time that a view may lag, and loads again. A stored
+/// event comes within the grace of a scheduler.
+fn may_wait(state: &State, at: Timestamp) -> bool {
     state.late.iter().all(|message| match message {
         Message::View(_, sent) => at < *sent + Policy::VIEW_LAG_MAX,
-        Message::Report(..) | Message::Event(_) | Message::Copy(_) => true,
+        Message::Event(event) => at < event.at.max(state.loaded_at) + Policy::RESUME_GRACE,
+        Message::Report(..) | Message::Copy(_) => true,
     })
 }
 
@@ -166,6 +173,7 @@ pub(crate) fn mishaps(state: &State) -> Vec<Mishap> {
         let settled = !is_pending(state, node, Work::Kubelet);
         let conditional = [
             (state.record(node).is_some(), Mishap::Cancel(node)),
+            (host.may_lose_record(state.record(node)), Mishap::RecordLost(node)),
             (!object.unschedulable, Mishap::OperatorCordons(node)),
             (object.unschedulable, Mishap::OperatorUncordons(node)),
             (object.cordoned_for.is_some(), Mishap::OperatorStripsCordon(node)),
@@ -191,9 +199,18 @@ pub(crate) fn mishaps(state: &State) -> Vec<Mishap> {
         if job.evicts {
             mishaps.push(Mishap::DrainFails(number));
         }
+        // A false report beside a view that is late is the truth, as far as a scheduler can know.
+        let views_late = state.late.iter().any(|message| matches!(message, Message::View(..)));
+        if matches!(job.command, Command::Uncordon(_)) && !views_late {
+            mishaps.push(Mishap::FalseReport(number));
+        }
     }
+    // The announcement of a call is stored before the call, and the consumer keeps the order: if an uncordon's report
+    // overtakes it, no scheduler can know that the host goes down.
+    let announced = |message: &Message| matches!(message, Message::Event(event) if matches!(event.fact, Fact::RebootStarted { .. }));
     for (number, message) in state.late.iter().enumerate() {
-        if matches!(message, Message::Event(_)) && !is_first(state, number) {
+        let older = &state.late[..number];
+        if matches!(message, Message::Event(_)) && !is_first(state, number) && !older.iter().any(announced) {
             mishaps.push(Mishap::Overtakes(number));
         }
     }
@@ -303,6 +320,19 @@ fn happens(state: &mut State, mishap: Mishap) -> Vec<Message> {
                 evicts: false,
                 slow: true,
             });
+            Vec::new()
+        }
+        Mishap::FalseReport(number) => {
+            let attempt = state.jobs.remove(number).command.attempt().clone();
+            let left_unschedulable = false;
+            vec![event(state, &attempt, Fact::Uncordoned { left_unschedulable })]
+        }
+        Mishap::RecordLost(node) => {
+            let name = state.hosts[node].object.name.clone();
+            drop(state.records.remove(&name));
+            // The loop guard is in the record: its loss is an operator's order to reboot again.
+            state.hosts[node].calls = 0;
+            state.load();
             Vec::new()
         }
         Mishap::DrainFails(number) => drainer(state, number, false),
