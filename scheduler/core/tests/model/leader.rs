@@ -35,9 +35,13 @@ impl State {
 
     pub(crate) fn give_view(&mut self, view: NodeView) {
         let node = self.node_of(&view.name);
+        let is_newest = !self
+            .late
+            .iter()
+            .any(|message| matches!(message, Message::View(late, _) if late.name == view.name));
         let host = &mut self.hosts[node];
         let ours = view.unschedulable && view.cordoned_for.is_some();
-        if !ours && host.announced.is_none() && view == host.object {
+        if !ours && host.announced.is_none() && is_newest {
             host.drained = None;
         }
         let stays = host.ready_from.is_some() && host.given.ready_since == view.ready_since;

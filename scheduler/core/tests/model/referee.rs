@@ -64,7 +64,9 @@ pub(crate) fn judge_record(state: &mut State, new: &Attempt) {
     }
     if entered && new.phase == Phase::Rebooting {
         let drained = old.map(|old| (old.id, old.generation));
-        if host.drained.is_none() || host.drained != drained {
+        // An order for a boot that has ended by an earlier call does nothing, and no scheduler can know of that end yet.
+        let is_in_boot = boot_id(node, host.boot) == new.boot_before;
+        if is_in_boot && (host.drained.is_none() || host.drained != drained) {
             state.fail(
                 "Drained before rebooted",
                 name,
@@ -113,7 +115,8 @@ fn judge_free_slot(state: &mut State, node: usize, new: &Attempt) {
     // Of a cancelled attempt the slot is kept for as long as its reboot may take, and no longer.
     let ordered = new.history.iter().find(|entered| entered.phase == Phase::Rebooting);
     let in_time = ordered.is_some_and(|ordered| state.now < ordered.at + SignedDuration::from_secs(40));
-    if may_go_down && (in_time || cause == "RebootIgnored") {
+    let is_ignored = cause == "RebootIgnored" && new.reboot_started_at.is_some();
+    if may_go_down && (in_time || is_ignored) {
         state.fail(
             "Budget",
             &new.node,

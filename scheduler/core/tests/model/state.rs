@@ -45,9 +45,12 @@ pub(crate) struct Host {
 
 impl Host {
     /// A record that is lost between the rebooter's announcement and the proof takes the slot along: no
-    /// scheduler can know of a reboot of which no trace is left, so that is outside of the model.
-    pub(crate) fn may_lose_record(&self, record: Option<&Attempt>) -> bool {
-        let before_call = record.is_some_and(|record| record.phase == Phase::Draining || record.phase.is_ended());
+    /// scheduler can know of a reboot of which no trace is left, so that is outside of the model. So are two
+    /// attempts of one instant, which would have one id.
+    pub(crate) fn may_lose_record(&self, record: Option<&Attempt>, now: Timestamp) -> bool {
+        let before_call = record.is_some_and(|record| {
+            record.started_at() < now && (record.phase == Phase::Draining || record.phase.is_ended())
+        });
         before_call && self.announced.is_none() && !self.down_by_us
     }
 }

@@ -173,7 +173,10 @@ pub(crate) fn mishaps(state: &State) -> Vec<Mishap> {
         let settled = !is_pending(state, node, Work::Kubelet);
         let conditional = [
             (state.record(node).is_some(), Mishap::Cancel(node)),
-            (host.may_lose_record(state.record(node)), Mishap::RecordLost(node)),
+            (
+                host.may_lose_record(state.record(node), state.now),
+                Mishap::RecordLost(node),
+            ),
             (!object.unschedulable, Mishap::OperatorCordons(node)),
             (object.unschedulable, Mishap::OperatorUncordons(node)),
             (object.cordoned_for.is_some(), Mishap::OperatorStripsCordon(node)),
