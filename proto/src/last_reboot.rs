@@ -13,7 +13,7 @@ use crate::wire;
 pub struct LastReboot {
     /// The boot in which the reboot ended.
     pub boot_id: BootId,
-    /// Since when the host needed that reboot, by the host's clock.
+    /// Since when the host needed that reboot, by the host's clock and the last report before the reboot.
     pub need_since: Timestamp,
     /// When the old boot began to end, as far as the scheduler knows.
     pub began_at: Timestamp,

@@ -14,5 +14,5 @@ pub(crate) use clamp::clamp;
 pub(crate) use events::{Consequence, apply_event};
 pub(crate) use orphan::orphan_of;
 pub(crate) use phases::next_transition;
-pub(crate) use start::start;
+pub(crate) use start::{is_for_reboot, start};
 pub(crate) use transition::{Transition, apply, wants_uncordon};

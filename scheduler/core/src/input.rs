@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admission::budget::Holder;
 use crate::encoding::{as_boxed_message, as_message, as_text};
-use crate::observed::{NodeView, StoredReport};
+use crate::observed::{Memory, NodeView, StoredReport};
 use crate::rival::Rival;
 
 /// One input. Reports, events and records are written as the contract's own bytes, so a recording
@@ -36,6 +36,14 @@ pub enum Input {
     Sentinel(StoredReport<HostReport>),
     /// A rebooter's report was stored.
     Rebooter(StoredReport<RebooterReport>),
+    /// What the core before remembered of a node; after the node's view and reports, and only while loading.
+    Memory {
+        /// The node.
+        #[serde(with = "as_text")]
+        node: NodeName,
+        /// What that core remembered.
+        memory: Memory,
+    },
     /// These are all rivals that are in the cluster now.
     Rivals(BTreeSet<Rival>),
     /// An event was published.

@@ -29,7 +29,7 @@ pub use effect::{Command, Effect};
 pub use explain::{Standing, State};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input};
-pub use observed::{NodeView, StoredReport};
+pub use observed::{Memory, NodeView, StoredReport};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
 pub use wait::Wait;

@@ -1,9 +1,11 @@
 //! The facts that the driver has handed over, as the core keeps them.
 
+mod memory;
 mod node;
 mod observation;
 mod report;
 
+pub use memory::Memory;
 pub use node::NodeView;
 pub(crate) use observation::Observation;
 pub use report::{Renewed, StoredReport};

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::admission::unfit;
 use crate::attempt::Transition;
 use crate::attempt::retry::keeps_slot;
+use crate::attempt::start::is_for_reboot;
 use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::timers::{Clock, later};
@@ -217,12 +218,18 @@ impl Rule<'_> {
         })
     }
 
-    /// The drainer has not reported the cordon, so its request may still be under way: an API server that was
-    /// slow to take the request may cordon the node after another drainer found nothing to remove.
+    /// No drainer has reported the end of the drain, so a request to cordon the node, or to cordon it again after an
+    /// operator's uncordon, may still be under way: an API server that was slow to take the request may cordon the
+    /// node after another drainer found nothing to remove.
     fn may_be_cordoned_late(&self) -> bool {
-        let cordon_may_come_until = later(self.attempt.phase_since(), Policy::REQUEST_TIME_MAX);
-        let is_cordoned = self.attempt.cordoned_at.or(self.attempt.drained_at).is_some();
-        !is_cordoned && !self.clock.reached(cordon_may_come_until)
+        let attempt = self.attempt;
+        let drain_failed = attempt
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.cause == Cause::DrainFailed);
+        let drain_ended = attempt.drained_at.is_some() || drain_failed;
+        let cordon_may_come_until = later(attempt.phase_since(), Policy::REQUEST_TIME_MAX);
+        is_for_reboot(attempt) && !drain_ended && !self.clock.reached(cordon_may_come_until)
     }
 
     /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node

@@ -47,6 +47,14 @@ pub(super) fn roll_back_only(
     Some(attempt)
 }
 
+/// The attempt is to reboot its node: it began with the drain. Else it only takes away a cordon.
+pub(crate) fn is_for_reboot(attempt: &Attempt) -> bool {
+    attempt
+        .history
+        .first()
+        .is_some_and(|first| first.phase == Phase::Draining)
+}
+
 fn generation_after(last: Option<&Attempt>) -> Generation {
     last.map_or(Generation(0), |last| last.generation).next()
 }

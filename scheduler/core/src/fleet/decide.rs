@@ -68,6 +68,7 @@ impl Fleet {
         }
         self.clamp_times(name, now);
         self.note_cordon(name, now);
+        self.note_renewed_need(name, now);
         self.take_transitions(name, &clock);
         self.note_cleared_need(name, now);
         self.adopt_orphan(name, &clock);
@@ -97,6 +98,27 @@ impl Fleet {
         if may_be_new && attempt.cordoned_at.is_none() && observation.is_cordoned_for(attempt) {
             let mut changed = attempt.clone();
             changed.cordoned_at = Some(now);
+            self.change_attempt(changed, None, now);
+        }
+    }
+
+    /// Notes the need as the boot that is to end reports it now: a need that the next boot reports alike has survived
+    /// the reboot, whatever the clocks show by then.
+    fn note_renewed_need(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(sentinel), Some(attempt)) = (&member.sentinel, member.attempt.as_deref()) else {
+            return;
+        };
+        let reported = sentinel.report.need.required();
+        let Some(need) = reported.filter(|need| need.since != attempt.need_since) else {
+            return;
+        };
+        let is_open = attempt.slot_held || !attempt.phase.is_ended();
+        let may_reboot = is_open && attempt::is_for_reboot(attempt);
+        if may_reboot && sentinel.report.boot_id == attempt.boot_before {
+            let mut changed = attempt.clone();
+            changed.need_since = need.since;
+            changed.reasons.clone_from(&need.reasons);
             self.change_attempt(changed, None, now);
         }
     }

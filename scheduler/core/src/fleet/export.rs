@@ -7,15 +7,19 @@ use crate::fleet::Fleet;
 use crate::input::Input;
 
 impl Fleet {
-    /// The newest view of every node, the newest reports and the rivals, as inputs for the next core. Records, orders
-    /// and decisions are not among them.
+    /// The newest view of every node, the newest reports, what older ones have shown, and the rivals, as inputs for the
+    /// next core. Records, orders and decisions are not among them.
     pub fn into_observed(self) -> impl Iterator<Item = Input> {
         let rivals = self.blockers.rivals.into_iter().map(Arc::unwrap_or_clone).collect();
         let members = self.members.into_values().flat_map(|member| {
+            let memory = member.node.as_ref().map(|node| Input::Memory {
+                node: node.name.clone(),
+                memory: member.memory,
+            });
             let node = member.node.map(Input::Node);
             let sentinel = member.sentinel.map(Input::Sentinel);
             let rebooter = member.rebooter.map(Input::Rebooter);
-            [node, sentinel, rebooter].into_iter().flatten()
+            [node, sentinel, rebooter, memory].into_iter().flatten()
         });
         std::iter::once(Input::Rivals(rivals)).chain(members)
     }
@@ -104,6 +108,13 @@ mod tests {
         for input in observed.iter().cloned().chain([Input::Attempt(Box::new(attempt))]) {
             fleet.handle_input(input, NOW);
         }
-        assert_eq!(fleet.into_observed().collect::<Vec<_>>(), observed);
+        let handed_on: Vec<_> = fleet.into_observed().collect();
+        assert_eq!(handed_on[..observed.len()], observed);
+        // The next core, a minute later, remembers the same.
+        let mut next = Fleet::new(Policy::default(), "test".into());
+        for input in handed_on.iter().cloned() {
+            next.handle_input(input, NOW + SignedDuration::from_mins(1));
+        }
+        assert_eq!(next.into_observed().collect::<Vec<_>>(), handed_on);
     }
 }

@@ -33,12 +33,13 @@ impl Fleet {
             Input::NodeGone(node) => {
                 let member = self.member(&node);
                 member.node = None;
-                member.ready_from = None;
+                member.memory.ready_from = None;
             }
             Input::Sentinel(stored) => {
                 let name = stored.report.node.clone();
                 self.member(&name).set_sentinel(stored);
             }
+            Input::Memory { node, memory } => self.member(&node).memory = memory,
             Input::Rebooter(stored) => {
                 let name = stored.report.node.clone();
                 self.member(&name).rebooter = Some(stored);

@@ -1,13 +1,13 @@
 //! One node of the fleet, with all that is known of it.
 
-use bellwether_proto::{Attempt, BootId, Generation, HostReport, NeedReport, RebooterReport};
+use bellwether_proto::{Attempt, Generation, HostReport, RebooterReport};
 use jiff::Timestamp;
 
 use crate::admission::Place;
 use crate::admission::budget::{self, Holder};
 use crate::explain::Stand;
 use crate::fleet::DrainProgress;
-use crate::observed::{NodeView, Observation, StoredReport};
+use crate::observed::{Memory, NodeView, Observation, StoredReport};
 use crate::policy::Policy;
 use crate::timers::{Clock, later};
 
@@ -15,12 +15,10 @@ use crate::timers::{Clock, later};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Member {
     pub(super) node: Option<NodeView>,
-    /// Since when the node has been Ready without a gap, by this core's clock.
-    pub(super) ready_from: Option<Timestamp>,
     pub(super) sentinel: Option<StoredReport<HostReport>>,
     pub(super) rebooter: Option<StoredReport<RebooterReport>>,
-    /// The boot in which the sentinel has last reported that the host needs no reboot.
-    pub(super) needless_boot: Option<BootId>,
+    /// What older views and reports have shown.
+    pub(super) memory: Memory,
     /// The present or last attempt. Most nodes have none.
     pub(super) attempt: Option<Box<Attempt>>,
     /// Why the stored record of the attempt cannot be read.
@@ -46,37 +44,25 @@ impl Member {
             node: self.node.as_ref()?,
             sentinel: self.sentinel.as_ref(),
             rebooter: self.rebooter.as_ref(),
-            ready_from: self.ready_from,
-            needless_boot: self.needless_boot.as_ref(),
+            memory: &self.memory,
         })
     }
 
     /// Takes the sentinel's newest report.
     pub(super) fn set_sentinel(&mut self, stored: StoredReport<HostReport>) {
-        if stored.report.need == NeedReport::NotRequired {
-            self.needless_boot = Some(stored.report.boot_id.clone());
-        }
+        self.memory.note_report(&stored.report);
         self.sentinel = Some(stored);
     }
 
     /// Takes the newest view of the node.
     pub(super) fn set_node(&mut self, node: NodeView, now: Timestamp) {
-        // A gap between two views shows in the time of the condition.
-        let stayed_ready = self
-            .node
-            .as_ref()
-            .is_some_and(|old| old.ready && old.uid == node.uid && old.ready_since == node.ready_since);
-        if !node.ready {
-            self.ready_from = None;
-        } else if !stayed_ready {
-            self.ready_from = Some(now);
-        }
+        self.memory.note_view(&node, self.node.as_ref(), now);
         self.node = Some(node);
     }
 
     /// No instant of the past lies in the future: the clock may have been set back.
     pub(super) fn clamp_times(&mut self, now: Timestamp) {
-        self.ready_from = self.ready_from.map(|from| from.min(now));
+        self.memory.ready_from = self.memory.ready_from.map(|from| from.min(now));
         self.remind_at = self.remind_at.map(|at| at.min(later(now, Policy::REMINDER)));
     }
 

@@ -1,9 +1,9 @@
 //! One node with its agents' reports, and what follows from the three together.
 
 use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, RebooterReport};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use crate::observed::{NodeView, StoredReport};
+use crate::observed::{Memory, NodeView, StoredReport};
 use crate::policy::Policy;
 use crate::timers::{Clock, later};
 
@@ -13,11 +13,8 @@ pub(crate) struct Observation<'a> {
     pub(crate) node: &'a NodeView,
     pub(crate) sentinel: Option<&'a StoredReport<HostReport>>,
     pub(crate) rebooter: Option<&'a StoredReport<RebooterReport>>,
-    /// Since when the node has been Ready without a gap, by the core's own clock: the node's own time
-    /// of its Ready condition is of its host's clock.
-    pub(crate) ready_from: Option<Timestamp>,
-    /// The boot in which the sentinel has last reported that the host needs no reboot.
-    pub(crate) needless_boot: Option<&'a BootId>,
+    /// What older views and reports have shown.
+    pub(crate) memory: &'a Memory,
 }
 
 impl<'a> Observation<'a> {
@@ -46,20 +43,25 @@ impl<'a> Observation<'a> {
     }
 
     /// An operator took the attempt's cordon away. The drainer writes mark and cordon together, so a
-    /// node with the mark alone was uncordoned. A node without the mark counts once a drainer's report of
-    /// the cordon is older than any view of the node.
+    /// node with the mark alone was uncordoned. A node without the mark counts at once if a view has shown the
+    /// cordon before; else once a drainer's report of the cordon is older than any view of the node.
     pub(crate) fn cordon_was_removed(&self, attempt: &Attempt, clock: &Clock) -> bool {
         if self.is_cordoned_for(attempt) {
             return false;
         }
         let marked = self.node.cordoned_for == Some(attempt.id);
+        let shown = self.memory.shown_cordon == Some(attempt.id);
         let reported = attempt.cordoned_at;
-        marked || reported.is_some_and(|at| clock.reached(later(at, Policy::VIEW_LAG_MAX)))
+        marked || shown || reported.is_some_and(|at| clock.reached(later(at, Policy::VIEW_LAG_MAX)))
     }
 
     /// The node is Ready, and has been for so long.
     pub(crate) fn ready_for(&self, time: SignedDuration, clock: &Clock) -> bool {
-        self.node.ready && self.ready_from.is_some_and(|from| clock.reached(later(from, time)))
+        self.node.ready
+            && self
+                .memory
+                .ready_from
+                .is_some_and(|from| clock.reached(later(from, time)))
     }
 
     /// Sentinel or kubelet report another boot than this one.
@@ -91,7 +93,7 @@ impl<'a> Observation<'a> {
 
     /// The sentinel has reported in this boot that the host needs no reboot.
     pub(crate) fn need_is_cleared_in(&self, boot: &BootId) -> bool {
-        self.needless_boot == Some(boot)
+        self.memory.needless_boot.as_ref() == Some(boot)
     }
 
     /// The boot that sentinel and kubelet report alike. While they differ, one of them is yet to catch up, and

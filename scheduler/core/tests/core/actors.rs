@@ -6,7 +6,7 @@ use bellwether_scheduler_core::{Command, Input};
 use jiff::SignedDuration;
 
 use crate::referee::fails_if;
-use crate::world::{World, name};
+use crate::world::{AtBoot, World, name};
 
 impl World {
     /// Another Bellwether cordons a node, or uncordons what it cordoned.
@@ -161,8 +161,14 @@ impl World {
         let host = self.host(node);
         host.view.boot_id = Some(boot_id);
         host.view.ready = ready;
-        if !host.need_survives {
-            host.need = Ok(None);
+        match host.at_boot {
+            AtBoot::Ends => host.need = Ok(None),
+            AtBoot::Survives => (),
+            AtBoot::Comes => {
+                self.now += SignedDuration::from_secs(1);
+                let now = self.now;
+                self.host(node).need = Ok(Some(now));
+            }
         }
         self.settle();
     }

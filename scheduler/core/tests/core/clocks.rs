@@ -8,6 +8,20 @@ use crate::world::{World, name};
 const YEAR: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 #[test]
+fn a_reload_does_not_begin_a_soak_again() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Soaking));
+    world.pass(world.policy.soak / 2);
+    world.reload();
+    world.pass(world.policy.soak / 2);
+    assert_eq!(world.phase("a"), Some(Phase::Done));
+}
+
+#[test]
 fn the_soak_is_measured_by_the_schedulers_clock() {
     for ahead in [-SignedDuration::from_hours(1), SignedDuration::from_hours(1)] {
         let mut world = World::new(1, &["a"]);

@@ -74,8 +74,7 @@ fn a_cordon_that_is_taken_away_after_the_drain_and_before_the_order_ends_the_att
         remove_cordon(&mut world, "a", removal);
         assert!(world.reason("a").is_some());
         world.host("a").view.ready = true;
-        // A view without the mark may be an old one for a while.
-        world.pass(SignedDuration::from_secs(31));
+        world.settle();
         is_cancelled(&mut world, removal);
     }
 }
@@ -90,9 +89,65 @@ fn a_cordon_that_is_taken_away_during_the_drain_ends_the_attempt() {
         world.host("a").view.cordoned_for = Some(record.id);
         world.say(&name("a"), Fact::Cordoned, record.generation, record.id);
         remove_cordon(&mut world, "a", removal);
+        // A view without the mark may be an old one for a while.
         world.pass(SignedDuration::from_secs(31));
         is_cancelled(&mut world, removal);
     }
+}
+
+#[test]
+fn a_cordon_that_a_view_has_shown_before_is_missed_at_once() {
+    for reloads in [false, true] {
+        let mut world = World::new(1, &["a"]);
+        world.need("a");
+        let record = world.records[&name("a")].clone();
+        world.host("a").view.unschedulable = true;
+        world.host("a").view.cordoned_for = Some(record.id);
+        world.settle();
+        if reloads {
+            world.reload();
+        }
+        assert_eq!(world.phase("a"), Some(Phase::Draining));
+        remove_cordon(&mut world, "a", Removal::Both);
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack), "a reload: {reloads}");
+    }
+}
+
+#[test]
+fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_can_be_under_way() {
+    // The drainer cordons again what an operator uncordons, and the scheduler cancels: the new cordon comes late.
+    for cordons_first in [false, true] {
+        let mut world = World::new(1, &["a", "b"]);
+        world.need("a");
+        world.need("b");
+        let record = world.records[&name("a")].clone();
+        if cordons_first {
+            world.host("a").view.unschedulable = true;
+            world.host("a").view.cordoned_for = Some(record.id);
+            world.settle();
+            remove_cordon(&mut world, "a", Removal::Both);
+        } else {
+            world.cancel("a", "");
+        }
+        world.drainer("a", true, 1);
+        world.drainer("a", true, 1);
+        world.pass(SignedDuration::from_secs(29));
+        assert_eq!(
+            (world.phase("a"), world.reason("a"), world.reason("b")),
+            (Some(Phase::RollingBack), Some("WaitsForUncordon"), Some("NoSlot")),
+            "cordons first: {cordons_first}"
+        );
+        world.pass(SignedDuration::from_secs(1));
+        assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+        assert_eq!(world.phase("b"), Some(Phase::Draining));
+    }
+    // The drainer itself has reported the end of the drain.
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", false, 1);
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
 }
 
 #[test]

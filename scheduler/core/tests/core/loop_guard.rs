@@ -3,7 +3,7 @@
 use bellwether_proto::Phase;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::world::World;
+use crate::world::{AtBoot, World};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -25,7 +25,7 @@ fn need_since(world: &mut World, since: Timestamp) {
 #[test]
 fn a_need_that_survives_its_reboot_does_not_loop() {
     let mut world = World::new(1, &["a"]);
-    world.host("a").need_survives = true;
+    world.host("a").at_boot = AtBoot::Survives;
     world.need("a");
     reboot(&mut world);
     assert_eq!(
@@ -39,11 +39,48 @@ fn a_need_that_survives_its_reboot_does_not_loop() {
 #[test]
 fn a_need_that_was_renewed_during_the_drain_and_survives_does_not_loop() {
     let mut world = World::new(1, &["a"]);
-    world.host("a").need_survives = true;
+    world.host("a").at_boot = AtBoot::Survives;
     world.need("a");
     world.need("a");
     reboot(&mut world);
     assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"));
+}
+
+#[test]
+fn a_surviving_need_is_recognised_whatever_the_clocks_of_host_and_server_show() {
+    // A report that waits for NATS makes the host's clock look behind, as does a clock that was set back.
+    for behind in [-HOUR, HOUR] {
+        let mut world = World::new(1, &["a"]);
+        world.host("a").at_boot = AtBoot::Survives;
+        world.need("a");
+        world.pass(SignedDuration::from_mins(1));
+        // Renewed in the drain.
+        world.need("a");
+        world.drainer("a", true, 1);
+        world.host("a").clock_ahead = -behind;
+        world.rebooter("a", true);
+        world.drainer("a", true, 1);
+        world.pass(world.policy.soak);
+        world.pass(HOUR);
+        assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"), "{behind}");
+    }
+}
+
+#[test]
+fn a_report_without_need_is_not_forgotten_by_a_reload_before_the_proof_of_the_reboot() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let old = world.now - HOUR;
+    world.drainer("a", true, 1);
+    world.rebooter_then("a", true, false);
+    need_since(&mut world, old);
+    world.reload();
+    world.host("a").view.ready = true;
+    world.settle();
+    world.drainer("a", true, 1);
+    world.pass(world.policy.soak);
+    world.pass(HOUR);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
 
 #[test]
@@ -74,7 +111,7 @@ fn the_clock_of_the_host_makes_no_surviving_need_new_and_no_new_one_old() {
         let ahead = SignedDuration::from_hours(hours);
         let mut world = World::new(1, &["a"]);
         world.host("a").clock_ahead = ahead;
-        world.host("a").need_survives = true;
+        world.host("a").at_boot = AtBoot::Survives;
         let (first, renewed) = (world.now + ahead, world.now + SignedDuration::from_secs(1) + ahead);
         need_since(&mut world, first);
         world.pass(SignedDuration::from_secs(1));
@@ -106,7 +143,7 @@ fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
     };
     for (name, replaces) in [("orphan", orphan as fn(&mut World)), ("failed drain", failed)] {
         let mut world = World::new(1, &["a"]);
-        world.host("a").need_survives = true;
+        world.host("a").at_boot = AtBoot::Survives;
         world.need("a");
         let since = world.now;
         reboot(&mut world);
@@ -121,7 +158,7 @@ fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
 fn a_reboot_after_the_end_of_its_attempt_counts_for_the_guard() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
-    world.host("a").need_survives = true;
+    world.host("a").at_boot = AtBoot::Survives;
     world.drainer("a", true, 1);
     world.rebooter("a", false);
     world.pass(world.policy.reboot_timeout);

@@ -3,7 +3,7 @@
 use bellwether_proto::Phase;
 use jiff::SignedDuration;
 
-use crate::world::World;
+use crate::world::{AtBoot, World};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -192,16 +192,13 @@ fn a_node_whose_need_returns_after_each_reboot_is_rebooted_at_most_once_in_each_
 #[test]
 fn a_host_that_asks_for_the_next_reboot_at_each_boot_is_rebooted_ever_more_rarely() {
     let mut world = World::new(1, &["a"]);
+    world.host("a").at_boot = AtBoot::Comes;
     world.need("a");
     let end = world.now + SignedDuration::from_hours(24);
     while world.now < end {
         world.drainer("a", true, 1);
         if world.phase("a") == Some(Phase::Rebooting) {
-            // A program writes the sentinel file at each boot, before the sentinel looks.
             world.pass(MINUTE);
-            world.host("a").need_survives = true;
-            let now = world.now + SignedDuration::from_secs(1);
-            world.host("a").need = Ok(Some(now));
             world.rebooter("a", true);
             world.drainer("a", true, 1);
         }

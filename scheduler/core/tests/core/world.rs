@@ -14,11 +14,20 @@ use bellwether_scheduler_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+/// What a reboot makes of a host's need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtBoot {
+    Ends,
+    Survives,
+    /// A program writes the sentinel file at each boot, before the sentinel looks.
+    Comes,
+}
+
 pub(crate) struct Host {
     pub(crate) view: NodeView,
     pub(crate) need: Result<Option<Timestamp>, String>,
-    /// A reboot does not end the need.
-    pub(crate) need_survives: bool,
+    /// What a reboot makes of the need.
+    pub(crate) at_boot: AtBoot,
     /// How far the host's clock is ahead.
     pub(crate) clock_ahead: SignedDuration,
     pub(crate) preflight: Option<String>,
@@ -153,7 +162,7 @@ impl World {
         let host = Host {
             view,
             need: Ok(None),
-            need_survives: false,
+            at_boot: AtBoot::Ends,
             clock_ahead: SignedDuration::ZERO,
             preflight: None,
             foreign_cordon: false,
@@ -196,6 +205,21 @@ impl World {
         }
         if let Some(control) = self.control.clone() {
             self.give(Input::Control(control));
+        }
+        self.settle();
+    }
+
+    /// The scheduler loads its records again, and gives its next core what the last one has observed.
+    pub(crate) fn reload(&mut self) {
+        let given = std::mem::take(&mut self.given);
+        let last = std::mem::replace(&mut self.fleet, Fleet::new(self.policy.clone(), String::new()));
+        self.new_core();
+        self.given = given;
+        for record in self.records.clone().into_values() {
+            self.give(Input::Attempt(Box::new(record)));
+        }
+        for input in last.into_observed() {
+            self.give(input);
         }
         self.settle();
     }

@@ -14,7 +14,7 @@ mod records;
 
 use std::collections::BTreeMap;
 
-use crate::moment::{MINUTE, Ms, SECOND, millis};
+use crate::moment::{MINUTE, Ms, millis};
 use crate::setup::Setup;
 
 pub use check::{Check, OPEN};
@@ -71,8 +71,9 @@ impl Referee {
             facts: vec![Facts::default(); setup.nodes],
             slots: usize::try_from(policy.slots.get()).unwrap_or(usize::MAX),
             is_paused: false,
-            // The drainer's answer may come 20 s late, and each phase may wait for a slow message.
-            attempt_max: phases + 20 * SECOND + 5 * MINUTE,
+            // The drainer's answer may come 30 s late, the slot of a broken drain is kept for 30 s, and each phase may wait
+            // for a slow message.
+            attempt_max: phases + MINUTE + 5 * MINUTE,
             uncordon_max: millis(policy.uncordon_timeout),
             retry_delay: millis(policy.retry_delay),
             violation: None,

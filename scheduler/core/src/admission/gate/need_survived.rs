@@ -1,9 +1,9 @@
 //! The need has survived the reboot that should have ended it: another reboot would not help.
 //!
 //! A need is new if this boot's sentinel has reported before that no reboot is required. If its first
-//! report shows a need already, the need is new only if it is another one than the reboot's, and began
-//! after the old boot began to end: by the host's clock, corrected by how far that clock is ahead of the
-//! server's now.
+//! report shows a need already, the need is new only if it is another one than the old boot reported last,
+//! and began after the old boot began to end: by the host's clock, corrected by how far that clock is ahead of
+//! the server's now. A report that comes late makes a clock look behind, so the clocks alone prove nothing.
 
 use bellwether_proto::{LastReboot, RebootNeed};
 use jiff::Timestamp;
