@@ -46,8 +46,8 @@ struct BehindProxies {
 impl BehindProxies {
     async fn start(fleet: &Fleet) -> Result<Self> {
         let (leader, standby) = pair(fleet).await?;
-        let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
-        let nats = Proxy::start(fleet.world.nats.port()).await?;
+        let api = Proxy::start(fleet.world.control_plane.access().port())?;
+        let nats = Proxy::start(fleet.world.nats.port())?;
         standby.process.kill9();
         fleet.services.reroute(&fleet.world, &leader, &api, &nats).await?;
         wait::eventually("the scheduler behind the proxy to lead", DEADLINE, async || {

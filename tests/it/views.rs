@@ -35,8 +35,8 @@ async fn behind_proxy(options: ServicesOptions) -> Result<(Fleet, Service, [Prox
     };
     let fleet = Fleet::start(1, options).await?;
     let scheduler = fleet.services.schedulers.first().context("a scheduler")?.clone();
-    let api = Proxy::start(fleet.world.control_plane.access().port()).await?;
-    let nats = Proxy::start(fleet.world.nats.port()).await?;
+    let api = Proxy::start(fleet.world.control_plane.access().port())?;
+    let nats = Proxy::start(fleet.world.nats.port())?;
     fleet.services.reroute(&fleet.world, &scheduler, &api, &nats).await?;
     slots_taken(&scheduler, 0.0, DEADLINE).await?;
     Ok((fleet, scheduler, [api, nats]))

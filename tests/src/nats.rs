@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use async_nats::ConnectOptions;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
@@ -102,9 +103,12 @@ impl Nats {
         self.port
     }
 
-    /// A client of its own, for tests that listen in or speak out of turn.
+    /// A client of its own, for tests that listen in or speak out of turn. It uses this server as long as it runs, else
+    /// another of its cluster.
     pub async fn client(&self) -> Result<async_nats::Client> {
-        async_nats::connect(self.urls())
+        let options = ConnectOptions::new().retain_servers_order();
+        options
+            .connect(self.urls())
             .await
             .with_context(|| format!("cannot connect to {}", self.url()))
     }

@@ -37,13 +37,23 @@ pub fn free_port() -> Result<u16> {
     RESERVED.lock().unwrap_or_else(PoisonError::into_inner).free_port()
 }
 
+/// Listens on such a port at once. For listeners in this process: a child that is just being started may hold the port
+/// of [`free_port`] for a moment.
+pub fn listener() -> Result<TcpListener> {
+    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).listener()
+}
+
 impl Reserved {
     fn free_port(&mut self) -> Result<u16> {
+        Ok(self.listener()?.local_addr()?.port())
+    }
+
+    fn listener(&mut self) -> Result<TcpListener> {
         // Bounded: each round without a port reserves one more of a limited number of blocks.
         loop {
             // A program without a rig may listen on a port of ours.
-            if let Some(port) = self.left.find(|port| bind(*port).is_some()) {
-                return Ok(port);
+            if let Some(listener) = self.left.find_map(bind) {
+                return Ok(listener);
             }
             self.reserve_block()?;
         }

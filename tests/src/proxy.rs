@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::ports::free_port;
+use crate::ports;
 
 /// How many reads of up to 16 kB may wait on a way that is late or silent; then no more are taken, as by a router
 /// whose queue is full.
@@ -48,10 +48,11 @@ pub struct Proxy {
 
 impl Proxy {
     /// Listens on a port of its own, in front of this port on loopback.
-    pub async fn start(server: u16) -> Result<Self> {
-        let port = free_port()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = listener.with_context(|| format!("cannot listen on port {port}"))?;
+    pub fn start(server: u16) -> Result<Self> {
+        let listener = ports::listener()?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let port = listener.local_addr()?.port();
         let (way, changes) = watch::channel(Way::Open);
         let (silenced, birth) = watch::channel(0);
         let (closed, closing) = watch::channel(());
