@@ -56,8 +56,10 @@ pub enum PublishError {
         /// Where.
         subject: String,
     },
-    /// There is no stream for it.
-    #[error("no stream stores {subject}: is a service that sets up JetStream running?")]
+    /// There is no stream for it, or the stream has no leader: NATS answers both alike.
+    #[error(
+        "no stream stores {subject}: it is missing (is a service that sets up JetStream running?), or it has no leader (are most NATS servers up?)"
+    )]
     NoStream {
         /// Where.
         subject: String,

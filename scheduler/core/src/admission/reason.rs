@@ -138,7 +138,7 @@ impl Reason {
             }
             Self::NoReport => "no sentinel has reported: is its pod running on this node?".to_owned(),
             Self::ReportStale { stored_at } => {
-                format!("the sentinel's last report is of {stored_at:.0}: is its pod running and connected to NATS?")
+                format!("the sentinel's last report is of {stored_at:.0}: is its pod running, and does NATS store its reports?")
             }
             Self::ProbeError(error) => format!("the sentinel cannot look at its host: {error}"),
             Self::Paused(order) => {
