@@ -218,7 +218,7 @@ impl State {
                 record.generation == commanded.generation && record.id == commanded.attempt && orders
             })
         });
-        for job in &self.jobs {
+        for job in self.jobs.iter().filter(|job| job.slow) {
             let mut hosts = self.hosts.iter_mut();
             if let Some(host) = hosts.find(|host| host.object.name == job.command.attempt().node) {
                 host.asked_until = Some(self.now);

@@ -13,7 +13,7 @@
 //! **Time** passes only to the core's own next timeout, and only while no part that is not slow has work: the core
 //! notes every instant that it compares with, so nothing changes between. Slow work may be done at
 //! any later instant, or never. Views are late by less than `Policy::VIEW_LAG_MAX`, since the driver loads again when
-//! a watch is silent, and events by less than `Policy::RESUME_GRACE` of one scheduler. A drainer's look at the record
+//! a watch is silent, and announcements of calls by less than `Policy::RESUME_GRACE` of one scheduler. A drainer's look at the record
 //! and its change are one step; a rebooter's second look and its announcement are one, its call another.
 //!
 //! **What makes the search finite.** The number of mishaps, and a horizon of time ([`Scene`]) beyond the
@@ -76,8 +76,8 @@ const SCENES: [Scene; 5] = [
     scene(3, 2, false, 1, 220),
     scene(3, 2, false, 2, 10),
     scene(3, 2, true, 1, 220),
-    scene(2, 1, false, 2, 220),
-    scene(1, 1, false, 3, 220),
+    scene(2, 1, false, 2, 100),
+    scene(1, 1, false, 3, 65),
 ];
 
 /// More states than a test may take, by far.

@@ -112,11 +112,12 @@ fn judge_free_slot(state: &mut State, node: usize, new: &Attempt) {
     }
     let may_go_down = host.announced == Some(new.id) || host.down_by_us;
     let cause = new.ending.as_ref().map_or("", |ending| ending.cause.as_str());
-    // Of a cancelled attempt the slot is kept for as long as its reboot may take, and no longer.
+    // Of a cancelled or failed attempt the slot is kept for as long as its reboot may take, and no longer; but of a
+    // host that ignored its call or is not back until it is healthy.
     let ordered = new.history.iter().find(|entered| entered.phase == Phase::Rebooting);
     let in_time = ordered.is_some_and(|ordered| state.now < ordered.at + SignedDuration::from_secs(40));
     let is_ignored = cause == "RebootIgnored" && new.reboot_started_at.is_some();
-    if may_go_down && (in_time || is_ignored) {
+    if may_go_down && (in_time || is_ignored || cause == "NodeNotBack") {
         state.fail(
             "Budget",
             &new.node,
@@ -203,7 +204,9 @@ pub(crate) fn judge_quiet(state: &mut State) {
             state.fail("Way back", &name, "carries our cordon, and no drainer is asked");
         }
         let settled = host.reported.0 == host.boot && host.object.boot_id == Some(boot_id(node, host.boot));
-        let healthy = !host.reported.1 || record.boot_before != boot_id(node, host.boot);
+        // A host that was called for a reboot may still go down, whether that reboot is needed or not.
+        let is_needless = !host.reported.1 && record.reboot_started_at.is_none();
+        let healthy = is_needless || record.boot_before != boot_id(node, host.boot);
         if unasked && record.slot_held && settled && healthy {
             state.fail("Slots come back", &name, "is healthy, and its attempt keeps the slot");
         }

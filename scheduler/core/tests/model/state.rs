@@ -39,7 +39,7 @@ pub(crate) struct Host {
     pub(crate) ready_from: Option<Timestamp>,
     pub(crate) uncordoned: Option<Generation>,
     pub(crate) asked_at: Option<Timestamp>,
-    /// Until when a command for this node was queued or under way.
+    /// Until when a slow drainer had a command for this node.
     pub(crate) asked_until: Option<Timestamp>,
 }
 

@@ -1,6 +1,6 @@
 //! The steps of the model: the works of parts, the passing of time, and the mishaps.
 
-use bellwether_proto::Fact;
+use bellwether_proto::{Fact, NodeEvent};
 use bellwether_scheduler_core::{CancelEffect, Command, Handled, Input, Policy};
 use jiff::Timestamp;
 
@@ -134,14 +134,18 @@ fn first_busy(state: &State) -> Option<usize> {
     })
 }
 
-/// The driver notices a watch that is silent in half the time that a view may lag, and loads again. A stored
-/// event comes within the grace of a scheduler.
+/// The driver notices a watch that is silent in half the time that a view may lag, and loads again. The announcement
+/// of a call comes within the grace of a scheduler, or no scheduler can know of the call; the simulator has later ones.
 fn may_wait(state: &State, at: Timestamp) -> bool {
     state.late.iter().all(|message| match message {
         Message::View(_, sent) => at < *sent + Policy::VIEW_LAG_MAX,
-        Message::Event(event) => at < event.at.max(state.loaded_at) + Policy::RESUME_GRACE,
-        Message::Report(..) | Message::Copy(_) => true,
+        Message::Event(event) if is_announcement(event) => at < event.at.max(state.loaded_at) + Policy::RESUME_GRACE,
+        Message::Event(_) | Message::Report(..) | Message::Copy(_) => true,
     })
+}
+
+fn is_announcement(event: &NodeEvent) -> bool {
+    matches!(event.fact, Fact::RebootStarted { .. })
 }
 
 pub(crate) fn is_quiet(acts: &[Act]) -> bool {
@@ -210,10 +214,12 @@ pub(crate) fn mishaps(state: &State) -> Vec<Mishap> {
     }
     // The announcement of a call is stored before the call, and the consumer keeps the order: if an uncordon's report
     // overtakes it, no scheduler can know that the host goes down.
-    let announced = |message: &Message| matches!(message, Message::Event(event) if matches!(event.fact, Fact::RebootStarted { .. }));
     for (number, message) in state.late.iter().enumerate() {
-        let older = &state.late[..number];
-        if matches!(message, Message::Event(_)) && !is_first(state, number) && !older.iter().any(announced) {
+        let Message::Event(event) = message else { continue };
+        let overtakes_announcement = state.late[..number]
+            .iter()
+            .any(|older| matches!(older, Message::Event(older) if older.node == event.node && is_announcement(older)));
+        if !is_first(state, number) && !overtakes_announcement {
             mishaps.push(Mishap::Overtakes(number));
         }
     }
