@@ -188,10 +188,6 @@ async fn a_rollout_continues_without_one_of_three_servers_and_stands_still_witho
     })
     .await?;
     println!("not ready {:?} after the second was killed: {reason}", since.elapsed());
-    ensure!(
-        fleet.nodes.cordons(next.name()) == 0,
-        "the other node starts without a majority of servers"
-    );
     let since = Instant::now();
     tokio::try_join!(one.restart(), other.restart())?;
     // The order may have been stored all the same, by the server that was left.

@@ -11,6 +11,8 @@ use crate::moment::{HOUR, Ms};
 pub(super) struct Call {
     pub(super) uid: NodeUid,
     pub(super) boot: BootId,
+    /// The schedulers' clock has jumped ahead since, so the time for this reboot may be over for them.
+    pub(super) is_timed_out: bool,
 }
 
 /// A running attempt.
@@ -35,7 +37,7 @@ pub(super) struct Facts {
     /// A drain of this attempt was concluded then.
     pub(super) drained: Option<(AttemptId, Ms)>,
     /// The generations of the running attempt in which a drain was concluded.
-    pub(super) drained_generations: BTreeSet<u64>,
+    pub(super) drained_generations: BTreeSet<(AttemptId, u64)>,
     /// Needs for which we have called for a reboot, each with the boot that was to end. A reboot by another hand
     /// makes them void: the need may be tried again in that boot.
     pub(super) rebooted_needs: BTreeMap<u64, BootId>,
@@ -63,7 +65,9 @@ pub(super) struct Facts {
 impl Facts {
     /// The node is disrupted by us.
     pub(super) fn is_disrupted(&self) -> bool {
-        self.exists && !self.deleting && (self.cordon.is_some() || self.call.is_some())
+        self.exists
+            && !self.deleting
+            && (self.cordon.is_some() || self.call.as_ref().is_some_and(|call| !call.is_timed_out))
     }
 }
 

@@ -43,8 +43,13 @@ impl Referee {
 
     /// The clock of the schedulers has jumped: their deadlines have moved by as much.
     pub(crate) fn clock_jumped(&mut self, by: Ms) {
-        for running in self.facts.iter_mut().filter_map(|facts| facts.running.as_mut()) {
-            running.since += by.abs();
+        for facts in &mut self.facts {
+            if let Some(running) = &mut facts.running {
+                running.since += by.abs();
+            }
+            if let Some(call) = facts.call.as_mut().filter(|_| by > 0) {
+                call.is_timed_out = true;
+            }
         }
     }
 
@@ -88,9 +93,10 @@ impl Referee {
         let Some(object) = &scene.cluster.nodes[node] else {
             return false;
         };
+        // A host whose need was back before its success waits as after a failure.
         let tried = scene.bus.attempts[node]
             .as_deref()
-            .is_some_and(|record| record.phase != Phase::Done || record.slot_held);
+            .is_some_and(|record| record.phase != Phase::Done || record.slot_held || record.failures_in_row > 0);
         let is_needed = host
             .need
             .is_some_and(|need| !facts.rebooted_needs.contains_key(&need.id));

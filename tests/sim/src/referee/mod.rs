@@ -71,7 +71,7 @@ impl Referee {
             facts: vec![Facts::default(); setup.nodes],
             slots: usize::try_from(policy.slots.get()).unwrap_or(usize::MAX),
             is_paused: false,
-            // The drainer's answer may come 30 s late, the slot of a broken drain is kept for 30 s, and each phase may wait
+            // The drainer's answer may come 20 s late, the slot of a broken drain is kept for 30 s, and each phase may wait
             // for a slow message.
             attempt_max: phases + MINUTE + 5 * MINUTE,
             uncordon_max: millis(policy.uncordon_timeout),

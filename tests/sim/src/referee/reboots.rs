@@ -89,7 +89,7 @@ impl Referee {
     /// A drainer has proved that the node is drained, and publishes that.
     pub(crate) fn drain_concluded(&mut self, now: Ms, node: usize, attempt: AttemptId, generation: Generation) {
         self.facts[node].drained = Some((attempt, now));
-        self.facts[node].drained_generations.insert(generation.0);
+        self.facts[node].drained_generations.insert((attempt, generation.0));
     }
 
     /// A rebooter's last look at the record permits the call.
@@ -148,6 +148,7 @@ impl Referee {
         self.facts[node].call = Some(Call {
             uid: object.uid.clone(),
             boot: object.boot.clone(),
+            is_timed_out: false,
         });
         self.judge_budget();
     }

@@ -57,10 +57,10 @@ impl Referee {
             self.attempt_starts(now, node, after, known, records);
         }
         let is_order = after.phase == Phase::Rebooting && before.is_none_or(|before| before.phase != Phase::Rebooting);
-        if let (true, Some(before)) = (is_order, before) {
+        if is_order {
             // An answer to an older command proves nothing: pods may have come since.
-            let asked = before.generation;
-            let is_answered = self.facts[node].drained_generations.contains(&asked.0);
+            let asked = before.map_or(after.generation, |before| before.generation);
+            let is_answered = self.facts[node].drained_generations.contains(&(after.id, asked.0));
             self.require(is_answered, Check::DrainedBeforeRebooted, || {
                 format!(
                     "{} is ordered to reboot, and no drain of generation {asked} was concluded",
