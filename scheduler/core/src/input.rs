@@ -142,7 +142,9 @@ pub enum CancelRefusal {
     #[error("node {0} has no attempt that is running, holds a slot or waits for its next try")]
     NoAttempt(NodeName),
     /// The attempt is rolled back already.
-    #[error("the attempt of node {0} is rolled back already: its slot is free once our cordon is gone")]
+    #[error(
+        "the attempt of node {0} is rolled back already: its slot is free once our cordon is gone and no late request can set it again"
+    )]
     RollingBack(NodeName),
     /// The reboot cannot be taken back.
     #[error("node {node} is {}: its reboot cannot be taken back; it is verified and uncordoned as usual", phase.as_str())]

@@ -33,9 +33,8 @@ impl Policy {
     /// Longest time that a node is left alone: a working day, so that people see it before the next try.
     pub const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_hours(8);
 
-    /// A drainer ends its drain by itself at the deadline; this much later it is taken for dead, and no request of
-    /// its drain is under way any more.
-    pub const DRAIN_ANSWER: SignedDuration = Self::REQUEST_TIME_MAX;
+    /// A drainer ends its drain by itself at the deadline; this much later it is taken for dead.
+    pub const DRAIN_ANSWER: SignedDuration = SignedDuration::from_secs(20);
 
     /// After a load nothing is overdue for this long: what was said meanwhile has to be heard first.
     /// Longer than a message that the last leader had not settled takes to come again.

@@ -22,6 +22,8 @@ pub enum Wait {
     NewBootReports,
     /// A drainer has to take our cordon away.
     Uncordon,
+    /// Our cordon is gone, and a request of the drain that was broken off could still set it again.
+    LateCordon,
     /// The node has to stay Ready for some time.
     Soak,
     /// The node of a cancelled or failed attempt may go down at any moment, or is down: its rebooter had
@@ -31,7 +33,7 @@ pub enum Wait {
 
 impl Wait {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Drain,
         Self::DrainedNode,
         Self::RebootCall,
@@ -39,6 +41,7 @@ impl Wait {
         Self::ReadyInNewBoot,
         Self::NewBootReports,
         Self::Uncordon,
+        Self::LateCordon,
         Self::Soak,
         Self::UnwantedReboot,
     ];
@@ -55,6 +58,9 @@ impl Wait {
             Phase::Uncordoning => Self::Uncordon,
             Phase::RollingBack if attempt.reboot_started_at.is_some() && !observation.is_ready_after(attempt) => {
                 Self::UnwantedReboot
+            }
+            Phase::RollingBack if attempt.drained_at.is_none() && observation.node.cordoned_for != Some(attempt.id) => {
+                Self::LateCordon
             }
             Phase::RollingBack => Self::Uncordon,
             Phase::Soaking => Self::Soak,
@@ -73,6 +79,7 @@ impl Wait {
             Self::ReadyInNewBoot => "WaitsForReadyInNewBoot",
             Self::NewBootReports => "WaitsForNewBootReports",
             Self::Uncordon => "WaitsForUncordon",
+            Self::LateCordon => "WaitsForLateCordon",
             Self::Soak => "WaitsForSoak",
             Self::UnwantedReboot => "WaitsForUnwantedReboot",
         }
@@ -89,6 +96,9 @@ impl Wait {
             Self::ReadyInNewBoot => "the host has rebooted, and the node has to be Ready",
             Self::NewBootReports => "the node is Ready, and sentinel and kubelet have to report the same new boot",
             Self::Uncordon => "a drainer has to take our cordon away",
+            Self::LateCordon => {
+                "the node does not carry our cordon, and a late request of its drain could still set it: the slot is kept for 30 s"
+            }
             Self::Soak => "the node is back, and has to stay Ready",
             Self::UnwantedReboot => {
                 "the attempt is over, but its rebooter had called for the reboot: the slot is kept until the node is back"

@@ -218,18 +218,17 @@ impl Rule<'_> {
         })
     }
 
-    /// No drainer has reported the end of the drain, so a request to cordon the node, or to cordon it again after an
+    /// No drainer has reported the node as drained, so a request to cordon the node, or to cordon it again after an
     /// operator's uncordon, may still be under way: an API server that was slow to take the request may cordon the
-    /// node after another drainer found nothing to remove.
+    /// node after another drainer found nothing to remove. A drainer whose time is over does not wait for its request.
     fn may_be_cordoned_late(&self) -> bool {
         let attempt = self.attempt;
-        let drain_failed = attempt
-            .ending
-            .as_ref()
-            .is_some_and(|ending| ending.cause == Cause::DrainFailed);
-        let drain_ended = attempt.drained_at.is_some() || drain_failed;
-        let cordon_may_come_until = later(attempt.phase_since(), Policy::REQUEST_TIME_MAX);
-        is_for_reboot(attempt) && !drain_ended && !self.clock.reached(cordon_may_come_until)
+        let mut history = attempt.history.iter().rev();
+        let broken_off = history.find(|entered| entered.phase == Phase::RollingBack);
+        broken_off.is_some_and(|broken_off| {
+            let cordon_may_come_until = later(broken_off.at, Policy::REQUEST_TIME_MAX);
+            is_for_reboot(attempt) && attempt.drained_at.is_none() && !self.clock.reached(cordon_may_come_until)
+        })
     }
 
     /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node
@@ -264,7 +263,7 @@ impl Rule<'_> {
                 } else {
                     observation.ready_for(self.policy.soak, self.clock)
                 };
-                (settled && !self.carries_our_mark())
+                (settled && !self.carries_our_mark() && !self.may_be_cordoned_late())
                     .then(|| Transition::ReleaseSlot("the node does not carry our cordon any more".to_owned()))
             }
             Cause::Completed

@@ -68,7 +68,7 @@ impl Fleet {
         }
         self.clamp_times(name, now);
         self.note_cordon(name, now);
-        self.note_renewed_need(name, now);
+        self.note_newest_need(name, now);
         self.take_transitions(name, &clock);
         self.note_cleared_need(name, now);
         self.adopt_orphan(name, &clock);
@@ -104,7 +104,7 @@ impl Fleet {
 
     /// Notes the need as the boot that is to end reports it now: a need that the next boot reports alike has survived
     /// the reboot, whatever the clocks show by then.
-    fn note_renewed_need(&mut self, name: &NodeName, now: Timestamp) {
+    fn note_newest_need(&mut self, name: &NodeName, now: Timestamp) {
         let Some(member) = self.members.get(name) else { return };
         let (Some(sentinel), Some(attempt)) = (&member.sentinel, member.attempt.as_deref()) else {
             return;
@@ -119,6 +119,11 @@ impl Fleet {
             let mut changed = attempt.clone();
             changed.need_since = need.since;
             changed.reasons.clone_from(&need.reasons);
+            // The view of the next boot may be here before this report.
+            let reboot = changed.last_reboot.as_mut();
+            if let Some(reboot) = reboot.filter(|reboot| reboot.began_at >= attempt.started_at()) {
+                reboot.need_since = need.since;
+            }
             self.change_attempt(changed, None, now);
         }
     }

@@ -1,7 +1,7 @@
 //! Stories of cordons that operators take away, and of commands that are asked for again.
 
-use bellwether_proto::{Fact, Phase};
-use bellwether_scheduler_core::{CancelRefusal, Handled};
+use bellwether_proto::{DrainFailure, Fact, Phase};
+use bellwether_scheduler_core::{CancelRefusal, Handled, Input, Policy};
 use jiff::SignedDuration;
 
 use crate::world::{World, name};
@@ -89,8 +89,9 @@ fn a_cordon_that_is_taken_away_during_the_drain_ends_the_attempt() {
         world.host("a").view.cordoned_for = Some(record.id);
         world.say(&name("a"), Fact::Cordoned, record.generation, record.id);
         remove_cordon(&mut world, "a", removal);
-        // A view without the mark may be an old one for a while.
-        world.pass(SignedDuration::from_secs(31));
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{removal:?}");
+        // A request of the drain may still be under way.
+        world.pass(Policy::REQUEST_TIME_MAX);
         is_cancelled(&mut world, removal);
     }
 }
@@ -104,11 +105,18 @@ fn a_cordon_that_a_view_has_shown_before_is_missed_at_once() {
         world.host("a").view.unschedulable = true;
         world.host("a").view.cordoned_for = Some(record.id);
         world.settle();
-        if reloads {
-            world.reload();
-        }
         assert_eq!(world.phase("a"), Some(Phase::Draining));
-        remove_cordon(&mut world, "a", Removal::Both);
+        if reloads {
+            // The core that was given the view without the cordon decides nothing any more.
+            let host = world.host("a");
+            host.view.unschedulable = false;
+            host.view.cordoned_for = None;
+            let view = host.view.clone();
+            world.give(Input::Node(view));
+            world.reload();
+        } else {
+            remove_cordon(&mut world, "a", Removal::Both);
+        }
         assert_eq!(world.phase("a"), Some(Phase::RollingBack), "a reload: {reloads}");
     }
 }
@@ -134,20 +142,33 @@ fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_ca
         world.pass(SignedDuration::from_secs(29));
         assert_eq!(
             (world.phase("a"), world.reason("a"), world.reason("b")),
-            (Some(Phase::RollingBack), Some("WaitsForUncordon"), Some("NoSlot")),
+            (Some(Phase::RollingBack), Some("WaitsForLateCordon"), Some("NoSlot")),
             "cordons first: {cordons_first}"
         );
         world.pass(SignedDuration::from_secs(1));
         assert_eq!(world.phase("a"), Some(Phase::Cancelled));
         assert_eq!(world.phase("b"), Some(Phase::Draining));
     }
-    // The drainer itself has reported the end of the drain.
-    let mut world = World::new(1, &["a", "b"]);
-    world.need("a");
-    world.need("b");
-    world.drainer("a", false, 1);
-    world.drainer("a", true, 1);
-    assert_eq!(world.phase("b"), Some(Phase::Draining));
+    // A drainer whose time is over does not wait for its request either.
+    for uncordons in [1, 0] {
+        let mut world = World::new(1, &["a", "b"]);
+        world.policy.uncordon_timeout = SignedDuration::from_secs(1);
+        world.policy.soak = SignedDuration::ZERO;
+        world.crash();
+        world.need("a");
+        world.need("b");
+        let record = world.records[&name("a")].clone();
+        let failed = Fact::DrainFailed {
+            failure: DrainFailure::Timeout,
+            message: String::new(),
+        };
+        world.say(&name("a"), failed, record.generation, record.id);
+        world.drainer("a", true, uncordons);
+        world.pass(SignedDuration::from_secs(29));
+        assert_eq!(world.reason("b"), Some("NoSlot"), "{uncordons} uncordons");
+        world.pass(SignedDuration::from_secs(1));
+        assert_eq!(world.phase("b"), Some(Phase::Draining), "{uncordons} uncordons");
+    }
 }
 
 #[test]
@@ -208,7 +229,7 @@ fn an_uncordon_that_is_reported_while_the_view_shows_our_cordon_is_not_believed(
     let host = world.host("a");
     host.view.unschedulable = false;
     host.view.cordoned_for = None;
-    world.settle();
+    world.pass(Policy::REQUEST_TIME_MAX);
     assert_eq!(world.phase("a"), Some(Phase::Failed), "view and report agree");
 }
 

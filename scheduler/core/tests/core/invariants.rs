@@ -30,6 +30,7 @@ enum Happening {
     Preflight { node: usize, fails: bool },
     Pass(i64),
     Crash,
+    Reload,
     Pause,
     Resume,
     Cancel(usize),
@@ -58,6 +59,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (node.clone(), any::<bool>()).prop_map(|(node, fails)| Happening::Preflight { node, fails }),
         6 => (0_i64..2000).prop_map(Happening::Pass),
         2 => Just(Happening::Crash),
+        2 => Just(Happening::Reload),
         1 => Just(Happening::Pause),
         1 => Just(Happening::Resume),
         1 => node.prop_map(Happening::Cancel),
@@ -108,6 +110,7 @@ fn happen(world: &mut World, happening: &Happening) {
         }
         Happening::Pass(seconds) => world.pass(SignedDuration::from_secs(*seconds)),
         Happening::Crash => world.crash(),
+        Happening::Reload => world.reload(),
         Happening::Pause => world.pause(""),
         Happening::Resume => world.resume(),
         Happening::Cancel(node) => {

@@ -1,6 +1,7 @@
 //! Stories of needs that survive their reboot: no reboot is repeated, and no new need is refused.
 
 use bellwether_proto::Phase;
+use bellwether_scheduler_core::Policy;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{AtBoot, World};
@@ -67,20 +68,52 @@ fn a_surviving_need_is_recognised_whatever_the_clocks_of_host_and_server_show() 
 }
 
 #[test]
-fn a_report_without_need_is_not_forgotten_by_a_reload_before_the_proof_of_the_reboot() {
+fn a_report_without_need_is_not_forgotten_by_a_reload() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
     let old = world.now - HOUR;
     world.drainer("a", true, 1);
-    world.rebooter_then("a", true, false);
+    world.rebooter("a", false);
+    world.pass(world.policy.reboot_timeout);
+    world.drainer("a", true, 1);
+    assert_eq!(world.reason("a"), Some("RebootIgnored"));
+    // The host reboots late, without a need; the next need comes before the slot is released.
+    world.boot("a", true);
     need_since(&mut world, old);
     world.reload();
-    world.host("a").view.ready = true;
+    world.pass(world.policy.soak);
+    world.pass(HOUR);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_late_report_of_the_old_boot_counts_for_a_reboot_that_the_kubelet_has_shown_already() {
+    let mut world = World::new(1, &["a"]);
+    world.host("a").at_boot = AtBoot::Survives;
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    // The view of the new boot is here before the old boot's last report.
+    let mut view = world.host("a").view.clone();
+    view.boot_id = Some("boot-new".parse().unwrap());
+    view.ready = false;
+    world.give(bellwether_scheduler_core::Input::Node(view));
+    world.advance();
+    assert_eq!(world.phase("a"), Some(Phase::Verifying));
+    world.now += SignedDuration::from_secs(1);
+    let renewed = world.now;
+    need_since(&mut world, renewed);
+    // The clock of the host looks behind.
+    world.host("a").clock_ahead = -HOUR;
+    world.host("a").view.boot_id = Some("boot-new".parse().unwrap());
     world.settle();
     world.drainer("a", true, 1);
     world.pass(world.policy.soak);
     world.pass(HOUR);
-    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Done), Some("NeedSurvivedReboot"))
+    );
 }
 
 #[test]
@@ -139,6 +172,7 @@ fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
         world.need("a");
         world.drainer("a", false, 1);
         world.drainer("a", true, 1);
+        world.pass(Policy::REQUEST_TIME_MAX);
         assert_eq!(world.phase("a"), Some(Phase::Failed));
     };
     for (name, replaces) in [("orphan", orphan as fn(&mut World)), ("failed drain", failed)] {

@@ -12,6 +12,7 @@ mod cancels;
 mod clocks;
 mod cordons;
 mod invariants;
+mod judge;
 mod leftovers;
 mod loop_guard;
 mod referee;

@@ -199,36 +199,32 @@ impl World {
 
     /// The scheduler dies, and another goes on with what is stored.
     pub(crate) fn crash(&mut self) {
+        self.given.clear();
         self.new_core();
-        for record in self.records.clone().into_values() {
-            self.give(Input::Attempt(Box::new(record)));
-        }
-        if let Some(control) = self.control.clone() {
-            self.give(Input::Control(control));
-        }
         self.settle();
     }
 
     /// The scheduler loads its records again, and gives its next core what the last one has observed.
     pub(crate) fn reload(&mut self) {
-        let given = std::mem::take(&mut self.given);
-        let last = std::mem::replace(&mut self.fleet, Fleet::new(self.policy.clone(), String::new()));
-        self.new_core();
-        self.given = given;
-        for record in self.records.clone().into_values() {
-            self.give(Input::Attempt(Box::new(record)));
-        }
+        let last = self.new_core();
         for input in last.into_observed() {
             self.give(input);
         }
         self.settle();
     }
 
-    fn new_core(&mut self) {
+    /// A core that has loaded what is stored. Returns the one before.
+    fn new_core(&mut self) -> Fleet {
         let (policy, source) = (self.policy.clone(), String::from("test"));
-        self.fleet = Fleet::new(policy.clone(), source.clone());
-        self.given.clear();
+        let last = std::mem::replace(&mut self.fleet, Fleet::new(policy.clone(), source.clone()));
         self.recording.push(Entry::Start { policy, source });
+        for record in self.records.clone().into_values() {
+            self.give(Input::Attempt(Box::new(record)));
+        }
+        if let Some(control) = self.control.clone() {
+            self.give(Input::Control(control));
+        }
+        last
     }
 
     /// Hands an input to the core.

@@ -1,0 +1,90 @@
+//! The invariants that a curious operator can ask: each notices a record that breaks it, and only that one.
+
+use std::collections::BTreeMap;
+
+use bellwether_proto::{Attempt, Phase};
+use bellwether_scheduler_core::invariant::{
+    Invariant, budget_when_starting, drained_before_rebooted, no_false_success, way_back,
+};
+
+use crate::world::{World, name};
+
+/// A node that is being drained under one slot, and its record.
+fn draining() -> (World, Attempt) {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    let record = world.records[&name("a")].clone();
+    (world, record)
+}
+
+#[test]
+fn a_start_is_refused_once_all_slots_are_taken_by_other_nodes() {
+    let (world, _) = draining();
+    let nodes: BTreeMap<_, _> = world
+        .hosts
+        .iter()
+        .map(|(name, host)| (name.clone(), host.view.clone()))
+        .collect();
+    let starts = |slots, node| budget_when_starting(slots, &name(node), &nodes, &world.records);
+    assert_eq!(starts(2, "b"), Ok(()));
+    assert_eq!(starts(1, "a"), Ok(()), "a node does not stand in its own way");
+    let problem = starts(1, "b").unwrap_err();
+    assert!(problem.starts_with(&Invariant::Budget.to_string()), "{problem}");
+}
+
+#[test]
+fn a_reboot_that_is_ordered_without_a_drain_is_noticed() {
+    let (_, mut record) = draining();
+    assert_eq!(drained_before_rebooted(&record), Ok(()), "not ordered yet");
+    record.phase = Phase::Rebooting;
+    let problem = drained_before_rebooted(&record).unwrap_err();
+    assert!(
+        problem.starts_with(&Invariant::DrainedBeforeRebooted.to_string()),
+        "{problem}"
+    );
+    record.drained_at = Some(record.need_since);
+    assert_eq!(drained_before_rebooted(&record), Ok(()));
+}
+
+#[test]
+fn an_attempt_without_a_way_back_is_noticed() {
+    let (_, running) = draining();
+    assert_eq!(way_back(&running), Ok(()));
+    let endless = Attempt {
+        deadline: None,
+        ..running.clone()
+    };
+    let problem = way_back(&endless).unwrap_err();
+    assert!(problem.starts_with(&Invariant::WayBack.to_string()), "{problem}");
+    let cordoned_at = Some(running.need_since);
+    let ended = |phase, cordoned_at, slot_held| Attempt {
+        phase,
+        deadline: None,
+        cordoned_at,
+        slot_held,
+        ..running.clone()
+    };
+    for phase in [Phase::Done, Phase::Cancelled] {
+        assert!(way_back(&ended(phase, cordoned_at, false)).is_err(), "{phase:?}");
+        assert_eq!(way_back(&ended(phase, cordoned_at, true)), Ok(()), "{phase:?}");
+        assert_eq!(way_back(&ended(phase, None, false)), Ok(()), "{phase:?}");
+    }
+    // An operator has released its slot, and knows of the cordon.
+    assert_eq!(way_back(&ended(Phase::Failed, cordoned_at, false)), Ok(()));
+}
+
+#[test]
+fn a_success_without_another_boot_is_noticed() {
+    let (_, running) = draining();
+    assert_eq!(no_false_success(&running), Ok(()));
+    let done = |boot_after| Attempt {
+        phase: Phase::Done,
+        boot_after,
+        ..running.clone()
+    };
+    assert_eq!(no_false_success(&done(Some("boot-new".parse().unwrap()))), Ok(()));
+    for boot_after in [None, Some(running.boot_before.clone())] {
+        let problem = no_false_success(&done(boot_after)).unwrap_err();
+        assert!(problem.starts_with(&Invariant::NoFalseSuccess.to_string()), "{problem}");
+    }
+}
