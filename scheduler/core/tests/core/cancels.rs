@@ -263,6 +263,23 @@ fn a_kept_slot_is_not_released_by_a_needless_sentinel_beside_an_old_view_of_the_
 }
 
 #[test]
+fn a_cancel_names_its_consequence() {
+    let freed = CancelEffect::SlotReleased { still: None };
+    let still = CancelEffect::SlotReleased {
+        still: Some(bellwether_scheduler_core::admission::budget::Holder::NotReady),
+    };
+    for (effect, consequence) in [
+        (CancelEffect::RolledBack, "our cordon is taken away"),
+        (freed, "its slot is free"),
+        (still, "still takes one: not Ready"),
+        (CancelEffect::WaitEnded, "tried again at once"),
+    ] {
+        let message = effect.message();
+        assert!(message.contains(consequence), "{message}");
+    }
+}
+
+#[test]
 fn a_cancel_says_what_it_finds() {
     let mut world = World::new(1, &["a"]);
     assert_eq!(

@@ -1,11 +1,14 @@
-//! The invariants that a curious operator can ask: each notices a record that breaks it, and only that one.
+//! What operators read: the invariants that can be asked, who takes a slot, and the time of a standing.
 
 use std::collections::BTreeMap;
 
 use bellwether_proto::{Attempt, Phase};
+use bellwether_scheduler_core::admission::budget::{Holder, holder};
 use bellwether_scheduler_core::invariant::{
     Invariant, budget_when_starting, drained_before_rebooted, no_false_success, way_back,
 };
+use bellwether_scheduler_core::{NodeView, State};
+use jiff::SignedDuration;
 
 use crate::world::{World, name};
 
@@ -87,4 +90,83 @@ fn a_success_without_another_boot_is_noticed() {
         let problem = no_false_success(&done(boot_after)).unwrap_err();
         assert!(problem.starts_with(&Invariant::NoFalseSuccess.to_string()), "{problem}");
     }
+}
+
+#[test]
+fn every_way_in_which_a_node_takes_a_slot_has_its_name() {
+    let (world, record) = draining();
+    let view = world.hosts[&name("b")].view.clone();
+    let seen = |ready, unschedulable, cordoned_for| NodeView {
+        ready,
+        unschedulable,
+        cordoned_for,
+        ..view.clone()
+    };
+    let ours = Some(record.id);
+    for (view, unreadable, expected) in [
+        (seen(true, false, None), false, None),
+        (seen(true, false, ours), false, None),
+        (seen(true, true, ours), false, Some(Holder::CordonLeftBehind)),
+        (seen(true, true, None), false, Some(Holder::Cordoned)),
+        (seen(false, true, None), false, Some(Holder::NotReady)),
+        (seen(true, false, None), true, Some(Holder::Unreadable)),
+    ] {
+        assert_eq!(holder(Some(&view), None, unreadable), expected, "{view:?}");
+    }
+    assert_eq!(
+        holder(Some(&view), Some(&record), false),
+        Some(Holder::Attempt(Phase::Draining))
+    );
+    assert_eq!(
+        holder(None, Some(&record), false),
+        Some(Holder::Attempt(Phase::Draining))
+    );
+    let ended = Attempt {
+        slot_held: false,
+        ..record
+    };
+    assert_eq!(holder(None, Some(&ended), false), None);
+}
+
+#[test]
+fn the_time_of_a_standing_is_of_its_last_change_of_state_or_reason() {
+    let mut world = World::new(1, &["a"]);
+    let since = |world: &World| world.fleet.standing(&name("a")).unwrap().1.since;
+    let minute = SignedDuration::from_mins(1);
+    world.host("a").view.ready = false;
+    world.need("a");
+    let began = world.now;
+    assert_eq!((world.reason("a"), since(&world)), (Some("NotReady"), began));
+    world.pass(minute);
+    assert_eq!(since(&world), began, "nothing has changed");
+    // Another reason in the same state, then another state.
+    world.host("a").view.deleting = true;
+    world.settle();
+    assert_eq!((world.reason("a"), since(&world)), (Some("NodeDeleting"), world.now));
+    world.pass(minute);
+    world.host("a").view.deleting = false;
+    world.host("a").view.ready = true;
+    world.settle();
+    assert_eq!((world.phase("a"), since(&world)), (Some(Phase::Draining), world.now));
+    world.pass(minute);
+    world.drainer("a", true, 1);
+    assert_eq!((world.phase("a"), since(&world)), (Some(Phase::Rebooting), world.now));
+}
+
+#[test]
+fn states_have_the_words_that_metrics_and_tables_show() {
+    let words = State::ALL.map(State::as_str);
+    let expected = [
+        "Idle",
+        "Waiting",
+        "Failed",
+        "Unknown",
+        "Draining",
+        "Rebooting",
+        "Verifying",
+        "Uncordoning",
+        "Soaking",
+        "RollingBack",
+    ];
+    assert_eq!(words, expected);
 }

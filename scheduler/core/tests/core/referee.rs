@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bellwether_proto::{Attempt, NodeName, Phase};
 use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
 use bellwether_scheduler_core::recording::{self};
-use bellwether_scheduler_core::{Fleet, Standing, State};
+use bellwether_scheduler_core::{Fleet, Reason, Standing, State};
 use jiff::SignedDuration;
 
 use crate::world::{World, bellwether};
@@ -132,5 +132,33 @@ impl World {
             let silent = (going || !matches!(host.need, Ok(None))) && standing.reason.is_none();
             self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
         }
+        self.counts_agree(standings.values());
+    }
+
+    /// The numbers for metrics are those of the nodes' standings.
+    fn counts_agree<'a>(&self, standings: impl Iterator<Item = &'a Standing>) {
+        let counts = self.fleet.counts();
+        let (mut states, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+        for standing in standings {
+            *states.entry(standing.state).or_insert(0) += 1;
+            let reason = standing.reason.as_ref();
+            // What an attempt waits for is no reason to wait with the attempt.
+            if let Some(reason) = reason.filter(|reason| !matches!(reason, Reason::InAttempt(..))) {
+                *reasons.entry(reason.code()).or_insert(0) += 1;
+            }
+        }
+        for state in State::ALL {
+            let number = states.remove(&state).unwrap_or(0);
+            assert_eq!(counts.in_state(state), number, "{}", state.as_str());
+        }
+        for code in Reason::CODES {
+            assert_eq!(counts.with_reason(code), reasons.remove(code).unwrap_or(0), "{code}");
+        }
+        assert!(states.is_empty(), "states that are not in the list: {states:?}");
+        let needs = self.hosts.keys().filter_map(|node| {
+            let need = &self.fleet.sentinel(node)?.report.need;
+            Some(need.required()?.since)
+        });
+        assert_eq!(counts.oldest_need(), needs.min());
     }
 }
