@@ -15,4 +15,4 @@ pub(crate) use events::{Consequence, apply_event};
 pub(crate) use orphan::orphan_of;
 pub(crate) use phases::next_transition;
 pub(crate) use start::{is_for_reboot, start};
-pub(crate) use transition::{Transition, apply, wants_uncordon};
+pub(crate) use transition::{Transition, apply, has_noted_reboot, note_reboot, wants_uncordon};

@@ -143,7 +143,7 @@ pub enum CancelRefusal {
     NoAttempt(NodeName),
     /// The attempt is rolled back already.
     #[error(
-        "the attempt of node {0} is rolled back already: its slot is free once our cordon is gone and no late request can set it again"
+        "the attempt of node {0} is rolled back already: its slot is free once our cordon is gone and no late request can take effect any more"
     )]
     RollingBack(NodeName),
     /// The reboot cannot be taken back.

@@ -50,9 +50,10 @@ impl Policy {
     /// a watch that has fallen silent (15 s).
     pub const VIEW_LAG_MAX: SignedDuration = SignedDuration::from_secs(30);
 
-    /// How long a request of a drainer to the API server may be under way. A kube client gives up later, but by
-    /// then the API server has dropped a request that it did not begin.
-    pub const REQUEST_TIME_MAX: SignedDuration = SignedDuration::from_secs(30);
+    /// How long after the end of an attempt a request of its parts may still take effect. A kube client gives up
+    /// later, but by then the API server has dropped a request that it did not begin; and an event that another leader
+    /// had taken comes again in half this time.
+    pub const LATE_EFFECT_MAX: SignedDuration = SignedDuration::from_secs(30);
 
     /// A cordon of ours on a node without a running attempt is an orphan only after this time:
     /// the view of the node may lag behind the drainer's word that it is uncordoned.

@@ -22,8 +22,8 @@ pub enum Wait {
     NewBootReports,
     /// A drainer has to take our cordon away.
     Uncordon,
-    /// Our cordon is gone, and a request of the drain that was broken off could still set it again.
-    LateCordon,
+    /// Our cordon is gone, and what the parts of the broken-off attempt had begun could still take effect.
+    LateEffect,
     /// The node has to stay Ready for some time.
     Soak,
     /// The node of a cancelled or failed attempt may go down at any moment, or is down: its rebooter had
@@ -41,7 +41,7 @@ impl Wait {
         Self::ReadyInNewBoot,
         Self::NewBootReports,
         Self::Uncordon,
-        Self::LateCordon,
+        Self::LateEffect,
         Self::Soak,
         Self::UnwantedReboot,
     ];
@@ -59,9 +59,7 @@ impl Wait {
             Phase::RollingBack if attempt.reboot_started_at.is_some() && !observation.is_ready_after(attempt) => {
                 Self::UnwantedReboot
             }
-            Phase::RollingBack if attempt.drained_at.is_none() && observation.node.cordoned_for != Some(attempt.id) => {
-                Self::LateCordon
-            }
+            Phase::RollingBack if observation.node.cordoned_for != Some(attempt.id) => Self::LateEffect,
             Phase::RollingBack => Self::Uncordon,
             Phase::Soaking => Self::Soak,
             Phase::Done | Phase::Failed | Phase::Cancelled => return None,
@@ -79,7 +77,7 @@ impl Wait {
             Self::ReadyInNewBoot => "WaitsForReadyInNewBoot",
             Self::NewBootReports => "WaitsForNewBootReports",
             Self::Uncordon => "WaitsForUncordon",
-            Self::LateCordon => "WaitsForLateCordon",
+            Self::LateEffect => "WaitsForLateEffect",
             Self::Soak => "WaitsForSoak",
             Self::UnwantedReboot => "WaitsForUnwantedReboot",
         }
@@ -96,8 +94,8 @@ impl Wait {
             Self::ReadyInNewBoot => "the host has rebooted, and the node has to be Ready",
             Self::NewBootReports => "the node is Ready, and sentinel and kubelet have to report the same new boot",
             Self::Uncordon => "a drainer has to take our cordon away",
-            Self::LateCordon => {
-                "the node does not carry our cordon, and a late request of its drain could still set it: the slot is kept for 30 s"
+            Self::LateEffect => {
+                "the node does not carry our cordon: a drainer has to confirm that, and the slot is kept for 30 s, since a late request of a drainer or rebooter may still take effect"
             }
             Self::Soak => "the node is back, and has to stay Ready",
             Self::UnwantedReboot => {

@@ -198,7 +198,7 @@ impl Rule<'_> {
         }
         let is_down = self.attempt.reboot_started_at.is_some() && !self.observation.node.ready;
         if self.is_uncordoned && !is_down {
-            if self.may_be_cordoned_late() {
+            if self.may_take_effect_late() {
                 return None;
             }
             let ending = self.attempt.ending.as_ref()?;
@@ -218,17 +218,20 @@ impl Rule<'_> {
         })
     }
 
-    /// No drainer has reported the node as drained, so a request to cordon the node, or to cordon it again after an
-    /// operator's uncordon, may still be under way: an API server that was slow to take the request may cordon the
-    /// node after another drainer found nothing to remove. A drainer whose time is over does not wait for its request.
-    fn may_be_cordoned_late(&self) -> bool {
+    /// The attempt was broken off a short time ago, so what its parts had begun by then may still take effect: an API
+    /// server that was slow to take a drainer's request may cordon the node after another drainer found nothing to
+    /// remove, and a rebooter's announcement may be under way to another leader. Not after a reboot, nor after the
+    /// time for one.
+    fn may_take_effect_late(&self) -> bool {
         let attempt = self.attempt;
         let mut history = attempt.history.iter().rev();
         let broken_off = history.find(|entered| entered.phase == Phase::RollingBack);
-        broken_off.is_some_and(|broken_off| {
-            let cordon_may_come_until = later(broken_off.at, Policy::REQUEST_TIME_MAX);
-            is_for_reboot(attempt) && attempt.drained_at.is_none() && !self.clock.reached(cordon_may_come_until)
-        })
+        let time_was_over = attempt
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.cause == Cause::RebootIgnored);
+        let may = is_for_reboot(attempt) && !time_was_over && !self.observation.is_ready_after(attempt);
+        may && broken_off.is_some_and(|broken_off| !self.clock.reached(later(broken_off.at, Policy::LATE_EFFECT_MAX)))
     }
 
     /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node
@@ -263,7 +266,7 @@ impl Rule<'_> {
                 } else {
                     observation.ready_for(self.policy.soak, self.clock)
                 };
-                (settled && !self.carries_our_mark() && !self.may_be_cordoned_late())
+                (settled && !self.carries_our_mark() && !self.may_take_effect_late())
                     .then(|| Transition::ReleaseSlot("the node does not carry our cordon any more".to_owned()))
             }
             Cause::Completed

@@ -124,7 +124,7 @@ fn clear_removed_cordon(attempt: &mut Attempt, observation: Option<&Observation<
 
 /// Notes the boot in which the node is after the reboot that this attempt ordered, so that its need
 /// can be distinguished from a new one.
-fn note_reboot(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
+pub(crate) fn note_reboot(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
     let ordered = attempt.history.iter().find(|entered| entered.phase == Phase::Rebooting);
     let (Some(ordered), Some(observation)) = (ordered, observation) else {
         return;
@@ -144,6 +144,12 @@ fn note_reboot(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
         began_at: attempt.reboot_started_at.unwrap_or(ordered.at),
         need_cleared: observation.need_is_cleared_in(boot),
     });
+}
+
+/// The last reboot is one that this attempt ordered.
+pub(crate) fn has_noted_reboot(attempt: &Attempt) -> bool {
+    let last = attempt.last_reboot.as_ref();
+    last.is_some_and(|last| last.began_at >= attempt.started_at())
 }
 
 /// Enters a phase: a new generation, a new deadline, one entry more in the history.

@@ -70,6 +70,7 @@ impl Fleet {
         self.note_cordon(name, now);
         self.note_newest_need(name, now);
         self.take_transitions(name, &clock);
+        self.note_late_reboot(name, now);
         self.note_cleared_need(name, now);
         self.adopt_orphan(name, &clock);
         self.check_command(name, &clock);
@@ -120,10 +121,23 @@ impl Fleet {
             changed.need_since = need.since;
             changed.reasons.clone_from(&need.reasons);
             // The view of the next boot may be here before this report.
-            let reboot = changed.last_reboot.as_mut();
-            if let Some(reboot) = reboot.filter(|reboot| reboot.began_at >= attempt.started_at()) {
+            let is_noted = attempt::has_noted_reboot(attempt);
+            if let Some(reboot) = changed.last_reboot.as_mut().filter(|_| is_noted) {
                 reboot.need_since = need.since;
             }
+            self.change_attempt(changed, None, now);
+        }
+    }
+
+    /// Notes the reboot of a host that was called for it and went down only after the end of its attempt.
+    fn note_late_reboot(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        if attempt.phase.is_ended() && attempt.reboot_started_at.is_some() && !attempt::has_noted_reboot(attempt) {
+            let mut changed = attempt.clone();
+            attempt::note_reboot(&mut changed, Some(&observation));
             self.change_attempt(changed, None, now);
         }
     }

@@ -1,7 +1,7 @@
 //! Stories of cancels: a reboot that can no longer be taken back keeps its slot, and each refusal says why.
 
 use bellwether_proto::{Attempt, Cause, Fact, NeedReport, NodeEvent, Phase};
-use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled, Input};
+use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled, Input, Policy};
 use jiff::SignedDuration;
 
 use crate::world::{World, name};
@@ -76,6 +76,7 @@ fn a_reboot_that_is_reported_after_the_end_of_the_attempt_takes_the_slot_again()
     world.host("b").preflight = Some("not yet".into());
     world.settle();
     world.drainer("a", true, 1);
+    world.pass(Policy::LATE_EFFECT_MAX);
     assert_eq!(world.phase("a"), Some(Phase::Cancelled));
     reboot_started(&mut world, &ordered);
     world.host("b").preflight = None;
@@ -89,6 +90,24 @@ fn a_reboot_that_is_reported_after_the_end_of_the_attempt_takes_the_slot_again()
     // The same event once more changes nothing.
     reboot_started(&mut world, &ordered);
     assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+}
+
+#[test]
+fn a_reboot_that_is_reported_late_to_a_new_leader_finds_the_slot_of_its_cancelled_attempt_kept() {
+    // The announcement was taken by a leader that leads no more, and comes again after the ack wait.
+    let mut world = World::new(1, &["a", "b"]);
+    let ordered = cancelled_too_late(&mut world);
+    world.drainer("a", true, 1);
+    world.drainer("a", true, 1);
+    world.crash();
+    world.pass(SignedDuration::from_secs(20));
+    assert_eq!(
+        (world.phase("a"), world.reason("a"), world.reason("b")),
+        (Some(Phase::RollingBack), Some("WaitsForLateEffect"), Some("NoSlot"))
+    );
+    reboot_started(&mut world, &ordered);
+    world.pass(MINUTE);
+    keeps_its_slot(&world);
 }
 
 #[test]

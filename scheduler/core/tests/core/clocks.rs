@@ -64,7 +64,7 @@ fn a_wait_that_a_wrong_clock_wrote_ends_as_any_other() {
         world.need("a");
         world.drainer("a", false, 1);
         world.drainer("a", true, 1);
-        world.pass(Policy::REQUEST_TIME_MAX);
+        world.pass(Policy::LATE_EFFECT_MAX);
         assert_eq!(world.phase("a"), Some(Phase::Failed));
     });
     for mut world in worlds {

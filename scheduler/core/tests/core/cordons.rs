@@ -40,6 +40,7 @@ fn is_cancelled(world: &mut World, removal: Removal) {
     assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{removal:?}");
     world.drainer("a", true, 1);
     world.drainer("a", true, 1);
+    world.pass(Policy::LATE_EFFECT_MAX);
     assert_eq!(world.phase("a"), Some(Phase::Cancelled), "{removal:?}");
     let reason = if removal == Removal::Mark {
         "ForeignCordon"
@@ -90,8 +91,6 @@ fn a_cordon_that_is_taken_away_during_the_drain_ends_the_attempt() {
         world.say(&name("a"), Fact::Cordoned, record.generation, record.id);
         remove_cordon(&mut world, "a", removal);
         assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{removal:?}");
-        // A request of the drain may still be under way.
-        world.pass(Policy::REQUEST_TIME_MAX);
         is_cancelled(&mut world, removal);
     }
 }
@@ -142,7 +141,7 @@ fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_ca
         world.pass(SignedDuration::from_secs(29));
         assert_eq!(
             (world.phase("a"), world.reason("a"), world.reason("b")),
-            (Some(Phase::RollingBack), Some("WaitsForLateCordon"), Some("NoSlot")),
+            (Some(Phase::RollingBack), Some("WaitsForLateEffect"), Some("NoSlot")),
             "cordons first: {cordons_first}"
         );
         world.pass(SignedDuration::from_secs(1));
@@ -229,7 +228,7 @@ fn an_uncordon_that_is_reported_while_the_view_shows_our_cordon_is_not_believed(
     let host = world.host("a");
     host.view.unschedulable = false;
     host.view.cordoned_for = None;
-    world.pass(Policy::REQUEST_TIME_MAX);
+    world.pass(Policy::LATE_EFFECT_MAX);
     assert_eq!(world.phase("a"), Some(Phase::Failed), "view and report agree");
 }
 

@@ -96,7 +96,7 @@ fn a_success_without_another_boot_is_noticed() {
 fn every_way_in_which_a_node_takes_a_slot_has_its_name() {
     let (world, record) = draining();
     let view = world.hosts[&name("b")].view.clone();
-    let seen = |ready, unschedulable, cordoned_for| NodeView {
+    let viewed = |ready, unschedulable, cordoned_for| NodeView {
         ready,
         unschedulable,
         cordoned_for,
@@ -104,12 +104,12 @@ fn every_way_in_which_a_node_takes_a_slot_has_its_name() {
     };
     let ours = Some(record.id);
     for (view, unreadable, expected) in [
-        (seen(true, false, None), false, None),
-        (seen(true, false, ours), false, None),
-        (seen(true, true, ours), false, Some(Holder::CordonLeftBehind)),
-        (seen(true, true, None), false, Some(Holder::Cordoned)),
-        (seen(false, true, None), false, Some(Holder::NotReady)),
-        (seen(true, false, None), true, Some(Holder::Unreadable)),
+        (viewed(true, false, None), false, None),
+        (viewed(true, false, ours), false, None),
+        (viewed(true, true, ours), false, Some(Holder::CordonLeftBehind)),
+        (viewed(true, true, None), false, Some(Holder::Cordoned)),
+        (viewed(false, true, None), false, Some(Holder::NotReady)),
+        (viewed(true, false, None), true, Some(Holder::Unreadable)),
     ] {
         assert_eq!(holder(Some(&view), None, unreadable), expected, "{view:?}");
     }

@@ -172,7 +172,7 @@ fn the_guard_outlives_the_attempts_that_follow_the_reboot() {
         world.need("a");
         world.drainer("a", false, 1);
         world.drainer("a", true, 1);
-        world.pass(Policy::REQUEST_TIME_MAX);
+        world.pass(Policy::LATE_EFFECT_MAX);
         assert_eq!(world.phase("a"), Some(Phase::Failed));
     };
     for (name, replaces) in [("orphan", orphan as fn(&mut World)), ("failed drain", failed)] {
@@ -202,6 +202,32 @@ fn a_reboot_after_the_end_of_its_attempt_counts_for_the_guard() {
     world.boot("a", true);
     world.pass(HOUR);
     assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"));
+}
+
+#[test]
+fn a_reboot_after_an_operator_has_released_its_slot_counts_for_the_guard() {
+    // The host comes back with our cordon, which an orphan's record takes away, or without.
+    for cordoned in [false, true] {
+        let mut world = World::new(1, &["a"]);
+        world.host("a").at_boot = AtBoot::Survives;
+        world.need("a");
+        world.drainer("a", true, 1);
+        world.rebooter("a", false);
+        world.host("a").view.ready = false;
+        world.pass(world.policy.reboot_timeout);
+        assert_eq!(world.reason("a"), Some("NodeNotBack"));
+        world.cancel("a", "");
+        if !cordoned {
+            world.host("a").view.unschedulable = false;
+            world.host("a").view.cordoned_for = None;
+        }
+        world.pass(SignedDuration::from_mins(1));
+        world.boot("a", true);
+        world.pass(SignedDuration::from_mins(1));
+        world.drainer("a", true, 1);
+        world.pass(HOUR);
+        assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"), "cordoned: {cordoned}");
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_drain_that_fails_is_rolled_back_frees_its_slot_and_is_tried_again_later() {
     assert_eq!(world.phase("a"), Some(Phase::RollingBack));
     world.drainer("a", true, 1);
     assert!(world.host("a").view.cordoned_for.is_none());
-    world.pass(Policy::REQUEST_TIME_MAX);
+    world.pass(Policy::LATE_EFFECT_MAX);
     assert_eq!(world.phase("a"), Some(Phase::Failed));
     assert_eq!(world.reason("a"), Some("CoolingDown"));
     assert_eq!(world.phase("b"), Some(Phase::Draining), "the next one goes at once");
@@ -179,6 +179,7 @@ fn what_changed_during_the_drain_is_seen_right_before_the_reboot() {
     world.drainer("a", true, 1);
     assert_eq!(world.phase("a"), Some(Phase::RollingBack));
     world.drainer("a", true, 1);
+    world.pass(Policy::LATE_EFFECT_MAX);
     assert_eq!(world.reason("a"), Some("PreflightFailed"));
 }
 
@@ -209,6 +210,7 @@ fn a_cancel_before_the_reboot_rolls_back_and_does_not_start_again_at_once() {
     world.rebooter("a", true);
     assert!(world.ended_boots.is_empty(), "the record has moved on");
     world.drainer("a", true, 1);
+    world.pass(Policy::LATE_EFFECT_MAX);
     assert_eq!(world.phase("a"), Some(Phase::Cancelled));
     assert_eq!(world.reason("a"), Some("CoolingDown"));
 }
