@@ -117,9 +117,9 @@ async fn a_deleted_consumer_of_events_is_created_where_the_oldest_attempt_began(
         matches!(event.fact, Fact::DrainFailed { .. })
     });
     failed.await?;
-    wait::eventually("the attempt to end", Duration::from_secs(30), async || {
+    wait::eventually("the attempt to be rolled back", DEADLINE, async || {
         let attempt = fleet.attempt(host.name()).await?.context("no attempt")?;
-        Ok(attempt.phase.is_ended())
+        Ok(attempt.ending.is_some())
     })
     .await?;
     fleet.finish()

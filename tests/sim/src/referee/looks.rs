@@ -43,6 +43,7 @@ impl Referee {
 
     /// The clock of the schedulers has jumped: their deadlines have moved by as much.
     pub(crate) fn clock_jumped(&mut self, by: Ms) {
+        self.clock_ahead += by;
         for facts in &mut self.facts {
             if let Some(running) = &mut facts.running {
                 running.since += by.abs();
@@ -114,7 +115,7 @@ impl Referee {
             && !object.unschedulable
             && object.mark.is_none()
             && !object.deleting
-            && known[node].is_fit(scene.now + SECOND).is_ok()
+            && known[node].is_fit(scene.now + self.clock_ahead.max(0) + SECOND).is_ok()
     }
 
     fn judge_waits(&mut self, scene: &Scene<'_>, known: &[Knowledge]) {

@@ -49,6 +49,8 @@ pub(crate) struct Referee {
     pub(crate) open: BTreeMap<Check, u32>,
     ignored: Vec<String>,
     pub(crate) now: Ms,
+    /// How far the clock of the schedulers is ahead.
+    clock_ahead: Ms,
     /// What was counted, for the caller's summary.
     pub(crate) reboots: u64,
     pub(crate) attempts: u64,
@@ -80,6 +82,7 @@ impl Referee {
             open: BTreeMap::new(),
             ignored: setup.ignored.clone(),
             now: 0,
+            clock_ahead: 0,
             reboots: 0,
             attempts: 0,
         }
