@@ -18,6 +18,15 @@ fn reboot(world: &mut World) {
     world.pass(HOUR);
 }
 
+/// Takes the node from its drain to a reboot that its host ignores.
+fn be_ignored(world: &mut World) {
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    world.pass(world.policy.reboot_timeout);
+    world.drainer("a", true, 1);
+    assert_eq!(world.reason("a"), Some("RebootIgnored"));
+}
+
 fn need_since(world: &mut World, since: Timestamp) {
     world.host("a").need = Ok(Some(since));
     world.settle();
@@ -72,11 +81,7 @@ fn a_report_without_need_is_not_forgotten_by_a_reload() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
     let old = world.now - HOUR;
-    world.drainer("a", true, 1);
-    world.rebooter("a", false);
-    world.pass(world.policy.reboot_timeout);
-    world.drainer("a", true, 1);
-    assert_eq!(world.reason("a"), Some("RebootIgnored"));
+    be_ignored(&mut world);
     // The host reboots late, without a need; the next need comes before the slot is released.
     world.boot("a", true);
     need_since(&mut world, old);
@@ -193,11 +198,7 @@ fn a_reboot_after_the_end_of_its_attempt_counts_for_the_guard() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
     world.host("a").at_boot = AtBoot::Survives;
-    world.drainer("a", true, 1);
-    world.rebooter("a", false);
-    world.pass(world.policy.reboot_timeout);
-    world.drainer("a", true, 1);
-    assert_eq!(world.reason("a"), Some("RebootIgnored"));
+    be_ignored(&mut world);
     // The shutdown took longer than the deadline.
     world.boot("a", true);
     world.pass(HOUR);

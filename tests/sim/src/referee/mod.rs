@@ -73,9 +73,9 @@ impl Referee {
             facts: vec![Facts::default(); setup.nodes],
             slots: usize::try_from(policy.slots.get()).unwrap_or(usize::MAX),
             is_paused: false,
-            // The drainer's answer may come 20 s late, the slot of a broken drain is kept for 30 s, and each phase may wait
-            // for a slow message.
-            attempt_max: phases + MINUTE + 5 * MINUTE,
+            // The drainer's answer may come 20 s late, the slot of what was broken off is kept for 30 s, and each phase may
+            // wait for a slow message.
+            attempt_max: phases + 6 * MINUTE,
             uncordon_max: millis(policy.uncordon_timeout),
             retry_delay: millis(policy.retry_delay),
             violation: None,
