@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::field::{duration_required, instant_required, optional, to_duration, to_timestamp};
+use crate::field::{duration_required, instant, instant_required, optional, to_duration, to_timestamp};
 use crate::ids::{BootId, NodeName, TraceParent};
 use crate::limit::REFRESH_INTERVAL_MAX;
 use crate::message::{Message, WireError};
@@ -18,6 +18,8 @@ pub struct HostReport {
     pub boot_id: BootId,
     /// When the host was looked at, by its own clock.
     pub reported_at: Timestamp,
+    /// When the boot began, by the host's clock as it was at `reported_at`, if the sentinel knows.
+    pub booted_at: Option<Timestamp>,
     /// How often a report comes without a change: at least each [`REFRESH_INTERVAL_MAX`].
     pub refresh_interval: SignedDuration,
     /// Whether a reboot is required.
@@ -90,6 +92,7 @@ impl Message for HostReport {
             node: wire.node.parse().map_err(WireError::id(Self::TYPE, "node"))?,
             boot_id: wire.boot_id.parse().map_err(WireError::id(Self::TYPE, "boot_id"))?,
             reported_at: instant_required(Self::TYPE, "reported_at", wire.reported_at)?,
+            booted_at: instant(Self::TYPE, "booted_at", wire.booted_at)?,
             refresh_interval: refresh_interval(Self::TYPE, wire.refresh_interval)?,
             need,
             kernel_running: wire.kernel_running,
@@ -116,6 +119,7 @@ impl Message for HostReport {
             os: self.os.clone(),
             agent_version: self.agent_version.clone(),
             probe_problem: self.need.problem().map(Problem::to_wire),
+            booted_at: self.booted_at.map(to_timestamp),
         }
     }
 }

@@ -98,6 +98,7 @@ impl Limited for wire::HostReport {
             os,
             agent_version,
             probe_problem,
+            booted_at: _,
         } = self;
         if let Some(wire::RebootNeed {
             since: _,

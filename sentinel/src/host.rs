@@ -1,4 +1,4 @@
-//! What is installed on the host: its newest kernel and its operating system.
+//! What is true of the host beside its need: when it booted, its newest kernel, its operating system.
 //!
 //! Read-only, and never an error: what the host does not show is not known, and that never
 //! keeps a need from being reported.
@@ -8,6 +8,14 @@ use std::fs;
 use std::path::Path;
 
 use bellwether_chassis::HostArgs;
+use jiff::Timestamp;
+
+/// When the boot began, by the clock of the host as it is now: the kernel moves this time when the clock is set.
+pub(crate) fn booted_at(host: &HostArgs) -> Option<Timestamp> {
+    let text = fs::read_to_string(host.proc_root.join("stat")).ok()?;
+    let seconds = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
+}
 
 /// The newest installed kernel, by the directories of modules; none if the host shows none.
 pub(crate) fn newest_kernel(host: &HostArgs) -> Option<String> {
@@ -105,6 +113,25 @@ mod tests {
         ] {
             assert_eq!(compare_versions(older, newer), Ordering::Less, "{older} < {newer}");
             assert_eq!(compare_versions(newer, older), Ordering::Greater, "{newer} > {older}");
+        }
+    }
+
+    #[test]
+    fn the_begin_of_the_boot_is_read_where_the_kernel_shows_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = HostArgs {
+            host_root: directory.path().to_owned(),
+            proc_root: directory.path().to_owned(),
+        };
+        assert_eq!(booted_at(&host), None);
+        for (text, booted) in [
+            ("cpu  1 2\nbtime 1767225600\nprocesses 7\n", Some(1_767_225_600)),
+            ("cpu  1 2\nbtime soon\n", None),
+            ("cpu  1 2\nbtime 99999999999999999999\n", None),
+            ("cpu  1 2\n", None),
+        ] {
+            fs::write(directory.path().join("stat"), text).unwrap();
+            assert_eq!(booted_at(&host).map(Timestamp::as_second), booted, "{text}");
         }
     }
 

@@ -39,6 +39,7 @@ impl Probe {
     pub(crate) fn look(&self) -> Look {
         Look {
             need: self.need().map_err(|error| error.problem()),
+            booted_at: host::booted_at(&self.host),
             kernel_installed: host::newest_kernel(&self.host),
             os: host::operating_system(&self.host),
         }

@@ -107,6 +107,7 @@ impl Sentinel {
             Ok(look) => look,
             Err(error) => Look {
                 need: Err(ProbeError::BrokenOff(error).problem()),
+                booted_at: None,
                 kernel_installed: None,
                 os: String::new(),
             },

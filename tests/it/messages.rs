@@ -121,6 +121,7 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
         node: two.name().parse()?,
         boot_id: two.boot_id().parse()?,
         reported_at: Timestamp::now(),
+        booted_at: None,
         refresh_interval: SignedDuration::from_mins(5),
         need: NeedReport::Required(RebootNeed {
             since: Timestamp::now(),

@@ -272,6 +272,7 @@ impl Host {
         fs::create_dir_all(&run)?;
         state.boot_id = Uuid::new_v4().to_string();
         self.write("proc/sys/kernel/random/boot_id", &format!("{}\n", state.boot_id))?;
+        self.write("proc/stat", &format!("btime {}\n", jiff::Timestamp::now().as_second()))?;
         self.write("proc/sys/kernel/osrelease", &format!("{}\n", state.kernel))?;
         state.power = Power::On;
         Ok(())

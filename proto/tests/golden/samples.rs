@@ -58,7 +58,13 @@ pub(crate) fn all() -> Vec<Sample> {
             "host-report-needing",
             host_report(BOOT_BEFORE, NeedReport::Required(need())),
         ),
-        bus("host-report-content", host_report(BOOT_AFTER, NeedReport::NotRequired)),
+        bus("host-report-content", host_report(BOOT_AFTER, NeedReport::NotRequired)).adding(
+            &HostReport {
+                booted_at: Some(at(-30)),
+                ..host_report(BOOT_AFTER, NeedReport::NotRequired)
+            }
+            .to_wire(),
+        ),
         // Before the codes, a problem was its message alone.
         bus("host-report-blind", blind(ProblemCode::Unclassified))
             .adding(&blind(ProblemCode::SentinelFileUnreadable).to_wire()),
@@ -170,6 +176,7 @@ fn host_report(boot: &str, need: NeedReport) -> HostReport {
         node: NODE.parse().unwrap(),
         boot_id: boot.parse().unwrap(),
         reported_at: at(0),
+        booted_at: None,
         refresh_interval: SignedDuration::from_mins(5),
         need,
         kernel_running: "6.12.41".into(),

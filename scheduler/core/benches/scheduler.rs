@@ -271,6 +271,7 @@ impl Bench {
                 node: Self::name(index),
                 boot_id: Self::boot(index).parse().unwrap(),
                 reported_at: self.now,
+                booted_at: None,
                 refresh_interval: SignedDuration::from_mins(5),
                 need: need.map_or(NeedReport::NotRequired, NeedReport::Required),
                 kernel_running: "6.12.48+deb13-cloud-amd64".into(),

@@ -190,6 +190,7 @@ mod tests {
                 node: "n1".parse().unwrap(),
                 boot_id: "b".parse().unwrap(),
                 reported_at: at(-3),
+                booted_at: None,
                 refresh_interval,
                 need: NeedReport::Unknown(Problem::new(ProblemCode::SentinelFileUnreadable, "permission denied")),
                 kernel_running: String::new(),

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 pub struct Look {
     /// Whether a reboot is required; a problem is neither yes nor no.
     pub need: Result<Option<Need>, Problem>,
+    /// When the boot began, by the host's clock as it is now; none if the host does not show that.
+    pub booted_at: Option<Timestamp>,
     /// The newest kernel that is installed.
     pub kernel_installed: Option<String>,
     /// The operating system.

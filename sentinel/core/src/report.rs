@@ -108,6 +108,7 @@ impl Reporter {
             node: self.identity.node.clone(),
             boot_id: self.identity.boot_id.clone(),
             reported_at: now,
+            booted_at: look.booted_at,
             refresh_interval: SignedDuration::try_from(self.identity.refresh_interval).unwrap_or(SignedDuration::MAX),
             need,
             kernel_running: self.identity.kernel_running.clone(),
@@ -141,10 +142,11 @@ impl Reporter {
     }
 }
 
-/// The content of a report, without its time.
+/// The content of a report, without what moves with the host's clock.
 fn content(report: &HostReport) -> HostReport {
     HostReport {
         reported_at: Timestamp::UNIX_EPOCH,
+        booted_at: None,
         ..report.clone()
     }
 }
@@ -293,6 +295,7 @@ mod tests {
     fn look(seen: Result<Option<Need>, ()>) -> Look {
         Look {
             need: seen.map_err(|()| Problem::new(ProblemCode::SentinelFileUnreadable, "denied")),
+            booted_at: Some(at(0)),
             kernel_installed: None,
             os: String::new(),
         }

@@ -71,6 +71,8 @@ pub(crate) struct Rebooter {
 pub(crate) struct Host {
     pub(crate) power: Power,
     pub(crate) boot: BootId,
+    /// When this boot began.
+    pub(crate) booted: Ms,
     /// Error of the host's clock.
     pub(crate) skew: Ms,
     pub(crate) need: Option<NeedFile>,
@@ -97,6 +99,7 @@ impl Host {
         Self {
             power: Power::Up,
             boot,
+            booted: 0,
             skew: 0,
             need: None,
             need_will_survive: false,

@@ -58,6 +58,7 @@ mod tests {
             node: "n1".parse().unwrap(),
             boot_id: "b".parse().unwrap(),
             reported_at: NOW,
+            booted_at: None,
             refresh_interval: SignedDuration::from_mins(5),
             need: NeedReport::NotRequired,
             kernel_running: String::new(),

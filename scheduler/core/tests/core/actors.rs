@@ -158,7 +158,9 @@ impl World {
     pub(crate) fn boot(&mut self, node: &str, ready: bool) {
         self.boots += 1;
         let boot_id = format!("boot-{}", self.boots).parse().unwrap();
+        let now = self.now;
         let host = self.host(node);
+        host.booted_at = Some(now);
         host.view.boot_id = Some(boot_id);
         host.view.ready = ready;
         match host.at_boot {

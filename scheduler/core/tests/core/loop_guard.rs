@@ -77,6 +77,41 @@ fn a_surviving_need_is_recognised_whatever_the_clocks_of_host_and_server_show() 
 }
 
 #[test]
+fn a_need_that_the_old_boot_wrote_in_its_last_seconds_and_never_reported_survives_and_does_not_loop() {
+    let mut world = World::new(1, &["a"]);
+    world.host("a").at_boot = AtBoot::Survives;
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.rebooter("a", false);
+    world.now += SignedDuration::from_secs(1);
+    // No report: the host goes down.
+    let written = world.now;
+    world.host("a").need = Ok(Some(written));
+    world.now += SignedDuration::from_secs(1);
+    world.boot("a", true);
+    world.drainer("a", true, 1);
+    world.pass(world.policy.soak);
+    world.pass(HOUR);
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Done), Some("NeedSurvivedReboot"))
+    );
+    // The next boot is not ours, and its need came before any report.
+    world.host("a").at_boot = AtBoot::Comes;
+    world.boot("a", true);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_need_that_began_in_this_boot_before_any_report_is_new() {
+    let mut world = World::new(1, &["a"]);
+    world.host("a").at_boot = AtBoot::Comes;
+    world.need("a");
+    reboot(&mut world);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
 fn a_report_without_need_is_not_forgotten_by_a_reload() {
     let mut world = World::new(1, &["a"]);
     world.need("a");

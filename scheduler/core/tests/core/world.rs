@@ -30,6 +30,8 @@ pub(crate) struct Host {
     pub(crate) at_boot: AtBoot,
     /// How far the host's clock is ahead.
     pub(crate) clock_ahead: SignedDuration,
+    /// When the host booted; none: before the world began, or its sentinel is of a version that does not report that.
+    pub(crate) booted_at: Option<Timestamp>,
     pub(crate) preflight: Option<String>,
     pub(crate) foreign_cordon: bool,
     /// The mark of another Bellwether's cordon.
@@ -164,6 +166,7 @@ impl World {
             need: Ok(None),
             at_boot: AtBoot::Ends,
             clock_ahead: SignedDuration::ZERO,
+            booted_at: None,
             preflight: None,
             foreign_cordon: false,
             rival_mark: None,
@@ -293,6 +296,7 @@ impl World {
                 node: host.view.name.clone(),
                 boot_id: boot_id.clone(),
                 reported_at: self.now + host.clock_ahead,
+                booted_at: host.booted_at.map(|at| at + host.clock_ahead),
                 refresh_interval,
                 need,
                 kernel_running: "6.1".into(),

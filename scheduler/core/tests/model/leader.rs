@@ -60,6 +60,7 @@ impl State {
             node: host.object.name.clone(),
             boot_id: boot_id(node, report.0),
             reported_at: start(),
+            booted_at: None,
             refresh_interval,
             need: if report.1 {
                 NeedReport::Required(RebootNeed {

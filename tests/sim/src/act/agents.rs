@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use crate::happening::Happening;
 use crate::host::{Power, Process, Rebooter};
-use crate::moment::{Ms, SECOND};
+use crate::moment::{Ms, SECOND, instant};
 use crate::setup::Way;
 use crate::world::{World, tell};
 
@@ -112,6 +112,7 @@ impl World {
         };
         let look = Look {
             need,
+            booted_at: Some(instant(host.booted + host.skew)),
             kernel_installed: None,
             os: String::new(),
         };

@@ -65,6 +65,7 @@ impl World {
         host.life += 1;
         host.power = Power::Up;
         host.boot = boot;
+        host.booted = self.now;
         let life = host.life;
         let survives = std::mem::take(&mut host.need_will_survive);
         let need = host.need.take().filter(|_| survives);

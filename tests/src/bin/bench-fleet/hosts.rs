@@ -299,6 +299,7 @@ impl Hosts {
             node: host.name.clone(),
             boot_id: state.boot,
             reported_at: Timestamp::now(),
+            booted_at: None,
             refresh_interval: SignedDuration::try_from(REFRESH)?,
             need: need.map_or(NeedReport::NotRequired, NeedReport::Required),
             kernel_running: "6.12.48+deb13-amd64".to_owned(),

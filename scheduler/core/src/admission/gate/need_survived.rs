@@ -1,9 +1,10 @@
 //! The need has survived the reboot that should have ended it: another reboot would not help.
 //!
 //! A need is new if this boot's sentinel has reported before that no reboot is required. If its first
-//! report shows a need already, the need is new only if it is another one than the old boot reported last,
-//! and began after the old boot began to end: by the host's clock, corrected by how far that clock is ahead of
-//! the server's now. A report that comes late makes a clock look behind, so the clocks alone prove nothing.
+//! report shows a need already, the need is new only if all of this holds: it is another one than the old boot reported
+//! last; it is not older than this boot, by the host's clock; and it began after the old boot began to end, by the
+//! host's clock corrected by how far that clock is ahead of the server's now. A report that comes late makes a clock
+//! look behind, and a clock may be set between two boots, so no time alone proves anything.
 
 use bellwether_proto::{LastReboot, RebootNeed};
 use jiff::Timestamp;
@@ -25,5 +26,6 @@ fn is_new(need: &RebootNeed, last: &LastReboot, sentinel: &StoredReport<bellweth
     }
     let clock_ahead = sentinel.report.reported_at.duration_since(sentinel.stored_at);
     let since = need.since.checked_sub(clock_ahead).unwrap_or(Timestamp::MIN);
-    need.since != last.need_since && since > last.began_at
+    let in_this_boot = sentinel.report.booted_at.is_none_or(|booted| need.since >= booted);
+    need.since != last.need_since && in_this_boot && since > last.began_at
 }
