@@ -220,17 +220,18 @@ impl Rule<'_> {
 
     /// The attempt was broken off a short time ago, so what its parts had begun by then may still take effect: an API
     /// server that was slow to take a drainer's request may cordon the node after another drainer found nothing to
-    /// remove, and a rebooter's announcement may be under way to another leader. Not after a reboot, nor after the
-    /// time for one.
+    /// remove, and a rebooter's announcement may be under way to another leader. Not after the reboot that the attempt
+    /// ordered, nor after the time for one.
     fn may_take_effect_late(&self) -> bool {
         let attempt = self.attempt;
-        let mut history = attempt.history.iter().rev();
-        let broken_off = history.find(|entered| entered.phase == Phase::RollingBack);
+        let last = |phase| attempt.history.iter().rev().find(move |entered| entered.phase == phase);
+        let broken_off = last(Phase::RollingBack);
+        let has_rebooted = last(Phase::Rebooting).is_some() && self.observation.is_ready_after(attempt);
         let time_was_over = attempt
             .ending
             .as_ref()
             .is_some_and(|ending| ending.cause == Cause::RebootIgnored);
-        let may = is_for_reboot(attempt) && !time_was_over && !self.observation.is_ready_after(attempt);
+        let may = is_for_reboot(attempt) && !time_was_over && !has_rebooted;
         may && broken_off.is_some_and(|broken_off| !self.clock.reached(later(broken_off.at, Policy::LATE_EFFECT_MAX)))
     }
 
@@ -244,7 +245,10 @@ impl Rule<'_> {
         let mut history = self.attempt.history.iter();
         let ordered = history.find(|entered| entered.phase == Phase::Rebooting);
         let ordered = ordered.map_or(started, |entered| entered.at);
-        Some(later(ordered, self.policy.reboot_timeout))
+        // A call after the order's own end comes from a host whose clock is behind: its time begins there.
+        let is_late = self.attempt.reboot_not_after.is_some_and(|end| started > end);
+        let begun = if is_late { started } else { ordered };
+        Some(later(begun, self.policy.reboot_timeout))
     }
 
     /// Why the attempt is rolled back, for operators.

@@ -124,6 +124,40 @@ fn a_reboot_that_never_happens_after_a_cancel_frees_the_slot_at_the_deadline() {
 }
 
 #[test]
+fn a_host_whose_clock_is_behind_calls_after_the_end_of_the_order_and_keeps_the_slot_from_there() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    let ordered = world.records[&name("a")].clone();
+    world.pass(world.policy.reboot_timeout - MINUTE);
+    assert_eq!(world.cancel("a", ""), Handled::Cancelled(CancelEffect::RolledBack));
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    world.pass(world.policy.reboot_timeout - MINUTE);
+    keeps_its_slot(&world);
+    world.pass(MINUTE);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_host_that_calls_after_its_order_counts_as_ignored_keeps_the_slot_as_well() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.drainer("a", true, 1);
+    let ordered = world.records[&name("a")].clone();
+    world.pass(world.policy.reboot_timeout);
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    reboot_started(&mut world, &ordered);
+    world.drainer("a", true, 1);
+    world.pass(MINUTE);
+    keeps_its_slot(&world);
+    world.boot("a", true);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
 fn a_node_that_never_comes_back_from_a_cancelled_reboot_fails_and_keeps_its_slot() {
     let mut world = World::new(1, &["a", "b"]);
     let ordered = cancelled_too_late(&mut world);
@@ -185,8 +219,8 @@ fn a_cordon_that_may_still_come_keeps_the_slot_of_a_rollback_in_which_nothing_wa
     world.host("a").view.unschedulable = true;
     world.pass(SignedDuration::from_secs(20));
     assert_eq!(
-        (world.phase("a"), world.reason("b")),
-        (Some(Phase::RollingBack), Some("NoSlot"))
+        (world.phase("a"), world.reason("a"), world.reason("b")),
+        (Some(Phase::RollingBack), Some("WaitsForUncordon"), Some("NoSlot"))
     );
     world.pass(SignedDuration::from_secs(20));
     world.drainer("a", true, 1);

@@ -122,27 +122,32 @@ fn a_cordon_that_a_view_has_shown_before_is_missed_at_once() {
 
 #[test]
 fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_can_be_under_way() {
-    // The drainer cordons again what an operator uncordons, and the scheduler cancels: the new cordon comes late.
-    for cordons_first in [false, true] {
+    let cordoned_again = |world: &mut World| {
+        // The drainer cordons again what an operator uncordons, and the scheduler cancels: the new cordon comes late.
+        let record = world.records[&name("a")].clone();
+        world.host("a").view.unschedulable = true;
+        world.host("a").view.cordoned_for = Some(record.id);
+        world.settle();
+        remove_cordon(world, "a", Removal::Both);
+    };
+    let cancelled = |world: &mut World| drop(world.cancel("a", ""));
+    let rebooted_by_others = |world: &mut World| world.boot("a", true);
+    for (name, break_off) in [
+        ("cordoned again", cordoned_again as fn(&mut World)),
+        ("cancelled", cancelled),
+        ("rebooted by others", rebooted_by_others),
+    ] {
         let mut world = World::new(1, &["a", "b"]);
         world.need("a");
         world.need("b");
-        let record = world.records[&name("a")].clone();
-        if cordons_first {
-            world.host("a").view.unschedulable = true;
-            world.host("a").view.cordoned_for = Some(record.id);
-            world.settle();
-            remove_cordon(&mut world, "a", Removal::Both);
-        } else {
-            world.cancel("a", "");
-        }
+        break_off(&mut world);
         world.drainer("a", true, 1);
         world.drainer("a", true, 1);
         world.pass(SignedDuration::from_secs(29));
         assert_eq!(
             (world.phase("a"), world.reason("a"), world.reason("b")),
             (Some(Phase::RollingBack), Some("WaitsForLateEffect"), Some("NoSlot")),
-            "cordons first: {cordons_first}"
+            "{name}"
         );
         world.pass(SignedDuration::from_secs(1));
         assert_eq!(world.phase("a"), Some(Phase::Cancelled));

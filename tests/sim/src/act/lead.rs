@@ -102,14 +102,15 @@ impl World {
         true
     }
 
-    /// Hands one message to the core; facts that wait behind a fact go with the same decision.
+    /// Hands one message to the core; all facts that wait go with a fact, and all events with an event: they come on
+    /// ways of their own.
     fn leader_takes(&mut self, leader: &mut Leader, message: Message) -> bool {
         let now = self.at(leader.skew);
         match message {
             Message::Fact(input) => {
                 self.leader_learns(leader, *input);
-                while let Some(Message::Fact(_)) = leader.inbox.front() {
-                    if let Some(Message::Fact(input)) = leader.inbox.pop_front() {
+                for message in leader.take_waiting(|message| matches!(message, Message::Fact(_))) {
+                    if let Message::Fact(input) = message {
                         self.leader_learns(leader, *input);
                     }
                 }
@@ -130,10 +131,14 @@ impl World {
         }
     }
 
-    /// Events that wait behind an event go with the same decision.
     fn leader_takes_events(&mut self, leader: &mut Leader, first: usize) -> bool {
-        let (now, mut next, mut is_other) = (self.at(leader.skew), Some(first), false);
-        while let Some(number) = next.take() {
+        let (now, mut is_other) = (self.at(leader.skew), false);
+        let waiting = leader.take_waiting(|message| matches!(message, Message::Event(_)));
+        let waiting = waiting.into_iter().filter_map(|message| match message {
+            Message::Event(number) => Some(number),
+            Message::Fact(_) | Message::Request(_) => None,
+        });
+        for number in std::iter::once(first).chain(waiting) {
             leader.events_in_hand.push(number);
             let event = self.bus.events[number].clone();
             tell!(
@@ -148,11 +153,6 @@ impl World {
                 leader.touched.insert(node);
             }
             is_other |= leader.fleet.handle_input(Input::Event(event), now) == Handled::OtherAttempt;
-            if let Some(Message::Event(_)) = leader.inbox.front()
-                && let Some(Message::Event(number)) = leader.inbox.pop_front()
-            {
-                next = Some(number);
-            }
         }
         // Another replica may lead, which has to get the events.
         !is_other || leader.sequence == self.bus.sequence
@@ -291,6 +291,16 @@ impl World {
 }
 
 impl Leader {
+    /// Takes the messages of one kind out of the inbox, in their order.
+    fn take_waiting(&mut self, is_kind: impl Fn(&Message) -> bool) -> Vec<Message> {
+        if self.inbox.is_empty() {
+            return Vec::new();
+        }
+        let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.inbox).into_iter().partition(is_kind);
+        self.inbox = rest.into();
+        taken
+    }
+
     /// The leader asks the consumer for more events.
     fn pulls(&self) -> bool {
         self.stage == Stage::Running && self.events_pulled < EVENTS_PULLED_MAX

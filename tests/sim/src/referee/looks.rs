@@ -125,16 +125,20 @@ impl Referee {
         let free: Vec<usize> = (0..self.facts.len())
             .filter(|node| self.is_free(scene, known, *node))
             .collect();
-        // Slots that only an operator or a host can give back.
-        let kept = (0..self.facts.len()).filter(|node| {
-            let record = scene.bus.attempts[*node].as_deref();
-            let is_running = record.is_some_and(|record| !record.phase.is_ended());
-            let is_held = record.is_some_and(|record| record.slot_held && record.phase.is_ended());
-            let object = scene.cluster.nodes[*node].as_ref();
-            let is_away = object.is_some_and(|object| !object.ready || object.unschedulable);
-            is_held || (is_away && !is_running)
-        });
-        let open = self.slots.saturating_sub(kept.count());
+        // Nodes whose slots only an operator or a host can give back.
+        let kept: Vec<usize> = (0..self.facts.len())
+            .filter(|node| {
+                let record = scene.bus.attempts[*node].as_deref();
+                let is_running = record.is_some_and(|record| !record.phase.is_ended());
+                let is_held = record.is_some_and(|record| record.slot_held && record.phase.is_ended());
+                let object = scene.cluster.nodes[*node].as_ref();
+                let is_away = object.is_some_and(|object| !object.ready || object.unschedulable);
+                is_held || (is_away && !is_running)
+            })
+            .collect();
+        let open = self.slots.saturating_sub(kept.len());
+        // One such node of the control plane keeps all others of the control plane from their turn.
+        let is_control_plane_kept = kept.iter().any(|node| self.facts[*node].control_plane);
         let needy = scene.hosts.iter().filter(|host| host.need.is_some()).count();
         let control_plane = free.iter().filter(|node| self.facts[**node].control_plane).count();
         for node in 0..self.facts.len() {
@@ -143,7 +147,7 @@ impl Referee {
                 self.facts[node].wait_max = 0;
                 continue;
             }
-            if open == 0 {
+            if open == 0 || (is_control_plane_kept && self.facts[node].control_plane) {
                 continue;
             }
             self.facts[node].waited += scene.passed;
