@@ -11,6 +11,7 @@ mod actors;
 mod cancels;
 mod clocks;
 mod cordons;
+mod facts;
 mod invariants;
 mod judge;
 mod leftovers;
