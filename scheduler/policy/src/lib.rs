@@ -1,0 +1,40 @@
+//! The resource `RebootPolicy`: who may reboot when.
+//!
+//! [`RebootPolicySpec`] has the fields as users write them, [`RebootPolicy`] their meaning. The crate is pure: time
+//! and labels are arguments, and no client of Kubernetes is needed. The scheduler's core decides by the meaning,
+//! `kubectl reboots` explains it, and `cargo xtask crd` writes the schema (feature `schema`).
+
+pub mod calendar;
+#[cfg(feature = "schema")]
+pub mod crd;
+mod fault;
+mod governing;
+mod policy;
+#[cfg(feature = "schema")]
+mod rules;
+mod selector;
+mod spec;
+mod status;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use fault::Fault;
+pub use governing::{Governing, Policies};
+pub use policy::{RebootPolicy, Terms};
+pub use selector::Selector;
+pub use spec::{BlackoutSpec, LabelExpression, LabelSelector, RebootPolicySpec, WindowSpec};
+pub use status::{Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
+
+/// The group of the resource.
+pub const GROUP: &str = "bellwether.dev";
+/// The version of the resource.
+pub const VERSION: &str = "v1alpha1";
+/// The kind of the resource.
+pub const KIND: &str = "RebootPolicy";
+/// The resource in URLs and in the rights of roles.
+pub const PLURAL: &str = "rebootpolicies";
+
+/// The instant so much later; the end of time if there is none.
+pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,195 @@
+//! The meaning of a `RebootPolicy`.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
+use crate::fault::Fault;
+use crate::selector::Selector;
+use crate::spec::{BlackoutSpec, LabelSelector, RebootPolicySpec, WindowSpec};
+
+/// A policy by name, with the terms that it sets, or the mistakes in them.
+#[derive(Debug, Clone)]
+pub struct RebootPolicy {
+    /// The name of the resource.
+    pub name: Arc<str>,
+    /// The nodes that the policy is for. With a mistake in the selector: every node, since any of them may be meant.
+    pub selector: Selector,
+    /// The greater number goes first.
+    pub priority: i32,
+    /// The terms; the mistakes, in the order of the fields, if the policy has any. Such a policy still governs its
+    /// nodes, which are not rebooted.
+    pub terms: Result<Terms, Vec<Fault>>,
+}
+
+/// What a policy without mistakes sets.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// When nodes may start.
+    pub calendar: Calendar,
+    /// The time that a node needs before the end of an opening; none: by the last drain of the node.
+    pub start_margin: Option<SignedDuration>,
+}
+
+impl RebootPolicy {
+    /// Reads a policy from the resource's field `spec`, whatever that holds. A policy that cannot be read as a whole
+    /// is refused; its selector and priority count all the same if they can be read, so that such a policy stops its
+    /// own nodes and no others.
+    #[must_use]
+    pub fn read(name: Arc<str>, spec: &serde_json::Value) -> Self {
+        match RebootPolicySpec::deserialize(spec) {
+            Ok(spec) => Self::new(name, &spec),
+            Err(error) => {
+                let scope = Scope::deserialize(spec).unwrap_or_default();
+                let mut faults = vec![Fault::new("spec", format!("{error}: {UNREADABLE}"))];
+                Self {
+                    name,
+                    selector: selector_of(scope.node_selector.as_ref(), &mut faults),
+                    priority: scope.priority,
+                    terms: Err(faults),
+                }
+            }
+        }
+    }
+
+    /// The meaning of a policy.
+    #[must_use]
+    pub fn new(name: Arc<str>, spec: &RebootPolicySpec) -> Self {
+        let mut faults = Vec::new();
+        let selector = selector_of(spec.node_selector.as_ref(), &mut faults);
+        let mut windows = Vec::new();
+        for (index, window) in spec.windows.iter().enumerate() {
+            windows.extend(or_note(
+                window_of(window, &format!("spec.windows[{index}]")).map(Some),
+                &mut faults,
+            ));
+        }
+        let mut blackouts = Vec::new();
+        for (index, blackout) in spec.blackouts.iter().enumerate() {
+            blackouts.extend(or_note(
+                blackout_of(blackout, &format!("spec.blackouts[{index}]")).map(Some),
+                &mut faults,
+            ));
+        }
+        let margin = spec.start_margin.as_deref().map(margin_of).transpose();
+        let start_margin = or_note(margin.map_err(|fault| vec![fault]), &mut faults);
+        Self {
+            name,
+            selector,
+            priority: spec.priority,
+            terms: if faults.is_empty() {
+                Ok(Terms {
+                    calendar: Calendar::new(windows, blackouts),
+                    start_margin,
+                })
+            } else {
+                Err(faults)
+            },
+        }
+    }
+
+    /// The mistakes in one line, for operators; empty if there are none.
+    #[must_use]
+    pub fn faults(&self) -> String {
+        let faults = self.terms.as_ref().err().map(Vec::as_slice).unwrap_or_default();
+        let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        texts.join("; ")
+    }
+}
+
+/// What says which nodes a policy is for, of a policy that may have fields of a newer version.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Scope {
+    node_selector: Option<LabelSelector>,
+    priority: i32,
+}
+
+/// The remedy for a spec that this version cannot read.
+const UNREADABLE: &str = "correct the field, or run a scheduler of the version that the resource's schema is of";
+
+/// With a mistake: every node.
+fn selector_of(spec: Option<&LabelSelector>, faults: &mut Vec<Fault>) -> Selector {
+    let selector = spec.map(|spec| Selector::new(spec, "spec.nodeSelector"));
+    selector.map_or_else(Selector::default, |selector| or_note(selector, faults))
+}
+
+/// The value, or its default with the mistakes noted.
+fn or_note<T: Default>(result: Result<T, Vec<Fault>>, faults: &mut Vec<Fault>) -> T {
+    result.unwrap_or_else(|mut found| {
+        faults.append(&mut found);
+        T::default()
+    })
+}
+
+fn window_of(spec: &WindowSpec, path: &str) -> Result<Window, Vec<Fault>> {
+    let is_weekly = !spec.days.is_empty() || spec.start.is_some() || spec.end.is_some();
+    let is_cron = spec.cron.is_some() || spec.duration.is_some();
+    let one = |fault| Err(vec![fault]);
+    let missing = |field: &str, with: &str| Fault::new(format!("{path}.{field}"), format!("missing: {with}"));
+    if is_weekly && is_cron {
+        return one(Fault::new(
+            path,
+            "days, start and end exclude cron and duration: write two windows, or remove one kind",
+        ));
+    }
+    if is_cron {
+        return match (&spec.cron, &spec.duration) {
+            (Some(cron), Some(duration)) => Cron::parse(cron, duration, &spec.time_zone)
+                .map(Window::from)
+                .map_err(|error| vec![of_calendar(path, &error)]),
+            (None, _) => one(missing(
+                "cron",
+                "the times at which the window opens, such as \"0 2 * * SAT#3\"",
+            )),
+            (_, None) => one(missing("duration", "how long the window is open, such as 4h")),
+        };
+    }
+    match (&spec.start, &spec.end) {
+        (Some(start), Some(end)) => Weekly::parse(&spec.days, start, end, &spec.time_zone)
+            .map(Window::from)
+            .map_err(|error| vec![of_calendar(path, &error)]),
+        (None, None) if spec.days.is_empty() => one(Fault::new(
+            path,
+            "empty: write days, start and end, or cron and duration",
+        )),
+        (None, _) => one(missing("start", "the time at which the window opens, such as 22:00")),
+        (_, None) => one(missing("end", "the time at which the window shuts, such as 04:00")),
+    }
+}
+
+fn blackout_of(spec: &BlackoutSpec, path: &str) -> Result<Blackout, Vec<Fault>> {
+    Blackout::parse(&spec.from, &spec.to, &spec.time_zone, &spec.reason)
+        .map_err(|error| vec![of_calendar(path, &error)])
+}
+
+/// The text of an error of the calendar begins with the field's name.
+fn of_calendar(path: &str, error: &crate::calendar::CalendarError) -> Fault {
+    let field = error.field().as_str();
+    let text = error.to_string();
+    let message = text.strip_prefix(&format!("{field}: ")).unwrap_or(&text);
+    Fault::new(format!("{path}.{field}"), message)
+}
+
+/// Longest margin: that of the longest window with a cron.
+const MARGIN_MAX: SignedDuration = Cron::DURATION_MAX;
+
+fn margin_of(text: &str) -> Result<SignedDuration, Fault> {
+    let fault = |message: String| Fault::new("spec.startMargin", message);
+    let margin: SignedDuration = text.parse().map_err(|_| {
+        fault(format!(
+            "`{text}` is no duration: write hours and minutes such as 20m or 1h30m"
+        ))
+    })?;
+    if margin.is_negative() {
+        return Err(fault(format!("`{text}` is below zero: write 0s for none")));
+    }
+    if margin > MARGIN_MAX {
+        return Err(fault(format!(
+            "{margin:#} is longer than {MARGIN_MAX:#}: write a shorter one"
+        )));
+    }
+    Ok(margin)
+}

@@ -1,0 +1,152 @@
+//! The fields of a `RebootPolicy` as users write them.
+//!
+//! A field that this version does not know is an error and not ignored: a newer schema may have added a brake that a
+//! scheduler of this version would not apply. The API server prunes what its schema does not know.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "schema")]
+use crate::rules::{self, DURATION};
+
+/// The default zone of windows and blackouts.
+const UTC: &str = "UTC";
+
+/// Who may reboot when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RebootPolicySpec {
+    /// The nodes that this policy is for, by their labels. Absent or empty: every node. Of several policies for a node
+    /// the one with the highest priority governs the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_selector: Option<LabelSelector>,
+
+    /// The greater number goes first. Two policies of one priority for one node are a conflict: the node is not rebooted.
+    #[serde(default)]
+    pub priority: i32,
+
+    /// When nodes may start and be ordered to reboot: while any of these windows is open. Absent or empty: at any time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
+    pub windows: Vec<WindowSpec>,
+
+    /// When no node may start or be ordered to reboot, whatever the windows say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
+    pub blackouts: Vec<BlackoutSpec>,
+
+    /// The time that a node needs before the end of an opening to start, such as 20m. Absent: twice the time that
+    /// its last drain took, or the longest that a drain may take if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
+    pub start_margin: Option<String>,
+}
+
+/// Nodes by their labels: all of the conditions hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels with exactly these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+
+    /// Further conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
+    pub match_expressions: Vec<LabelExpression>,
+}
+
+/// A condition on one label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("x-kubernetes-validations" = rules::RULES_OF_EXPRESSION))
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelExpression {
+    /// The label.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 317)))]
+    pub key: String,
+
+    /// In and NotIn compare with values; Exists and DoesNotExist take none.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"])))]
+    pub operator: String,
+
+    /// The values for In and NotIn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
+    pub values: Vec<String>,
+}
+
+/// A maintenance window: either days with start and end, or cron with duration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("x-kubernetes-validations" = rules::RULES_OF_WINDOW))
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WindowSpec {
+    /// The weekdays on which the window opens, such as Mon, Friday or Mon-Fri.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 7), inner(length(min = 1, max = 64))))]
+    pub days: Vec<String>,
+
+    /// The time of day at which the window opens, such as 22:00.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 16)))]
+    pub start: Option<String>,
+
+    /// The time of day at which the window shuts. Not after start: on the day after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 16)))]
+    pub end: Option<String>,
+
+    /// The times at which the window opens, as in a crontab: minute, hour, day of month, month, day of week. The third
+    /// Saturday of each month at 2 o'clock is "0 2 * * SAT#3".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 256)))]
+    pub cron: Option<String>,
+
+    /// How long a window with cron is open, such as 4h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
+    pub duration: Option<String>,
+
+    /// The time zone of the window: an IANA name such as Europe/Berlin, or UTC.
+    #[serde(default = "utc")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
+    pub time_zone: String,
+}
+
+/// A time in which nothing starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlackoutSpec {
+    /// The first date, such as 2026-12-20, or a date and time such as 2026-12-20T18:00.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
+    pub from: String,
+
+    /// The last date, which is part of the blackout; or the date and time at which the blackout ends.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
+    pub to: String,
+
+    /// The time zone of both: an IANA name such as Europe/Berlin, or UTC.
+    #[serde(default = "utc")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
+    pub time_zone: String,
+
+    /// The reason, which operators read beside each node that waits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
+    pub reason: String,
+}
+
+fn utc() -> String {
+    UTC.to_owned()
+}

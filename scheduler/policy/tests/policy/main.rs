@@ -1,0 +1,11 @@
+//! The resource `RebootPolicy`: its calendar, its selectors, which policy governs a node, and every mistake.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod calendar;
+mod governing;
+mod mistakes;

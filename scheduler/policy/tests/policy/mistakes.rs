@@ -1,0 +1,181 @@
+//! Every mistake in a policy names its field and the remedy.
+
+use bellwether_policy::RebootPolicy;
+use serde_json::{Value, json};
+
+fn faults(spec: &Value) -> Vec<String> {
+    let policy = RebootPolicy::read("p".into(), spec);
+    let faults = policy.terms.err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+fn weekly() -> Value {
+    json!({ "days": ["Sat"], "start": "22:00", "end": "04:00", "timeZone": "Europe/Berlin" })
+}
+
+#[test]
+fn a_policy_without_mistakes_has_terms() {
+    let spec = json!({
+        "windows": [weekly(), { "cron": "0 2 * * SUN#3", "duration": "4h" }],
+        "blackouts": [{ "from": "2026-12-20", "to": "2027-01-06", "reason": "holidays" }],
+        "startMargin": "1h30m",
+    });
+    let terms = RebootPolicy::read("p".into(), &spec).terms.unwrap();
+    assert_eq!(terms.start_margin.unwrap().as_mins(), 90);
+    let windows: Vec<_> = terms.calendar.windows().iter().map(ToString::to_string).collect();
+    assert_eq!(windows.len(), 2);
+    assert!(windows[1].contains("UTC"), "the default zone: {windows:?}");
+    assert_eq!(terms.calendar.blackouts()[0].reason(), "holidays");
+    let none = RebootPolicy::read("p".into(), &json!({})).terms.unwrap();
+    assert_eq!(none.start_margin, None);
+    assert!(
+        none.calendar
+            .state_at("2026-01-01T00:00:00Z".parse().unwrap())
+            .is_open()
+    );
+}
+
+#[test]
+fn each_mistake_names_its_field_and_the_remedy() {
+    let window = |window: Value| json!({ "windows": [weekly(), window] });
+    let selector = |expression: Value| json!({ "nodeSelector": { "matchExpressions": [expression] } });
+    for (spec, field, remedy) in [
+        (
+            window(json!({ "days": ["Sat"], "start": "5pm", "end": "04:00" })),
+            "spec.windows[1].start: ",
+            "17:00",
+        ),
+        (
+            window(json!({ "days": ["Sit"], "start": "05:00", "end": "6:00" })),
+            "spec.windows[1].days: ",
+            "Mon-Fri",
+        ),
+        (
+            window(json!({ "start": "05:00", "end": "06:00" })),
+            "spec.windows[1].days: ",
+            "list at least one",
+        ),
+        (
+            window(json!({ "days": ["Sat"], "end": "06:00" })),
+            "spec.windows[1].start: missing",
+            "22:00",
+        ),
+        (
+            window(json!({ "days": ["Sat"], "start": "06:00" })),
+            "spec.windows[1].end: missing",
+            "04:00",
+        ),
+        (
+            window(json!({ "cron": "0 2 * * *" })),
+            "spec.windows[1].duration: missing",
+            "4h",
+        ),
+        (
+            window(json!({ "duration": "4h" })),
+            "spec.windows[1].cron: missing",
+            "SAT#3",
+        ),
+        (
+            window(json!({ "cron": "0 2 30 2 *", "duration": "4h" })),
+            "spec.windows[1].cron: ",
+            "never fires",
+        ),
+        (
+            window(json!({ "cron": "0 2 * * *", "duration": "4h", "days": ["Sat"] })),
+            "spec.windows[1]: ",
+            "two windows",
+        ),
+        (
+            window(json!({ "timeZone": "UTC" })),
+            "spec.windows[1]: empty",
+            "days, start and end",
+        ),
+        (
+            window(json!({ "days": ["Sat"], "start": "05:00", "end": "06:00", "timeZone": "Europe/Bonn" })),
+            "spec.windows[1].timeZone: ",
+            "Europe/Berlin",
+        ),
+        (
+            json!({ "blackouts": [{ "from": "2027-01-06", "to": "2026-12-20" }] }),
+            "spec.blackouts[0].to: ",
+            "exchange the two",
+        ),
+        (json!({ "startMargin": "soon" }), "spec.startMargin: ", "20m"),
+        (json!({ "startMargin": "-5m" }), "spec.startMargin: ", "0s"),
+        (json!({ "startMargin": "169h" }), "spec.startMargin: ", "shorter"),
+        (
+            selector(json!({ "key": "a", "operator": "In" })),
+            "spec.nodeSelector.matchExpressions[0].values: ",
+            "at least one",
+        ),
+        (
+            selector(json!({ "key": "a", "operator": "Exists", "values": ["b"] })),
+            "spec.nodeSelector.matchExpressions[0].values: ",
+            "leave values out",
+        ),
+        (
+            selector(json!({ "key": "a", "operator": "Like", "values": ["b"] })),
+            "spec.nodeSelector.matchExpressions[0].operator: ",
+            "write In, NotIn",
+        ),
+        (
+            selector(json!({ "key": "", "operator": "Exists" })),
+            "spec.nodeSelector.matchExpressions[0].key: ",
+            "name a label",
+        ),
+        (
+            json!({ "windos": [] }),
+            "spec: unknown field `windos`",
+            "correct the field",
+        ),
+        (
+            json!({ "windows": "always" }),
+            "spec: invalid type",
+            "correct the field",
+        ),
+    ] {
+        let faults = faults(&spec);
+        assert_eq!(faults.len(), 1, "{spec}: {faults:?}");
+        assert!(
+            faults[0].starts_with(field) && faults[0].contains(remedy),
+            "{}",
+            faults[0]
+        );
+    }
+}
+
+#[test]
+fn conditions_that_exclude_each_other_are_a_mistake() {
+    let all = |expressions: Value| json!({ "nodeSelector": { "matchLabels": { "pool": "a" }, "matchExpressions": expressions } });
+    for (expressions, contradicts) in [
+        (json!([{ "key": "pool", "operator": "In", "values": ["b", "c"] }]), true),
+        (
+            json!([{ "key": "pool", "operator": "In", "values": ["a", "c"] }]),
+            false,
+        ),
+        (json!([{ "key": "pool", "operator": "NotIn", "values": ["a"] }]), true),
+        (json!([{ "key": "pool", "operator": "NotIn", "values": ["b"] }]), false),
+        (json!([{ "key": "pool", "operator": "DoesNotExist" }]), true),
+        (json!([{ "key": "pool", "operator": "Exists" }]), false),
+        (
+            json!([{ "key": "x", "operator": "DoesNotExist" }, { "key": "x", "operator": "Exists" }]),
+            true,
+        ),
+        (json!([{ "key": "x", "operator": "DoesNotExist" }]), false),
+    ] {
+        let faults = faults(&all(expressions.clone()));
+        assert_eq!(!faults.is_empty(), contradicts, "{expressions}: {faults:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_listed_at_once() {
+    let spec = json!({
+        "windows": [{ "days": ["Sat"], "start": "5pm", "end": "04:00" }],
+        "blackouts": [{ "from": "soon", "to": "2026-12-20" }],
+        "startMargin": "soon",
+    });
+    let policy = RebootPolicy::read("p".into(), &spec);
+    let text = policy.faults();
+    assert_eq!(text.matches("; spec.").count(), 2, "{text}");
+}
