@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use crate::go::{KUBERNETES_LDFLAGS, Origin, PLAIN_LDFLAGS};
-use crate::{cache, crds, go};
+use crate::{cache, go, prometheus};
 
 pub(crate) const HELP: &str = "\
 Build the real servers that demo and test need.
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// Builds the missing servers of the rig, and links all of them to where the rig looks for them.
 pub(crate) fn ensure() -> Result<()> {
     ensure_all(&RIG)?;
-    link(&crds::ensure()?, &links().join("prometheus-operator-crds.yaml"))
+    link(&prometheus::ensure()?, &links().join("prometheus-operator-crds.yaml"))
 }
 
 /// Builds `crane`, a client and a small server of image registries; returns its program.
