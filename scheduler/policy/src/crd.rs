@@ -16,7 +16,10 @@ pub fn definition() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": { "name": format!("{PLURAL}.{GROUP}") },
+        "metadata": {
+            "name": format!("{PLURAL}.{GROUP}"),
+            "labels": { "app.kubernetes.io/name": "bellwether" },
+        },
         "spec": {
             "group": GROUP,
             "scope": "Cluster",
@@ -45,7 +48,7 @@ pub fn definition() -> Value {
                 ],
                 "schema": { "openAPIV3Schema": {
                     "type": "object",
-                    "description": "Who may reboot when. Of several policies for a node the one with the highest priority governs the node; without any policy in the cluster the scheduler's flags alone count.",
+                    "description": "Says when nodes may reboot. Of several policies for a node the one with the highest priority governs the node; without any policy in the cluster the scheduler's flags alone count, at any time.",
                     "required": ["spec"],
                     "properties": {
                         "apiVersion": { "type": "string" },

@@ -13,7 +13,7 @@ use crate::rules::{self, DURATION};
 /// The default zone of windows and blackouts.
 const UTC: &str = "UTC";
 
-/// Who may reboot when.
+/// The nodes of a policy, and when they may reboot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

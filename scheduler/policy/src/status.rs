@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the scheduler makes of a policy.
+/// Written by the scheduler: whether the scheduler acts by the policy, and the nodes of the policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
