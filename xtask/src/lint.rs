@@ -4,16 +4,17 @@ use anyhow::{Result, bail};
 
 use crate::git::git;
 use crate::step::Steps;
-use crate::{chart, crates, tidy, tools, wheels};
+use crate::{chart, crates, crd, tidy, tools, wheels};
 
 pub(crate) const HELP: &str = "\
-Check the repository's own rules, spelling, dependencies, licences, the wire contract and the chart.
+Check the repository's own rules, spelling, dependencies, licences, the wire contract, the definition of RebootPolicy
+and the chart.
 
 Usage: cargo xtask lint
 
 Steps: tidy (see `cargo xtask tidy --help`), typos (spelling), cargo-machete (unused dependencies), cargo-deny (licences, banned crates,
-sources), buf (protobuf style, and no breaking change against the last release), helm (the chart
-renders what deploy/base renders).
+sources), buf (protobuf style, and no breaking change against the last release), crd (deploy/base/crd.yaml is that of
+the types), helm (the chart renders what deploy/base renders).
 The tools are installed into the cache on the first run, which takes some minutes.
 
 Environment:
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     steps.command("crates", &[], &[&check[..], &["bans", "licenses", "sources"]].concat())?;
     steps.command("wire style", &[], &[&buf, "lint", PROTO])?;
     breaking(&mut steps, &buf)?;
+    steps.work("definition of RebootPolicy", crd::check)?;
     steps.work("tools", tools::ensure)?;
     steps.work("chart", chart::make)?;
     steps.finish("lint");

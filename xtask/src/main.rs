@@ -13,6 +13,7 @@ mod bench;
 mod cache;
 mod chart;
 mod crates;
+mod crd;
 mod demo;
 mod git;
 mod go;
@@ -41,10 +42,11 @@ Usage: cargo xtask <verb> [arguments]
 Verbs:
   demo    Start a real control plane, NATS and the services here, and show rolling reboots
   test    Check format, lints and docs, then run every test against real servers
-  lint    Check spelling, dependencies, licences, the wire contract, the chart and what tidy checks
+  lint    Check spelling, dependencies, licences, the wire contract, crd, chart and what tidy checks
   tidy    Check the repository's own rules, such as the length of files, within a second
   bench   Measure what a change costs
   sim     Simulate clusters by seed around the real cores, and judge each run
+  crd     Write the CustomResourceDefinition of RebootPolicy into deploy/base
   chart   Make the Helm chart from deploy/base
   images  Build the container images, without a container daemon
   tools   Build the real servers that demo and test need (once; both do it by themselves)
@@ -80,6 +82,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "tidy" => (tidy::HELP, tidy::run),
         "bench" => (bench::HELP, bench::run),
         "sim" => (sim::HELP, sim::run),
+        "crd" => (crd::HELP, crd::run),
         "chart" => (chart::HELP, chart::run),
         "images" => (images::HELP, images::run),
         "tools" => (tools::HELP, tools::run),

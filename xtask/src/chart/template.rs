@@ -9,6 +9,8 @@ use super::values::{Role, Value};
 
 /// Label whose value is the tool's name.
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Annotation of an object that Helm leaves in the cluster, with its value.
+const KEPT: (&str, &str) = ("helm.sh/resource-policy", "keep");
 /// The generated ConfigMap; kustomize appends a hash of its content.
 pub(super) const SETTINGS: &str = "bellwether-settings-";
 
@@ -44,6 +46,7 @@ pub(crate) fn added(base: &[Document], folder: &str, overlay: &[Document]) -> Re
 }
 
 fn one(document: &Document, values: &[Value], on: Option<&Value>) -> Result<String> {
+    keeps_definition(document)?;
     let mut expressions = Expressions(Vec::new());
     let mut document = document.clone();
     // First, since a map that a value adds to is planted as a whole.
@@ -68,6 +71,21 @@ fn one(document: &Document, values: &[Value], on: Option<&Value>) -> Result<Stri
         [only] => format!("{{{{- if {only} }}}}\n---\n{body}{{{{- end }}}}\n"),
         all => format!("{{{{- if and {} }}}}\n---\n{body}{{{{- end }}}}\n", all.join(" ")),
     })
+}
+
+/// A definition is a template, since Helm never upgrades the folder `crds/` of a chart. But with a definition all
+/// objects of its kind are deleted, so Helm has to leave the definition where it is.
+fn keeps_definition(document: &Document) -> Result<()> {
+    let (annotation, value) = KEPT;
+    let annotations = document.0.pointer("/metadata/annotations");
+    let found = annotations.and_then(|annotations| annotations.get(annotation));
+    if document.kind() == "CustomResourceDefinition" && found.and_then(Json::as_str) != Some(value) {
+        bail!(
+            "{}: Helm would delete the definition, and with it all objects of its kind: annotate it with {annotation}: {value}",
+            document.id()
+        );
+    }
+    Ok(())
 }
 
 /// Puts the expression of `value` where it belongs in this object, if it does.
@@ -164,4 +182,24 @@ impl Expressions {
 /// Closed at both ends, so that token 1 is no part of token 12.
 fn token(index: usize) -> String {
     format!("xtaskChart{index}Expression")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_definition_that_helm_would_delete_is_refused() {
+        let object = |kind: &str, annotations: &Json| {
+            Document(json!({ "kind": kind, "metadata": { "name": "a", "annotations": annotations } }))
+        };
+        let definition = "CustomResourceDefinition";
+        let kept = json!({ "helm.sh/resource-policy": "keep" });
+        assert!(keeps_definition(&object(definition, &kept)).is_ok());
+        assert!(keeps_definition(&object("Deployment", &json!({}))).is_ok());
+        let error = keeps_definition(&object(definition, &json!({}))).unwrap_err();
+        assert!(error.to_string().contains("helm.sh/resource-policy: keep"), "{error}");
+    }
 }
