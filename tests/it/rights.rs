@@ -157,8 +157,7 @@ fn rows(who: &str, place: &str, rules: &[PolicyRule]) -> BTreeSet<[String; 4]> {
     for rule in rules {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
-                let dot = if group.is_empty() { "" } else { "." };
-                let resource = format!("{resource}{dot}{group}");
+                let resource = with_group(resource, group);
                 let named = rule
                     .resource_names
                     .iter()
@@ -180,6 +179,15 @@ fn rows(who: &str, place: &str, rules: &[PolicyRule]) -> BTreeSet<[String; 4]> {
 
 /// The rows of the table in deploy/README.md; those without a resource say that there is no right.
 fn readme() -> Result<BTreeSet<[String; 4]>> {
+/// As kubectl writes it: `pods/eviction`, `rebootpolicies.bellwether.dev/status`.
+fn with_group(resource: &str, group: &str) -> String {
+    match resource.split_once('/') {
+        _ if group.is_empty() => resource.to_owned(),
+        Some((resource, part)) => format!("{resource}.{group}/{part}"),
+        None => format!("{resource}.{group}"),
+    }
+}
+
     let text = std::fs::read_to_string(tools::repository().join("deploy/README.md"))?;
     let table = text
         .lines()

@@ -59,13 +59,17 @@ const fn sub(right: Right, subresource: &'static str) -> Right {
 }
 
 const LEASES: &str = "coordination.k8s.io";
+const POLICIES: &str = "bellwether.dev";
 
 /// All that `deploy/base/scheduler.yaml` grants.
-const OF_SCHEDULER: [Right; 8] = [
+const OF_SCHEDULER: [Right; 11] = [
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
     everywhere("list", "apps", "daemonsets"),
     everywhere("watch", "apps", "daemonsets"),
+    everywhere("list", POLICIES, "rebootpolicies"),
+    everywhere("watch", POLICIES, "rebootpolicies"),
+    sub(everywhere("patch", POLICIES, "rebootpolicies"), "status"),
     here("get", LEASES, "leases", LEASE),
     here("watch", LEASES, "leases", LEASE),
     here("patch", LEASES, "leases", LEASE),

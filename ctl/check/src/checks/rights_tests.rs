@@ -43,6 +43,7 @@ fn rights_read_as_in_rbac() {
     for expected in [
         "list nodes",
         "watch daemonsets.apps",
+        "patch rebootpolicies.bellwether.dev/status",
         "patch leases.coordination.k8s.io bellwether-scheduler",
         "create pods/eviction",
         "create pods/portforward",
