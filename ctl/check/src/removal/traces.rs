@@ -74,21 +74,25 @@ fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a 
 /// An object without a namespace: ours by its label, by its name, or by the role that it binds.
 fn of_cluster(object: &ClusterObject, facts: &RemovalFacts) -> Option<Finding> {
     let (kind, meta) = (object.kind(), object.meta());
-    let (holds_data, is_known) = match object {
-        ClusterObject::Binding(binding) => (false, is_named_ours(&binding.role_ref.name)),
-        ClusterObject::Volume(volume) => (is_claimed(volume, &facts.namespaces.control), false),
-        ClusterObject::Definition(definition) => {
-            (false, definition.spec.group.ends_with(OUR_PREFIX.trim_end_matches('/')))
+    let (found, is_known) = match object {
+        ClusterObject::Binding(binding) => (STILL_THERE, is_named_ours(&binding.role_ref.name)),
+        ClusterObject::Volume(volume) => {
+            let holds_data = is_claimed(volume, &facts.namespaces.control);
+            (still_there(holds_data), holds_data)
         }
-        ClusterObject::Other(_) => (false, false),
+        ClusterObject::Definition(definition) => {
+            let is_ours = definition.spec.group.ends_with(OUR_PREFIX.trim_end_matches('/'));
+            ("still there, and its deletion deletes all objects of its kind", is_ours)
+        }
+        ClusterObject::Other(_) => (STILL_THERE, false),
     };
     let name = name(meta);
-    if !(is_part(object.meta()) || is_named_ours(name) || holds_data || is_known) {
+    if !(is_part(object.meta()) || is_named_ours(name) || is_known) {
         return None;
     }
     let remedy = format!("kubectl delete {} {name}", kind.to_lowercase());
     let subject = format!("{kind} {name}");
-    Some(Topic::Removal.problem(Code::ObjectLeft, subject, still_there(holds_data), remedy))
+    Some(Topic::Removal.problem(Code::ObjectLeft, subject, found, remedy))
 }
 
 fn is_named_ours(name: &str) -> bool {
@@ -107,11 +111,13 @@ fn is_claimed(volume: &PersistentVolume, from: &str) -> bool {
     namespace == from && !namespace.is_empty()
 }
 
+const STILL_THERE: &str = "still there";
+
 fn still_there(holds_data: bool) -> &'static str {
     if holds_data {
         "still there, with the data of NATS"
     } else {
-        "still there"
+        STILL_THERE
     }
 }
 

@@ -75,7 +75,7 @@ fn cluster_objects_are_known_by_label_name_role_group_or_claim() {
         .as_object_mut()
         .unwrap()
         .insert("spec".to_owned(), json!({ "claimRef": { "namespace": "bellwether" } }));
-    let mut definition = object("CustomResourceDefinition", "groups.bellwether.dev");
+    let mut definition = object("CustomResourceDefinition", "rebootpolicies.bellwether.dev");
     definition
         .as_object_mut()
         .unwrap()
@@ -102,6 +102,8 @@ fn cluster_objects_are_known_by_label_name_role_group_or_claim() {
             .any(|it| it.contains("with the data of NATS | kubectl delete persistentvolume pvc-1")),
         "{lines:?}"
     );
+    let delete = "all objects of its kind | kubectl delete customresourcedefinition rebootpolicies.bellwether.dev";
+    assert!(lines.iter().any(|it| it.ends_with(delete)), "{lines:?}");
 }
 
 #[test]
