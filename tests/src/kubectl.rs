@@ -80,7 +80,7 @@ impl Kubectl {
         Ok(text.split("\n---\n").map(|document| format!("{document}\n")).collect())
     }
 
-    /// Applies identities and rights of a kustomize folder, without its workloads.
+    /// Applies identities, rights and definitions of resources of a kustomize folder, without its workloads.
     pub async fn apply_rights(&self, folder: &Path) -> Result<()> {
         let documents = self.render(folder).await?;
         let wanted: Vec<String> = documents

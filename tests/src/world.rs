@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{EvictParams, ListParams, PostParams};
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition as _;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,7 +61,7 @@ pub struct WorldOptions {
     pub three_nats_servers: bool,
     /// Whether stand-ins for kubelets run; without them, Node objects and pods stay as they were created.
     pub kubelets: bool,
-    /// The kustomize folder whose identities and rights are applied, if it exists.
+    /// The kustomize folder whose identities, rights and definitions of resources are applied, if it exists.
     pub deploy: PathBuf,
 }
 
@@ -295,7 +298,22 @@ impl World {
         if !options.deploy.join("kustomization.yaml").is_file() {
             return Ok(());
         }
-        self.kubectl()?.apply_rights(&options.deploy).await
+        self.kubectl()?.apply_rights(&options.deploy).await?;
+        self.wait_definitions().await
+    }
+
+    /// The API server serves resources a moment after their definition was applied. A scheduler that starts in between
+    /// finds no RebootPolicy, and would act as in a cluster without policies.
+    async fn wait_definitions(&self) -> Result<()> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client());
+        wait::until("all resources to be served", START_DEADLINE, async || {
+            for definition in definitions.list(&ListParams::default()).await? {
+                let served = is_crd_established().matches_object(Some(&definition));
+                ensure!(served, "{} is not established", definition.name_any());
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Pods are refused until the controllers have made their ServiceAccount.
