@@ -217,8 +217,11 @@ impl Cluster {
         .await
     }
 
-    /// Deletes the objects of an overlay, and waits until they are gone.
+    /// Stops the scheduler, deletes the objects of an overlay, and waits until they are gone.
     pub(crate) async fn withdraw(&self, overlay: &Overlay) -> Result<()> {
+        let [control, _] = NAMESPACES;
+        let stop = ["scale", "deployment/scheduler", "--replicas=0", "--namespace", control];
+        self.kubectl.run(&stop, "").await?;
         let folder = overlay.write(&self.place)?;
         let limit = format!("--timeout={}s", DEADLINE.as_secs());
         let args = ["delete", "-k", &folder.to_string_lossy(), &limit];
