@@ -21,6 +21,7 @@ mod leash;
 mod messages;
 mod network;
 mod parts;
+mod policies;
 mod recording;
 mod rights;
 mod rivals;

@@ -14,10 +14,10 @@ use rig::services::{NAMESPACE, ServicesOptions};
 use rig::tools;
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::alerts;
 use crate::fleet::Fleet;
+use crate::{alerts, policies};
 
 /// The services with rights; the agents have none, and their pods no token.
 const SERVICES: [&str; 2] = ["scheduler", "drainer"];
@@ -25,6 +25,8 @@ const SERVICES: [&str; 2] = ["scheduler", "drainer"];
 #[tokio::test(flavor = "multi_thread")]
 async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
     let fleet = Fleet::start(3, ServicesOptions::default()).await?;
+    // At any time: whether the scheduler acts by a policy is a right of its own.
+    policies::create(&fleet.world, "any", &json!({})).await?;
     let web = Workload::new("web").replicas(3);
     fleet.world.create(&web.deployment()?).await?;
     fleet.world.wait_ready_pods("web", 3).await?;
@@ -177,8 +179,6 @@ fn rows(who: &str, place: &str, rules: &[PolicyRule]) -> BTreeSet<[String; 4]> {
     rows
 }
 
-/// The rows of the table in deploy/README.md; those without a resource say that there is no right.
-fn readme() -> Result<BTreeSet<[String; 4]>> {
 /// As kubectl writes it: `pods/eviction`, `rebootpolicies.bellwether.dev/status`.
 fn with_group(resource: &str, group: &str) -> String {
     match resource.split_once('/') {
@@ -188,6 +188,8 @@ fn with_group(resource: &str, group: &str) -> String {
     }
 }
 
+/// The rows of the table in deploy/README.md; those without a resource say that there is no right.
+fn readme() -> Result<BTreeSet<[String; 4]>> {
     let text = std::fs::read_to_string(tools::repository().join("deploy/README.md"))?;
     let table = text
         .lines()
