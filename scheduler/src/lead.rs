@@ -14,19 +14,19 @@ mod views;
 use std::future::pending;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use bellwether_chassis::args::StreamArgs;
 use bellwether_chassis::{Bus, Chassis, clock, stream};
 use bellwether_proto::stream::SCHEDULER_CONSUMER;
-use bellwether_scheduler_core::{Input, Policy};
+use bellwether_scheduler_core::{Input, Policy, PolicyStanding};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
 use crate::bus::{event, load};
-use crate::cluster::client;
+use crate::cluster::{client, policy_status};
 use crate::effect::Effects;
 use crate::error::{NotLoaded, Refusal};
 use crate::lead::events::Taken;
@@ -46,6 +46,10 @@ const ACCESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the leader makes sure that no other writer has changed the records, even if it writes none, and that the
 /// watch of the reports is not silent. A silent watch shows at the second look: within 15 s.
 const OWNERSHIP_INTERVAL: Duration = Duration::from_secs(7);
+
+/// How often the statuses of the policies are made: each time costs by the number of nodes, and a rollout changes their
+/// numbers all the time.
+const POLICIES_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The parts of the service that the leader works with.
 pub(crate) struct LeaderContext {
@@ -85,9 +89,11 @@ impl LeaderContext {
             return leader.stand_still(time, &mut messages).await;
         }
         leader.try_to_store().await?;
+        let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
             ended = self.consume_events(sender) => ended,
+            () = statuses => bail!("the leader shows no policies any more"),
         }
     }
 
@@ -121,6 +127,7 @@ impl LeaderContext {
             },
             views,
             refused,
+            policies: watch::Sender::default(),
             began: now,
         };
         // An empty core decides nothing; from this instant on it counts its grace.
@@ -143,6 +150,8 @@ struct Leader<'a> {
     views: Views,
     /// NATS did not store the last write. None once it has stored one.
     refused: Option<Refused>,
+    /// What the policies' statuses are made of.
+    policies: watch::Sender<Vec<PolicyStanding>>,
     began: Timestamp,
 }
 
@@ -152,6 +161,8 @@ impl Leader<'_> {
         access.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ownership =
             tokio::time::interval_at(tokio::time::Instant::now() + OWNERSHIP_INTERVAL, OWNERSHIP_INTERVAL);
+        let mut policies = tokio::time::interval(POLICIES_INTERVAL);
+        policies.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken: Option<Taken> = None;
         loop {
             let now = clock::now();
@@ -172,6 +183,7 @@ impl Leader<'_> {
                 fact = self.views.next() => self.take_with_waiting(fact)?,
                 () = sleep_until(timeout) => (),
                 _ = access.tick(), if watch_failed => self.check_access().await?,
+                _ = policies.tick() => self.show_policies(),
                 _ = ownership.tick() => {
                     self.check_ownership().await?;
                     self.check_reports().await?;
@@ -209,6 +221,16 @@ impl Leader<'_> {
             "another writer has changed the records"
         );
         Ok(())
+    }
+
+    /// Has the status of each policy written that has changed.
+    fn show_policies(&self) {
+        let standings = self.fleet.policies();
+        self.policies.send_if_modified(|shown| {
+            let changed = *shown != standings;
+            *shown = standings;
+            changed
+        });
     }
 
     /// Errors once the API server is back: changes may have been missed, so everything is loaded again.

@@ -251,6 +251,7 @@ impl Bench {
             ready_since: ready.then_some(self.now),
             unschedulable: false,
             cordoned_for: None,
+            labels: Default::default(),
             control_plane: index < 3,
             deleting: false,
             boot_id: Some(Self::boot(index).parse().unwrap()),

@@ -7,6 +7,7 @@ mod control_plane;
 mod gate;
 mod need;
 mod order;
+mod policies;
 mod queue;
 mod reason;
 

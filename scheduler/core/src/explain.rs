@@ -1,8 +1,10 @@
 //! The fleet for operators and metrics: the state of each node, the reason for it, and how many there are of each.
 
 mod counts;
+mod policy;
 mod standing;
 
 pub use counts::Counts;
+pub use policy::{PolicyNodes, PolicyStanding};
 pub(crate) use standing::{Basis, Stand};
 pub use standing::{Standing, State};

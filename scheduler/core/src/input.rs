@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admission::budget::Holder;
 use crate::encoding::{as_boxed_message, as_message, as_text};
-use crate::observed::{Memory, NodeView, StoredReport};
+use crate::observed::{Memory, NodeView, PolicyView, StoredReport};
 use crate::rival::Rival;
 
 /// One input. Reports, events and records are written as the contract's own bytes, so a recording
@@ -46,6 +46,8 @@ pub enum Input {
     },
     /// These are all rivals that are in the cluster now.
     Rivals(BTreeSet<Rival>),
+    /// These are all policies that are in the cluster now.
+    Policies(Vec<PolicyView>),
     /// An event was published.
     Event(#[serde(with = "as_message")] NodeEvent),
     /// The driver looked for a command, as [`Effect::CheckCommand`](crate::Effect::CheckCommand) demands, and

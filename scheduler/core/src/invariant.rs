@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use bellwether_policy::{Governing, Policies, RebootPolicy};
 use bellwether_proto::{Attempt, NodeName, Phase};
+use jiff::Timestamp;
 
 use crate::admission::budget::holder;
-use crate::observed::NodeView;
+use crate::observed::{NodeView, PolicyView};
 
-/// The eight sentences of safety, then the four of progress.
+/// The nine sentences of safety, then the four of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
     /// A node starts only while fewer nodes are disrupted than there are slots, by us or for other reasons. Nodes
@@ -22,6 +24,9 @@ pub enum Invariant {
     DrainedBeforeRebooted,
     /// The need and the fitness of a node are looked at again right before its reboot is ordered.
     LookedAtAgain,
+    /// A node starts, and its reboot is ordered, only while its policy lets it: a window is open, and no blackout
+    /// covers the time.
+    InTheWindow,
     /// One need leads to at most one reboot per boot.
     Once,
     /// A node that somebody else cordoned stays cordoned.
@@ -52,6 +57,7 @@ impl fmt::Display for Invariant {
             Self::Budget => "Budget",
             Self::DrainedBeforeRebooted => "Drained before rebooted",
             Self::LookedAtAgain => "Looked at again",
+            Self::InTheWindow => "In the window",
             Self::Once => "Once",
             Self::ForeignCordonStays => "Foreign cordon stays",
             Self::WayBack => "Way back",
@@ -101,6 +107,25 @@ pub fn drained_before_rebooted(attempt: &Attempt) -> Result<(), String> {
         "Drained before rebooted: {} is to reboot undrained",
         attempt.node
     ))
+}
+
+/// [`Invariant::InTheWindow`]: at this instant the policies let this node start, and its reboot be ordered.
+///
+/// # Errors
+/// Names the node and the policy.
+pub fn in_the_window(policies: &[PolicyView], node: &NodeView, now: Timestamp) -> Result<(), String> {
+    let read = |view: &PolicyView| RebootPolicy::read(view.name.as_str().into(), &view.spec);
+    let problem = match Policies::new(policies.iter().map(read)).governing(&node.labels) {
+        Governing::BuiltIn => return Ok(()),
+        Governing::None => "no policy is for it".to_owned(),
+        Governing::Conflict(first, second) => format!("both {} and {} are for it", first.name, second.name),
+        Governing::Policy(policy) => match &policy.terms {
+            Ok(terms) if terms.calendar.state_at(now).is_open() => return Ok(()),
+            Ok(_) => format!("the windows of {} are shut", policy.name),
+            Err(_) => format!("{} has a mistake", policy.name),
+        },
+    };
+    Err(format!("In the window: {} goes, and {problem}", node.name))
 }
 
 /// [`Invariant::WayBack`]: an attempt that has not ended has a deadline, and one that ended with our cordon left holds its slot.

@@ -26,10 +26,10 @@ pub mod wait;
 
 pub use admission::Reason;
 pub use effect::{Command, Effect};
-pub use explain::{Standing, State};
+pub use explain::{PolicyStanding, Standing, State};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input};
-pub use observed::{Memory, NodeView, StoredReport};
+pub use observed::{Memory, NodeView, PolicyView, StoredReport};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
 pub use wait::Wait;

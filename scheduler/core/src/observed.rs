@@ -3,9 +3,11 @@
 mod memory;
 mod node;
 mod observation;
+mod policy;
 mod report;
 
 pub use memory::Memory;
 pub use node::NodeView;
 pub(crate) use observation::Observation;
+pub use policy::PolicyView;
 pub use report::{Renewed, StoredReport};

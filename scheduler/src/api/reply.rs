@@ -163,6 +163,7 @@ mod tests {
             ready_since: None,
             unschedulable: false,
             cordoned_for: None,
+            labels: Default::default(),
             control_plane: false,
             deleting: false,
             boot_id: None,

@@ -9,7 +9,9 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
-use crate::cluster::watch::{DaemonSetMeta, WATCH_SECONDS, Watchable};
+use crate::cluster::list_watch::{WATCH_SECONDS, Watchable};
+use crate::cluster::policy::PolicyObject;
+use crate::cluster::watch::DaemonSetMeta;
 
 /// How often the API server is asked again while the service waits.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -22,7 +24,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 4);
 /// How often the log repeats that the service still waits.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// A client, as soon as the API server answers and lets us watch nodes and DaemonSets. Waits as long as
+/// A client, as soon as the API server answers and lets us watch nodes, DaemonSets and RebootPolicies. Waits as long as
 /// that takes; the log and `/readyz` show the reason.
 ///
 /// # Errors
@@ -47,12 +49,12 @@ pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
         let error = bellwether_chassis::chain(&error);
         chassis.health.not_ready(
             code,
-            format!("{address} does not let us watch nodes and DaemonSets: {error}"),
+            format!("{address} does not let us watch nodes, DaemonSets and RebootPolicies: {error}"),
         );
         tokio::select! {
             () = tokio::time::sleep(TRY_AGAIN) => (),
             _ = reminder.tick() => {
-                tracing::warn!(server = address, error, "Waiting for the API server to let us watch nodes and DaemonSets");
+                tracing::warn!(server = address, error, "Waiting for the API server to let us watch nodes, DaemonSets and RebootPolicies");
             }
             () = chassis.stop.cancelled() => anyhow::bail!("stopped while waiting for the API server at {address}"),
         }
@@ -61,10 +63,15 @@ pub(crate) async fn connect(chassis: &Chassis) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Succeeds if the API server answers and lets us list and watch nodes and DaemonSets.
+/// Succeeds if the API server answers and lets us list and watch nodes, DaemonSets and RebootPolicies.
 pub(crate) async fn check_access(client: &Client) -> Result<(), kube::Error> {
     may_watch::<PartialObjectMeta<Node>>(client).await?;
-    may_watch::<DaemonSetMeta>(client).await
+    may_watch::<DaemonSetMeta>(client).await?;
+    match may_watch::<PolicyObject>(client).await {
+        // Without the definition there are no policies.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        answer => answer,
+    }
 }
 
 async fn may_watch<K: Watchable>(client: &Client) -> Result<(), kube::Error> {

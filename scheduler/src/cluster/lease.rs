@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::cluster::election::{Election, Step};
-use crate::cluster::watch::WATCH_SECONDS;
+use crate::cluster::list_watch::WATCH_SECONDS;
 
 /// The name under which the API server notes who set which field.
 const FIELD_MANAGER: &str = "bellwether-scheduler";

@@ -1,11 +1,14 @@
-//! The Kubernetes cluster: watches of nodes and DaemonSets, and the Lease by which one replica leads.
+//! The Kubernetes cluster: watches of nodes, DaemonSets and policies, and the Lease by which one replica leads.
 
 pub(crate) mod client;
 mod election;
 pub(crate) mod health;
 pub(crate) mod lease;
+mod list_watch;
 mod node;
 mod object;
+mod policy;
+pub(crate) mod policy_status;
 mod rival;
 mod version;
 pub(crate) mod watch;

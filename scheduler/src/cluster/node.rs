@@ -41,6 +41,7 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
             .map(|at| at.0),
         unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
         cordoned_for,
+        labels: node.metadata.labels.clone().unwrap_or_default(),
         control_plane: labels.is_some_and(|labels| {
             mark::CONTROL_PLANE_LABELS
                 .iter()

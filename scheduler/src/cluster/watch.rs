@@ -1,51 +1,40 @@
-//! The watches of Node objects and of DaemonSets, among which rivals may be.
+//! The watches of Node objects, of policies, and of DaemonSets, among which rivals may be.
 //!
 //! Turns their events into changes for the core, and decides nothing. While a watch fails
 //! ([`ClusterWatch::failure`]), the core may not decide either.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use bellwether_proto::NodeName;
 use bellwether_scheduler_core::Input;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::Client;
 use kube::core::{ObjectMeta, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::runtime::watcher;
 
 use crate::cluster::health::{WatchFailure, WatchHealth, WatchResult};
+use crate::cluster::list_watch;
 use crate::cluster::node;
 use crate::cluster::object::Node;
+use crate::cluster::policy::{self, PolicyObject, PolicyObjects};
 use crate::cluster::rival::Rivals;
 use crate::cluster::version::{StoreSetBack, StoreVersion};
 
-/// How long the API server keeps a watch open before it has to be renewed, in seconds. It bounds how long a
-/// healthy watch is silent, and so how soon a connection whose other end is gone without a word is noticed.
-/// A renewal costs the API server one request, answered from its memory.
-pub(super) const WATCH_SECONDS: u32 = 8;
-
 /// A DaemonSet without spec and status: its metadata is enough to recognise a rival.
 pub(super) type DaemonSetMeta = PartialObjectMeta<DaemonSet>;
-
-/// A kind of object that can be watched in all namespaces.
-pub(super) trait Watchable:
-    Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static
-{
-}
-impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static> Watchable for K {}
 
 /// An event of one of the watches, or its failure.
 #[derive(Debug)]
 pub(crate) enum WatchEvent {
     Node(Box<WatchResult<Node>>),
     DaemonSet(Box<WatchResult<DaemonSetMeta>>),
+    Policy(Box<WatchResult<PolicyObject>>),
     SetBack(StoreSetBack),
 }
 
-/// Both watches, and the objects that they have shown.
+/// All watches, and the objects that they have shown.
 pub(crate) struct ClusterWatch {
     nodes: BoxStream<'static, WatchResult<Node>>,
     nodes_health: WatchHealth,
@@ -56,6 +45,9 @@ pub(crate) struct ClusterWatch {
     daemon_sets: BoxStream<'static, WatchResult<DaemonSetMeta>>,
     daemon_sets_health: WatchHealth,
     rivals: Rivals,
+    policies: BoxStream<'static, WatchResult<PolicyObject>>,
+    policies_health: WatchHealth,
+    policy_objects: PolicyObjects,
     version: StoreVersion,
     set_back: BoxStream<'static, StoreSetBack>,
     set_back_failure: Option<WatchFailure>,
@@ -70,13 +62,19 @@ impl ClusterWatch {
         Self {
             version,
             set_back: set_back.boxed(),
-            ..Self::of(watch(client), watch(client), agents_namespace)
+            ..Self::of(
+                list_watch::watch(client),
+                list_watch::watch(client),
+                policy::watch(client),
+                agents_namespace,
+            )
         }
     }
 
     fn of(
         nodes: BoxStream<'static, WatchResult<Node>>,
         daemon_sets: BoxStream<'static, WatchResult<DaemonSetMeta>>,
+        policies: BoxStream<'static, WatchResult<PolicyObject>>,
         agents_namespace: String,
     ) -> Self {
         Self {
@@ -87,6 +85,9 @@ impl ClusterWatch {
             daemon_sets,
             daemon_sets_health: WatchHealth::new("DaemonSets"),
             rivals: Rivals::new(agents_namespace),
+            policies,
+            policies_health: WatchHealth::new("RebootPolicies"),
+            policy_objects: PolicyObjects::default(),
             version: StoreVersion::default(),
             set_back: stream::pending().boxed(),
             set_back_failure: None,
@@ -98,15 +99,17 @@ impl ClusterWatch {
         tokio::select! {
             Some(result) = self.nodes.next() => WatchEvent::Node(Box::new(result)),
             Some(result) = self.daemon_sets.next() => WatchEvent::DaemonSet(Box::new(result)),
+            Some(result) = self.policies.next() => WatchEvent::Policy(Box::new(result)),
             Some(set_back) = self.set_back.next() => WatchEvent::SetBack(set_back),
             // Watches never end by themselves.
             else => std::future::pending().await,
         }
     }
 
-    /// True once every node and DaemonSet has been listed.
+    /// True once every node, DaemonSet and policy has been listed.
     pub(crate) fn is_complete(&self) -> bool {
-        self.nodes_health.is_complete() && self.daemon_sets_health.is_complete()
+        let all = [&self.nodes_health, &self.daemon_sets_health, &self.policies_health];
+        all.into_iter().all(WatchHealth::is_complete)
     }
 
     /// The first watch that fails, if one does. To recover, make a new `ClusterWatch`.
@@ -114,6 +117,7 @@ impl ClusterWatch {
         self.nodes_health
             .failure()
             .or_else(|| self.daemon_sets_health.failure())
+            .or_else(|| self.policies_health.failure())
             .or(self.set_back_failure)
     }
 
@@ -126,6 +130,10 @@ impl ClusterWatch {
             },
             WatchEvent::DaemonSet(result) => match self.daemon_sets_health.note(*result) {
                 Some(event) => self.apply_daemon_set(event).into_iter().collect(),
+                None => Vec::new(),
+            },
+            WatchEvent::Policy(result) => match self.policies_health.note(*result) {
+                Some(event) => self.apply_policy(event).into_iter().collect(),
                 None => Vec::new(),
             },
             WatchEvent::SetBack(set_back) => {
@@ -187,11 +195,16 @@ impl ClusterWatch {
         }
         Some(Input::Rivals(rivals))
     }
-}
 
-fn watch<K: Watchable>(client: &Client) -> BoxStream<'static, WatchResult<K>> {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    watcher(Api::all(client.clone()), config).default_backoff().boxed()
+    fn apply_policy(&mut self, event: watcher::Event<PolicyObject>) -> Option<Input> {
+        if let watcher::Event::InitApply(object) | watcher::Event::Apply(object) = &event {
+            self.version.note(object.metadata.resource_version.as_deref());
+        }
+        let views = self.policy_objects.apply(event)?;
+        let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
+        tracing::info!(policies = names.join(", "), "Policies of the cluster");
+        Some(Input::Policies(views))
+    }
 }
 
 fn metadata<K>(event: watcher::Event<PartialObjectMeta<K>>) -> watcher::Event<ObjectMeta> {
@@ -212,7 +225,8 @@ mod tests {
     use super::*;
 
     fn cluster() -> ClusterWatch {
-        ClusterWatch::of(stream::pending().boxed(), stream::pending().boxed(), "agents".into())
+        let (nodes, daemon_sets, policies) = (stream::pending(), stream::pending(), stream::pending());
+        ClusterWatch::of(nodes.boxed(), daemon_sets.boxed(), policies.boxed(), "agents".into())
     }
 
     fn node(name: &str) -> Node {
@@ -304,11 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_is_complete_only_when_both_lists_are() {
+    fn the_cluster_is_complete_only_when_all_lists_are() {
         let mut cluster = cluster();
         apply(&mut cluster, InitDone);
         assert!(!cluster.is_complete());
         cluster.apply(WatchEvent::DaemonSet(Box::new(Ok(InitDone))));
+        assert!(!cluster.is_complete());
+        cluster.apply(WatchEvent::Policy(Box::new(Ok(InitDone))));
         assert!(cluster.is_complete() && cluster.failure().is_none());
         let failed = Err(watcher::Error::NoResourceVersion);
         assert_eq!(cluster.apply(WatchEvent::DaemonSet(Box::new(failed))), vec![]);

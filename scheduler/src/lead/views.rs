@@ -1,4 +1,4 @@
-//! What the leader observes: nodes, DaemonSets and reports. The watches outlive the core, so a leader that loads its
+//! What the leader observes: nodes, DaemonSets, policies and reports. The watches outlive the core, so a leader that loads its
 //! records again lists nothing again: the next core is given what the last one was given.
 
 use anyhow::{Context as _, ensure};

@@ -35,6 +35,7 @@ impl Node {
             ready_since: self.ready.then_some(self.ready_since),
             unschedulable: self.unschedulable,
             cordoned_for: self.mark,
+            labels: Default::default(),
             control_plane: self.control_plane,
             deleting: self.deleting,
             boot_id: Some(self.boot.clone()),

@@ -12,18 +12,23 @@ mod need_survived;
 mod node_deleting;
 mod not_ready;
 mod paused;
+mod policy;
 mod rebooter;
 mod rival_found;
+mod window;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bellwether_policy::Governing;
 use bellwether_proto::{Attempt, RebootNeed};
 
 use crate::admission::control_plane::ControlPlane;
+use crate::admission::policies::PolicyStates;
 use crate::admission::reason::Reason;
-use crate::observed::Observation;
+use crate::observed::{NodeView, Observation};
 use crate::orders::Orders;
+use crate::policy::Policy;
 use crate::rival::Rival;
 use crate::timers::Clock;
 
@@ -36,8 +41,10 @@ pub(crate) struct Blockers {
     pub(crate) orders: Orders,
     /// What else in the cluster reboots nodes.
     pub(crate) rivals: BTreeSet<Arc<Rival>>,
-    /// The policy tolerates rivals.
+    /// Rivals are tolerated.
     pub(crate) tolerate_rivals: bool,
+    /// The policies of the cluster.
+    pub(crate) policies: PolicyStates,
     /// The nodes of the control plane.
     pub(crate) control_plane: ControlPlane,
 }
@@ -48,7 +55,10 @@ pub(crate) struct Candidate<'a> {
     pub(crate) observation: Observation<'a>,
     pub(crate) need: &'a RebootNeed,
     pub(crate) last: Option<&'a Attempt>,
+    pub(crate) governing: &'a Governing,
     pub(crate) blockers: &'a Blockers,
+    /// The limits of every policy.
+    pub(crate) policy: &'a Policy,
     pub(crate) clock: &'a Clock,
 }
 
@@ -56,9 +66,11 @@ pub(crate) struct Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 10] = [
+const GATES: [Gate; 12] = [
     paused::gate,
     rival_found::gate,
+    policy::gate,
+    window::gate,
     node_deleting::gate,
     not_ready::gate,
     foreign_cordon::gate,
@@ -75,6 +87,12 @@ pub(crate) fn first_shut(candidate: &Candidate<'_>) -> Option<Reason> {
 }
 
 impl Blockers {
+    /// Why the policy of a drained node does not let its reboot be ordered any more; none if it does.
+    pub(crate) fn order_refused(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
+        let governing = self.policies.governing(node);
+        policy::ungoverned(&governing).or_else(|| window::shut(&governing, self, clock))
+    }
+
     /// The rivals as a reason; none if there is none, or the policy tolerates them.
     pub(crate) fn rival_reason(&self) -> Option<Reason> {
         let rival = self.rivals.first().filter(|_| !self.tolerate_rivals)?;

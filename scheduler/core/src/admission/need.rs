@@ -5,6 +5,7 @@ use bellwether_proto::{Attempt, NeedReport, Phase, RebootNeed};
 use crate::admission::gate::{self, Blockers, Candidate};
 use crate::admission::reason::Reason;
 use crate::observed::Observation;
+use crate::policy::Policy;
 use crate::timers::Clock;
 
 /// The answer for a node that has no running attempt.
@@ -27,6 +28,7 @@ pub(crate) fn verdict<'a>(
     observation: &Observation<'a>,
     last: Option<&'a Attempt>,
     blockers: &'a Blockers,
+    policy: &'a Policy,
     clock: &'a Clock,
 ) -> Verdict<'a> {
     if let Some(failed) = last.filter(|last| last.phase == Phase::Failed && last.slot_held) {
@@ -45,11 +47,14 @@ pub(crate) fn verdict<'a>(
         NeedReport::NotRequired => return Verdict::NotNeeded,
         NeedReport::Required(need) => need,
     };
+    let governing = blockers.policies.governing(observation.node);
     let candidate = Candidate {
         observation: *observation,
         need,
         last,
+        governing: &governing,
         blockers,
+        policy,
         clock,
     };
     match gate::first_shut(&candidate) {

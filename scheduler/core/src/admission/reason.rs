@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
 use crate::rival::Rival;
@@ -32,6 +32,40 @@ pub enum Reason {
         rival: Arc<Rival>,
         /// How many more there are.
         others: usize,
+    },
+    /// There are policies in the cluster, and none is for this node.
+    NoPolicy,
+    /// Two policies of the highest priority are for this node.
+    PolicyConflict {
+        /// The first by name.
+        first: Arc<str>,
+        /// The second.
+        second: Arc<str>,
+    },
+    /// The policy of this node has a mistake.
+    PolicyRefused {
+        /// The policy.
+        policy: Arc<str>,
+        /// Its mistakes, each with field and remedy.
+        faults: String,
+    },
+    /// No window of the policy is open, or a blackout covers this time.
+    WindowShut {
+        /// The policy.
+        policy: Arc<str>,
+        /// The reason of the blackout, if one is the cause.
+        blackout: Option<String>,
+        /// When nodes may start again; none: not in the next ten years.
+        opens_at: Option<Timestamp>,
+    },
+    /// The opening of the policy's windows ends before a drain of the node would.
+    WindowTooShort {
+        /// The policy.
+        policy: Arc<str>,
+        /// When the opening ends.
+        shuts_at: Timestamp,
+        /// How long before that the node has to start.
+        needs: SignedDuration,
     },
     /// The node is not Ready.
     NotReady,
@@ -83,13 +117,18 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 17] = [
+    pub const CODES: [&str; 22] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
         "ProbeError",
         "Paused",
         "RivalFound",
+        "NoPolicy",
+        "PolicyConflict",
+        "PolicyRefused",
+        "WindowShut",
+        "WindowTooShort",
         "NotReady",
         "NodeDeleting",
         "ForeignCordon",
@@ -113,6 +152,11 @@ impl Reason {
             Self::ProbeError(_) => "ProbeError",
             Self::Paused(_) => "Paused",
             Self::RivalFound { .. } => "RivalFound",
+            Self::NoPolicy => "NoPolicy",
+            Self::PolicyConflict { .. } => "PolicyConflict",
+            Self::PolicyRefused { .. } => "PolicyRefused",
+            Self::WindowShut { .. } => "WindowShut",
+            Self::WindowTooShort { .. } => "WindowTooShort",
             Self::NotReady => "NotReady",
             Self::NodeDeleting => "NodeDeleting",
             Self::ForeignCordon => "ForeignCordon",
@@ -151,6 +195,27 @@ impl Reason {
             }
             Self::RivalFound { rival, others: 0 } => rival.to_string(),
             Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
+            Self::NoPolicy => {
+                "there are policies in the cluster, and none is for this node: add one, such as one without nodeSelector and with a low priority".to_owned()
+            }
+            Self::PolicyConflict { first, second } => {
+                format!("the policies {first} and {second} are both for this node and have the same priority: change one of them")
+            }
+            Self::PolicyRefused { policy, faults } => format!("the policy {policy} has a mistake: {faults}"),
+            Self::WindowShut { policy, blackout, opens_at } => {
+                let shut = match blackout.as_deref() {
+                    None => "no window is open".to_owned(),
+                    Some("") => "a blackout covers this time".to_owned(),
+                    Some(reason) => format!("a blackout covers this time: {reason}"),
+                };
+                match opens_at {
+                    Some(at) => format!("policy {policy}: {shut}; next opening at {at:.0}"),
+                    None => format!("policy {policy}: {shut}; there is no opening in the next ten years"),
+                }
+            }
+            Self::WindowTooShort { policy, shuts_at, needs } => {
+                format!("policy {policy}: the windows shut at {shuts_at:.0}, and this node has to start {needs:#} before that")
+            }
             Self::NotReady => "the node is not Ready".to_owned(),
             Self::NodeDeleting => "the node is being deleted".to_owned(),
             Self::ForeignCordon => {

@@ -3,7 +3,7 @@
 use bellwether_proto::{Attempt, Cause, Phase};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admission::unfit;
+use crate::admission::{Reason, unfit};
 use crate::attempt::Transition;
 use crate::attempt::retry::keeps_slot;
 use crate::attempt::start::is_for_reboot;
@@ -13,11 +13,13 @@ use crate::timers::{Clock, later};
 
 /// The next transition of an attempt on a node that exists and is the same one; none: the attempt
 /// waits. Nothing is overdue before `patient_until`. `is_uncordoned`: a drainer reports our cordon
-/// as removed, for the attempt's present generation, and the view of the node agrees.
+/// as removed, for the attempt's present generation, and the view of the node agrees. `order_refused`: why the policy
+/// of the node does not let its reboot be ordered now.
 pub(crate) fn next_transition(
     attempt: &Attempt,
     observation: &Observation<'_>,
     is_uncordoned: bool,
+    order_refused: Option<&Reason>,
     policy: &Policy,
     patient_until: Timestamp,
     clock: &Clock,
@@ -26,6 +28,7 @@ pub(crate) fn next_transition(
         attempt,
         observation,
         is_uncordoned,
+        order_refused,
         policy,
         patient_until,
         clock,
@@ -47,6 +50,7 @@ struct Rule<'a> {
     attempt: &'a Attempt,
     observation: &'a Observation<'a>,
     is_uncordoned: bool,
+    order_refused: Option<&'a Reason>,
     policy: &'a Policy,
     patient_until: Timestamp,
     clock: &'a Clock,
@@ -105,6 +109,9 @@ impl Rule<'_> {
         if !observation.needs_reboot(self.clock) {
             let message = "whether the host needs a reboot is not known any more".to_owned();
             return Some(Transition::RollBack(Cause::NotFit, message));
+        }
+        if let Some(reason) = self.order_refused {
+            return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
         if let Some(reason) = unfit(observation, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));

@@ -21,6 +21,7 @@ impl Fleet {
             self.touch_all();
         }
         self.decided_at = Some(now);
+        self.blockers.policies.refresh(now);
         self.resumed_at = Some(self.resumed_at.map_or(now, |at| at.min(now)));
         if let Some(control) = self.blockers.orders.remove_ended(now) {
             self.store_control(control);
@@ -172,10 +173,15 @@ impl Fleet {
             let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
                 return;
             };
+            // The last look before the order asks for the policy, too.
+            let order_refused = (attempt.phase == Phase::Draining)
+                .then(|| self.blockers.order_refused(observation.node, clock))
+                .flatten();
             let next = attempt::next_transition(
                 attempt,
                 &observation,
                 member.is_uncordoned(),
+                order_refused.as_ref(),
                 &self.policy,
                 patient_until,
                 clock,
@@ -239,7 +245,7 @@ impl Fleet {
             if let Some(running) = last.filter(|last| !last.phase.is_ended()) {
                 return (State::InProgress(running.phase), Basis::None);
             }
-            match admission::verdict(&observation, last, &self.blockers, clock) {
+            match admission::verdict(&observation, last, &self.blockers, &self.policy, clock) {
                 Verdict::NotNeeded => (State::Idle, Basis::None),
                 Verdict::Unknown(reason) => (State::Unknown, Basis::Reason(reason)),
                 Verdict::Failed(reason) => (State::Failed, Basis::Reason(reason)),

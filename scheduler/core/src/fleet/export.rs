@@ -7,9 +7,10 @@ use crate::fleet::Fleet;
 use crate::input::Input;
 
 impl Fleet {
-    /// The newest view of every node, the newest reports, what older ones have shown, and the rivals, as inputs for the
-    /// next core. Records, orders and decisions are not among them.
+    /// The newest view of every node, the newest reports, what older ones have shown, the rivals and the policies, as
+    /// inputs for the next core. Records, orders and decisions are not among them.
     pub fn into_observed(self) -> impl Iterator<Item = Input> {
+        let policies = self.blockers.policies.into_views();
         let rivals = self.blockers.rivals.into_iter().map(Arc::unwrap_or_clone).collect();
         let members = self.members.into_values().flat_map(|member| {
             let memory = member.node.as_ref().map(|node| Input::Memory {
@@ -21,7 +22,9 @@ impl Fleet {
             let rebooter = member.rebooter.map(Input::Rebooter);
             [node, sentinel, rebooter, memory].into_iter().flatten()
         });
-        std::iter::once(Input::Rivals(rivals)).chain(members)
+        [Input::Rivals(rivals), Input::Policies(policies)]
+            .into_iter()
+            .chain(members)
     }
 }
 
@@ -31,7 +34,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::observed::{NodeView, StoredReport};
+    use crate::observed::{NodeView, PolicyView, StoredReport};
     use crate::policy::Policy;
     use crate::rival::{Rival, RivalKind};
 
@@ -45,6 +48,7 @@ mod tests {
             ready_since: None,
             unschedulable: false,
             cordoned_for: None,
+            labels: Default::default(),
             control_plane: false,
             deleting: false,
             boot_id: None,
@@ -91,6 +95,14 @@ mod tests {
         Input::Rivals([rival].into())
     }
 
+    fn policies() -> Input {
+        Input::Policies(vec![PolicyView {
+            name: "nights".to_owned(),
+            generation: 1,
+            spec: serde_json::json!({ "priority": 1 }),
+        }])
+    }
+
     #[test]
     fn the_next_core_gets_what_was_observed_and_no_record() {
         let mut fleet = Fleet::new(Policy::default(), "test".into());
@@ -105,7 +117,7 @@ mod tests {
             span_id: [1; 8],
         };
         let attempt = Attempt::new(attempt, "b".parse().unwrap(), NOW, trace);
-        let observed = [rivals(), node(), sentinel(), rebooter()];
+        let observed = [rivals(), policies(), node(), sentinel(), rebooter()];
         for input in observed.iter().cloned().chain([Input::Attempt(Box::new(attempt))]) {
             fleet.handle_input(input, NOW);
         }

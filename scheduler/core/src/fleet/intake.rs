@@ -48,6 +48,10 @@ impl Fleet {
                 self.blockers.rivals = rivals.into_iter().map(Arc::new).collect();
                 self.touch_all();
             }
+            Input::Policies(views) => {
+                self.blockers.policies.set(views);
+                self.touch_all();
+            }
             Input::Event(event) => return self.handle_event(&event, now),
             Input::CommandLost {
                 node,

@@ -1,15 +1,18 @@
 //! The fleet as operators and metrics read it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bellwether_policy::calendar::CalendarState;
+use bellwether_policy::{Governing, RebootPolicy};
 use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, RebooterReport};
 
 use crate::admission::Reason;
 use crate::admission::budget::Holder;
-use crate::explain::{Basis, Counts, Stand, Standing};
+use crate::explain::{Basis, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
-use crate::observed::{NodeView, StoredReport};
+use crate::observed::{NodeView, PolicyView, StoredReport};
 use crate::wait::Wait;
 
 /// How many nodes that take a slot a reason names: operators read it in one line.
@@ -52,6 +55,62 @@ impl Fleet {
             state: stand.state,
             reason,
             since: stand.since,
+        }
+    }
+
+    /// The policies of the cluster, by name. Costs by the number of nodes.
+    #[must_use]
+    pub fn policies(&self) -> Vec<PolicyStanding> {
+        let policies = &self.blockers.policies;
+        let mut standings: BTreeMap<&str, PolicyStanding> = policies
+            .iter()
+            .map(|(view, policy)| (view.name.as_str(), self.policy_standing(view, policy)))
+            .collect();
+        if standings.is_empty() {
+            return Vec::new();
+        }
+        for member in self.members.values() {
+            let Some(node) = &member.node else { continue };
+            match policies.governing(node) {
+                Governing::Policy(policy) => {
+                    if let Some(standing) = standings.get_mut(&*policy.name) {
+                        count(&mut standing.nodes, member);
+                    }
+                }
+                Governing::Conflict(first, second) => {
+                    for (of, with) in [(&first, &second), (&second, &first)] {
+                        if let Some(standing) = standings.get_mut(&*of.name) {
+                            standing
+                                .conflict
+                                .get_or_insert_with(|| (Arc::clone(&with.name), node.name.clone()));
+                        }
+                    }
+                }
+                Governing::BuiltIn | Governing::None => (),
+            }
+        }
+        standings.into_values().collect()
+    }
+
+    fn policy_standing(&self, view: &PolicyView, policy: &RebootPolicy) -> PolicyStanding {
+        let calendar = self.blockers.policies.state(policy);
+        let blackout = match (calendar, &policy.terms) {
+            (
+                Some(CalendarState::Shut {
+                    blackout: Some(index), ..
+                }),
+                Ok(terms),
+            ) => terms.calendar.blackouts().get(index),
+            _ => None,
+        };
+        PolicyStanding {
+            name: view.name.clone(),
+            generation: view.generation,
+            faults: policy.faults(),
+            conflict: None,
+            calendar,
+            blackout: blackout.map(|blackout| blackout.reason().to_owned()),
+            nodes: PolicyNodes::default(),
         }
     }
 
@@ -121,6 +180,16 @@ impl Fleet {
     #[must_use]
     pub fn slots_taken(&self) -> usize {
         self.budget.taken()
+    }
+}
+
+fn count(nodes: &mut PolicyNodes, member: &Member) {
+    nodes.governed += 1;
+    match member.stand.as_ref().map(|stand| stand.state) {
+        Some(State::Waiting) => nodes.waiting += 1,
+        Some(State::InProgress(_)) => nodes.in_progress += 1,
+        Some(State::Failed) => nodes.failed += 1,
+        Some(State::Idle | State::Unknown) | None => (),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The Node object, as far as decisions depend on it.
 
+use std::collections::BTreeMap;
+
 use bellwether_proto::{AttemptId, BootId, NodeName, NodeUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,9 @@ pub struct NodeView {
     /// The attempt whose cordon the node carries.
     #[serde(with = "as_text_optional")]
     pub cordoned_for: Option<AttemptId>,
+    /// Its labels, by which policies select nodes.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// The node is part of the control plane.
     pub control_plane: bool,
     /// The Node object is being deleted.

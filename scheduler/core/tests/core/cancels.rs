@@ -13,6 +13,8 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 fn cancelled_too_late(world: &mut World) -> Attempt {
     world.need("a");
     world.need("b");
+    // The time for the reboot begins with the order and not with the drain.
+    world.pass(MINUTE * 5);
     world.drainer("a", true, 1);
     let ordered = world.records[&name("a")].clone();
     assert_eq!(ordered.phase, Phase::Rebooting);

@@ -113,9 +113,10 @@ fn effects(older: u64) -> BTreeSet<String> {
     for (phase, course) in courses() {
         let without = record_after(course, phase, None);
         for fact in facts() {
-            let kind = match &fact {
-                Fact::DrainFailed { failure, .. } => format!("{} {failure:?}", fact.kind()),
-                _ => fact.kind().to_string(),
+            let kind = if let Fact::DrainFailed { failure, .. } = &fact {
+                format!("{} {failure:?}", fact.kind())
+            } else {
+                fact.kind().to_string()
             };
             if record_after(course, phase, Some((fact, older))) != without {
                 effects.insert(format!("{}: {kind}", phase.as_str()));

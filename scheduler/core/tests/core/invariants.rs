@@ -3,11 +3,13 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use bellwether_scheduler_core::Rival;
+use serde_json::json;
+
 use bellwether_scheduler_core::invariant::Invariant;
+use bellwether_scheduler_core::{PolicyView, Rival};
 
 use crate::referee::fails_if;
-use crate::world::{World, bellwether, kured, name};
+use crate::world::{World, bellwether, kured, name, policy};
 
 const NODES: [&str; 4] = ["a", "b", "c", "cp"];
 
@@ -34,6 +36,7 @@ enum Happening {
     Pause,
     Resume,
     Cancel(usize),
+    Policies(usize),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -63,6 +66,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Pause),
         1 => Just(Happening::Resume),
         1 => node.prop_map(Happening::Cancel),
+        1 => (0..policies().len()).prop_map(Happening::Policies),
     ]
 }
 
@@ -117,9 +121,41 @@ fn happen(world: &mut World, happening: &Happening) {
             // Refused or not: neither may break anything.
             world.cancel(NODES[*node], "");
         }
+        Happening::Policies(set) => world.policies.clone_from(&policies()[*set]),
     }
     world.do_effects();
     world.settle();
+}
+
+/// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake.
+fn policies() -> [Vec<PolicyView>; 6] {
+    let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
+    let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
+    let workers = json!({ "matchLabels": { "pool": "w" } });
+    [
+        vec![],
+        vec![policy("hourly", json!({ "windows": [hourly], "startMargin": "5m" }))],
+        vec![policy(
+            "hourly",
+            json!({ "windows": [hourly], "blackouts": [blackout] }),
+        )],
+        vec![
+            policy(
+                "workers",
+                json!({ "nodeSelector": workers, "priority": 1, "windows": [hourly] }),
+            ),
+            policy("always", json!({})),
+        ],
+        vec![
+            policy("workers", json!({ "nodeSelector": workers })),
+            policy("always", json!({ "priority": -1 })),
+            policy("all", json!({})),
+        ],
+        vec![policy(
+            "workers",
+            json!({ "nodeSelector": workers, "windows": [{ "days": ["Sit"] }] }),
+        )],
+    ]
 }
 
 fn rival(world: &mut World, rival: Rival, there: bool) {
@@ -145,6 +181,7 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
         host.preflight = None;
     }
     world.rivals.clear();
+    world.policies.clear();
     world.resume();
     world.settle();
     world.work_until_quiet();
@@ -214,6 +251,7 @@ invariants! {
     budget: Budget,
     drained_before_rebooted: DrainedBeforeRebooted,
     looked_at_again: LookedAtAgain,
+    in_the_window: InTheWindow,
     once: Once,
     foreign_cordon_stays: ForeignCordonStays,
     way_back: WayBack,

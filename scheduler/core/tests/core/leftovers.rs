@@ -119,24 +119,25 @@ fn a_node_that_is_being_deleted_is_not_rebooted_in_any_phase_before_the_call() {
 }
 
 #[test]
-fn the_history_of_a_record_is_bounded_whatever_operators_and_drainers_do() {
+fn the_history_of_a_record_is_bounded_whatever_a_node_does() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
     world.drainer("a", true, 1);
+    world.rebooter("a", false);
     world.host("a").view.ready = false;
     world.pass(world.policy.reboot_timeout);
-    for _ in 0..200 {
+    for _ in 0..HISTORY_MAX {
+        assert_eq!(world.reason("a"), Some("NodeNotBack"));
         // Each time the node seems to be back, and is not.
         world.host("a").view.ready = true;
         world.settle();
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+        world.host("a").view.ready = false;
         world.pass(world.policy.uncordon_timeout);
         world.commands.clear();
-        world.pass(MINUTE);
-        world.host("a").view.ready = false;
-        world.settle();
     }
     let record = &world.records[&name("a")];
-    assert!(record.history.len() <= HISTORY_MAX, "{}", record.history.len());
+    assert_eq!(record.history.len(), HISTORY_MAX, "none is dropped too early");
     assert_eq!(record.history[0].phase, Phase::Draining, "the begin stays");
 }
 

@@ -67,6 +67,7 @@ impl World {
             let slots = self.policy.slots.get();
             let budget = invariant::budget_when_starting(slots, node, &views.collect(), &self.records);
             self.must(Invariant::Budget, budget);
+            self.must_be_in_the_window(node);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
             let hour_ago = self.now - SignedDuration::from_hours(1);
@@ -100,6 +101,7 @@ impl World {
             );
         }
         if entered && attempt.phase == Phase::Rebooting {
+            self.must_be_in_the_window(node);
             let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
             let fit = host.is_some_and(|host| host.preflight.is_none() && host.view.ready);
             self.must(
@@ -118,6 +120,14 @@ impl World {
             self.must(Invariant::NoFalseSuccess, fails_if(!proved, "it is not back", node));
         }
         self.records.insert(node.clone(), attempt);
+    }
+
+    fn must_be_in_the_window(&self, node: &NodeName) {
+        let view = &self.hosts[node].view;
+        self.must(
+            Invariant::InTheWindow,
+            invariant::in_the_window(&self.policies, view, self.now),
+        );
     }
 
     pub(crate) fn said_why(&self) {

@@ -10,7 +10,8 @@ use bellwether_proto::{
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::recording::Entry;
 use bellwether_scheduler_core::{
-    Command, Effect, Fleet, Handled, Input, NodeView, Policy, Reason, Rival, RivalKind, Standing, StoredReport,
+    Command, Effect, Fleet, Handled, Input, NodeView, Policy, PolicyView, Reason, Rival, RivalKind, Standing,
+    StoredReport,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub(crate) control: Option<FleetControl>,
     pub(crate) commands: BTreeMap<NodeName, Vec<Command>>,
     pub(crate) rivals: BTreeSet<Rival>,
+    pub(crate) policies: Vec<PolicyView>,
     pub(crate) log: Vec<String>,
     /// The only invariant that is looked at; none: all of them.
     pub(crate) hunted: Option<Invariant>,
@@ -83,7 +85,7 @@ fn is_old(given: &Input, new: &Input) -> bool {
 /// True if `new` takes the place of `given`.
 fn is_of_same(given: &Input, new: &Input) -> bool {
     match (given, new) {
-        (Input::Rivals(_), Input::Rivals(_)) => true,
+        (Input::Rivals(_), Input::Rivals(_)) | (Input::Policies(_), Input::Policies(_)) => true,
         (Input::Node(given), Input::Node(new)) => given.name == new.name,
         (Input::Sentinel(given), Input::Sentinel(new)) => given.report.node == new.report.node,
         (Input::Rebooter(given), Input::Rebooter(new)) => given.report.node == new.report.node,
@@ -98,6 +100,15 @@ pub(crate) fn kured() -> Rival {
         kind: RivalKind::Kured {
             lock_holder: Some("node-3".into()),
         },
+    }
+}
+
+/// A policy of the cluster.
+pub(crate) fn policy(name: &str, spec: serde_json::Value) -> PolicyView {
+    PolicyView {
+        name: name.to_owned(),
+        generation: 1,
+        spec,
     }
 }
 
@@ -129,6 +140,7 @@ impl World {
             control: None,
             commands: BTreeMap::new(),
             rivals: BTreeSet::new(),
+            policies: Vec::new(),
             log: Vec::new(),
             hunted: None,
             ended_boots: BTreeSet::new(),
@@ -148,6 +160,8 @@ impl World {
 
     pub(crate) fn join(&mut self, node: &str) {
         self.boots += 1;
+        // The nodes a and b are of one pool.
+        let pool = ["a", "b"].contains(&node).then(|| ("pool".to_owned(), "w".to_owned()));
         let view = NodeView {
             name: name(node),
             uid: format!("uid-{}", self.boots).parse().unwrap(),
@@ -155,6 +169,7 @@ impl World {
             ready_since: None,
             unschedulable: false,
             cordoned_for: None,
+            labels: pool.into_iter().collect(),
             control_plane: node.starts_with("cp"),
             deleting: false,
             boot_id: Some(format!("boot-{}", self.boots).parse().unwrap()),
@@ -276,7 +291,10 @@ impl World {
 
     /// Gives the core everything, lets it decide, and does what it wants.
     pub(crate) fn settle(&mut self) {
-        let mut inputs = vec![Input::Rivals(self.rivals.clone())];
+        let mut inputs = vec![
+            Input::Rivals(self.rivals.clone()),
+            Input::Policies(self.policies.clone()),
+        ];
         // A watch gives an object when it has changed, and an agent renews its report now and then. An
         // input that is given again would touch its node, and hide that the change did not.
         for host in self.hosts.values() {

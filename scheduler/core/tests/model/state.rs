@@ -145,6 +145,7 @@ impl State {
                 ready_since: None,
                 unschedulable: false,
                 cordoned_for: None,
+                labels: Default::default(),
                 control_plane,
                 deleting: false,
                 boot_id: Some(boot_id(node, 0)),

@@ -1,0 +1,80 @@
+//! The policy's windows: none is open, a blackout covers them, or the opening ends before a drain of the node could.
+
+use bellwether_policy::calendar::CalendarState;
+use bellwether_policy::{Governing, Terms};
+use bellwether_proto::{Attempt, Phase};
+use jiff::SignedDuration;
+
+use crate::admission::gate::{Blockers, Candidate};
+use crate::admission::reason::Reason;
+use crate::policy::Policy;
+use crate::timers::Clock;
+
+/// A drain may take so many times as long as the last one of its node.
+const MARGIN_FACTOR: i32 = 2;
+
+pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
+    let Candidate { blockers, clock, .. } = *candidate;
+    shut(candidate.governing, blockers, clock).or_else(|| too_short(candidate))
+}
+
+/// Why no window is open; none if one is, or the policy has none. Asked again right before the reboot is ordered.
+pub(super) fn shut(governing: &Governing, blockers: &Blockers, clock: &Clock) -> Option<Reason> {
+    let (Governing::Policy(policy), state) = (governing, state(governing, blockers)?) else {
+        return None;
+    };
+    if let Some(until) = state.valid_until() {
+        clock.reached(until);
+    }
+    let CalendarState::Shut { blackout, opens_at, .. } = state else {
+        return None;
+    };
+    let blackouts = policy.terms.as_ref().ok()?.calendar.blackouts();
+    let blackout = blackout.and_then(|index| blackouts.get(index));
+    Some(Reason::WindowShut {
+        policy: policy.name.clone(),
+        blackout: blackout.map(|blackout| blackout.reason().to_owned()),
+        opens_at,
+    })
+}
+
+/// The opening ends before a drain of the node would.
+fn too_short(candidate: &Candidate<'_>) -> Option<Reason> {
+    let (Governing::Policy(policy), clock) = (candidate.governing, candidate.clock) else {
+        return None;
+    };
+    let terms = policy.terms.as_ref().ok()?;
+    let CalendarState::Open { until: Some(until), .. } = state(candidate.governing, candidate.blockers)? else {
+        return None;
+    };
+    let needs = margin(terms, candidate.last, candidate.policy);
+    let latest = until.checked_sub(needs).unwrap_or(until);
+    clock.reached(latest).then(|| Reason::WindowTooShort {
+        policy: policy.name.clone(),
+        shuts_at: until,
+        needs,
+    })
+}
+
+/// The time that the node needs before the end of an opening: given; or by its last drain, if that led to a reboot; or
+/// the longest that a drain may take.
+fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> SignedDuration {
+    let measured = || {
+        let entered = |phase| last?.history.iter().find(|entered| entered.phase == phase);
+        let drain = entered(Phase::Rebooting)?
+            .at
+            .duration_since(entered(Phase::Draining)?.at);
+        Some(drain.max(SignedDuration::ZERO).saturating_mul(MARGIN_FACTOR))
+    };
+    let longest = policy.drain_timeout;
+    terms
+        .start_margin
+        .unwrap_or_else(|| measured().map_or(longest, |measured| measured.min(longest)))
+}
+
+fn state(governing: &Governing, blockers: &Blockers) -> Option<CalendarState> {
+    match governing {
+        Governing::Policy(policy) => blockers.policies.state(policy),
+        Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
+    }
+}

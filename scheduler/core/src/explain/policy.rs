@@ -1,0 +1,38 @@
+//! The standing of a policy: whether it is followed, when nodes may start, and how many nodes do what.
+
+use std::sync::Arc;
+
+use bellwether_policy::calendar::CalendarState;
+use bellwether_proto::NodeName;
+
+/// A policy, for operators and for its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyStanding {
+    /// Its name.
+    pub name: String,
+    /// The generation of the spec that this is of.
+    pub generation: i64,
+    /// The mistakes in one line; empty if the scheduler acts by the policy.
+    pub faults: String,
+    /// A policy of the same priority that is for a node of this one too, and the first such node by name.
+    pub conflict: Option<(Arc<str>, NodeName)>,
+    /// When nodes may start; none of a policy with a mistake.
+    pub calendar: Option<CalendarState>,
+    /// The reason of the blackout that covers this time.
+    pub blackout: Option<String>,
+    /// The nodes that it governs.
+    pub nodes: PolicyNodes,
+}
+
+/// How many nodes a policy governs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PolicyNodes {
+    /// All of them.
+    pub governed: usize,
+    /// Those that need a reboot and wait.
+    pub waiting: usize,
+    /// Those with a running attempt.
+    pub in_progress: usize,
+    /// Those whose last attempt failed and holds its slot.
+    pub failed: usize,
+}

@@ -1,0 +1,246 @@
+//! The status of each RebootPolicy, written by the leader beside its loop: nothing waits for a status.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_chassis::clock;
+use bellwether_policy::calendar::CalendarState;
+use bellwether_policy::{
+    Condition, ConditionReason, GROUP, KIND, NodeNumbers, RebootPolicyStatus, VERSION, WindowState,
+};
+use bellwether_scheduler_core::PolicyStanding;
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde::Deserialize as _;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::cluster::policy::PolicyObject;
+
+/// The owner of the fields of a status.
+const MANAGER: &str = "bellwether-scheduler";
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes what is sent, for ever. What cannot be written is logged, and tried again with the next change.
+pub(crate) async fn write(client: Client, mut standings: watch::Receiver<Vec<PolicyStanding>>) {
+    let policies = Api::<PolicyObject>::all(client);
+    let mut written = BTreeMap::<String, RebootPolicyStatus>::new();
+    // The sender lives as long as the leader, and this future too.
+    while standings.changed().await.is_ok() {
+        let present = standings.borrow_and_update().clone();
+        written.retain(|name, _| present.iter().any(|standing| standing.name == *name));
+        for standing in &present {
+            let before = written.remove(&standing.name);
+            match tokio::time::timeout(TIMEOUT, update(&policies, standing, before)).await {
+                Ok(Ok(status)) => drop(written.insert(standing.name.clone(), status)),
+                Ok(Err(error)) => warn(standing, &format!("{error:#}")),
+                Err(_) => warn(standing, "the API server has not answered in time"),
+            }
+        }
+    }
+}
+
+fn warn(standing: &PolicyStanding, error: &str) {
+    tracing::warn!(policy = standing.name, error, "Status of a policy not written");
+}
+
+/// Writes the status unless that is there already; returns what is there then.
+async fn update(
+    policies: &Api<PolicyObject>,
+    standing: &PolicyStanding,
+    before: Option<RebootPolicyStatus>,
+) -> anyhow::Result<RebootPolicyStatus> {
+    let before = match before {
+        Some(before) => before,
+        None => {
+            let object = policies.get(&standing.name).await.context("read the policy")?;
+            RebootPolicyStatus::deserialize(&object.status).unwrap_or_default()
+        }
+    };
+    let status = status(standing, &before, clock::now());
+    if status != before {
+        let patch = Patch::Apply(json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": KIND,
+            "metadata": { "name": standing.name },
+            "status": status,
+        }));
+        let params = PatchParams::apply(MANAGER).force();
+        let patched = policies.patch_status(&standing.name, &params, &patch);
+        patched.await.context("patch the status")?;
+    }
+    Ok(status)
+}
+
+/// The status of a policy that had another one before.
+fn status(standing: &PolicyStanding, before: &RebootPolicyStatus, now: Timestamp) -> RebootPolicyStatus {
+    let condition = |type_: &str, holds: bool, reason, message: String| {
+        let status = if holds { "True" } else { "False" };
+        let same = before
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_ && condition.status == status);
+        Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason,
+            message,
+            last_transition_time: same.map_or_else(|| format!("{now:.0}"), |same| same.last_transition_time.clone()),
+            observed_generation: Some(standing.generation),
+        }
+    };
+    let accepted = match standing.faults.as_str() {
+        "" => condition(
+            "Accepted",
+            true,
+            ConditionReason::Valid,
+            "The scheduler acts by this policy".to_owned(),
+        ),
+        faults => condition(
+            "Accepted",
+            false,
+            ConditionReason::Invalid,
+            format!("The nodes of this policy are not rebooted: {faults}"),
+        ),
+    };
+    let conflict = match &standing.conflict {
+        None => condition(
+            "Conflict",
+            false,
+            ConditionReason::NoConflict,
+            "No node has another policy of this priority".to_owned(),
+        ),
+        Some((other, node)) => condition(
+            "Conflict",
+            true,
+            ConditionReason::SamePriority,
+            format!(
+                "Node {node} and perhaps others are not rebooted: policy {other} has the same priority and selects them too"
+            ),
+        ),
+    };
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    RebootPolicyStatus {
+        observed_generation: Some(standing.generation),
+        conditions: vec![accepted, conflict],
+        window: standing
+            .calendar
+            .map(|calendar| window(calendar, standing.blackout.clone())),
+        nodes: Some(NodeNumbers {
+            governed: number(standing.nodes.governed),
+            waiting: number(standing.nodes.waiting),
+            in_progress: number(standing.nodes.in_progress),
+            failed: number(standing.nodes.failed),
+        }),
+    }
+}
+
+fn window(calendar: CalendarState, blackout: Option<String>) -> WindowState {
+    let (open, until) = match calendar {
+        CalendarState::Open { until, .. } => (true, until),
+        CalendarState::Shut { opens_at, .. } => (false, opens_at),
+    };
+    WindowState {
+        open,
+        until: until.map(|until| format!("{until:.0}")),
+        blackout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_scheduler_core::explain::PolicyNodes;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn standing() -> PolicyStanding {
+        PolicyStanding {
+            name: "nights".to_owned(),
+            generation: 3,
+            faults: String::new(),
+            conflict: None,
+            calendar: None,
+            blackout: None,
+            nodes: PolicyNodes {
+                governed: 4,
+                waiting: 3,
+                in_progress: 2,
+                failed: 1,
+            },
+        }
+    }
+
+    fn texts(status: &RebootPolicyStatus) -> Vec<String> {
+        let text = |condition: &Condition| format!("{}={} {}", condition.type_, condition.status, condition.message);
+        status.conditions.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_for_as_long_as_its_status() {
+        let later = NOW + jiff::SignedDuration::from_hours(1);
+        let first = status(&standing(), &RebootPolicyStatus::default(), NOW);
+        assert_eq!(status(&standing(), &first, later), first);
+        let wrong = PolicyStanding {
+            faults: "spec.startMargin: `soon` is no duration".to_owned(),
+            generation: 4,
+            ..standing()
+        };
+        let second = status(&wrong, &first, later);
+        assert!(texts(&second)[0].starts_with("Accepted=False"), "{:?}", texts(&second));
+        assert!(texts(&second)[0].contains("spec.startMargin"), "{:?}", texts(&second));
+        assert_eq!(second.conditions[0].last_transition_time, format!("{later:.0}"));
+        assert_eq!(second.conditions[1].last_transition_time, format!("{NOW:.0}"));
+        assert_eq!(second.conditions[1].observed_generation, Some(4));
+    }
+
+    #[test]
+    fn a_conflict_names_the_other_policy_and_a_node() {
+        let conflict = PolicyStanding {
+            conflict: Some(("all".into(), "n1".parse().unwrap())),
+            ..standing()
+        };
+        let status = status(&conflict, &RebootPolicyStatus::default(), NOW);
+        let text = &texts(&status)[1];
+        assert!(
+            text.starts_with("Conflict=True") && text.contains("n1") && text.contains("policy all"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_window_has_the_time_at_which_it_changes() {
+        let open = CalendarState::Open {
+            until: Some(NOW),
+            valid_until: None,
+        };
+        let shut = CalendarState::Shut {
+            blackout: Some(0),
+            opens_at: None,
+            valid_until: None,
+        };
+        let of = |calendar, blackout: Option<&str>| {
+            let standing = PolicyStanding {
+                calendar: Some(calendar),
+                blackout: blackout.map(str::to_owned),
+                ..standing()
+            };
+            status(&standing, &RebootPolicyStatus::default(), NOW).window.unwrap()
+        };
+        let window = of(open, None);
+        assert_eq!(
+            (window.open, window.until.as_deref()),
+            (true, Some("1970-01-01T00:00:00Z"))
+        );
+        let window = of(shut, Some("freeze"));
+        assert_eq!(
+            (window.open, window.until, window.blackout.as_deref()),
+            (false, None, Some("freeze"))
+        );
+    }
+}
