@@ -32,3 +32,4 @@ mod smoke;
 mod three;
 mod traces;
 mod views;
+mod windows;

@@ -35,7 +35,8 @@ fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, KIND), PLURAL)
 }
 
-fn api(client: Client) -> Api<DynamicObject> {
+/// The policies of the cluster.
+pub(crate) fn api(client: Client) -> Api<DynamicObject> {
     Api::all_with(client, &resource())
 }
 

@@ -200,7 +200,8 @@ fn reason_in_attempt(member: &Member) -> Option<Reason> {
     let ending = attempt.ending.as_ref().map(|ending| &ending.message);
     let detail = match (wait, &member.drain, ending) {
         (Wait::Drain, Some(progress), _) => progress.to_string(),
-        (_, _, Some(ending)) if attempt.phase == Phase::RollingBack => format!("{}, after: {ending}", wait.message()),
+        // Of running attempts only one that is rolled back has an ending already.
+        (_, _, Some(ending)) => format!("{}, after: {ending}", wait.message()),
         _ => String::new(),
     };
     Some(Reason::InAttempt(wait, detail))

@@ -18,6 +18,7 @@ mod leftovers;
 mod loop_guard;
 mod notes;
 mod policies;
+mod readings;
 mod records;
 mod referee;
 mod retries;
