@@ -11,7 +11,7 @@ use bellwether_policy::{
 };
 use bellwether_scheduler_core::PolicyStanding;
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde::Deserialize as _;
 use serde_json::json;
@@ -25,22 +25,45 @@ const MANAGER: &str = "bellwether-scheduler";
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Writes what is sent, for ever. What cannot be written is logged, and tried again with the next change.
+/// How soon a status that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Writes what is sent, for ever. What cannot be written is logged, and tried again.
 pub(crate) async fn write(client: Client, mut standings: watch::Receiver<Vec<PolicyStanding>>) {
     let policies = Api::<PolicyObject>::all(client);
     let mut written = BTreeMap::<String, RebootPolicyStatus>::new();
+    let mut is_written = true;
     // The sender lives as long as the leader, and this future too.
-    while standings.changed().await.is_ok() {
+    while next(&mut standings, is_written).await {
+        is_written = true;
         let present = standings.borrow_and_update().clone();
         written.retain(|name, _| present.iter().any(|standing| standing.name == *name));
         for standing in &present {
             let before = written.remove(&standing.name);
             match tokio::time::timeout(TIMEOUT, update(&policies, standing, before)).await {
                 Ok(Ok(status)) => drop(written.insert(standing.name.clone(), status)),
-                Ok(Err(error)) => warn(standing, &format!("{error:#}")),
-                Err(_) => warn(standing, "the API server has not answered in time"),
+                Ok(Err(error)) => {
+                    warn(standing, &format!("{error:#}"));
+                    is_written = false;
+                }
+                Err(_) => {
+                    warn(standing, "the API server has not answered in time");
+                    is_written = false;
+                }
             }
         }
+    }
+}
+
+/// Waits for the next change, or for the next try if something could not be written. False: there is no leader.
+async fn next(standings: &mut watch::Receiver<Vec<PolicyStanding>>, is_written: bool) -> bool {
+    let changed = standings.changed();
+    if is_written {
+        return changed.await.is_ok();
+    }
+    match tokio::time::timeout(RETRY, changed).await {
+        Ok(changed) => changed.is_ok(),
+        Err(_) => true,
     }
 }
 
@@ -57,8 +80,13 @@ async fn update(
     let before = match before {
         Some(before) => before,
         None => {
-            let object = policies.get(&standing.name).await.context("read the policy")?;
-            RebootPolicyStatus::deserialize(&object.status).unwrap_or_default()
+            // The right to list is that of the watch, and covers the one.
+            let one = ListParams::default().fields(&format!("metadata.name={}", standing.name));
+            let objects = policies.list(&one).await.context("read the policy")?.items;
+            let status = objects
+                .first()
+                .map(|object| RebootPolicyStatus::deserialize(&object.status));
+            status.and_then(Result::ok).unwrap_or_default()
         }
     };
     let status = status(standing, &before, clock::now());
