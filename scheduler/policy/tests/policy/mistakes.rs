@@ -124,8 +124,8 @@ fn each_mistake_names_its_field_and_the_remedy() {
             "name a label",
         ),
         (
-            json!({ "windos": [] }),
-            "spec: unknown field `windos`",
+            json!({ "window": [] }),
+            "spec: unknown field `window`",
             "correct the field",
         ),
         (
