@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bellwether_proto::{NodeName, setting};
+use jiff::Timestamp;
 use tonic::transport::Endpoint;
 
 /// Rolling reboots of Kubernetes nodes: their state, its reasons, and the remedies
@@ -62,6 +63,32 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     /// Before a removal: report whether it is safe now. After it: list every trace. Changes nothing
     UninstallCheck(CheckArgs),
+    /// Work with RebootPolicies
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+}
+
+/// Verbs for policies.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum PolicyVerb {
+    /// Read policies from files: their meaning, their next openings, and every mistake; changes nothing
+    Check(PolicyCheckArgs),
+}
+
+/// Arguments of `policy check`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct PolicyCheckArgs {
+    /// Files with RebootPolicies as YAML or JSON; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The time to look from, such as 2026-12-24T18:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<Timestamp>,
+
+    /// Show which nodes of the cluster each policy would govern, beside the policies that are there
+    #[arg(long)]
+    pub(crate) cluster: bool,
 }
 
 /// Requests and orders for the leading scheduler.

@@ -12,6 +12,7 @@ mod gather;
 mod json;
 mod kubectl;
 mod out;
+mod policy;
 mod render;
 mod time;
 mod vocabulary;

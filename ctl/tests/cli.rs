@@ -198,6 +198,61 @@ async fn a_failure_of_kubectl_is_reported_in_its_own_words() {
     );
 }
 
+const POLICY: &str = "apiVersion: bellwether.dev/v1alpha1\n\
+    kind: RebootPolicy\n\
+    metadata: { name: nights }\n\
+    spec: { windows: [{ days: [Mon-Fri], start: \"22:00\", end: \"05:00\" }] }\n";
+
+#[tokio::test]
+async fn a_policy_is_read_without_a_cluster_and_a_mistake_fails_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policies.yaml");
+    let shown = file.to_str().unwrap();
+    std::fs::write(&file, POLICY).unwrap();
+    let (code, out, error) = run(reboots(&["policy", "check", shown, "--at", "2026-12-10T12:00:00Z"])).await;
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(out.starts_with("policy nights\n"), "{out}");
+    assert!(out.contains("Mon-Fri 22:00 to 05:00 of the next day, UTC"), "{out}");
+
+    std::fs::write(&file, POLICY.replace("22:00", "10pm")).unwrap();
+    let (code, out, _) = run(reboots(&["policy", "check", shown])).await;
+    assert_eq!(code, Some(1));
+    assert!(out.contains("spec.windows[0].start: `10pm`"), "{out}");
+
+    for (text, expected) in [
+        ("a: [b", "this is no YAML"),
+        ("kind: Secret", "no file has an object of the kind"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let (code, _, error) = run(reboots(&["policy", "check", shown])).await;
+        assert_eq!(code, Some(1));
+        assert!(error.contains(expected), "{error}");
+    }
+    let (code, _, error) = run(reboots(&["policy", "check", "missing.yaml"])).await;
+    assert!(code == Some(1) && error.contains("cannot read missing.yaml"), "{error}");
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn the_nodes_that_a_policy_would_govern_are_those_of_the_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policies.yaml");
+    std::fs::write(&file, POLICY).unwrap();
+    let node = |name: &str| format!(r#"{{"kind":"Node","metadata":{{"name":"{name}","labels":{{}}}}}}"#);
+    let nodes = format!(r#"{{"kind":"List","items":[{},{}]}}"#, node("n1"), node("n2"));
+    let script =
+        format!("case \"$*\" in *\"get nodes\"*) echo '{nodes}';; *) echo '{{\"kind\":\"List\",\"items\":[]}}';; esac");
+    stand_in_for_kubectl(folder.path(), &script);
+    let mut check = reboots(&["policy", "check", file.to_str().unwrap(), "--cluster"]);
+    check.env("PATH", path_with(folder.path()));
+    let (code, out, error) = run(check).await;
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(
+        out.ends_with("nodes of the cluster\n  governed  by nights: n1, n2\n"),
+        "{out}"
+    );
+}
+
 #[tokio::test]
 #[cfg(unix)]
 async fn a_check_without_kubernetes_reports_that_and_asks_the_scheduler() {

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod near;
 mod pause;
+mod policy;
 mod resume;
 mod status;
 mod uninstall_check;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use bellwether_check::Report;
 use bellwether_proto::wire::ListNodesRequest;
 
-use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, Verb};
+use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, PolicyVerb, Verb};
 use crate::connect::{CallError, Client, Fleet};
 use crate::out;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Fleet(verb) => ask(&args.connect, verb).await.map(|()| ExitCode::SUCCESS),
         Verb::Check(check) => check::run(&args.connect, &check).await,
         Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,
+        Verb::Policy(PolicyVerb::Check(check)) => policy::check(&args.connect, &check).await,
     }
 }
 

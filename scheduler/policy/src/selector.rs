@@ -1,6 +1,7 @@
 //! Which nodes a policy is for, by the rules of Kubernetes' label selectors.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::fault::Fault;
 use crate::spec::{LabelExpression, LabelSelector};
@@ -55,6 +56,30 @@ impl Selector {
                 (Condition::In(_) | Condition::Exists, None) | (Condition::DoesNotExist, Some(_)) => false,
                 (Condition::NotIn(_) | Condition::DoesNotExist, None) | (Condition::Exists, Some(_)) => true,
             })
+    }
+}
+
+impl fmt::Display for Selector {
+    /// As kubectl writes selectors: `pool=a,zone in (1,2),!spot`; `every node` without a condition.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.conditions.is_empty() {
+            return f.write_str("every node");
+        }
+        let list = |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        for (index, (key, condition)) in self.conditions.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match condition {
+                Condition::In(values) if values.len() == 1 => write!(f, "{key}={}", list(values))?,
+                Condition::In(values) => write!(f, "{key} in ({})", list(values))?,
+                Condition::NotIn(values) if values.len() == 1 => write!(f, "{key}!={}", list(values))?,
+                Condition::NotIn(values) => write!(f, "{key} notin ({})", list(values))?,
+                Condition::Exists => f.write_str(key)?,
+                Condition::DoesNotExist => write!(f, "!{key}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,21 @@ fn all_conditions_of_a_selector_have_to_hold() {
 }
 
 #[test]
+fn a_selector_is_written_as_kubectl_writes_one() {
+    let text = |spec: Value| policy("p", &json!({ "nodeSelector": spec })).selector.to_string();
+    let expression = |key: &str, operator: &str, values: &[&str]| {
+        text(json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values }] }))
+    };
+    assert_eq!(text(json!({})), "every node");
+    assert_eq!(text(json!({ "matchLabels": { "a": "1", "b": "2" } })), "a=1,b=2");
+    assert_eq!(expression("zone", "In", &["2", "1"]), "zone in (1,2)");
+    assert_eq!(expression("zone", "NotIn", &["1"]), "zone!=1");
+    assert_eq!(expression("zone", "NotIn", &["1", "2"]), "zone notin (1,2)");
+    assert_eq!(expression("spot", "Exists", &[]), "spot");
+    assert_eq!(expression("spot", "DoesNotExist", &[]), "!spot");
+}
+
+#[test]
 fn the_highest_priority_that_selects_a_node_governs_the_node() {
     let all = || ("all", json!({}));
     let workers = || {

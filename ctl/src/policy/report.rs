@@ -1,0 +1,223 @@
+//! A policy in plain words.
+
+use std::fmt::Write as _;
+
+use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
+use bellwether_policy::{RebootPolicy, Terms};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::policy::cluster::Governed;
+
+/// How many openings are shown.
+const OPENINGS: usize = 5;
+
+/// How many nodes of a policy are named.
+const NAMED_MAX: usize = 5;
+
+/// The meaning of a policy at an instant, with times in a zone; or its mistakes.
+pub(crate) fn of_policy(policy: &RebootPolicy, at: Timestamp, zone: &TimeZone) -> String {
+    let mut text = format!("policy {}\n", policy.name);
+    line(&mut text, "nodes", &policy.selector.to_string());
+    line(&mut text, "priority", &policy.priority.to_string());
+    match &policy.terms {
+        Ok(terms) => of_terms(&mut text, terms, at, zone),
+        Err(faults) => {
+            for fault in faults {
+                line(&mut text, "MISTAKE", &fault.to_string());
+            }
+            line(&mut text, "", "its nodes would not be rebooted");
+        }
+    }
+    text
+}
+
+fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
+    let calendar = &terms.calendar;
+    if calendar.windows().is_empty() {
+        line(text, "window", "at any time");
+    }
+    for window in calendar.windows() {
+        line(text, "window", &window.to_string());
+    }
+    for blackout in calendar.blackouts() {
+        line(text, "blackout", &blackout.to_string());
+    }
+    let margin = terms.start_margin.map_or_else(
+        || "twice the node's last drain; without one, the scheduler's --drain-timeout".to_owned(),
+        |margin| format!("{margin:#}"),
+    );
+    line(text, "margin", &margin);
+    line(text, "state", &state(calendar.state_at(at), at, zone));
+    for opening in calendar
+        .openings(at, OPENINGS)
+        .into_iter()
+        .filter(|opening| opening.end.is_some())
+    {
+        line(text, "opening", &span(opening, zone));
+    }
+    if let Some(warning) = too_short(calendar, terms.start_margin.unwrap_or_default(), at) {
+        line(text, "WARNING", &warning);
+    }
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a string never fails.
+    let _ = writeln!(text, "  {name:<9} {value}");
+}
+
+fn state(state: CalendarState, at: Timestamp, zone: &TimeZone) -> String {
+    let now = shown(at, zone);
+    match state {
+        CalendarState::Open { until: None, .. } => format!("open at {now}, without an end in the next 60 days"),
+        CalendarState::Open { until: Some(until), .. } => format!("open at {now}, until {}", shown(until, zone)),
+        CalendarState::Shut { opens_at: None, .. } => format!("shut at {now}, and no opening in the next ten years"),
+        CalendarState::Shut {
+            blackout,
+            opens_at: Some(opens_at),
+            ..
+        } => {
+            let cause = if blackout.is_some() { " by a blackout" } else { "" };
+            format!("shut at {now}{cause}, until {}", shown(opens_at, zone))
+        }
+    }
+}
+
+fn span(opening: Opening, zone: &TimeZone) -> String {
+    let start = shown(opening.start, zone);
+    match (opening.end, opening.duration()) {
+        (Some(end), Some(duration)) => format!("{start} to {} ({duration:#})", shown(end, zone)),
+        _ => format!("{start}, without an end"),
+    }
+}
+
+/// An instant by the clock of a zone, with the weekday: windows are thought of in both.
+fn shown(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// No opening of the coming year is long enough for a node to start.
+fn too_short(calendar: &Calendar, margin: SignedDuration, at: Timestamp) -> Option<String> {
+    let Some(longest) = calendar.longest_opening(at) else {
+        return Some("there is no opening in the coming year: its nodes would not be rebooted".to_owned());
+    };
+    let duration = longest.duration()?;
+    (duration < margin).then(|| {
+        format!("no opening of the coming year is longer than {duration:#}, and startMargin is {margin:#}: no node would start")
+    })
+}
+
+/// Which policy would govern which nodes.
+pub(crate) fn of_cluster(governed: &Governed) -> String {
+    let mut text = String::from("nodes of the cluster\n");
+    for (policy, nodes) in &governed.by_policy {
+        line(&mut text, "governed", &format!("by {policy}: {}", named(nodes)));
+    }
+    for (node, first, second) in &governed.in_conflict {
+        let conflict = format!("{node}: {first} and {second} have one priority, so the node would not be rebooted");
+        line(&mut text, "CONFLICT", &conflict);
+    }
+    if !governed.without.is_empty() {
+        let nodes = named(&governed.without);
+        line(
+            &mut text,
+            "WITHOUT",
+            &format!("no policy is for {nodes}: not rebooted while there are policies"),
+        );
+    }
+    text
+}
+
+fn named(nodes: &[String]) -> String {
+    let (shown, more) = nodes.split_at(nodes.len().min(NAMED_MAX));
+    match (nodes.len(), more.len()) {
+        (0, _) => "no node".to_owned(),
+        (_, 0) => shown.join(", "),
+        (_, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown_at(spec: &Value, at: &str) -> String {
+        let policy = RebootPolicy::read("nights".into(), spec);
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        of_policy(&policy, at.parse().unwrap(), &zone)
+    }
+
+    #[test]
+    fn a_policy_is_explained_with_its_next_openings_in_the_users_zone() {
+        let spec = json!({
+            "nodeSelector": { "matchLabels": { "pool": "a" } },
+            "windows": [{ "days": ["Sat", "Sun"], "start": "22:00", "end": "04:00", "timeZone": "America/New_York" }],
+            "blackouts": [{ "from": "2026-12-19", "to": "2026-12-20", "reason": "freeze" }],
+            "startMargin": "20m",
+        });
+        let text = shown_at(&spec, "2026-12-10T12:00:00Z");
+        for part in [
+            "policy nights\n",
+            "nodes     pool=a\n",
+            "margin    20m\n",
+            "state     shut at Thu 2026-12-10 13:00 CET, until Sun 2026-12-13 04:00 CET\n",
+            "opening   Sun 2026-12-13 04:00 CET to Sun 2026-12-13 10:00 CET (6h)\n",
+            "freeze",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert_eq!(text.matches("opening ").count(), OPENINGS, "{text}");
+        assert!(!text.contains("WARNING"), "{text}");
+        let text = shown_at(&spec, "2026-12-19T12:00:00Z");
+        assert!(text.contains("by a blackout, until"), "{text}");
+    }
+
+    #[test]
+    fn a_policy_without_windows_is_always_open() {
+        let text = shown_at(&json!({}), "2026-12-10T12:00:00Z");
+        assert!(text.contains("every node") && text.contains("at any time"), "{text}");
+        assert!(text.contains("without an end in the next 60 days"), "{text}");
+        assert!(!text.contains("opening "), "{text}");
+    }
+
+    #[test]
+    fn mistakes_and_windows_in_which_no_node_could_start_are_shown() {
+        let wrong = json!({ "windows": [{ "cron": "0 2 * * *", "duration": "4h", "timeZone": "Mars" }] });
+        let text = shown_at(&wrong, "2026-12-10T12:00:00Z");
+        assert!(text.contains("MISTAKE   spec.windows[0].timeZone: "), "{text}");
+        let short = json!({ "windows": [{ "cron": "0 2 * * *", "duration": "1h" }], "startMargin": "2h" });
+        let text = shown_at(&short, "2026-12-10T12:00:00Z");
+        assert!(
+            text.contains("WARNING   no opening of the coming year is longer than 1h"),
+            "{text}"
+        );
+        let never = json!({ "blackouts": [{ "from": "2026-01-01", "to": "2199-12-31" }] });
+        let text = shown_at(&never, "2026-12-10T12:00:00Z");
+        assert!(
+            text.contains("WARNING   there is no opening in the coming year"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_nodes_of_a_cluster_are_named_by_policy() {
+        let nodes = |count: usize| (1..=count).map(|number| format!("n{number}")).collect::<Vec<_>>();
+        let governed = Governed {
+            by_policy: [("a".into(), nodes(7)), ("b".into(), nodes(0)), ("c".into(), nodes(1))].into(),
+            in_conflict: vec![("x".to_owned(), "a".into(), "b".into())],
+            without: vec!["y".to_owned()],
+        };
+        let text = of_cluster(&governed);
+        for part in [
+            "by a: n1, n2, n3, n4, n5 and 2 more\n",
+            "by b: no node\n",
+            "by c: n1\n",
+            "CONFLICT  x: a and b",
+            "no policy is for y",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+}
