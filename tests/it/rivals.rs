@@ -139,12 +139,17 @@ async fn beside_another_bellwether_an_attempt_ends_nothing_starts_and_foreign_ma
     fleet.finish()
 }
 
-/// Lets schedulers do just this with DaemonSets.
-async fn grant(world: &World, verbs: &[&str]) -> Result<()> {
-    let rules = json!({ "rules": [
-        { "apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"] },
-        { "apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": verbs },
-    ] });
+/// What else than nodes a scheduler has to list and watch before anything may start.
+const WATCHED: [(&str, &str); 2] = [("apps", "daemonsets"), ("bellwether.dev", "rebootpolicies")];
+
+/// Lets schedulers do just this with one resource, and everything with the others.
+async fn grant(world: &World, limited: &str, verbs: &[&str]) -> Result<()> {
+    let rule = |(group, resource): (&str, &str)| {
+        let verbs = if resource == limited { verbs } else { &["list", "watch"] };
+        json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs })
+    };
+    let rules: Vec<Value> = [("", "nodes")].into_iter().chain(WATCHED).map(rule).collect();
+    let rules = json!({ "rules": rules });
     let roles: Api<ClusterRole> = Api::all(world.client());
     roles
         .patch("bellwether-scheduler", &Default::default(), &Patch::Merge(rules))
@@ -153,7 +158,7 @@ async fn grant(world: &World, verbs: &[&str]) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_may_not_look_for_rivals_says_so_and_starts_nothing() -> Result<()> {
+async fn a_scheduler_that_may_not_look_for_rivals_or_policies_says_so_and_starts_nothing() -> Result<()> {
     let world = World::start(WorldOptions {
         nodes: 1,
         ..WorldOptions::default()
@@ -161,31 +166,34 @@ async fn a_scheduler_that_may_not_look_for_rivals_says_so_and_starts_nothing() -
     .await?;
     let host = world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
-    grant(&world, &["get"]).await?;
+    let [(_, first), (_, second)] = WATCHED;
+    grant(&world, first, &["get"]).await?;
     let services = Services::launch(&world, ServicesOptions::default()).await?;
     let scheduler = services.schedulers.first().context("a scheduler")?;
     // One of the two rights is not enough, and the one that is missing is named.
-    for (granted, missing) in [("get", "cannot list"), ("list", "cannot watch")] {
-        grant(&world, &[granted]).await?;
-        wait::until(
-            &format!("the scheduler to say that it {missing}"),
-            DEADLINE,
-            async || {
-                let (status, body) = scheduler.get("/readyz").await?;
-                ensure!(
-                    status == 503 && body.contains(missing) && body.contains("daemonsets"),
-                    "{status} {body}"
-                );
-                Ok(())
-            },
-        )
-        .await?;
-        wait::steadily("the node is not touched", WHILE, async || {
-            Ok(!node_state(&world.node(host.name()).await?).cordoned)
-        })
-        .await?;
+    for resource in [first, second] {
+        for (granted, missing) in [("get", "cannot list"), ("list", "cannot watch")] {
+            grant(&world, resource, &[granted]).await?;
+            wait::until(
+                &format!("the scheduler to say that it {missing} {resource}"),
+                DEADLINE,
+                async || {
+                    let (status, body) = scheduler.get("/readyz").await?;
+                    ensure!(
+                        status == 503 && body.contains(missing) && body.contains(resource),
+                        "{status} {body}"
+                    );
+                    Ok(())
+                },
+            )
+            .await?;
+            wait::steadily("the node is not touched", WHILE, async || {
+                Ok(!node_state(&world.node(host.name()).await?).cordoned)
+            })
+            .await?;
+        }
     }
-    grant(&world, &["list", "watch"]).await?;
+    grant(&world, "", &[]).await?;
     wait::until_equal("reboots", DEADLINE, 1, async || Ok(host.reboots())).await?;
     drop(services);
     world.finish()
