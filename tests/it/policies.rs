@@ -248,8 +248,17 @@ async fn the_scheduler_writes_the_status_and_no_more(world: &World) -> Result<()
     assert_eq!(listed.len(), 1, "{listed:?}");
 
     let status = json!(status());
-    let patch = Patch::Merge(json!({ "status": status }));
-    let stored = api.patch_status("nights", &PatchParams::default(), &patch).await?.data;
+    let applied = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": KIND,
+        "metadata": { "name": "nights" },
+        "status": status,
+    });
+    let params = PatchParams::apply("bellwether-scheduler").force();
+    api.patch_status("nights", &params, &Patch::Apply(applied)).await?;
+    // The scheduler may not get one.
+    let stored = api.list(&ListParams::default()).await?.items;
+    let stored = &stored.first().context("the policy")?.data;
     assert_eq!(stored.get("status"), Some(&status), "no field is pruned");
     let forbidden = |answer: kube::Result<DynamicObject>| match answer {
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
