@@ -1,7 +1,5 @@
 //! A policy in plain words.
 
-use std::fmt::Write as _;
-
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
 use bellwether_policy::{RebootPolicy, Terms};
 use jiff::tz::TimeZone;
@@ -62,8 +60,7 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
-    // Writing to a string never fails.
-    let _ = writeln!(text, "  {name:<9} {value}");
+    text.push_str(&format!("  {name:<9} {value}\n"));
 }
 
 fn state(state: CalendarState, at: Timestamp, zone: &TimeZone) -> String {
