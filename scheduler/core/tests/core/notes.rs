@@ -1,6 +1,6 @@
 //! What the core notes of needs, cordons and clocks, for decisions that come much later.
 
-use bellwether_proto::Phase;
+use bellwether_proto::{Cause, Fact, NodeEvent, Phase};
 use bellwether_scheduler_core::{CancelEffect, Handled, Input, Policy};
 use jiff::SignedDuration;
 
@@ -157,4 +157,58 @@ fn a_node_without_an_attempt_is_not_forgotten_while_its_agents_are_silent() {
     world.now += HOUR;
     world.advance();
     assert_eq!(world.reason("a"), Some("ReportStale"));
+}
+
+fn ending_of_a(world: &World) -> (Option<Phase>, Option<Cause>) {
+    let ending = world.records[&name("a")].ending.as_ref();
+    (world.phase("a"), ending.map(|ending| ending.cause))
+}
+
+#[test]
+fn a_need_that_is_gone_ends_the_drain_at_once_and_one_that_is_not_known_ends_it_at_the_last_look() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.host("a").need = Ok(None);
+    world.settle();
+    assert_eq!(
+        ending_of_a(&world),
+        (Some(Phase::RollingBack), Some(Cause::NeedCleared))
+    );
+
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.host("a").need = Err("permission denied".into());
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Draining), "the need may well last");
+    world.drainer("a", true, 1);
+    assert_eq!(ending_of_a(&world), (Some(Phase::RollingBack), Some(Cause::NotFit)));
+}
+
+#[test]
+fn a_report_that_has_become_stale_does_not_count_at_the_last_look() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let record = world.records[&name("a")].clone();
+    // The sentinel is silent, and the rebooter is not.
+    world.now += MINUTE * 20;
+    let mut rebooter = world.fleet.rebooter(&name("a")).unwrap().clone();
+    rebooter.stored_at = world.now;
+    world.give(Input::Rebooter(rebooter));
+    world.host("a").view.unschedulable = true;
+    world.host("a").view.cordoned_for = Some(record.id);
+    let view = world.host("a").view.clone();
+    world.give(Input::Node(view));
+    world.give(Input::Event(NodeEvent {
+        node: name("a"),
+        attempt: record.id,
+        generation: record.generation,
+        at: world.now,
+        source: "test".into(),
+        fact: Fact::Drained {
+            pods_gone: 1,
+            pods_left: 0,
+        },
+    }));
+    world.advance();
+    assert_eq!(ending_of_a(&world), (Some(Phase::RollingBack), Some(Cause::NotFit)));
 }

@@ -7,7 +7,7 @@ use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::host::{Host, Power};
 use crate::knowledge::Knowledge;
-use crate::moment::{MINUTE, Ms, SECOND};
+use crate::moment::{MINUTE, Ms, SECOND, moment};
 use crate::referee::{Check, Referee};
 
 /// All that a look can see.
@@ -111,6 +111,7 @@ impl Referee {
             && is_needed
             && settled
             && !self.may_be_refused(node, &host.boot)
+            && !looks_older_than_boot(host)
             && object.ready
             && !object.unschedulable
             && object.mark.is_none()
@@ -211,7 +212,8 @@ impl Referee {
             }
             let host = &scene.hosts[node];
             let survived = |id| self.facts[node].rebooted_needs.contains_key(&id);
-            if host.need.is_some_and(|need| !survived(need.id)) && !self.may_be_refused(node, &host.boot) {
+            let is_refusable = self.may_be_refused(node, &host.boot) || looks_older_than_boot(host);
+            if host.need.is_some_and(|need| !survived(need.id)) && !is_refusable {
                 return Some((Check::NeedsAreServed, format!("n{node} still needs a reboot")));
             }
         }
@@ -227,4 +229,11 @@ impl Referee {
     pub(crate) fn fail_unsettled(&mut self, check: Check, message: &str) {
         self.fail(check, || format!("{message}, long after the last mishap"));
     }
+}
+
+/// By the host's clock as it is now, the sentinel file is older than the boot: that clock was behind when the file was
+/// written, shortly after the boot, and was set since.
+fn looks_older_than_boot(host: &Host) -> bool {
+    host.need
+        .is_some_and(|need| moment(need.since) < host.booted + host.skew)
 }
