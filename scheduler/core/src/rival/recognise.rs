@@ -300,6 +300,9 @@ mod tests {
         };
         assert!(!holder(0).is_expired(now));
         assert!(holder(60_000_000_000).is_expired(now));
+        // kured takes a lock only after its last instant.
+        assert!(!holder(600_000_000_000).is_expired(now));
+        assert!(holder(599_999_999_999).is_expired(now));
         assert!(!holder(900_000_000_000).is_expired(now));
     }
 }
