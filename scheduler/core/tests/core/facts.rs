@@ -103,6 +103,8 @@ fn record_after(course: Course, phase: Phase, event: Option<(Fact, u64)>) -> Str
         let generation = Generation(record.generation.0 - older);
         world.say(&name("a"), fact, generation, record.id);
     }
+    // A command without an answer is asked for again, whatever the event was.
+    world.commands.clear();
     world.pass(LATER);
     format!("{:?}", world.records[&name("a")])
 }

@@ -33,6 +33,7 @@ fn a_start_is_refused_once_all_slots_are_taken_by_other_nodes() {
     assert_eq!(starts(1, "a"), Ok(()), "a node does not stand in its own way");
     let problem = starts(1, "b").unwrap_err();
     assert!(problem.starts_with("Budget"), "{problem}");
+    assert_eq!(Invariant::Budget.to_string(), "Budget");
 }
 
 #[test]
