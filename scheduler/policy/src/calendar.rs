@@ -119,6 +119,15 @@ impl Calendar {
         CalendarState::new(now, next, blackout, edge, self.windows.is_empty())
     }
 
+    /// The blackout that a state of this calendar names.
+    #[must_use]
+    pub fn blackout_of(&self, state: CalendarState) -> Option<&Blackout> {
+        match state {
+            CalendarState::Shut { blackout, .. } => self.blackouts.get(blackout?),
+            CalendarState::Open { .. } => None,
+        }
+    }
+
     /// Whether work that needs this much time can start now and end inside the opening: see
     /// [`CalendarState::fits`].
     #[must_use]

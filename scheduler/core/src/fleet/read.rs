@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellwether_policy::calendar::CalendarState;
 use bellwether_policy::{Governing, RebootPolicy};
 use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, RebooterReport};
 
@@ -94,15 +93,10 @@ impl Fleet {
 
     fn policy_standing(&self, view: &PolicyView, policy: &RebootPolicy) -> PolicyStanding {
         let calendar = self.blockers.policies.state(policy);
-        let blackout = match (calendar, &policy.terms) {
-            (
-                Some(CalendarState::Shut {
-                    blackout: Some(index), ..
-                }),
-                Ok(terms),
-            ) => terms.calendar.blackouts().get(index),
-            _ => None,
-        };
+        let terms = policy.terms.as_ref().ok();
+        let blackout = terms
+            .zip(calendar)
+            .and_then(|(terms, state)| terms.calendar.blackout_of(state));
         PolicyStanding {
             name: view.name.clone(),
             generation: view.generation,

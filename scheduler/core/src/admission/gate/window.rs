@@ -1,7 +1,7 @@
 //! The policy's windows: none is open, a blackout covers them, or the opening ends before a drain of the node could.
 
 use bellwether_policy::calendar::CalendarState;
-use bellwether_policy::{Governing, Terms};
+use bellwether_policy::{Governing, RebootPolicy, Terms};
 use bellwether_proto::{Attempt, Phase};
 use jiff::SignedDuration;
 
@@ -20,17 +20,14 @@ pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
 
 /// Why no window is open; none if one is, or the policy has none. Asked again right before the reboot is ordered.
 pub(super) fn shut(governing: &Governing, blockers: &Blockers, clock: &Clock) -> Option<Reason> {
-    let (Governing::Policy(policy), state) = (governing, state(governing, blockers)?) else {
-        return None;
-    };
+    let (policy, terms, state) = calendar(governing, blockers)?;
     if let Some(until) = state.valid_until() {
         clock.reached(until);
     }
-    let CalendarState::Shut { blackout, opens_at, .. } = state else {
+    let CalendarState::Shut { opens_at, .. } = state else {
         return None;
     };
-    let blackouts = policy.terms.as_ref().ok()?.calendar.blackouts();
-    let blackout = blackout.and_then(|index| blackouts.get(index));
+    let blackout = terms.calendar.blackout_of(state);
     Some(Reason::WindowShut {
         policy: policy.name.clone(),
         blackout: blackout.map(|blackout| blackout.reason().to_owned()),
@@ -40,16 +37,13 @@ pub(super) fn shut(governing: &Governing, blockers: &Blockers, clock: &Clock) ->
 
 /// The opening ends before a drain of the node would.
 fn too_short(candidate: &Candidate<'_>) -> Option<Reason> {
-    let (Governing::Policy(policy), clock) = (candidate.governing, candidate.clock) else {
-        return None;
-    };
-    let terms = policy.terms.as_ref().ok()?;
-    let CalendarState::Open { until: Some(until), .. } = state(candidate.governing, candidate.blockers)? else {
+    let (policy, terms, state) = calendar(candidate.governing, candidate.blockers)?;
+    let CalendarState::Open { until: Some(until), .. } = state else {
         return None;
     };
     let needs = margin(terms, candidate.last, candidate.policy);
     let latest = until.checked_sub(needs).unwrap_or(until);
-    clock.reached(latest).then(|| Reason::WindowTooShort {
+    candidate.clock.reached(latest).then(|| Reason::WindowTooShort {
         policy: policy.name.clone(),
         shuts_at: until,
         needs,
@@ -72,9 +66,10 @@ fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> SignedDurat
         .unwrap_or_else(|| measured().map_or(longest, |measured| measured.min(longest)))
 }
 
-fn state(governing: &Governing, blockers: &Blockers) -> Option<CalendarState> {
-    match governing {
-        Governing::Policy(policy) => blockers.policies.state(policy),
-        Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
-    }
+/// The policy with its terms and the state of its calendar; none without such a policy.
+fn calendar<'a>(governing: &'a Governing, blockers: &Blockers) -> Option<(&'a RebootPolicy, &'a Terms, CalendarState)> {
+    let Governing::Policy(policy) = governing else {
+        return None;
+    };
+    Some((policy, policy.terms.as_ref().ok()?, blockers.policies.state(policy)?))
 }
