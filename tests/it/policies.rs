@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 
 use crate::fleet::DEADLINE;
 
-/// The page for operators; each of its examples is a policy, or the fields of one.
-const PAGE: &str = "docs/policy.md";
+/// The pages for operators; each of their examples is a policy, or the fields of one.
+const PAGES: [&str; 2] = ["docs/policy.md", "docs/gates.md"];
 
 /// For requests that shall leave nothing.
 fn on_trial() -> PostParams {
@@ -66,7 +66,7 @@ async fn the_api_server_keeps_good_policies_and_refuses_wrong_ones() -> Result<(
     unknown_fields_are_pruned_or_refused(&world).await?;
     each_rule_refuses_with_its_text(&world).await?;
     the_scheduler_writes_the_status_and_no_more(&world).await?;
-    the_examples_of_the_page_are_policies(&world).await?;
+    the_examples_of_the_pages_are_policies(&world).await?;
     an_older_definition_prunes_what_is_stored(&world).await?;
     world.finish()
 }
@@ -174,6 +174,16 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             json!({ "startMargin": "20 minutes" }),
             "spec.startMargin",
             "should match '^([0-9]+",
+        ),
+        (
+            json!({ "gates": { "conditions": [{ "type": "DiskPressure", "status": "Maybe" }] } }),
+            "spec.gates.conditions[0].status",
+            "Unsupported value: \"Maybe\"",
+        ),
+        (
+            json!({ "gates": { "taints": [{ "key": "a", "effect": "Evict" }] } }),
+            "spec.gates.taints[0].effect",
+            "Unsupported value: \"Evict\"",
         ),
         (
             window(json!({ "cron": "0 2 * * *", "duration": "PT4H" })),
@@ -320,14 +330,21 @@ fn status() -> RebootPolicyStatus {
 }
 
 /// The API server takes each example as it stands, and the scheduler finds no mistake in what is stored.
-async fn the_examples_of_the_page_are_policies(world: &World) -> Result<()> {
-    let text = fs::read_to_string(tools::repository().join(PAGE))?;
+async fn the_examples_of_the_pages_are_policies(world: &World) -> Result<()> {
+    for page in PAGES {
+        the_examples_of(page, world).await?;
+    }
+    Ok(())
+}
+
+async fn the_examples_of(page: &str, world: &World) -> Result<()> {
+    let text = fs::read_to_string(tools::repository().join(page))?;
     let blocks: Vec<&str> = text
         .split("\n```yaml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    ensure!(blocks.len() > 1, "{PAGE} shows {} examples", blocks.len());
+    ensure!(!blocks.is_empty(), "{page} shows no example");
     let kubectl = world.kubectl()?;
     for block in blocks {
         let whole = if block.contains(&format!("kind: {KIND}")) {
@@ -338,9 +355,9 @@ async fn the_examples_of_the_page_are_policies(world: &World) -> Result<()> {
         };
         let args = ["create", "--dry-run=server", "--output=json", "-f", "-"];
         let stored = kubectl.run(&args, &whole).await;
-        let stored: Value = serde_json::from_str(&stored.with_context(|| format!("{PAGE} shows\n{block}"))?)?;
+        let stored: Value = serde_json::from_str(&stored.with_context(|| format!("{page} shows\n{block}"))?)?;
         let faults = faults(&stored)?;
-        ensure!(faults.is_empty(), "{PAGE} shows\n{block}which has mistakes: {faults}");
+        ensure!(faults.is_empty(), "{page} shows\n{block}which has mistakes: {faults}");
     }
     Ok(())
 }

@@ -46,6 +46,12 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
         |margin| format!("{margin:#}"),
     );
     line(text, "margin", &margin);
+    for gate in &terms.gates.conditions {
+        line(text, "gate", &format!("shut while the node has the condition {gate}"));
+    }
+    for gate in &terms.gates.taints {
+        line(text, "gate", &format!("shut while the node has the taint {gate}"));
+    }
     line(text, "state", &state(calendar.state_at(at), at, zone));
     for opening in calendar
         .openings(at, OPENINGS)
@@ -153,6 +159,7 @@ mod tests {
             "windows": [{ "days": ["Sat", "Sun"], "start": "22:00", "end": "04:00", "timeZone": "America/New_York" }],
             "blackouts": [{ "from": "2026-12-19", "to": "2026-12-20", "reason": "freeze" }],
             "startMargin": "20m",
+            "gates": { "conditions": [{ "type": "DiskPressure" }], "taints": [{ "key": "example.com/work" }] },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
         for part in [
@@ -161,6 +168,8 @@ mod tests {
             "margin    20m\n",
             "state     shut at Thu 2026-12-10 13:00 CET, until Sun 2026-12-13 04:00 CET\n",
             "opening   Sun 2026-12-13 04:00 CET to Sun 2026-12-13 10:00 CET (6h)\n",
+            "gate      shut while the node has the condition DiskPressure=True\n",
+            "gate      shut while the node has the taint example.com/work\n",
             "freeze",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

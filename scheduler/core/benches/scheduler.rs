@@ -252,6 +252,8 @@ impl Bench {
             unschedulable: false,
             cordoned_for: None,
             labels: Default::default(),
+            taints: Vec::new(),
+            conditions: Default::default(),
             control_plane: index < 3,
             deleting: false,
             boot_id: Some(Self::boot(index).parse().unwrap()),

@@ -29,7 +29,7 @@ pub use effect::{Command, Effect};
 pub use explain::{PolicyStanding, Standing, State};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input};
-pub use observed::{Memory, NodeView, PolicyView, StoredReport};
+pub use observed::{Memory, NodeCondition, NodeView, PolicyView, StoredReport, Taint};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
 pub use wait::Wait;

@@ -7,7 +7,7 @@ mod policy;
 mod report;
 
 pub use memory::Memory;
-pub use node::NodeView;
+pub use node::{NodeCondition, NodeView, Taint};
 pub(crate) use observation::Observation;
 pub use policy::PolicyView;
 pub use report::{Renewed, StoredReport};

@@ -8,6 +8,7 @@ pub mod calendar;
 #[cfg(feature = "schema")]
 pub mod crd;
 mod fault;
+mod gates;
 mod governing;
 mod policy;
 #[cfg(feature = "schema")]
@@ -19,6 +20,7 @@ mod status;
 use jiff::{SignedDuration, Timestamp};
 
 pub use fault::Fault;
+pub use gates::{ConditionGate, ConditionSpec, Gates, GatesSpec, TaintGate, TaintSpec};
 pub use governing::{Governing, Policies};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;

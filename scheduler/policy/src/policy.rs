@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
 use crate::fault::Fault;
+use crate::gates::{Gates, gates_of};
 use crate::selector::Selector;
 use crate::spec::{BlackoutSpec, LabelSelector, RebootPolicySpec, WindowSpec};
 
@@ -31,6 +32,8 @@ pub struct Terms {
     pub calendar: Calendar,
     /// The time that a node needs before the end of an opening; none: by the last drain of the node.
     pub start_margin: Option<SignedDuration>,
+    /// What keeps a node from starting though a window is open.
+    pub gates: Gates,
 }
 
 impl RebootPolicy {
@@ -75,6 +78,8 @@ impl RebootPolicy {
         }
         let margin = spec.start_margin.as_deref().map(margin_of).transpose();
         let start_margin = or_note(margin.map_err(|fault| vec![fault]), &mut faults);
+        let gates = spec.gates.as_ref().map(|gates| gates_of(gates, "spec.gates"));
+        let gates = or_note(gates.transpose().map(Option::unwrap_or_default), &mut faults);
         Self {
             name,
             selector,
@@ -83,6 +88,7 @@ impl RebootPolicy {
                 Ok(Terms {
                     calendar: Calendar::new(windows, blackouts),
                     start_margin,
+                    gates,
                 })
             } else {
                 Err(faults)

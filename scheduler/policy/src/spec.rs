@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gates::GatesSpec;
 #[cfg(feature = "schema")]
 use crate::rules::{self, DURATION};
 
@@ -42,6 +43,10 @@ pub struct RebootPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
     pub start_margin: Option<String>,
+
+    /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GatesSpec>,
 }
 
 /// Nodes by their labels: all of the conditions hold.

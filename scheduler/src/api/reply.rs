@@ -164,6 +164,8 @@ mod tests {
             unschedulable: false,
             cordoned_for: None,
             labels: Default::default(),
+            taints: Vec::new(),
+            conditions: Default::default(),
             control_plane: false,
             deleting: false,
             boot_id: None,

@@ -1,15 +1,20 @@
 //! Node objects, as far as decisions depend on them.
 
+use std::collections::BTreeMap;
+
 use bellwether_proto::node::left_alone;
 use bellwether_proto::{NodeName, mark};
-use bellwether_scheduler_core::NodeView;
+use bellwether_scheduler_core::{NodeCondition, NodeView, Taint};
 
-use crate::cluster::object::Node;
+use crate::cluster::object::{self, Node, NodeSpec};
 
 /// A node's name.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {
     node.metadata.name.as_deref()?.parse().ok()
 }
+
+/// The condition that has fields of its own in the view.
+const READY: &str = "Ready";
 
 /// The fields of a node that decisions depend on. None if Bellwether leaves the node alone: its labels say so, and
 /// it carries no mark of ours. A node that is labelled while an attempt has it cordoned stays in view until that
@@ -24,7 +29,7 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         .unwrap_or_default();
     let ready = conditions
         .iter()
-        .find(|condition| condition.type_ == "Ready" && condition.status == "True");
+        .find(|condition| condition.type_ == READY && condition.status == "True");
     let annotations = node.metadata.annotations.as_ref();
     let labels = node.metadata.labels.as_ref();
     let cordoned_for = annotations.and_then(|all| all.get(mark::CORDONED_FOR)?.parse().ok());
@@ -42,6 +47,8 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
         cordoned_for,
         labels: node.metadata.labels.clone().unwrap_or_default(),
+        taints: taints(spec),
+        conditions: other_conditions(conditions),
         control_plane: labels.is_some_and(|labels| {
             mark::CONTROL_PLANE_LABELS
                 .iter()
@@ -52,4 +59,25 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         kernel: info.map(|info| info.kernel_version.clone()).unwrap_or_default(),
         os: info.map(|info| info.os_image.clone()).unwrap_or_default(),
     })
+}
+
+fn taints(spec: Option<&NodeSpec>) -> Vec<Taint> {
+    let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    let view = |taint: &object::Taint| Taint {
+        key: taint.key.clone(),
+        value: taint.value.clone().unwrap_or_default(),
+        effect: taint.effect.clone(),
+    };
+    taints.iter().map(view).collect()
+}
+
+fn other_conditions(conditions: &[object::NodeCondition]) -> BTreeMap<String, NodeCondition> {
+    let others = conditions.iter().filter(|condition| condition.type_ != READY);
+    let view = |condition: &object::NodeCondition| NodeCondition {
+        status: condition.status.clone(),
+        since: condition.last_transition_time.as_ref().map(|at| at.0),
+    };
+    others
+        .map(|condition| (condition.type_.clone(), view(condition)))
+        .collect()
 }

@@ -24,6 +24,14 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct NodeSpec {
     pub(crate) unschedulable: Option<bool>,
+    pub(crate) taints: Option<Vec<Taint>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Taint {
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+    pub(crate) effect: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -118,7 +126,9 @@ mod tests {
             "labels": { "a": "b" }, "annotations": { "c": "d" },
             "managedFields": [{ "manager": "kubelet", "operation": "Update", "fieldsV1": { "f:status": {} } }]
         },
-        "spec": { "unschedulable": true, "providerID": "x", "taints": [{ "key": "k", "effect": "NoSchedule" }] },
+        "spec": { "unschedulable": true, "providerID": "x", "taints": [
+            { "key": "k", "effect": "NoSchedule" }, { "key": "l", "value": "v", "effect": "NoExecute" }
+        ] },
         "status": {
             "conditions": [
                 { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:05Z", "reason": "r" },
@@ -145,7 +155,16 @@ mod tests {
             ..full.metadata
         };
         assert_eq!(ours.metadata, expected);
-        assert_eq!(ours.spec.unwrap().unschedulable, full.spec.unwrap().unschedulable);
+        let (ours_spec, full_spec) = (ours.spec.unwrap(), full.spec.unwrap());
+        assert_eq!(ours_spec.unschedulable, full_spec.unschedulable);
+        let (ours_taints, full_taints) = (ours_spec.taints.unwrap(), full_spec.taints.unwrap());
+        let ours_taints = ours_taints
+            .iter()
+            .map(|taint| (&taint.key, &taint.value, &taint.effect));
+        let full_taints = full_taints
+            .iter()
+            .map(|taint| (&taint.key, &taint.value, &taint.effect));
+        assert!(ours_taints.eq(full_taints));
         let (ours, full) = (ours.status.unwrap(), full.status.unwrap());
         let ours_conditions = ours.conditions.unwrap();
         let ours_conditions = ours_conditions

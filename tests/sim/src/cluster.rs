@@ -36,6 +36,8 @@ impl Node {
             unschedulable: self.unschedulable,
             cordoned_for: self.mark,
             labels: Default::default(),
+            taints: Vec::new(),
+            conditions: Default::default(),
             control_plane: self.control_plane,
             deleting: self.deleting,
             boot_id: Some(self.boot.clone()),

@@ -5,6 +5,7 @@
 //! blocks the whole fleet comes first, then the node itself, its agents, its past, and other nodes.
 
 mod boot_unsettled;
+mod condition_found;
 mod control_plane_busy;
 mod cooling_down;
 mod foreign_cordon;
@@ -15,12 +16,13 @@ mod paused;
 mod policy;
 mod rebooter;
 mod rival_found;
+mod taint_found;
 mod window;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellwether_policy::Governing;
+use bellwether_policy::{Gates, Governing};
 use bellwether_proto::{Attempt, RebootNeed};
 
 use crate::admission::control_plane::ControlPlane;
@@ -66,7 +68,7 @@ pub(crate) struct Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 12] = [
+const GATES: [Gate; 14] = [
     paused::gate,
     rival_found::gate,
     policy::gate,
@@ -74,6 +76,8 @@ const GATES: [Gate; 12] = [
     node_deleting::gate,
     not_ready::gate,
     foreign_cordon::gate,
+    condition_found::gate,
+    taint_found::gate,
     boot_unsettled::gate,
     need_survived::gate,
     rebooter::gate,
@@ -90,7 +94,10 @@ impl Blockers {
     /// Why the policy of a drained node does not let its reboot be ordered any more; none if it does.
     pub(crate) fn order_refused(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
         let governing = self.policies.governing(node);
-        policy::ungoverned(&governing).or_else(|| window::shut(&governing, self, clock))
+        policy::ungoverned(&governing)
+            .or_else(|| window::shut(&governing, self, clock))
+            .or_else(|| condition_found::found(&governing, node))
+            .or_else(|| taint_found::found(&governing, node))
     }
 
     /// The rivals as a reason; none if there is none, or the policy tolerates them.
@@ -101,4 +108,12 @@ impl Blockers {
             others: self.rivals.len().saturating_sub(1),
         })
     }
+}
+
+/// The policy with its own gates; none without a policy that has no mistake.
+fn gates_of(governing: &Governing) -> Option<(&Arc<str>, &Gates)> {
+    let Governing::Policy(policy) = governing else {
+        return None;
+    };
+    Some((&policy.name, &policy.terms.as_ref().ok()?.gates))
 }

@@ -75,6 +75,20 @@ pub enum Reason {
     ForeignCordon,
     /// The node carries a cordon of ours, and no attempt is running.
     CordonLeftBehind,
+    /// The node has a condition with which its policy lets no node start.
+    ConditionFound {
+        /// The policy.
+        policy: Arc<str>,
+        /// The condition, as type and status.
+        condition: String,
+    },
+    /// The node has a taint with which its policy lets no node start.
+    TaintFound {
+        /// The policy.
+        policy: Arc<str>,
+        /// The taint, as key and effect.
+        taint: String,
+    },
     /// Sentinel and kubelet speak of different boots: one of them is yet to catch up.
     BootUnsettled,
     /// The need has survived the reboot that should have ended it: another reboot would not help.
@@ -117,7 +131,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 22] = [
+    pub const CODES: [&str; 24] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -133,6 +147,8 @@ impl Reason {
         "NodeDeleting",
         "ForeignCordon",
         "CordonLeftBehind",
+        "ConditionFound",
+        "TaintFound",
         "BootUnsettled",
         "NeedSurvivedReboot",
         "NoRebooter",
@@ -161,6 +177,8 @@ impl Reason {
             Self::NodeDeleting => "NodeDeleting",
             Self::ForeignCordon => "ForeignCordon",
             Self::CordonLeftBehind => "CordonLeftBehind",
+            Self::ConditionFound { .. } => "ConditionFound",
+            Self::TaintFound { .. } => "TaintFound",
             Self::BootUnsettled => "BootUnsettled",
             Self::NeedSurvivedReboot => "NeedSurvivedReboot",
             Self::NoRebooter => "NoRebooter",
@@ -224,6 +242,10 @@ impl Reason {
             Self::CordonLeftBehind => {
                 "the node carries a cordon of ours and no attempt is running: once it is Ready, the cordon is taken away, unless another Bellwether in the cluster may own it".to_owned()
             }
+            Self::ConditionFound { policy, condition } => {
+                format!("policy {policy}: the node has the condition {condition}")
+            }
+            Self::TaintFound { policy, taint } => format!("policy {policy}: the node has the taint {taint}"),
             Self::BootUnsettled => "sentinel and kubelet report different boots: waiting for both to agree".to_owned(),
             Self::NeedSurvivedReboot => {
                 "the need has survived the last reboot, so another would not end it: see what keeps the file"

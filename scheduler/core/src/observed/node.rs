@@ -29,6 +29,12 @@ pub struct NodeView {
     /// Its labels, by which policies select nodes.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Its taints.
+    #[serde(default)]
+    pub taints: Vec<Taint>,
+    /// Its conditions but Ready, by type.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, NodeCondition>,
     /// The node is part of the control plane.
     pub control_plane: bool,
     /// The Node object is being deleted.
@@ -40,4 +46,25 @@ pub struct NodeView {
     pub kernel: String,
     /// The operating system that its kubelet reports.
     pub os: String,
+}
+
+/// A taint of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its value; may be empty.
+    #[serde(default)]
+    pub value: String,
+    /// Its effect, such as NoSchedule.
+    pub effect: String,
+}
+
+/// A condition of a node, as far as decisions depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeCondition {
+    /// True, False or Unknown.
+    pub status: String,
+    /// Since when, by the clock of the program that writes the condition.
+    pub since: Option<Timestamp>,
 }

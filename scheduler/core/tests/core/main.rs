@@ -12,6 +12,7 @@ mod cancels;
 mod clocks;
 mod cordons;
 mod facts;
+mod gates;
 mod invariants;
 mod judge;
 mod leftovers;

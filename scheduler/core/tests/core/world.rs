@@ -170,6 +170,8 @@ impl World {
             unschedulable: false,
             cordoned_for: None,
             labels: pool.into_iter().collect(),
+            taints: Vec::new(),
+            conditions: Default::default(),
             control_plane: node.starts_with("cp"),
             deleting: false,
             boot_id: Some(format!("boot-{}", self.boots).parse().unwrap()),

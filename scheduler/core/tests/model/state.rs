@@ -146,6 +146,8 @@ impl State {
                 unschedulable: false,
                 cordoned_for: None,
                 labels: Default::default(),
+                taints: Vec::new(),
+                conditions: Default::default(),
                 control_plane,
                 deleting: false,
                 boot_id: Some(boot_id(node, 0)),

@@ -7,5 +7,6 @@
 )]
 
 mod calendar;
+mod gates;
 mod governing;
 mod mistakes;

@@ -1,0 +1,136 @@
+//! The gates of a policy: what keeps a node from starting, and its reboot from being ordered.
+//!
+//! Each kind has its own file or type here. This file asks no server and reads no object: the facts are arguments.
+
+mod spec;
+
+use std::fmt;
+
+use crate::fault::Fault;
+pub use spec::{ConditionSpec, GatesSpec, TaintSpec};
+
+/// The prefix of Bellwether's own taints, which never shut a gate.
+const OWN: &str = "bellwether.dev/";
+
+/// The taint of a cordon: an own gate says of a cordon that is not ours.
+const CORDON: &str = "node.kubernetes.io/unschedulable";
+
+/// The gates of a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// Conditions of the Node object, each of which shuts the gate.
+    pub conditions: Vec<ConditionGate>,
+    /// Taints of the Node object, each of which shuts the gate.
+    pub taints: Vec<TaintGate>,
+}
+
+/// A condition that shuts the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionGate {
+    /// Its type.
+    pub type_: String,
+    /// Its status.
+    pub status: String,
+}
+
+impl fmt::Display for ConditionGate {
+    /// As `kubectl wait --for=condition` writes one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.type_, self.status)
+    }
+}
+
+/// Taints that shut the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaintGate {
+    /// Their key.
+    pub key: String,
+    /// Their effect; none: any.
+    pub effect: Option<String>,
+}
+
+impl TaintGate {
+    /// A taint with this key and effect shuts the gate.
+    #[must_use]
+    pub fn matches(&self, key: &str, effect: &str) -> bool {
+        self.key == key && self.effect.as_deref().is_none_or(|wanted| wanted == effect)
+    }
+}
+
+impl fmt::Display for TaintGate {
+    /// As kubectl writes a taint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        self.effect.as_ref().map_or(Ok(()), |effect| write!(f, ":{effect}"))
+    }
+}
+
+/// The meaning of the fields below `path`.
+///
+/// # Errors
+/// Every mistake.
+pub(crate) fn gates_of(spec: &GatesSpec, path: &str) -> Result<Gates, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut gates = Gates::default();
+    for (index, condition) in spec.conditions.iter().enumerate() {
+        let read = condition_of(condition, &format!("{path}.conditions[{index}]"));
+        gates.conditions.extend(read.map_err(|fault| faults.push(fault)).ok());
+    }
+    for (index, taint) in spec.taints.iter().enumerate() {
+        let read = taint_of(taint, &format!("{path}.taints[{index}]"));
+        gates.taints.extend(read.map_err(|fault| faults.push(fault)).ok());
+    }
+    if faults.is_empty() { Ok(gates) } else { Err(faults) }
+}
+
+fn condition_of(spec: &ConditionSpec, path: &str) -> Result<ConditionGate, Fault> {
+    let ConditionSpec { type_, status } = spec;
+    if type_.is_empty() {
+        return Err(Fault::new(format!("{path}.type"), "empty: name a condition"));
+    }
+    if type_ == "Ready" {
+        return Err(Fault::new(
+            format!("{path}.type"),
+            "a node that is not Ready never starts: remove this condition",
+        ));
+    }
+    if !matches!(status.as_str(), "True" | "False" | "Unknown") {
+        return Err(Fault::new(
+            format!("{path}.status"),
+            format!("`{status}` is no status: write True, False or Unknown"),
+        ));
+    }
+    Ok(ConditionGate {
+        type_: type_.clone(),
+        status: status.clone(),
+    })
+}
+
+fn taint_of(spec: &TaintSpec, path: &str) -> Result<TaintGate, Fault> {
+    let TaintSpec { key, effect } = spec;
+    if key.is_empty() {
+        return Err(Fault::new(format!("{path}.key"), "empty: name the key of a taint"));
+    }
+    if key == CORDON || key.starts_with(OWN) {
+        return Err(Fault::new(
+            format!("{path}.key"),
+            format!(
+                "`{key}` is set by a drain of Bellwether too, and cordons of others always count: remove this taint"
+            ),
+        ));
+    }
+    if let Some(effect) = effect.as_deref()
+        && !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute")
+    {
+        return Err(Fault::new(
+            format!("{path}.effect"),
+            format!(
+                "`{effect}` is no effect: write NoSchedule, PreferNoSchedule or NoExecute, or leave it out for any"
+            ),
+        ));
+    }
+    Ok(TaintGate {
+        key: key.clone(),
+        effect: effect.clone(),
+    })
+}
