@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::attempt::Phase;
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName};
 use crate::message::{Message, WireError};
+use crate::phase::Phase;
 use crate::wire;
 
 /// Something happened to a node in an attempt. See [`wire::NodeEvent`].

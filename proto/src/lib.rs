@@ -22,6 +22,7 @@ pub mod mark;
 pub mod message;
 pub mod node;
 pub mod permission;
+mod phase;
 pub mod problem;
 pub mod readiness;
 #[cfg(feature = "grpc")]
@@ -45,7 +46,7 @@ pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/bellwether.v1.rs"));
 }
 
-pub use attempt::{Attempt, Cause, Ending, Phase, PhaseEntered};
+pub use attempt::{Attempt, Ending, PhaseEntered};
 pub use attempt_ref::AttemptRef;
 pub use command::{DrainNode, UncordonNode};
 pub use event::{DrainFailure, Fact, NodeEvent};
@@ -55,6 +56,7 @@ pub use host::{HostReport, NeedReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
 pub use last_reboot::LastReboot;
 pub use message::{Encoded, Message, WireError, decode, decode_body, encode};
+pub use phase::{Cause, Phase};
 pub use problem::{Problem, ProblemCode};
 #[cfg(feature = "grpc")]
 pub use refusal::RefusalCode;
