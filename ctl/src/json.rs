@@ -187,6 +187,7 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
                 need_since: text::instant(last.need_since),
                 began_at: text::instant(last.began_at),
                 need_cleared: last.need_cleared,
+                earlier: last.earlier.iter().map(|at| text::instant(Some(*at))).collect(),
             }),
             traceparent: &attempt.traceparent,
             history: attempt
@@ -216,6 +217,7 @@ struct LastReboot<'a> {
     need_since: Option<Timestamp>,
     began_at: Option<Timestamp>,
     need_cleared: bool,
+    earlier: Vec<Option<Timestamp>>,
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! The last reboot of a node, as the records of its later attempts keep it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::BootId;
@@ -19,9 +19,17 @@ pub struct LastReboot {
     pub began_at: Timestamp,
     /// The sentinel has reported in this boot that no reboot is required.
     pub need_cleared: bool,
+    /// When the old boots of the reboots before this one began to end, newest first, since an operator's last cancel.
+    pub earlier: Vec<Timestamp>,
 }
 
 impl LastReboot {
+    /// When the reboots within this time up to the last one began, newest first; the last one is among them.
+    pub fn within(&self, time: SignedDuration) -> impl Iterator<Item = Timestamp> {
+        let reboots = std::iter::once(self.began_at).chain(self.earlier.iter().copied());
+        reboots.take_while(move |at| self.began_at.duration_since(*at) <= time)
+    }
+
     const TYPE: &'static str = "bellwether.v1.LastReboot";
 
     pub(crate) fn from_wire(wire: wire::LastReboot) -> Result<Self, WireError> {
@@ -30,6 +38,11 @@ impl LastReboot {
             need_since: instant_required(Self::TYPE, "need_since", wire.need_since)?,
             began_at: instant_required(Self::TYPE, "began_at", wire.began_at)?,
             need_cleared: wire.need_cleared,
+            earlier: wire
+                .earlier
+                .into_iter()
+                .map(|at| instant_required(Self::TYPE, "earlier", Some(at)))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -39,6 +52,7 @@ impl LastReboot {
             need_since: Some(to_timestamp(self.need_since)),
             began_at: Some(to_timestamp(self.began_at)),
             need_cleared: self.need_cleared,
+            earlier: self.earlier.iter().copied().map(to_timestamp).collect(),
         }
     }
 }

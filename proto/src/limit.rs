@@ -39,6 +39,10 @@ pub const BLOCKERS_MAX: usize = 20;
 /// The first entry and the newest ones stay.
 pub const HISTORY_MAX: usize = 100;
 
+/// Most reboots before the last one of which a record keeps the time: with the last one as many as a policy may permit
+/// a node within a day. The newest ones stay.
+pub const EARLIER_REBOOTS_MAX: usize = 9;
+
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
 /// would vanish before it is stale.
@@ -166,9 +170,19 @@ impl Limited for wire::Attempt {
             retry_not_before: _,
             traceparent: _,
             need_span_id: _,
-            last_reboot: _,
+            last_reboot,
             history,
         } = self;
+        if let Some(wire::LastReboot {
+            boot_id: _,
+            need_since: _,
+            began_at: _,
+            need_cleared: _,
+            earlier,
+        }) = last_reboot
+        {
+            earlier.truncate(EARLIER_REBOOTS_MAX);
+        }
         cut(kernel_before, WORD_BYTES_MAX);
         cut(kernel_after, WORD_BYTES_MAX);
         cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);

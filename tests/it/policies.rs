@@ -201,6 +201,11 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "must be of type integer",
         ),
         (
+            json!({ "brakes": { "maxRebootsPerDay": 1 } }),
+            "spec.brakes.maxRebootsPerDay",
+            "should be greater than or equal to 2",
+        ),
+        (
             json!({ "blackouts": [{ "from": "2026-12-20" }] }),
             "spec.blackouts[0].to",
             "Required value",

@@ -1,7 +1,7 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{RebootPolicy, Terms};
+use bellwether_policy::{Brakes, RebootPolicy, Terms};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -52,6 +52,9 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     for gate in &terms.gates.taints {
         line(text, "gate", &format!("shut while the node has the taint {gate}"));
     }
+    for brake in of_brakes(&terms.brakes) {
+        line(text, "brake", &brake);
+    }
     line(text, "state", &state(calendar.state_at(at), at, zone));
     for opening in calendar
         .openings(at, OPENINGS)
@@ -63,6 +66,16 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     if let Some(warning) = too_short(calendar, terms.start_margin.unwrap_or_default(), at) {
         line(text, "WARNING", &warning);
     }
+}
+
+fn of_brakes(brakes: &Brakes) -> Vec<String> {
+    let interval = brakes.min_interval;
+    let interval = interval.map(|interval| format!("{interval:#} at least between two reboots of a node"));
+    let reboots = format!(
+        "a node that needs a reboot after {} within 24h is held until a cancel",
+        brakes.reboots_per_day_max
+    );
+    interval.into_iter().chain([reboots]).collect()
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -160,12 +173,15 @@ mod tests {
             "blackouts": [{ "from": "2026-12-19", "to": "2026-12-20", "reason": "freeze" }],
             "startMargin": "20m",
             "gates": { "conditions": [{ "type": "DiskPressure" }], "taints": [{ "key": "example.com/work" }] },
+            "brakes": { "minInterval": "36h" },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
         for part in [
             "policy nights\n",
             "nodes     pool=a\n",
             "margin    20m\n",
+            "brake     36h at least between two reboots of a node\n",
+            "brake     a node that needs a reboot after 3 within 24h is held until a cancel\n",
             "state     shut at Thu 2026-12-10 13:00 CET, until Sun 2026-12-13 04:00 CET\n",
             "opening   Sun 2026-12-13 04:00 CET to Sun 2026-12-13 10:00 CET (6h)\n",
             "gate      shut while the node has the condition DiskPressure=True\n",

@@ -7,8 +7,8 @@ use std::fmt;
 
 use bellwether_proto::{
     Attempt, AttemptRef, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, FleetOrder, Generation,
-    HostReport, Message, NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem, ProblemCode, RebootNeed,
-    RebooterReport, UncordonNode, decode, encode, wire,
+    HostReport, LastReboot, Message, NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem, ProblemCode,
+    RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -74,7 +74,7 @@ pub(crate) fn all() -> Vec<Sample> {
         bus("attempt-draining", attempt(1, Phase::Draining)),
         bus("attempt-rebooting", rebooting()),
         bus("attempt-uncordoning", uncordoning()),
-        bus("attempt-failed", failed()),
+        bus("attempt-failed", failed()).adding(&failed_again().to_wire()),
         bus("fleet-control", fleet_control()).before(&fleet_control_before()),
         bus("drain-node", drain_node()),
         bus("uncordon-node", uncordon_node()),
@@ -260,6 +260,20 @@ fn failed() -> Attempt {
         failures_in_row: 2,
         retry_not_before: Some(at(3600)),
         ..uncordoning()
+    }
+}
+
+/// With what is known of the reboots before.
+fn failed_again() -> Attempt {
+    Attempt {
+        last_reboot: Some(LastReboot {
+            boot_id: BOOT_AFTER.parse().unwrap(),
+            need_since: at(-60),
+            began_at: at(62),
+            need_cleared: true,
+            earlier: vec![at(-7200), at(-9000)],
+        }),
+        ..failed()
     }
 }
 

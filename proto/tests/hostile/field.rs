@@ -45,13 +45,16 @@ fn collect(
     }
 }
 
-/// Sets the field; a message that is missing on the way is added, in a list with usual values.
+/// Sets the field; a message that is missing on the way is added with usual values.
 pub(crate) fn set(message: &mut DynamicMessage, path: &[FieldDescriptor], value: Value) {
     let [field, rest @ ..] = path else { return };
     if rest.is_empty() {
         return message.set_field(field, value);
     }
     let Kind::Message(inner) = field.kind() else { return };
+    if !field.is_list() && !message.has_field(field) {
+        message.set_field(field, Value::Message(usual(&inner)));
+    }
     let value_of_field = message.get_field_mut(field);
     if let Value::Message(inner) = value_of_field {
         set(inner, rest, value);

@@ -63,6 +63,7 @@ fn limits_of(field: &str) -> (usize, usize) {
         "os" | "agent_version" | "method" | "by" | "source" => (256, 1),
         "reasons" => (256, 100),
         "history" | "orders" => (0, 100),
+        "earlier" => (0, 9),
         "node" => (253, 1),
         "node_uid" => (128, 1),
         "boot_id" | "boot_id_before" | "boot_id_after" => (64, 1),

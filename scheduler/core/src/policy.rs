@@ -55,6 +55,9 @@ impl Policy {
     /// had taken comes again in half this time.
     pub const LATE_EFFECT_MAX: SignedDuration = SignedDuration::from_secs(30);
 
+    /// A policy's limit of reboots counts within this time.
+    pub const LOOP_SPAN: SignedDuration = SignedDuration::from_hours(24);
+
     /// A cordon of ours on a node without a running attempt is an orphan only after this time:
     /// the view of the node may lag behind the drainer's word that it is uncordoned.
     pub const ORPHAN_AFTER: SignedDuration = SignedDuration::from_secs(10);

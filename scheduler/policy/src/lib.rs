@@ -4,9 +4,11 @@
 //! and labels are arguments, and no client of Kubernetes is needed. The scheduler's core decides by the meaning,
 //! `kubectl reboots` explains it, and `cargo xtask crd` writes the schema (feature `schema`).
 
+mod brakes;
 pub mod calendar;
 #[cfg(feature = "schema")]
 pub mod crd;
+mod duration;
 mod fault;
 mod gates;
 mod governing;
@@ -19,12 +21,13 @@ mod status;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use brakes::Brakes;
 pub use fault::Fault;
 pub use gates::{ConditionGate, ConditionSpec, Gates, GatesSpec, TaintGate, TaintSpec};
 pub use governing::{Governing, Policies};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
-pub use spec::{BlackoutSpec, LabelExpression, LabelSelector, RebootPolicySpec, WindowSpec};
+pub use spec::{BlackoutSpec, BrakesSpec, LabelExpression, LabelSelector, RebootPolicySpec, WindowSpec};
 pub use status::{Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 
 /// The group of the resource.

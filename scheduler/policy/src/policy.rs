@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::brakes::Brakes;
 use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
+use crate::duration::duration;
 use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
 use crate::selector::Selector;
@@ -34,6 +36,8 @@ pub struct Terms {
     pub start_margin: Option<SignedDuration>,
     /// What keeps a node from starting though a window is open.
     pub gates: Gates,
+    /// Limits beyond which reboots stop.
+    pub brakes: Brakes,
 }
 
 impl RebootPolicy {
@@ -76,10 +80,14 @@ impl RebootPolicy {
                 &mut faults,
             ));
         }
-        let margin = spec.start_margin.as_deref().map(margin_of).transpose();
+        let margin = spec.start_margin.as_deref();
+        let margin = margin
+            .map(|text| duration(text, "spec.startMargin", MARGIN_MAX))
+            .transpose();
         let start_margin = or_note(margin.map_err(|fault| vec![fault]), &mut faults);
         let gates = spec.gates.as_ref().map(|gates| gates_of(gates, "spec.gates"));
         let gates = or_note(gates.transpose().map(Option::unwrap_or_default), &mut faults);
+        let brakes = Brakes::read(spec.brakes.as_ref(), &mut faults);
         Self {
             name,
             selector,
@@ -89,6 +97,7 @@ impl RebootPolicy {
                     calendar: Calendar::new(windows, blackouts),
                     start_margin,
                     gates,
+                    brakes,
                 })
             } else {
                 Err(faults)
@@ -181,21 +190,3 @@ fn of_calendar(path: &str, error: &crate::calendar::CalendarError) -> Fault {
 
 /// Longest margin: that of the longest window with a cron.
 const MARGIN_MAX: SignedDuration = Cron::DURATION_MAX;
-
-fn margin_of(text: &str) -> Result<SignedDuration, Fault> {
-    let fault = |message: String| Fault::new("spec.startMargin", message);
-    let margin: SignedDuration = text.parse().map_err(|_| {
-        fault(format!(
-            "`{text}` is no duration: write hours and minutes such as 20m or 1h30m"
-        ))
-    })?;
-    if margin.is_negative() {
-        return Err(fault(format!("`{text}` is below zero: write 0s for none")));
-    }
-    if margin > MARGIN_MAX {
-        return Err(fault(format!(
-            "{margin:#} is longer than {MARGIN_MAX:#}: write a shorter one"
-        )));
-    }
-    Ok(margin)
-}

@@ -3,6 +3,8 @@
 //! A field that this version does not know is an error and not ignored: a newer schema may have added a brake that a
 //! scheduler of this version would not apply. The API server prunes what its schema does not know.
 
+mod brakes;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::gates::GatesSpec;
 #[cfg(feature = "schema")]
 use crate::rules::{self, DURATION};
+
+pub use brakes::BrakesSpec;
+pub(crate) use brakes::REBOOTS_PER_DAY;
 
 /// The default zone of windows and blackouts.
 const UTC: &str = "UTC";
@@ -47,6 +52,9 @@ pub struct RebootPolicySpec {
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
+    /// Limits beyond which the reboots of a node, of similar nodes, or of all nodes of this policy stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brakes: Option<BrakesSpec>,
 }
 
 /// Nodes by their labels: all of the conditions hold.

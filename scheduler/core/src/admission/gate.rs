@@ -9,11 +9,13 @@ mod condition_found;
 mod control_plane_busy;
 mod cooling_down;
 mod foreign_cordon;
+mod min_interval;
 mod need_survived;
 mod node_deleting;
 mod not_ready;
 mod paused;
 mod policy;
+mod reboot_loop;
 mod rebooter;
 mod rival_found;
 mod taint_found;
@@ -22,7 +24,7 @@ mod window;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellwether_policy::{Gates, Governing};
+use bellwether_policy::{Gates, Governing, RebootPolicy, Terms};
 use bellwether_proto::{Attempt, RebootNeed};
 
 use crate::admission::control_plane::ControlPlane;
@@ -64,11 +66,21 @@ pub(crate) struct Candidate<'a> {
     pub(crate) clock: &'a Clock,
 }
 
+impl<'a> Candidate<'a> {
+    /// The policy of the node with its terms; none without a policy, or of one with a mistake.
+    fn terms(&self) -> Option<(&'a RebootPolicy, &'a Terms)> {
+        let Governing::Policy(policy) = self.governing else {
+            return None;
+        };
+        Some((policy, policy.terms.as_ref().ok()?))
+    }
+}
+
 /// One gate: the reason why the candidate may not start now; none: the gate is open.
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 14] = [
+const GATES: [Gate; 16] = [
     paused::gate,
     rival_found::gate,
     policy::gate,
@@ -80,6 +92,8 @@ const GATES: [Gate; 14] = [
     taint_found::gate,
     boot_unsettled::gate,
     need_survived::gate,
+    reboot_loop::gate,
+    min_interval::gate,
     rebooter::gate,
     cooling_down::gate,
     control_plane_busy::gate,

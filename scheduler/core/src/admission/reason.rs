@@ -93,6 +93,22 @@ pub enum Reason {
     BootUnsettled,
     /// The need has survived the reboot that should have ended it: another reboot would not help.
     NeedSurvivedReboot,
+    /// The node was rebooted as often within a day as its policy permits, and its need has returned.
+    RebootLoop {
+        /// How often.
+        reboots: u32,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The policy's shortest time between two reboots of a node is not over.
+    MinInterval {
+        /// The policy.
+        policy: Arc<str>,
+        /// When the last reboot began.
+        rebooted_at: Timestamp,
+        /// When the time is over.
+        until: Timestamp,
+    },
     /// No rebooter has reported from this boot of the host, or not lately.
     NoRebooter,
     /// The rebooter could not reboot this host.
@@ -131,7 +147,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 24] = [
+    pub const CODES: [&str; 26] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -151,6 +167,8 @@ impl Reason {
         "TaintFound",
         "BootUnsettled",
         "NeedSurvivedReboot",
+        "RebootLoop",
+        "MinInterval",
         "NoRebooter",
         "PreflightFailed",
         "CoolingDown",
@@ -181,6 +199,8 @@ impl Reason {
             Self::TaintFound { .. } => "TaintFound",
             Self::BootUnsettled => "BootUnsettled",
             Self::NeedSurvivedReboot => "NeedSurvivedReboot",
+            Self::RebootLoop { .. } => "RebootLoop",
+            Self::MinInterval { .. } => "MinInterval",
             Self::NoRebooter => "NoRebooter",
             Self::PreflightFailed(_) => "PreflightFailed",
             Self::Failed(cause, _) => cause.as_str(),
@@ -250,6 +270,12 @@ impl Reason {
             Self::NeedSurvivedReboot => {
                 "the need has survived the last reboot, so another would not end it: see what keeps the file"
                     .to_owned()
+            }
+            Self::RebootLoop { reboots, since } => {
+                format!("{reboots} reboots since {since:.0}, and the host needs the next one: find the program that writes the sentinel file at each boot; once it is corrected, cancel ends this hold")
+            }
+            Self::MinInterval { policy, rebooted_at, until } => {
+                format!("policy {policy}: the last reboot was at {rebooted_at:.0}, and minInterval is over at {until:.0}")
             }
             Self::NoRebooter => "no rebooter has reported from this boot: is its pod running on this node?".to_owned(),
             Self::PreflightFailed(problem) => format!("the rebooter cannot reboot this host: {problem}"),

@@ -36,10 +36,11 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
         attempt.cordoned_at.as_mut(),
         attempt.drained_at.as_mut(),
         attempt.reboot_started_at.as_mut(),
-        attempt.last_reboot.as_mut().map(|last| &mut last.began_at),
     ];
+    let reboots = attempt.last_reboot.iter_mut();
+    let reboots = reboots.flat_map(|last| std::iter::once(&mut last.began_at).chain(&mut last.earlier));
     let entered = attempt.history.iter_mut().map(|entered| &mut entered.at);
-    for instant in facts.into_iter().flatten().chain(entered) {
+    for instant in facts.into_iter().flatten().chain(reboots).chain(entered) {
         bound(instant, now);
     }
     clamped

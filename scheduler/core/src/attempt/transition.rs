@@ -1,6 +1,6 @@
 //! The transitions of an attempt, and what each one writes into its record.
 
-use bellwether_proto::limit::HISTORY_MAX;
+use bellwether_proto::limit::{EARLIER_REBOOTS_MAX, HISTORY_MAX};
 use bellwether_proto::{Attempt, Cause, Ending, LastReboot, Phase, PhaseEntered};
 use jiff::{SignedDuration, Timestamp};
 
@@ -138,11 +138,22 @@ pub(crate) fn note_reboot(attempt: &mut Attempt, observation: Option<&Observatio
     if is_proved || noted == Some(boot) {
         return;
     }
+    let earlier = match &attempt.last_reboot {
+        // The same reboot, whose host has booted again before the proof.
+        Some(last) if has_noted_reboot(attempt) => last.earlier.clone(),
+        Some(last) => std::iter::once(&last.began_at)
+            .chain(&last.earlier)
+            .take(EARLIER_REBOOTS_MAX)
+            .copied()
+            .collect(),
+        None => Vec::new(),
+    };
     attempt.last_reboot = Some(LastReboot {
         boot_id: boot.clone(),
         need_since: attempt.need_since,
         began_at: attempt.reboot_started_at.unwrap_or(ordered.at),
         need_cleared: observation.need_is_cleared_in(boot),
+        earlier,
     });
 }
 

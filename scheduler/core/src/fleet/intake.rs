@@ -12,6 +12,7 @@ use crate::fleet::{DrainProgress, Fleet};
 use crate::input::{CancelEffect, CancelRefusal, Handled, Input};
 use crate::observed::NodeView;
 use crate::orders::Orders;
+use crate::policy::Policy;
 
 impl Fleet {
     /// Takes one input. `now` is the time of the driver's clock.
@@ -152,6 +153,9 @@ impl Fleet {
             if effect != CancelEffect::RolledBack {
                 // The operator has looked at the node: it need not be left alone any more.
                 attempt.retry_not_before = None;
+                if let Some(last) = &mut attempt.last_reboot {
+                    last.earlier.clear();
+                }
             }
             self.touch(node);
             self.change_attempt(attempt, transition, now);
@@ -181,7 +185,10 @@ fn cancel_effect(node: &NodeView, attempt: Option<&Attempt>, now: Timestamp) -> 
         Phase::Failed if attempt.slot_held => Ok(CancelEffect::SlotReleased { still: None }),
         Phase::Done | Phase::Failed | Phase::Cancelled => {
             let waits = attempt.retry_not_before.is_some_and(|until| until > now);
-            waits
+            // Whether that is too often is the policy's business, which may be another one by the next need.
+            let last = attempt.last_reboot.as_ref();
+            let was_rebooted_often = last.is_some_and(|last| last.within(Policy::LOOP_SPAN).count() > 1);
+            (waits || was_rebooted_often)
                 .then_some(CancelEffect::WaitEnded)
                 .ok_or_else(|| CancelRefusal::NoAttempt(name()))
         }

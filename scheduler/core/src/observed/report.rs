@@ -37,6 +37,15 @@ impl Renewed for RebooterReport {
     }
 }
 
+impl StoredReport<HostReport> {
+    /// An instant of the host's clock by the clock of the NATS server, as far as this report shows the difference of
+    /// the two. A report that came late makes the host's clock look behind.
+    pub(crate) fn by_server_clock(&self, at: Timestamp) -> Timestamp {
+        let ahead = self.report.reported_at.duration_since(self.stored_at);
+        at.checked_sub(ahead).unwrap_or(Timestamp::MIN)
+    }
+}
+
 impl<R: Renewed> StoredReport<R> {
     /// From when on the report is too old to act on.
     #[must_use]

@@ -8,6 +8,7 @@
 )]
 
 mod actors;
+mod brakes;
 mod cancels;
 mod clocks;
 mod cordons;

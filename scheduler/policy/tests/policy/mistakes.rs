@@ -124,6 +124,26 @@ fn each_mistake_names_its_field_and_the_remedy() {
             "name a label",
         ),
         (
+            json!({ "brakes": { "minInterval": "a day" } }),
+            "spec.brakes.minInterval: ",
+            "20m",
+        ),
+        (
+            json!({ "brakes": { "minInterval": "2161h" } }),
+            "spec.brakes.minInterval: ",
+            "shorter",
+        ),
+        (
+            json!({ "brakes": { "maxRebootsPerDay": 1 } }),
+            "spec.brakes.maxRebootsPerDay: ",
+            "minInterval: 24h",
+        ),
+        (
+            json!({ "brakes": { "maxRebootsPerDay": 11 } }),
+            "spec.brakes.maxRebootsPerDay: ",
+            "between 2 and 10",
+        ),
+        (
             json!({ "window": [] }),
             "spec: unknown field `window`",
             "correct the field",
@@ -142,6 +162,23 @@ fn each_mistake_names_its_field_and_the_remedy() {
             faults[0]
         );
     }
+}
+
+#[test]
+fn brakes_have_defaults_and_limits_that_are_no_mistake() {
+    let brakes = |spec: Value| RebootPolicy::read("p".into(), &spec).terms.unwrap().brakes;
+    let none = brakes(json!({}));
+    assert_eq!((none.min_interval, none.reboots_per_day_max), (None, 3));
+    assert_eq!(brakes(json!({ "brakes": {} })), none);
+    let longest = brakes(json!({ "brakes": { "minInterval": "2160h", "maxRebootsPerDay": 10 } }));
+    assert_eq!(
+        (longest.min_interval.unwrap().as_hours(), longest.reboots_per_day_max),
+        (2160, 10)
+    );
+    assert_eq!(
+        brakes(json!({ "brakes": { "maxRebootsPerDay": 2 } })).reboots_per_day_max,
+        2
+    );
 }
 
 #[test]

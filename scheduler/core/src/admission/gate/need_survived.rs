@@ -7,7 +7,6 @@
 //! look behind, and a clock may be set between two boots, so no time alone proves anything.
 
 use bellwether_proto::{LastReboot, RebootNeed};
-use jiff::Timestamp;
 
 use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;
@@ -24,8 +23,7 @@ fn is_new(need: &RebootNeed, last: &LastReboot, sentinel: &StoredReport<bellweth
     if last.need_cleared {
         return true;
     }
-    let clock_ahead = sentinel.report.reported_at.duration_since(sentinel.stored_at);
-    let since = need.since.checked_sub(clock_ahead).unwrap_or(Timestamp::MIN);
+    let since = sentinel.by_server_clock(need.since);
     let in_this_boot = sentinel.report.booted_at.is_none_or(|booted| need.since >= booted);
     need.since != last.need_since && in_this_boot && since > last.began_at
 }
