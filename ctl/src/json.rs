@@ -73,6 +73,9 @@ struct Node<'a> {
     state: String,
     state_since: Option<Timestamp>,
     reason: Option<Reason<'a>>,
+    further_reasons: Vec<Reason<'a>>,
+    queue_number: Option<u32>,
+    policy: &'a str,
     ready: bool,
     unschedulable: bool,
     reboot_required: bool,
@@ -92,11 +95,10 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             name: &node.node,
             state: vocabulary::state(node),
             state_since: vocabulary::state_since(node),
-            reason: node.reason.as_ref().map(|reason| Reason {
-                code: &reason.code,
-                message: &reason.message,
-                since: text::instant(reason.since),
-            }),
+            reason: node.reason.as_ref().map(Reason::from),
+            further_reasons: node.further_reasons.iter().map(Reason::from).collect(),
+            queue_number: Some(node.queue_number).filter(|number| *number > 0),
+            policy: &node.policy,
             ready: node.ready,
             unschedulable: node.unschedulable,
             reboot_required: node.reboot_required,
@@ -121,6 +123,16 @@ struct Reason<'a> {
     code: &'a str,
     message: &'a str,
     since: Option<Timestamp>,
+}
+
+impl<'a> From<&'a wire::Reason> for Reason<'a> {
+    fn from(reason: &'a wire::Reason) -> Self {
+        Self {
+            code: &reason.code,
+            message: &reason.message,
+            since: text::instant(reason.since),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -271,6 +283,7 @@ mod tests {
             "name": "worker-1", "state": "Idle", "stateSince": null, "reason": null, "ready": true,
             "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
             "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
+            "furtherReasons": [], "queueNumber": null, "policy": "",
         });
         assert_eq!(
             value,

@@ -19,14 +19,7 @@ const REASON_MAX: usize = 100;
 
 /// The fleet: one line of slots and pause, then a line for each node.
 pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp) -> String {
-    let mut text = format!("Slots taken: {}/{}.", fleet.slots_taken, fleet.slots_total);
-    if let Some(control) = fleet.control.as_ref().filter(|control| control.paused) {
-        text.push_str(&format!(" {}", paused(control, now)));
-    }
-    text.push('\n');
-    if !fleet.notice.is_empty() {
-        text.push_str(&format!("Nothing new is decided: {}\n", one_line(&fleet.notice)));
-    }
+    let mut text = slots(fleet, now);
     if fleet.nodes.is_empty() {
         text.push_str("No nodes.\n");
         return text;
@@ -44,7 +37,7 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp
             if wide {
                 vocabulary::reason(node)
             } else {
-                clipped(&vocabulary::reason(node), REASON_MAX)
+                clipped(&vocabulary::reason(node))
             },
             or_nothing(&node.kernel_running),
         ];
@@ -64,9 +57,22 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp
     text
 }
 
-/// The beginning of a text, with a mark if that is not all.
-fn clipped(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// The slots, the pause and the notice of the whole fleet.
+pub(crate) fn slots(fleet: &wire::ListNodesResponse, now: Timestamp) -> String {
+    let mut text = format!("Slots taken: {}/{}.", fleet.slots_taken, fleet.slots_total);
+    if let Some(control) = fleet.control.as_ref().filter(|control| control.paused) {
+        text.push_str(&format!(" {}", paused(control, now)));
+    }
+    text.push('\n');
+    if !fleet.notice.is_empty() {
+        text.push_str(&format!("Nothing new is decided: {}\n", one_line(&fleet.notice)));
+    }
+    text
+}
+
+/// The beginning of a reason, with a mark if that is not all.
+pub(crate) fn clipped(text: &str) -> String {
+    match text.char_indices().nth(REASON_MAX) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
         None => text.to_owned(),
     }
@@ -133,6 +139,17 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
             "Reason",
             &format!("{}: {message} (for {since})", reason.code),
         ));
+    }
+    for further in &node.further_reasons {
+        let since = match instant(further.since) {
+            Some(since) => format!(" (for {})", between(since, now)),
+            None => String::new(),
+        };
+        let line = format!("{}: {}{since}", further.code, one_line(&further.message));
+        text.push_str(&labelled("Also", &line));
+    }
+    if !node.policy.is_empty() {
+        text.push_str(&labelled("Policy", &node.policy));
     }
     let required = if !node.reboot_required {
         "no".to_owned()
@@ -241,7 +258,7 @@ fn indented(text: &str) -> String {
     })
 }
 
-fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)

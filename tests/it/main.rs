@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod budgets;
 mod check;
 mod crashes;
 mod deploy;

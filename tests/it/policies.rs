@@ -6,8 +6,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bellwether_policy::{
-    Condition, ConditionReason, GROUP, KIND, NodeNumbers, PLURAL, RebootPolicy, RebootPolicyStatus, VERSION,
-    WindowState,
+    BudgetUsage, Condition, ConditionReason, GROUP, KIND, NodeNumbers, PLURAL, RebootPolicy, RebootPolicyStatus,
+    VERSION, WindowState,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
@@ -98,7 +98,7 @@ async fn defaults_are_filled_in(world: &World) -> Result<()> {
 
 /// The scheduler never sees a field that the definition does not know; kubectl refuses such a field.
 async fn unknown_fields_are_pruned_or_refused(world: &World) -> Result<()> {
-    let newer = policy("newer", &json!({ "budget": { "zones": 1 } }));
+    let newer = policy("newer", &json!({ "hooks": { "before": "x" } }));
     let stored = api(world.client()).create(&on_trial(), &newer).await?.data;
     assert_eq!(stored, json!({ "spec": { "priority": 0 } }));
     let kubectl = world.kubectl()?;
@@ -106,7 +106,7 @@ async fn unknown_fields_are_pruned_or_refused(world: &World) -> Result<()> {
         .run(&["create", "-f", "-"], &serde_json::to_string(&newer)?)
         .await;
     let refused = refused.err().context("kubectl took the field")?.to_string();
-    ensure!(refused.contains("unknown field \"spec.budget\""), "{refused}");
+    ensure!(refused.contains("unknown field \"spec.hooks\""), "{refused}");
     Ok(())
 }
 
@@ -118,6 +118,9 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
     let either = "write either days, start and end, or cron and duration";
     let all_three = "days, start and end go together; write all three, or none";
     let both = "cron and duration go together; write both, or neither";
+    let share = "write a number from 1 on, or a share from 1% to 100%";
+    let budget = |budget: Value| json!({ "budget": budget });
+    let of_amount = "spec.budget.maxUnavailable";
     let of_window = "spec.windows[0]";
     let of_expression = "spec.nodeSelector.matchExpressions[0]";
     vec![
@@ -158,6 +161,21 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             expression(json!({ "key": "pool", "operator": "Exists", "values": ["a"] })),
             of_expression,
             "values: Exists and DoesNotExist take no value; leave values out",
+        ),
+        (budget(json!({})), "spec.budget", "write maxUnavailable or topology"),
+        (budget(json!({ "maxUnavailable": 0 })), of_amount, share),
+        (budget(json!({ "maxUnavailable": "0%" })), of_amount, share),
+        (budget(json!({ "maxUnavailable": "101%" })), of_amount, share),
+        (budget(json!({ "maxUnavailable": "half" })), of_amount, share),
+        (
+            budget(json!({ "topology": [{ "key": "zone" }] })),
+            "spec.budget.topology[0]",
+            "write maxUnavailable, maxDomains or both",
+        ),
+        (
+            budget(json!({ "topology": [{ "key": "zone", "maxDomains": 0 }] })),
+            "spec.budget.topology[0].maxDomains",
+            "should be greater than or equal to 1",
         ),
         // Lengths, numbers, patterns and closed lists.
         (
@@ -330,6 +348,10 @@ fn status() -> RebootPolicyStatus {
             waiting: 3,
             in_progress: 1,
             failed: 0,
+        }),
+        budget: Some(BudgetUsage {
+            unavailable: 1,
+            max_unavailable: 2,
         }),
     }
 }

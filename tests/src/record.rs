@@ -99,20 +99,29 @@ impl NodeRecorder {
     }
 
     fn most(&self, counts: impl Fn(NodeState) -> bool) -> Vec<String> {
+        // Of several moments the first.
+        let moments = self.moments(counts).into_iter().rev();
+        moments.max_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// The nodes that were cordoned or not ready, after each change.
+    #[must_use]
+    pub fn disrupted(&self) -> Vec<Vec<String>> {
+        self.moments(NodeState::is_disrupted)
+    }
+
+    fn moments(&self, counts: impl Fn(NodeState) -> bool) -> Vec<Vec<String>> {
         let mut now: BTreeMap<String, NodeState> = BTreeMap::new();
-        let mut most = Vec::new();
+        let mut moments = Vec::new();
         for change in self.changes() {
             match change.state {
                 Some(state) => drop(now.insert(change.node, state)),
                 None => drop(now.remove(&change.node)),
             }
             let counted = now.iter().filter(|(_, state)| counts(**state));
-            let counted: Vec<String> = counted.map(|(name, _)| name.clone()).collect();
-            if counted.len() > most.len() {
-                most = counted;
-            }
+            moments.push(counted.map(|(name, _)| name.clone()).collect());
         }
-        most
+        moments
     }
 
     /// How often this node went from schedulable to cordoned.

@@ -183,6 +183,11 @@ impl World {
     pub async fn recreate_node(&self, host: &Host) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client());
         nodes.delete(host.name(), &Default::default()).await?;
+        self.register_again(host).await
+    }
+
+    /// Lets the kubelet of a host whose node was deleted register it again.
+    pub async fn register_again(&self, host: &Host) -> Result<()> {
         let shape = NodeShape {
             zone: "zone-1".to_owned(),
             control_plane: false,

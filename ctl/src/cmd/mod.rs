@@ -3,10 +3,10 @@
 mod cancel;
 mod check;
 mod explain;
-mod migrate;
 mod near;
 mod pause;
 mod policy;
+mod queue;
 mod resume;
 mod status;
 mod uninstall_check;
@@ -28,7 +28,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Check(check) => check::run(&args.connect, &check).await,
         Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,
         Verb::Policy(PolicyVerb::Check(check)) => policy::check(&args.connect, &check).await,
-        Verb::Migrate(migrate) => migrate::run(&args.connect, &migrate).await,
     }
 }
 
@@ -37,6 +36,7 @@ async fn ask(connect: &ConnectArgs, verb: FleetVerb) -> anyhow::Result<()> {
     match verb {
         FleetVerb::Status(status) => status::run(fleet, connect, status).await,
         FleetVerb::Explain(explain) => explain::run(&mut fleet, &explain).await,
+        FleetVerb::Queue(queue) => queue::run(&mut fleet, queue).await,
         FleetVerb::Watch { node } => watch::run(fleet, connect, node.as_ref()).await,
         FleetVerb::Pause { reason, operator } => pause::run(&mut fleet, operator.by, reason).await,
         FleetVerb::Resume { operator } => resume::run(&mut fleet, operator.by).await,

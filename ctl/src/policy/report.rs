@@ -1,7 +1,7 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{Brakes, RebootPolicy, Terms};
+use bellwether_policy::{Brakes, RebootPolicy, Terms, Topology};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -55,6 +55,16 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);
     }
+    if let Some(max) = terms.budget.max_unavailable {
+        line(
+            text,
+            "budget",
+            &format!("{max} of its nodes at once, within the scheduler's --slots"),
+        );
+    }
+    for topology in &terms.budget.topology {
+        line(text, "budget", &of_topology(topology));
+    }
     line(text, "state", &state(calendar.state_at(at), at, zone));
     for opening in calendar
         .openings(at, OPENINGS)
@@ -76,6 +86,17 @@ fn of_brakes(brakes: &Brakes) -> Vec<String> {
         brakes.reboots_per_day_max
     );
     interval.into_iter().chain([reboots]).collect()
+}
+
+fn of_topology(topology: &Topology) -> String {
+    let key = &topology.key;
+    let nodes = topology
+        .max_unavailable
+        .map(|max| format!("{max} of the nodes with one value of {key} at once"));
+    let domains = topology
+        .max_domains
+        .map(|max| format!("nodes of {max} of the values of {key} at once"));
+    nodes.into_iter().chain(domains).collect::<Vec<_>>().join(", ")
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -123,9 +144,9 @@ fn too_short(calendar: &Calendar, margin: SignedDuration, at: Timestamp) -> Opti
     })
 }
 
-/// Which policy would govern which nodes, of a cluster or of a file.
-pub(crate) fn of_nodes(place: &str, governed: &Governed) -> String {
-    let mut text = format!("nodes of {place}\n");
+/// Which policy would govern which nodes.
+pub(crate) fn of_cluster(governed: &Governed) -> String {
+    let mut text = String::from("nodes of the cluster\n");
     for (policy, nodes) in &governed.by_policy {
         line(&mut text, "governed", &format!("by {policy}: {}", named(nodes)));
     }
@@ -231,7 +252,7 @@ mod tests {
             in_conflict: vec![("x".to_owned(), "a".into(), "b".into())],
             without: vec!["y".to_owned()],
         };
-        let text = of_nodes("the cluster", &governed);
+        let text = of_cluster(&governed);
         for part in [
             "by a: n1, n2, n3, n4, n5 and 2 more\n",
             "by b: no node\n",

@@ -8,6 +8,7 @@ mod gate;
 mod need;
 mod order;
 mod policies;
+mod policy_budget;
 mod queue;
 mod reason;
 
@@ -15,5 +16,7 @@ pub(crate) use budget::Budget;
 pub(crate) use gate::{Blockers, unfit};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};
-pub(crate) use queue::Queue;
+pub(crate) use policy_budget::{Full, Group, PolicyBudgets};
+pub use policy_budget::{PolicyUsage, Scope};
+pub(crate) use queue::{Position, Queue};
 pub use reason::Reason;

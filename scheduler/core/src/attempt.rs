@@ -4,6 +4,7 @@
 
 mod clamp;
 mod events;
+mod gone;
 mod orphan;
 mod phases;
 mod retry;
@@ -12,6 +13,7 @@ mod transition;
 
 pub(crate) use clamp::clamp;
 pub(crate) use events::{Consequence, apply_event};
+pub(crate) use gone::gone_host_may_be_down;
 pub(crate) use orphan::orphan_of;
 pub(crate) use phases::next_transition;
 pub(crate) use start::{is_for_reboot, start};

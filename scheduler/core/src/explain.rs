@@ -7,4 +7,4 @@ mod standing;
 pub use counts::Counts;
 pub use policy::{PolicyNodes, PolicyStanding};
 pub(crate) use standing::{Basis, Stand};
-pub use standing::{Standing, State};
+pub use standing::{Blocker, Standing, State};

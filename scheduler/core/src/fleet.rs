@@ -22,7 +22,7 @@ use std::fmt;
 use bellwether_proto::NodeName;
 use jiff::Timestamp;
 
-use crate::admission::{Blockers, Budget, Queue};
+use crate::admission::{Blockers, Budget, PolicyBudgets, Queue};
 use crate::effect::Effect;
 use crate::explain::Counts;
 use crate::fleet::member::Member;
@@ -63,6 +63,7 @@ pub struct Fleet {
     members: BTreeMap<NodeName, Member>,
     blockers: Blockers,
     budget: Budget,
+    policy_budgets: PolicyBudgets,
     queue: Queue,
     timers: Timers,
     counts: Counts,
@@ -85,6 +86,7 @@ impl Fleet {
                 ..Blockers::default()
             },
             budget: Budget::new(policy.slots),
+            policy_budgets: PolicyBudgets::default(),
             policy,
             source,
             members: BTreeMap::new(),

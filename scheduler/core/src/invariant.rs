@@ -95,6 +95,69 @@ pub fn budget_when_starting(
     ))
 }
 
+/// [`Invariant::Budget`]: a node starts only while its policy has room for one more, by the number of disrupted nodes,
+/// by those of its domain, and by the number of domains.
+///
+/// # Errors
+/// Names the policy and the limit.
+pub fn policy_budget_when_starting(
+    policies: &[PolicyView],
+    starting: &NodeView,
+    nodes: &BTreeMap<NodeName, NodeView>,
+    attempts: &BTreeMap<NodeName, Attempt>,
+) -> Result<(), String> {
+    let read = |view: &PolicyView| RebootPolicy::read(view.name.as_str().into(), &view.spec);
+    let policies = Policies::new(policies.iter().map(read));
+    let name_of = |node: &NodeView| match policies.governing(&node.labels) {
+        Governing::Policy(policy) => Some(policy),
+        Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
+    };
+    let policy = name_of(starting);
+    let Some((policy, terms)) = policy
+        .as_ref()
+        .and_then(|policy| Some((policy, policy.terms.as_ref().ok()?)))
+    else {
+        return Ok(());
+    };
+    let governed: Vec<_> = nodes
+        .values()
+        .filter(|node| name_of(node).is_some_and(|other| other.name == policy.name))
+        .collect();
+    let disrupted: Vec<_> = governed
+        .iter()
+        .filter(|node| node.name != starting.name)
+        .filter(|node| holder(Some(node), attempts.get(&node.name), false).is_some())
+        .collect();
+    let problem = |limit: &str| {
+        Err(format!(
+            "Budget: {} starts beyond {limit} of {}",
+            starting.name, policy.name
+        ))
+    };
+    let max = terms.budget.max_unavailable;
+    if max.is_some_and(|max| disrupted.len() >= max.of(governed.len())) {
+        return problem("maxUnavailable");
+    }
+    for topology in &terms.budget.topology {
+        let own = starting.labels.get(&topology.key);
+        let in_domain = |node: &&&NodeView| node.labels.get(&topology.key) == own;
+        let all = governed.iter().filter(in_domain).count();
+        let taken = disrupted.iter().filter(|node| in_domain(node)).count();
+        if topology.max_unavailable.is_some_and(|max| taken >= max.of(all)) {
+            return problem(&topology.key);
+        }
+        let mut domains: BTreeSet<_> = disrupted.iter().map(|node| node.labels.get(&topology.key)).collect();
+        domains.insert(own);
+        let max = topology
+            .max_domains
+            .map(|max| usize::try_from(max.get()).unwrap_or(usize::MAX));
+        if max.is_some_and(|max| taken == 0 && domains.len() > max) {
+            return problem("maxDomains");
+        }
+    }
+    Ok(())
+}
+
 /// [`Invariant::DrainedBeforeRebooted`]: a record that orders a reboot says when its drain was complete.
 ///
 /// # Errors

@@ -24,12 +24,12 @@ pub mod rival;
 mod timers;
 pub mod wait;
 
-pub use admission::Reason;
+pub use admission::{Reason, Scope};
 pub use effect::{Command, Effect};
-pub use explain::{PolicyStanding, Standing, State};
+pub use explain::{Blocker, PolicyStanding, Standing, State};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input};
-pub use observed::{Memory, NodeCondition, NodeView, PolicyView, StoredReport, Taint};
+pub use observed::{Claim, Claimant, Memory, NodeCondition, NodeView, PolicyView, StoredReport, Taint};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
 pub use wait::Wait;

@@ -1,11 +1,13 @@
 //! The facts that the driver has handed over, as the core keeps them.
 
+mod claim;
 mod memory;
 mod node;
 mod observation;
 mod policy;
 mod report;
 
+pub use claim::{Claim, Claimant};
 pub use memory::Memory;
 pub use node::{NodeCondition, NodeView, Taint};
 pub(crate) use observation::Observation;

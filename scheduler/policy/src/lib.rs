@@ -5,6 +5,7 @@
 //! `kubectl reboots` explains it, and `cargo xtask crd` writes the schema (feature `schema`).
 
 mod brakes;
+mod budget;
 pub mod calendar;
 #[cfg(feature = "schema")]
 pub mod crd;
@@ -22,13 +23,17 @@ mod status;
 use jiff::{SignedDuration, Timestamp};
 
 pub use brakes::Brakes;
+pub use budget::{Amount, Budget, Topology};
 pub use fault::Fault;
 pub use gates::{ConditionGate, ConditionSpec, Gates, GatesSpec, TaintGate, TaintSpec};
 pub use governing::{Governing, Policies};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
-pub use spec::{BlackoutSpec, BrakesSpec, LabelExpression, LabelSelector, RebootPolicySpec, WindowSpec};
-pub use status::{Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
+pub use spec::{
+    BlackoutSpec, BrakesSpec, BudgetSpec, IntOrString, LabelExpression, LabelSelector, RebootPolicySpec, TopologySpec,
+    WindowSpec,
+};
+pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 
 /// The group of the resource.
 pub const GROUP: &str = "bellwether.dev";

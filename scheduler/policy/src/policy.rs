@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::brakes::Brakes;
+use crate::budget::Budget;
 use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
 use crate::duration::duration;
 use crate::fault::Fault;
@@ -38,6 +39,8 @@ pub struct Terms {
     pub gates: Gates,
     /// Limits beyond which reboots stop.
     pub brakes: Brakes,
+    /// How many nodes may be disrupted at once.
+    pub budget: Budget,
 }
 
 impl RebootPolicy {
@@ -88,6 +91,8 @@ impl RebootPolicy {
         let gates = spec.gates.as_ref().map(|gates| gates_of(gates, "spec.gates"));
         let gates = or_note(gates.transpose().map(Option::unwrap_or_default), &mut faults);
         let brakes = Brakes::read(spec.brakes.as_ref(), &mut faults);
+        let budget = spec.budget.as_ref().map(|budget| Budget::new(budget, "spec.budget"));
+        let budget = budget.map_or_else(Budget::default, |budget| or_note(budget, &mut faults));
         Self {
             name,
             selector,
@@ -98,6 +103,7 @@ impl RebootPolicy {
                     start_margin,
                     gates,
                     brakes,
+                    budget,
                 })
             } else {
                 Err(faults)

@@ -38,3 +38,19 @@ pub(crate) const RULES_OF_WINDOW: [Rule; 3] = [
         message: "days, start and end go together; write all three, or none",
     },
 ];
+
+pub(crate) const RULES_OF_BUDGET: [Rule; 1] = [Rule {
+    rule: "has(self.maxUnavailable) || (has(self.topology) && size(self.topology) > 0)",
+    message: "write maxUnavailable or topology",
+}];
+
+pub(crate) const RULES_OF_TOPOLOGY: [Rule; 1] = [Rule {
+    rule: "has(self.maxUnavailable) || has(self.maxDomains)",
+    message: "write maxUnavailable, maxDomains or both",
+}];
+
+/// Of a number of nodes, or a share of them.
+pub(crate) const AMOUNT: Rule = Rule {
+    rule: "type(self) == int ? int(self) >= 1 : string(self).matches('^([1-9][0-9]?|100)%$')",
+    message: "write a number from 1 on, or a share from 1% to 100%",
+};

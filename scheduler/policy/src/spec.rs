@@ -52,9 +52,83 @@ pub struct RebootPolicySpec {
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
+
     /// Limits beyond which the reboots of a node, of similar nodes, or of all nodes of this policy stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brakes: Option<BrakesSpec>,
+
+    /// How many nodes of this policy may be disrupted at once, by us or otherwise. The scheduler's --slots limits all
+    /// policies together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSpec>,
+}
+
+/// How many nodes of a policy may be disrupted at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("x-kubernetes-validations" = rules::RULES_OF_BUDGET))
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetSpec {
+    /// How many nodes, such as 2, or which share of the policy's nodes, such as 10%. A share is rounded down, and
+    /// is at least one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
+
+    /// Limits by the values of labels, such as topology.kubernetes.io/zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 4)))]
+    pub topology: Vec<TopologySpec>,
+}
+
+/// Limits by the values of one label: nodes of the policy with the same value are one domain, and so are those
+/// without the label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("x-kubernetes-validations" = rules::RULES_OF_TOPOLOGY))
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopologySpec {
+    /// The label.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 317)))]
+    pub key: String,
+
+    /// How many nodes of one domain may be disrupted at once: a number, or a share of the nodes in the domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
+
+    /// How many domains may have disrupted nodes at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub max_domains: Option<i32>,
+}
+
+/// A number, or a text such as 10%.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum IntOrString {
+    /// A number.
+    Int(i64),
+    /// A text.
+    String(String),
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for IntOrString {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "IntOrString".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "x-kubernetes-validations": [rules::AMOUNT],
+        })
+    }
 }
 
 /// Nodes by their labels: all of the conditions hold.

@@ -27,6 +27,21 @@ pub struct RebootPolicyStatus {
     /// The nodes that this policy governs, by what they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeNumbers>,
+
+    /// How far the budget is used. Absent without maxUnavailable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetUsage>,
+}
+
+/// How far the budget of a policy is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetUsage {
+    /// Nodes of the policy that are disrupted, by Bellwether or otherwise.
+    pub unavailable: i64,
+    /// Nodes that may be: maxUnavailable as a number.
+    pub max_unavailable: i64,
 }
 
 /// A condition, as Kubernetes has them.

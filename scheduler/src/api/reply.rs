@@ -4,7 +4,7 @@ use bellwether_proto::{
     Attempt, FleetControl, HostReport, Message as _, NodeName, Problem, RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
-use bellwether_scheduler_core::{CancelEffect, Fleet, NodeView, Standing, State, StoredReport};
+use bellwether_scheduler_core::{CancelEffect, Fleet, NodeView, Reason, Standing, State, StoredReport};
 use jiff::Timestamp;
 
 use crate::error::Refusal;
@@ -28,7 +28,7 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
             .collect(),
         control: control(fleet),
         slots_total: fleet.slots(),
-        slots_taken: u32::try_from(fleet.slots_taken()).unwrap_or(u32::MAX),
+        slots_taken: number(fleet.slots_taken()),
         notice: info.notice,
         scheduler_version: info.scheduler_version.to_owned(),
         nats_version: info.nats_version,
@@ -39,7 +39,11 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
 pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wire::NodeStatus> {
     let found = fleet.standing(&name);
     let (node, standing) = found.ok_or(Refusal::UnknownNode(name))?;
-    Ok(status(fleet, node, &standing, now))
+    let further = standing.others.iter().map(|other| reason(&other.reason, other.since));
+    Ok(wire::NodeStatus {
+        further_reasons: further.collect(),
+        ..status(fleet, node, &standing, now)
+    })
 }
 
 /// The fleet after an order to pause.
@@ -83,11 +87,10 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -
     wire::NodeStatus {
         node: node.name.to_string(),
         state: state.into(),
-        reason: standing.reason.as_ref().map(|reason| wire::Reason {
-            code: reason.code().to_owned(),
-            message: reason.message(),
-            since: Some(to_timestamp(standing.since)),
-        }),
+        reason: standing
+            .reason
+            .as_ref()
+            .map(|first| reason(first, Some(standing.since))),
         ready: node.ready,
         unschedulable: node.unschedulable,
         reboot_required: need.is_some(),
@@ -103,7 +106,22 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -
         drain: fleet.drain(&node.name).map(drain),
         sentinel: fleet.sentinel(&node.name).map(|stored| sentinel_agent(stored, now)),
         rebooter: fleet.rebooter(&node.name).map(|stored| rebooter_agent(stored, now)),
+        further_reasons: Vec::new(),
+        queue_number: standing.reason.as_ref().and_then(Reason::place).map_or(0, number),
+        policy: fleet.policy_of(node).unwrap_or_default(),
     }
+}
+
+fn reason(reason: &Reason, since: Option<Timestamp>) -> wire::Reason {
+    wire::Reason {
+        code: reason.code().to_owned(),
+        message: reason.message(),
+        since: since.map(to_timestamp),
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn sentinel_agent(stored: &StoredReport<HostReport>, now: Timestamp) -> wire::Agent {

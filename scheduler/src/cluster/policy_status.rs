@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bellwether_chassis::clock;
 use bellwether_policy::calendar::CalendarState;
 use bellwether_policy::{
-    Condition, ConditionReason, GROUP, KIND, NodeNumbers, RebootPolicyStatus, VERSION, WindowState,
+    BudgetUsage, Condition, ConditionReason, GROUP, KIND, NodeNumbers, RebootPolicyStatus, VERSION, WindowState,
 };
 use bellwether_scheduler_core::PolicyStanding;
 use jiff::Timestamp;
@@ -164,6 +164,10 @@ fn status(standing: &PolicyStanding, before: &RebootPolicyStatus, now: Timestamp
             in_progress: number(standing.nodes.in_progress),
             failed: number(standing.nodes.failed),
         }),
+        budget: standing.budget.map(|budget| BudgetUsage {
+            unavailable: number(budget.unavailable),
+            max_unavailable: number(budget.max_unavailable),
+        }),
     }
 }
 
@@ -201,6 +205,7 @@ mod tests {
                 in_progress: 2,
                 failed: 1,
             },
+            budget: None,
         }
     }
 

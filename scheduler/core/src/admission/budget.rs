@@ -6,17 +6,23 @@ use std::num::NonZeroU32;
 
 use bellwether_proto::{Attempt, NodeName, Phase};
 
-use crate::observed::NodeView;
+use crate::observed::{Claim, Claimant, NodeView};
 
 /// Why a node takes a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// By an attempt of ours, in this phase.
     Attempt(Phase),
+    /// By an attempt of ours whose Node object was deleted while its host rebooted.
+    NodeDeleted,
     /// By an attempt whose record cannot be read.
     Unreadable,
     /// It is not Ready, and no attempt of ours is the reason.
     NotReady,
+    /// Its Node object is being deleted.
+    Deleting,
+    /// Another program has taken it away.
+    Claimed(Claimant),
     /// An operator or another program cordoned it.
     Cordoned,
     /// It carries a cordon of ours, and no attempt is running.
@@ -27,8 +33,11 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Attempt(phase) => f.write_str(phase.as_str()),
+            Self::NodeDeleted => f.write_str("Node object deleted while its host rebooted"),
             Self::Unreadable => f.write_str("record unreadable"),
             Self::NotReady => f.write_str("not Ready"),
+            Self::Deleting => f.write_str("being deleted"),
+            Self::Claimed(claimant) => claimant.fmt(f),
             Self::Cordoned => f.write_str("cordoned by an operator or another program"),
             Self::CordonLeftBehind => f.write_str("carries a cordon of ours that was left behind"),
         }
@@ -40,7 +49,12 @@ impl fmt::Display for Holder {
 #[must_use]
 pub fn holder(node: Option<&NodeView>, attempt: Option<&Attempt>, unreadable: bool) -> Option<Holder> {
     if let Some(attempt) = attempt.filter(|attempt| attempt.slot_held) {
-        return Some(Holder::Attempt(attempt.phase));
+        let is_gone = node.is_none_or(|node| node.uid != attempt.node_uid);
+        return Some(if is_gone {
+            Holder::NodeDeleted
+        } else {
+            Holder::Attempt(attempt.phase)
+        });
     }
     let node = node?;
     if unreadable {
@@ -49,6 +63,10 @@ pub fn holder(node: Option<&NodeView>, attempt: Option<&Attempt>, unreadable: bo
         Some(Holder::NotReady)
     } else if node.unschedulable && node.cordoned_for.is_some() {
         Some(Holder::CordonLeftBehind)
+    } else if node.deleting {
+        Some(Holder::Deleting)
+    } else if let Some(claim) = Claim::on(node).filter(|claim| claim.claimant.disrupts()) {
+        Some(Holder::Claimed(claim.claimant))
     } else if node.unschedulable {
         Some(Holder::Cordoned)
     } else {

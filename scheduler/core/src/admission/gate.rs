@@ -1,10 +1,11 @@
 //! The gates: each one question that has to be answered before a node may start, in a file of its own.
 //!
-//! A new gate is a file in this folder, a line in [`GATES`] and a [`Reason`]. The first gate that
-//! is shut gives the one reason that operators see, so the order is by how much it explains: what
+//! A new gate is a file in this folder, a line in [`GATES`] and a [`Reason`]. Every gate is asked. The first that is
+//! shut gives the one reason that operators see in a list of nodes, so the order is by how much it explains: what
 //! blocks the whole fleet comes first, then the node itself, its agents, its past, and other nodes.
 
 mod boot_unsettled;
+mod claimed;
 mod condition_found;
 mod control_plane_busy;
 mod cooling_down;
@@ -80,12 +81,13 @@ impl<'a> Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 16] = [
+const GATES: [Gate; 17] = [
     paused::gate,
     rival_found::gate,
     policy::gate,
     window::gate,
     node_deleting::gate,
+    claimed::gate,
     not_ready::gate,
     foreign_cordon::gate,
     condition_found::gate,
@@ -99,19 +101,20 @@ const GATES: [Gate; 16] = [
     control_plane_busy::gate,
 ];
 
-/// The reason of the first gate that is shut.
-pub(crate) fn first_shut(candidate: &Candidate<'_>) -> Option<Reason> {
-    GATES.iter().find_map(|gate| gate(candidate))
+/// The reasons of all gates that are shut.
+pub(crate) fn shut(candidate: &Candidate<'_>) -> Vec<Reason> {
+    GATES.iter().filter_map(|gate| gate(candidate)).collect()
 }
 
 impl Blockers {
-    /// Why the policy of a drained node does not let its reboot be ordered any more; none if it does.
+    /// Why the reboot of a drained node may not be ordered any more, for its policy or another program; none if it may.
     pub(crate) fn order_refused(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
         let governing = self.policies.governing(node);
         policy::ungoverned(&governing)
             .or_else(|| window::shut(&governing, self, clock))
             .or_else(|| condition_found::found(&governing, node))
             .or_else(|| taint_found::found(&governing, node))
+            .or_else(|| claimed::claimed(node, clock))
     }
 
     /// The rivals as a reason; none if there is none, or the policy tolerates them.

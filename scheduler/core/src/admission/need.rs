@@ -17,8 +17,8 @@ pub(crate) enum Verdict<'a> {
     Unknown(Reason),
     /// The last attempt failed and holds its slot.
     Failed(Reason),
-    /// The host needs a reboot, and a gate is shut.
-    Blocked(Reason),
+    /// The host needs a reboot, and these gates are shut: one at least.
+    Blocked(Vec<Reason>),
     /// The node may start as soon as there is a slot.
     Open(&'a RebootNeed),
 }
@@ -57,8 +57,10 @@ pub(crate) fn verdict<'a>(
         policy,
         clock,
     };
-    match gate::first_shut(&candidate) {
-        Some(reason) => Verdict::Blocked(reason),
-        None => Verdict::Open(need),
+    let shut = gate::shut(&candidate);
+    if shut.is_empty() {
+        Verdict::Open(need)
+    } else {
+        Verdict::Blocked(shut)
     }
 }

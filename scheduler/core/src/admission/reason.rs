@@ -7,6 +7,8 @@ use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
+use crate::admission::policy_budget::Scope;
+use crate::observed::Claim;
 use crate::rival::Rival;
 use crate::wait::Wait;
 
@@ -71,6 +73,13 @@ pub enum Reason {
     NotReady,
     /// The Node object is being deleted.
     NodeDeleting,
+    /// Another program has taken the node away, or is about to.
+    Claimed {
+        /// The claim.
+        claim: Claim,
+        /// The claim is older than such claims are.
+        is_stale: bool,
+    },
     /// An operator or another program cordoned the node.
     ForeignCordon,
     /// The node carries a cordon of ours, and no attempt is running.
@@ -128,16 +137,18 @@ pub enum Reason {
     ControlPlaneBusy(NodeName, Holder),
     /// The attempt of the node is running, and this is the next thing that has to happen.
     InAttempt(Wait, String),
-    /// All slots are taken.
+    /// All slots are taken: those of the fleet, or those that the node's policy has for it.
     NoSlot {
+        /// Of all nodes, or of some.
+        scope: Scope,
         /// How many there are.
-        slots: u32,
+        slots: usize,
         /// By whom: the first few.
         holders: Vec<(NodeName, Holder)>,
         /// By how many.
         taken: usize,
-        /// Place in the queue, from 1.
-        place: usize,
+        /// Place in the queue, from 1; none: another reason keeps the node from the queue.
+        place: Option<usize>,
     },
 }
 
@@ -147,7 +158,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 26] = [
+    pub const CODES: [&str; 27] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -161,6 +172,7 @@ impl Reason {
         "WindowTooShort",
         "NotReady",
         "NodeDeleting",
+        "Claimed",
         "ForeignCordon",
         "CordonLeftBehind",
         "ConditionFound",
@@ -193,6 +205,7 @@ impl Reason {
             Self::WindowTooShort { .. } => "WindowTooShort",
             Self::NotReady => "NotReady",
             Self::NodeDeleting => "NodeDeleting",
+            Self::Claimed { .. } => "Claimed",
             Self::ForeignCordon => "ForeignCordon",
             Self::CordonLeftBehind => "CordonLeftBehind",
             Self::ConditionFound { .. } => "ConditionFound",
@@ -256,6 +269,7 @@ impl Reason {
             }
             Self::NotReady => "the node is not Ready".to_owned(),
             Self::NodeDeleting => "the node is being deleted".to_owned(),
+            Self::Claimed { claim, is_stale } => claimed(claim, *is_stale),
             Self::ForeignCordon => {
                 "an operator or another program cordoned the node: it continues once it is uncordoned".to_owned()
             }
@@ -294,25 +308,27 @@ impl Reason {
             Self::InAttempt(wait, detail) if detail.is_empty() => wait.message().to_owned(),
             Self::InAttempt(_, detail) => detail.clone(),
             Self::NoSlot {
+                scope,
                 slots,
                 holders,
                 taken,
                 place,
             } => {
-                let named: Vec<_> = holders
-                    .iter()
-                    .map(|(node, holder)| format!("{node} ({holder})"))
-                    .collect();
-                let more = match taken.saturating_sub(named.len()) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                let plural = if *slots == 1 { "slot is" } else { "slots are" };
-                format!(
-                    "{slots} {plural} taken by {}{more}; number {place} in the queue",
-                    named.join(", ")
-                )
+                let are = if *slots == 1 { "slot is" } else { "slots are" };
+                let place = place.map_or_else(String::new, |place| format!("; number {place} in the queue"));
+                let (scoped, named) = (scoped(scope), named(holders, *taken));
+                format!("{scoped}{slots} {are} taken by {named}{place}")
             }
+        }
+    }
+
+    /// The number of the node in the queue, from 1, if the node is in the queue.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        if let Self::NoSlot { place, .. } = self {
+            *place
+        } else {
+            None
         }
     }
 
@@ -327,6 +343,54 @@ impl Reason {
         let (cause, message) = ending(last);
         Self::CoolingDown { until, cause, message }
     }
+}
+
+/// The scope before its slots; empty for all nodes.
+fn scoped(scope: &Scope) -> String {
+    match scope {
+        Scope::Fleet => String::new(),
+        Scope::Policy(policy) => format!("policy {policy}: "),
+        Scope::Domain { policy, key, domain } if domain.is_empty() => format!("policy {policy}, nodes without {key}: "),
+        Scope::Domain { policy, key, domain } => format!("policy {policy}, {key}={domain}: "),
+        Scope::Domains { policy, key } => format!("policy {policy}, values of {key} at once: "),
+    }
+}
+
+fn named(holders: &[(NodeName, Holder)], taken: usize) -> String {
+    let named: Vec<_> = holders
+        .iter()
+        .map(|(node, holder)| format!("{node} ({holder})"))
+        .collect();
+    let more = match taken.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", named.join(", "))
+}
+
+fn claimed(claim: &Claim, is_stale: bool) -> String {
+    let Claim {
+        claimant,
+        mark,
+        is_taint,
+        since,
+    } = claim;
+    let kind = if *is_taint { "taint" } else { "condition" };
+    let since = since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+    let remedy = match (is_stale, is_taint) {
+        (false, _) => String::new(),
+        (true, true) => {
+            format!(
+                "; that is longer than such a claim lasts: see whether that program still works, or remove the taint {mark}"
+            )
+        }
+        (true, false) => {
+            format!(
+                "; that is longer than such a claim lasts: see whether that program still works, or set the condition {mark} to False"
+            )
+        }
+    };
+    format!("{claimant} ({kind} {mark}{since}): the node is left alone{remedy}")
 }
 
 fn ending(attempt: &Attempt) -> (Cause, String) {

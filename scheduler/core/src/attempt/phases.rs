@@ -245,17 +245,10 @@ impl Rule<'_> {
     /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node
     /// is Ready in another boot, or the time for the reboot is over.
     fn reboot_may_happen_until(&self) -> Option<Timestamp> {
-        let started = self.attempt.reboot_started_at?;
         if self.observation.is_ready_after(self.attempt) {
             return None;
         }
-        let mut history = self.attempt.history.iter();
-        let ordered = history.find(|entered| entered.phase == Phase::Rebooting);
-        let ordered = ordered.map_or(started, |entered| entered.at);
-        // A call after the order's own end comes from a host whose clock is behind: its time begins there.
-        let is_late = self.attempt.reboot_not_after.is_some_and(|end| started > end);
-        let begun = if is_late { started } else { ordered };
-        Some(later(begun, self.policy.reboot_timeout))
+        reboot_time_end(self.attempt, self.policy)
     }
 
     /// Why the attempt is rolled back, for operators.
@@ -313,6 +306,18 @@ impl Rule<'_> {
             Transition::RollBack(Cause::RebootIgnored, message)
         })
     }
+}
+
+/// When the time for the reboot that the rebooter has called for is over; none: no call was announced.
+pub(super) fn reboot_time_end(attempt: &Attempt, policy: &Policy) -> Option<Timestamp> {
+    let started = attempt.reboot_started_at?;
+    let mut history = attempt.history.iter();
+    let ordered = history.find(|entered| entered.phase == Phase::Rebooting);
+    let ordered = ordered.map_or(started, |entered| entered.at);
+    // A call after the order's own end comes from a host whose clock is behind: its time begins there.
+    let is_late = attempt.reboot_not_after.is_some_and(|end| started > end);
+    let begun = if is_late { started } else { ordered };
+    Some(later(begun, policy.reboot_timeout))
 }
 
 /// A phase is overdue at its deadline and not later.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bellwether_policy::calendar::CalendarState;
 use bellwether_proto::NodeName;
 
+use crate::admission::PolicyUsage;
+
 /// A policy, for operators and for its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyStanding {
@@ -22,6 +24,8 @@ pub struct PolicyStanding {
     pub blackout: Option<String>,
     /// The nodes that it governs.
     pub nodes: PolicyNodes,
+    /// How many of its nodes are disrupted, and how many may be; none without a limit for all of them.
+    pub budget: Option<PolicyUsage>,
 }
 
 /// How many nodes a policy governs.

@@ -57,6 +57,17 @@ pub struct Standing {
     pub reason: Option<Reason>,
     /// Since when state and reason are these (details of the reason may have changed).
     pub since: Timestamp,
+    /// What else would keep the node from its reboot.
+    pub others: Vec<Blocker>,
+}
+
+/// One of several reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// The reason.
+    pub reason: Reason,
+    /// Since when it applies; none: it depends on other nodes, and is of this moment.
+    pub since: Option<Timestamp>,
 }
 
 /// A standing as the core keeps it. What depends on other nodes is filled in when it is read, so
@@ -66,6 +77,8 @@ pub(crate) struct Stand {
     pub(crate) state: State,
     pub(crate) basis: Basis,
     pub(crate) since: Timestamp,
+    /// The reasons of further gates that are shut, each since when.
+    pub(crate) others: Vec<(Reason, Timestamp)>,
 }
 
 /// The reason of a [`Stand`].
@@ -91,13 +104,32 @@ impl Basis {
 }
 
 impl Stand {
-    /// The stand that follows `old`: the time stays if state and code do.
-    pub(crate) fn after(old: Option<&Self>, state: State, basis: Basis, now: Timestamp) -> Self {
-        let same = old.filter(|old| old.state == state && old.basis.code() == basis.code());
+    /// The stand that follows `old`: the time of a reason stays if state and code do.
+    pub(crate) fn after(old: Option<&Self>, state: State, basis: Basis, others: Vec<Reason>, now: Timestamp) -> Self {
+        let same = old.filter(|old| old.state == state);
+        let since = |code| same.and_then(|old| old.since_of(code)).unwrap_or(now);
         Self {
             state,
+            since: since(basis.code()),
             basis,
-            since: same.map_or(now, |old| old.since),
+            others: others
+                .into_iter()
+                .map(|reason| {
+                    let since = since(Some(reason.code()));
+                    (reason, since)
+                })
+                .collect(),
         }
+    }
+
+    /// Since when the reason with this code applies, if it does.
+    fn since_of(&self, code: Option<&'static str>) -> Option<Timestamp> {
+        if self.basis.code() == code {
+            return Some(self.since);
+        }
+        let mut others = self.others.iter();
+        others
+            .find(|(reason, _)| Some(reason.code()) == code)
+            .map(|(_, since)| *since)
     }
 }

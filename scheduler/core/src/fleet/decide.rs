@@ -3,7 +3,7 @@
 use bellwether_proto::{LastReboot, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
-use crate::admission::{self, Reason, Verdict};
+use crate::admission::{self, Group, Reason, Verdict};
 use crate::attempt;
 use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
@@ -12,6 +12,10 @@ use crate::fleet::member::Member;
 use crate::policy::Policy;
 use crate::rival::RivalKind;
 use crate::timers::{Clock, later};
+use crate::wait::Wait;
+
+/// Why a new Node of the same name does not start yet.
+const NODE_DELETED: &str = "the Node object of this name was deleted while its host rebooted: its slot is kept until this node is Ready in a new boot";
 
 impl Fleet {
     /// Decides all that can be decided now. Effects are ready to be polled afterwards.
@@ -43,7 +47,9 @@ impl Fleet {
     fn start_attempts(&mut self, now: Timestamp) {
         for _ in 0..self.budget.free() {
             let retries = self.budget.retries() < self.policy.retries_max();
-            let Some(place) = self.queue.first(retries).filter(|_| self.budget.free() > 0) else {
+            let has_room = |group: Option<&Group>| self.policy_budgets.has_room(group);
+            let first = self.queue.first(retries, has_room);
+            let Some(place) = first.filter(|_| self.budget.free() > 0) else {
                 return;
             };
             let name = place.node.clone();
@@ -65,6 +71,11 @@ impl Fleet {
         let clock = Clock::new(now);
         let gone = self.members.get(name).is_some_and(Member::attempt_is_of_gone_node);
         if gone {
+            if self.gone_host_may_be_down(name, &clock) {
+                // What a view shows is of no Node or of another one: no rule of the attempt applies.
+                self.admit(name, &clock);
+                return;
+            }
             self.end_attempt_of_gone_node(name, now);
         }
         self.clamp_times(name, now);
@@ -76,6 +87,16 @@ impl Fleet {
         self.adopt_orphan(name, &clock);
         self.check_command(name, &clock);
         self.admit(name, &clock);
+    }
+
+    fn gone_host_may_be_down(&self, name: &NodeName, clock: &Clock) -> bool {
+        let Some(member) = self.members.get(name) else {
+            return false;
+        };
+        let attempt = member.attempt.as_deref();
+        attempt.is_some_and(|attempt| {
+            attempt::gone_host_may_be_down(attempt, member.observation().as_ref(), &self.policy, clock)
+        })
     }
 
     /// Corrects instants that a wrong clock wrote.
@@ -236,6 +257,7 @@ impl Fleet {
     fn admit(&mut self, name: &NodeName, clock: &Clock) {
         let Some(member) = self.members.get(name) else { return };
         let mut place = None;
+        let mut others = Vec::new();
         let judged = member.observation().map(|observation| {
             let last = member.attempt.as_deref();
             if let Some(problem) = &member.unreadable {
@@ -243,21 +265,35 @@ impl Fleet {
                 return (State::Failed, Basis::Reason(reason));
             }
             if let Some(running) = last.filter(|last| !last.phase.is_ended()) {
-                return (State::InProgress(running.phase), Basis::None);
+                let basis = if member.attempt_is_of_gone_node() {
+                    Basis::Reason(Reason::InAttempt(Wait::Reboot, NODE_DELETED.to_owned()))
+                } else {
+                    Basis::None
+                };
+                return (State::InProgress(running.phase), basis);
             }
             match admission::verdict(&observation, last, &self.blockers, &self.policy, clock) {
                 Verdict::NotNeeded => (State::Idle, Basis::None),
                 Verdict::Unknown(reason) => (State::Unknown, Basis::Reason(reason)),
                 Verdict::Failed(reason) => (State::Failed, Basis::Reason(reason)),
-                Verdict::Blocked(reason) => (State::Waiting, Basis::Reason(reason)),
+                Verdict::Blocked(mut reasons) => {
+                    others = reasons.split_off(1);
+                    let first = reasons.pop();
+                    (State::Waiting, first.map_or(Basis::None, Basis::Reason))
+                }
                 Verdict::Open(need) => {
                     place = Some(admission::place(observation.node, need, last));
                     (State::Waiting, Basis::Queue)
                 }
             }
         });
-        let stand = judged.map(|(state, basis)| Stand::after(member.stand.as_ref(), state, basis, clock.now()));
+        let old = member.stand.as_ref();
+        let stand = judged.map(|(state, basis)| Stand::after(old, state, basis, others, clock.now()));
         let holder = member.holder();
+        let node = member.node.as_ref();
+        let group = node.and_then(|node| Group::of(node, &self.blockers.policies.governing(node)));
+        // A host that lost its Node while it reboots still counts where it did.
+        let keeps_group = node.is_none() && holder.is_some();
         let is_control_plane = member.node.as_ref().is_some_and(|node| node.control_plane);
         let is_forgotten = member.is_forgotten(clock);
         self.budget.set(name, holder);
@@ -276,10 +312,20 @@ impl Fleet {
         if let Some(member) = self.members.get_mut(name) {
             self.counts.replace(member.stand.as_ref(), stand.as_ref());
             self.counts.replace_need(name, member.counted_need, need);
-            self.queue.replace(member.place.as_ref(), place.as_ref());
+            let group = if keeps_group {
+                member.group.clone()
+            } else {
+                self.policy_budgets
+                    .move_node(name, member.group.as_ref(), group.as_ref());
+                group.map(|(group, _)| group)
+            };
+            self.policy_budgets.set(name, group.as_deref(), holder);
+            let position = place.as_ref().map(|place| (group.as_ref(), place));
+            self.queue.replace(member.position(), position);
             self.timers.replace(name, member.due_at, due_at);
             member.stand = stand;
             member.counted_need = need;
+            member.group = group;
             member.place = place;
             member.due_at = due_at;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bellwether_proto::{Attempt, AttemptId, Cause, Fact, FleetControl, Generation, NodeEvent, NodeName, Phase};
 use jiff::Timestamp;
 
+use crate::admission::PolicyBudgets;
 use crate::attempt::{self, Consequence, Transition};
 use crate::effect::{Command, Effect};
 use crate::fleet::member::Member;
@@ -51,6 +52,12 @@ impl Fleet {
             }
             Input::Policies(views) => {
                 self.blockers.policies.set(views);
+                // What the budgets were of before may be of no policy any more.
+                self.policy_budgets = PolicyBudgets::default();
+                for member in self.members.values_mut() {
+                    self.queue.replace(member.position(), None);
+                    (member.group, member.place) = (None, None);
+                }
                 self.touch_all();
             }
             Input::Event(event) => return self.handle_event(&event, now),
@@ -133,6 +140,13 @@ impl Fleet {
 
     fn handle_cancel(&mut self, node: &NodeName, by: &str, reason: &str, now: Timestamp) -> Handled {
         let member = self.members.get(node);
+        if member.is_some_and(Member::attempt_is_of_gone_node) {
+            self.touch(node);
+            self.end_attempt_of_gone_node(node, now);
+            let still = self.members.get(node).and_then(Member::holder);
+            self.budget.set(node, still);
+            return Handled::Cancelled(CancelEffect::SlotReleased { still });
+        }
         let Some((member, view)) = member.and_then(|member| Some((member, member.node.as_ref()?))) else {
             return Handled::Refused(CancelRefusal::UnknownNode(node.clone()));
         };

@@ -1,10 +1,12 @@
 //! One node of the fleet, with all that is known of it.
 
+use std::sync::Arc;
+
 use bellwether_proto::{Attempt, Generation, HostReport, RebooterReport};
 use jiff::Timestamp;
 
-use crate::admission::Place;
 use crate::admission::budget::{self, Holder};
+use crate::admission::{Group, Place, Position};
 use crate::explain::Stand;
 use crate::fleet::DrainProgress;
 use crate::observed::{Memory, NodeView, Observation, StoredReport};
@@ -29,6 +31,8 @@ pub(super) struct Member {
     /// The generation for which a drainer reports our cordon as removed.
     pub(super) uncordon_reported: Option<Generation>,
     pub(super) stand: Option<Stand>,
+    /// Where the node counts against the budget of its policy.
+    pub(super) group: Option<Arc<Group>>,
     /// The node's place in the queue.
     pub(super) place: Option<Place>,
     /// The node's entry in the timer table.
@@ -86,6 +90,11 @@ impl Member {
         let sentinel = self.sentinel.as_ref().map(StoredReport::stale_at);
         let rebooter = self.rebooter.as_ref().map(StoredReport::stale_at);
         bare && sentinel.max(rebooter).is_none_or(|stale_at| clock.reached(stale_at))
+    }
+
+    /// The node's position in the queue, if it has one.
+    pub(super) fn position(&self) -> Option<Position<'_>> {
+        Some((self.group.as_ref(), self.place.as_ref()?))
     }
 
     /// Why the node takes a slot, if it does.

@@ -6,21 +6,18 @@ use std::sync::Arc;
 use bellwether_policy::{Governing, RebootPolicy};
 use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, RebooterReport};
 
-use crate::admission::Reason;
 use crate::admission::budget::Holder;
-use crate::explain::{Basis, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
+use crate::admission::{Full, Reason, Scope};
+use crate::explain::{Basis, Blocker, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
 use crate::observed::{NodeView, PolicyView, StoredReport};
 use crate::wait::Wait;
 
-/// How many nodes that take a slot a reason names: operators read it in one line.
-const NAMED_MAX: usize = 3;
-
 impl Fleet {
     /// The nodes with the standing of each, by name.
     pub fn standings(&self) -> impl Iterator<Item = (&NodeView, Standing)> {
-        let numbers: BTreeMap<&NodeName, usize> = self.queue.iter().zip(1..).collect();
+        let numbers: BTreeMap<&NodeName, usize> = self.queue.in_order().zip(1..).collect();
         self.members.iter().filter_map(move |(name, member)| {
             let number = numbers.get(name).copied();
             Some((
@@ -40,20 +37,53 @@ impl Fleet {
     }
 
     fn fill_in(&self, member: &Member, stand: &Stand, number: Option<usize>) -> Standing {
+        let mut full = Vec::new();
+        if stand.state == State::Waiting {
+            full = self.full(member, number);
+        }
         let reason = match &stand.basis {
             Basis::None => reason_in_attempt(member),
             Basis::Reason(reason) => Some(reason.clone()),
-            Basis::Queue => Some(Reason::NoSlot {
-                slots: self.budget.slots(),
-                holders: self.holders().take(NAMED_MAX).collect(),
-                taken: self.budget.taken(),
-                place: number.unwrap_or(0),
-            }),
+            Basis::Queue if full.is_empty() => Some(no_slot(self.fleet_scope(), number)),
+            Basis::Queue => Some(full.remove(0)),
         };
+        let shut = stand.others.iter().map(|(reason, since)| Blocker {
+            reason: reason.clone(),
+            since: Some(*since),
+        });
+        let full = full.into_iter().map(|reason| Blocker { reason, since: None });
         Standing {
             state: stand.state,
             reason,
             since: stand.since,
+            others: shut.chain(full).collect(),
+        }
+    }
+
+    /// The scopes in which no slot is free for a node, the widest first.
+    fn full(&self, member: &Member, number: Option<usize>) -> Vec<Reason> {
+        let fleet = (self.budget.free() == 0).then(|| self.fleet_scope());
+        let group = member.group.as_deref();
+        let by_policy = group.into_iter().flat_map(|group| self.policy_budgets.full(group));
+        let full = fleet.into_iter().chain(by_policy);
+        full.map(|full| no_slot(full, number)).collect()
+    }
+
+    fn fleet_scope(&self) -> Full {
+        Full {
+            scope: Scope::Fleet,
+            slots: usize::try_from(self.budget.slots()).unwrap_or(usize::MAX),
+            taken: self.budget.taken(),
+            holders: self.holders().take(Full::NAMED_MAX).collect(),
+        }
+    }
+
+    /// The name of the policy that governs a node; none if none does.
+    #[must_use]
+    pub fn policy_of(&self, node: &NodeView) -> Option<String> {
+        match self.blockers.policies.governing(node) {
+            Governing::Policy(policy) => Some(policy.name.to_string()),
+            Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
         }
     }
 
@@ -105,6 +135,7 @@ impl Fleet {
             calendar,
             blackout: blackout.map(|blackout| blackout.reason().to_owned()),
             nodes: PolicyNodes::default(),
+            budget: self.policy_budgets.usage(&view.name),
         }
     }
 
@@ -174,6 +205,16 @@ impl Fleet {
     #[must_use]
     pub fn slots_taken(&self) -> usize {
         self.budget.taken()
+    }
+}
+
+fn no_slot(full: Full, number: Option<usize>) -> Reason {
+    Reason::NoSlot {
+        scope: full.scope,
+        slots: full.slots,
+        holders: full.holders,
+        taken: full.taken,
+        place: number,
     }
 }
 

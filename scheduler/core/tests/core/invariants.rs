@@ -127,8 +127,9 @@ fn happen(world: &mut World, happening: &Happening) {
     world.settle();
 }
 
-/// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake.
-fn policies() -> [Vec<PolicyView>; 6] {
+/// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
+/// budgets.
+fn policies() -> [Vec<PolicyView>; 8] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
@@ -154,6 +155,11 @@ fn policies() -> [Vec<PolicyView>; 6] {
         vec![policy(
             "workers",
             json!({ "nodeSelector": workers, "windows": [{ "days": ["Sit"] }] }),
+        )],
+        vec![policy("half", json!({ "budget": { "maxUnavailable": "50%" } }))],
+        vec![policy(
+            "pools",
+            json!({ "budget": { "topology": [{ "key": "pool", "maxUnavailable": 1, "maxDomains": 1 }] } }),
         )],
     ]
 }

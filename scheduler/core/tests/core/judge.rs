@@ -104,6 +104,10 @@ fn every_way_in_which_a_node_takes_a_slot_has_its_name() {
         ..view.clone()
     };
     let ours = Some(record.id);
+    let deleting = NodeView {
+        deleting: true,
+        ..view.clone()
+    };
     for (view, unreadable, expected) in [
         (viewed(true, false, None), false, None),
         (viewed(true, false, ours), false, None),
@@ -111,17 +115,15 @@ fn every_way_in_which_a_node_takes_a_slot_has_its_name() {
         (viewed(true, true, None), false, Some(Holder::Cordoned)),
         (viewed(false, true, None), false, Some(Holder::NotReady)),
         (viewed(true, false, None), true, Some(Holder::Unreadable)),
+        (deleting, false, Some(Holder::Deleting)),
     ] {
         assert_eq!(holder(Some(&view), None, unreadable), expected, "{view:?}");
     }
     assert_eq!(
-        holder(Some(&view), Some(&record), false),
+        holder(Some(&world.hosts[&name("a")].view), Some(&record), false),
         Some(Holder::Attempt(Phase::Draining))
     );
-    assert_eq!(
-        holder(None, Some(&record), false),
-        Some(Holder::Attempt(Phase::Draining))
-    );
+    assert_eq!(holder(None, Some(&record), false), Some(Holder::NodeDeleted));
     let ended = Attempt {
         slot_held: false,
         ..record

@@ -9,11 +9,14 @@
 
 mod actors;
 mod brakes;
+mod budgets;
 mod cancels;
+mod claims;
 mod clocks;
 mod cordons;
 mod facts;
 mod gates;
+mod gone;
 mod invariants;
 mod judge;
 mod leftovers;

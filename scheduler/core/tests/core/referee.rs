@@ -67,6 +67,10 @@ impl World {
             let slots = self.policy.slots.get();
             let budget = invariant::budget_when_starting(slots, node, &views.collect(), &self.records);
             self.must(Invariant::Budget, budget);
+            let views = self.hosts.iter().map(|(node, host)| (node.clone(), host.view.clone()));
+            let view = &self.hosts[node].view;
+            let budget = invariant::policy_budget_when_starting(&self.policies, view, &views.collect(), &self.records);
+            self.must(Invariant::Budget, budget);
             self.must_be_in_the_window(node);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));

@@ -39,7 +39,72 @@ fn a_policy_without_mistakes_has_terms() {
 fn each_mistake_names_its_field_and_the_remedy() {
     let window = |window: Value| json!({ "windows": [weekly(), window] });
     let selector = |expression: Value| json!({ "nodeSelector": { "matchExpressions": [expression] } });
+    let budget = |budget: Value| json!({ "budget": budget });
+    let topology = |topology: Value| json!({ "budget": { "topology": topology } });
     for (spec, field, remedy) in [
+        (budget(json!({})), "spec.budget: ", "maxUnavailable or topology"),
+        (
+            budget(json!({ "maxUnavailable": 0 })),
+            "spec.budget.maxUnavailable: ",
+            "pause the fleet",
+        ),
+        (
+            budget(json!({ "maxUnavailable": "0%" })),
+            "spec.budget.maxUnavailable: ",
+            "pause the fleet",
+        ),
+        (
+            budget(json!({ "maxUnavailable": -1 })),
+            "spec.budget.maxUnavailable: ",
+            "from 1 on",
+        ),
+        (
+            budget(json!({ "maxUnavailable": 5_000_000_000_i64 })),
+            "spec.budget.maxUnavailable: ",
+            "out of range",
+        ),
+        (
+            budget(json!({ "maxUnavailable": "101%" })),
+            "spec.budget.maxUnavailable: ",
+            "from 1% to 100%",
+        ),
+        (
+            budget(json!({ "maxUnavailable": "300%" })),
+            "spec.budget.maxUnavailable: ",
+            "from 1% to 100%",
+        ),
+        (
+            budget(json!({ "maxUnavailable": "2" })),
+            "spec.budget.maxUnavailable: ",
+            "a number such as 2",
+        ),
+        (
+            topology(json!([{ "key": "zone" }])),
+            "spec.budget.topology[0]: ",
+            "maxDomains",
+        ),
+        (
+            topology(json!([{ "key": "", "maxDomains": 1 }])),
+            "spec.budget.topology[0].key: ",
+            "name a label",
+        ),
+        (
+            topology(json!([{ "key": "zone", "maxDomains": 0 }])),
+            "spec.budget.topology[0].maxDomains: ",
+            "from 1 on",
+        ),
+        (
+            topology(json!([{ "key": "zone", "maxDomains": 1 }, { "key": "zone", "maxUnavailable": 1 }])),
+            "spec.budget.topology[1].key: ",
+            "into one",
+        ),
+        (
+            topology(json!(
+                ["a", "b", "c", "d", "e"].map(|key| json!({ "key": key, "maxDomains": 1 }))
+            )),
+            "spec.budget.topology: ",
+            "remove some",
+        ),
         (
             window(json!({ "days": ["Sat"], "start": "5pm", "end": "04:00" })),
             "spec.windows[1].start: ",
