@@ -66,6 +66,10 @@ pub(crate) enum Verb {
     /// Work with RebootPolicies
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Translate the settings of kured into a RebootPolicy and settings that do the same; changes nothing
+    ///
+    /// Fails while kured runs or its lock is held, unless --print is given.
+    Migrate(MigrateArgs),
 }
 
 /// Verbs for policies.
@@ -89,6 +93,44 @@ pub(crate) struct PolicyCheckArgs {
     /// Show which nodes of the cluster each policy would govern, beside the policies that are there
     #[arg(long)]
     pub(crate) cluster: bool,
+
+    /// The same without a cluster, for nodes that `kubectl get nodes -o yaml` (or json) saved; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "cluster")]
+    pub(crate) nodes: Option<PathBuf>,
+}
+
+/// Arguments of `migrate`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct MigrateArgs {
+    /// Read kured's settings from this file instead of the cluster: the manifest of its DaemonSet, or the values of its
+    /// chart, as YAML or JSON; `-` is standard input
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Translate only: also while kured runs or its lock is held. With --file the cluster is not asked
+    #[arg(long)]
+    pub(crate) print: bool,
+
+    /// The DaemonSet, if there are several of kured
+    #[arg(long, value_name = "[NAMESPACE/]NAME")]
+    pub(crate) daemon_set: Option<String>,
+
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t = MigrateForm::Report)]
+    pub(crate) output: MigrateForm,
+}
+
+/// What `migrate` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MigrateForm {
+    /// All of it, for reading.
+    Report,
+    /// The RebootPolicy alone, as a file for kubectl apply.
+    Policy,
+    /// The settings alone, as a component for an overlay of kustomize.
+    Overlay,
+    /// All of it, for programs; names of fields stay as they are.
+    Json,
 }
 
 /// Requests and orders for the leading scheduler.

@@ -6,40 +6,15 @@
 )]
 
 mod fake;
+mod run;
 
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::Command;
 
 use crate::fake::Schedulers;
-
-const TEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-fn reboots(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-reboots"));
-    command
-        .args(args)
-        .env_remove("BELLWETHER_SCHEDULER")
-        .env("USER", "anna")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
-}
-
-async fn run(mut command: Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = tokio::time::timeout(TEST_TIMEOUT, command.output())
-        .await
-        .unwrap()
-        .unwrap();
-    (
-        status.code(),
-        String::from_utf8(stdout).unwrap(),
-        String::from_utf8(stderr).unwrap(),
-    )
-}
+use crate::run::{TEST_TIMEOUT, path_with, reboots, run, stand_in_for_kubectl};
 
 async fn line_with(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, part: &str) {
     let find = async {
@@ -254,6 +229,34 @@ async fn the_nodes_that_a_policy_would_govern_are_those_of_the_cluster() {
 }
 
 #[tokio::test]
+async fn saved_nodes_stand_in_for_a_cluster_and_bring_their_policies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (file, nodes) = (path("policies.yaml"), path("nodes.json"));
+    std::fs::write(&file, POLICY).unwrap();
+    let list = r#"{"kind":"List","items":[
+        {"kind":"Node","metadata":{"name":"n1","labels":{"pool":"a"}}},
+        {"kind":"Node","metadata":{"name":"n2"}},
+        {"apiVersion":"bellwether.dev/v1alpha1","kind":"RebootPolicy","metadata":{"name":"pool-a"},
+         "spec":{"priority":1,"nodeSelector":{"matchLabels":{"pool":"a"}}}}
+    ]}"#;
+    std::fs::write(&nodes, list).unwrap();
+    let (code, out, error) = run(reboots(&["policy", "check", &file, "--nodes", &nodes])).await;
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let expected = format!("nodes of {nodes}\n  governed  by nights: n2\n  governed  by pool-a: n1\n");
+    assert!(out.ends_with(&expected), "{out}");
+
+    std::fs::write(&nodes, "kind: List\nitems: []\n").unwrap();
+    let (code, _, error) = run(reboots(&["policy", "check", &file, "--nodes", &nodes])).await;
+    assert!(
+        code == Some(1) && error.contains("no object of the kind Node"),
+        "{error}"
+    );
+    let (code, _, error) = run(reboots(&["policy", "check", &file, "--nodes", &nodes, "--cluster"])).await;
+    assert!(code == Some(2) && error.contains("--cluster"), "{error}");
+}
+
+#[tokio::test]
 #[cfg(unix)]
 async fn a_check_without_kubernetes_reports_that_and_asks_the_scheduler() {
     let leader = Schedulers::leader().await;
@@ -322,26 +325,4 @@ async fn a_check_asks_an_unready_pod_for_its_readiness() {
     ] {
         assert!(out.contains(part), "`{part}`:\n{out}");
     }
-}
-
-/// The script is put in place by another process: were it written by this one, a child that a
-/// test beside forks at that moment would hold it open, and it could not be run ("text file busy").
-#[cfg(unix)]
-fn stand_in_for_kubectl(folder: &Path, script: &str) {
-    let draft = folder.join("draft");
-    std::fs::write(&draft, format!("#!/bin/sh\n{script}\n")).unwrap();
-    let mut install = std::process::Command::new("install");
-    let installed = install
-        .args(["-m", "755"])
-        .arg(draft)
-        .arg(folder.join("kubectl"))
-        .status();
-    assert!(installed.unwrap().success());
-}
-
-#[cfg(unix)]
-fn path_with(folder: &Path) -> std::ffi::OsString {
-    let mut folders = vec![folder.to_path_buf()];
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    std::env::join_paths(folders).unwrap()
 }

@@ -3,6 +3,7 @@
 mod cancel;
 mod check;
 mod explain;
+mod migrate;
 mod near;
 mod pause;
 mod policy;
@@ -28,6 +29,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Check(check) => check::run(&args.connect, &check).await,
         Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,
         Verb::Policy(PolicyVerb::Check(check)) => policy::check(&args.connect, &check).await,
+        Verb::Migrate(migrate) => migrate::run(&args.connect, &migrate).await,
     }
 }
 

@@ -1,14 +1,12 @@
 //! `policy check`: reads policies as the scheduler would, before they are applied.
 
-use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
-use std::{fs, io};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use crate::args::{ConnectArgs, PolicyCheckArgs};
+use crate::input::read;
 use crate::kubectl::Kubectl;
 use crate::policy::cluster::Cluster;
 use crate::policy::{document, report};
@@ -27,24 +25,21 @@ pub(super) async fn check(connect: &ConnectArgs, args: &PolicyCheckArgs) -> anyh
     for policy in &policies {
         out::show(&report::of_policy(policy, at, &zone))?;
     }
-    if args.cluster {
+    if let Some(file) = &args.nodes {
+        let shown = file.display();
+        let text = read(file).with_context(|| format!("cannot read {shown}"))?;
+        let objects = document::objects(&text).with_context(|| format!("{shown}"))?;
+        let saved = Cluster::saved(&objects).with_context(|| format!("{shown}"))?;
+        out::show(&report::of_nodes(&shown.to_string(), &saved.with(&policies)))?;
+    } else if args.cluster {
         let kubectl = Kubectl::new(connect);
         let (nodes, present) = tokio::join!(
             kubectl.ask(&connect.namespace, &["get", "nodes"]),
             kubectl.ask(&connect.namespace, &["get", "rebootpolicies"]),
         );
         let cluster = Cluster::read(nodes, present)?;
-        out::show(&report::of_cluster(&cluster.with(&policies)))?;
+        out::show(&report::of_nodes("the cluster", &cluster.with(&policies)))?;
     }
     let is_good = policies.iter().all(|policy| policy.terms.is_ok());
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn read(file: &Path) -> io::Result<String> {
-    if file.as_os_str() == "-" {
-        let mut text = String::new();
-        io::stdin().lock().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    fs::read_to_string(file)
 }

@@ -54,6 +54,23 @@ impl Cluster {
         })
     }
 
+    /// Reads objects that kubectl saved: nodes, and the policies among them.
+    ///
+    /// # Errors
+    /// There is no node, or a policy without a name or of another version.
+    pub(crate) fn saved(objects: &[Value]) -> anyhow::Result<Self> {
+        let is_node = |object: &&Value| object.get("kind").and_then(Value::as_str) == Some("Node");
+        let nodes: BTreeMap<String, Labels> = objects.iter().filter(is_node).filter_map(node).collect();
+        if nodes.is_empty() {
+            bail!("there is no object of the kind Node in it: save the nodes by `kubectl get nodes -o yaml`");
+        }
+        let present: Result<Vec<_>, _> = objects.iter().map(document::policy).collect();
+        Ok(Self {
+            nodes,
+            policies: present?.into_iter().flatten().collect(),
+        })
+    }
+
     /// What would govern each node if these policies were applied.
     pub(crate) fn with(&self, applied: &[RebootPolicy]) -> Governed {
         let stays = |present: &&RebootPolicy| applied.iter().all(|policy| policy.name != present.name);

@@ -9,19 +9,27 @@ use serde_json::Value;
 /// # Errors
 /// The text is no YAML, or a policy has no name or another version.
 pub(crate) fn policies(text: &str) -> anyhow::Result<Vec<RebootPolicy>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("this is no YAML")?;
     let mut policies = Vec::new();
-    for document in documents {
-        match document.get("items") {
-            Some(Value::Array(items)) => {
-                for item in items {
-                    policies.extend(policy(item)?);
-                }
-            }
-            Some(_) | None => policies.extend(policy(&document)?),
-        }
+    for object in objects(text)? {
+        policies.extend(policy(&object)?);
     }
     Ok(policies)
+}
+
+/// All objects of a text, those of lists one by one.
+///
+/// # Errors
+/// The text is no YAML.
+pub(crate) fn objects(text: &str) -> anyhow::Result<Vec<Value>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("this is no YAML")?;
+    let mut objects = Vec::new();
+    for mut document in documents {
+        match document.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => objects.extend(items),
+            Some(_) | None => objects.push(document),
+        }
+    }
+    Ok(objects)
 }
 
 /// An object as a policy; none if it is of another kind.

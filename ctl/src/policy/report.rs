@@ -144,9 +144,9 @@ fn too_short(calendar: &Calendar, margin: SignedDuration, at: Timestamp) -> Opti
     })
 }
 
-/// Which policy would govern which nodes.
-pub(crate) fn of_cluster(governed: &Governed) -> String {
-    let mut text = String::from("nodes of the cluster\n");
+/// Which policy would govern which nodes, of a cluster or of a file.
+pub(crate) fn of_nodes(place: &str, governed: &Governed) -> String {
+    let mut text = format!("nodes of {place}\n");
     for (policy, nodes) in &governed.by_policy {
         line(&mut text, "governed", &format!("by {policy}: {}", named(nodes)));
     }
@@ -252,7 +252,7 @@ mod tests {
             in_conflict: vec![("x".to_owned(), "a".into(), "b".into())],
             without: vec!["y".to_owned()],
         };
-        let text = of_cluster(&governed);
+        let text = of_nodes("the cluster", &governed);
         for part in [
             "by a: n1, n2, n3, n4, n5 and 2 more\n",
             "by b: no node\n",

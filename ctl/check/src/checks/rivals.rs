@@ -2,8 +2,6 @@
 //! reboot nodes here.
 
 use bellwether_proto::setting::TOLERATE_RIVALS;
-use bellwether_scheduler_core::{LockHolder, WorkloadMeta};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 
 use crate::check::Check;
@@ -12,10 +10,10 @@ use crate::environment;
 use crate::facts::Facts;
 use crate::finding::{Finding, Severity, Topic};
 use crate::group::{Groups, count, names};
+use crate::kured::{Kured, KuredLock, meta};
 use crate::object::{annotation, cordoned_for, is_cordoned, name, namespace};
 use crate::part::SCHEDULER;
-use crate::text;
-use crate::workload::{Workload, WorkloadKind};
+use crate::workload::Workload;
 
 pub(crate) const CHECK: Check = Check {
     name: "rivals",
@@ -49,8 +47,8 @@ fn findings(facts: &Facts) -> Vec<Finding> {
     } else {
         Severity::Problem
     };
-    for daemon_set in workloads.iter().filter(|it| is_kured(it)) {
-        findings.extend(kured(daemon_set, severity, facts.now));
+    for found in workloads.iter().filter_map(|it| Kured::recognise(it, facts.now)) {
+        findings.extend(kured(&found, severity));
     }
     findings.extend(second(facts, severity));
     for (part, tool) in OTHERS {
@@ -78,62 +76,33 @@ fn tolerates(facts: &Facts) -> bool {
     scheduler.is_some_and(|it| environment::of_workload(it, facts).get(TOLERATE_RIVALS) == Some(&Some("true")))
 }
 
-/// The metadata by which the scheduler recognises rivals.
-fn meta(workload: &Workload) -> WorkloadMeta<'_> {
-    let meta = workload.meta();
-    WorkloadMeta {
-        namespace: namespace(meta),
-        name: name(meta),
-        labels: meta.labels.as_ref(),
-        annotations: meta.annotations.as_ref(),
-    }
-}
-
-/// As the scheduler recognises kured, and by its image too, which the scheduler does not watch.
-fn is_kured(workload: &Workload) -> bool {
-    let of_image = |image: &str| image.split([':', '@']).any(|part| part.ends_with("/kured"));
-    workload.kind() == WorkloadKind::DaemonSet && (meta(workload).is_kured() || workload.images().any(of_image))
-}
-
-fn kured(daemon_set: &Workload, severity: Severity, now: Timestamp) -> Vec<Finding> {
-    let meta = meta(daemon_set);
-    let (namespace, name) = (meta.namespace, meta.name);
+fn kured(kured: &Kured, severity: Severity) -> Vec<Finding> {
+    let Kured {
+        namespace, name, nodes, ..
+    } = kured;
     let finding = |code, found: String, remedy: String| {
         let subject = format!("kured ({namespace}/{name})");
         Topic::Neighbours.finding(severity, code, subject, found, Some(remedy))
     };
-    let desired = usize::try_from(daemon_set.rollout().desired).unwrap_or_default();
-    let found = match desired {
+    let found = match nodes {
         0 => "is deployed, though on no node now: while it is there, nothing is started".to_owned(),
         _ => format!(
             "runs on {} and reboots them too: run one of the two",
-            count(desired, "node")
+            count(*nodes, "node")
         ),
     };
     let remedy = format!("kubectl -n {namespace} delete daemonset {name}");
     let mut findings = vec![finding(Code::KuredFound, found, remedy)];
-    for (key, lock) in meta.kured_locks() {
-        let holders = holders(lock, now);
+    for KuredLock { annotation, holders } in &kured.locks {
         if !holders.is_empty() {
-            let found = format!("its lock is held: {}", names(&holders));
+            let found = format!("its lock is held: {}", names(holders));
             let remedy = format!(
-                "wait until that node is back; if nothing comes of it: kubectl -n {namespace} annotate daemonset {name} {key}-"
+                "wait until that node is back; if nothing comes of it: kubectl -n {namespace} annotate daemonset {name} {annotation}-"
             );
             findings.push(finding(Code::KuredLockHeld, found, remedy));
         }
     }
     findings
-}
-
-/// The nodes that hold kured's lock, and since when. A lock that has expired, or that kured did not write,
-/// is held by no node.
-fn holders(lock: &str, now: Timestamp) -> Vec<String> {
-    let holders = LockHolder::read(lock).unwrap_or_default().into_iter();
-    let holder = |holder: LockHolder| {
-        let since = holder.since.map(|at| format!(" for {}", text::between(at, now)));
-        format!("by {holder}{}", since.unwrap_or_default())
-    };
-    holders.filter(|holder| !holder.is_expired(now)).map(holder).collect()
 }
 
 /// Services of Bellwether in other namespaces than those of this installation.

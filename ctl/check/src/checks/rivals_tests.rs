@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::object::{COMPONENT, PART_OF};
-use crate::testing::{objects, typed};
+use crate::testing::objects;
 
 fn kured_set(desired: u64, lock: Option<&str>) -> Value {
     let mut annotations = json!({ "deprecated.daemonset.template.generation": "1" });
@@ -53,36 +53,6 @@ fn a_live_kured_and_its_held_lock_are_problems() {
             .unwrap()
             .ends_with("annotate daemonset kured weave.works/kured-node-lock-")
     );
-}
-
-#[test]
-fn kured_is_known_by_its_name_its_image_or_its_lock_and_not_by_its_exporter() {
-    let is_kured = |daemon_set: &Value| is_kured(&Workload::DaemonSet(typed(daemon_set.clone())));
-    let mut renamed = kured_set(1, None);
-    *renamed.pointer_mut("/metadata/name").unwrap() = json!("node-rebooter");
-    assert!(is_kured(&renamed), "by its image");
-    let other = json!({ "kind": "DaemonSet", "metadata": { "name": "kured-exporter" } });
-    assert!(!is_kured(&other));
-    let locked = json!({ "metadata": { "name": "x", "annotations": { "weave.works/kured-node-lock": HELD } } });
-    assert!(is_kured(&locked));
-    let image = renamed.pointer_mut("/spec/template/spec/containers/0/image").unwrap();
-    *image = json!("registry:5000/notkured:1");
-    assert!(!is_kured(&renamed));
-}
-
-#[test]
-fn the_lock_is_read_in_both_its_forms_and_expires() {
-    let now = "2026-11-22T12:00:00Z".parse().unwrap();
-    let several = format!(
-        r#"{{"maxOwners":2,"locks":[{HELD},{}]}}"#,
-        HELD.replace("node-1", "node-2")
-    );
-    assert_eq!(holders(&several, now), ["by node-1 for 10m", "by node-2 for 10m"]);
-    let minute = HELD.replace("\"TTL\":0", "\"TTL\":60000000000");
-    assert_eq!(holders(&minute, now), [""; 0]);
-    for free in [r#"{"maxOwners":2,"locks":[]}"#, "", "not json"] {
-        assert_eq!(holders(free, now), [""; 0], "{free}");
-    }
 }
 
 #[test]

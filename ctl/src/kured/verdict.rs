@@ -1,0 +1,263 @@
+//! What becomes of each flag of kured, with the reason. docs/kured.md has the same for readers.
+
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use super::flag::Flag;
+use super::place::SentinelFile;
+use super::settings::Settings;
+use super::source::Source;
+use super::value::short;
+
+/// Where the counterpart of a flag is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) enum Counterpart {
+    /// In the policy.
+    #[serde(rename = "policy")]
+    Policy,
+    /// In a setting of a service, by an overlay.
+    #[serde(rename = "setting")]
+    Setting,
+    /// Nothing has to be set for the same effect.
+    #[serde(rename = "not needed")]
+    Unneeded,
+    /// Bellwether has none.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// The counterpart of a flag, and why or which.
+pub(crate) type Verdict = (Counterpart, String);
+
+/// Longest and shortest time that the scheduler's settings take.
+const TIME_MIN: SignedDuration = SignedDuration::from_secs(1);
+const TIME_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// A time within the limits of the scheduler's settings.
+pub(crate) fn limited(time: SignedDuration) -> SignedDuration {
+    time.clamp(TIME_MIN, TIME_MAX)
+}
+
+/// The signal by which systemd reboots.
+const SIGRTMIN_5: i64 = 39;
+
+/// Words of commands that do what logind does.
+const LIKE_LOGIND: [&[&str]; 4] = [
+    &["systemctl", "reboot"],
+    &["reboot"],
+    &["shutdown", "-r", "now"],
+    &["init", "6"],
+];
+
+/// How the rebooter reboots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Through logind, the default.
+    Logind,
+    /// By this command, which begins with an absolute path.
+    Command(String),
+    /// The rebooter has no such method.
+    None,
+}
+
+/// The method that does the same.
+pub(crate) fn method(settings: &Settings) -> Method {
+    if settings.text(Flag::RebootMethod) == "signal" {
+        return match settings.number(Flag::RebootSignal) {
+            Some(SIGRTMIN_5) => Method::Logind,
+            Some(_) | None => Method::None,
+        };
+    }
+    let command = settings.text(Flag::RebootCommand);
+    let mut words: Vec<&str> = command.split_whitespace().collect();
+    if let Some(program) = words.first_mut() {
+        *program = program.rsplit('/').next().unwrap_or_default();
+    }
+    if LIKE_LOGIND.contains(&words.as_slice()) {
+        Method::Logind
+    } else if command.starts_with('/') {
+        Method::Command(command)
+    } else {
+        Method::None
+    }
+}
+
+/// The verdict on a flag that is given and differs from its default.
+pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
+    use Counterpart::{None, Policy, Unneeded};
+    let unless = |condition: bool, ignored: &str, verdict: Verdict| {
+        if condition {
+            verdict
+        } else {
+            (Unneeded, format!("kured ignores it {ignored}"))
+        }
+    };
+    let has_alerts = !settings.text(Flag::PrometheusUrl).is_empty();
+    let notifies = settings.changed().any(|(flag, _)| flag.is_secret());
+    let signals = settings.text(Flag::RebootMethod) == "signal";
+    let (counterpart, text) = match flag {
+        Flag::NodeId => (Unneeded, "the manifests name the node"),
+        Flag::Period => (
+            Unneeded,
+            "the sentinel watches the file, and the scheduler decides at every change",
+        ),
+        Flag::RebootSentinel => return sentinel(settings, source),
+        Flag::RebootSentinelCommand => (
+            None,
+            "no service runs a command on the host to look: let a timer of the host write the sentinel file, as in \
+             docs/install.md; until then no node reports a need",
+        ),
+        Flag::RebootCommand => return unless(!signals, "beside --reboot-method=signal", command(settings)),
+        Flag::RebootMethod => return by_signal(settings),
+        Flag::RebootSignal => return unless(signals, "without --reboot-method=signal", by_signal(settings)),
+        Flag::RebootDelay => (
+            None,
+            "nothing waits between the end of the drain and the order to reboot",
+        ),
+        Flag::ForceReboot => (
+            None,
+            "no node reboots without a complete drain: a node whose drain fails is uncordoned and tried again later",
+        ),
+        Flag::DrainDelay => (None, "nothing waits between the slot and the cordon"),
+        Flag::DrainTimeout => return drain_timeout(settings),
+        Flag::DrainGracePeriod => (None, "each pod has the grace period of its own spec"),
+        Flag::DrainPodSelector => (
+            None,
+            "every pod is evicted; a pod that carries the annotation bellwether.dev/stays: \"true\" stays",
+        ),
+        Flag::SkipWaitForDeleteTimeout => (
+            None,
+            "a node is drained when its pods are gone; `kubectl reboots explain` names a pod that does not end",
+        ),
+        Flag::DsNamespace | Flag::DsName | Flag::LockAnnotation => (
+            Unneeded,
+            "there is no lock on a DaemonSet: attempts are records in NATS",
+        ),
+        Flag::LockTtl => (
+            Unneeded,
+            "each phase of an attempt has a deadline, and a deleted node frees its slot",
+        ),
+        Flag::LockReleaseDelay => return release_delay(settings),
+        Flag::Concurrency => return concurrency(settings),
+        Flag::PrometheusUrl => (None, NO_ALERTS),
+        Flag::AlertFilterRegexp | Flag::AlertFilterMatchOnly | Flag::AlertFiringOnly => {
+            return unless(has_alerts, "without --prometheus-url", (None, NO_ALERTS.to_owned()));
+        }
+        Flag::BlockingPodSelector => (
+            None,
+            "no pod keeps its node from rebooting yet, but one whose budget refuses its eviction",
+        ),
+        Flag::RebootDays | Flag::StartTime | Flag::EndTime | Flag::TimeZone => (Policy, "spec.windows"),
+        Flag::PreferNoScheduleTaint => (None, "nodes that wait carry no taint"),
+        Flag::AnnotateNodes => (
+            None,
+            "nodes carry no such annotation: `kubectl reboots status` and the metrics show which of them need a reboot",
+        ),
+        Flag::PreRebootNodeLabels | Flag::PostRebootNodeLabels => (
+            None,
+            "nodes are not labelled: `kubectl reboots watch` and the metrics show what happens",
+        ),
+        Flag::NotifyUrl | Flag::SlackHookUrl => (
+            None,
+            "no notifications are sent: alert on the metrics of docs/operating.md",
+        ),
+        Flag::SlackUsername | Flag::SlackChannel => (Unneeded, "kured reads it and uses it nowhere"),
+        Flag::MessageTemplateDrain | Flag::MessageTemplateReboot | Flag::MessageTemplateUncordon => {
+            return unless(
+                notifies,
+                "without --notify-url",
+                (None, "no notifications are sent".to_owned()),
+            );
+        }
+        Flag::LogFormat => (Unneeded, "JSON is the default; BELLWETHER_LOG_FORMAT=text changes it"),
+        Flag::MetricsHost | Flag::MetricsPort => (Unneeded, "each pod serves /metrics at port 8080 of its own address"),
+    };
+    (counterpart, text.to_owned())
+}
+
+const NO_ALERTS: &str = "no alert keeps nodes from rebooting yet: pause by `kubectl reboots pause` while alerts fire";
+
+fn sentinel(settings: &Settings, source: &Source) -> Verdict {
+    if !settings.text(Flag::RebootSentinelCommand).is_empty() {
+        let ignored = "kured ignores it beside --reboot-sentinel-command";
+        return (Counterpart::Unneeded, ignored.to_owned());
+    }
+    match SentinelFile::at(&settings.text(Flag::RebootSentinel), source) {
+        Some(file) if file.path == SentinelFile::DEFAULT => {
+            let same = format!("on the host it is {}, the default", file.path);
+            (Counterpart::Unneeded, same)
+        }
+        Some(file) => (
+            Counterpart::Setting,
+            format!("BELLWETHER_SENTINEL_FILE={} of the agents", file.path),
+        ),
+        None => (Counterpart::None, "it is no absolute path of a file".to_owned()),
+    }
+}
+
+fn command(settings: &Settings) -> Verdict {
+    match method(settings) {
+        Method::Logind => (
+            Counterpart::Unneeded,
+            "the rebooter asks logind for the same".to_owned(),
+        ),
+        Method::Command(command) => (
+            Counterpart::Setting,
+            format!("BELLWETHER_REBOOT_COMMAND={command} of the agents, and components/reboot-command"),
+        ),
+        Method::None => (
+            Counterpart::None,
+            "the rebooter runs commands with an absolute path only: write the path, and translate again".to_owned(),
+        ),
+    }
+}
+
+fn by_signal(settings: &Settings) -> Verdict {
+    match method(settings) {
+        Method::Logind => (
+            Counterpart::Unneeded,
+            "the rebooter asks logind, which starts the same reboot, and needs no privilege".to_owned(),
+        ),
+        Method::Command(_) | Method::None => (
+            Counterpart::None,
+            "the rebooter sends no signals: it asks logind, or runs a command (components/reboot-command)".to_owned(),
+        ),
+    }
+}
+
+fn drain_timeout(settings: &Settings) -> Verdict {
+    let time = settings.duration(Flag::DrainTimeout);
+    let limited = limited(time);
+    let cut = if limited == time {
+        ""
+    } else {
+        ", the nearest time that is allowed"
+    };
+    let text = format!("BELLWETHER_DRAIN_TIMEOUT={} of the scheduler{cut}", short(limited));
+    (Counterpart::Setting, text)
+}
+
+fn release_delay(settings: &Settings) -> Verdict {
+    let time = settings.duration(Flag::LockReleaseDelay);
+    let limited = limited(time);
+    let cut = if limited == time {
+        ""
+    } else {
+        ", the nearest time that is allowed"
+    };
+    let text = format!(
+        "BELLWETHER_SOAK={} of the scheduler{cut}; the node has to stay Ready for as long",
+        short(limited)
+    );
+    (Counterpart::Setting, text)
+}
+
+fn concurrency(settings: &Settings) -> Verdict {
+    match settings.number(Flag::Concurrency) {
+        Some(nodes) if nodes > 1 => (
+            Counterpart::Setting,
+            format!("BELLWETHER_SLOTS={nodes} of the scheduler; nodes that are down or cordoned take a slot too"),
+        ),
+        Some(_) | None => (Counterpart::Unneeded, "one node at a time is the default".to_owned()),
+    }
+}
