@@ -93,6 +93,8 @@ settings! {
     TOLERATE_RIVALS = "BELLWETHER_TOLERATE_RIVALS";
     /// Of the scheduler: the folder in which the leader records all inputs of the core.
     RECORD_INPUTS = "BELLWETHER_RECORD_INPUTS";
+    /// Of the scheduler: the folder of the files that gates of policies name.
+    GATE_SECRETS = "BELLWETHER_GATE_SECRETS";
 
     /// Of `kubectl reboots`: addresses of the schedulers.
     SCHEDULER = "BELLWETHER_SCHEDULER";

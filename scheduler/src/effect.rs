@@ -9,13 +9,14 @@ use crate::bus::{command, event};
 use crate::error::EffectError;
 use crate::observe::metrics::Metrics;
 use crate::observe::spans;
+use crate::readings::Readings;
 
 /// Where effects go.
-#[derive(Debug)]
 pub(crate) struct Effects {
     pub(crate) bus: Bus,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) readings: Readings,
 }
 
 impl Effects {
@@ -53,6 +54,7 @@ impl Effects {
                     }));
                 }
             }
+            Effect::Read { query, asked_at } => self.readings.ask(query, asked_at),
             Effect::PhaseEnded {
                 attempt,
                 phase,

@@ -12,6 +12,7 @@ mod requests;
 mod views;
 
 use std::future::pending;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -36,6 +37,7 @@ use crate::lead::views::Views;
 use crate::message::{self, LeaderMessage};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::{RecordedFleet, Recorder};
+use crate::readings::Readings;
 
 /// How often the leader asks the API server again while a watch fails.
 const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,6 +65,8 @@ pub(crate) struct LeaderContext {
     /// The name under which events are published.
     pub(crate) source: String,
     pub(crate) streams: StreamArgs,
+    /// Where the files are that the gates of policies name.
+    pub(crate) gate_secrets: PathBuf,
 }
 
 impl LeaderContext {
@@ -124,6 +128,7 @@ impl LeaderContext {
                 bus: self.bus.clone(),
                 store: loaded.store,
                 metrics: self.metrics.clone(),
+                readings: Readings::new(self.gate_secrets.clone(), self.client.clone()),
             },
             views,
             refused,
@@ -180,6 +185,7 @@ impl Leader<'_> {
                 message = messages.recv() => {
                     taken = self.handle(message.context("the queue of messages is closed")?).await?;
                 }
+                reading = self.effects.readings.next() => self.feed([reading]),
                 fact = self.views.next() => self.take_with_waiting(fact)?,
                 () = sleep_until(timeout) => (),
                 _ = access.tick(), if watch_failed => self.check_access().await?,

@@ -13,6 +13,7 @@ mod error;
 mod lead;
 mod message;
 mod observe;
+mod readings;
 mod run;
 
 use std::process::ExitCode;

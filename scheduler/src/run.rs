@@ -62,6 +62,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         agents_namespace: args.agents_namespace,
         source: format!("scheduler {} ({})", chassis.service.version, args.identity),
         streams: args.streams,
+        gate_secrets: args.gate_secrets,
     };
     // A standby that watches the Lease takes it at once; one whose watch is silent, when it ends by its count.
     let turn_of_others = Duration::try_from(args.lease_duration).context("--lease-duration")?;

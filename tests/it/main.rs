@@ -15,6 +15,7 @@ mod events;
 mod failures;
 mod fleet;
 mod full;
+mod gates;
 mod inputs;
 mod journey;
 mod leadership;

@@ -121,6 +121,14 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
     let share = "write a number from 1 on, or a share from 1% to 100%";
     let budget = |budget: Value| json!({ "budget": budget });
     let of_amount = "spec.budget.maxUnavailable";
+    let prometheus = |more: Value| {
+        let mut gate = json!({ "name": "a", "url": "http://p" });
+        if let (Some(gate), Some(more)) = (gate.as_object_mut(), more.as_object()) {
+            gate.extend(more.clone());
+        }
+        json!({ "gates": { "prometheus": [gate] } })
+    };
+    let of_prometheus = "spec.gates.prometheus[0]";
     let of_window = "spec.windows[0]";
     let of_expression = "spec.nodeSelector.matchExpressions[0]";
     vec![
@@ -177,7 +185,44 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "spec.budget.topology[0].maxDomains",
             "should be greater than or equal to 1",
         ),
+        (
+            prometheus(json!({ "query": "up == 0", "alerts": {} })),
+            of_prometheus,
+            "write either alerts or query",
+        ),
+        (prometheus(json!({})), of_prometheus, "write either alerts or query"),
+        (
+            prometheus(json!({
+                "alerts": {},
+                "bearerTokenFile": "token",
+                "basicAuth": { "usernameFile": "user", "passwordFile": "password" },
+            })),
+            of_prometheus,
+            "write bearerTokenFile or basicAuth, not both",
+        ),
         // Lengths, numbers, patterns and closed lists.
+        (
+            prometheus(json!({ "alerts": {}, "bearerTokenFile": "../token" })),
+            "spec.gates.prometheus[0].bearerTokenFile",
+            "should match '^[A-Za-z0-9_-]",
+        ),
+        (
+            prometheus(json!({ "alerts": {}, "onError": "Ignore" })),
+            "spec.gates.prometheus[0].onError",
+            "Unsupported value: \"Ignore\"",
+        ),
+        (
+            json!({ "gates": { "pods": [{ "name": "a" }] } }),
+            "spec.gates.pods[0].selector",
+            "Required value",
+        ),
+        (
+            json!({ "gates": { "prometheus": [
+                { "name": "a", "url": "http://p", "alerts": {} }, { "name": "a", "url": "http://p", "alerts": {} }
+            ] } }),
+            "spec.gates.prometheus[1]",
+            "Duplicate value",
+        ),
         (
             expression(json!({ "key": "pool", "operator": "Like", "values": ["a"] })),
             "spec.nodeSelector.matchExpressions[0].operator",
@@ -249,7 +294,7 @@ async fn each_rule_refuses_with_its_text(world: &World) -> Result<()> {
     let definition = Api::<CustomResourceDefinition>::all(world.client()).get(&name).await?;
     let mut rules = BTreeSet::new();
     collect_rules(&serde_json::to_value(definition.spec)?, &mut rules);
-    assert_eq!(rules.len(), 5, "{rules:?}");
+    assert_eq!(rules.len(), 10, "{rules:?}");
     let tried: BTreeSet<String> = wrong().into_iter().map(|(_, _, text)| text.to_owned()).collect();
     let left: Vec<_> = rules.difference(&tried).collect();
     ensure!(left.is_empty(), "no policy breaks the rules {left:?}");

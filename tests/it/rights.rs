@@ -26,7 +26,8 @@ const SERVICES: [&str; 2] = ["scheduler", "drainer"];
 async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
     let fleet = Fleet::start(3, ServicesOptions::default()).await?;
     // At any time: whether the scheduler acts by a policy is a right of its own.
-    policies::create(&fleet.world, "any", &json!({})).await?;
+    let gate = json!({ "name": "none", "selector": { "matchLabels": { "no": "pod" } } });
+    policies::create(&fleet.world, "any", &json!({ "gates": { "pods": [gate] } })).await?;
     let web = Workload::new("web").replicas(3);
     fleet.world.create(&web.deployment()?).await?;
     fleet.world.wait_ready_pods("web", 3).await?;

@@ -18,7 +18,7 @@ use crate::policies;
 const WHILE: Duration = Duration::from_secs(3);
 
 /// Changes the fields of a policy's spec.
-async fn change(fleet: &Fleet, name: &str, spec: Value) -> Result<()> {
+pub(crate) async fn change(fleet: &Fleet, name: &str, spec: Value) -> Result<()> {
     let patch = Patch::Merge(json!({ "spec": spec }));
     let api = policies::api(fleet.world.client());
     let patched = api.patch(name, &PatchParams::default(), &patch).await;
@@ -46,7 +46,7 @@ async fn status_fits(
 }
 
 /// Waits until the reason of a node has all of these words.
-async fn explained(fleet: &Fleet, node: &str, words: &[&str]) -> Result<()> {
+pub(crate) async fn explained(fleet: &Fleet, node: &str, words: &[&str]) -> Result<()> {
     wait::until(&format!("{node} to be explained by {words:?}"), DEADLINE, async || {
         let answer = fleet.services.ctl_ok(&["explain", node]).await?;
         ensure!(words.iter().all(|word| answer.contains(word)), "{answer}");

@@ -23,6 +23,7 @@ pub mod otlp;
 pub mod place;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod record;
 pub mod service;

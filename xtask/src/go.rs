@@ -28,6 +28,8 @@ pub(crate) struct Origin {
     /// The folder below `xtask/tools`.
     pub(crate) name: &'static str,
     pub(crate) ldflags: &'static str,
+    /// Build tags, with commas.
+    pub(crate) tags: &'static str,
     /// Name of the binary, its package.
     pub(crate) binaries: &'static [(&'static str, &'static str)],
 }
@@ -45,7 +47,7 @@ impl Origin {
         let fingerprint = cache::fingerprint(&[
             &read("go.mod")?,
             &read("go.sum")?,
-            self.ldflags.as_bytes(),
+            [self.ldflags, self.tags].concat().as_bytes(),
             &names,
             go_version.as_bytes(),
         ]);
@@ -55,7 +57,7 @@ impl Origin {
                 let mut command = go(&module);
                 command
                     .args(["build", "-trimpath", "-buildvcs=false", "-mod=readonly"])
-                    .args(["-ldflags", self.ldflags, "-o"])
+                    .args(["-tags", self.tags, "-ldflags", self.ldflags, "-o"])
                     .arg(folder.join(name))
                     .arg(package)
                     .env("CGO_ENABLED", "0");

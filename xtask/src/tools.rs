@@ -17,9 +17,9 @@ Build the real servers that demo and test need.
 
 Usage: cargo xtask tools
 
-Builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and nats-server (a
-current one, and an old one to be refused) from the Go modules pinned in xtask/tools. Takes about
-five minutes on two cores once; afterwards everything comes from the cache.
+Builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, nats-server (a current
+one, and an old one to be refused) and prometheus from the Go modules pinned in xtask/tools. Takes about
+nine minutes on two cores once; afterwards everything comes from the cache.
 
 Environment:
   BELLWETHER_CACHE  Where to keep the binaries [default: ~/.cache/bellwether]
@@ -28,10 +28,11 @@ Environment:
 const NATS: &str = "github.com/nats-io/nats-server/v2";
 
 /// The servers of the rig: built for demo and test.
-const RIG: [Origin; 3] = [
+const RIG: [Origin; 4] = [
     Origin {
         name: "kubernetes",
         ldflags: KUBERNETES_LDFLAGS,
+        tags: "",
         binaries: &[
             ("etcd", "go.etcd.io/etcd/server/v3"),
             ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
@@ -46,12 +47,21 @@ const RIG: [Origin; 3] = [
     Origin {
         name: "nats",
         ldflags: PLAIN_LDFLAGS,
+        tags: "",
         binaries: &[("nats-server", NATS)],
     },
     Origin {
         name: "nats-old",
         ldflags: PLAIN_LDFLAGS,
+        tags: "",
         binaries: &[("nats-server-old", NATS)],
+    },
+    Origin {
+        name: "prometheus",
+        ldflags: PLAIN_LDFLAGS,
+        // Without the clients of all clouds, which no test needs.
+        tags: "remove_all_sd",
+        binaries: &[("prometheus", "github.com/prometheus/prometheus/cmd/prometheus")],
     },
 ];
 
@@ -59,6 +69,7 @@ const RIG: [Origin; 3] = [
 const CRANE: Origin = Origin {
     name: "images",
     ldflags: PLAIN_LDFLAGS,
+    tags: "",
     binaries: &[("crane", "github.com/google/go-containerregistry/cmd/crane")],
 };
 
@@ -66,6 +77,7 @@ const CRANE: Origin = Origin {
 const NODE: Origin = Origin {
     name: "node",
     ldflags: KUBERNETES_LDFLAGS,
+    tags: "",
     binaries: &[
         ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
         ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
@@ -76,6 +88,7 @@ const NODE: Origin = Origin {
 const HELM: Origin = Origin {
     name: "helm",
     ldflags: PLAIN_LDFLAGS,
+    tags: "",
     binaries: &[("helm", "helm.sh/helm/v4/cmd/helm")],
 };
 

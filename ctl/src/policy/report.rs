@@ -52,6 +52,12 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     for gate in &terms.gates.taints {
         line(text, "gate", &format!("shut while the node has the taint {gate}"));
     }
+    for gate in &terms.gates.prometheus {
+        line(text, "gate", &format!("shut while {gate}"));
+    }
+    for gate in &terms.gates.pods {
+        line(text, "gate", &format!("shut while {gate}"));
+    }
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);
     }
@@ -193,7 +199,10 @@ mod tests {
             "windows": [{ "days": ["Sat", "Sun"], "start": "22:00", "end": "04:00", "timeZone": "America/New_York" }],
             "blackouts": [{ "from": "2026-12-19", "to": "2026-12-20", "reason": "freeze" }],
             "startMargin": "20m",
-            "gates": { "conditions": [{ "type": "DiskPressure" }], "taints": [{ "key": "example.com/work" }] },
+            "gates": { "conditions": [{ "type": "DiskPressure" }], "taints": [{ "key": "example.com/work" }], "prometheus": [
+                { "name": "alerts", "url": "http://p", "alerts": { "ignore": "^W", "firingOnly": true } },
+                { "name": "pending", "url": "http://p", "query": "a > 1", "onError": "Allow" },
+            ], "pods": [{ "name": "batch", "selector": { "matchLabels": { "job": "long" } }, "namespaces": ["shop"] }] },
             "brakes": { "minInterval": "36h" },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
@@ -207,6 +216,9 @@ mod tests {
             "opening   Sun 2026-12-13 04:00 CET to Sun 2026-12-13 10:00 CET (6h)\n",
             "gate      shut while the node has the condition DiskPressure=True\n",
             "gate      shut while the node has the taint example.com/work\n",
+            "gate      shut while an alert of http://p is firing, but those called ^W, or http://p cannot be asked (alerts)\n",
+            "gate      shut while `a > 1` at http://p gives a result (pending)\n",
+            "gate      shut while a pod job=long is on the node, of shop, or its pods cannot be listed (batch)\n",
             "freeze",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -10,10 +10,11 @@ mod order;
 mod policies;
 mod policy_budget;
 mod queue;
+mod readings;
 mod reason;
 
 pub(crate) use budget::Budget;
-pub(crate) use gate::{Blockers, unfit};
+pub(crate) use gate::{Blockers, Look, unfit};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};
 pub(crate) use policy_budget::{Full, Group, PolicyBudgets};

@@ -15,6 +15,6 @@ pub(crate) use clamp::clamp;
 pub(crate) use events::{Consequence, apply_event};
 pub(crate) use gone::gone_host_may_be_down;
 pub(crate) use orphan::orphan_of;
-pub(crate) use phases::next_transition;
+pub(crate) use phases::{LastLook, next_transition};
 pub(crate) use start::{is_for_reboot, start};
 pub(crate) use transition::{Transition, apply, has_noted_reboot, note_reboot, wants_uncordon};

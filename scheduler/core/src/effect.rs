@@ -3,6 +3,8 @@
 use bellwether_proto::{Attempt, AttemptRef, DrainNode, FleetControl, NodeEvent, NodeName, Phase, UncordonNode};
 use jiff::Timestamp;
 
+use crate::reading::Query;
+
 /// One effect. If one fails, the driver carries out none after it: it drops the core and loads again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -20,6 +22,14 @@ pub enum Effect {
     /// [`Input::CommandLost`](crate::Input::CommandLost): the drainer that took it may be gone, or its
     /// answer may be on its way.
     CheckCommand(Command),
+    /// Ask another server, and hand over [`Input::Reading`](crate::Input::Reading) with this instant, whatever the
+    /// outcome. No other effect waits for the answer.
+    Read {
+        /// The question.
+        query: Query,
+        /// When the core wanted it.
+        asked_at: Timestamp,
+    },
     /// Write the span of a phase that has ended, and of the attempt if that has ended.
     PhaseEnded {
         /// The attempt, in its new phase.

@@ -15,6 +15,7 @@ mod export;
 mod intake;
 mod member;
 mod read;
+mod readings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -111,7 +112,8 @@ impl Fleet {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let order = self.blockers.orders.next_end();
-        self.timers.first().into_iter().chain(order).min()
+        let reading = self.blockers.readings.next();
+        [self.timers.first(), order, reading].into_iter().flatten().min()
     }
 
     /// Has every node decided on again at the next [`Self::advance`]. Changes nothing by itself: a

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::{Attempt, AttemptId, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::budget::Holder;
 use crate::encoding::{as_boxed_message, as_message, as_text};
 use crate::observed::{Memory, NodeView, PolicyView, StoredReport};
+use crate::reading::{Outcome, Query};
 use crate::rival::Rival;
 
 /// One input. Reports, events and records are written as the contract's own bytes, so a recording
@@ -61,6 +63,15 @@ pub enum Input {
         attempt: AttemptId,
         /// The generation of the command.
         generation: u64,
+    },
+    /// The outcome of a query, which [`Effect::Read`](crate::Effect::Read) has asked for.
+    Reading {
+        /// The question.
+        query: Query,
+        /// The instant of the effect.
+        asked_at: Timestamp,
+        /// The outcome.
+        outcome: Outcome,
     },
     /// An operator requests that no new attempt starts.
     Pause {

@@ -19,6 +19,7 @@ pub mod invariant;
 pub mod observed;
 mod orders;
 pub mod policy;
+pub mod reading;
 pub mod recording;
 pub mod rival;
 mod timers;

@@ -46,6 +46,10 @@ impl Policy {
     /// An agent that has not reported for so many of its own intervals is not heard any more.
     pub const REPORTS_MISSED_MAX: i32 = 3;
 
+    /// How long a drained node waits for a gate that cannot be read: a server that restarts is back by then, and a
+    /// node that is cordoned for longer serves nothing.
+    pub const READING_PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+
     /// How far the view of a node may be behind a drainer's report: longer than the driver takes to notice
     /// a watch that has fallen silent (15 s).
     pub const VIEW_LAG_MAX: SignedDuration = SignedDuration::from_secs(30);

@@ -12,6 +12,8 @@ pub enum Wait {
     Drain,
     /// The node is drained, and its object does not show it as cordoned and Ready yet.
     DrainedNode,
+    /// The node is drained, and a gate of its policy has to be read.
+    GateReading,
     /// The rebooter has to act on its order.
     RebootCall,
     /// The host has to leave its old boot.
@@ -33,9 +35,10 @@ pub enum Wait {
 
 impl Wait {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Drain,
         Self::DrainedNode,
+        Self::GateReading,
         Self::RebootCall,
         Self::Reboot,
         Self::ReadyInNewBoot,
@@ -72,6 +75,7 @@ impl Wait {
         match self {
             Self::Drain => "WaitsForDrain",
             Self::DrainedNode => "WaitsForDrainedNode",
+            Self::GateReading => "WaitsForGateReading",
             Self::RebootCall => "WaitsForRebootCall",
             Self::Reboot => "WaitsForReboot",
             Self::ReadyInNewBoot => "WaitsForReadyInNewBoot",
@@ -89,6 +93,7 @@ impl Wait {
         match self {
             Self::Drain => "a drainer has to empty the node, and none has reported progress yet",
             Self::DrainedNode => "the node is drained, and has to be Ready and show our cordon",
+            Self::GateReading => "the node is drained, and a gate of its policy has to be read",
             Self::RebootCall => "the rebooter has to act on its order",
             Self::Reboot => "the rebooter has called for the reboot, and the host has to leave its old boot",
             Self::ReadyInNewBoot => "the host has rebooted, and the node has to be Ready",

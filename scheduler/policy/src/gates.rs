@@ -2,12 +2,21 @@
 //!
 //! Each kind has its own file or type here. This file asks no server and reads no object: the facts are arguments.
 
+mod pods;
+mod prometheus;
 mod spec;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::Fault;
-pub use spec::{ConditionSpec, GatesSpec, TaintSpec};
+use crate::gates::pods::pods_of;
+use crate::gates::prometheus::prometheus_of;
+pub use pods::PodGate;
+pub use prometheus::{AlertFilter, Credentials, PrometheusGate, Question};
+pub use spec::{AlertsSpec, BasicAuthSpec, ConditionSpec, GatesSpec, PodsSpec, PrometheusSpec, TaintSpec};
 
 /// The prefix of Bellwether's own taints, which never shut a gate.
 const OWN: &str = "bellwether.dev/";
@@ -22,6 +31,32 @@ pub struct Gates {
     pub conditions: Vec<ConditionGate>,
     /// Taints of the Node object, each of which shuts the gate.
     pub taints: Vec<TaintGate>,
+    /// Questions to Prometheus servers, each of which may shut the gate.
+    pub prometheus: Vec<PrometheusGate>,
+    /// Pods on a node, each of which shuts the node's gate.
+    pub pods: Vec<PodGate>,
+}
+
+/// Whether a gate that cannot be read is shut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum OnError {
+    /// The gate is shut.
+    Block,
+    /// The gate is open.
+    Allow,
+}
+
+impl OnError {
+    fn read(text: &str, field: &str) -> Result<Self, Fault> {
+        match text {
+            "Block" => Ok(Self::Block),
+            "Allow" => Ok(Self::Allow),
+            other => Err(Fault::new(
+                field,
+                format!("`{other}` is neither Block nor Allow: write one of them"),
+            )),
+        }
+    }
 }
 
 /// A condition that shuts the gate.
@@ -80,6 +115,22 @@ pub(crate) fn gates_of(spec: &GatesSpec, path: &str) -> Result<Gates, Vec<Fault>
         let read = taint_of(taint, &format!("{path}.taints[{index}]"));
         gates.taints.extend(read.map_err(|fault| faults.push(fault)).ok());
     }
+    for (index, prometheus) in spec.prometheus.iter().enumerate() {
+        match prometheus_of(prometheus, &format!("{path}.prometheus[{index}]")) {
+            Ok(gate) => gates.prometheus.push(gate),
+            Err(mut found) => faults.append(&mut found),
+        }
+    }
+    for (index, pods) in spec.pods.iter().enumerate() {
+        match pods_of(pods, &format!("{path}.pods[{index}]")) {
+            Ok(gate) => gates.pods.push(gate),
+            Err(mut found) => faults.append(&mut found),
+        }
+    }
+    let names = spec.pods.iter().map(|gate| gate.name.as_str());
+    faults.extend(name_taken_twice(names, &format!("{path}.pods")));
+    let names = spec.prometheus.iter().map(|gate| gate.name.as_str());
+    faults.extend(name_taken_twice(names, &format!("{path}.prometheus")));
     if faults.is_empty() { Ok(gates) } else { Err(faults) }
 }
 
@@ -133,4 +184,15 @@ fn taint_of(spec: &TaintSpec, path: &str) -> Result<TaintGate, Fault> {
         key: key.clone(),
         effect: effect.clone(),
     })
+}
+
+/// The first name that an earlier gate of the list has.
+fn name_taken_twice<'a>(names: impl Iterator<Item = &'a str>, path: &str) -> Option<Fault> {
+    let mut taken = BTreeSet::new();
+    let mut names = names.enumerate();
+    let (index, name) = names.find(|(_, name)| !taken.insert(*name))?;
+    Some(Fault::new(
+        format!("{path}[{index}].name"),
+        format!("another gate of the list is called `{name}`: give each a name of its own"),
+    ))
 }

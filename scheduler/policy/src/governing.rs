@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::gates::Gates;
 use crate::policy::RebootPolicy;
 
 /// All policies of the cluster.
@@ -23,6 +24,17 @@ pub enum Governing {
     None,
     /// Two policies of the highest priority are for this node: the first two by name.
     Conflict(Arc<RebootPolicy>, Arc<RebootPolicy>),
+}
+
+impl Governing {
+    /// The gates of the policy; none without a policy that has no mistake.
+    #[must_use]
+    pub fn gates(&self) -> Option<&Gates> {
+        match self {
+            Self::Policy(policy) => policy.terms.as_ref().ok().map(|terms| &terms.gates),
+            Self::BuiltIn | Self::None | Self::Conflict(..) => None,
+        }
+    }
 }
 
 impl Policies {

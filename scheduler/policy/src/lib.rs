@@ -13,6 +13,7 @@ mod duration;
 mod fault;
 mod gates;
 mod governing;
+mod labels;
 mod policy;
 #[cfg(feature = "schema")]
 mod rules;
@@ -25,14 +26,15 @@ use jiff::{SignedDuration, Timestamp};
 pub use brakes::Brakes;
 pub use budget::{Amount, Budget, Topology};
 pub use fault::Fault;
-pub use gates::{ConditionGate, ConditionSpec, Gates, GatesSpec, TaintGate, TaintSpec};
+pub use gates::{
+    AlertFilter, AlertsSpec, BasicAuthSpec, ConditionGate, ConditionSpec, Credentials, Gates, GatesSpec, OnError,
+    PodGate, PodsSpec, PrometheusGate, PrometheusSpec, Question, TaintGate, TaintSpec,
+};
 pub use governing::{Governing, Policies};
+pub use labels::{LabelExpression, LabelSelector};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
-pub use spec::{
-    BlackoutSpec, BrakesSpec, BudgetSpec, IntOrString, LabelExpression, LabelSelector, RebootPolicySpec, TopologySpec,
-    WindowSpec,
-};
+pub use spec::{BlackoutSpec, BrakesSpec, BudgetSpec, IntOrString, RebootPolicySpec, TopologySpec, WindowSpec};
 pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 
 /// The group of the resource.

@@ -11,8 +11,9 @@ use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
 use crate::duration::duration;
 use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
+use crate::labels::LabelSelector;
 use crate::selector::Selector;
-use crate::spec::{BlackoutSpec, LabelSelector, RebootPolicySpec, WindowSpec};
+use crate::spec::{BlackoutSpec, RebootPolicySpec, WindowSpec};
 
 /// A policy by name, with the terms that it sets, or the mistakes in them.
 #[derive(Debug, Clone)]

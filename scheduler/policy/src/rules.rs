@@ -6,6 +6,9 @@
 /// A duration as Kubernetes writes one.
 pub(crate) const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(s|m|h))+$";
 
+/// A file below the folder of secrets. No part of the path begins with a dot, so no path leads out of the folder.
+pub(crate) const SECRET_FILE: &str = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$";
+
 /// One rule that the API server checks.
 #[derive(serde::Serialize)]
 pub(crate) struct Rule {
@@ -54,3 +57,14 @@ pub(crate) const AMOUNT: Rule = Rule {
     rule: "type(self) == int ? int(self) >= 1 : string(self).matches('^([1-9][0-9]?|100)%$')",
     message: "write a number from 1 on, or a share from 1% to 100%",
 };
+
+pub(crate) const RULES_OF_PROMETHEUS: [Rule; 2] = [
+    Rule {
+        rule: "has(self.alerts) != has(self.query)",
+        message: "write either alerts or query",
+    },
+    Rule {
+        rule: "!has(self.bearerTokenFile) || !has(self.basicAuth)",
+        message: "write bearerTokenFile or basicAuth, not both",
+    },
+];

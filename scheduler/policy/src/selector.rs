@@ -1,18 +1,20 @@
-//! Which nodes a policy is for, by the rules of Kubernetes' label selectors.
+//! Which nodes a policy is for, and which pods a gate, by the rules of Kubernetes' label selectors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::Fault;
-use crate::spec::{LabelExpression, LabelSelector};
+use crate::labels::{LabelExpression, LabelSelector};
 
 /// Nodes by their labels. The default selects every node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Selector {
     conditions: Vec<(String, Condition)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Condition {
     In(BTreeSet<String>),
     NotIn(BTreeSet<String>),
@@ -43,6 +45,12 @@ impl Selector {
         } else {
             Err(faults)
         }
+    }
+
+    /// There is no condition: every object is selected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
     }
 
     /// The labels meet every condition.
@@ -137,7 +145,7 @@ fn contradiction(conditions: &[(String, Condition)], path: &str) -> Option<Fault
         (is_empty || (needs_label && forbids_label)).then(|| {
             Fault::new(
                 path,
-                format!("no node can have the label {key} as all conditions together want: remove one of them"),
+                format!("nothing can have the label {key} as all conditions together want: remove one of them"),
             )
         })
     })

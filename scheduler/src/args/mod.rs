@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 
 use crate::args::policy::PolicyArgs;
 use crate::args::value::{lease, not_empty};
+use crate::readings::DEFAULT_FOLDER;
 
 /// Decides which node reboots when, and owns every attempt
 #[derive(Debug, Clone, clap::Parser)]
@@ -54,6 +55,13 @@ pub(crate) struct Args {
     /// 256 MiB, and keeps the file before. It holds names of nodes, reports and orders, and no credential.
     #[arg(long, env = setting::RECORD_INPUTS, value_name = "FOLDER")]
     pub(crate) record_inputs: Option<PathBuf>,
+
+    /// Folder of the files that the gates of RebootPolicies may name: tokens, passwords, certificates of authorities
+    ///
+    /// A policy names a file below this folder and no other one, since a gate sends the content of such a file to the
+    /// server that the policy names. The files are read for each query, so a renewed secret needs no restart.
+    #[arg(long, env = setting::GATE_SECRETS, default_value = DEFAULT_FOLDER, value_name = "FOLDER")]
+    pub(crate) gate_secrets: PathBuf,
 
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,

@@ -62,9 +62,10 @@ const LEASES: &str = "coordination.k8s.io";
 const POLICIES: &str = "bellwether.dev";
 
 /// All that `deploy/base/scheduler.yaml` grants.
-const OF_SCHEDULER: [Right; 11] = [
+const OF_SCHEDULER: [Right; 12] = [
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
+    everywhere("list", "", "pods"),
     everywhere("list", "apps", "daemonsets"),
     everywhere("watch", "apps", "daemonsets"),
     everywhere("list", POLICIES, "rebootpolicies"),

@@ -1,6 +1,6 @@
 //! The gates: each one question that has to be answered before a node may start, in a file of its own.
 //!
-//! A new gate is a file in this folder, a line in [`GATES`] and a [`Reason`]. Every gate is asked. The first that is
+//! A new gate is a file in this folder, a line in [`GATES`] or [`GATES_TO_READ`], and a [`Reason`]. Every gate is asked. The first that is
 //! shut gives the one reason that operators see in a list of nodes, so the order is by how much it explains: what
 //! blocks the whole fleet comes first, then the node itself, its agents, its past, and other nodes.
 
@@ -10,12 +10,15 @@ mod condition_found;
 mod control_plane_busy;
 mod cooling_down;
 mod foreign_cordon;
+mod look;
 mod min_interval;
 mod need_survived;
 mod node_deleting;
 mod not_ready;
 mod paused;
+mod pods;
 mod policy;
+mod prometheus;
 mod reboot_loop;
 mod rebooter;
 mod rival_found;
@@ -27,16 +30,20 @@ use std::sync::Arc;
 
 use bellwether_policy::{Gates, Governing, RebootPolicy, Terms};
 use bellwether_proto::{Attempt, RebootNeed};
+use jiff::Timestamp;
 
 use crate::admission::control_plane::ControlPlane;
 use crate::admission::policies::PolicyStates;
+use crate::admission::readings::SharedReadings;
 use crate::admission::reason::Reason;
 use crate::observed::{NodeView, Observation};
 use crate::orders::Orders;
 use crate::policy::Policy;
+use crate::reading::PodReadings;
 use crate::rival::Rival;
 use crate::timers::Clock;
 
+pub(crate) use look::Look;
 pub(crate) use rebooter::unfit;
 
 /// What blocks nodes, whatever their own state.
@@ -52,6 +59,8 @@ pub(crate) struct Blockers {
     pub(crate) policies: PolicyStates,
     /// The nodes of the control plane.
     pub(crate) control_plane: ControlPlane,
+    /// What other servers have answered.
+    pub(crate) readings: SharedReadings,
 }
 
 /// A node whose host needs a reboot, as the gates see it.
@@ -61,6 +70,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) need: &'a RebootNeed,
     pub(crate) last: Option<&'a Attempt>,
     pub(crate) governing: &'a Governing,
+    /// The readings of the pods on the node.
+    pub(crate) pods: &'a PodReadings,
     pub(crate) blockers: &'a Blockers,
     /// The limits of every policy.
     pub(crate) policy: &'a Policy,
@@ -101,9 +112,17 @@ const GATES: [Gate; 17] = [
     control_plane_busy::gate,
 ];
 
-/// The reasons of all gates that are shut.
+/// The gates that other servers answer: read only once all others are open.
+const GATES_TO_READ: [Gate; 2] = [prometheus::gate, pods::gate];
+
+/// The reasons of all gates that are shut. Of a gate that other servers answer the state is not known while another
+/// gate is shut.
 pub(crate) fn shut(candidate: &Candidate<'_>) -> Vec<Reason> {
-    GATES.iter().filter_map(|gate| gate(candidate)).collect()
+    let mut reasons: Vec<_> = GATES.iter().filter_map(|gate| gate(candidate)).collect();
+    if reasons.is_empty() {
+        reasons.extend(GATES_TO_READ.iter().filter_map(|gate| gate(candidate)));
+    }
+    reasons
 }
 
 impl Blockers {
@@ -115,6 +134,22 @@ impl Blockers {
             .or_else(|| condition_found::found(&governing, node))
             .or_else(|| taint_found::found(&governing, node))
             .or_else(|| claimed::claimed(node, clock))
+    }
+
+    /// The look at the gates of a node that other servers answer, by readings that were asked for at `since` or later.
+    pub(crate) fn look_at_readings(
+        &self,
+        node: &NodeView,
+        pods: &PodReadings,
+        since: Timestamp,
+        clock: &Clock,
+    ) -> Look {
+        let governing = self.policies.governing(node);
+        let Some((policy, gates)) = gates_of(&governing) else {
+            return Look::Open;
+        };
+        let shared = prometheus::looked(gates, &self.readings, since);
+        look::fold(policy, shared.chain(pods::looked(gates, pods, since, clock)))
     }
 
     /// The rivals as a reason; none if there is none, or the policy tolerates them.

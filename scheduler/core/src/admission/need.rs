@@ -6,6 +6,7 @@ use crate::admission::gate::{self, Blockers, Candidate};
 use crate::admission::reason::Reason;
 use crate::observed::Observation;
 use crate::policy::Policy;
+use crate::reading::PodReadings;
 use crate::timers::Clock;
 
 /// The answer for a node that has no running attempt.
@@ -23,10 +24,22 @@ pub(crate) enum Verdict<'a> {
     Open(&'a RebootNeed),
 }
 
-/// Judges one node; `last` is its last attempt, and `blockers` are those of the whole fleet.
+impl Verdict<'_> {
+    /// Every gate that costs no query is open.
+    pub(crate) fn depends_on_readings(&self) -> bool {
+        match self {
+            Self::Open(_) => true,
+            Self::Blocked(reasons) => reasons.iter().all(Reason::is_of_reading),
+            Self::NotNeeded | Self::Unknown(_) | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// Judges one node; `last` is its last attempt, `pods` the readings of its pods, and `blockers` are those of the whole fleet.
 pub(crate) fn verdict<'a>(
     observation: &Observation<'a>,
     last: Option<&'a Attempt>,
+    pods: &'a PodReadings,
     blockers: &'a Blockers,
     policy: &'a Policy,
     clock: &'a Clock,
@@ -53,6 +66,7 @@ pub(crate) fn verdict<'a>(
         need,
         last,
         governing: &governing,
+        pods,
         blockers,
         policy,
         clock,

@@ -44,12 +44,22 @@ impl Queue {
         places.into_iter().map(|place| &place.node)
     }
 
-    /// The first place of the groups that have room; without the nodes whose last attempt ended without a reboot, if they may not start.
-    pub(crate) fn first(&self, retries: bool, has_room: impl Fn(Option<&Group>) -> bool) -> Option<&Place> {
+    /// The first places of the groups that have room, in order; without the nodes whose last attempt ended without a
+    /// reboot, if they may not start.
+    pub(crate) fn first(
+        &self,
+        retries: bool,
+        count: usize,
+        has_room: impl Fn(Option<&Group>) -> bool,
+    ) -> impl Iterator<Item = &Place> {
         let groups = self.by_group.iter();
         let with_room = groups.filter(|(group, _)| has_room(group.as_deref()));
-        let first = with_room.filter_map(|(_, in_order)| in_order.first()).min();
-        first.filter(|place| retries || !place.is_retry)
+        let mut first: Vec<&Place> = with_room
+            .flat_map(|(_, in_order)| in_order.iter().take(count))
+            .collect();
+        first.sort();
+        first.truncate(count);
+        first.into_iter().take_while(move |place| retries || !place.is_retry)
     }
 
     /// The number of a place in the queue, from 1. Costs by that number.

@@ -133,6 +133,40 @@ pub enum Reason {
         /// The same for people.
         message: String,
     },
+    /// A question of the policy to a Prometheus server has a result that shuts the gate.
+    PrometheusShut {
+        /// The policy.
+        policy: Arc<str>,
+        /// The gate.
+        gate: String,
+        /// The alerts or results.
+        found: String,
+    },
+    /// A pod on the node shuts a gate of the policy.
+    BlockingPod {
+        /// The policy.
+        policy: Arc<str>,
+        /// The gate.
+        gate: String,
+        /// The pods.
+        found: String,
+    },
+    /// The server of a gate of the policy cannot be asked.
+    GateFailed {
+        /// The policy.
+        policy: Arc<str>,
+        /// The gate.
+        gate: String,
+        /// Why.
+        error: String,
+    },
+    /// The server of a gate of the policy has not answered yet.
+    GateUnread {
+        /// The policy.
+        policy: Arc<str>,
+        /// The gate.
+        gate: String,
+    },
     /// Another node of the control plane is disrupted, for this reason.
     ControlPlaneBusy(NodeName, Holder),
     /// The attempt of the node is running, and this is the next thing that has to happen.
@@ -158,7 +192,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 27] = [
+    pub const CODES: [&str; 31] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -185,6 +219,10 @@ impl Reason {
         "PreflightFailed",
         "CoolingDown",
         "ControlPlaneBusy",
+        "PrometheusShut",
+        "BlockingPod",
+        "GateFailed",
+        "GateUnread",
         Self::NO_SLOT,
     ];
 
@@ -219,6 +257,10 @@ impl Reason {
             Self::Failed(cause, _) => cause.as_str(),
             Self::CoolingDown { .. } => "CoolingDown",
             Self::ControlPlaneBusy(..) => "ControlPlaneBusy",
+            Self::PrometheusShut { .. } => "PrometheusShut",
+            Self::BlockingPod { .. } => "BlockingPod",
+            Self::GateFailed { .. } => "GateFailed",
+            Self::GateUnread { .. } => "GateUnread",
             Self::InAttempt(wait, _) => wait.code(),
             Self::NoSlot { .. } => Self::NO_SLOT,
         }
@@ -305,6 +347,12 @@ impl Reason {
             Self::ControlPlaneBusy(node, holder) => {
                 format!("nodes of the control plane are rebooted one at a time, and {node} is disrupted ({holder})")
             }
+            Self::PrometheusShut { policy, gate, found } => format!("policy {policy}: the gate {gate} is shut: {found}"),
+            Self::BlockingPod { policy, gate, found } => format!("policy {policy}: the gate {gate} is shut: {found}"),
+            Self::GateFailed { policy, gate, error } => {
+                format!("policy {policy}: the gate {gate} is shut, since its state is not known: {error}")
+            }
+            Self::GateUnread { policy, gate } => format!("policy {policy}: the gate {gate} is being read"),
             Self::InAttempt(wait, detail) if detail.is_empty() => wait.message().to_owned(),
             Self::InAttempt(_, detail) => detail.clone(),
             Self::NoSlot {
@@ -330,6 +378,14 @@ impl Reason {
         } else {
             None
         }
+    }
+
+    /// Every gate that costs no query is open.
+    pub(crate) fn is_of_reading(&self) -> bool {
+        matches!(
+            self,
+            Self::PrometheusShut { .. } | Self::BlockingPod { .. } | Self::GateFailed { .. } | Self::GateUnread { .. }
+        )
     }
 
     /// The reason of a node whose last attempt failed and holds its slot.

@@ -13,13 +13,13 @@ use crate::timers::{Clock, later};
 
 /// The next transition of an attempt on a node that exists and is the same one; none: the attempt
 /// waits. Nothing is overdue before `patient_until`. `is_uncordoned`: a drainer reports our cordon
-/// as removed, for the attempt's present generation, and the view of the node agrees. `order_refused`: why the policy
-/// of the node does not let its reboot be ordered now.
+/// as removed, for the attempt's present generation, and the view of the node agrees. `last_look`: whether the reboot
+/// of the node may be ordered now, by its policy.
 pub(crate) fn next_transition(
     attempt: &Attempt,
     observation: &Observation<'_>,
     is_uncordoned: bool,
-    order_refused: Option<&Reason>,
+    last_look: &LastLook,
     policy: &Policy,
     patient_until: Timestamp,
     clock: &Clock,
@@ -28,7 +28,7 @@ pub(crate) fn next_transition(
         attempt,
         observation,
         is_uncordoned,
-        order_refused,
+        last_look,
         policy,
         patient_until,
         clock,
@@ -45,12 +45,23 @@ pub(crate) fn next_transition(
     }
 }
 
+/// What the last look before the order to reboot has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LastLook {
+    /// The reboot may be ordered.
+    Passed,
+    /// The reboot may not be ordered.
+    Refused(Reason),
+    /// An answer has to come first.
+    Waits(Reason),
+}
+
 /// What the rule of a phase looks at.
 struct Rule<'a> {
     attempt: &'a Attempt,
     observation: &'a Observation<'a>,
     is_uncordoned: bool,
-    order_refused: Option<&'a Reason>,
+    last_look: &'a LastLook,
     policy: &'a Policy,
     patient_until: Timestamp,
     clock: &'a Clock,
@@ -97,12 +108,14 @@ impl Rule<'_> {
             return Some(order_ended);
         }
         if self.overdue(Policy::DRAIN_ANSWER) {
-            let message = if attempt.drained_at.is_some() {
-                "the node was not Ready and cordoned in time"
-            } else {
-                "no drainer has answered in time"
+            let message = match (attempt.drained_at, self.last_look) {
+                (None, _) => "no drainer has answered in time".to_owned(),
+                (Some(_), LastLook::Waits(reason)) => format!("not in time: {}", reason.message()),
+                (Some(_), LastLook::Passed | LastLook::Refused(_)) => {
+                    "the node was not Ready and cordoned in time".to_owned()
+                }
             };
-            return Some(Transition::RollBack(Cause::DrainFailed, message.to_owned()));
+            return Some(Transition::RollBack(Cause::DrainFailed, message));
         }
         // The last look before the order: what was true at the start may have changed.
         attempt.drained_at?;
@@ -110,13 +123,14 @@ impl Rule<'_> {
             let message = "whether the host needs a reboot is not known any more".to_owned();
             return Some(Transition::RollBack(Cause::NotFit, message));
         }
-        if let Some(reason) = self.order_refused {
+        if let LastLook::Refused(reason) = self.last_look {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
         if let Some(reason) = unfit(observation, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
-        (observation.node.ready && observation.is_cordoned_for(attempt))
+        let passed = *self.last_look == LastLook::Passed;
+        (passed && observation.node.ready && observation.is_cordoned_for(attempt))
             .then(|| Transition::Enter(Phase::Rebooting, String::new()))
     }
 

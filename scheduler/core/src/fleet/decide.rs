@@ -1,14 +1,16 @@
 //! How the fleet decides: on each node that was touched or is due, then on who may start.
 
-use bellwether_proto::{LastReboot, NodeName, Phase, RebootNeed};
+use bellwether_policy::Governing;
+use bellwether_proto::{Attempt, LastReboot, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
-use crate::admission::{self, Group, Reason, Verdict};
-use crate::attempt;
+use crate::admission::{self, Group, Look, Reason, Verdict};
+use crate::attempt::{self, LastLook};
 use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
 use crate::fleet::Fleet;
 use crate::fleet::member::Member;
+use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::rival::RivalKind;
 use crate::timers::{Clock, later};
@@ -33,8 +35,10 @@ impl Fleet {
         while let Some(name) = self.timers.take_due(now) {
             self.touched.insert(name);
         }
+        self.touched.extend(self.blockers.readings.refresh(now));
         self.decide_on_touched(now);
         self.start_attempts(now);
+        self.read_shared(now);
     }
 
     fn decide_on_touched(&mut self, now: Timestamp) {
@@ -46,13 +50,7 @@ impl Fleet {
     /// Lets start who may, in order, while there are slots. Each start may shut a gate of the next.
     fn start_attempts(&mut self, now: Timestamp) {
         for _ in 0..self.budget.free() {
-            let retries = self.budget.retries() < self.policy.retries_max();
-            let has_room = |group: Option<&Group>| self.policy_budgets.has_room(group);
-            let first = self.queue.first(retries, has_room);
-            let Some(place) = first.filter(|_| self.budget.free() > 0) else {
-                return;
-            };
-            let name = place.node.clone();
+            let Some(name) = self.next_to_start(now) else { return };
             let Some(need) = self.need(&name).cloned() else { return };
             self.start_attempt(&name, &need, now);
             self.decide(&name, now);
@@ -67,7 +65,7 @@ impl Fleet {
 
     /// Decides on one node: its attempt, its cordon, its command, its place in the queue, its standing
     /// and when it is due again.
-    fn decide(&mut self, name: &NodeName, now: Timestamp) {
+    pub(super) fn decide(&mut self, name: &NodeName, now: Timestamp) {
         let clock = Clock::new(now);
         let gone = self.members.get(name).is_some_and(Member::attempt_is_of_gone_node);
         if gone {
@@ -86,6 +84,7 @@ impl Fleet {
         self.note_cleared_need(name, now);
         self.adopt_orphan(name, &clock);
         self.check_command(name, &clock);
+        self.read_pods_after_drain(name, &clock);
         self.admit(name, &clock);
     }
 
@@ -194,15 +193,12 @@ impl Fleet {
             let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
                 return;
             };
-            // The last look before the order asks for the policy, too.
-            let order_refused = (attempt.phase == Phase::Draining)
-                .then(|| self.blockers.order_refused(observation.node, clock))
-                .flatten();
+            let last_look = self.last_look(member, attempt, &observation, clock);
             let next = attempt::next_transition(
                 attempt,
                 &observation,
                 member.is_uncordoned(),
-                order_refused.as_ref(),
+                &last_look,
                 &self.policy,
                 patient_until,
                 clock,
@@ -210,6 +206,50 @@ impl Fleet {
             let Some(transition) = next else { return };
             let attempt = attempt.clone();
             self.change_attempt(attempt, Some(transition), clock.now());
+        }
+    }
+
+    /// The last look before the order to reboot, beyond what the attempt's own facts say.
+    pub(super) fn last_look(
+        &self,
+        member: &Member,
+        attempt: &Attempt,
+        observation: &Observation<'_>,
+        clock: &Clock,
+    ) -> LastLook {
+        if attempt.phase != Phase::Draining {
+            return LastLook::Passed;
+        }
+        if let Some(reason) = self.blockers.order_refused(observation.node, clock) {
+            return LastLook::Refused(reason);
+        }
+        let Some(drained_at) = attempt.drained_at else {
+            return LastLook::Passed;
+        };
+        let blockers = &self.blockers;
+        match blockers.look_at_readings(observation.node, &member.pods, drained_at, clock) {
+            Look::Open => LastLook::Passed,
+            Look::Shut(reason) => LastLook::Refused(reason),
+            // A server that restarts must not cost the drain.
+            Look::Failed(reason) if clock.reached(later(drained_at, Policy::READING_PATIENCE)) => {
+                LastLook::Refused(reason)
+            }
+            Look::Failed(reason) | Look::Unread(reason) => LastLook::Waits(reason),
+        }
+    }
+
+    /// A node of the queue waits for its turn; or for the listing of its pods.
+    fn basis_in_queue(&self, member: &Member, observation: &Observation<'_>, clock: &Clock) -> Basis {
+        if !member.pods.values().any(|slot| slot.is_asked(clock)) {
+            return Basis::Queue;
+        }
+        let look = self
+            .blockers
+            .look_at_readings(observation.node, &member.pods, Timestamp::MIN, clock);
+        match look {
+            Look::Open => Basis::Queue,
+            // What the last listing has shown, until the next is here.
+            Look::Shut(reason) | Look::Failed(reason) | Look::Unread(reason) => Basis::Reason(reason),
         }
     }
 
@@ -258,6 +298,7 @@ impl Fleet {
         let Some(member) = self.members.get(name) else { return };
         let mut place = None;
         let mut others = Vec::new();
+        let mut wants = None;
         let judged = member.observation().map(|observation| {
             let last = member.attempt.as_deref();
             if let Some(problem) = &member.unreadable {
@@ -265,6 +306,8 @@ impl Fleet {
                 return (State::Failed, Basis::Reason(reason));
             }
             if let Some(running) = last.filter(|last| !last.phase.is_ended()) {
+                let drained_at = running.drained_at.filter(|_| running.phase == Phase::Draining);
+                wants = drained_at.map(|at| (self.blockers.policies.governing(observation.node), at));
                 let basis = if member.attempt_is_of_gone_node() {
                     Basis::Reason(Reason::InAttempt(Wait::Reboot, NODE_DELETED.to_owned()))
                 } else {
@@ -272,7 +315,11 @@ impl Fleet {
                 };
                 return (State::InProgress(running.phase), basis);
             }
-            match admission::verdict(&observation, last, &self.blockers, &self.policy, clock) {
+            let verdict = admission::verdict(&observation, last, &member.pods, &self.blockers, &self.policy, clock);
+            if verdict.depends_on_readings() {
+                wants = Some((self.blockers.policies.governing(observation.node), Timestamp::MIN));
+            }
+            match verdict {
                 Verdict::NotNeeded => (State::Idle, Basis::None),
                 Verdict::Unknown(reason) => (State::Unknown, Basis::Reason(reason)),
                 Verdict::Failed(reason) => (State::Failed, Basis::Reason(reason)),
@@ -283,10 +330,11 @@ impl Fleet {
                 }
                 Verdict::Open(need) => {
                     place = Some(admission::place(observation.node, need, last));
-                    (State::Waiting, Basis::Queue)
+                    (State::Waiting, self.basis_in_queue(member, &observation, clock))
                 }
             }
         });
+        let (governing, since) = wants.unwrap_or((Governing::BuiltIn, Timestamp::MIN));
         let old = member.stand.as_ref();
         let stand = judged.map(|(state, basis)| Stand::after(old, state, basis, others, clock.now()));
         let holder = member.holder();
@@ -296,6 +344,11 @@ impl Fleet {
         let keeps_group = node.is_none() && holder.is_some();
         let is_control_plane = member.node.as_ref().is_some_and(|node| node.control_plane);
         let is_forgotten = member.is_forgotten(clock);
+        let gates = governing
+            .gates()
+            .map(|gates| gates.prometheus.as_slice())
+            .unwrap_or_default();
+        self.blockers.readings.set_wanted(name, gates.iter(), since);
         self.budget.set(name, holder);
         self.budget.set_retry(name, member.is_retrying());
         if self.blockers.control_plane.set(name, is_control_plane, holder) {
@@ -323,6 +376,9 @@ impl Fleet {
             let position = place.as_ref().map(|place| (group.as_ref(), place));
             self.queue.replace(member.position(), position);
             self.timers.replace(name, member.due_at, due_at);
+            member
+                .pods
+                .retain(|gate, _| governing.gates().is_some_and(|gates| gates.pods.contains(gate)));
             member.stand = stand;
             member.counted_need = need;
             member.group = group;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bellwether_policy::PodGate;
 use bellwether_proto::{Attempt, AttemptId, Cause, Fact, FleetControl, Generation, NodeEvent, NodeName, Phase};
 use jiff::Timestamp;
 
@@ -14,6 +15,7 @@ use crate::input::{CancelEffect, CancelRefusal, Handled, Input};
 use crate::observed::NodeView;
 use crate::orders::Orders;
 use crate::policy::Policy;
+use crate::reading::{Outcome, Query};
 
 impl Fleet {
     /// Takes one input. `now` is the time of the driver's clock.
@@ -66,6 +68,18 @@ impl Fleet {
                 attempt,
                 generation,
             } => self.ask_again(&node, attempt, generation, now),
+            Input::Reading {
+                query: Query::Prometheus(gate),
+                asked_at,
+                outcome,
+            } => self
+                .touched
+                .extend(self.blockers.readings.take(&gate, asked_at, outcome)),
+            Input::Reading {
+                query: Query::Pods { node, gate },
+                asked_at,
+                outcome,
+            } => self.take_pods(&node, &gate, asked_at, outcome),
             Input::Pause { by, reason } => {
                 let control = self.blockers.orders.add_pause(by, reason, now);
                 self.store_control(control);
@@ -77,6 +91,14 @@ impl Fleet {
             Input::Cancel { node, by, reason } => return self.handle_cancel(&node, &by, &reason, now),
         }
         Handled::Accepted
+    }
+
+    /// Takes the outcome of a query about the pods of a node, unless the node does not wait for the answer any more.
+    fn take_pods(&mut self, node: &NodeName, gate: &PodGate, asked_at: Timestamp, outcome: Outcome) {
+        let slot = self.members.get_mut(node).and_then(|member| member.pods.get_mut(gate));
+        if slot.is_some_and(|slot| slot.take(asked_at, outcome)) {
+            self.touch(node);
+        }
     }
 
     /// The member of this name, touched.

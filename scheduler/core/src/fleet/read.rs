@@ -8,10 +8,12 @@ use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, Reboo
 
 use crate::admission::budget::Holder;
 use crate::admission::{Full, Reason, Scope};
+use crate::attempt::LastLook;
 use crate::explain::{Basis, Blocker, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
 use crate::observed::{NodeView, PolicyView, StoredReport};
+use crate::timers::Clock;
 use crate::wait::Wait;
 
 impl Fleet {
@@ -42,7 +44,7 @@ impl Fleet {
             full = self.full(member, number);
         }
         let reason = match &stand.basis {
-            Basis::None => reason_in_attempt(member),
+            Basis::None => self.reason_in_attempt(member),
             Basis::Reason(reason) => Some(reason.clone()),
             Basis::Queue if full.is_empty() => Some(no_slot(self.fleet_scope(), number)),
             Basis::Queue => Some(full.remove(0)),
@@ -206,6 +208,27 @@ impl Fleet {
     pub fn slots_taken(&self) -> usize {
         self.budget.taken()
     }
+
+    /// The next thing that has to happen in a node's running attempt; none if no attempt is running.
+    fn reason_in_attempt(&self, member: &Member) -> Option<Reason> {
+        let attempt = member.attempt.as_deref()?;
+        let observation = member.observation()?;
+        let wait = Wait::of(attempt, &observation)?;
+        if wait == Wait::DrainedNode
+            && let LastLook::Waits(reason) =
+                self.last_look(member, attempt, &observation, &Clock::new(self.decided_at?))
+        {
+            return Some(Reason::InAttempt(Wait::GateReading, reason.message()));
+        }
+        let ending = attempt.ending.as_ref().map(|ending| &ending.message);
+        let detail = match (wait, &member.drain, ending) {
+            (Wait::Drain, Some(progress), _) => progress.to_string(),
+            // Of running attempts only one that is rolled back has an ending already.
+            (_, _, Some(ending)) => format!("{}, after: {ending}", wait.message()),
+            _ => String::new(),
+        };
+        Some(Reason::InAttempt(wait, detail))
+    }
 }
 
 fn no_slot(full: Full, number: Option<usize>) -> Reason {
@@ -226,18 +249,4 @@ fn count(nodes: &mut PolicyNodes, member: &Member) {
         Some(State::Failed) => nodes.failed += 1,
         Some(State::Idle | State::Unknown) | None => (),
     }
-}
-
-/// The next thing that has to happen in a node's running attempt; none if no attempt is running.
-fn reason_in_attempt(member: &Member) -> Option<Reason> {
-    let attempt = member.attempt.as_deref()?;
-    let wait = Wait::of(attempt, &member.observation()?)?;
-    let ending = attempt.ending.as_ref().map(|ending| &ending.message);
-    let detail = match (wait, &member.drain, ending) {
-        (Wait::Drain, Some(progress), _) => progress.to_string(),
-        // Of running attempts only one that is rolled back has an ending already.
-        (_, _, Some(ending)) => format!("{}, after: {ending}", wait.message()),
-        _ => String::new(),
-    };
-    Some(Reason::InAttempt(wait, detail))
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use bellwether_scheduler_core::invariant::Invariant;
+use bellwether_scheduler_core::reading::Outcome;
 use bellwether_scheduler_core::{PolicyView, Rival};
 
 use crate::referee::fails_if;
@@ -37,6 +38,7 @@ enum Happening {
     Resume,
     Cancel(usize),
     Policies(usize),
+    Answer(usize),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -67,6 +69,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Resume),
         1 => node.prop_map(Happening::Cancel),
         1 => (0..policies().len()).prop_map(Happening::Policies),
+        2 => (0..answers().len()).prop_map(Happening::Answer),
     ]
 }
 
@@ -121,18 +124,33 @@ fn happen(world: &mut World, happening: &Happening) {
             // Refused or not: neither may break anything.
             world.cancel(NODES[*node], "");
         }
+        Happening::Answer(answer) => world.answer.clone_from(&answers()[*answer]),
         Happening::Policies(set) => world.policies.clone_from(&policies()[*set]),
     }
     world.do_effects();
     world.settle();
 }
 
+/// How servers answer the queries of gates; none: not at all.
+fn answers() -> [Option<Outcome>; 4] {
+    let text = "x".to_owned();
+    [
+        None,
+        Some(Outcome::Open),
+        Some(Outcome::Shut(text.clone())),
+        Some(Outcome::Failed(text)),
+    ]
+}
+
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets.
-fn policies() -> [Vec<PolicyView>; 8] {
+/// budgets; gates.
+fn policies() -> [Vec<PolicyView>; 9] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
+    let gate = |name: &str| json!({ "name": name, "url": "http://p", "query": name });
+    let pods = json!({ "name": "p", "selector": { "matchLabels": { "a": "b" } } });
+    let allowing = json!({ "name": "c", "url": "http://p", "query": "c", "onError": "Allow" });
     [
         vec![],
         vec![policy("hourly", json!({ "windows": [hourly], "startMargin": "5m" }))],
@@ -161,6 +179,16 @@ fn policies() -> [Vec<PolicyView>; 8] {
             "pools",
             json!({ "budget": { "topology": [{ "key": "pool", "maxUnavailable": 1, "maxDomains": 1 }] } }),
         )],
+        vec![
+            policy(
+                "workers",
+                json!({ "nodeSelector": workers, "priority": 1, "gates": { "prometheus": [gate("a"), gate("b")] } }),
+            ),
+            policy(
+                "always",
+                json!({ "gates": { "prometheus": [allowing], "pods": [pods] } }),
+            ),
+        ],
     ]
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bellwether_policy::{OnError, Policies, RebootPolicy};
 use bellwether_proto::{Attempt, NodeName, Phase};
 use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
+use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::recording::{self};
-use bellwether_scheduler_core::{Fleet, Reason, Standing, State};
-use jiff::SignedDuration;
+use bellwether_scheduler_core::{Fleet, PolicyView, Reason, Standing, State};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{World, bellwether};
 
@@ -72,6 +74,7 @@ impl World {
             let budget = invariant::policy_budget_when_starting(&self.policies, view, &views.collect(), &self.records);
             self.must(Invariant::Budget, budget);
             self.must_be_in_the_window(node);
+            self.must_have_open_gates(node, self.now - SignedDuration::from_secs(60));
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
             let hour_ago = self.now - SignedDuration::from_hours(1);
@@ -106,6 +109,7 @@ impl World {
         }
         if entered && attempt.phase == Phase::Rebooting {
             self.must_be_in_the_window(node);
+            self.must_have_open_gates(node, attempt.drained_at.unwrap());
             let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
             let fit = host.is_some_and(|host| host.preflight.is_none() && host.view.ready);
             self.must(
@@ -132,6 +136,32 @@ impl World {
             Invariant::InTheWindow,
             invariant::in_the_window(&self.policies, view, self.now),
         );
+    }
+
+    /// The newest outcome of each gate of the node's policy was asked for at `since` or later, and lets the node reboot.
+    fn must_have_open_gates(&self, node: &NodeName, since: Timestamp) {
+        let view = &self.hosts[node].view;
+        let policies = self.policies.iter();
+        let read = |policy: &PolicyView| RebootPolicy::read(policy.name.as_str().into(), &policy.spec);
+        let governing = Policies::new(policies.map(read)).governing(&view.labels);
+        let Some(gates) = governing.gates() else { return };
+        let prometheus = gates.prometheus.iter();
+        let prometheus = prometheus.map(|gate| (Query::Prometheus(gate.clone()), gate.on_error));
+        let pods = gates.pods.iter().map(|gate| {
+            let (node, gate) = (node.clone(), gate.clone());
+            let on_error = gate.on_error;
+            (Query::Pods { node, gate }, on_error)
+        });
+        for (query, on_error) in prometheus.chain(pods) {
+            let outcome = self.outcomes.get(&query);
+            let open = match outcome {
+                Some((asked_at, Outcome::Open)) => *asked_at >= since,
+                Some((asked_at, Outcome::Failed(_))) => *asked_at >= since && on_error == OnError::Allow,
+                Some((_, Outcome::Shut(_))) | None => false,
+            };
+            let what = format!("it goes, and {query:?} has shown {outcome:?}");
+            self.must(Invariant::LookedAtAgain, fails_if(!open, &what, node));
+        }
     }
 
     pub(crate) fn said_why(&self) {

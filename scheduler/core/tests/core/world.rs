@@ -8,6 +8,7 @@ use bellwether_proto::{
     RebooterReport,
 };
 use bellwether_scheduler_core::invariant::Invariant;
+use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::recording::Entry;
 use bellwether_scheduler_core::{
     Command, Effect, Fleet, Handled, Input, NodeView, Policy, PolicyView, Reason, Rival, RivalKind, Standing,
@@ -50,6 +51,12 @@ pub(crate) struct World {
     pub(crate) rivals: BTreeSet<Rival>,
     pub(crate) policies: Vec<PolicyView>,
     pub(crate) log: Vec<String>,
+    /// The outcome of every query, which is there at once; none: no server answers.
+    pub(crate) answer: Option<Outcome>,
+    /// The queries without an outcome.
+    pub(crate) asked: Vec<(Query, Timestamp)>,
+    /// The newest outcome that the core was given of each query.
+    pub(crate) outcomes: BTreeMap<Query, (Timestamp, Outcome)>,
     /// The only invariant that is looked at; none: all of them.
     pub(crate) hunted: Option<Invariant>,
     /// Boots that a rebooter of ours has ended.
@@ -142,6 +149,9 @@ impl World {
             rivals: BTreeSet::new(),
             policies: Vec::new(),
             log: Vec::new(),
+            answer: None,
+            asked: Vec::new(),
+            outcomes: BTreeMap::new(),
             hunted: None,
             ended_boots: BTreeSet::new(),
             recording: Vec::new(),
@@ -238,6 +248,8 @@ impl World {
         let (policy, source) = (self.policy.clone(), String::from("test"));
         let last = std::mem::replace(&mut self.fleet, Fleet::new(policy.clone(), source.clone()));
         self.recording.push(Entry::Start { policy, source });
+        self.asked.clear();
+        self.outcomes.clear();
         for record in self.records.clone().into_values() {
             self.give(Input::Attempt(Box::new(record)));
         }
@@ -258,10 +270,31 @@ impl World {
 
     /// Lets the core decide, and does what it asks for.
     pub(crate) fn advance(&mut self) {
+        self.decide();
+        // An answer leads to a decision, and that may lead to another query.
+        while let Some(outcome) = self.answer.clone().filter(|_| !self.asked.is_empty()) {
+            self.answer_with(&outcome);
+        }
+    }
+
+    fn decide(&mut self) {
         self.recording.push(Entry::Advance { at: self.now });
         self.fleet.advance(self.now);
         self.do_effects();
         self.missed_nothing();
+    }
+
+    /// Every query that waits has this outcome.
+    pub(crate) fn answer_with(&mut self, outcome: &Outcome) {
+        for (query, asked_at) in std::mem::take(&mut self.asked) {
+            self.outcomes.insert(query.clone(), (asked_at, outcome.clone()));
+            self.give(Input::Reading {
+                query,
+                asked_at,
+                outcome: outcome.clone(),
+            });
+        }
+        self.decide();
     }
 
     /// An operator pauses the fleet, and the order is stored.
@@ -390,6 +423,7 @@ impl World {
                         });
                     }
                 }
+                Effect::Read { query, asked_at } => self.asked.push((query, asked_at)),
                 Effect::PhaseEnded { .. } => (),
             }
         }

@@ -182,7 +182,8 @@ impl State {
                     });
                 }
             }
-            Effect::StoreControl(_) | Effect::PublishEvent(_) | Effect::PhaseEnded { .. } => (),
+            // The model has no policy, and so no gate that is read.
+            Effect::StoreControl(_) | Effect::PublishEvent(_) | Effect::PhaseEnded { .. } | Effect::Read { .. } => (),
         }
         None
     }

@@ -26,10 +26,63 @@ fn a_condition_shuts_by_default_while_it_is_true_and_a_taint_with_any_effect() {
 }
 
 #[test]
+fn pods_are_selected_by_labels_and_namespaces() {
+    let gates = json!({ "pods": [
+        { "name": "batch", "selector": { "matchLabels": { "job": "long" } } },
+        {
+            "name": "shop",
+            "selector": { "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["a", "b"] }] },
+            "namespaces": ["shop", "shop-2"],
+            "onError": "Allow",
+        },
+    ] });
+    let terms = read(&gates).terms.unwrap();
+    let shown: Vec<_> = terms.gates.pods.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "a pod job=long is on the node, or its pods cannot be listed (batch)",
+            "a pod tier in (a,b) is on the node, of shop, shop-2 (shop)"
+        ]
+    );
+}
+
+#[test]
 fn each_mistake_names_its_field_and_the_remedy() {
+    let pods = |pods: Value| json!({ "pods": [{ "name": "a", "selector": { "matchLabels": { "a": "b" } } }, pods] });
     let condition = |condition: Value| json!({ "conditions": [{ "type": "A" }, condition] });
     let taint = |taint: Value| json!({ "taints": [{ "key": "a" }, taint] });
     for (gates, field, remedy) in [
+        (
+            pods(json!({ "name": "b", "selector": {} })),
+            "pods[1].selector: empty",
+            "matchLabels",
+        ),
+        (
+            pods(json!({ "name": "", "selector": { "matchLabels": { "a": "b" } } })),
+            "pods[1].name: empty",
+            "name the gate",
+        ),
+        (
+            pods(json!({ "name": "b", "selector": { "matchExpressions": [{ "key": "a", "operator": "In" }] } })),
+            "pods[1].selector.matchExpressions[0].values: ",
+            "at least one",
+        ),
+        (
+            pods(json!({ "name": "b", "selector": { "matchLabels": { "a": "b" } }, "namespaces": ["Shop"] })),
+            "pods[1].namespaces[0]: ",
+            "such as shop",
+        ),
+        (
+            pods(json!({ "name": "b", "selector": { "matchLabels": { "a": "b" } }, "onError": "Skip" })),
+            "pods[1].onError: ",
+            "Block nor Allow",
+        ),
+        (
+            pods(json!({ "name": "a", "selector": { "matchLabels": { "a": "b" } } })),
+            "pods[1].name: ",
+            "a name of its own",
+        ),
         (
             condition(json!({ "type": "" })),
             "conditions[1].type: empty",

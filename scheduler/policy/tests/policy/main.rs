@@ -11,3 +11,4 @@ mod calendar;
 mod gates;
 mod governing;
 mod mistakes;
+mod prometheus;

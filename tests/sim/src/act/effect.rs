@@ -49,7 +49,8 @@ impl World {
                 }
                 return;
             }
-            Wanted::PhaseEnded { .. } => return,
+            // No policy of these worlds has a gate that is read.
+            Wanted::PhaseEnded { .. } | Wanted::Read { .. } => return,
         };
         // The server applies a write at some moment between its beginning and its confirmation.
         if self.random.chance(500) && !self.nats_is_away() {
