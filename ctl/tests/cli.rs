@@ -229,6 +229,29 @@ async fn the_nodes_that_a_policy_would_govern_are_those_of_the_cluster() {
 }
 
 #[tokio::test]
+async fn the_policy_of_the_readme_has_no_mistake_and_about_fifteen_lines() {
+    let (_, rest) = include_str!("../../README.md")
+        .split_once("```yaml\napiVersion: bellwether.dev")
+        .unwrap();
+    let (rest, _) = rest.split_once("```").unwrap();
+    let policy = format!("apiVersion: bellwether.dev{rest}");
+    assert!(policy.lines().count() <= 18, "{policy}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.yaml");
+    std::fs::write(&file, &policy).unwrap();
+    let check = [
+        "policy",
+        "check",
+        file.to_str().unwrap(),
+        "--at",
+        "2026-11-02T12:00:00Z",
+    ];
+    let (code, out, error) = run(reboots(&check)).await;
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("opening ") && !out.contains("WARNING"), "{out}");
+}
+
+#[tokio::test]
 async fn saved_nodes_stand_in_for_a_cluster_and_bring_their_policies() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -21,6 +21,7 @@ mod journey;
 mod leadership;
 mod leash;
 mod messages;
+mod migrate;
 mod network;
 mod parts;
 mod policies;

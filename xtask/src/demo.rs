@@ -11,15 +11,17 @@ use crate::{cache, step::Steps, tools};
 pub(crate) const HELP: &str = "\
 Start a real control plane, NATS and the services here, and show rolling reboots.
 
-Usage: cargo xtask demo [--nodes N] [--slots N] [--keep] [more arguments of the demo]
+Usage: cargo xtask demo [--nodes N] [--slots N] [--policy FILE] [--keep] [more arguments of the demo]
 
 Builds what is missing (tools, services), then starts everything on loopback in a temporary
 folder. Nothing on this machine is rebooted, and nothing is left running.
 
 Options:
-  --nodes N  Number of simulated nodes [default: 6]
-  --slots N  How many may be disrupted at once [default: 1]
-  --keep     Keep everything running at the end, with its addresses, until Ctrl-C
+  --nodes N      Number of simulated nodes [default: 6]
+  --slots N      How many may be disrupted at once [default: 1]
+  --policy FILE  Apply the RebootPolicies of this file first. If they let no node reboot now, the demo shows the reasons
+                 and ends
+  --keep         Keep everything running at the end, with its addresses, until Ctrl-C
 ";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! From the settings of one kured to the policy and the settings of Bellwether that do the same.
 
-use bellwether_policy::{RebootPolicy, RebootPolicySpec};
+use bellwether_policy::{BudgetSpec, IntOrString, RebootPolicy, RebootPolicySpec};
 use jiff::SignedDuration;
 
 use super::fault::Fault;
@@ -60,6 +60,7 @@ pub(crate) fn plan(source: &Source) -> Result<Plan, Vec<Fault>> {
         node_selector: selector::of_policy(source),
         windows: windows.windows,
         blackouts: windows.blackouts,
+        budget: budget(&settings),
         start_margin: margin(&settings, windows.shortest, &mut notes),
         ..RebootPolicySpec::default()
     };
@@ -103,6 +104,15 @@ fn unknown(flag: Flag) -> Fault {
     let message = "its value is in a Secret, a ConfigMap or a field of the pod, and is not read: write the value into a \
                    copy of the manifest, and give the copy by --file";
     Fault::new(format!("--{}", flag.name()), message)
+}
+
+/// As many nodes at once as kured; of several policies each keeps the number of its kured.
+fn budget(settings: &Settings) -> Option<BudgetSpec> {
+    let nodes = settings.number(Flag::Concurrency).filter(|nodes| *nodes > 1)?;
+    Some(BudgetSpec {
+        max_unavailable: Some(IntOrString::Int(nodes)),
+        ..BudgetSpec::default()
+    })
 }
 
 /// A DaemonSet's name may be longer than a policy's.

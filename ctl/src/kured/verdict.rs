@@ -256,7 +256,9 @@ fn concurrency(settings: &Settings) -> Verdict {
     match settings.number(Flag::Concurrency) {
         Some(nodes) if nodes > 1 => (
             Counterpart::Setting,
-            format!("BELLWETHER_SLOTS={nodes} of the scheduler; nodes that are down or cordoned take a slot too"),
+            format!(
+                "BELLWETHER_SLOTS={nodes} of the scheduler, and spec.budget; nodes that are down or cordoned take a slot too"
+            ),
         ),
         Some(_) | None => (Counterpart::Unneeded, "one node at a time is the default".to_owned()),
     }

@@ -15,13 +15,24 @@ use tonic::transport::Channel;
 /// Often enough to see every state that lasts.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows the fleet until every node has rebooted and needs nothing more.
-pub(crate) async fn until_done(world: &World, services: &Services, deadline: Duration) -> Result<()> {
+/// Longer than the scheduler needs to begin the next attempt, so that a fleet that stands still for this long waits for
+/// something that the demo does not bring.
+const STILL: Duration = Duration::from_secs(10);
+
+/// Shows the fleet until every node has rebooted and needs nothing more, or, if that counts as an end, until it stands
+/// still. Returns the nodes that are left then.
+pub(crate) async fn until_done(
+    world: &World,
+    services: &Services,
+    deadline: Duration,
+    may_stand_still: bool,
+) -> Result<Vec<NodeStatus>> {
     let started = Instant::now();
     let leader = services.leader(world).await?;
     let port = leader.api_port.context("a scheduler serves an API")?;
     let mut api = FleetServiceClient::connect(format!("http://127.0.0.1:{port}")).await?;
     let mut view = View::new();
+    let mut moved = started;
     loop {
         let nodes = nodes(&mut api).await?;
         view.show(started.elapsed(), &nodes)?;
@@ -31,13 +42,28 @@ pub(crate) async fn until_done(world: &World, services: &Services, deadline: Dur
             .all(|host| host.reboots() > 0 && !host.needs_reboot());
         if rolled && nodes.iter().all(|node| node.state() == NodeState::Idle) {
             println!();
-            return Ok(());
+            return Ok(Vec::new());
+        }
+        if !stands_still(&nodes) {
+            moved = Instant::now();
+        } else if may_stand_still && moved.elapsed() > STILL {
+            println!();
+            return Ok(nodes
+                .into_iter()
+                .filter(|node| node.state() != NodeState::Idle)
+                .collect());
         }
         if started.elapsed() > deadline {
             bail!("not all nodes were rebooted within {deadline:?}");
         }
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Some node waits, and none is in an attempt.
+fn stands_still(nodes: &[NodeStatus]) -> bool {
+    let is_in = |state: NodeState| nodes.iter().any(|node| node.state() == state);
+    is_in(NodeState::Waiting) && !is_in(NodeState::InProgress)
 }
 
 async fn nodes(api: &mut FleetServiceClient<Channel>) -> Result<Vec<NodeStatus>> {

@@ -10,8 +10,10 @@
 
 mod after;
 mod live;
+mod policy;
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -46,6 +48,10 @@ struct Args {
     #[arg(long, default_value = "1")]
     slots: NonZeroU32,
 
+    /// File with RebootPolicies to apply first; if they let no node reboot now, the demo shows the reasons and ends
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Keep everything running at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -64,6 +70,11 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
+    // A mistake shall not cost the start of a control plane.
+    let policies = match &args.policy {
+        Some(file) => Some(policy::read(file).await?),
+        None => None,
+    };
     println!(
         "Starting etcd, the Kubernetes control plane, NATS and {} simulated hosts ...",
         args.nodes
@@ -78,7 +89,7 @@ async fn run(args: &Args) -> Result<()> {
     let world = World::start(options).await?;
     // A fault keeps the logs for a developer to read; Ctrl-C is none.
     tokio::select! {
-        result = show(&world, args, began) => result?,
+        result = show(&world, args, policies.as_deref(), began) => result?,
         result = tokio::signal::ctrl_c() => {
             result?;
             println!("\nStopping everything.");
@@ -87,12 +98,15 @@ async fn run(args: &Args) -> Result<()> {
     world.finish()
 }
 
-async fn show(world: &World, args: &Args, began: Instant) -> Result<()> {
+async fn show(world: &World, args: &Args, policies: Option<&str>, began: Instant) -> Result<()> {
     let web = Workload::new("web").replicas(args.nodes * 2);
     world.create(&web.deployment()?).await?;
     world.create(&web.max_unavailable(2)?).await?;
     world.create(&Workload::new("log-collector").daemon_set()?).await?;
     world.wait_ready_pods("web", usize::try_from(args.nodes * 2)?).await?;
+    if let Some(policies) = policies {
+        policy::apply(world, policies).await?;
+    }
     println!("Starting Bellwether: 2 schedulers, 1 drainer, a sentinel and a rebooter on each host ...");
     let options = ServicesOptions::default()
         .set("BELLWETHER_SLOTS", &args.slots.to_string())
@@ -101,6 +115,9 @@ async fn show(world: &World, args: &Args, began: Instant) -> Result<()> {
     services.leader(world).await?;
     println!("Ready after {:.1} s.\n", began.elapsed().as_secs_f64());
 
+    if policies.is_some() {
+        policy::show(world).await?;
+    }
     let kubectl = world.kubectl()?;
     heading("kubectl get nodes -o wide");
     println!("{}", kubectl.run(&["get", "nodes", "-o", "wide"], "").await?);
@@ -113,8 +130,17 @@ async fn show(world: &World, args: &Args, began: Instant) -> Result<()> {
     println!("linux-image-{NEW_KERNEL} is installed; /var/run/reboot-required is written.\n");
     heading("kubectl reboots status, live");
     let started = Instant::now();
-    live::until_done(world, &services, NODE_DEADLINE * args.nodes).await?;
+    let deadline = NODE_DEADLINE * args.nodes;
+    let left = live::until_done(world, &services, deadline, policies.is_some()).await?;
     let total = started.elapsed();
+    if !left.is_empty() {
+        policy::outcome(world, &services, &left).await?;
+        return if args.keep {
+            keep(world, &services).await
+        } else {
+            Ok(())
+        };
+    }
 
     heading("kubectl get nodes -o wide");
     println!("{}", kubectl.run(&["get", "nodes", "-o", "wide"], "").await?);
