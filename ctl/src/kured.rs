@@ -8,6 +8,8 @@ pub(crate) mod command_line;
 pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod flag;
+pub(crate) mod gates;
+pub(crate) mod label_selector;
 pub(crate) mod manifest;
 pub(crate) mod overlay;
 pub(crate) mod place;

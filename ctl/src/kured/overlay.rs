@@ -17,6 +17,8 @@ pub(crate) struct Overlay {
     pub(crate) sentinel_folder: Option<String>,
     /// The rebooter runs a command instead of asking logind.
     pub(crate) runs_command: bool,
+    /// The scheduler asks a Prometheus, which its network policy has to allow.
+    pub(crate) asks_prometheus: bool,
 }
 
 impl Overlay {
@@ -53,11 +55,13 @@ impl Overlay {
         let component = Component {
             api_version: "kustomize.config.k8s.io/v1alpha1",
             kind: "Component",
-            components: if self.runs_command {
-                vec![REBOOT_COMMAND]
-            } else {
-                vec![]
-            },
+            components: [
+                (self.runs_command, REBOOT_COMMAND),
+                (self.asks_prometheus, PROMETHEUS_GATES),
+            ]
+            .into_iter()
+            .filter_map(|(is_needed, component)| is_needed.then_some(component))
+            .collect(),
             config_map_generator: generators
                 .into_iter()
                 .filter(|(_, literals)| !literals.is_empty())
@@ -81,6 +85,8 @@ const HEAD: &str = "\
 
 /// From `my-overlay/kured`, with the checkout as `bellwether` beside `my-overlay` as in docs/install.md.
 const REBOOT_COMMAND: &str = "../../bellwether/deploy/components/reboot-command";
+/// For a Prometheus in the namespace `monitoring`, on port 9090.
+const PROMETHEUS_GATES: &str = "../../bellwether/deploy/components/prometheus-gates";
 
 /// Lets the sentinel see another folder of its host.
 fn mount(folder: &str) -> anyhow::Result<Patch> {

@@ -101,6 +101,11 @@ impl Settings {
         }
     }
 
+    /// The value of a flag of the type bool; false if it is hidden.
+    pub(crate) fn is_on(&self, flag: Flag) -> bool {
+        self.value(flag) == Value::Bool(true)
+    }
+
     /// The value of a flag of the type int; none if it is hidden.
     pub(crate) fn number(&self, flag: Flag) -> Option<i64> {
         if let Value::Int(number) = self.value(flag) {

@@ -13,10 +13,10 @@ use super::source::Source;
 use super::text;
 use super::value::{Value, short};
 use super::verdict::{self, Counterpart, Method};
-use super::{selector, window};
+use super::{gates, selector, window};
 
 /// Flags that shape the plan, so that their values have to be known.
-const NEEDED: [Flag; 11] = [
+const NEEDED: [Flag; 16] = [
     Flag::RebootSentinel,
     Flag::RebootSentinelCommand,
     Flag::RebootCommand,
@@ -24,6 +24,11 @@ const NEEDED: [Flag; 11] = [
     Flag::DrainTimeout,
     Flag::LockReleaseDelay,
     Flag::Concurrency,
+    Flag::PrometheusUrl,
+    Flag::AlertFilterRegexp,
+    Flag::AlertFilterMatchOnly,
+    Flag::AlertFiringOnly,
+    Flag::BlockingPodSelector,
     Flag::RebootDays,
     Flag::StartTime,
     Flag::EndTime,
@@ -44,12 +49,10 @@ pub(crate) fn plan(source: &Source) -> Result<Plan, Vec<Fault>> {
     let settings = Settings::read(source)?;
     let hidden = NEEDED.iter().filter(|flag| settings.value(**flag) == Value::Hidden);
     let mut faults: Vec<Fault> = hidden.map(|flag| unknown(*flag)).collect();
-    let windows = match window::translate(&settings, source) {
-        Ok(windows) => windows,
-        Err(found) => {
-            faults.extend(found);
-            return Err(faults);
-        }
+    let windows = window::translate(&settings, source).map_err(|found| faults.extend(found));
+    let gates = gates::translate(&settings).map_err(|found| faults.extend(found));
+    let (Ok(windows), Ok(gates)) = (windows, gates) else {
+        return Err(faults);
     };
     if !faults.is_empty() {
         return Err(faults);
@@ -61,6 +64,7 @@ pub(crate) fn plan(source: &Source) -> Result<Plan, Vec<Fault>> {
         windows: windows.windows,
         blackouts: windows.blackouts,
         budget: budget(&settings),
+        gates,
         start_margin: margin(&settings, windows.shortest, &mut notes),
         ..RebootPolicySpec::default()
     };
@@ -152,6 +156,20 @@ fn general(settings: &Settings, source: &Source) -> Vec<String> {
             short(DRAIN_TIMEOUT)
         ));
     }
+    if !settings.text(Flag::PrometheusUrl).is_empty() {
+        notes.push(
+            "the scheduler may ask only what its network policy allows: components/prometheus-gates allows port 9090 of \
+             the namespace monitoring; patch the policy for another place"
+                .to_owned(),
+        );
+    }
+    if settings.text(Flag::PrometheusUrl).starts_with("https://") {
+        notes.push(
+            "Prometheus is asked by https: the gate needs caFile with the authority of its certificate (docs/gates.md), \
+             and is shut until then"
+                .to_owned(),
+        );
+    }
     if !source.tolerates_all {
         notes.push(
             "kured's pods do not tolerate every taint, so nodes with other taints were never rebooted; Bellwether has \
@@ -183,6 +201,7 @@ fn overlay(settings: &Settings, source: &Source) -> Overlay {
         overlay.agents("BELLWETHER_SENTINEL_FILE", &file.path);
         overlay.sentinel_folder = file.folder;
     }
+    overlay.asks_prometheus = !settings.text(Flag::PrometheusUrl).is_empty();
     if let Method::Command(command) = verdict::method(settings) {
         overlay.agents("BELLWETHER_REBOOT_COMMAND", &command);
         overlay.runs_command = true;

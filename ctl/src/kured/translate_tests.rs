@@ -27,11 +27,14 @@ fn sample(flag: Flag) -> (&'static [&'static str], Counterpart) {
         Flag::LockTtl => (&["--lock-ttl=30m"], Unneeded),
         Flag::LockReleaseDelay => (&["--lock-release-delay=5m"], Setting),
         Flag::Concurrency => (&["--concurrency=3"], Setting),
-        Flag::PrometheusUrl => (&["--prometheus-url=http://prometheus:9090"], None),
-        Flag::AlertFilterRegexp => (&["--prometheus-url=http://p", "--alert-filter-regexp=^Watchdog$"], None),
-        Flag::AlertFilterMatchOnly => (&["--prometheus-url=http://p", "--alert-filter-match-only"], None),
-        Flag::AlertFiringOnly => (&["--prometheus-url=http://p", "--alert-firing-only=true"], None),
-        Flag::BlockingPodSelector => (&["--blocking-pod-selector=app=ci"], None),
+        Flag::PrometheusUrl => (&["--prometheus-url=http://prometheus:9090"], Policy),
+        Flag::AlertFilterRegexp => (
+            &["--prometheus-url=http://p", "--alert-filter-regexp=^Watchdog$"],
+            Policy,
+        ),
+        Flag::AlertFilterMatchOnly => (&["--prometheus-url=http://p", "--alert-filter-match-only"], Policy),
+        Flag::AlertFiringOnly => (&["--prometheus-url=http://p", "--alert-firing-only=true"], Policy),
+        Flag::BlockingPodSelector => (&["--blocking-pod-selector=app=ci"], Policy),
         Flag::RebootDays => (&["--reboot-days=mo,tu"], Policy),
         Flag::StartTime => (&["--start-time=2am"], Policy),
         Flag::EndTime => (&["--end-time=6am"], Policy),
@@ -77,14 +80,15 @@ fn each_of_the_43_flags_has_the_counterpart_that_the_table_says() {
         assert_eq!(found.counterpart, counterpart, "{}: {}", found.flag, found.text);
         assert!(!found.text.is_empty(), "{}", found.flag);
         // The name of the counterpart is where it says.
-        let has_windows = !plan.spec.windows.is_empty();
-        assert_eq!(has_windows, counterpart == Counterpart::Policy, "{}", found.flag);
-        assert_eq!(
-            !plan.overlay.is_empty(),
-            counterpart == Counterpart::Setting,
-            "{}",
-            found.flag
+        let in_policy = !plan.spec.windows.is_empty() || plan.spec.gates.is_some();
+        assert_eq!(in_policy, counterpart == Counterpart::Policy, "{}", found.flag);
+        let asks = matches!(
+            flag,
+            Flag::PrometheusUrl | Flag::AlertFilterRegexp | Flag::AlertFilterMatchOnly | Flag::AlertFiringOnly
         );
+        assert_eq!(plan.overlay.asks_prometheus, asks, "{}", found.flag);
+        let has_settings = !plan.overlay.is_empty() && !asks;
+        assert_eq!(has_settings, counterpart == Counterpart::Setting, "{}", found.flag);
     }
 }
 

@@ -139,14 +139,11 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
         ),
         Flag::LockReleaseDelay => return release_delay(settings),
         Flag::Concurrency => return concurrency(settings),
-        Flag::PrometheusUrl => (None, NO_ALERTS),
+        Flag::PrometheusUrl => (Policy, ALERTS),
         Flag::AlertFilterRegexp | Flag::AlertFilterMatchOnly | Flag::AlertFiringOnly => {
-            return unless(has_alerts, "without --prometheus-url", (None, NO_ALERTS.to_owned()));
+            return unless(has_alerts, "without --prometheus-url", (Policy, ALERTS.to_owned()));
         }
-        Flag::BlockingPodSelector => (
-            None,
-            "no pod keeps its node from rebooting yet, but one whose budget refuses its eviction",
-        ),
+        Flag::BlockingPodSelector => (Policy, "spec.gates.pods"),
         Flag::RebootDays | Flag::StartTime | Flag::EndTime | Flag::TimeZone => (Policy, "spec.windows"),
         Flag::PreferNoScheduleTaint => (None, "nodes that wait carry no taint"),
         Flag::AnnotateNodes => (
@@ -175,7 +172,7 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
     (counterpart, text.to_owned())
 }
 
-const NO_ALERTS: &str = "no alert keeps nodes from rebooting yet: pause by `kubectl reboots pause` while alerts fire";
+const ALERTS: &str = "spec.gates.prometheus, and components/prometheus-gates";
 
 fn sentinel(settings: &Settings, source: &Source) -> Verdict {
     if !settings.text(Flag::RebootSentinelCommand).is_empty() {
