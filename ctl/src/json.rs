@@ -165,6 +165,7 @@ struct Attempt<'a> {
     kernel_after: &'a str,
     ending: Option<Ending<'a>>,
     last_reboot: Option<LastReboot<'a>>,
+    failed_reboot: Option<FailedReboot>,
     traceparent: &'a str,
     history: Vec<PhaseEntered>,
 }
@@ -201,6 +202,10 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
                 need_cleared: last.need_cleared,
                 earlier: last.earlier.iter().map(|at| text::instant(Some(*at))).collect(),
             }),
+            failed_reboot: attempt.failed_reboot.map(|failed| FailedReboot {
+                cause: vocabulary::cause(failed.cause),
+                at: text::instant(failed.at),
+            }),
             traceparent: &attempt.traceparent,
             history: attempt
                 .history
@@ -230,6 +235,12 @@ struct LastReboot<'a> {
     began_at: Option<Timestamp>,
     need_cleared: bool,
     earlier: Vec<Option<Timestamp>>,
+}
+
+#[derive(Serialize)]
+struct FailedReboot {
+    cause: String,
+    at: Option<Timestamp>,
 }
 
 #[derive(Serialize)]

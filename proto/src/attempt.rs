@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::attempt_ref::AttemptRef;
+use crate::failed_reboot::FailedReboot;
 use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
 use crate::last_reboot::LastReboot;
@@ -75,6 +76,8 @@ pub struct Attempt {
     pub retry_not_before: Option<Timestamp>,
     /// The last reboot of this node that the scheduler knows of, by this attempt or one before.
     pub last_reboot: Option<LastReboot>,
+    /// The failure of the last ordered reboot that no completed one and no operator's cancel has followed.
+    pub failed_reboot: Option<FailedReboot>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -110,6 +113,7 @@ impl Attempt {
             failures_in_row: 0,
             retry_not_before: None,
             last_reboot: None,
+            failed_reboot: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -189,6 +193,7 @@ impl Message for Attempt {
             failures_in_row: wire.failures_in_row,
             retry_not_before: instant(T, "retry_not_before", wire.retry_not_before)?,
             last_reboot: wire.last_reboot.map(LastReboot::from_wire).transpose()?,
+            failed_reboot: wire.failed_reboot.map(FailedReboot::from_wire).transpose()?,
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -229,6 +234,7 @@ impl Message for Attempt {
             failures_in_row: self.failures_in_row,
             retry_not_before: self.retry_not_before.map(to_timestamp),
             last_reboot: self.last_reboot.as_ref().map(LastReboot::to_wire),
+            failed_reboot: self.failed_reboot.map(FailedReboot::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

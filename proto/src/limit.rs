@@ -171,6 +171,7 @@ impl Limited for wire::Attempt {
             traceparent: _,
             need_span_id: _,
             last_reboot,
+            failed_reboot: _,
             history,
         } = self;
         if let Some(wire::LastReboot {

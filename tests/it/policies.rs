@@ -269,6 +269,11 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "should be greater than or equal to 2",
         ),
         (
+            json!({ "brakes": { "cohort": { "labels": [] } } }),
+            "spec.brakes.cohort.labels",
+            "should have at least 1 items",
+        ),
+        (
             json!({ "blackouts": [{ "from": "2026-12-20" }] }),
             "spec.blackouts[0].to",
             "Required value",

@@ -91,7 +91,20 @@ fn of_brakes(brakes: &Brakes) -> Vec<String> {
         "a node that needs a reboot after {} within 24h is held until a cancel",
         brakes.reboots_per_day_max
     );
-    interval.into_iter().chain([reboots]).collect()
+    let failures = brakes.failures_max;
+    let failures =
+        failures.map(|failures| format!("all nodes stop after the failed reboots of {failures} within 7 days"));
+    let cohort = brakes.cohort.as_ref().map(|cohort| {
+        let labels = cohort.labels.join(" or ");
+        format!(
+            "nodes with the same {labels} stop after the failed reboots of {} within 7 days",
+            cohort.failures_max
+        )
+    });
+    [interval, Some(reboots), failures, cohort]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn of_topology(topology: &Topology) -> String {
@@ -203,7 +216,7 @@ mod tests {
                 { "name": "alerts", "url": "http://p", "alerts": { "ignore": "^W", "firingOnly": true } },
                 { "name": "pending", "url": "http://p", "query": "a > 1", "onError": "Allow" },
             ], "pods": [{ "name": "batch", "selector": { "matchLabels": { "job": "long" } }, "namespaces": ["shop"] }] },
-            "brakes": { "minInterval": "36h" },
+            "brakes": { "minInterval": "36h", "maxFailures": 4, "cohort": { "labels": ["zone", "type"] } },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
         for part in [
@@ -212,6 +225,8 @@ mod tests {
             "margin    20m\n",
             "brake     36h at least between two reboots of a node\n",
             "brake     a node that needs a reboot after 3 within 24h is held until a cancel\n",
+            "brake     all nodes stop after the failed reboots of 4 within 7 days\n",
+            "brake     nodes with the same zone or type stop after the failed reboots of 2 within 7 days\n",
             "state     shut at Thu 2026-12-10 13:00 CET, until Sun 2026-12-13 04:00 CET\n",
             "opening   Sun 2026-12-13 04:00 CET to Sun 2026-12-13 10:00 CET (6h)\n",
             "gate      shut while the node has the condition DiskPressure=True\n",

@@ -6,9 +6,9 @@
 use std::fmt;
 
 use bellwether_proto::{
-    Attempt, AttemptRef, Cause, DrainFailure, DrainNode, Ending, Fact, FleetControl, FleetOrder, Generation,
-    HostReport, LastReboot, Message, NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem, ProblemCode,
-    RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    Attempt, AttemptRef, Cause, DrainFailure, DrainNode, Ending, Fact, FailedReboot, FleetControl, FleetOrder,
+    Generation, HostReport, LastReboot, Message, NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem,
+    ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -221,6 +221,7 @@ fn attempt(generation: u64, phase: Phase) -> Attempt {
         failures_in_row: 0,
         retry_not_before: None,
         last_reboot: None,
+        failed_reboot: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -263,7 +264,7 @@ fn failed() -> Attempt {
     }
 }
 
-/// With what is known of the reboots before.
+/// With all that is known of the reboots before.
 fn failed_again() -> Attempt {
     Attempt {
         last_reboot: Some(LastReboot {
@@ -272,6 +273,10 @@ fn failed_again() -> Attempt {
             began_at: at(62),
             need_cleared: true,
             earlier: vec![at(-7200), at(-9000)],
+        }),
+        failed_reboot: Some(FailedReboot {
+            cause: Cause::NodeNotBack,
+            at: at(-5000),
         }),
         ..failed()
     }

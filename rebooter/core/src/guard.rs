@@ -378,6 +378,7 @@ mod tests {
             failures_in_row: 0,
             retry_not_before: None,
             last_reboot: None,
+            failed_reboot: None,
             trace: TraceParent {
                 trace_id: [1; 16],
                 span_id: [1; 8],

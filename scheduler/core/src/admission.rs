@@ -4,6 +4,7 @@
 
 pub mod budget;
 mod control_plane;
+mod failures;
 mod gate;
 mod need;
 mod order;
@@ -14,6 +15,7 @@ mod readings;
 mod reason;
 
 pub(crate) use budget::Budget;
+pub use failures::{Cohort, Stop};
 pub(crate) use gate::{Blockers, Look, unfit};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};

@@ -62,6 +62,10 @@ impl Policy {
     /// A policy's limit of reboots counts within this time.
     pub const LOOP_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
+    /// Failed reboots count together within this time: a rollout of one update takes some days, and failures that lie
+    /// further apart have hardly one cause.
+    pub const FAILURES_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
     /// A cordon of ours on a node without a running attempt is an orphan only after this time:
     /// the view of the node may lag behind the drainer's word that it is uncordoned.
     pub const ORPHAN_AFTER: SignedDuration = SignedDuration::from_secs(10);

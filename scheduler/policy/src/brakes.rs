@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::duration::duration;
 use crate::fault::Fault;
-use crate::spec::{BrakesSpec, REBOOTS_PER_DAY};
+use crate::spec::{BrakesSpec, CohortSpec, REBOOTS_PER_DAY};
 
 /// Limits beyond which reboots stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,19 @@ pub struct Brakes {
     pub min_interval: Option<SignedDuration>,
     /// A node that was rebooted so many times within a day and needs a reboot again is in a loop.
     pub reboots_per_day_max: u32,
+    /// So many nodes whose reboot failed stop all nodes of the policy.
+    pub failures_max: Option<u32>,
+    /// What stops nodes that are alike.
+    pub cohort: Option<CohortBrake>,
+}
+
+/// What stops nodes that are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CohortBrake {
+    /// Nodes with the same value of one of these labels are a cohort.
+    pub labels: Vec<String>,
+    /// So many nodes whose reboot failed stop their cohort.
+    pub failures_max: u32,
 }
 
 impl Brakes {
@@ -41,6 +54,10 @@ impl Brakes {
         Self {
             min_interval,
             reboots_per_day_max: reboots.unsigned_abs(),
+            failures_max: spec
+                .max_failures
+                .map(|failures| failures_max(failures, "spec.brakes.maxFailures", faults)),
+            cohort: spec.cohort.as_ref().map(|cohort| CohortBrake::read(cohort, faults)),
         }
     }
 }
@@ -51,6 +68,47 @@ impl Default for Brakes {
         Self {
             min_interval: None,
             reboots_per_day_max: REBOOTS_PER_DAY.unsigned_abs(),
+            failures_max: None,
+            cohort: None,
         }
     }
+}
+
+impl CohortBrake {
+    fn read(spec: &CohortSpec, faults: &mut Vec<Fault>) -> Self {
+        const LABELS: &str = "spec.brakes.cohort.labels";
+        if spec.labels.is_empty() {
+            faults.push(Fault::new(
+                LABELS,
+                "empty: name a label, or leave labels out for instance type and zone",
+            ));
+        }
+        for (index, label) in spec.labels.iter().enumerate() {
+            let field = format!("{LABELS}[{index}]");
+            if label.is_empty() {
+                faults.push(Fault::new(field, "empty: name a label of nodes"));
+            } else if spec.labels.iter().take(index).any(|before| before == label) {
+                faults.push(Fault::new(
+                    field,
+                    format!("`{label}` is listed twice: remove one of them"),
+                ));
+            }
+        }
+        Self {
+            labels: spec.labels.clone(),
+            failures_max: failures_max(spec.max_failures, "spec.brakes.cohort.maxFailures", faults),
+        }
+    }
+}
+
+/// Most failures before a stop: a policy that permits more has no brake.
+const FAILURES_MAX: i32 = 100;
+
+fn failures_max(failures: i32, field: &str, faults: &mut Vec<Fault>) -> u32 {
+    if !(1..=FAILURES_MAX).contains(&failures) {
+        let message =
+            format!("{failures} is not between 1 and {FAILURES_MAX}: write such a number, or leave the field out");
+        faults.push(Fault::new(field, message));
+    }
+    failures.unsigned_abs()
 }

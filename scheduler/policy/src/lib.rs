@@ -23,7 +23,7 @@ mod status;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use brakes::Brakes;
+pub use brakes::{Brakes, CohortBrake};
 pub use budget::{Amount, Budget, Topology};
 pub use fault::Fault;
 pub use gates::{
@@ -34,7 +34,9 @@ pub use governing::{Governing, Policies};
 pub use labels::{LabelExpression, LabelSelector};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
-pub use spec::{BlackoutSpec, BrakesSpec, BudgetSpec, IntOrString, RebootPolicySpec, TopologySpec, WindowSpec};
+pub use spec::{
+    BlackoutSpec, BrakesSpec, BudgetSpec, CohortSpec, IntOrString, RebootPolicySpec, TopologySpec, WindowSpec,
+};
 pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 
 /// The group of the resource.

@@ -12,8 +12,8 @@ use crate::labels::LabelSelector;
 #[cfg(feature = "schema")]
 use crate::rules::{self, DURATION};
 
-pub use brakes::BrakesSpec;
 pub(crate) use brakes::REBOOTS_PER_DAY;
+pub use brakes::{BrakesSpec, CohortSpec};
 
 /// The default zone of windows and blackouts.
 const UTC: &str = "UTC";

@@ -11,8 +11,8 @@ pub struct RebootPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Whether the scheduler acts by this policy (Accepted), and whether a node has another one of the same priority
-    /// (Conflict).
+    /// Whether the scheduler acts by this policy (Accepted), whether a node has another one of the same priority
+    /// (Conflict), and whether failed reboots keep all of its nodes from starting (Stopped).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(
         feature = "schema",
@@ -49,12 +49,13 @@ pub struct BudgetUsage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Accepted or Conflict.
+    /// Accepted, Conflict or Stopped.
     #[serde(rename = "type")]
     pub type_: String,
     /// True or False.
     pub status: String,
-    /// The reason for programs, from a closed list.
+    /// The reason for programs, from a closed list, which a newer version may extend.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub reason: ConditionReason,
     /// The reason for operators, with the field and the remedy.
     pub message: String,
@@ -78,6 +79,12 @@ pub enum ConditionReason {
     SamePriority,
     /// No other policy of the same priority selects a node of this one.
     NoConflict,
+    /// So many reboots failed that no node of the policy starts.
+    TooManyFailures,
+    /// So many reboots failed among similar nodes that no further one of them starts.
+    CohortStopped,
+    /// No failed reboot keeps a node from starting.
+    NotStopped,
 }
 
 /// Whether nodes may start now.

@@ -151,10 +151,30 @@ fn status(standing: &PolicyStanding, before: &RebootPolicyStatus, now: Timestamp
             ),
         ),
     };
+    let stopped = match (&standing.stopped, standing.stopped_cohorts.as_slice()) {
+        (Some(stop), _) => condition(
+            "Stopped",
+            true,
+            ConditionReason::TooManyFailures,
+            format!("No node of this policy starts, since {stop}"),
+        ),
+        (None, []) => condition(
+            "Stopped",
+            false,
+            ConditionReason::NotStopped,
+            "No failed reboot keeps a node from starting".to_owned(),
+        ),
+        (None, cohorts) => condition(
+            "Stopped",
+            false,
+            ConditionReason::CohortStopped,
+            format!("No node of some cohorts starts: {}", cohorts.join("; ")),
+        ),
+    };
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     RebootPolicyStatus {
         observed_generation: Some(standing.generation),
-        conditions: vec![accepted, conflict],
+        conditions: vec![accepted, conflict, stopped],
         window: standing
             .calendar
             .map(|calendar| window(calendar, standing.blackout.clone())),
@@ -197,6 +217,8 @@ mod tests {
             generation: 3,
             faults: String::new(),
             conflict: None,
+            stopped: None,
+            stopped_cohorts: vec![],
             calendar: None,
             blackout: None,
             nodes: PolicyNodes {
@@ -243,6 +265,36 @@ mod tests {
         assert!(
             text.starts_with("Conflict=True") && text.contains("n1") && text.contains("policy all"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn a_stopped_policy_says_so_and_one_with_a_stopped_cohort_names_the_cohort() {
+        let of = |stopped: Option<&str>, cohorts: &[&str]| {
+            let standing = PolicyStanding {
+                stopped: stopped.map(str::to_owned),
+                stopped_cohorts: cohorts.iter().map(ToString::to_string).collect(),
+                ..standing()
+            };
+            let status = status(&standing, &RebootPolicyStatus::default(), NOW);
+            (texts(&status).remove(2), status.conditions[2].reason)
+        };
+        let (text, reason) = of(Some("the reboots of 2 nodes failed: n1"), &["zone=a: n1"]);
+        assert_eq!(reason, ConditionReason::TooManyFailures);
+        assert!(
+            text.starts_with("Stopped=True No node of this policy starts, since the reboots"),
+            "{text}"
+        );
+        let (text, reason) = of(None, &["zone=a: n1", "zone=b: n2"]);
+        assert_eq!(reason, ConditionReason::CohortStopped);
+        assert!(
+            text.starts_with("Stopped=False") && text.contains("zone=a: n1; zone=b: n2"),
+            "{text}"
+        );
+        let (text, reason) = of(None, &[]);
+        assert_eq!(
+            (text.starts_with("Stopped=False"), reason),
+            (true, ConditionReason::NotStopped)
         );
     }
 

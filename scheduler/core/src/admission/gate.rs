@@ -22,6 +22,7 @@ mod prometheus;
 mod reboot_loop;
 mod rebooter;
 mod rival_found;
+mod stopped;
 mod taint_found;
 mod window;
 
@@ -33,6 +34,7 @@ use bellwether_proto::{Attempt, RebootNeed};
 use jiff::Timestamp;
 
 use crate::admission::control_plane::ControlPlane;
+use crate::admission::failures::Failures;
 use crate::admission::policies::PolicyStates;
 use crate::admission::readings::SharedReadings;
 use crate::admission::reason::Reason;
@@ -61,6 +63,8 @@ pub(crate) struct Blockers {
     pub(crate) control_plane: ControlPlane,
     /// What other servers have answered.
     pub(crate) readings: SharedReadings,
+    /// The failed reboots, by policy.
+    pub(crate) failures: Failures,
 }
 
 /// A node whose host needs a reboot, as the gates see it.
@@ -92,10 +96,11 @@ impl<'a> Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 17] = [
+const GATES: [Gate; 18] = [
     paused::gate,
     rival_found::gate,
     policy::gate,
+    stopped::gate,
     window::gate,
     node_deleting::gate,
     claimed::gate,
@@ -130,6 +135,7 @@ impl Blockers {
     pub(crate) fn order_refused(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
         let governing = self.policies.governing(node);
         policy::ungoverned(&governing)
+            .or_else(|| stopped::stopped(&governing, node, self))
             .or_else(|| window::shut(&governing, self, clock))
             .or_else(|| condition_found::found(&governing, node))
             .or_else(|| taint_found::found(&governing, node))

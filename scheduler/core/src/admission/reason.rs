@@ -7,6 +7,7 @@ use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
+use crate::admission::failures::{Cohort, Stop};
 use crate::admission::policy_budget::Scope;
 use crate::observed::Claim;
 use crate::rival::Rival;
@@ -50,6 +51,22 @@ pub enum Reason {
         policy: Arc<str>,
         /// Its mistakes, each with field and remedy.
         faults: String,
+    },
+    /// So many reboots of the policy's nodes failed that no further node starts.
+    PolicyStopped {
+        /// The policy.
+        policy: Arc<str>,
+        /// The failures.
+        stop: Arc<Stop>,
+    },
+    /// So many reboots of similar nodes failed that no further one of them starts.
+    CohortStopped {
+        /// The policy.
+        policy: Arc<str>,
+        /// The similarity.
+        cohort: Cohort,
+        /// The failures.
+        stop: Arc<Stop>,
     },
     /// No window of the policy is open, or a blackout covers this time.
     WindowShut {
@@ -192,7 +209,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 31] = [
+    pub const CODES: [&str; 33] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -202,6 +219,8 @@ impl Reason {
         "NoPolicy",
         "PolicyConflict",
         "PolicyRefused",
+        "PolicyStopped",
+        "CohortStopped",
         "WindowShut",
         "WindowTooShort",
         "NotReady",
@@ -239,6 +258,8 @@ impl Reason {
             Self::NoPolicy => "NoPolicy",
             Self::PolicyConflict { .. } => "PolicyConflict",
             Self::PolicyRefused { .. } => "PolicyRefused",
+            Self::PolicyStopped { .. } => "PolicyStopped",
+            Self::CohortStopped { .. } => "CohortStopped",
             Self::WindowShut { .. } => "WindowShut",
             Self::WindowTooShort { .. } => "WindowTooShort",
             Self::NotReady => "NotReady",
@@ -295,6 +316,12 @@ impl Reason {
                 format!("the policies {first} and {second} are both for this node and have the same priority: change one of them")
             }
             Self::PolicyRefused { policy, faults } => format!("the policy {policy} has a mistake: {faults}"),
+            Self::PolicyStopped { policy, stop } => {
+                format!("policy {policy} is stopped, since {stop}; cancel ends the failure of each node once it is repaired")
+            }
+            Self::CohortStopped { policy, cohort, stop } => {
+                format!("policy {policy} starts no node with {cohort}, since {stop}; cancel ends the failure of each node once it is repaired")
+            }
             Self::WindowShut { policy, blackout, opens_at } => {
                 let shut = match blackout.as_deref() {
                     None => "no window is open".to_owned(),

@@ -36,6 +36,7 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
         attempt.cordoned_at.as_mut(),
         attempt.drained_at.as_mut(),
         attempt.reboot_started_at.as_mut(),
+        attempt.failed_reboot.as_mut().map(|failed| &mut failed.at),
     ];
     let reboots = attempt.last_reboot.iter_mut();
     let reboots = reboots.flat_map(|last| std::iter::once(&mut last.began_at).chain(&mut last.earlier));

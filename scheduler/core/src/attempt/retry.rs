@@ -1,6 +1,6 @@
 //! After the end of an attempt: whether its slot is kept, and when the node may be tried again.
 
-use bellwether_proto::{Attempt, Cause};
+use bellwether_proto::{Attempt, Cause, Ending, FailedReboot};
 use jiff::Timestamp;
 
 use crate::policy::Policy;
@@ -23,6 +23,34 @@ pub(super) fn keeps_slot(attempt: &Attempt, cause: Cause) -> bool {
         | Cause::RebootRefused
         | Cause::RecordLost
         | Cause::NotFit => false,
+    }
+}
+
+/// With these causes the reboot was ordered and did not bring the node back: what the host would boot, or the way to its
+/// boot, may be broken on other nodes too. A drain that fails, or an uncordon that is stuck, proves nothing of the kind.
+fn is_failed_reboot(cause: Cause) -> bool {
+    match cause {
+        Cause::RebootRefused | Cause::RebootIgnored | Cause::NodeNotBack => true,
+        Cause::Completed
+        | Cause::Operator
+        | Cause::NeedCleared
+        | Cause::RebootedElsewhere
+        | Cause::ForeignCordon
+        | Cause::NodeGone
+        | Cause::DrainFailed
+        | Cause::UncordonStuck
+        | Cause::RecordLost
+        | Cause::NotFit => false,
+    }
+}
+
+/// Notes in the record that the reboot of the attempt failed, or was completed.
+pub(super) fn note_outcome(attempt: &mut Attempt, ending: &Ending, now: Timestamp) {
+    let cause = ending.rollback_cause.unwrap_or(ending.cause);
+    if cause == Cause::Completed {
+        attempt.failed_reboot = None;
+    } else if is_failed_reboot(cause) {
+        attempt.failed_reboot = Some(FailedReboot { cause, at: now });
     }
 }
 

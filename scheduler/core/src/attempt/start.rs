@@ -76,6 +76,7 @@ fn record(
         kernel_before: node.kernel.clone(),
         failures_in_row: last.map_or(0, |last| last.failures_in_row),
         last_reboot: last.and_then(|last| last.last_reboot.clone()),
+        failed_reboot: last.and_then(|last| last.failed_reboot),
         ..Attempt::new(attempt, node.boot_id.clone()?, now, trace)
     })
 }

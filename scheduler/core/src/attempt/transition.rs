@@ -93,6 +93,7 @@ pub(crate) fn apply(
             if matches!(cause, Cause::ForeignCordon | Cause::NodeGone) {
                 attempt.cordoned_at = None;
             }
+            retry::note_outcome(attempt, &ending, now);
             let need_returned = observation.is_some_and(Observation::has_need);
             retry::after_end(attempt, cause, need_returned, policy, now);
             attempt.ending = Some(ending);

@@ -18,6 +18,10 @@ pub struct PolicyStanding {
     pub faults: String,
     /// A policy of the same priority that is for a node of this one too, and the first such node by name.
     pub conflict: Option<(Arc<str>, NodeName)>,
+    /// Why no node of the policy starts.
+    pub stopped: Option<String>,
+    /// The cohorts of which no node starts, each with the reason; empty if there are none.
+    pub stopped_cohorts: Vec<String>,
     /// When nodes may start; none of a policy with a mistake.
     pub calendar: Option<CalendarState>,
     /// The reason of the blackout that covers this time.

@@ -186,6 +186,7 @@ impl Fleet {
                 CancelEffect::SlotReleased { .. } => Some(Transition::ReleaseSlot(message)),
                 CancelEffect::WaitEnded => None,
             };
+            attempt.failed_reboot = None;
             if effect != CancelEffect::RolledBack {
                 // The operator has looked at the node: it need not be left alone any more.
                 attempt.retry_not_before = None;
@@ -224,7 +225,7 @@ fn cancel_effect(node: &NodeView, attempt: Option<&Attempt>, now: Timestamp) -> 
             // Whether that is too often is the policy's business, which may be another one by the next need.
             let last = attempt.last_reboot.as_ref();
             let was_rebooted_often = last.is_some_and(|last| last.within(Policy::LOOP_SPAN).count() > 1);
-            (waits || was_rebooted_often)
+            (waits || was_rebooted_often || attempt.failed_reboot.is_some())
                 .then_some(CancelEffect::WaitEnded)
                 .ok_or_else(|| CancelRefusal::NoAttempt(name()))
         }

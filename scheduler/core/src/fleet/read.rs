@@ -134,6 +134,13 @@ impl Fleet {
             generation: view.generation,
             faults: policy.faults(),
             conflict: None,
+            stopped: self.blockers.failures.of_policy(&policy.name).map(ToString::to_string),
+            stopped_cohorts: self
+                .blockers
+                .failures
+                .of_cohorts(&policy.name)
+                .map(|(cohort, stop)| format!("{cohort}: {stop}"))
+                .collect(),
             calendar,
             blackout: blackout.map(|blackout| blackout.reason().to_owned()),
             nodes: PolicyNodes::default(),

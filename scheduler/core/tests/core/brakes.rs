@@ -179,3 +179,230 @@ fn without_a_policy_a_loop_is_only_slowed_down() {
     }
     assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
+
+/// Nodes of one policy with these brakes; `c` has no labels, and each other node those of its name: type and zone.
+fn fleet(slots: u32, brakes: &Value, nodes: &[&str]) -> World {
+    let mut world = World::new(slots, nodes);
+    world.policies = vec![policy("all", json!({ "brakes": brakes }))];
+    for node in nodes.iter().filter(|node| node.len() == 2) {
+        let (kind, zone) = node.split_at(1);
+        let labels = [("type", kind), ("zone", zone)];
+        world.host(node).view.labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into();
+    }
+    world.settle();
+    world
+}
+
+/// The node needs a reboot, and does not come back from it. Its slot is kept.
+fn fail(world: &mut World, node: &str) {
+    world.need(node);
+    assert_eq!(world.phase(node), Some(Phase::Draining), "{:?}", world.reason(node));
+    world.drainer(node, true, 1);
+    world.rebooter(node, false);
+    world.host(node).view.ready = false;
+    world.pass(world.policy.reboot_timeout);
+    assert_eq!(world.reason(node), Some("NodeNotBack"));
+}
+
+fn stopped(world: &World) -> Option<String> {
+    world.fleet.policies().remove(0).stopped
+}
+
+#[test]
+fn after_so_many_failed_reboots_no_node_of_the_policy_starts_before_an_operator_has_cancelled_one() {
+    let mut world = fleet(4, &json!({ "maxFailures": 2 }), &["a1", "a2", "a3", "b1"]);
+    fail(&mut world, "a1");
+    world.need("b1");
+    assert_eq!(world.phase("b1"), Some(Phase::Draining), "one failure is not too many");
+    fail(&mut world, "a2");
+    world.need("a3");
+    assert_eq!(world.reason("a3"), Some("PolicyStopped"));
+    let message = world.message("a3");
+    assert!(
+        message.contains("policy all is stopped")
+            && message.contains("2 nodes failed: a1 (NodeNotBack), a2 (NodeNotBack)"),
+        "{message}"
+    );
+    assert_eq!(
+        stopped(&world).unwrap(),
+        "the reboots of 2 nodes failed: a1 (NodeNotBack), a2 (NodeNotBack)"
+    );
+    // The drain that was under way ends without a reboot.
+    world.drainer("b1", true, 1);
+    assert_eq!(world.phase("b1"), Some(Phase::RollingBack));
+    // The next leader knows, and time ends nothing.
+    world.crash();
+    world.pass(HOUR * 24 * 30);
+    assert_eq!(world.reason("a3"), Some("PolicyStopped"));
+    world.cancel("a1", "disk replaced");
+    world.settle();
+    assert_eq!((world.phase("a3"), stopped(&world)), (Some(Phase::Draining), None));
+}
+
+#[test]
+fn a_failure_counts_until_the_next_completed_reboot_though_its_slot_is_free() {
+    let mut world = fleet(4, &json!({ "maxFailures": 1 }), &["a1", "a2"]);
+    world.need("a1");
+    world.drainer("a1", true, 1);
+    world.rebooter_refuses("a1");
+    world.drainer("a1", true, 1);
+    world.pass(MINUTE);
+    assert_eq!(
+        world.reason("a1"),
+        Some("PolicyStopped"),
+        "the node itself is no exception"
+    );
+    world.need("a2");
+    world.pass(HOUR);
+    assert_eq!(world.reason("a2"), Some("PolicyStopped"));
+    // A policy that permits more lets the node try again; meanwhile its failure is known.
+    world.policies = vec![policy("all", json!({ "brakes": { "maxFailures": 2 } }))];
+    world.settle();
+    assert_eq!(world.phase("a1"), Some(Phase::Draining));
+    assert!(world.records[&name("a1")].failed_reboot.is_some());
+    world.work_until_quiet();
+    assert_eq!(world.phase("a1"), Some(Phase::Done));
+    assert_eq!(world.records[&name("a1")].failed_reboot, None);
+    world.policies = vec![policy("all", json!({ "brakes": { "maxFailures": 1 } }))];
+    world.pass(HOUR);
+    world.need("a2");
+    assert_eq!(world.phase("a2"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_cancel_ends_a_failure_that_keeps_no_slot_and_is_refused_for_a_second_time() {
+    let mut world = fleet(4, &json!({ "maxFailures": 1 }), &["a1", "a2"]);
+    world.need("a1");
+    world.drainer("a1", true, 1);
+    world.rebooter_refuses("a1");
+    world.drainer("a1", true, 1);
+    world.pass(HOUR);
+    world.host("a1").need = Ok(None);
+    world.need("a2");
+    assert_eq!(world.reason("a2"), Some("PolicyStopped"));
+    assert_eq!(world.cancel("a1", ""), Handled::Cancelled(CancelEffect::WaitEnded));
+    world.settle();
+    assert_eq!(world.phase("a2"), Some(Phase::Draining));
+    assert!(matches!(world.cancel("a1", ""), Handled::Refused(_)));
+}
+
+#[test]
+fn drains_that_fail_and_uncordons_that_are_stuck_stop_nothing() {
+    let mut world = fleet(4, &json!({ "maxFailures": 1 }), &["a1", "a2", "a3"]);
+    world.need("a1");
+    world.drainer("a1", false, 1);
+    world.drainer("a1", true, 1);
+    world.pass(MINUTE);
+    assert_eq!(world.phase("a1"), Some(Phase::Failed));
+    world.need("a2");
+    world.drainer("a2", true, 1);
+    world.rebooter("a2", true);
+    world.pass(world.policy.uncordon_timeout);
+    assert_eq!(world.reason("a2"), Some("UncordonStuck"));
+    world.need("a3");
+    assert_eq!(world.phase("a3"), Some(Phase::Draining));
+}
+
+#[test]
+fn an_ignored_reboot_counts_though_its_uncordon_is_stuck() {
+    let mut world = fleet(4, &json!({ "maxFailures": 1 }), &["a1", "a2"]);
+    world.need("a1");
+    world.drainer("a1", true, 1);
+    world.rebooter("a1", false);
+    world.pass(world.policy.reboot_timeout);
+    world.pass(world.policy.uncordon_timeout);
+    assert_eq!(world.reason("a1"), Some("UncordonStuck"));
+    world.need("a2");
+    assert_eq!(world.reason("a2"), Some("PolicyStopped"));
+    assert!(
+        world.message("a2").contains("a1 (RebootIgnored)"),
+        "{}",
+        world.message("a2")
+    );
+}
+
+#[test]
+fn failures_more_than_a_week_apart_do_not_add_up_and_a_node_that_is_gone_does_not_count() {
+    let mut world = fleet(4, &json!({ "maxFailures": 2 }), &["a1", "a2", "a3", "b1", "b2"]);
+    fail(&mut world, "a1");
+    world.pass(HOUR * 24 * 7);
+    fail(&mut world, "a2");
+    world.need("b1");
+    assert_eq!(world.phase("b1"), Some(Phase::Draining));
+    world.work_until_quiet();
+    fail(&mut world, "a3");
+    world.need("b2");
+    assert_eq!(world.reason("b2"), Some("PolicyStopped"));
+    assert!(
+        world.message("b2").contains("3 nodes failed"),
+        "{}",
+        world.message("b2")
+    );
+    world.leave("a2");
+    assert_eq!(world.phase("b2"), Some(Phase::Draining));
+}
+
+#[test]
+fn failures_count_for_the_policy_that_governs_their_nodes_now() {
+    let mut world = fleet(4, &json!({ "maxFailures": 1 }), &["a1", "b1"]);
+    fail(&mut world, "a1");
+    world.need("b1");
+    assert_eq!(world.reason("b1"), Some("PolicyStopped"));
+    let of_type_a = json!({ "nodeSelector": { "matchLabels": { "type": "a" } }, "priority": 1 });
+    world.policies.push(policy("of-type-a", of_type_a));
+    world.settle();
+    assert_eq!(world.phase("b1"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_cohort_that_failed_twice_stops_alone() {
+    let cohort = json!({ "cohort": { "labels": ["type", "zone"] } });
+    let mut world = fleet(9, &cohort, &["a1", "a2", "a3", "b3", "c", "b1", "b2"]);
+    fail(&mut world, "a1");
+    fail(&mut world, "a2");
+    world.need("a3");
+    assert_eq!(world.reason("a3"), Some("CohortStopped"));
+    let message = world.message("a3");
+    assert!(
+        message.contains("starts no node with type=a, since the reboots of 2 nodes failed: a1"),
+        "{message}"
+    );
+    let standing = world.fleet.policies().remove(0);
+    assert_eq!(standing.stopped, None);
+    assert_eq!(standing.stopped_cohorts.len(), 1);
+    assert!(standing.stopped_cohorts[0].starts_with("type=a: "), "{standing:?}");
+    for node in ["b3", "c"] {
+        world.need(node);
+        assert_eq!(
+            world.phase(node),
+            Some(Phase::Draining),
+            "{node} is of no cohort that failed"
+        );
+    }
+    // The other label: a1 and b1 are of one zone.
+    fail(&mut world, "b1");
+    world.need("b2");
+    assert_eq!(world.phase("b2"), Some(Phase::Draining));
+    let labels = world.host("b2").view.labels.clone();
+    assert_eq!(labels["zone"], "2");
+    world.crash();
+    assert_eq!(world.reason("a3"), Some("CohortStopped"));
+    world.cancel("a2", "");
+    world.settle();
+    assert_eq!(world.phase("a3"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_node_that_leaves_a_stopped_cohort_starts() {
+    let mut world = fleet(
+        9,
+        &json!({ "cohort": { "labels": ["type"], "maxFailures": 1 } }),
+        &["a1", "a2"],
+    );
+    fail(&mut world, "a1");
+    world.need("a2");
+    assert_eq!(world.reason("a2"), Some("CohortStopped"));
+    world.host("a2").view.labels.insert("type".to_owned(), "b".to_owned());
+    world.settle();
+    assert_eq!(world.phase("a2"), Some(Phase::Draining));
+}

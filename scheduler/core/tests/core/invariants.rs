@@ -143,14 +143,15 @@ fn answers() -> [Option<Outcome>; 4] {
 }
 
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets; gates.
-fn policies() -> [Vec<PolicyView>; 9] {
+/// budgets; gates; brakes.
+fn policies() -> [Vec<PolicyView>; 10] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
     let gate = |name: &str| json!({ "name": name, "url": "http://p", "query": name });
     let pods = json!({ "name": "p", "selector": { "matchLabels": { "a": "b" } } });
     let allowing = json!({ "name": "c", "url": "http://p", "query": "c", "onError": "Allow" });
+    let brakes = json!({ "minInterval": "40m", "cohort": { "labels": ["pool"], "maxFailures": 1 } });
     [
         vec![],
         vec![policy("hourly", json!({ "windows": [hourly], "startMargin": "5m" }))],
@@ -187,6 +188,16 @@ fn policies() -> [Vec<PolicyView>; 9] {
             policy(
                 "always",
                 json!({ "gates": { "prometheus": [allowing], "pods": [pods] } }),
+            ),
+        ],
+        vec![
+            policy(
+                "workers",
+                json!({ "nodeSelector": workers, "priority": 1, "brakes": brakes }),
+            ),
+            policy(
+                "always",
+                json!({ "brakes": { "maxFailures": 2, "maxRebootsPerDay": 2 } }),
             ),
         ],
     ]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bellwether_policy::{OnError, Policies, RebootPolicy};
+use bellwether_policy::{Brakes, Governing, OnError, Policies, RebootPolicy};
 use bellwether_proto::{Attempt, NodeName, Phase};
 use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
 use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::recording::{self};
-use bellwether_scheduler_core::{Fleet, PolicyView, Reason, Standing, State};
+use bellwether_scheduler_core::{Fleet, Policy, PolicyView, Reason, Standing, State};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{World, bellwether};
@@ -75,6 +75,8 @@ impl World {
             self.must(Invariant::Budget, budget);
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, self.now - SignedDuration::from_secs(60));
+            self.must_not_be_braked(node);
+            self.must_not_be_stopped(node);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
             let hour_ago = self.now - SignedDuration::from_hours(1);
@@ -110,6 +112,7 @@ impl World {
         if entered && attempt.phase == Phase::Rebooting {
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, attempt.drained_at.unwrap());
+            self.must_not_be_stopped(node);
             let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
             let fit = host.is_some_and(|host| host.preflight.is_none() && host.view.ready);
             self.must(
@@ -161,6 +164,57 @@ impl World {
             };
             let what = format!("it goes, and {query:?} has shown {outcome:?}");
             self.must(Invariant::LookedAtAgain, fails_if(!open, &what, node));
+        }
+    }
+
+    /// The policy that governs a node, with its brakes.
+    fn brakes(&self, node: &NodeName) -> Option<(String, Brakes)> {
+        let read = |view: &PolicyView| RebootPolicy::read(view.name.as_str().into(), &view.spec);
+        match Policies::new(self.policies.iter().map(read)).governing(&self.hosts.get(node)?.view.labels) {
+            Governing::Policy(policy) => Some((policy.name.to_string(), policy.terms.clone().ok()?.brakes)),
+            Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
+        }
+    }
+
+    /// No node starts too soon after its own reboots.
+    fn must_not_be_braked(&self, node: &NodeName) {
+        let Some((_, brakes)) = self.brakes(node) else { return };
+        let last = self.records.get(node).and_then(|record| record.last_reboot.as_ref());
+        if let (Some(interval), Some(last)) = (brakes.min_interval, last) {
+            assert!(
+                self.now.duration_since(last.began_at) >= interval,
+                "{node} starts again soon"
+            );
+        }
+    }
+
+    /// No node starts, and no reboot is ordered, beside too many failed reboots of the week before the last one.
+    fn must_not_be_stopped(&self, node: &NodeName) {
+        let Some((policy, brakes)) = self.brakes(node) else {
+            return;
+        };
+        let of_policy = |other: &&NodeName| self.brakes(other).is_some_and(|(name, _)| name == policy);
+        let failed = self.records.iter();
+        let failed = failed.filter_map(|(other, record)| Some((other, record.failed_reboot?.at)));
+        let failed: Vec<_> = failed.filter(|(other, _)| of_policy(other)).collect();
+        let last = failed.iter().map(|(_, at)| *at).max();
+        let is_recent = |at: Timestamp| last.is_some_and(|last| last.duration_since(at) <= Policy::FAILURES_SPAN);
+        let failed: Vec<_> = failed
+            .into_iter()
+            .filter(|(_, at)| is_recent(*at))
+            .map(|(other, _)| other)
+            .collect();
+        let are_too_many = |failed: usize, max: u32| failed >= usize::try_from(max).unwrap();
+        let stops = brakes.failures_max.is_some_and(|max| are_too_many(failed.len(), max));
+        assert!(!stops, "{node} proceeds, and the reboots of {failed:?} failed");
+        let Some(cohort) = &brakes.cohort else { return };
+        for label in &cohort.labels {
+            let value = |node: &NodeName| self.hosts[node].view.labels.get(label).cloned();
+            let alike = failed
+                .iter()
+                .filter(|other| value(node).is_some() && value(other) == value(node));
+            let stops = are_too_many(alike.count(), cohort.failures_max);
+            assert!(!stops, "{node} proceeds, and the reboots of {failed:?} failed");
         }
     }
 

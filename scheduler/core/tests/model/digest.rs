@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use bellwether_proto::{Attempt, NodeEvent};
-use bellwether_scheduler_core::{Command, NodeView};
+use bellwether_scheduler_core::{Command, NodeView, Policy};
 
 use crate::state::{Host, Message, State};
 
@@ -151,6 +151,9 @@ fn hash_record<H: Hasher>(record: &Attempt, state: &mut H) {
     let last = record.last_reboot.as_ref();
     last.map(|last| (last.boot_id.as_str(), last.began_at, last.need_cleared))
         .hash(state);
+    // Without a policy these decide on cancels alone.
+    let often = last.is_some_and(|last| last.within(Policy::LOOP_SPAN).count() > 1);
+    (often, record.failed_reboot.is_some()).hash(state);
     for entered in &record.history {
         (entered.phase, entered.at).hash(state);
     }

@@ -23,8 +23,48 @@ pub struct BrakesSpec {
     #[serde(default = "reboots_per_day")]
     #[cfg_attr(feature = "schema", schemars(range(min = 2, max = 10)))]
     pub max_reboots_per_day: i32,
+
+    /// After so many nodes of this policy whose reboot failed within 7 days, no node of it starts until an operator
+    /// cancels. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
+    pub max_failures: Option<i32>,
+
+    /// The same for nodes that have the same value of a label. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<CohortSpec>,
+}
+
+/// Nodes that are alike: after some failures among them no further one starts, and other nodes do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CohortSpec {
+    /// Nodes with the same value of one of these labels are a cohort.
+    #[serde(default = "labels")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = 8), inner(length(min = 1, max = 317)))
+    )]
+    pub labels: Vec<String>,
+
+    /// After so many nodes of a cohort whose reboot failed within 7 days, no node of that cohort starts until an operator
+    /// cancels.
+    #[serde(default = "failures_of_cohort")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
+    pub max_failures: i32,
 }
 
 fn reboots_per_day() -> i32 {
     REBOOTS_PER_DAY
+}
+
+fn labels() -> Vec<String> {
+    ["node.kubernetes.io/instance-type", "topology.kubernetes.io/zone"]
+        .map(str::to_owned)
+        .into()
+}
+
+fn failures_of_cohort() -> i32 {
+    2
 }

@@ -209,6 +209,31 @@ fn each_mistake_names_its_field_and_the_remedy() {
             "between 2 and 10",
         ),
         (
+            json!({ "brakes": { "maxFailures": 0 } }),
+            "spec.brakes.maxFailures: ",
+            "between 1 and 100",
+        ),
+        (
+            json!({ "brakes": { "cohort": { "maxFailures": 101 } } }),
+            "spec.brakes.cohort.maxFailures: ",
+            "between 1 and 100",
+        ),
+        (
+            json!({ "brakes": { "cohort": { "labels": [] } } }),
+            "spec.brakes.cohort.labels: ",
+            "leave labels out",
+        ),
+        (
+            json!({ "brakes": { "cohort": { "labels": ["zone", ""] } } }),
+            "spec.brakes.cohort.labels[1]: ",
+            "name a label",
+        ),
+        (
+            json!({ "brakes": { "cohort": { "labels": ["zone", "type", "zone"] } } }),
+            "spec.brakes.cohort.labels[2]: ",
+            "remove one",
+        ),
+        (
             json!({ "window": [] }),
             "spec: unknown field `window`",
             "correct the field",
@@ -235,6 +260,15 @@ fn brakes_have_defaults_and_limits_that_are_no_mistake() {
     let none = brakes(json!({}));
     assert_eq!((none.min_interval, none.reboots_per_day_max), (None, 3));
     assert_eq!(brakes(json!({ "brakes": {} })), none);
+    assert_eq!((none.failures_max, none.cohort), (None, None));
+    let cohort = brakes(json!({ "brakes": { "cohort": {}, "maxFailures": 100 } }));
+    assert_eq!(cohort.failures_max, Some(100));
+    let cohort = cohort.cohort.unwrap();
+    assert_eq!(cohort.failures_max, 2);
+    assert_eq!(
+        cohort.labels,
+        ["node.kubernetes.io/instance-type", "topology.kubernetes.io/zone"]
+    );
     let longest = brakes(json!({ "brakes": { "minInterval": "2160h", "maxRebootsPerDay": 10 } }));
     assert_eq!(
         (longest.min_interval.unwrap().as_hours(), longest.reboots_per_day_max),
