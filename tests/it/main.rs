@@ -8,6 +8,7 @@
 
 mod alerts;
 mod budgets;
+mod canaries;
 mod check;
 mod crashes;
 mod deploy;

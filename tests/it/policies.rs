@@ -274,6 +274,11 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "should have at least 1 items",
         ),
         (
+            json!({ "canaries": { "soak": "12h" } }),
+            "spec.canaries.nodeSelector",
+            "Required value",
+        ),
+        (
             json!({ "blackouts": [{ "from": "2026-12-20" }] }),
             "spec.blackouts[0].to",
             "Required value",

@@ -28,7 +28,7 @@ pub(crate) async fn change(fleet: &Fleet, name: &str, spec: Value) -> Result<()>
 }
 
 /// Waits until the status of a policy fits.
-async fn status_fits(
+pub(crate) async fn status_fits(
     fleet: &Fleet,
     name: &str,
     awaited: &str,
@@ -55,7 +55,7 @@ pub(crate) async fn explained(fleet: &Fleet, node: &str, words: &[&str]) -> Resu
     .await
 }
 
-fn has(status: &RebootPolicyStatus, type_: &str, value: &str, word: &str) -> bool {
+pub(crate) fn has(status: &RebootPolicyStatus, type_: &str, value: &str, word: &str) -> bool {
     let mut conditions = status.conditions.iter();
     conditions
         .any(|condition| condition.type_ == type_ && condition.status == value && condition.message.contains(word))

@@ -1,7 +1,7 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{Brakes, RebootPolicy, Terms, Topology};
+use bellwether_policy::{Brakes, Canaries, RebootPolicy, Terms, Topology};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -57,6 +57,13 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     }
     for gate in &terms.gates.pods {
         line(text, "gate", &format!("shut while {gate}"));
+    }
+    if let Some(Canaries { selector, soak }) = &terms.canaries {
+        line(
+            text,
+            "canaries",
+            &format!("{selector}; the other nodes start {soak:#} after the last of them"),
+        );
     }
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);
@@ -216,6 +223,7 @@ mod tests {
                 { "name": "alerts", "url": "http://p", "alerts": { "ignore": "^W", "firingOnly": true } },
                 { "name": "pending", "url": "http://p", "query": "a > 1", "onError": "Allow" },
             ], "pods": [{ "name": "batch", "selector": { "matchLabels": { "job": "long" } }, "namespaces": ["shop"] }] },
+            "canaries": { "nodeSelector": { "matchLabels": { "canary": "yes" } } },
             "brakes": { "minInterval": "36h", "maxFailures": 4, "cohort": { "labels": ["zone", "type"] } },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
@@ -223,6 +231,7 @@ mod tests {
             "policy nights\n",
             "nodes     pool=a\n",
             "margin    20m\n",
+            "canaries  canary=yes; the other nodes start 1h after the last of them\n",
             "brake     36h at least between two reboots of a node\n",
             "brake     a node that needs a reboot after 3 within 24h is held until a cancel\n",
             "brake     all nodes stop after the failed reboots of 4 within 7 days\n",

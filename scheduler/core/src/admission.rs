@@ -3,6 +3,7 @@
 //! It owns no attempt: once an attempt runs, `attempt` decides.
 
 pub mod budget;
+mod canaries;
 mod control_plane;
 mod failures;
 mod gate;
@@ -15,6 +16,8 @@ mod readings;
 mod reason;
 
 pub(crate) use budget::Budget;
+pub use canaries::Canary;
+pub(crate) use failures::Failure;
 pub use failures::{Cohort, Stop};
 pub(crate) use gate::{Blockers, Look, unfit};
 pub(crate) use need::{Verdict, verdict};

@@ -59,6 +59,10 @@ impl Policy {
     /// had taken comes again in half this time.
     pub const LATE_EFFECT_MAX: SignedDuration = SignedDuration::from_secs(30);
 
+    /// How much later than another node a canary may get the same update and still reboot first. Some nodes get an
+    /// update up to a day later than others, but a need that is renewed daily must not wait for ever.
+    pub const CANARY_HEAD_START: SignedDuration = SignedDuration::from_hours(1);
+
     /// A policy's limit of reboots counts within this time.
     pub const LOOP_SPAN: SignedDuration = SignedDuration::from_hours(24);
 

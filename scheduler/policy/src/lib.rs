@@ -7,6 +7,7 @@
 mod brakes;
 mod budget;
 pub mod calendar;
+mod canaries;
 #[cfg(feature = "schema")]
 pub mod crd;
 mod duration;
@@ -25,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use brakes::{Brakes, CohortBrake};
 pub use budget::{Amount, Budget, Topology};
+pub use canaries::Canaries;
 pub use fault::Fault;
 pub use gates::{
     AlertFilter, AlertsSpec, BasicAuthSpec, ConditionGate, ConditionSpec, Credentials, Gates, GatesSpec, OnError,
@@ -35,7 +37,8 @@ pub use labels::{LabelExpression, LabelSelector};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
 pub use spec::{
-    BlackoutSpec, BrakesSpec, BudgetSpec, CohortSpec, IntOrString, RebootPolicySpec, TopologySpec, WindowSpec,
+    BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, IntOrString, RebootPolicySpec, TopologySpec,
+    WindowSpec,
 };
 pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 

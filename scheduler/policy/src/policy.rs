@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::brakes::Brakes;
 use crate::budget::Budget;
 use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
+use crate::canaries::Canaries;
 use crate::duration::duration;
 use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
@@ -42,6 +43,8 @@ pub struct Terms {
     pub brakes: Brakes,
     /// How many nodes may be disrupted at once.
     pub budget: Budget,
+    /// The nodes that reboot first, if there are such.
+    pub canaries: Option<Canaries>,
 }
 
 impl RebootPolicy {
@@ -94,6 +97,8 @@ impl RebootPolicy {
         let brakes = Brakes::read(spec.brakes.as_ref(), &mut faults);
         let budget = spec.budget.as_ref().map(|budget| Budget::new(budget, "spec.budget"));
         let budget = budget.map_or_else(Budget::default, |budget| or_note(budget, &mut faults));
+        let canaries = spec.canaries.as_ref();
+        let canaries = canaries.map(|canaries| Canaries::read(canaries, &mut faults));
         Self {
             name,
             selector,
@@ -105,6 +110,7 @@ impl RebootPolicy {
                     gates,
                     brakes,
                     budget,
+                    canaries,
                 })
             } else {
                 Err(faults)

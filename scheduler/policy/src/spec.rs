@@ -56,6 +56,10 @@ pub struct RebootPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brakes: Option<BrakesSpec>,
 
+    /// Nodes that reboot before the others of this policy. Absent: no order beyond the age of the needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canaries: Option<CanariesSpec>,
+
     /// How many nodes of this policy may be disrupted at once, by us or otherwise. The scheduler's --slots limits all
     /// policies together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +132,24 @@ impl schemars::JsonSchema for IntOrString {
             "x-kubernetes-validations": [rules::AMOUNT],
         })
     }
+}
+
+/// Nodes that reboot before the others: these start only once no canary needs a reboot any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CanariesSpec {
+    /// The canaries, by their labels, among the nodes of the policy.
+    pub node_selector: LabelSelector,
+
+    /// The time from the last canary's reboot to the start of the first other node, such as 12h.
+    #[serde(default = "one_hour")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
+    pub soak: String,
+}
+
+fn one_hour() -> String {
+    "1h".to_owned()
 }
 
 /// A maintenance window: either days with start and end, or cron with duration.

@@ -81,6 +81,8 @@ pub enum ConditionReason {
     NoConflict,
     /// So many reboots failed that no node of the policy starts.
     TooManyFailures,
+    /// The reboot of a canary failed.
+    CanaryFailed,
     /// So many reboots failed among similar nodes that no further one of them starts.
     CohortStopped,
     /// No failed reboot keeps a node from starting.

@@ -151,20 +151,33 @@ fn status(standing: &PolicyStanding, before: &RebootPolicyStatus, now: Timestamp
             ),
         ),
     };
-    let stopped = match (&standing.stopped, standing.stopped_cohorts.as_slice()) {
-        (Some(stop), _) => condition(
+    let stopped = match (
+        &standing.stopped,
+        &standing.failed_canary,
+        standing.stopped_cohorts.as_slice(),
+    ) {
+        (None, Some((node, cause)), _) => condition(
+            "Stopped",
+            true,
+            ConditionReason::CanaryFailed,
+            format!(
+                "No other node of this policy starts, since the reboot of the canary {node} failed ({})",
+                cause.as_str()
+            ),
+        ),
+        (Some(stop), ..) => condition(
             "Stopped",
             true,
             ConditionReason::TooManyFailures,
             format!("No node of this policy starts, since {stop}"),
         ),
-        (None, []) => condition(
+        (None, None, []) => condition(
             "Stopped",
             false,
             ConditionReason::NotStopped,
             "No failed reboot keeps a node from starting".to_owned(),
         ),
-        (None, cohorts) => condition(
+        (None, None, cohorts) => condition(
             "Stopped",
             false,
             ConditionReason::CohortStopped,
@@ -218,6 +231,7 @@ mod tests {
             faults: String::new(),
             conflict: None,
             stopped: None,
+            failed_canary: None,
             stopped_cohorts: vec![],
             calendar: None,
             blackout: None,
@@ -289,6 +303,17 @@ mod tests {
         assert_eq!(reason, ConditionReason::CohortStopped);
         assert!(
             text.starts_with("Stopped=False") && text.contains("zone=a: n1; zone=b: n2"),
+            "{text}"
+        );
+        let failed = PolicyStanding {
+            failed_canary: Some(("n3".parse().unwrap(), bellwether_proto::Cause::NodeNotBack)),
+            ..standing()
+        };
+        let failed = status(&failed, &RebootPolicyStatus::default(), NOW);
+        assert_eq!(failed.conditions[2].reason, ConditionReason::CanaryFailed);
+        let text = &texts(&failed)[2];
+        assert!(
+            text.starts_with("Stopped=True") && text.contains("n3 failed (NodeNotBack)"),
             "{text}"
         );
         let (text, reason) = of(None, &[]);

@@ -63,10 +63,23 @@ pub(crate) struct Failures {
 
 /// The failed reboot of a node under a policy.
 #[derive(Debug, Clone)]
-struct Failure {
+pub(crate) struct Failure {
     policy: Arc<RebootPolicy>,
     failed: FailedReboot,
     cohorts: Vec<Cohort>,
+}
+
+impl Failure {
+    /// The failed reboot of this node, which this policy governs.
+    pub(crate) fn new(node: &NodeView, policy: Arc<RebootPolicy>, failed: FailedReboot) -> Self {
+        let terms = policy.terms.as_ref().ok();
+        let cohorts = terms.map(|terms| cohorts(&terms.brakes, node)).unwrap_or_default();
+        Self {
+            policy,
+            failed,
+            cohorts,
+        }
+    }
 }
 
 /// None: all nodes of the policy.
@@ -75,19 +88,10 @@ type Stops = BTreeMap<Option<Cohort>, Arc<Stop>>;
 impl Failures {
     /// States whether the last reboot of a node failed, and under which policy. True if nodes that wait have to be
     /// decided on again.
-    pub(crate) fn set(
-        &mut self,
-        node: &NodeName,
-        failure: Option<(&NodeView, Arc<RebootPolicy>, FailedReboot)>,
-    ) -> bool {
+    pub(crate) fn set(&mut self, node: &NodeName, failure: Option<Failure>) -> bool {
         let before = self.nodes.remove(node).map(|failure| failure.policy);
-        let now = failure.map(|(view, policy, failed)| {
-            let cohorts = policy.terms.as_ref().map(|terms| cohorts(&terms.brakes, view));
-            let failure = Failure {
-                policy: Arc::clone(&policy),
-                failed,
-                cohorts: cohorts.unwrap_or_default(),
-            };
+        let now = failure.map(|failure| {
+            let policy = Arc::clone(&failure.policy);
             self.nodes.insert(node.clone(), failure);
             policy
         });

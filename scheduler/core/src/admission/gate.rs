@@ -5,6 +5,7 @@
 //! blocks the whole fleet comes first, then the node itself, its agents, its past, and other nodes.
 
 mod boot_unsettled;
+mod canaries;
 mod claimed;
 mod condition_found;
 mod control_plane_busy;
@@ -33,6 +34,7 @@ use bellwether_policy::{Gates, Governing, RebootPolicy, Terms};
 use bellwether_proto::{Attempt, RebootNeed};
 use jiff::Timestamp;
 
+use crate::admission::canaries::Canaries;
 use crate::admission::control_plane::ControlPlane;
 use crate::admission::failures::Failures;
 use crate::admission::policies::PolicyStates;
@@ -65,6 +67,8 @@ pub(crate) struct Blockers {
     pub(crate) readings: SharedReadings,
     /// The failed reboots, by policy.
     pub(crate) failures: Failures,
+    /// The canaries, by policy.
+    pub(crate) canaries: Canaries,
 }
 
 /// A node whose host needs a reboot, as the gates see it.
@@ -96,11 +100,12 @@ impl<'a> Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 18] = [
+const GATES: [Gate; 19] = [
     paused::gate,
     rival_found::gate,
     policy::gate,
     stopped::gate,
+    canaries::gate,
     window::gate,
     node_deleting::gate,
     claimed::gate,
@@ -136,6 +141,7 @@ impl Blockers {
         let governing = self.policies.governing(node);
         policy::ungoverned(&governing)
             .or_else(|| stopped::stopped(&governing, node, self))
+            .or_else(|| canaries::failed(&governing, node, self))
             .or_else(|| window::shut(&governing, self, clock))
             .or_else(|| condition_found::found(&governing, node))
             .or_else(|| taint_found::found(&governing, node))

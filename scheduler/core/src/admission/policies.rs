@@ -14,6 +14,7 @@ use crate::observed::{NodeView, PolicyView};
 pub(crate) struct PolicyStates {
     views: Vec<PolicyView>,
     policies: Policies,
+    have_canaries: bool,
     /// By name, of the policies without mistakes.
     states: BTreeMap<Arc<str>, Known>,
 }
@@ -39,8 +40,16 @@ impl PolicyStates {
                 .iter()
                 .map(|view| RebootPolicy::read(view.name.as_str().into(), &view.spec)),
         );
+        let has_canaries =
+            |policy: &Arc<RebootPolicy>| policy.terms.as_ref().is_ok_and(|terms| terms.canaries.is_some());
+        self.have_canaries = self.policies.iter().any(has_canaries);
         self.states.clear();
         self.views = views;
+    }
+
+    /// A policy has canaries.
+    pub(crate) fn have_canaries(&self) -> bool {
+        self.have_canaries
     }
 
     /// The policies as they were given.

@@ -7,6 +7,7 @@ use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
+use crate::admission::canaries::Canary;
 use crate::admission::failures::{Cohort, Stop};
 use crate::admission::policy_budget::Scope;
 use crate::observed::Claim;
@@ -67,6 +68,36 @@ pub enum Reason {
         cohort: Cohort,
         /// The failures.
         stop: Arc<Stop>,
+    },
+    /// The policy has canaries, and governs none.
+    NoCanary {
+        /// The policy.
+        policy: Arc<str>,
+    },
+    /// The reboot of a canary failed.
+    CanaryFailed {
+        /// The policy.
+        policy: Arc<str>,
+        /// The canary.
+        canary: NodeName,
+        /// Why.
+        cause: Cause,
+    },
+    /// A canary has to be rebooted before this node.
+    CanaryFirst {
+        /// The policy.
+        policy: Arc<str>,
+        /// The first such canary by name.
+        canary: NodeName,
+        /// Its state.
+        state: Canary,
+    },
+    /// The canaries have been rebooted a short time ago, or the need of this node is a new one.
+    CanarySoaking {
+        /// The policy.
+        policy: Arc<str>,
+        /// Until when the other nodes wait.
+        until: Timestamp,
     },
     /// No window of the policy is open, or a blackout covers this time.
     WindowShut {
@@ -209,7 +240,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 33] = [
+    pub const CODES: [&str; 37] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -221,6 +252,10 @@ impl Reason {
         "PolicyRefused",
         "PolicyStopped",
         "CohortStopped",
+        "NoCanary",
+        "CanaryFailed",
+        "CanaryFirst",
+        "CanarySoaking",
         "WindowShut",
         "WindowTooShort",
         "NotReady",
@@ -260,6 +295,10 @@ impl Reason {
             Self::PolicyRefused { .. } => "PolicyRefused",
             Self::PolicyStopped { .. } => "PolicyStopped",
             Self::CohortStopped { .. } => "CohortStopped",
+            Self::NoCanary { .. } => "NoCanary",
+            Self::CanaryFailed { .. } => "CanaryFailed",
+            Self::CanaryFirst { .. } => "CanaryFirst",
+            Self::CanarySoaking { .. } => "CanarySoaking",
             Self::WindowShut { .. } => "WindowShut",
             Self::WindowTooShort { .. } => "WindowTooShort",
             Self::NotReady => "NotReady",
@@ -321,6 +360,18 @@ impl Reason {
             }
             Self::CohortStopped { policy, cohort, stop } => {
                 format!("policy {policy} starts no node with {cohort}, since {stop}; cancel ends the failure of each node once it is repaired")
+            }
+            Self::NoCanary { policy } => {
+                format!("policy {policy} has canaries, and governs no node that is one: correct canaries.nodeSelector, or label a node")
+            }
+            Self::CanaryFailed { policy, canary, cause } => {
+                format!("policy {policy}: the reboot of the canary {canary} failed ({}); cancel ends its failure once it is repaired", cause.as_str())
+            }
+            Self::CanaryFirst { policy, canary, state } => {
+                format!("policy {policy}: the canary {canary} has to be rebooted first, and {state}")
+            }
+            Self::CanarySoaking { policy, until } => {
+                format!("policy {policy}: no canary needs a reboot, and the other nodes wait until {until:.0}")
             }
             Self::WindowShut { policy, blackout, opens_at } => {
                 let shut = match blackout.as_deref() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellwether_policy::calendar::CalendarState;
-use bellwether_proto::NodeName;
+use bellwether_proto::{Cause, NodeName};
 
 use crate::admission::PolicyUsage;
 
@@ -20,6 +20,8 @@ pub struct PolicyStanding {
     pub conflict: Option<(Arc<str>, NodeName)>,
     /// Why no node of the policy starts.
     pub stopped: Option<String>,
+    /// The canary whose reboot failed, and why.
+    pub failed_canary: Option<(NodeName, Cause)>,
     /// The cohorts of which no node starts, each with the reason; empty if there are none.
     pub stopped_cohorts: Vec<String>,
     /// When nodes may start; none of a policy with a mistake.

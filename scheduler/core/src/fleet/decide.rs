@@ -360,18 +360,9 @@ impl Fleet {
                     .cloned(),
             );
         }
-        let failure = member
-            .node
-            .as_ref()
-            .zip(member.attempt.as_deref())
-            .and_then(|(node, attempt)| {
-                let failed = attempt.failed_reboot?;
-                match self.blockers.policies.governing(node) {
-                    Governing::Policy(policy) => Some((node, policy, failed)),
-                    Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
-                }
-            });
-        let has_stopped = self.blockers.failures.set(name, failure);
+        let (failure, canary) = self.under_policy(member, stand.as_ref());
+        let failures_changed = self.blockers.failures.set(name, failure);
+        let canaries_changed = self.blockers.canaries.set(name, canary);
         let need = member.need_since();
         let due_at = clock.next();
         if let Some(member) = self.members.get_mut(name) {
@@ -400,19 +391,8 @@ impl Fleet {
         if is_forgotten {
             self.members.remove(name);
         }
-        if has_stopped {
+        if failures_changed || canaries_changed {
             self.touch_those_before_the_order();
         }
-    }
-
-    /// Has the nodes decided on again that wait, or drain and would have their reboot ordered next: what other nodes did
-    /// stops them, or does not any more. Costs by the number of nodes, and is rare.
-    fn touch_those_before_the_order(&mut self) {
-        let is_before = |member: &Member| {
-            let state = member.stand.as_ref().map(|stand| stand.state);
-            matches!(state, Some(State::Waiting | State::InProgress(Phase::Draining)))
-        };
-        let before = self.members.iter().filter(|(_, member)| is_before(member));
-        self.touched.extend(before.map(|(name, _)| name.clone()));
     }
 }

@@ -135,6 +135,7 @@ impl Fleet {
             faults: policy.faults(),
             conflict: None,
             stopped: self.blockers.failures.of_policy(&policy.name).map(ToString::to_string),
+            failed_canary: self.blockers.canaries.failed(&policy.name),
             stopped_cohorts: self
                 .blockers
                 .failures

@@ -143,8 +143,8 @@ fn answers() -> [Option<Outcome>; 4] {
 }
 
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets; gates; brakes.
-fn policies() -> [Vec<PolicyView>; 10] {
+/// budgets; gates; brakes; canaries.
+fn policies() -> [Vec<PolicyView>; 11] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
@@ -200,6 +200,10 @@ fn policies() -> [Vec<PolicyView>; 10] {
                 json!({ "brakes": { "maxFailures": 2, "maxRebootsPerDay": 2 } }),
             ),
         ],
+        vec![policy(
+            "all",
+            json!({ "canaries": { "nodeSelector": workers, "soak": "10m" } }),
+        )],
     ]
 }
 

@@ -10,6 +10,7 @@
 mod actors;
 mod brakes;
 mod budgets;
+mod canaries;
 mod cancels;
 mod claims;
 mod clocks;

@@ -1,6 +1,7 @@
 //! The referee of the world: what must hold after each step, and what the core may not have missed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bellwether_policy::{Brakes, Governing, OnError, Policies, RebootPolicy};
 use bellwether_proto::{Attempt, NodeName, Phase};
@@ -76,6 +77,7 @@ impl World {
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, self.now - SignedDuration::from_secs(60));
             self.must_not_be_braked(node);
+            self.must_follow_its_canaries(node);
             self.must_not_be_stopped(node);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
@@ -167,12 +169,42 @@ impl World {
         }
     }
 
-    /// The policy that governs a node, with its brakes.
-    fn brakes(&self, node: &NodeName) -> Option<(String, Brakes)> {
+    /// The policy that governs a node.
+    fn governing(&self, node: &NodeName) -> Option<Arc<RebootPolicy>> {
         let read = |view: &PolicyView| RebootPolicy::read(view.name.as_str().into(), &view.spec);
         match Policies::new(self.policies.iter().map(read)).governing(&self.hosts.get(node)?.view.labels) {
-            Governing::Policy(policy) => Some((policy.name.to_string(), policy.terms.clone().ok()?.brakes)),
+            Governing::Policy(policy) => Some(policy),
             Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
+        }
+    }
+
+    fn brakes(&self, node: &NodeName) -> Option<(String, Brakes)> {
+        let policy = self.governing(node)?;
+        Some((policy.name.to_string(), policy.terms.clone().ok()?.brakes))
+    }
+
+    /// No node but a canary starts while a canary needs a reboot, is in an attempt, or has a failed reboot.
+    fn must_follow_its_canaries(&self, node: &NodeName) {
+        let terms = |node: &NodeName| {
+            let policy = self.governing(node)?;
+            Some((policy.name.to_string(), policy.terms.clone().ok()?.canaries?))
+        };
+        let labels = |node: &NodeName| &self.hosts[node].view.labels;
+        let Some((policy, canaries)) = terms(node).filter(|(_, canaries)| !canaries.selector.selects(labels(node)))
+        else {
+            return;
+        };
+        let is_canary = |other: &&NodeName| {
+            let is_of_policy = terms(other).is_some_and(|(name, _)| name == policy);
+            is_of_policy && canaries.selector.selects(labels(other))
+        };
+        let of_policy: Vec<_> = self.hosts.keys().filter(is_canary).collect();
+        assert!(!of_policy.is_empty(), "{node} starts without a canary");
+        for canary in of_policy {
+            let record = self.records.get(canary);
+            let is_back = record.is_none_or(|record| record.phase.is_ended() && record.failed_reboot.is_none());
+            let needs = !matches!(self.hosts[canary].need, Ok(None));
+            assert!(is_back && !needs, "{node} starts before {canary}");
         }
     }
 

@@ -234,6 +234,31 @@ fn each_mistake_names_its_field_and_the_remedy() {
             "remove one",
         ),
         (
+            json!({ "canaries": { "nodeSelector": {} } }),
+            "spec.canaries.nodeSelector: selects every node",
+            "the few nodes",
+        ),
+        (
+            json!({ "canaries": { "nodeSelector": { "matchExpressions": [{ "key": "a", "operator": "In" }] } } }),
+            "spec.canaries.nodeSelector.matchExpressions[0].values: ",
+            "at least one",
+        ),
+        (
+            json!({ "canaries": { "nodeSelector": { "matchLabels": { "a": "b" } }, "soak": "-1h" } }),
+            "spec.canaries.soak: ",
+            "0s",
+        ),
+        (
+            json!({ "canaries": { "nodeSelector": { "matchLabels": { "a": "b" } }, "soak": "745h" } }),
+            "spec.canaries.soak: ",
+            "shorter",
+        ),
+        (
+            json!({ "canaries": { "soak": "1h" } }),
+            "spec: missing field `nodeSelector`",
+            "correct the field",
+        ),
+        (
             json!({ "window": [] }),
             "spec: unknown field `window`",
             "correct the field",
@@ -278,6 +303,24 @@ fn brakes_have_defaults_and_limits_that_are_no_mistake() {
         brakes(json!({ "brakes": { "maxRebootsPerDay": 2 } })).reboots_per_day_max,
         2
     );
+}
+
+#[test]
+fn canaries_soak_for_an_hour_unless_the_policy_says_otherwise() {
+    let canaries = |soak: Option<&str>| {
+        let mut canaries = json!({ "nodeSelector": { "matchLabels": { "canary": "yes" } } });
+        if let Some(soak) = soak {
+            canaries["soak"] = json!(soak);
+        }
+        let terms = RebootPolicy::read("p".into(), &json!({ "canaries": canaries }))
+            .terms
+            .unwrap();
+        let canaries = terms.canaries.unwrap();
+        (canaries.selector.to_string(), canaries.soak.as_mins())
+    };
+    assert_eq!(canaries(None), ("canary=yes".to_owned(), 60));
+    assert_eq!(canaries(Some("0s")).1, 0);
+    assert_eq!(canaries(Some("744h")).1, 744 * 60);
 }
 
 #[test]
