@@ -7,6 +7,7 @@ mod canaries;
 mod control_plane;
 mod failures;
 mod gate;
+mod message;
 mod need;
 mod order;
 mod policies;

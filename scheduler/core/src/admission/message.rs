@@ -1,0 +1,180 @@
+//! The sentence of each reason, for operators: no program reads it.
+
+use bellwether_proto::{Cause, FleetOrder, NodeName};
+
+use crate::admission::budget::Holder;
+use crate::admission::policy_budget::Scope;
+use crate::admission::reason::Reason;
+use crate::observed::Claim;
+
+impl Reason {
+    /// The reason for operators, with the remedy.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::RecordUnreadable(problem) => {
+                format!("the record of its attempt cannot be read, so its slot is kept: {problem}")
+            }
+            Self::NoReport => "no sentinel has reported: is its pod running on this node?".to_owned(),
+            Self::ReportStale { stored_at } => {
+                format!("the sentinel's last report is of {stored_at:.0}: is its pod running, and does NATS store its reports?")
+            }
+            Self::ProbeError(error) => format!("the sentinel cannot look at its host: {error}"),
+            Self::Paused(order) => {
+                let FleetOrder { by, reason, until, .. } = order.as_ref();
+                let until = until.map_or_else(String::new, |until| format!(" until {until:.0}"));
+                match reason.as_str() {
+                    "" => format!("paused by {by}{until}"),
+                    reason => format!("paused by {by}{until}: {reason}"),
+                }
+            }
+            Self::RivalFound { rival, others: 0 } => rival.to_string(),
+            Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
+            Self::NoPolicy => {
+                "there are policies in the cluster, and none is for this node: add one, such as one without nodeSelector and with a low priority".to_owned()
+            }
+            Self::PolicyConflict { first, second } => {
+                format!("the policies {first} and {second} are both for this node and have the same priority: change one of them")
+            }
+            Self::PolicyRefused { policy, faults } => format!("the policy {policy} has a mistake: {faults}"),
+            Self::PolicyStopped { policy, stop } => {
+                format!("policy {policy} is stopped, since {stop}; cancel ends the failure of each node once it is repaired")
+            }
+            Self::CohortStopped { policy, cohort, stop } => {
+                format!("policy {policy} starts no node with {cohort}, since {stop}; cancel ends the failure of each node once it is repaired")
+            }
+            Self::NoCanary { policy } => {
+                format!("policy {policy} has canaries, and governs no node that is one: correct canaries.nodeSelector, or label a node")
+            }
+            Self::CanaryFailed { policy, canary, cause } => {
+                format!("policy {policy}: the reboot of the canary {canary} failed ({}); cancel ends its failure once it is repaired", cause.as_str())
+            }
+            Self::CanaryFirst { policy, canary, state } => {
+                format!("policy {policy}: the canary {canary} has to be rebooted first, and {state}")
+            }
+            Self::CanarySoaking { policy, until } => {
+                format!("policy {policy}: no canary needs a reboot, and the other nodes wait until {until:.0}")
+            }
+            Self::WindowShut { policy, blackout, opens_at } => {
+                let shut = match blackout.as_deref() {
+                    None => "no window is open".to_owned(),
+                    Some("") => "a blackout covers this time".to_owned(),
+                    Some(reason) => format!("a blackout covers this time: {reason}"),
+                };
+                match opens_at {
+                    Some(at) => format!("policy {policy}: {shut}; next opening at {at:.0}"),
+                    None => format!("policy {policy}: {shut}; there is no opening in the next ten years"),
+                }
+            }
+            Self::WindowTooShort { policy, shuts_at, needs } => {
+                format!("policy {policy}: the windows shut at {shuts_at:.0}, and this node has to start {needs:#} before that")
+            }
+            Self::NotReady => "the node is not Ready".to_owned(),
+            Self::NodeDeleting => "the node is being deleted".to_owned(),
+            Self::Claimed { claim, is_stale } => claimed(claim, *is_stale),
+            Self::ForeignCordon => {
+                "an operator or another program cordoned the node: it continues once it is uncordoned".to_owned()
+            }
+            Self::CordonLeftBehind => {
+                "the node carries a cordon of ours and no attempt is running: once it is Ready, the cordon is taken away, unless another Bellwether in the cluster may own it".to_owned()
+            }
+            Self::ConditionFound { policy, condition } => {
+                format!("policy {policy}: the node has the condition {condition}")
+            }
+            Self::TaintFound { policy, taint } => format!("policy {policy}: the node has the taint {taint}"),
+            Self::BootUnsettled => "sentinel and kubelet report different boots: waiting for both to agree".to_owned(),
+            Self::NeedSurvivedReboot => {
+                "the need has survived the last reboot, so another would not end it: see what keeps the file"
+                    .to_owned()
+            }
+            Self::RebootLoop { reboots, since } => {
+                format!("{reboots} reboots since {since:.0}, and the host needs the next one: find the program that writes the sentinel file at each boot; once it is corrected, cancel ends this hold")
+            }
+            Self::MinInterval { policy, rebooted_at, until } => {
+                format!("policy {policy}: the last reboot was at {rebooted_at:.0}, and minInterval is over at {until:.0}")
+            }
+            Self::NoRebooter => "no rebooter has reported from this boot: is its pod running on this node?".to_owned(),
+            Self::PreflightFailed(problem) => format!("the rebooter cannot reboot this host: {problem}"),
+            Self::Failed(_, message) => {
+                format!("{message}; it keeps its slot until the node is healthy or the attempt is cancelled")
+            }
+            Self::CoolingDown {
+                until,
+                cause: Cause::Completed,
+                ..
+            } => format!("it was rebooted a short time ago: next reboot not before {until:.0}"),
+            Self::CoolingDown { until, message, .. } => format!("next try at {until:.0}; last time: {message}"),
+            Self::ControlPlaneBusy(node, holder) => {
+                format!("nodes of the control plane are rebooted one at a time, and {node} is disrupted ({holder})")
+            }
+            Self::PrometheusShut { policy, gate, found } => format!("policy {policy}: the gate {gate} is shut: {found}"),
+            Self::BlockingPod { policy, gate, found } => format!("policy {policy}: the gate {gate} is shut: {found}"),
+            Self::GateFailed { policy, gate, error } => {
+                format!("policy {policy}: the gate {gate} is shut, since its state is not known: {error}")
+            }
+            Self::GateUnread { policy, gate } => format!("policy {policy}: the gate {gate} is being read"),
+            Self::InAttempt(wait, detail) if detail.is_empty() => wait.message().to_owned(),
+            Self::InAttempt(_, detail) => detail.clone(),
+            Self::NoSlot {
+                scope,
+                slots,
+                holders,
+                taken,
+                place,
+            } => {
+                let are = if *slots == 1 { "slot is" } else { "slots are" };
+                let place = place.map_or_else(String::new, |place| format!("; number {place} in the queue"));
+                let (scoped, named) = (scoped(scope), named(holders, *taken));
+                format!("{scoped}{slots} {are} taken by {named}{place}")
+            }
+        }
+    }
+}
+
+/// The scope before its slots; empty for all nodes.
+fn scoped(scope: &Scope) -> String {
+    match scope {
+        Scope::Fleet => String::new(),
+        Scope::Policy(policy) => format!("policy {policy}: "),
+        Scope::Domain { policy, key, domain } if domain.is_empty() => format!("policy {policy}, nodes without {key}: "),
+        Scope::Domain { policy, key, domain } => format!("policy {policy}, {key}={domain}: "),
+        Scope::Domains { policy, key } => format!("policy {policy}, values of {key} at once: "),
+    }
+}
+
+fn named(holders: &[(NodeName, Holder)], taken: usize) -> String {
+    let named: Vec<_> = holders
+        .iter()
+        .map(|(node, holder)| format!("{node} ({holder})"))
+        .collect();
+    let more = match taken.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", named.join(", "))
+}
+
+fn claimed(claim: &Claim, is_stale: bool) -> String {
+    let Claim {
+        claimant,
+        mark,
+        is_taint,
+        since,
+    } = claim;
+    let kind = if *is_taint { "taint" } else { "condition" };
+    let since = since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+    let remedy = match (is_stale, is_taint) {
+        (false, _) => String::new(),
+        (true, true) => {
+            format!(
+                "; that is longer than such a claim lasts: see whether that program still works, or remove the taint {mark}"
+            )
+        }
+        (true, false) => {
+            format!(
+                "; that is longer than such a claim lasts: see whether that program still works, or set the condition {mark} to False"
+            )
+        }
+    };
+    format!("{claimant} ({kind} {mark}{since}): the node is left alone{remedy}")
+}
