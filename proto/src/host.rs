@@ -68,8 +68,10 @@ impl NeedReport {
 /// A host's need for a reboot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RebootNeed {
-    /// Since when, by the host's clock.
+    /// When the sentinel file was last written, by the host's clock.
     pub since: Timestamp,
+    /// The earliest such time of this need in this boot: its age, however often the file is written again.
+    pub first_since: Timestamp,
     /// What asks for it.
     pub reasons: Vec<String>,
     /// Where the need was first reported, if it was traced.
@@ -110,6 +112,7 @@ impl Message for HostReport {
             refresh_interval: Some(to_duration(self.refresh_interval.min(REFRESH_INTERVAL_MAX))),
             need: self.need.required().map(|need| wire::RebootNeed {
                 since: Some(to_timestamp(need.since)),
+                first_since: Some(to_timestamp(need.first_since)),
                 reasons: need.reasons.clone(),
                 traceparent: need.trace.map(|trace| trace.to_string()).unwrap_or_default(),
             }),
@@ -130,8 +133,10 @@ fn refresh_interval(message: &'static str, value: Option<prost_types::Duration>)
 
 fn need_from_wire(wire: wire::RebootNeed) -> Result<RebootNeed, WireError> {
     const TYPE: &str = "bellwether.v1.RebootNeed";
+    let since = instant_required(TYPE, "since", wire.since)?;
     Ok(RebootNeed {
-        since: instant_required(TYPE, "since", wire.since)?,
+        since,
+        first_since: instant(TYPE, "first_since", wire.first_since)?.unwrap_or(since),
         reasons: wire.reasons,
         trace: optional(TYPE, "traceparent", &wire.traceparent)?,
     })

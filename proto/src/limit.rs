@@ -108,6 +108,7 @@ impl Limited for wire::HostReport {
             since: _,
             reasons,
             traceparent: _,
+            first_since: _,
         }) = need
         {
             cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);

@@ -125,6 +125,7 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
         refresh_interval: SignedDuration::from_mins(5),
         need: NeedReport::Required(RebootNeed {
             since: Timestamp::now(),
+            first_since: Timestamp::now(),
             reasons: vec![],
             trace: None,
         }),

@@ -57,7 +57,8 @@ pub(crate) fn all() -> Vec<Sample> {
         bus(
             "host-report-needing",
             host_report(BOOT_BEFORE, NeedReport::Required(need())),
-        ),
+        )
+        .before(&needing_before()),
         bus("host-report-content", host_report(BOOT_AFTER, NeedReport::NotRequired)).adding(
             &HostReport {
                 booted_at: Some(at(-30)),
@@ -157,9 +158,17 @@ fn never() -> Timestamp {
 fn need() -> RebootNeed {
     RebootNeed {
         since: at(-60),
+        first_since: at(-60),
         reasons: vec!["linux-image-6.12.48".into(), "linux-base".into()],
         trace: Some(TRACE.parse().unwrap()),
     }
+}
+
+/// Before the age of a need, there was only the time of its file.
+fn needing_before() -> wire::HostReport {
+    let mut report = host_report(BOOT_BEFORE, NeedReport::Required(need())).to_wire();
+    report.need.as_mut().unwrap().first_since = None;
+    report
 }
 
 pub(crate) fn blind(code: ProblemCode) -> HostReport {

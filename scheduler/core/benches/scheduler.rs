@@ -266,6 +266,7 @@ impl Bench {
         let since = self.now.checked_sub(SignedDuration::from_hours(1)).unwrap();
         let need = need.then(|| RebootNeed {
             since,
+            first_since: since,
             reasons: vec!["linux-image-6.12.49+deb13-cloud-amd64".into(), "libc6".into()],
             trace: None,
         });

@@ -94,7 +94,7 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -
         ready: node.ready,
         unschedulable: node.unschedulable,
         reboot_required: need.is_some(),
-        required_since: need.map(|need| to_timestamp(need.since)),
+        required_since: need.map(|need| to_timestamp(need.first_since)),
         required_by: need.map(|need| need.reasons.clone()).unwrap_or_default(),
         boot_id: node.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         kernel_running: node.kernel.clone(),

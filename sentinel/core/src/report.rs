@@ -34,6 +34,8 @@ pub struct Reporter {
     lasting: Lasting,
     /// The need that a sentinel before this one reported of this boot.
     inherited: Option<(Timestamp, TraceParent)>,
+    /// The earliest time of the file of the need that lasts.
+    first_since: Option<Timestamp>,
 }
 
 /// The need that lasts, as far as a trace is concerned.
@@ -65,16 +67,18 @@ impl Reporter {
             due: Due::default(),
             lasting: Lasting::NoNeed,
             inherited: None,
+            first_since: None,
         }
     }
 
-    /// Takes over the trace from the report that is stored, so that a restart of the sentinel
-    /// does not split it. What another boot or another node needed is none of our business.
+    /// Takes over trace and age of the need from the report that is stored, before the first look, so that a restart of
+    /// the sentinel does not split the one and shorten the other. A need of another boot or node does not count.
     pub fn handle_previous(&mut self, previous: HostReport) {
         if previous.node == self.identity.node
             && previous.boot_id == self.identity.boot_id
             && let NeedReport::Required(need) = previous.need
         {
+            self.first_since = Some(need.first_since);
             self.inherited = need.trace.map(|trace| (need.since, trace));
         }
     }
@@ -91,14 +95,18 @@ impl Reporter {
         let need = match look.need {
             Ok(Some(need)) => {
                 let trace = self.trace_of(&need, first_seen);
+                let first_since = self.first_since.map_or(need.since, |first| first.min(need.since));
+                self.first_since = Some(first_since);
                 NeedReport::Required(RebootNeed {
                     since: need.since,
+                    first_since,
                     reasons: need.reasons,
                     trace,
                 })
             }
             Ok(None) => {
                 self.lasting = Lasting::NoNeed;
+                self.first_since = None;
                 NeedReport::NotRequired
             }
             // Unknown is not "no": the need may well last.
@@ -220,6 +228,48 @@ mod tests {
             trace(reporter.handle_look(look(Ok(Some(need(5)))), at(5), |_| Some(span(5)))),
             Some(span(5))
         );
+    }
+
+    #[test]
+    fn a_need_keeps_its_age_when_the_file_is_written_again_and_loses_it_when_it_ends() {
+        let mut reporter = reporter();
+        let mut age = |shown, second| {
+            let report = reporter.handle_look(look(shown), at(second), no_trace).unwrap().0;
+            report.need.required().map(|need| (need.since, need.first_since))
+        };
+        assert_eq!(age(Ok(Some(need(10))), 11), Some((at(10), at(10))));
+        assert_eq!(age(Ok(Some(need(20))), 21), Some((at(20), at(10))));
+        assert_eq!(age(Err(()), 22), None, "unknown is not the end");
+        assert_eq!(age(Ok(Some(need(30))), 31), Some((at(30), at(10))));
+        assert_eq!(
+            age(Ok(Some(need(5))), 32),
+            Some((at(5), at(5))),
+            "the clock was set back"
+        );
+        assert_eq!(age(Ok(None), 33), None);
+        assert_eq!(age(Ok(Some(need(40))), 41), Some((at(40), at(40))));
+    }
+
+    #[test]
+    fn a_restart_keeps_the_age_of_a_need_of_the_same_boot_only() {
+        let before = |change: fn(&mut HostReport), shown| {
+            let (mut report, _) = reporter().handle_look(look(shown), at(1), no_trace).unwrap();
+            change(&mut report);
+            let mut restarted = reporter();
+            restarted.handle_previous(report);
+            let (report, _) = restarted.handle_look(look(Ok(Some(need(9)))), at(9), no_trace).unwrap();
+            report.need.required().unwrap().first_since
+        };
+        assert_eq!(before(|_| (), Ok(Some(need(1)))), at(1));
+        assert_eq!(
+            before(|report| report.boot_id = "other".parse().unwrap(), Ok(Some(need(1)))),
+            at(9)
+        );
+        assert_eq!(
+            before(|report| report.node = "other".parse().unwrap(), Ok(Some(need(1)))),
+            at(9)
+        );
+        assert_eq!(before(|_| (), Ok(None)), at(9));
     }
 
     #[test]

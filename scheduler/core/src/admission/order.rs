@@ -23,7 +23,7 @@ pub(crate) fn place(node: &NodeView, need: &RebootNeed, last: Option<&Attempt>) 
     Place {
         is_retry: in_vain.is_some(),
         control_plane: node.control_plane,
-        waits_since: in_vain.map_or(need.since, Attempt::phase_since),
+        waits_since: in_vain.map_or(need.first_since, Attempt::phase_since),
         node: node.name.clone(),
     }
 }

@@ -110,7 +110,7 @@ impl Member {
     pub(super) fn need_since(&self) -> Option<Timestamp> {
         self.node.as_ref()?;
         let need = self.sentinel.as_ref()?.report.need.required()?;
-        Some(need.since)
+        Some(need.first_since)
     }
 
     /// The Node object is gone, or is another one than the attempt's under the same name.

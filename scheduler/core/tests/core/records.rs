@@ -215,3 +215,35 @@ fn an_attempt_that_failed_and_holds_no_slot_is_left_as_it_is() {
     world.pass(MINUTE * 5);
     assert_eq!(stored(&world), before);
 }
+
+#[test]
+fn a_need_keeps_its_age_and_its_place_in_the_queue_when_its_file_is_written_again() {
+    let mut world = World::new(1, &["a", "b", "c"]);
+    world.need("a");
+    world.need("b");
+    let since = world.now;
+    world.need("c");
+    world.pass(MINUTE);
+    world.need("b");
+    let oldest = |world: &World| world.fleet.counts().oldest_need();
+    assert!(
+        world.message("b").contains("number 1 in the queue"),
+        "{}",
+        world.message("b")
+    );
+    // The next leader has it from the report.
+    world.crash();
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    world.pass(world.policy.soak);
+    assert_eq!((world.phase("b"), oldest(&world)), (Some(Phase::Draining), Some(since)));
+    // What distinguishes a need from the one before is the time of its file.
+    assert!(world.records[&name("b")].need_since > since);
+    // A need after a report without one is a new need.
+    world.host("c").need = Ok(None);
+    world.settle();
+    world.need("c");
+    let report = world.fleet.sentinel(&name("c")).unwrap();
+    assert_eq!(report.report.need.required().unwrap().first_since, world.now);
+}

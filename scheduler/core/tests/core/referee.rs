@@ -287,7 +287,7 @@ impl World {
         assert!(states.is_empty(), "states that are not in the list: {states:?}");
         let needs = self.hosts.keys().filter_map(|node| {
             let need = &self.fleet.sentinel(node)?.report.need;
-            Some(need.required()?.since)
+            Some(need.required()?.first_since)
         });
         assert_eq!(counts.oldest_need(), needs.min());
     }

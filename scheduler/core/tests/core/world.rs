@@ -28,6 +28,8 @@ pub(crate) enum AtBoot {
 pub(crate) struct Host {
     pub(crate) view: NodeView,
     pub(crate) need: Result<Option<Timestamp>, String>,
+    /// The earliest file time that the sentinel has reported of the need in this boot.
+    pub(crate) first_since: Option<(BootId, Timestamp)>,
     /// What a reboot makes of the need.
     pub(crate) at_boot: AtBoot,
     /// How far the host's clock is ahead.
@@ -191,6 +193,7 @@ impl World {
         let host = Host {
             view,
             need: Ok(None),
+            first_since: None,
             at_boot: AtBoot::Ends,
             clock_ahead: SignedDuration::ZERO,
             booted_at: None,
@@ -332,13 +335,22 @@ impl World {
         ];
         // A watch gives an object when it has changed, and an agent renews its report now and then. An
         // input that is given again would touch its node, and hide that the change did not.
-        for host in self.hosts.values() {
+        for host in self.hosts.values_mut() {
             let boot_id = host.view.boot_id.clone().unwrap();
             let refresh_interval = SignedDuration::from_mins(5);
             inputs.push(Input::Node(host.view.clone()));
+            if let Ok(need) = &host.need {
+                let first = host.first_since.take().filter(|(boot, _)| *boot == boot_id);
+                host.first_since = need.map(|since| {
+                    let first = first.map_or(since, |(_, first)| first.min(since));
+                    (boot_id.clone(), first)
+                });
+            }
+            let first_since = host.first_since.as_ref().map(|(_, first)| *first);
             let need = match host.need.clone() {
                 Ok(Some(since)) => NeedReport::Required(RebootNeed {
                     since,
+                    first_since: first_since.unwrap_or(since),
                     reasons: vec!["linux-image".into()],
                     trace: None,
                 }),

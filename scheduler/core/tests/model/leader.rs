@@ -65,6 +65,7 @@ impl State {
             need: if report.1 {
                 NeedReport::Required(RebootNeed {
                     since: start(),
+                    first_since: start(),
                     reasons: Vec::new(),
                     trace: None,
                 })

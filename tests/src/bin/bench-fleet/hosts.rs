@@ -292,6 +292,7 @@ impl Hosts {
         let state = host.state();
         let need = state.need_since.map(|since| RebootNeed {
             since,
+            first_since: since,
             reasons: vec!["linux-image-6.12.48+deb13-amd64".to_owned(), "linux-base".to_owned()],
             trace: None,
         });

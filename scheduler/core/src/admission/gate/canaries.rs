@@ -37,7 +37,7 @@ pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
     let soaked = last.map(|last| later(last, canaries.soak));
     // The canaries may get the update of this node, and report their need, a little later than this node.
     let sentinel = candidate.observation.sentinel?;
-    let since = sentinel.by_server_clock(candidate.need.since);
+    let since = sentinel.by_server_clock(candidate.need.first_since);
     let head_start = (since <= sentinel.stored_at).then(|| later(since, canaries.soak.min(Policy::CANARY_HEAD_START)));
     let until = soaked.max(head_start)?;
     (!clock.reached(until)).then_some(Reason::CanarySoaking { policy, until })

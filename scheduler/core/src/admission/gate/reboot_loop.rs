@@ -25,5 +25,5 @@ pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
 
 fn has_returned(need: &RebootNeed, last: &LastReboot, sentinel: &StoredReport<HostReport>) -> bool {
     let was_never_gone = last.boot_id == sentinel.report.boot_id && !last.need_cleared;
-    was_never_gone || sentinel.by_server_clock(need.since) <= later(last.began_at, Policy::LOOP_SPAN)
+    was_never_gone || sentinel.by_server_clock(need.first_since) <= later(last.began_at, Policy::LOOP_SPAN)
 }
