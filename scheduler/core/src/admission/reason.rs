@@ -178,8 +178,10 @@ pub enum Reason {
         until: Timestamp,
         /// How the last attempt ended.
         cause: Cause,
-        /// The same for people.
+        /// The same for operators.
         message: String,
+        /// How many attempts in a row ended without a reboot that ended the need.
+        in_vain: u32,
     },
     /// A question of the policy to a Prometheus server has a result that shuts the gate.
     PrometheusShut {
@@ -353,7 +355,12 @@ impl Reason {
     /// The reason of a node that is left alone for a while after its last attempt.
     pub(super) fn cooling_down(last: &Attempt, until: Timestamp) -> Self {
         let (cause, message) = ending(last);
-        Self::CoolingDown { until, cause, message }
+        Self::CoolingDown {
+            until,
+            cause,
+            message,
+            in_vain: last.failures_in_row,
+        }
     }
 }
 

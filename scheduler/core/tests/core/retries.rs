@@ -261,3 +261,24 @@ fn a_node_of_the_control_plane_that_is_down_or_cordoned_by_others_keeps_the_rest
     world.settle();
     assert_eq!(world.phase("cp2"), Some(Phase::Draining));
 }
+
+#[test]
+fn a_node_that_was_tried_in_vain_several_times_says_how_often_and_names_the_obstacle() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    for tries in 1..=3 {
+        world.drainer("a", false, 1);
+        world.drainer("a", true, 1);
+        world.pass(MINUTE);
+        let message = world.message("a");
+        assert_eq!(world.reason("a"), Some("CoolingDown"));
+        assert!(
+            message.contains("next try at") && message.contains("a budget"),
+            "{message}"
+        );
+        let counted = format!("{tries} attempts in a row ended without a reboot");
+        assert_eq!(message.contains(&counted), tries > 1, "{message}");
+        world.pass(MINUTE * 60);
+        assert_eq!(world.phase("a"), Some(Phase::Draining));
+    }
+}
