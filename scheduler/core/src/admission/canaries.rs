@@ -29,7 +29,7 @@ impl fmt::Display for Canary {
         match self {
             Self::Failed(cause) => write!(f, "its reboot failed ({})", cause.as_str()),
             Self::Needs => f.write_str("it needs a reboot"),
-            Self::InAttempt => f.write_str("its attempt has not ended"),
+            Self::InAttempt => f.write_str("its attempt is running, or keeps its slot"),
             Self::Unknown => f.write_str("no report states whether it needs a reboot"),
             Self::Rebooted(_) => f.write_str("it needs no reboot"),
         }
