@@ -44,6 +44,9 @@ spec:
             - --start-time=22:00
             - --end-time=05:00
             - --time-zone=Europe/Berlin
+            - --prometheus-url=http://prometheus.monitoring:9090
+            - --alert-filter-regexp=^Watchdog$
+            - --blocking-pod-selector=app in (ci, batch),!debug
             - --annotate-nodes
             - --prefer-no-schedule-taint=weave.works/kured-node-reboot
             - --pre-reboot-node-labels=phase=rebooting
@@ -194,7 +197,12 @@ async fn translated(shell: &Shell<'_>, kubectl: &Kubectl) -> Result<String> {
     fs::write(&file, &policy)?;
     let file = file.to_str().context("a path")?;
     let check = shell.good(&["policy", "check", file, "--cluster"]).await?;
-    for part in ["Mon-Thu 00:00 to 05:00, Europe/Berlin", "by kured: "] {
+    for part in [
+        "Mon-Thu 00:00 to 05:00, Europe/Berlin",
+        "by kured: ",
+        "but those called ^Watchdog$",
+        "2 of its nodes",
+    ] {
         ensure!(check.contains(part), "{part}: {check}");
     }
     kubectl
@@ -232,6 +240,7 @@ async fn rendered(shell: &Shell<'_>, kubectl: &Kubectl) -> Result<()> {
         "BELLWETHER_SENTINEL_FILE: /opt/updates/reboot-needed",
         "BELLWETHER_REBOOT_COMMAND: /usr/local/sbin/kexec-reboot --now",
         "BELLWETHER_REBOOT_METHOD: command",
+        "name: prometheus-gates",
         "mountPath: /host/opt/updates",
         "path: /opt/updates",
     ] {
