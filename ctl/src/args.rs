@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bellwether_proto::{NodeName, setting};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tonic::transport::Endpoint;
 
 /// Rolling reboots of Kubernetes nodes: their state, its reasons, and the remedies
@@ -147,18 +147,55 @@ pub(crate) enum FleetVerb {
         /// Only of this node
         node: Option<NodeName>,
     },
-    /// Start no new reboots; attempts under way continue
+    /// Start no new reboots, of all nodes or of a policy's; attempts under way continue
     Pause {
-        /// The reason; shown with every node that waits
-        #[arg(long, default_value = "")]
-        reason: String,
+        /// Only of the nodes that this RebootPolicy governs
+        #[arg(long, value_name = "NAME")]
+        policy: Option<String>,
         #[command(flatten)]
-        operator: Operator,
+        terms: OrderTerms,
     },
     /// Start reboots again after a pause
     Resume {
+        /// End the pause of this RebootPolicy
+        #[arg(long, value_name = "NAME")]
+        policy: Option<String>,
         #[command(flatten)]
         operator: Operator,
+    },
+    /// Hold a node: no new reboot starts there until `release`; an attempt under way continues
+    Hold {
+        /// The node
+        node: NodeName,
+        #[command(flatten)]
+        terms: OrderTerms,
+    },
+    /// End the hold of a node
+    Release {
+        /// The node
+        node: NodeName,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Approve the reboot of a node, or of all nodes of a policy, where the policy demands an approval
+    Approve {
+        #[command(flatten)]
+        subject: ApproveSubject,
+        /// Take the approval back
+        #[arg(long)]
+        revoke: bool,
+        #[command(flatten)]
+        terms: OrderTerms,
+    },
+    /// Reboot a node that needs it now: first and outside of its windows, within budget and all other gates
+    Now {
+        /// The node
+        node: NodeName,
+        /// Take the order back
+        #[arg(long)]
+        revoke: bool,
+        #[command(flatten)]
+        terms: OrderTerms,
     },
     /// Cancel a node's reboot, or release the slot that a failed one still holds
     Cancel {
@@ -182,6 +219,34 @@ pub(crate) struct StatusArgs {
     /// Show it again when it changes, until Ctrl-C
     #[arg(long, short)]
     pub(crate) watch: bool,
+}
+
+/// The subject of an approval.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ApproveSubject {
+    /// The node
+    pub(crate) node: Option<NodeName>,
+
+    /// All nodes that this RebootPolicy governs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+}
+
+/// The terms of an order.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct OrderTerms {
+    /// The reason; shown with the nodes
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+
+    /// The time after which the order ends by itself, such as 90m or 12h
+    /// [default: a pause or hold never, an approval after 24h, a reboot now after 1h]
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) lasts: Option<SignedDuration>,
+
+    #[command(flatten)]
+    pub(crate) operator: Operator,
 }
 
 /// Arguments of `queue`.

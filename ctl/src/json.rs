@@ -13,7 +13,18 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse) -> anyhow::Result<String> 
     pretty(&Fleet {
         slots_total: fleet.slots_total,
         slots_taken: fleet.slots_taken,
-        pause: fleet.control.as_ref().filter(|control| control.paused).map(Pause::from),
+        pause: fleet
+            .control
+            .as_ref()
+            .filter(|control| control.paused)
+            .map(text::pause)
+            .map(Order::from),
+        orders: fleet
+            .control
+            .iter()
+            .flat_map(|control| control.orders.iter().cloned())
+            .map(Order::from)
+            .collect(),
         notice: &fleet.notice,
         nodes: fleet.nodes.iter().map(Node::from).collect(),
     })
@@ -38,7 +49,8 @@ fn pretty(answer: &impl Serialize) -> anyhow::Result<String> {
 struct Fleet<'a> {
     slots_total: u32,
     slots_taken: u32,
-    pause: Option<Pause<'a>>,
+    pause: Option<Order>,
+    orders: Vec<Order>,
     notice: &'a str,
     nodes: Vec<Node<'a>>,
 }
@@ -50,18 +62,36 @@ struct Story<'a> {
 }
 
 #[derive(Serialize)]
-struct Pause<'a> {
-    by: &'a str,
-    reason: &'a str,
+struct Order {
+    kind: &'static str,
+    scope: &'static str,
+    subject: String,
+    by: String,
+    reason: String,
     since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
-impl<'a> From<&'a wire::FleetControl> for Pause<'a> {
-    fn from(control: &'a wire::FleetControl) -> Self {
+impl From<wire::FleetOrder> for Order {
+    fn from(order: wire::FleetOrder) -> Self {
         Self {
-            by: &control.by,
-            reason: &control.reason,
-            since: text::instant(control.since),
+            kind: match wire::OrderKind::try_from(order.kind) {
+                Ok(wire::OrderKind::Block | wire::OrderKind::Unspecified) => "Block",
+                Ok(wire::OrderKind::Approve) => "Approve",
+                Ok(wire::OrderKind::Now) => "Now",
+                Err(_) => "Unknown",
+            },
+            scope: match wire::OrderScope::try_from(order.scope) {
+                Ok(wire::OrderScope::Fleet) => "Fleet",
+                Ok(wire::OrderScope::Policy) => "Policy",
+                Ok(wire::OrderScope::Node) => "Node",
+                Ok(wire::OrderScope::Unspecified) | Err(_) => "Unknown",
+            },
+            subject: order.subject,
+            by: order.by,
+            reason: order.reason,
+            since: text::instant(order.since),
+            until: text::instant(order.until),
         }
     }
 }
@@ -298,7 +328,7 @@ mod tests {
         });
         assert_eq!(
             value,
-            serde_json::json!({ "slotsTotal": 2, "slotsTaken": 0, "pause": null, "notice": "", "nodes": [node] })
+            serde_json::json!({ "slotsTotal": 2, "slotsTaken": 0, "pause": null, "orders": [], "notice": "", "nodes": [node] })
         );
     }
 }

@@ -64,10 +64,46 @@ pub(crate) fn slots(fleet: &wire::ListNodesResponse, now: Timestamp) -> String {
         text.push_str(&format!(" {}", paused(control, now)));
     }
     text.push('\n');
+    let orders = fleet
+        .control
+        .as_ref()
+        .map(|control| control.orders.as_slice())
+        .unwrap_or_default();
+    // The pause of the fleet has its own words above.
+    for standing in orders.iter().filter(|order| !order.subject.is_empty()) {
+        text.push_str(&format!("{}\n", order(standing, now)));
+    }
     if !fleet.notice.is_empty() {
         text.push_str(&format!("Nothing new is decided: {}\n", one_line(&fleet.notice)));
     }
     text
+}
+
+/// A standing order, in one line.
+pub(crate) fn order(order: &wire::FleetOrder, now: Timestamp) -> String {
+    let act = match wire::OrderKind::try_from(order.kind) {
+        Ok(wire::OrderKind::Approve) => "Approved",
+        Ok(wire::OrderKind::Now) => "To be rebooted now",
+        Ok(wire::OrderKind::Block | wire::OrderKind::Unspecified)
+            if order.scope == i32::from(wire::OrderScope::Node) =>
+        {
+            "Held"
+        }
+        Ok(wire::OrderKind::Block | wire::OrderKind::Unspecified) => "Paused",
+        Err(_) => "Blocked by an order of a newer version",
+    };
+    let subject = match wire::OrderScope::try_from(order.scope) {
+        Ok(wire::OrderScope::Policy) => format!(": policy {}", order.subject),
+        Ok(wire::OrderScope::Node) => format!(": node {}", order.subject),
+        Ok(wire::OrderScope::Fleet | wire::OrderScope::Unspecified) | Err(_) => String::new(),
+    };
+    let since = instant(order.since).map_or_else(String::new, |since| format!(" {} ago", between(since, now)));
+    let until = instant(order.until).map_or_else(String::new, |until| format!(", until {}", full(Some(until))));
+    let reason = match order.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    one_line(&format!("{act}{subject}, by {}{since}{until}{reason}", order.by))
 }
 
 /// The beginning of a reason, with a mark if that is not all.

@@ -81,6 +81,57 @@ async fn orders_carry_the_name_of_the_operator() {
 }
 
 #[tokio::test]
+async fn a_standing_order_is_shown_as_the_scheduler_has_stored_it() {
+    let leader = Schedulers::leader().await;
+    fn at<'a>(leader: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+        [args, &["--scheduler", leader]].concat()
+    }
+    let leader = leader.0.as_str();
+    for (args, line) in [
+        (
+            &["hold", "n1", "--reason", "disks"][..],
+            "Held: node n1, by anna: disks\nit lasts.\n",
+        ),
+        (
+            &["pause", "--policy", "nights", "--for", "2h"],
+            "Paused: policy nights, by anna\nit lasts 7200 seconds.\n",
+        ),
+        (&["pause", "--for", "90m"], "Paused, by anna\nit lasts 5400 seconds.\n"),
+        (
+            &["approve", "n1", "--for", "1h30m"],
+            "Approved: node n1, by anna\nit lasts 5400 seconds.\n",
+        ),
+        (
+            &["approve", "--policy", "nights"],
+            "Approved: policy nights, by anna\nit lasts.\n",
+        ),
+        (&["now", "n1"], "To be rebooted now: node n1, by anna\nit lasts.\n"),
+    ] {
+        let (code, out, error) = run(reboots(&at(leader, args))).await;
+        assert_eq!((code, &*out), (Some(0), line), "{error}");
+    }
+    for args in [
+        &["release", "n1"][..],
+        &["approve", "n1", "--revoke"],
+        &["now", "n1", "--revoke"],
+        &["resume", "--policy", "nights"],
+    ] {
+        let (code, _, error) = run(reboots(&at(leader, args))).await;
+        assert_eq!(code, Some(1));
+        assert!(error.contains("there is no such order"), "{error}");
+    }
+    let wrong = [
+        &["approve"][..],
+        &["approve", "n1", "--policy", "nights"],
+        &["hold", "n1", "--for", "soon"],
+    ];
+    for args in wrong {
+        let (code, _, error) = run(reboots(&at(leader, args))).await;
+        assert_eq!(code, Some(2), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn json_is_json() {
     let leader = Schedulers::leader().await;
     for verb in [&["status"][..], &["explain", "worker-1"]] {

@@ -53,7 +53,7 @@ pub use command::{DrainNode, UncordonNode};
 pub use event::{DrainFailure, Fact, NodeEvent};
 pub use failed_reboot::FailedReboot;
 pub use field::{from_duration, to_duration, to_timestamp};
-pub use fleet::{FleetControl, FleetOrder, OrderScope};
+pub use fleet::{FleetControl, FleetOrder, OrderKind, OrderScope};
 pub use host::{HostReport, NeedReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
 pub use last_reboot::LastReboot;

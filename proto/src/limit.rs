@@ -211,17 +211,24 @@ impl Limited for wire::FleetControl {
         } = self;
         cut(by, WORD_BYTES_MAX);
         cut(reason, ORDER_REASON_BYTES_MAX);
-        for order in orders {
-            let wire::FleetOrder {
-                scope: _,
-                by,
-                reason,
-                since: _,
-                until: _,
-            } = order;
-            cut(by, WORD_BYTES_MAX);
-            cut(reason, ORDER_REASON_BYTES_MAX);
-        }
+        orders.iter_mut().for_each(Limited::limit);
+    }
+}
+
+impl Limited for wire::FleetOrder {
+    fn limit(&mut self) {
+        let Self {
+            scope: _,
+            by,
+            reason,
+            since: _,
+            until: _,
+            kind: _,
+            subject,
+        } = self;
+        cut(subject, WORD_BYTES_MAX);
+        cut(by, WORD_BYTES_MAX);
+        cut(reason, ORDER_REASON_BYTES_MAX);
     }
 }
 

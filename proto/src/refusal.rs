@@ -23,11 +23,15 @@ pub enum RefusalCode {
     TooLate,
     RollingBack,
     StillCordoned,
+    UnknownPolicy,
+    NoNeed,
+    NoOrder,
+    TooManyOrders,
 }
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::NotLeader,
         Self::LeaderReloading,
         Self::EventsUnavailable,
@@ -37,6 +41,10 @@ impl RefusalCode {
         Self::TooLate,
         Self::RollingBack,
         Self::StillCordoned,
+        Self::UnknownPolicy,
+        Self::NoNeed,
+        Self::NoOrder,
+        Self::TooManyOrders,
     ];
 
     /// The word in the metadata.
@@ -52,6 +60,10 @@ impl RefusalCode {
             Self::TooLate => "TooLate",
             Self::RollingBack => "RollingBack",
             Self::StillCordoned => "StillCordoned",
+            Self::UnknownPolicy => "UnknownPolicy",
+            Self::NoNeed => "NoNeed",
+            Self::NoOrder => "NoOrder",
+            Self::TooManyOrders => "TooManyOrders",
         }
     }
 
@@ -68,6 +80,10 @@ impl RefusalCode {
             Self::TooLate => wire::RefusalCode::TooLate,
             Self::RollingBack => wire::RefusalCode::RollingBack,
             Self::StillCordoned => wire::RefusalCode::StillCordoned,
+            Self::UnknownPolicy => wire::RefusalCode::UnknownPolicy,
+            Self::NoNeed => wire::RefusalCode::NoNeed,
+            Self::NoOrder => wire::RefusalCode::NoOrder,
+            Self::TooManyOrders => wire::RefusalCode::TooManyOrders,
         }
     }
 
@@ -77,8 +93,11 @@ impl RefusalCode {
         match self {
             Self::NotLeader | Self::LeaderReloading | Self::EventsUnavailable => Code::Unavailable,
             Self::InvalidField => Code::InvalidArgument,
-            Self::UnknownNode => Code::NotFound,
-            Self::NoAttempt | Self::TooLate | Self::RollingBack | Self::StillCordoned => Code::FailedPrecondition,
+            Self::UnknownNode | Self::UnknownPolicy | Self::NoOrder => Code::NotFound,
+            Self::NoAttempt | Self::TooLate | Self::RollingBack | Self::StillCordoned | Self::NoNeed => {
+                Code::FailedPrecondition
+            }
+            Self::TooManyOrders => Code::ResourceExhausted,
         }
     }
 

@@ -3,7 +3,7 @@
 use bellwether_chassis::PublishError;
 use bellwether_proto::NodeName;
 use bellwether_proto::mark::LEASE;
-use bellwether_scheduler_core::CancelRefusal;
+use bellwether_scheduler_core::{CancelRefusal, OrderRefusal};
 
 /// This replica holds the Lease, and could not load what it needs to lead. Of an error's context, not alone.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,9 @@ pub(crate) enum Refusal {
     /// The cluster has no such node.
     #[error("there is no node {0}")]
     UnknownNode(NodeName),
+    /// The core refuses an order, or its end.
+    #[error(transparent)]
+    Order(OrderRefusal),
     /// The core refuses to cancel.
     #[error(transparent)]
     Cancel(CancelRefusal),

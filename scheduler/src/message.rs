@@ -3,7 +3,7 @@
 //! The one interface between the loop and the tasks that feed it. It depends on neither.
 
 use bellwether_chassis::{Record, Verdict};
-use bellwether_proto::{NodeName, wire};
+use bellwether_proto::{FleetOrder, NodeName, wire};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Refusal;
@@ -35,6 +35,8 @@ pub(crate) enum Request {
         by: String,
         reply: ReplySender<wire::ResumeFleetResponse>,
     },
+    GiveOrder(FleetOrder, ReplySender<wire::GiveOrderResponse>),
+    EndOrder(FleetOrder, ReplySender<wire::EndOrderResponse>),
     CancelAttempt {
         node: NodeName,
         by: String,

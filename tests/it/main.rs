@@ -24,6 +24,7 @@ mod leash;
 mod messages;
 mod migrate;
 mod network;
+mod orders;
 mod parts;
 mod policies;
 mod recording;

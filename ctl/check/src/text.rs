@@ -46,16 +46,35 @@ pub fn instant(at: Option<prost_types::Timestamp>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok())
 }
 
+/// The order that pauses the fleet. A scheduler of a version before the list of orders states the pause by itself.
+#[must_use]
+pub fn pause(control: &wire::FleetControl) -> wire::FleetOrder {
+    let blocks = |order: &&wire::FleetOrder| {
+        let kind = wire::OrderKind::try_from(order.kind);
+        order.subject.is_empty() && !matches!(kind, Ok(wire::OrderKind::Approve | wire::OrderKind::Now))
+    };
+    let order = control.orders.iter().find(blocks).cloned();
+    order.unwrap_or_else(|| wire::FleetOrder {
+        by: control.by.clone(),
+        reason: control.reason.clone(),
+        since: control.since,
+        ..Default::default()
+    })
+}
+
 /// Which operator paused the fleet, when and why.
 #[must_use]
 pub fn paused(control: &wire::FleetControl, now: Timestamp) -> String {
-    let since = instant(control.since).map_or_else(String::new, |since| format!(" {} ago", between(since, now)));
-    let reason = match control.reason.as_str() {
+    let pause = pause(control);
+    let (by, reason, since, until) = (&pause.by, &pause.reason, pause.since, pause.until);
+    let since = instant(since).map_or_else(String::new, |since| format!(" {} ago", between(since, now)));
+    let until = instant(until).map_or_else(String::new, |until| format!(", until {until:.0}"));
+    let reason = match reason.as_str() {
         "" => String::new(),
         reason => format!(": {reason}"),
     };
-    let by = if control.by.is_empty() { NOTHING } else { &control.by };
-    one_line(&format!("Paused by {by}{since}{reason}"))
+    let by = if by.is_empty() { NOTHING } else { by };
+    one_line(&format!("Paused by {by}{since}{until}{reason}"))
 }
 
 /// A phase by its name, or by its number if it is newer than this version.

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod migrate;
 mod near;
+mod order;
 mod pause;
 mod policy;
 mod queue;
@@ -16,9 +17,10 @@ mod watch;
 use std::process::ExitCode;
 
 use bellwether_check::Report;
-use bellwether_proto::wire::ListNodesRequest;
+use bellwether_proto::wire::{ListNodesRequest, OrderKind};
 
-use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, PolicyVerb, Verb};
+use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, OrderTerms, PolicyVerb, Verb};
+use crate::cmd::order::Subject;
 use crate::connect::{CallError, Client, Fleet};
 use crate::out;
 
@@ -40,9 +42,45 @@ async fn ask(connect: &ConnectArgs, verb: FleetVerb) -> anyhow::Result<()> {
         FleetVerb::Explain(explain) => explain::run(&mut fleet, &explain).await,
         FleetVerb::Queue(queue) => queue::run(&mut fleet, queue).await,
         FleetVerb::Watch { node } => watch::run(fleet, connect, node.as_ref()).await,
-        FleetVerb::Pause { reason, operator } => pause::run(&mut fleet, operator.by, reason).await,
-        FleetVerb::Resume { operator } => resume::run(&mut fleet, operator.by).await,
+        FleetVerb::Pause { policy, terms } => match policy {
+            None if terms.lasts.is_none() => pause::run(&mut fleet, terms.operator.by, terms.reason).await,
+            None => order::give(&mut fleet, OrderKind::Block, &Subject::Fleet, terms).await,
+            Some(policy) => order::give(&mut fleet, OrderKind::Block, &Subject::Policy(policy), terms).await,
+        },
+        FleetVerb::Resume { policy: None, operator } => resume::run(&mut fleet, operator.by).await,
+        FleetVerb::Resume {
+            policy: Some(policy),
+            operator,
+        } => order::end(&mut fleet, OrderKind::Block, &Subject::Policy(policy), operator.by).await,
+        FleetVerb::Hold { node, terms } => order::give(&mut fleet, OrderKind::Block, &Subject::Node(node), terms).await,
+        FleetVerb::Release { node, operator } => {
+            order::end(&mut fleet, OrderKind::Block, &Subject::Node(node), operator.by).await
+        }
+        FleetVerb::Approve { subject, revoke, terms } => {
+            let subject = match (subject.node, subject.policy) {
+                (Some(node), _) => Subject::Node(node),
+                (None, policy) => Subject::Policy(policy.unwrap_or_default()),
+            };
+            give_or_end(&mut fleet, OrderKind::Approve, &subject, revoke, terms).await
+        }
+        FleetVerb::Now { node, revoke, terms } => {
+            give_or_end(&mut fleet, OrderKind::Now, &Subject::Node(node), revoke, terms).await
+        }
         FleetVerb::Cancel { node, reason, operator } => cancel::run(&mut fleet, &node, operator.by, reason).await,
+    }
+}
+
+async fn give_or_end(
+    fleet: &mut Fleet,
+    kind: OrderKind,
+    subject: &Subject,
+    revoke: bool,
+    terms: OrderTerms,
+) -> anyhow::Result<()> {
+    if revoke {
+        order::end(fleet, kind, subject, terms.operator.by).await
+    } else {
+        order::give(fleet, kind, subject, terms).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{Brakes, Canaries, RebootPolicy, Terms, Topology};
+use bellwether_policy::{Approval, Brakes, Canaries, RebootPolicy, Terms, Topology};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -67,6 +67,9 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     }
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);
+    }
+    if terms.approval == Approval::Manual {
+        line(text, "approval", "by an operator, for each node or for the policy");
     }
     if let Some(max) = terms.budget.max_unavailable {
         line(

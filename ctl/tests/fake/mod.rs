@@ -95,6 +95,38 @@ impl FleetService for Fake {
         Ok(Response::new(wire::ResumeFleetResponse { control: None }))
     }
 
+    async fn give_order(
+        &self,
+        request: Request<wire::GiveOrderRequest>,
+    ) -> Result<Response<wire::GiveOrderResponse>, Status> {
+        self.lead()?;
+        let request = request.into_inner();
+        let order = wire::FleetOrder {
+            kind: request.kind,
+            scope: request.scope,
+            subject: request.subject,
+            by: request.by,
+            reason: request.reason,
+            ..Default::default()
+        };
+        let message = request.lasts.map_or_else(
+            || "it lasts".to_owned(),
+            |lasts| format!("it lasts {} seconds", lasts.seconds),
+        );
+        Ok(Response::new(wire::GiveOrderResponse {
+            control: Some(wire::FleetControl {
+                orders: vec![order],
+                ..Default::default()
+            }),
+            message,
+        }))
+    }
+
+    async fn end_order(&self, _: Request<wire::EndOrderRequest>) -> Result<Response<wire::EndOrderResponse>, Status> {
+        self.lead()?;
+        Err(Status::not_found("there is no such order"))
+    }
+
     async fn cancel_attempt(
         &self,
         _: Request<wire::CancelAttemptRequest>,

@@ -7,8 +7,8 @@ use std::fmt;
 
 use bellwether_proto::{
     Attempt, AttemptRef, Cause, DrainFailure, DrainNode, Ending, Fact, FailedReboot, FleetControl, FleetOrder,
-    Generation, HostReport, LastReboot, Message, NeedReport, NodeEvent, OrderScope, Phase, PhaseEntered, Problem,
-    ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    Generation, HostReport, LastReboot, Message, NeedReport, NodeEvent, OrderKind, OrderScope, Phase, PhaseEntered,
+    Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -297,6 +297,7 @@ fn fleet_control() -> FleetControl {
         reason: "release night".into(),
         since: at(0),
         orders: vec![FleetOrder {
+            kind: OrderKind::Block,
             scope: OrderScope::Fleet,
             by: "anna".into(),
             reason: "release night".into(),

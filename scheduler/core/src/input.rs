@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bellwether_proto::mark::CORDONED_FOR;
-use bellwether_proto::{Attempt, AttemptId, FleetControl, HostReport, NodeEvent, NodeName, Phase, RebooterReport};
+use bellwether_proto::{
+    Attempt, AttemptId, FleetControl, FleetOrder, HostReport, NodeEvent, NodeName, Phase, RebooterReport,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +87,10 @@ pub enum Input {
         /// The operator.
         by: String,
     },
+    /// An operator gives a standing order, in place of the one before of its kind and subject.
+    GiveOrder(#[serde(with = "as_message")] FleetOrder),
+    /// An operator ends a standing order: `by` is that operator, and its kind and scope name the order.
+    EndOrder(#[serde(with = "as_message")] FleetOrder),
     /// An operator requests that a node's attempt is cancelled or, if it has ended, that its slot is
     /// released and the node may be tried again at once.
     Cancel {
@@ -110,6 +116,28 @@ pub enum Handled {
     Cancelled(CancelEffect),
     /// The cancel is refused, and changes nothing.
     Refused(CancelRefusal),
+    /// The order, or its end, is refused, and changes nothing.
+    NotOrdered(OrderRefusal),
+}
+
+/// Why an order is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefusal {
+    /// There is no such node.
+    #[error("there is no node {0}")]
+    UnknownNode(NodeName),
+    /// There is no such policy.
+    #[error("there is no RebootPolicy {0} in the cluster: `kubectl get rebootpolicies` lists all")]
+    UnknownPolicy(String),
+    /// The node needs no reboot.
+    #[error("node {0} needs no reboot, so there is nothing to do now: its sentinel reports no need")]
+    NoNeed(NodeName),
+    /// There is no such order.
+    #[error("there is no such order: `kubectl reboots status` lists all")]
+    NoOrder,
+    /// The list is full.
+    #[error("there are {max} orders, which is the most: end some, or pause or approve the policy of the nodes", max = FleetControl::ORDERS_MAX)]
+    TooMany,
 }
 
 /// What follows from a cancel.

@@ -25,7 +25,7 @@ pub enum Invariant {
     /// The need and the fitness of a node are looked at again right before its reboot is ordered.
     LookedAtAgain,
     /// A node starts, and its reboot is ordered, only while its policy lets it: a window is open, and no blackout
-    /// covers the time.
+    /// covers the time; or an operator has ordered to reboot the node now.
     InTheWindow,
     /// One need leads to at most one reboot per boot.
     Once,

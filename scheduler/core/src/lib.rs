@@ -29,7 +29,7 @@ pub use admission::{Reason, Scope};
 pub use effect::{Command, Effect};
 pub use explain::{Blocker, PolicyStanding, Standing, State};
 pub use fleet::Fleet;
-pub use input::{CancelEffect, CancelRefusal, Handled, Input};
+pub use input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
 pub use observed::{Claim, Claimant, Memory, NodeCondition, NodeView, PolicyView, StoredReport, Taint};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};

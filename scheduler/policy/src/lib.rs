@@ -37,8 +37,8 @@ pub use labels::{LabelExpression, LabelSelector};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
 pub use spec::{
-    BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, IntOrString, RebootPolicySpec, TopologySpec,
-    WindowSpec,
+    Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, IntOrString, RebootPolicySpec,
+    TopologySpec, WindowSpec,
 };
 pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 

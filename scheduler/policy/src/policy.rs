@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
 use crate::labels::LabelSelector;
 use crate::selector::Selector;
-use crate::spec::{BlackoutSpec, RebootPolicySpec, WindowSpec};
+use crate::spec::{Approval, BlackoutSpec, RebootPolicySpec, WindowSpec};
 
 /// A policy by name, with the terms that it sets, or the mistakes in them.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Terms {
     pub budget: Budget,
     /// The nodes that reboot first, if there are such.
     pub canaries: Option<Canaries>,
+    /// Whether an operator has to approve reboots.
+    pub approval: Approval,
 }
 
 impl RebootPolicy {
@@ -111,6 +113,7 @@ impl RebootPolicy {
                     brakes,
                     budget,
                     canaries,
+                    approval: spec.approval,
                 })
             } else {
                 Err(faults)

@@ -48,6 +48,11 @@ pub struct RebootPolicySpec {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
     pub start_margin: Option<String>,
 
+    /// Automatic: nodes reboot when gates and budget let them. Manual: only after an operator has approved the node or
+    /// the policy.
+    #[serde(default, skip_serializing_if = "Approval::is_automatic")]
+    pub approval: Approval,
+
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
@@ -64,6 +69,24 @@ pub struct RebootPolicySpec {
     /// policies together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetSpec>,
+}
+
+/// Whether an operator has to approve reboots.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Approval {
+    /// Nodes reboot when gates and budget let them.
+    #[default]
+    Automatic,
+    /// Only after an operator has approved the node or the policy.
+    Manual,
+}
+
+impl Approval {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_automatic(&self) -> bool {
+        *self == Self::Automatic
+    }
 }
 
 /// How many nodes of a policy may be disrupted at once.

@@ -1,7 +1,8 @@
 //! Builds responses to operators and users from the core's state. It changes nothing.
 
 use bellwether_proto::{
-    Attempt, FleetControl, HostReport, Message as _, NodeName, Problem, RebooterReport, to_duration, to_timestamp, wire,
+    Attempt, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind, OrderScope, Problem,
+    RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
 use bellwether_scheduler_core::{CancelEffect, Fleet, NodeView, Reason, Standing, State, StoredReport};
@@ -58,6 +59,33 @@ pub(crate) fn paused(fleet: &Fleet) -> wire::PauseFleetResponse {
 /// The fleet after an order to resume.
 pub(crate) fn resumed(fleet: &Fleet) -> wire::ResumeFleetResponse {
     wire::ResumeFleetResponse {
+        control: control(fleet),
+    }
+}
+
+/// The orders after a new one, and its effect.
+pub(crate) fn given(fleet: &Fleet, order: &FleetOrder) -> wire::GiveOrderResponse {
+    let running = match &order.scope {
+        OrderScope::Node(node) => fleet.attempt(node).is_some_and(|attempt| !attempt.phase.is_ended()),
+        OrderScope::Fleet | OrderScope::Policy(_) | OrderScope::Unknown(_) => false,
+    };
+    let message = match order.kind {
+        OrderKind::Block | OrderKind::Unknown(_) if running => {
+            "its attempt continues; `kubectl reboots cancel` ends it while that is possible"
+        }
+        OrderKind::Block | OrderKind::Unknown(_) => "no new attempt starts; running ones continue",
+        OrderKind::Approve => "it reboots once windows, gates and budget let it",
+        OrderKind::Now => "it goes first and outside of its windows, within budget and all other gates",
+    };
+    wire::GiveOrderResponse {
+        control: control(fleet),
+        message: message.to_owned(),
+    }
+}
+
+/// The orders after the end of one.
+pub(crate) fn ended(fleet: &Fleet) -> wire::EndOrderResponse {
+    wire::EndOrderResponse {
         control: control(fleet),
     }
 }

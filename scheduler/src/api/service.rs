@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use bellwether_chassis::Bus;
+use bellwether_chassis::{Bus, clock};
 use bellwether_proto::wire::fleet_service_server::{FleetService, FleetServiceServer};
 use bellwether_proto::{Message as _, NodeEvent, wire};
 use futures_util::StreamExt as _;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 
 use crate::api::handle::ApiHandle;
-use crate::api::request::{node_name, operator, reason};
+use crate::api::request::{ended_order, node_name, operator, order, reason};
 use crate::bus::event;
 use crate::error::Refusal;
 use crate::message::Request;
@@ -119,6 +119,24 @@ impl FleetService for Service {
         let by = operator(request.into_inner().by)?;
         let resumed = self.handle.send(|reply| Request::ResumeFleet { by, reply }).await?;
         Ok(Response::new(resumed))
+    }
+
+    async fn give_order(
+        &self,
+        request: tonic::Request<wire::GiveOrderRequest>,
+    ) -> Result<Response<wire::GiveOrderResponse>, Status> {
+        let order = order(request.into_inner(), clock::now())?;
+        let given = self.handle.send(|reply| Request::GiveOrder(order, reply)).await?;
+        Ok(Response::new(given))
+    }
+
+    async fn end_order(
+        &self,
+        request: tonic::Request<wire::EndOrderRequest>,
+    ) -> Result<Response<wire::EndOrderResponse>, Status> {
+        let order = ended_order(request.into_inner(), clock::now())?;
+        let ended = self.handle.send(|reply| Request::EndOrder(order, reply)).await?;
+        Ok(Response::new(ended))
     }
 
     async fn cancel_attempt(

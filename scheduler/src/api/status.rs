@@ -1,7 +1,7 @@
 //! Refusals as gRPC statuses.
 
 use bellwether_proto::RefusalCode;
-use bellwether_scheduler_core::CancelRefusal;
+use bellwether_scheduler_core::{CancelRefusal, OrderRefusal};
 use tonic::Status;
 
 use crate::error::Refusal;
@@ -13,6 +13,11 @@ impl From<Refusal> for Status {
             Refusal::Reloading | Refusal::NotStored(_) => RefusalCode::LeaderReloading,
             Refusal::Events(_) => RefusalCode::EventsUnavailable,
             Refusal::InvalidField { .. } => RefusalCode::InvalidField,
+            Refusal::Order(OrderRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
+            Refusal::Order(OrderRefusal::UnknownPolicy(_)) => RefusalCode::UnknownPolicy,
+            Refusal::Order(OrderRefusal::NoNeed(_)) => RefusalCode::NoNeed,
+            Refusal::Order(OrderRefusal::NoOrder) => RefusalCode::NoOrder,
+            Refusal::Order(OrderRefusal::TooMany) => RefusalCode::TooManyOrders,
             Refusal::UnknownNode(_) | Refusal::Cancel(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
             Refusal::Cancel(CancelRefusal::NoAttempt(_)) => RefusalCode::NoAttempt,
             Refusal::Cancel(CancelRefusal::TooLate { .. }) => RefusalCode::TooLate,

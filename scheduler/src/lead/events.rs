@@ -71,7 +71,9 @@ impl Leader<'_> {
                 Ok(event) => {
                     match self.fleet.handle_input(Input::Event(event), now) {
                         Handled::OtherAttempt => other = true,
-                        Handled::Accepted | Handled::Cancelled(_) | Handled::Refused(_) => accepted = true,
+                        Handled::Accepted | Handled::Cancelled(_) | Handled::Refused(_) | Handled::NotOrdered(_) => {
+                            accepted = true
+                        }
                     }
                     verdicts.push(Verdict::Ack);
                 }

@@ -7,7 +7,7 @@ use crate::api::reply::{self, LeaderInfo};
 use crate::error::Refusal;
 use crate::lead::Leader;
 use crate::lead::kept::Refused;
-use crate::message::Request;
+use crate::message::{Reply, Request};
 
 impl Leader<'_> {
     /// Replies while nothing can be stored: orders are refused.
@@ -18,6 +18,8 @@ impl Leader<'_> {
             Request::ListNodes(_) | Request::ExplainNode(..) => self.decide_on(request)(),
             Request::PauseFleet { reply, .. } => drop(reply.send(Err(refusal()))),
             Request::ResumeFleet { reply, .. } => drop(reply.send(Err(refusal()))),
+            Request::GiveOrder(_, reply) => drop(reply.send(Err(refusal()))),
+            Request::EndOrder(_, reply) => drop(reply.send(Err(refusal()))),
             Request::CancelAttempt { reply, .. } => drop(reply.send(Err(refusal()))),
         }
     }
@@ -36,9 +38,19 @@ impl Leader<'_> {
                 Box::new(move || drop(sender.send(status)))
             }
             Request::PauseFleet { by, reason, reply } => {
-                self.fleet.handle_input(Input::Pause { by, reason }, now);
-                let paused = reply::paused(&self.fleet);
-                Box::new(move || drop(reply.send(Ok(paused))))
+                let handled = self.fleet.handle_input(Input::Pause { by, reason }, now);
+                let paused = ordered(handled).map(|()| reply::paused(&self.fleet));
+                Box::new(move || drop(reply.send(paused)))
+            }
+            Request::GiveOrder(order, reply) => {
+                let handled = self.fleet.handle_input(Input::GiveOrder(order.clone()), now);
+                let given = ordered(handled).map(|()| reply::given(&self.fleet, &order));
+                Box::new(move || drop(reply.send(given)))
+            }
+            Request::EndOrder(order, reply) => {
+                let handled = self.fleet.handle_input(Input::EndOrder(order), now);
+                let ended = ordered(handled).map(|()| reply::ended(&self.fleet));
+                Box::new(move || drop(reply.send(ended)))
             }
             Request::ResumeFleet { by, reply } => {
                 self.fleet.handle_input(Input::Resume { by }, now);
@@ -60,7 +72,9 @@ impl Leader<'_> {
                     Handled::Cancelled(effect) => Ok(reply::cancelled(&self.fleet, &node, effect)),
                     Handled::Refused(refusal) => Err(Refusal::Cancel(refusal)),
                     // The core handles no cancel so; if it did, nothing would be cancelled.
-                    Handled::Accepted | Handled::OtherAttempt => Err(Refusal::Cancel(CancelRefusal::NoAttempt(node))),
+                    Handled::Accepted | Handled::OtherAttempt | Handled::NotOrdered(_) => {
+                        Err(Refusal::Cancel(CancelRefusal::NoAttempt(node)))
+                    }
                 };
                 Box::new(move || drop(reply.send(cancelled)))
             }
@@ -76,5 +90,13 @@ impl Leader<'_> {
             scheduler_version: self.context.chassis.service.version,
             nats_version: self.context.bus.server_version(),
         }
+    }
+}
+
+/// What the core did with an order.
+fn ordered(handled: Handled) -> Reply<()> {
+    match handled {
+        Handled::NotOrdered(refusal) => Err(Refusal::Order(refusal)),
+        Handled::Accepted | Handled::OtherAttempt | Handled::Cancelled(_) | Handled::Refused(_) => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! shut gives the one reason that operators see in a list of nodes, so the order is by how much it explains: what
 //! blocks the whole fleet comes first, then the node itself, its agents, its past, and other nodes.
 
+mod approval;
 mod boot_unsettled;
 mod canaries;
 mod claimed;
@@ -94,16 +95,22 @@ impl<'a> Candidate<'a> {
         };
         Some((policy, policy.terms.as_ref().ok()?))
     }
+
+    /// An operator has ordered to reboot the node now.
+    fn is_urgent(&self) -> bool {
+        self.blockers.orders.is_urgent(&self.observation.node.name, self.clock)
+    }
 }
 
 /// One gate: the reason why the candidate may not start now; none: the gate is open.
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 19] = [
+const GATES: [Gate; 20] = [
     paused::gate,
     rival_found::gate,
     policy::gate,
+    approval::gate,
     stopped::gate,
     canaries::gate,
     window::gate,
@@ -139,10 +146,12 @@ impl Blockers {
     /// Why the reboot of a drained node may not be ordered any more, for its policy or another program; none if it may.
     pub(crate) fn order_refused(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
         let governing = self.policies.governing(node);
+        let is_urgent = self.orders.is_urgent(&node.name, clock);
+        let window_shut = || window::shut(&governing, self, clock).filter(|_| !is_urgent);
         policy::ungoverned(&governing)
             .or_else(|| stopped::stopped(&governing, node, self))
             .or_else(|| canaries::failed(&governing, node, self))
-            .or_else(|| window::shut(&governing, self, clock))
+            .or_else(window_shut)
             .or_else(|| condition_found::found(&governing, node))
             .or_else(|| taint_found::found(&governing, node))
             .or_else(|| claimed::claimed(node, clock))

@@ -1,6 +1,6 @@
 //! The sentence of each reason, for operators: no program reads it.
 
-use bellwether_proto::{Cause, FleetOrder, NodeName};
+use bellwether_proto::{Cause, FleetOrder, NodeName, OrderScope};
 
 use crate::admission::budget::Holder;
 use crate::admission::policy_budget::Scope;
@@ -20,13 +20,9 @@ impl Reason {
                 format!("the sentinel's last report is of {stored_at:.0}: is its pod running, and does NATS store its reports?")
             }
             Self::ProbeError(error) => format!("the sentinel cannot look at its host: {error}"),
-            Self::Paused(order) => {
-                let FleetOrder { by, reason, until, .. } = order.as_ref();
-                let until = until.map_or_else(String::new, |until| format!(" until {until:.0}"));
-                match reason.as_str() {
-                    "" => format!("paused by {by}{until}"),
-                    reason => format!("paused by {by}{until}: {reason}"),
-                }
+            Self::Paused(order) => blocked(order),
+            Self::NotApproved { policy, node } => {
+                format!("policy {policy} demands an approval: `kubectl reboots approve {node}`, or `approve --policy {policy}` for all of its nodes")
             }
             Self::RivalFound { rival, others: 0 } => rival.to_string(),
             Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
@@ -155,6 +151,20 @@ fn named(holders: &[(NodeName, Holder)], taken: usize) -> String {
         more => format!(" and {more} more"),
     };
     format!("{}{more}", named.join(", "))
+}
+
+fn blocked(order: &FleetOrder) -> String {
+    let FleetOrder { by, reason, until, .. } = order;
+    let act = match &order.scope {
+        OrderScope::Fleet | OrderScope::Unknown(_) => "paused".to_owned(),
+        OrderScope::Policy(policy) => format!("policy {policy} is paused"),
+        OrderScope::Node(_) => "the node is held".to_owned(),
+    };
+    let until = until.map_or_else(String::new, |until| format!(" until {until:.0}"));
+    match reason.as_str() {
+        "" => format!("{act} by {by}{until}"),
+        reason => format!("{act} by {by}{until}: {reason}"),
+    }
 }
 
 fn claimed(claim: &Claim, is_stale: bool) -> String {

@@ -5,10 +5,12 @@ use jiff::Timestamp;
 
 use crate::observed::NodeView;
 
-/// A place in the queue: the smallest goes first. Nodes that were not tried yet come first, since a node
+/// A place in the queue: the smallest goes first. Nodes that an operator has ordered to reboot now come first. Nodes that were not tried yet come next, since a node
 /// that is tried in vain again and again must not keep them waiting; then workers before the control plane, the longest wait first, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
+    /// No operator has ordered to reboot the node now.
+    is_in_turn: bool,
     /// The last attempt on this node ended without a reboot.
     pub(crate) is_retry: bool,
     control_plane: bool,
@@ -18,9 +20,10 @@ pub(crate) struct Place {
 }
 
 /// The place of a node with this need and this last attempt.
-pub(crate) fn place(node: &NodeView, need: &RebootNeed, last: Option<&Attempt>) -> Place {
+pub(crate) fn place(node: &NodeView, need: &RebootNeed, last: Option<&Attempt>, is_urgent: bool) -> Place {
     let in_vain = last.filter(|last| last.failures_in_row > 0);
     Place {
+        is_in_turn: !is_urgent,
         is_retry: in_vain.is_some(),
         control_plane: node.control_plane,
         waits_since: in_vain.map_or(need.first_since, Attempt::phase_since),

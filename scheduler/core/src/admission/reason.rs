@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName};
+use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName, OrderScope};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
@@ -28,8 +28,15 @@ pub enum Reason {
     },
     /// The sentinel could not look at its host.
     ProbeError(String),
-    /// An operator ordered a pause.
+    /// An operator ordered a pause of the fleet or of the node's policy, or holds the node.
     Paused(Arc<FleetOrder>),
+    /// The policy demands an operator's approval.
+    NotApproved {
+        /// The policy.
+        policy: Arc<str>,
+        /// The node.
+        node: NodeName,
+    },
     /// Something else in the cluster reboots nodes.
     RivalFound {
         /// The first of them.
@@ -242,12 +249,14 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 37] = [
+    pub const CODES: [&str; 39] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
         "ProbeError",
         "Paused",
+        "Held",
+        "NotApproved",
         "RivalFound",
         "NoPolicy",
         "PolicyConflict",
@@ -290,7 +299,9 @@ impl Reason {
             Self::NoReport => "NoReport",
             Self::ReportStale { .. } => "ReportStale",
             Self::ProbeError(_) => "ProbeError",
+            Self::Paused(order) if matches!(order.scope, OrderScope::Node(_)) => "Held",
             Self::Paused(_) => "Paused",
+            Self::NotApproved { .. } => "NotApproved",
             Self::RivalFound { .. } => "RivalFound",
             Self::NoPolicy => "NoPolicy",
             Self::PolicyConflict { .. } => "PolicyConflict",

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bellwether_policy::PodGate;
-use bellwether_proto::{Attempt, AttemptId, Cause, Fact, FleetControl, Generation, NodeEvent, NodeName, Phase};
+use bellwether_proto::{
+    Attempt, AttemptId, Cause, Fact, FleetControl, FleetOrder, Generation, NodeEvent, NodeName, OrderKind, OrderScope,
+    Phase,
+};
 use jiff::Timestamp;
 
 use crate::admission::PolicyBudgets;
@@ -11,7 +14,7 @@ use crate::attempt::{self, Consequence, Transition};
 use crate::effect::{Command, Effect};
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
-use crate::input::{CancelEffect, CancelRefusal, Handled, Input};
+use crate::input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
 use crate::observed::NodeView;
 use crate::orders::Orders;
 use crate::policy::Policy;
@@ -81,11 +84,25 @@ impl Fleet {
                 outcome,
             } => self.take_pods(&node, &gate, asked_at, outcome),
             Input::Pause { by, reason } => {
-                let control = self.blockers.orders.add_pause(by, reason, now);
-                self.store_control(control);
+                return self.give_order(FleetOrder {
+                    kind: OrderKind::Block,
+                    scope: OrderScope::Fleet,
+                    by,
+                    reason,
+                    since: now,
+                    until: None,
+                });
             }
             Input::Resume { by } => {
                 let control = self.blockers.orders.resume(by, now);
+                self.store_control(control);
+            }
+            Input::GiveOrder(order) => return self.give_order(FleetOrder { since: now, ..order }),
+            Input::EndOrder(order) => {
+                let ended = self.blockers.orders.end(order.kind, &order.scope, order.by, now);
+                let Some(control) = ended else {
+                    return Handled::NotOrdered(OrderRefusal::NoOrder);
+                };
                 self.store_control(control);
             }
             Input::Cancel { node, by, reason } => return self.handle_cancel(&node, &by, &reason, now),
@@ -111,6 +128,32 @@ impl Fleet {
     pub(super) fn store_control(&mut self, control: FleetControl) {
         self.effects.push_back(Effect::StoreControl(control));
         self.touch_all();
+    }
+
+    /// Takes an order that can have an effect.
+    fn give_order(&mut self, order: FleetOrder) -> Handled {
+        let refusal = match &order.scope {
+            OrderScope::Fleet | OrderScope::Unknown(_) => None,
+            OrderScope::Policy(policy) => {
+                let is_known = self.blockers.policies.iter().any(|(view, _)| view.name == *policy);
+                (!is_known).then(|| OrderRefusal::UnknownPolicy(policy.clone()))
+            }
+            OrderScope::Node(node) => match self.members.get(node).and_then(Member::observation) {
+                None => Some(OrderRefusal::UnknownNode(node.clone())),
+                Some(observation) if order.kind == OrderKind::Now && !observation.has_need() => {
+                    Some(OrderRefusal::NoNeed(node.clone()))
+                }
+                Some(_) => None,
+            },
+        };
+        if let Some(refusal) = refusal {
+            return Handled::NotOrdered(refusal);
+        }
+        let Some(control) = self.blockers.orders.add(order) else {
+            return Handled::NotOrdered(OrderRefusal::TooMany);
+        };
+        self.store_control(control);
+        Handled::Accepted
     }
 
     /// An event that does not belong to the node's present attempt is ignored.

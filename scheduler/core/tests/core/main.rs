@@ -23,6 +23,7 @@ mod judge;
 mod leftovers;
 mod loop_guard;
 mod notes;
+mod orders;
 mod pods;
 mod policies;
 mod prometheus;

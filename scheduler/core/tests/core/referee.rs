@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_policy::{Brakes, Governing, OnError, Policies, RebootPolicy};
-use bellwether_proto::{Attempt, NodeName, Phase};
+use bellwether_proto::{Attempt, FleetOrder, NodeName, OrderKind, OrderScope, Phase};
 use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
 use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::recording::{self};
@@ -136,6 +136,13 @@ impl World {
     }
 
     fn must_be_in_the_window(&self, node: &NodeName) {
+        let is_urgent = |order: &FleetOrder| {
+            let is_over = order.until.is_some_and(|until| self.now >= until);
+            order.kind == OrderKind::Now && order.scope == OrderScope::Node(node.clone()) && !is_over
+        };
+        if self.control.iter().any(|control| control.orders.iter().any(is_urgent)) {
+            return;
+        }
         let view = &self.hosts[node].view;
         self.must(
             Invariant::InTheWindow,

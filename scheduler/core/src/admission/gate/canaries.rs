@@ -16,6 +16,10 @@ pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
     if let Some(reason) = failed(candidate.governing, node, blockers) {
         return Some(reason);
     }
+    // An order to reboot the node now goes before the order of the policy.
+    if candidate.is_urgent() {
+        return None;
+    }
     let (policy, terms) = candidate.terms()?;
     let canaries = terms.canaries.as_ref()?;
     if canaries.selector.selects(&node.labels) {

@@ -15,6 +15,9 @@ const MARGIN_FACTOR: i32 = 2;
 
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
     let Candidate { blockers, clock, .. } = *candidate;
+    if candidate.is_urgent() {
+        return None;
+    }
     shut(candidate.governing, blockers, clock).or_else(|| too_short(candidate))
 }
 
