@@ -406,3 +406,35 @@ fn a_node_that_leaves_a_stopped_cohort_starts() {
     world.settle();
     assert_eq!(world.phase("a2"), Some(Phase::Draining));
 }
+
+#[test]
+fn a_clock_that_was_ahead_during_reboots_holds_no_node_for_as_long_as_it_was_ahead() {
+    let mut world = under(&json!({ "minInterval": "1h" }));
+    let ahead = HOUR * 1000;
+    world.now += ahead;
+    world.need("a");
+    reboot(&mut world);
+    world.pass(HOUR);
+    world.need("a");
+    reboot(&mut world);
+    world.now -= ahead;
+    world.settle();
+    let last = world.records[&name("a")].last_reboot.clone().unwrap();
+    assert!(last.began_at <= world.now && last.earlier[0] <= world.now, "{last:?}");
+    world.pass(HOUR);
+    world.need("a");
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_failure_that_a_clock_ahead_noted_is_of_now() {
+    let mut world = fleet(4, &json!({ "maxFailures": 2 }), &["a1", "a2", "a3"]);
+    let ahead = HOUR * 1000;
+    world.now += ahead;
+    fail(&mut world, "a1");
+    world.now -= ahead;
+    world.settle();
+    fail(&mut world, "a2");
+    world.need("a3");
+    assert_eq!(world.reason("a3"), Some("PolicyStopped"));
+}
