@@ -95,6 +95,27 @@ fn a_cancelled_reboot_whose_host_loses_its_node_keeps_its_slot_too() {
 }
 
 #[test]
+fn a_call_at_the_very_end_of_its_order_does_not_extend_the_time_for_the_reboot() {
+    let mut world = World::new(1, &["a", "b"]);
+    world.need("a");
+    world.drainer("a", true, 1);
+    let ordered = world.now;
+    let record = world.records[&name("a")].clone();
+    world.now = record.reboot_not_after.unwrap();
+    let started = bellwether_proto::Fact::RebootStarted {
+        boot_id: record.boot_before.clone(),
+        method: "logind".into(),
+    };
+    world.say(&name("a"), started, record.generation, record.id);
+    world.leave("a");
+    world.need("b");
+    assert_eq!(world.reason("b"), Some("NoSlot"));
+    world.now = ordered + world.policy.reboot_timeout;
+    world.settle();
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
 fn a_host_that_never_was_called_or_was_back_already_frees_its_slot_at_once() {
     let mut world = World::new(1, &["a", "b"]);
     world.need("a");

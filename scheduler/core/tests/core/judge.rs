@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use bellwether_proto::{Attempt, Phase};
 use bellwether_scheduler_core::admission::budget::{Holder, holder};
 use bellwether_scheduler_core::invariant::{
-    Invariant, budget_when_starting, drained_before_rebooted, no_false_success, way_back,
+    Invariant, budget_when_starting, drained_before_rebooted, in_the_window, no_false_success, way_back,
 };
-use bellwether_scheduler_core::{NodeView, State};
+use bellwether_scheduler_core::{NodeView, PolicyView, State};
 use jiff::SignedDuration;
+use serde_json::json;
 
-use crate::world::{World, name};
+use crate::world::{World, name, policy};
 
 /// A node that is being drained under one slot, and its record.
 fn draining() -> (World, Attempt) {
@@ -34,6 +35,28 @@ fn a_start_is_refused_once_all_slots_are_taken_by_other_nodes() {
     let problem = starts(1, "b").unwrap_err();
     assert!(problem.starts_with("Budget"), "{problem}");
     assert_eq!(Invariant::Budget.to_string(), "Budget");
+}
+
+#[test]
+fn a_start_outside_of_the_window_is_noticed_and_so_is_one_without_a_policy_that_permits_it() {
+    let (world, _) = draining();
+    let view = &world.hosts[&name("a")].view;
+    let nights = json!({ "windows": [{ "days": ["Mon-Sun"], "start": "01:00", "end": "03:00" }] });
+    let judge = |policies: &[PolicyView], time: &str| in_the_window(policies, view, time.parse().unwrap());
+    let (open, shut) = ("2026-01-01T02:00:00Z", "2026-01-01T04:00:00Z");
+    let nights = policy("nights", nights);
+    assert_eq!(judge(&[], shut), Ok(()), "without policies there is no window");
+    assert_eq!(judge(std::slice::from_ref(&nights), open), Ok(()));
+    let others = json!({ "nodeSelector": { "matchLabels": { "pool": "x" } } });
+    for (policies, time) in [
+        (vec![nights.clone()], shut),
+        (vec![policy("others", others)], open),
+        (vec![nights.clone(), policy("all", json!({}))], open),
+        (vec![policy("wrong", json!({ "startMargin": "soon" }))], open),
+    ] {
+        let problem = judge(&policies, time).unwrap_err();
+        assert!(problem.starts_with(&Invariant::InTheWindow.to_string()), "{problem}");
+    }
 }
 
 #[test]

@@ -33,6 +33,21 @@ fn need_since(world: &mut World, since: Timestamp) {
 }
 
 #[test]
+fn a_need_that_began_at_the_very_begin_of_the_reboot_is_no_new_one() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.host("a").at_boot = AtBoot::Comes;
+    // The file is written a second after the boot, by a clock that is ahead by that second.
+    world.host("a").clock_ahead = SignedDuration::from_secs(1);
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    world.pass(SignedDuration::from_mins(1));
+    assert_eq!(world.phase("a"), Some(Phase::Done));
+    assert_eq!(world.reason("a"), Some("NeedSurvivedReboot"));
+}
+
+#[test]
 fn a_need_that_survives_its_reboot_does_not_loop() {
     let mut world = World::new(1, &["a"]);
     world.host("a").at_boot = AtBoot::Survives;

@@ -8,6 +8,7 @@
 )]
 
 mod actors;
+mod agents;
 mod brakes;
 mod budgets;
 mod canaries;

@@ -35,7 +35,8 @@ fn a_node_starts_at_the_very_opening_of_the_window_and_knows_when_that_is() {
         "{}",
         world.message("a")
     );
-    world.pass(MINUTE * 60);
+    world.now = "2026-01-01T01:00:00Z".parse().unwrap();
+    world.settle();
     assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
 
@@ -84,6 +85,21 @@ fn without_a_margin_the_last_drain_of_the_node_counts_or_the_longest_there_may_b
         Some("WindowTooShort"),
         "nothing was measured of this node"
     );
+}
+
+#[test]
+fn a_node_whose_last_drain_took_ten_minutes_does_not_start_a_quarter_of_an_hour_before_the_end() {
+    let mut world = under(&[("nights", json!({ "windows": [window()] }))]);
+    world.pass(MINUTE * 61);
+    world.need("a");
+    world.pass(MINUTE * 10);
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    world.pass(MINUTE * 94);
+    world.need("a");
+    assert_eq!(world.reason("a"), Some("WindowTooShort"));
+    assert!(world.message("a").contains("20m"), "{}", world.message("a"));
 }
 
 #[test]
