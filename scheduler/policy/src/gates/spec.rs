@@ -79,7 +79,7 @@ pub struct PrometheusSpec {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 63)))]
     pub name: String,
 
-    /// The address of the server, such as http://prometheus.monitoring:9090; with the path before /api/v1 if there is one.
+    /// The address of the server, such as `http://prometheus.monitoring:9090`; with the path before /api/v1 if there is one.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub url: String,
 
