@@ -51,7 +51,7 @@ fn a_start_outside_of_the_window_is_noticed_and_so_is_one_without_a_policy_that_
     for (policies, time) in [
         (vec![nights.clone()], shut),
         (vec![policy("others", others)], open),
-        (vec![nights.clone(), policy("all", json!({}))], open),
+        (vec![nights, policy("all", json!({}))], open),
         (vec![policy("wrong", json!({ "startMargin": "soon" }))], open),
     ] {
         let problem = judge(&policies, time).unwrap_err();
