@@ -136,7 +136,9 @@ pub enum OrderRefusal {
     #[error("there is no such order: `kubectl reboots status` lists all")]
     NoOrder,
     /// The list is full.
-    #[error("there are {max} orders, which is the most: end some, or pause or approve the policy of the nodes", max = FleetControl::ORDERS_MAX)]
+    #[error(
+        "there are as many orders for nodes and policies as fit: end some (`kubectl reboots status` lists them), or pause or approve the policy of the nodes"
+    )]
     TooMany,
 }
 

@@ -16,6 +16,9 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
+    /// Most orders for policies and nodes: beside them there is room for one order of each kind for all nodes.
+    const OF_PARTS_MAX: usize = FleetControl::ORDERS_MAX - 3;
+
     pub(crate) fn new(control: Option<FleetControl>) -> Self {
         let orders = control.iter().flat_map(|control| control.orders.iter());
         Self {
@@ -69,13 +72,16 @@ impl Orders {
         self.orders.iter().filter_map(|order| order.until).min()
     }
 
-    /// Adds an order, in place of the one before of its kind and subject. None: there are as many as there may be.
+    /// Adds an order, in place of the one before of its kind and subject. None: there are as many as there may be. The
+    /// orders for all nodes always fit: however many nodes are held, an operator can pause the fleet.
     #[must_use]
     pub(crate) fn add(&mut self, order: FleetOrder) -> Option<FleetControl> {
         let (by, reason, since) = (order.by.clone(), order.reason.clone(), order.since);
+        let is_of_fleet = order.scope == OrderScope::Fleet;
         let mut orders = self.without(|other| other.is_of_same(&order));
         orders.push(order);
-        (orders.len() <= FleetControl::ORDERS_MAX).then(|| self.change(by, reason, orders, since))
+        let of_parts = orders.iter().filter(|order| order.scope != OrderScope::Fleet).count();
+        (is_of_fleet || of_parts <= Self::OF_PARTS_MAX).then(|| self.change(by, reason, orders, since))
     }
 
     /// Removes the order of this kind and scope; none if there is none.
@@ -230,13 +236,17 @@ mod tests {
     #[test]
     fn an_order_beyond_the_limit_is_refused_and_changes_nothing() {
         let mut orders = Orders::default();
-        for number in 0..FleetControl::ORDERS_MAX {
+        for number in 0..Orders::OF_PARTS_MAX {
             let scope = OrderScope::Node(node(&format!("n{number}")));
             assert!(orders.add(order(OrderKind::Block, scope, "anna", None)).is_some());
         }
         let before = orders.control().cloned();
-        assert_eq!(orders.add(pause("ben", None)), None);
+        let one_more = || order(OrderKind::Block, OrderScope::Node(node("more")), "ben", None);
+        assert_eq!(orders.add(one_more()), None);
         assert_eq!(orders.control().cloned(), before);
+        // The fleet can be paused all the same.
+        assert!(orders.add(pause("ben", None)).is_some_and(|control| control.paused()));
+        assert_eq!(orders.add(one_more()), None);
         // One that takes the place of another one fits.
         let again = order(OrderKind::Block, OrderScope::Node(node("n1")), "ben", None);
         assert!(orders.add(again).is_some());
