@@ -63,6 +63,8 @@ fn a_policy_that_is_paused_holds_its_nodes_and_no_others() {
     let mut world = world();
     let workers = || OrderScope::Policy("workers".into());
     assert_eq!(world.order(OrderKind::Block, workers(), None), Handled::Accepted);
+    let stored = &world.control.as_ref().unwrap().orders[0];
+    assert_eq!(stored.since, world.now, "by the clock of the scheduler");
     world.need("a");
     world.need("c");
     assert_eq!(
