@@ -26,15 +26,6 @@ async fn patch(fleet: &Fleet, node: &str, patch: &Value) -> Result<()> {
     patched.map(drop).with_context(|| format!("cannot patch {node}"))
 }
 
-async fn explained(fleet: &Fleet, node: &str, words: &[&str]) -> Result<()> {
-    wait::until(&format!("{node} to be explained by {words:?}"), DEADLINE, async || {
-        let answer = fleet.services.ctl_ok(&["explain", node]).await?;
-        ensure!(words.iter().all(|word| answer.contains(word)), "{answer}");
-        Ok(())
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn six_nodes_in_three_zones_go_one_zone_after_the_other() -> Result<()> {
     let options = ServicesOptions::default().set("BELLWETHER_SLOTS", "6");
@@ -56,12 +47,9 @@ async fn six_nodes_in_three_zones_go_one_zone_after_the_other() -> Result<()> {
     })
     .await?;
     fleet.upgrade_all()?;
-    explained(
-        &fleet,
-        hosts[5].name(),
-        &["NoSlot", "policy zones, values of", "Policy:"],
-    )
-    .await?;
+    fleet
+        .explained(hosts[5].name(), &["NoSlot", "policy zones, values of", "Policy:"])
+        .await?;
     let queue = fleet.services.ctl_ok(&["queue"]).await?;
     ensure!(queue.contains("BLOCKER") && queue.contains("zones"), "{queue}");
     fleet.rebooted_once(&hosts).await?;
@@ -85,7 +73,7 @@ async fn a_node_that_the_autoscaler_deletes_is_left_alone_and_takes_the_slot() -
     let taint = json!({ "key": "ToBeDeletedByClusterAutoscaler", "value": "1767225600", "effect": "NoSchedule" });
     let taints = |taints: Value| json!({ "spec": { "taints": taints } });
     patch(&fleet, claimed.name(), &taints(json!([taint]))).await?;
-    explained(&fleet, claimed.name(), &["Idle"]).await?;
+    fleet.explained(claimed.name(), &["Idle"]).await?;
     wait::until("the claim to take the slot", DEADLINE, async || {
         let status = fleet.services.ctl_ok(&["status"]).await?;
         ensure!(status.contains("1/1"), "{status}");
@@ -98,13 +86,10 @@ async fn a_node_that_the_autoscaler_deletes_is_left_alone_and_takes_the_slot() -
         "2026-01-01T00:00:00Z",
         "remove the taint ToBeDeletedByClusterAutoscaler",
     ];
-    explained(&fleet, claimed.name(), &stale).await?;
-    explained(
-        &fleet,
-        other.name(),
-        &["NoSlot", "the cluster autoscaler deletes the machine"],
-    )
-    .await?;
+    fleet.explained(claimed.name(), &stale).await?;
+    fleet
+        .explained(other.name(), &["NoSlot", "the cluster autoscaler deletes the machine"])
+        .await?;
     wait::steadily("no node is touched", WHILE, async || {
         Ok(fleet.nodes.cordon_order().is_empty())
     })
@@ -130,12 +115,9 @@ async fn a_node_that_is_deleted_while_its_host_reboots_keeps_its_slot_until_a_ne
     let nodes = Api::<Node>::all(fleet.world.client());
     nodes.delete(lost.name(), &DeleteParams::default()).await?;
     other.upgrade_kernel("6.12.48")?;
-    explained(
-        &fleet,
-        other.name(),
-        &["NoSlot", "Node object deleted while its host rebooted"],
-    )
-    .await?;
+    fleet
+        .explained(other.name(), &["NoSlot", "Node object deleted while its host rebooted"])
+        .await?;
     wait::steadily("the other node is not touched", WHILE, async || {
         Ok(fleet.nodes.cordons(other.name()) == 0)
     })

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::fleet::{DEADLINE, Fleet};
 use crate::policies;
-use crate::windows::{explained, has, status_fits};
+use crate::windows::{has, status_fits};
 
 /// Long enough for a scheduler to start an attempt that it should not start.
 const WHILE: Duration = Duration::from_secs(3);
@@ -44,12 +44,14 @@ async fn a_canary_that_fails_stops_the_rest_until_an_operator_cancels() -> Resul
     .await?;
     for other in &others {
         other.upgrade_kernel("6.12.48")?;
-        explained(&fleet, other.name(), &["CanaryFirst", canary.name()]).await?;
+        fleet.explained(other.name(), &["CanaryFirst", canary.name()]).await?;
     }
     let failed = fleet.in_phase(canary.name(), Phase::Failed).await?;
     assert_eq!(failed.ending.map(|ending| ending.cause), Some(Cause::RebootIgnored));
     for other in &others {
-        explained(&fleet, other.name(), &["CanaryFailed", canary.name(), "RebootIgnored"]).await?;
+        fleet
+            .explained(other.name(), &["CanaryFailed", canary.name(), "RebootIgnored"])
+            .await?;
     }
     status_fits(&fleet, "all", "the policy to be stopped", |status| {
         has(status, "Stopped", "True", canary.name())
@@ -59,7 +61,7 @@ async fn a_canary_that_fails_stops_the_rest_until_an_operator_cancels() -> Resul
     // A reboot by hand frees the slot of the canary, and does not speak for the update.
     canary.behave(|it| it.ignore_reboot = false);
     canary.reboot_by_hand();
-    explained(&fleet, canary.name(), &["Idle"]).await?;
+    fleet.explained(canary.name(), &["Idle"]).await?;
     wait::steadily("the other nodes are not touched", WHILE, async || {
         Ok(others.iter().all(|other| fleet.nodes.cordons(other.name()) == 0))
     })

@@ -107,6 +107,16 @@ impl Fleet {
         .await
     }
 
+    /// Waits until `explain` shows all of these words for a node.
+    pub(crate) async fn explained(&self, node: &str, words: &[&str]) -> Result<()> {
+        wait::until(&format!("{node} to be explained by {words:?}"), DEADLINE, async || {
+            let answer = self.services.ctl_ok(&["explain", node]).await?;
+            ensure!(words.iter().all(|word| answer.contains(word)), "{answer}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until these hosts have rebooted once each and their nodes are back in service.
     pub(crate) async fn rebooted_once(&self, hosts: &[std::sync::Arc<Host>]) -> Result<()> {
         wait::until("every node to be rebooted once and back", DEADLINE, async || {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
 use crate::policies;
-use crate::windows::{change, explained};
+use crate::windows::change;
 
 /// A gate of this server, for the alerts that this filter leaves.
 fn gate(server: &Prometheus, alerts: &Value) -> Value {
@@ -70,16 +70,15 @@ async fn an_alert_that_fires_during_the_drain_stops_the_reboot_and_a_dead_promet
     let cancelled = fleet.in_phase(host.name(), Phase::Cancelled).await?;
     let message = cancelled.ending.map(|ending| ending.message).unwrap_or_default();
     ensure!(message.contains("1 alert is active: Fire"), "{message}");
-    explained(&fleet, host.name(), &["PrometheusShut", "gate alerts", "Fire"]).await?;
+    fleet
+        .explained(host.name(), &["PrometheusShut", "gate alerts", "Fire"])
+        .await?;
     ensure!(host.reboot_orders() == 0, "the reboot was ordered");
 
     server.kill9();
-    explained(
-        &fleet,
-        host.name(),
-        &["GateFailed", "cannot be reached", "Connection refused"],
-    )
-    .await?;
+    fleet
+        .explained(host.name(), &["GateFailed", "cannot be reached", "Connection refused"])
+        .await?;
     server.set_rules(&["Watchdog"])?;
     server.restart().await?;
     fleet.rebooted_once(&[host]).await?;
@@ -102,12 +101,9 @@ async fn a_node_with_a_blocking_pod_waits_and_the_next_one_goes() -> Result<()> 
     let gate = json!({ "name": "batch", "selector": { "matchLabels": { "app": "long" } }, "namespaces": ["default"] });
     policies::create(&fleet.world, "all", &json!({ "gates": { "pods": [gate] } })).await?;
     kept.upgrade_kernel("6.12.48")?;
-    explained(
-        &fleet,
-        kept.name(),
-        &["BlockingPod", "gate batch", "the pod default/long-"],
-    )
-    .await?;
+    fleet
+        .explained(kept.name(), &["BlockingPod", "gate batch", "the pod default/long-"])
+        .await?;
     next.upgrade_kernel("6.12.48")?;
     fleet.rebooted_once(&[next]).await?;
     ensure!(kept.reboot_orders() == 0, "the reboot was ordered");
@@ -127,7 +123,9 @@ async fn each_fault_of_a_query_is_explained_in_the_words_of_the_server() -> Resu
     policies::create(&fleet.world, "all", &gate(&server, &json!({}))).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
-    explained(&fleet, host.name(), &["PrometheusShut", "1 alert is active: Watchdog"]).await?;
+    fleet
+        .explained(host.name(), &["PrometheusShut", "1 alert is active: Watchdog"])
+        .await?;
     let with = |fields: &Value| {
         let mut gate = gate(&server, &json!({}));
         let first = gate.pointer_mut("/gates/prometheus/0").and_then(Value::as_object_mut);
@@ -160,7 +158,8 @@ async fn each_fault_of_a_query_is_explained_in_the_words_of_the_server() -> Resu
         (json!({ "query": "up", "caFile": null }), &["GateFailed", "ertificate"]),
     ] {
         change(&fleet, "all", with(&fields)).await?;
-        explained(&fleet, host.name(), words)
+        fleet
+            .explained(host.name(), words)
             .await
             .with_context(|| format!("{fields}"))?;
     }

@@ -9,20 +9,11 @@ use rig::services::ServicesOptions;
 use rig::wait;
 use serde_json::json;
 
-use crate::fleet::{DEADLINE, Fleet};
+use crate::fleet::Fleet;
 use crate::policies;
 
 /// Long enough for a scheduler to start an attempt that it should not start.
 const WHILE: Duration = Duration::from_secs(3);
-
-async fn explained(fleet: &Fleet, node: &str, words: &[&str]) -> Result<()> {
-    wait::until(&format!("{node} to be explained by {words:?}"), DEADLINE, async || {
-        let answer = fleet.services.ctl_ok(&["explain", node]).await?;
-        ensure!(words.iter().all(|word| answer.contains(word)), "{answer}");
-        Ok(())
-    })
-    .await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn approvals_holds_and_a_reboot_now_are_stored_and_followed() -> Result<()> {
@@ -36,10 +27,10 @@ async fn approvals_holds_and_a_reboot_now_are_stored_and_followed() -> Result<()
     )
     .await?;
     // The scheduler knows the policy before the first node needs a reboot.
-    explained(&fleet, &names[0], &["Policy:", "all"]).await?;
+    fleet.explained(&names[0], &["Policy:", "all"]).await?;
     fleet.upgrade_all()?;
     for name in &names {
-        explained(&fleet, name, &["NotApproved", "Also:", "WindowShut"]).await?;
+        fleet.explained(name, &["NotApproved", "Also:", "WindowShut"]).await?;
     }
     // Orders that could have no effect are refused with the remedy.
     let refused = fleet.services.ctl(&["approve", "--policy", "al"]).await?;
@@ -69,7 +60,7 @@ async fn approvals_holds_and_a_reboot_now_are_stored_and_followed() -> Result<()
     let api = policies::api(fleet.world.client());
     api.delete("all", &Default::default()).await?;
     policies::create(&fleet.world, "all", &json!({ "approval": "Manual" })).await?;
-    explained(&fleet, &names[0], &["Held", "disks"]).await?;
+    fleet.explained(&names[0], &["Held", "disks"]).await?;
     fleet.in_phase(&names[2], Phase::Done).await?;
     let leader = fleet.services.leader(&fleet.world).await?.clone();
     leader.process.kill9();

@@ -45,16 +45,6 @@ pub(crate) async fn status_fits(
     .await
 }
 
-/// Waits until the reason of a node has all of these words.
-pub(crate) async fn explained(fleet: &Fleet, node: &str, words: &[&str]) -> Result<()> {
-    wait::until(&format!("{node} to be explained by {words:?}"), DEADLINE, async || {
-        let answer = fleet.services.ctl_ok(&["explain", node]).await?;
-        ensure!(words.iter().all(|word| answer.contains(word)), "{answer}");
-        Ok(())
-    })
-    .await
-}
-
 pub(crate) fn has(status: &RebootPolicyStatus, type_: &str, value: &str, word: &str) -> bool {
     let mut conditions = status.conditions.iter();
     conditions
@@ -74,7 +64,9 @@ async fn nodes_wait_for_their_policy_which_says_why_and_reboot_once_it_lets_them
     })
     .await?;
     fleet.upgrade_all()?;
-    explained(&fleet, &node, &["WindowShut", "policy all", "year-end freeze"]).await?;
+    fleet
+        .explained(&node, &["WindowShut", "policy all", "year-end freeze"])
+        .await?;
     status_fits(&fleet, "all", "two nodes to wait", |status| {
         let blackout = status.window.as_ref().and_then(|window| window.blackout.as_deref());
         let waiting = status
@@ -85,7 +77,7 @@ async fn nodes_wait_for_their_policy_which_says_why_and_reboot_once_it_lets_them
     .await?;
     // A second policy of the same priority.
     policies::create(&fleet.world, "more", &json!({})).await?;
-    explained(&fleet, &node, &["PolicyConflict", "all and more"]).await?;
+    fleet.explained(&node, &["PolicyConflict", "all and more"]).await?;
     for (policy, other) in [("all", "more"), ("more", "all")] {
         status_fits(&fleet, policy, "the conflict to be shown", |status| {
             has(status, "Conflict", "True", &format!("policy {other}"))
@@ -94,11 +86,13 @@ async fn nodes_wait_for_their_policy_which_says_why_and_reboot_once_it_lets_them
     }
     let api = policies::api(fleet.world.client());
     api.delete("more", &DeleteParams::default()).await?;
-    explained(&fleet, &node, &["WindowShut"]).await?;
+    fleet.explained(&node, &["WindowShut"]).await?;
     // A mistake that the API server cannot see, without the blackout.
     let wrong = json!({ "days": ["Sit"], "start": "22:00", "end": "04:00" });
     change(&fleet, "all", json!({ "blackouts": null, "windows": [wrong] })).await?;
-    explained(&fleet, &node, &["PolicyRefused", "spec.windows[0].days", "Mon-Fri"]).await?;
+    fleet
+        .explained(&node, &["PolicyRefused", "spec.windows[0].days", "Mon-Fri"])
+        .await?;
     status_fits(&fleet, "all", "the policy not to be accepted", |status| {
         has(status, "Accepted", "False", "spec.windows[0].days")
     })
