@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::attempt_ref::AttemptRef;
+use crate::daemon_pod::DaemonPod;
 use crate::failed_reboot::FailedReboot;
 use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
@@ -78,6 +79,8 @@ pub struct Attempt {
     pub last_reboot: Option<LastReboot>,
     /// The failure of the last ordered reboot that no completed one and no operator's cancel has followed.
     pub failed_reboot: Option<FailedReboot>,
+    /// The pods of DaemonSets on the node right before the order to reboot.
+    pub daemon_pods: Vec<DaemonPod>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -114,6 +117,7 @@ impl Attempt {
             retry_not_before: None,
             last_reboot: None,
             failed_reboot: None,
+            daemon_pods: Vec::new(),
             trace,
             need_span: None,
             history: Vec::new(),
@@ -194,6 +198,7 @@ impl Message for Attempt {
             retry_not_before: instant(T, "retry_not_before", wire.retry_not_before)?,
             last_reboot: wire.last_reboot.map(LastReboot::from_wire).transpose()?,
             failed_reboot: wire.failed_reboot.map(FailedReboot::from_wire).transpose()?,
+            daemon_pods: wire.daemon_pods.into_iter().map(DaemonPod::from_wire).collect(),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -235,6 +240,7 @@ impl Message for Attempt {
             retry_not_before: self.retry_not_before.map(to_timestamp),
             last_reboot: self.last_reboot.as_ref().map(LastReboot::to_wire),
             failed_reboot: self.failed_reboot.map(FailedReboot::to_wire),
+            daemon_pods: self.daemon_pods.iter().map(DaemonPod::to_wire).collect(),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

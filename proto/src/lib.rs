@@ -10,6 +10,7 @@ pub mod attempt;
 mod attempt_ref;
 pub mod attribute;
 pub mod command;
+mod daemon_pod;
 pub mod event;
 mod failed_reboot;
 mod field;
@@ -50,6 +51,7 @@ pub mod wire {
 pub use attempt::{Attempt, Ending, PhaseEntered};
 pub use attempt_ref::AttemptRef;
 pub use command::{DrainNode, UncordonNode};
+pub use daemon_pod::DaemonPod;
 pub use event::{DrainFailure, Fact, NodeEvent};
 pub use failed_reboot::FailedReboot;
 pub use field::{from_duration, to_duration, to_timestamp};

@@ -43,6 +43,13 @@ pub const HISTORY_MAX: usize = 100;
 /// a node within a day. The newest ones stay.
 pub const EARLIER_REBOOTS_MAX: usize = 9;
 
+/// Most pods of DaemonSets that an attempt record keeps: more than a kubelet runs. One that is left out is demanded to
+/// be Ready after the reboot.
+pub const DAEMON_PODS_MAX: usize = 128;
+
+/// Longest name of a DaemonSet with its namespace: what Kubernetes allows.
+pub const DAEMON_SET_BYTES_MAX: usize = 317;
+
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
 /// would vanish before it is stale.
@@ -173,6 +180,7 @@ impl Limited for wire::Attempt {
             need_span_id: _,
             last_reboot,
             failed_reboot: _,
+            daemon_pods,
             history,
         } = self;
         if let Some(wire::LastReboot {
@@ -195,6 +203,16 @@ impl Limited for wire::Attempt {
         }) = ending
         {
             cut(message, MESSAGE_BYTES_MAX);
+        }
+        daemon_pods.truncate(DAEMON_PODS_MAX);
+        for wire::DaemonPod {
+            daemon_set,
+            run,
+            ready: _,
+        } in daemon_pods
+        {
+            cut(daemon_set, DAEMON_SET_BYTES_MAX);
+            cut(run, WORD_BYTES_MAX);
         }
         cut_history(history);
     }

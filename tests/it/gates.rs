@@ -9,7 +9,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::DeleteParams;
+use rig::kubelet::READY_AFTER;
 use rig::prometheus::{PASSWORD, Prometheus, USER};
+use rig::record::node_state;
 use rig::services::ServicesOptions;
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
@@ -110,6 +112,30 @@ async fn a_node_with_a_blocking_pod_waits_and_the_next_one_goes() -> Result<()> 
     let deployments: Api<Deployment> = Api::namespaced(fleet.world.client(), "default");
     deployments.delete("long", &DeleteParams::default()).await?;
     fleet.all_rolled(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_uncordoned_once_its_pod_of_a_daemon_set_is_ready_again() -> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 1,
+        ..WorldOptions::default()
+    })
+    .await?;
+    // Longer than the node takes to be Ready.
+    let net = Workload::new("net").annotate(READY_AFTER, "12s");
+    world.create(&net.daemon_set()?).await?;
+    world.wait_ready_pods("net", 1).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    policies::create(&fleet.world, "all", &json!({})).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    let words = ["WaitsForService", "the pod of the DaemonSet default/net"];
+    fleet.explained(host.name(), &words).await?;
+    let node = node_state(&fleet.world.node(host.name()).await?);
+    ensure!(node.ready && node.cordoned, "{node:?}");
+    fleet.rebooted_once(&[host]).await?;
+    fleet.world.wait_ready_pods("net", 1).await?;
+    fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]

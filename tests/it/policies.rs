@@ -212,6 +212,11 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             "Unsupported value: \"Ignore\"",
         ),
         (
+            json!({ "backInService": { "daemonPods": "Skip" } }),
+            "spec.backInService.daemonPods",
+            "Unsupported value: \"Skip\"",
+        ),
+        (
             json!({ "gates": { "pods": [{ "name": "a" }] } }),
             "spec.gates.pods[0].selector",
             "Required value",

@@ -65,6 +65,7 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
             &format!("{selector}; the other nodes start {soak:#} after the last of them"),
         );
     }
+    line(text, "back", &terms.back_in_service.to_string());
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);
     }
@@ -247,6 +248,7 @@ mod tests {
             "gate      shut while `a > 1` at http://p gives a result (pending)\n",
             "gate      shut while a pod job=long is on the node, of shop, or its pods cannot be listed (batch)\n",
             "freeze",
+            "back      once the node and its pods of DaemonSets are Ready, and no startup taint is left\n",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

@@ -231,6 +231,7 @@ fn attempt(generation: u64, phase: Phase) -> Attempt {
         retry_not_before: None,
         last_reboot: None,
         failed_reboot: None,
+        daemon_pods: vec![],
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],

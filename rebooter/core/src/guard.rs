@@ -379,6 +379,7 @@ mod tests {
             retry_not_before: None,
             last_reboot: None,
             failed_reboot: None,
+            daemon_pods: Vec::new(),
             trace: TraceParent {
                 trace_id: [1; 16],
                 span_id: [1; 8],

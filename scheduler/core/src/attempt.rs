@@ -8,6 +8,7 @@ mod gone;
 mod orphan;
 mod phases;
 mod retry;
+mod service;
 mod start;
 mod transition;
 
@@ -15,6 +16,7 @@ pub(crate) use clamp::clamp;
 pub(crate) use events::{Consequence, apply_event};
 pub(crate) use gone::gone_host_may_be_down;
 pub(crate) use orphan::orphan_of;
-pub(crate) use phases::{LastLook, next_transition};
+pub(crate) use phases::{LastLook, Looks, next_transition};
+pub(crate) use service::{Service, demanded, service};
 pub(crate) use start::{is_for_reboot, start};
 pub(crate) use transition::{Transition, apply, has_noted_reboot, note_reboot, wants_uncordon};

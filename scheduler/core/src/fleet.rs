@@ -17,6 +17,7 @@ mod member;
 mod policy_effects;
 mod read;
 mod readings;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use bellwether_policy::{PodGate, PrometheusGate};
-use bellwether_proto::NodeName;
+use bellwether_policy::{PodGate, PrometheusGate, Selector};
+use bellwether_proto::{DaemonPod, NodeName};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,14 @@ pub enum Query {
         /// The gate.
         gate: PodGate,
     },
+    /// The pods of DaemonSets on this node.
+    DaemonPods {
+        /// The node.
+        #[serde(with = "as_text")]
+        node: NodeName,
+        /// Those that count, by their labels.
+        selector: Selector,
+    },
 }
 
 /// The outcome of a query. The texts are for operators.
@@ -39,6 +47,26 @@ pub enum Outcome {
     Shut(String),
     /// The server could not be asked, or its answer is none.
     Failed(String),
+    /// These pods of DaemonSets are on the node. No gate is asked so.
+    DaemonPods(Vec<PodOfDaemonSet>),
+}
+
+/// A pod of a DaemonSet, as a recording has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodOfDaemonSet {
+    /// The DaemonSet, as `NAMESPACE/NAME`.
+    pub daemon_set: String,
+    /// The run of the pod's containers.
+    pub run: String,
+    /// The pod is Ready.
+    pub ready: bool,
+}
+
+impl From<&PodOfDaemonSet> for DaemonPod {
+    fn from(pod: &PodOfDaemonSet) -> Self {
+        let PodOfDaemonSet { daemon_set, run, ready } = pod.clone();
+        Self { daemon_set, run, ready }
+    }
 }
 
 /// The outcome of a query with the instant at which the core wanted it.
@@ -100,7 +128,7 @@ impl Slot {
             Some(last) if last.asked_at >= since => {
                 let again = match last.outcome {
                     Outcome::Failed(_) => Self::AFTER_FAILURE,
-                    Outcome::Open | Outcome::Shut(_) => Self::RENEWAL,
+                    Outcome::Open | Outcome::Shut(_) | Outcome::DaemonPods(_) => Self::RENEWAL,
                 };
                 later(last.asked_at, again)
             }

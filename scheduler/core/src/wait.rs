@@ -22,6 +22,8 @@ pub enum Wait {
     ReadyInNewBoot,
     /// Sentinel and kubelet have to report the same new boot.
     NewBootReports,
+    /// The node is Ready in its new boot, and has to be back in service.
+    Service,
     /// A drainer has to take our cordon away.
     Uncordon,
     /// Our cordon is gone, and what the parts of the broken-off attempt had begun could still take effect.
@@ -35,7 +37,7 @@ pub enum Wait {
 
 impl Wait {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Drain,
         Self::DrainedNode,
         Self::GateReading,
@@ -43,6 +45,7 @@ impl Wait {
         Self::Reboot,
         Self::ReadyInNewBoot,
         Self::NewBootReports,
+        Self::Service,
         Self::Uncordon,
         Self::LateEffect,
         Self::Soak,
@@ -80,6 +83,7 @@ impl Wait {
             Self::Reboot => "WaitsForReboot",
             Self::ReadyInNewBoot => "WaitsForReadyInNewBoot",
             Self::NewBootReports => "WaitsForNewBootReports",
+            Self::Service => "WaitsForService",
             Self::Uncordon => "WaitsForUncordon",
             Self::LateEffect => "WaitsForLateEffect",
             Self::Soak => "WaitsForSoak",
@@ -98,6 +102,7 @@ impl Wait {
             Self::Reboot => "the rebooter has called for the reboot, and the host has to leave its old boot",
             Self::ReadyInNewBoot => "the host has rebooted, and the node has to be Ready",
             Self::NewBootReports => "the node is Ready, and sentinel and kubelet have to report the same new boot",
+            Self::Service => "the node is Ready in its new boot, and has to be back in service",
             Self::Uncordon => "a drainer has to take our cordon away",
             Self::LateEffect => {
                 "the node does not carry our cordon: a drainer has to confirm that, and the slot is kept for 30 s, since a late request of a drainer or rebooter may still take effect"

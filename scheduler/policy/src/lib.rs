@@ -19,6 +19,7 @@ mod policy;
 #[cfg(feature = "schema")]
 mod rules;
 mod selector;
+mod service;
 mod spec;
 mod status;
 
@@ -36,6 +37,7 @@ pub use governing::{Governing, Policies};
 pub use labels::{LabelExpression, LabelSelector};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
+pub use service::{BackInService, BackInServiceSpec};
 pub use spec::{
     Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, IntOrString, RebootPolicySpec,
     TopologySpec, WindowSpec,

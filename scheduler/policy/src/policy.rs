@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
 use crate::labels::LabelSelector;
 use crate::selector::Selector;
+use crate::service::BackInService;
 use crate::spec::{Approval, BlackoutSpec, RebootPolicySpec, WindowSpec};
 
 /// A policy by name, with the terms that it sets, or the mistakes in them.
@@ -39,6 +40,8 @@ pub struct Terms {
     pub start_margin: Option<SignedDuration>,
     /// What keeps a node from starting though a window is open.
     pub gates: Gates,
+    /// What has to be back before a node is uncordoned after its reboot.
+    pub back_in_service: BackInService,
     /// Limits beyond which reboots stop.
     pub brakes: Brakes,
     /// How many nodes may be disrupted at once.
@@ -96,6 +99,7 @@ impl RebootPolicy {
         let start_margin = or_note(margin.map_err(|fault| vec![fault]), &mut faults);
         let gates = spec.gates.as_ref().map(|gates| gates_of(gates, "spec.gates"));
         let gates = or_note(gates.transpose().map(Option::unwrap_or_default), &mut faults);
+        let back_in_service = BackInService::read(spec.back_in_service.as_ref(), &mut faults);
         let brakes = Brakes::read(spec.brakes.as_ref(), &mut faults);
         let budget = spec.budget.as_ref().map(|budget| Budget::new(budget, "spec.budget"));
         let budget = budget.map_or_else(Budget::default, |budget| or_note(budget, &mut faults));
@@ -110,6 +114,7 @@ impl RebootPolicy {
                     calendar: Calendar::new(windows, blackouts),
                     start_margin,
                     gates,
+                    back_in_service,
                     brakes,
                     budget,
                     canaries,

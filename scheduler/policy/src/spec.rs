@@ -11,6 +11,7 @@ use crate::gates::GatesSpec;
 use crate::labels::LabelSelector;
 #[cfg(feature = "schema")]
 use crate::rules::{self, DURATION};
+use crate::service::BackInServiceSpec;
 
 pub(crate) use brakes::REBOOTS_PER_DAY;
 pub use brakes::{BrakesSpec, CohortSpec};
@@ -56,6 +57,11 @@ pub struct RebootPolicySpec {
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
+
+    /// What has to be back before a node is uncordoned after its reboot. Absent: its pods of DaemonSets that were Ready
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_in_service: Option<BackInServiceSpec>,
 
     /// Limits beyond which the reboots of a node, of similar nodes, or of all nodes of this policy stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 //! One file for each kind of server. Nothing is decided here: an outcome says what was found, and the core what follows.
 //! Every query has a time-out. The core bounds how many there are at once: one for each gate that a node waits for.
 
+mod daemon_pods;
 mod pods;
 mod prometheus;
 mod secret;
@@ -53,6 +54,7 @@ impl Readings {
         self.asked.spawn(async move {
             let outcome = match &query {
                 Query::Prometheus(gate) => prometheus::ask(gate, &secrets).await,
+                Query::DaemonPods { node, selector } => daemon_pods::ask(&client, node, selector).await,
                 Query::Pods { node, gate } => {
                     // The semaphore is never closed.
                     let _turn = listings.acquire().await;

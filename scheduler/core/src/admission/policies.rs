@@ -81,6 +81,14 @@ impl PolicyStates {
         self.states.get(&policy.name).map(|known| known.state)
     }
 
+    /// The name of the policy of a node, for reasons; `-` if there is not exactly one.
+    pub(crate) fn name_for(&self, node: &NodeView) -> Arc<str> {
+        match self.governing(node) {
+            Governing::Policy(policy) => Arc::clone(&policy.name),
+            Governing::BuiltIn | Governing::None | Governing::Conflict(..) => "-".into(),
+        }
+    }
+
     /// What governs a node.
     pub(crate) fn governing(&self, node: &NodeView) -> Governing {
         self.policies.governing(&node.labels)

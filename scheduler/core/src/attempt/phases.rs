@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::admission::{Reason, unfit};
 use crate::attempt::Transition;
 use crate::attempt::retry::keeps_slot;
+use crate::attempt::service::Service;
 use crate::attempt::start::is_for_reboot;
 use crate::observed::Observation;
 use crate::policy::Policy;
@@ -13,13 +14,13 @@ use crate::timers::{Clock, later};
 
 /// The next transition of an attempt on a node that exists and is the same one; none: the attempt
 /// waits. Nothing is overdue before `patient_until`. `is_uncordoned`: a drainer reports our cordon
-/// as removed, for the attempt's present generation, and the view of the node agrees. `last_look`: whether the reboot
-/// of the node may be ordered now, by its policy.
+/// as removed, for the attempt's present generation, and the view of the node agrees. `looks`: what the policy of
+/// the node demands beyond that.
 pub(crate) fn next_transition(
     attempt: &Attempt,
     observation: &Observation<'_>,
     is_uncordoned: bool,
-    last_look: &LastLook,
+    looks: &Looks,
     policy: &Policy,
     patient_until: Timestamp,
     clock: &Clock,
@@ -28,7 +29,7 @@ pub(crate) fn next_transition(
         attempt,
         observation,
         is_uncordoned,
-        last_look,
+        looks,
         policy,
         patient_until,
         clock,
@@ -43,6 +44,15 @@ pub(crate) fn next_transition(
         Phase::Failed if attempt.slot_held => rule.failed(),
         Phase::Done | Phase::Failed | Phase::Cancelled => None,
     }
+}
+
+/// What the looks at what a policy demands have shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Looks {
+    /// Whether the reboot of a drained node may be ordered.
+    pub(crate) last_look: LastLook,
+    /// Whether a node that is Ready in its new boot is back in service.
+    pub(crate) service: Service,
 }
 
 /// What the last look before the order to reboot has shown.
@@ -61,7 +71,7 @@ struct Rule<'a> {
     attempt: &'a Attempt,
     observation: &'a Observation<'a>,
     is_uncordoned: bool,
-    last_look: &'a LastLook,
+    looks: &'a Looks,
     policy: &'a Policy,
     patient_until: Timestamp,
     clock: &'a Clock,
@@ -108,7 +118,7 @@ impl Rule<'_> {
             return Some(order_ended);
         }
         if self.overdue(Policy::DRAIN_ANSWER) {
-            let message = match (attempt.drained_at, self.last_look) {
+            let message = match (attempt.drained_at, &self.looks.last_look) {
                 (None, _) => "no drainer has answered in time".to_owned(),
                 (Some(_), LastLook::Waits(reason)) => format!("not in time: {}", reason.message()),
                 (Some(_), LastLook::Passed | LastLook::Refused(_)) => {
@@ -123,13 +133,13 @@ impl Rule<'_> {
             let message = "whether the host needs a reboot is not known any more".to_owned();
             return Some(Transition::RollBack(Cause::NotFit, message));
         }
-        if let LastLook::Refused(reason) = self.last_look {
+        if let LastLook::Refused(reason) = &self.looks.last_look {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
         if let Some(reason) = unfit(observation, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
-        let passed = *self.last_look == LastLook::Passed;
+        let passed = self.looks.last_look == LastLook::Passed;
         (passed && observation.node.ready && observation.is_cordoned_for(attempt))
             .then(|| Transition::Enter(Phase::Rebooting, String::new()))
     }
@@ -174,11 +184,16 @@ impl Rule<'_> {
 
     fn verifying(&self) -> Option<Transition> {
         let observation = self.observation;
-        if observation.proved_boot(&self.attempt.boot_before).is_some() {
+        let is_proved = observation.proved_boot(&self.attempt.boot_before).is_some();
+        if is_proved && self.looks.service == Service::Back {
             return Some(Transition::Enter(Phase::Uncordoning, String::new()));
         }
         if !self.overdue(ON_TIME) {
             return None;
+        }
+        if let (true, Service::Missing(missing)) = (is_proved, &self.looks.service) {
+            let message = format!("the node is Ready, and not back in service in time: it stays cordoned: {missing}");
+            return Some(Transition::End(Cause::NodeNotBack, message));
         }
         Some(if observation.node.ready && self.kubelet_is_new() {
             Transition::RollBack(Cause::NodeNotBack, SENTINEL_SILENT.to_owned())
@@ -307,7 +322,7 @@ impl Rule<'_> {
     fn came_back_late(&self) -> Option<Transition> {
         if self.observation.proved_boot(&self.attempt.boot_before).is_some() {
             let message = "the node came back late".to_owned();
-            return Some(Transition::Enter(Phase::Uncordoning, message));
+            return (self.looks.service == Service::Back).then_some(Transition::Enter(Phase::Uncordoning, message));
         }
         // The sentinel comes up after the kubelet, or not at all.
         let observation = self.observation;

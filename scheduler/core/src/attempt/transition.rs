@@ -64,7 +64,10 @@ pub(crate) fn apply(
                     }
                 }
                 // The way to this phase is an uncordon.
-                Phase::Soaking => attempt.cordoned_at = None,
+                Phase::Soaking => {
+                    attempt.cordoned_at = None;
+                    attempt.daemon_pods.clear();
+                }
                 Phase::Draining
                 | Phase::Verifying
                 | Phase::RollingBack

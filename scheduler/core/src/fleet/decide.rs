@@ -5,7 +5,7 @@ use bellwether_proto::{Attempt, LastReboot, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
 use crate::admission::{self, Group, Look, Reason, Verdict};
-use crate::attempt::{self, LastLook};
+use crate::attempt::{self, LastLook, Looks, Transition};
 use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
 use crate::fleet::Fleet;
@@ -86,6 +86,7 @@ impl Fleet {
         self.adopt_orphan(name, &clock);
         self.check_command(name, &clock);
         self.read_pods_after_drain(name, &clock);
+        self.read_daemon_pods(name, &clock);
         self.admit(name, &clock);
     }
 
@@ -211,18 +212,24 @@ impl Fleet {
             let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
                 return;
             };
-            let last_look = self.last_look(member, attempt, &observation, clock);
+            let looks = Looks {
+                last_look: self.last_look(member, attempt, &observation, clock),
+                service: self.service(member, attempt, &observation, clock),
+            };
             let next = attempt::next_transition(
                 attempt,
                 &observation,
                 member.is_uncordoned(),
-                &last_look,
+                &looks,
                 &self.policy,
                 patient_until,
                 clock,
             );
             let Some(transition) = next else { return };
-            let attempt = attempt.clone();
+            let mut attempt = attempt.clone();
+            if matches!(transition, Transition::Enter(Phase::Rebooting, _)) {
+                attempt.daemon_pods = member.daemon_pods_of_last_listing();
+            }
             self.change_attempt(attempt, Some(transition), clock.now());
         }
     }
@@ -245,7 +252,11 @@ impl Fleet {
             return LastLook::Passed;
         };
         let blockers = &self.blockers;
-        match blockers.look_at_readings(observation.node, &member.pods, drained_at, clock) {
+        let look = match blockers.look_at_readings(observation.node, &member.pods, drained_at, clock) {
+            Look::Open => self.look_at_daemon_pods(member, observation.node, drained_at, clock),
+            shut @ (Look::Shut(_) | Look::Failed(_) | Look::Unread(_)) => shut,
+        };
+        match look {
             Look::Open => LastLook::Passed,
             Look::Shut(reason) => LastLook::Refused(reason),
             // A server that restarts must not cost the drain.

@@ -83,6 +83,16 @@ impl Fleet {
                 asked_at,
                 outcome,
             } => self.take_pods(&node, &gate, asked_at, outcome),
+            Input::Reading {
+                query: Query::DaemonPods { node, .. },
+                asked_at,
+                outcome,
+            } => {
+                let member = self.members.get_mut(&node);
+                if member.is_some_and(|member| member.daemon_pods.take(asked_at, outcome)) {
+                    self.touch(&node);
+                }
+            }
             Input::Pause { by, reason } => {
                 return self.give_order(FleetOrder {
                     kind: OrderKind::Block,

@@ -11,7 +11,7 @@ use crate::explain::Stand;
 use crate::fleet::DrainProgress;
 use crate::observed::{Memory, NodeView, Observation, StoredReport};
 use crate::policy::Policy;
-use crate::reading::PodReadings;
+use crate::reading::{PodReadings, Slot};
 use crate::timers::{Clock, later};
 
 /// One node of the fleet. Parts may be known before the Node object is, and outlive it.
@@ -33,6 +33,8 @@ pub(super) struct Member {
     pub(super) uncordon_reported: Option<Generation>,
     /// What is known of the pods on the node, of the gates of its policy.
     pub(super) pods: PodReadings,
+    /// What is known of the pods of DaemonSets on the node, before and after its reboot.
+    pub(super) daemon_pods: Slot,
     pub(super) stand: Option<Stand>,
     /// Where the node counts against the budget of its policy.
     pub(super) group: Option<Arc<Group>>,
@@ -71,6 +73,7 @@ impl Member {
     pub(super) fn clamp_times(&mut self, now: Timestamp) {
         self.memory.ready_from = self.memory.ready_from.map(|from| from.min(now));
         self.pods.values_mut().for_each(|slot| slot.clamp(now));
+        self.daemon_pods.clamp(now);
         self.remind_at = self.remind_at.map(|at| at.min(later(now, Policy::REMINDER)));
     }
 

@@ -8,7 +8,7 @@ use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, Reboo
 
 use crate::admission::budget::Holder;
 use crate::admission::{Full, Reason, Scope};
-use crate::attempt::LastLook;
+use crate::attempt::{LastLook, Service};
 use crate::explain::{Basis, Blocker, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
@@ -227,6 +227,15 @@ impl Fleet {
                 self.last_look(member, attempt, &observation, &Clock::new(self.decided_at?))
         {
             return Some(Reason::InAttempt(Wait::GateReading, reason.message()));
+        }
+        if wait == Wait::NewBootReports
+            && let Service::Missing(missing) =
+                self.service(member, attempt, &observation, &Clock::new(self.decided_at?))
+        {
+            return Some(Reason::InAttempt(
+                Wait::Service,
+                format!("the node is Ready in its new boot: {missing}"),
+            ));
         }
         let ending = attempt.ending.as_ref().map(|ending| &ending.message);
         let detail = match (wait, &member.drain, ending) {

@@ -77,7 +77,7 @@ impl Fleet {
             let slot = member.pods.get(gate);
             slot.and_then(|slot| slot.outcome(Timestamp::MIN, &clock))
                 .is_some_and(|outcome| match outcome {
-                    Outcome::Open => true,
+                    Outcome::Open | Outcome::DaemonPods(_) => true,
                     Outcome::Shut(_) => false,
                     Outcome::Failed(_) => gate.on_error == bellwether_policy::OnError::Allow,
                 })

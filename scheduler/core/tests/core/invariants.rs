@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use bellwether_scheduler_core::invariant::Invariant;
-use bellwether_scheduler_core::reading::Outcome;
+use bellwether_scheduler_core::reading::{Outcome, PodOfDaemonSet};
 use bellwether_scheduler_core::{PolicyView, Rival};
 
 use crate::referee::fails_if;
@@ -39,6 +39,7 @@ enum Happening {
     Cancel(usize),
     Policies(usize),
     Answer(usize),
+    DaemonPods(usize),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -70,6 +71,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => node.prop_map(Happening::Cancel),
         1 => (0..policies().len()).prop_map(Happening::Policies),
         2 => (0..answers().len()).prop_map(Happening::Answer),
+        2 => (0..listings().len()).prop_map(Happening::DaemonPods),
     ]
 }
 
@@ -125,10 +127,26 @@ fn happen(world: &mut World, happening: &Happening) {
             world.cancel(NODES[*node], "");
         }
         Happening::Answer(answer) => world.answer.clone_from(&answers()[*answer]),
+        Happening::DaemonPods(listing) => world.daemon_pods.clone_from(&listings()[*listing]),
         Happening::Policies(set) => world.policies.clone_from(&policies()[*set]),
     }
     world.do_effects();
     world.settle();
+}
+
+/// The pods of DaemonSets that are listed of each node; none: no listing is answered.
+fn listings() -> [Option<Outcome>; 4] {
+    let pod = |run: &str, ready| PodOfDaemonSet {
+        daemon_set: "d".to_owned(),
+        run: run.to_owned(),
+        ready,
+    };
+    [
+        None,
+        Some(Outcome::Failed("x".to_owned())),
+        Some(Outcome::DaemonPods(vec![pod("1", true)])),
+        Some(Outcome::DaemonPods(vec![pod("2", false)])),
+    ]
 }
 
 /// How servers answer the queries of gates; none: not at all.

@@ -32,5 +32,6 @@ mod readings;
 mod records;
 mod referee;
 mod retries;
+mod service;
 mod stories;
 mod world;

@@ -35,7 +35,15 @@ fn failed() -> Outcome {
 fn queries(world: &World) -> usize {
     let effects = world.effects.iter();
     effects
-        .filter(|(_, effect)| matches!(effect, Effect::Read { .. }))
+        .filter(|(_, effect)| {
+            matches!(
+                effect,
+                Effect::Read {
+                    query: Query::Prometheus(_),
+                    ..
+                }
+            )
+        })
         .count()
 }
 

@@ -169,7 +169,7 @@ impl World {
             let open = match outcome {
                 Some((asked_at, Outcome::Open)) => *asked_at >= since,
                 Some((asked_at, Outcome::Failed(_))) => *asked_at >= since && on_error == OnError::Allow,
-                Some((_, Outcome::Shut(_))) | None => false,
+                Some((_, Outcome::Shut(_) | Outcome::DaemonPods(_))) | None => false,
             };
             let what = format!("it goes, and {query:?} has shown {outcome:?}");
             self.must(Invariant::LookedAtAgain, fails_if(!open, &what, node));

@@ -55,6 +55,10 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// The outcome of every query, which is there at once; none: no server answers.
     pub(crate) answer: Option<Outcome>,
+    /// The pods of DaemonSets on every node, as each listing has them at once; none: no listing is answered.
+    pub(crate) daemon_pods: Option<Outcome>,
+    /// The listings of such pods without an outcome.
+    pub(crate) listings: Vec<(Query, Timestamp)>,
     /// The queries without an outcome.
     pub(crate) asked: Vec<(Query, Timestamp)>,
     /// The newest outcome that the core was given of each query.
@@ -152,6 +156,8 @@ impl World {
             policies: Vec::new(),
             log: Vec::new(),
             answer: None,
+            daemon_pods: Some(Outcome::DaemonPods(vec![])),
+            listings: Vec::new(),
             asked: Vec::new(),
             outcomes: BTreeMap::new(),
             hunted: None,
@@ -252,6 +258,7 @@ impl World {
         let last = std::mem::replace(&mut self.fleet, Fleet::new(policy.clone(), source.clone()));
         self.recording.push(Entry::Start { policy, source });
         self.asked.clear();
+        self.listings.clear();
         self.outcomes.clear();
         for record in self.records.clone().into_values() {
             self.give(Input::Attempt(Box::new(record)));
@@ -275,8 +282,14 @@ impl World {
     pub(crate) fn advance(&mut self) {
         self.decide();
         // An answer leads to a decision, and that may lead to another query.
-        while let Some(outcome) = self.answer.clone().filter(|_| !self.asked.is_empty()) {
-            self.answer_with(&outcome);
+        loop {
+            if let Some(outcome) = self.answer.clone().filter(|_| !self.asked.is_empty()) {
+                self.answer_with(&outcome);
+            } else if let Some(outcome) = self.daemon_pods.clone().filter(|_| !self.listings.is_empty()) {
+                self.list_with(&outcome);
+            } else {
+                break;
+            }
         }
     }
 
@@ -285,6 +298,18 @@ impl World {
         self.fleet.advance(self.now);
         self.do_effects();
         self.missed_nothing();
+    }
+
+    /// Every listing of pods of DaemonSets that waits has this outcome.
+    pub(crate) fn list_with(&mut self, outcome: &Outcome) {
+        for (query, asked_at) in std::mem::take(&mut self.listings) {
+            self.give(Input::Reading {
+                query,
+                asked_at,
+                outcome: outcome.clone(),
+            });
+        }
+        self.decide();
     }
 
     /// Every query that waits has this outcome.
@@ -435,7 +460,10 @@ impl World {
                         });
                     }
                 }
-                Effect::Read { query, asked_at } => self.asked.push((query, asked_at)),
+                Effect::Read { query, asked_at } => match query {
+                    Query::DaemonPods { .. } => self.listings.push((query, asked_at)),
+                    Query::Prometheus(_) | Query::Pods { .. } => self.asked.push((query, asked_at)),
+                },
                 Effect::PhaseEnded { .. } => (),
             }
         }

@@ -12,3 +12,4 @@ mod gates;
 mod governing;
 mod mistakes;
 mod prometheus;
+mod service;

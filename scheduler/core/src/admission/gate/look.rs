@@ -35,7 +35,7 @@ pub(super) fn fold<'a>(policy: &Arc<str>, gates: impl Iterator<Item = Looked<'a>
     for looked in gates {
         let (policy, gate) = (Arc::clone(policy), looked.gate.to_owned());
         match looked.outcome {
-            Some(Outcome::Open) => (),
+            Some(Outcome::Open | Outcome::DaemonPods(_)) => (),
             Some(Outcome::Failed(_)) if looked.on_error == OnError::Allow => (),
             Some(Outcome::Shut(found)) => return Look::Shut((looked.shut)(policy, gate, found.clone())),
             Some(Outcome::Failed(error)) => {

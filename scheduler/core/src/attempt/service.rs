@@ -1,0 +1,78 @@
+//! Back in service: the pods of DaemonSets that were Ready before the reboot are Ready again, and no startup taint is left.
+//!
+//! A node that is Ready may have no network, no storage and no devices yet: those come from pods of DaemonSets.
+
+use bellwether_policy::{BackInService, Governing};
+use bellwether_proto::{Attempt, DaemonPod};
+
+use crate::observed::NodeView;
+use crate::reading::{Outcome, PodOfDaemonSet};
+
+/// Whether a node is back in service after its reboot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// It is.
+    Back,
+    /// It is not, for this reason.
+    Missing(String),
+}
+
+/// What has to be back on a node; none: that it is Ready is enough, since no policy is in the cluster. While there is
+/// no one policy without a mistake for the node, what a policy without the field demands.
+pub(crate) fn demanded(governing: &Governing) -> Option<BackInService> {
+    match governing {
+        Governing::BuiltIn => None,
+        Governing::Policy(policy) => {
+            let terms = policy.terms.as_ref();
+            Some(terms.map_or_else(|_| BackInService::default(), |terms| terms.back_in_service.clone()))
+        }
+        Governing::None | Governing::Conflict(..) => Some(BackInService::default()),
+    }
+}
+
+/// Judges a node that is Ready in its new boot; `listed` are its pods of DaemonSets, listed since then.
+pub(crate) fn service(
+    attempt: &Attempt,
+    node: &NodeView,
+    demanded: &BackInService,
+    listed: Option<&Outcome>,
+) -> Service {
+    let mut taints = node.taints.iter();
+    if let Some(taint) = taints.find(|taint| demanded.is_startup_taint(&taint.key)) {
+        return Service::Missing(format!("the node has the startup taint {}", taint.key));
+    }
+    if demanded.daemon_pods.is_none() {
+        return Service::Back;
+    }
+    let missing = match listed {
+        Some(Outcome::DaemonPods(pods)) => first_missing(&attempt.daemon_pods, pods),
+        Some(Outcome::Failed(error)) => Some(error.clone()),
+        Some(Outcome::Open | Outcome::Shut(_)) | None => {
+            Some("the pods of DaemonSets on the node are being listed".to_owned())
+        }
+    };
+    missing.map_or(Service::Back, Service::Missing)
+}
+
+/// The first pod that is not back: of those that were Ready before; of all, if it is not known which were.
+fn first_missing(before: &[DaemonPod], now: &[PodOfDaemonSet]) -> Option<String> {
+    if before.is_empty() {
+        let pod = now.iter().find(|pod| !pod.ready)?;
+        return Some(format!("the pod of the DaemonSet {} is not Ready", pod.daemon_set));
+    }
+    let mut wanted = before.iter().filter(|pod| pod.ready);
+    wanted.find_map(|old| {
+        let name = &old.daemon_set;
+        let pods = || now.iter().filter(move |pod| pod.daemon_set == *name);
+        // The status of a pod is that of the old boot until the kubelet has written another.
+        let is_back = |pod: &PodOfDaemonSet| pod.ready && pod.run != old.run;
+        if pods().any(is_back) {
+            return None;
+        }
+        Some(match pods().next() {
+            None => format!("the pod of the DaemonSet {name} is missing"),
+            Some(pod) if pod.ready => format!("the pod of the DaemonSet {name} has not been started again"),
+            Some(_) => format!("the pod of the DaemonSet {name} is not Ready"),
+        })
+    })
+}

@@ -1,0 +1,137 @@
+//! The pods of DaemonSets of a node, listed once before its reboot and then until they are Ready again.
+
+use bellwether_policy::{BackInService, Selector};
+use bellwether_proto::{Attempt, Cause, DaemonPod, NodeName, Phase};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::admission::{Look, Reason};
+use crate::attempt::{self, Service};
+use crate::effect::Effect;
+use crate::fleet::Fleet;
+use crate::fleet::member::Member;
+use crate::observed::{NodeView, Observation};
+use crate::reading::{Outcome, Query, Slot};
+use crate::timers::{Clock, later};
+
+/// How often the pods of a node are listed that is to be uncordoned once they are Ready: a listing costs little, and a
+/// node that is back serves again some seconds sooner.
+const AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// The gate that reasons name.
+const NAME: &str = "backInService";
+
+impl Member {
+    /// The pods of DaemonSets on the node, by the last listing.
+    pub(super) fn daemon_pods_of_last_listing(&self) -> Vec<DaemonPod> {
+        let last = self.daemon_pods.last.as_ref();
+        match last.map(|last| &last.outcome) {
+            Some(Outcome::DaemonPods(pods)) => pods.iter().map(DaemonPod::from).collect(),
+            Some(Outcome::Open | Outcome::Shut(_) | Outcome::Failed(_)) | None => Vec::new(),
+        }
+    }
+}
+
+impl Fleet {
+    fn demanded(&self, node: &NodeView) -> Option<BackInService> {
+        attempt::demanded(&self.blockers.policies.governing(node))
+    }
+
+    /// Whether the pods of DaemonSets were listed after the drain: else it would not be known which have to be back.
+    pub(super) fn look_at_daemon_pods(
+        &self,
+        member: &Member,
+        node: &NodeView,
+        drained_at: Timestamp,
+        clock: &Clock,
+    ) -> Look {
+        if self.demanded(node).and_then(|demanded| demanded.daemon_pods).is_none() {
+            return Look::Open;
+        }
+        let (policy, gate) = (self.blockers.policies.name_for(node), NAME.to_owned());
+        match member.daemon_pods.outcome(drained_at, clock) {
+            None => Look::Unread(Reason::GateUnread { policy, gate }),
+            Some(Outcome::Failed(error)) => {
+                let error = error.clone();
+                Look::Failed(Reason::GateFailed { policy, gate, error })
+            }
+            Some(Outcome::DaemonPods(_) | Outcome::Open | Outcome::Shut(_)) => Look::Open,
+        }
+    }
+
+    /// Whether a node that is Ready in its new boot is back in service.
+    pub(super) fn service(
+        &self,
+        member: &Member,
+        attempt: &Attempt,
+        observation: &Observation<'_>,
+        clock: &Clock,
+    ) -> Service {
+        if since_back(attempt, observation).is_none() {
+            return Service::Back;
+        }
+        let Some(demanded) = self.demanded(observation.node) else {
+            return Service::Back;
+        };
+        let since = observation.memory.ready_from.unwrap_or_else(|| clock.now());
+        let listed = member.daemon_pods.outcome(since, clock);
+        attempt::service(attempt, observation.node, &demanded, listed)
+    }
+
+    /// Has the pods of DaemonSets listed, if the node's attempt waits for that.
+    pub(super) fn read_daemon_pods(&mut self, name: &NodeName, clock: &Clock) {
+        let Some((selector, due_at)) = self.daemon_pods_due(name, clock) else {
+            if let Some(member) = self.members.get_mut(name) {
+                member.daemon_pods = Slot::default();
+            }
+            return;
+        };
+        if !clock.reached(due_at) {
+            return;
+        }
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        let asked_at = clock.now();
+        member.daemon_pods.asked_at = Some(asked_at);
+        clock.reached(later(asked_at, Slot::LOST_AFTER));
+        self.effects.push_back(Effect::Read {
+            query: Query::DaemonPods {
+                node: name.clone(),
+                selector,
+            },
+            asked_at,
+        });
+    }
+
+    /// Which pods are to be listed, and when; none: the node's attempt does not wait for that.
+    fn daemon_pods_due(&self, name: &NodeName, clock: &Clock) -> Option<(Selector, Timestamp)> {
+        let member = self.members.get(name)?;
+        let (observation, attempt) = (member.observation()?, member.attempt.as_deref()?);
+        let slot = &member.daemon_pods;
+        let due_at = if attempt.phase == Phase::Draining {
+            slot.due_at(attempt.drained_at?)
+        } else {
+            let since = since_back(attempt, &observation)?.unwrap_or_else(|| clock.now());
+            let due_at = slot.due_at(since);
+            let is_over = |last: &crate::reading::Reading| last.asked_at >= since && slot.asked_at.is_none();
+            let last = slot.last.as_ref().filter(|last| is_over(last));
+            // A failed attempt may wait for days.
+            let soon = last.filter(|_| attempt.phase == Phase::Verifying);
+            soon.map_or(due_at, |last| later(last.asked_at, AGAIN))
+        };
+        let selector = self.demanded(observation.node)?.daemon_pods?;
+        Some((selector, due_at))
+    }
+}
+
+/// Since when the node is Ready in the new boot whose service is awaited, if that is known; none: no service is awaited.
+fn since_back(attempt: &Attempt, observation: &Observation<'_>) -> Option<Option<Timestamp>> {
+    let cause = attempt.ending.as_ref().map(|ending| ending.cause);
+    let is_late = attempt.phase == Phase::Failed
+        && attempt.slot_held
+        && attempt.cordoned_at.is_some()
+        && cause == Some(Cause::NodeNotBack);
+    let awaits = attempt.phase == Phase::Verifying || is_late;
+    observation.proved_boot(&attempt.boot_before).filter(|_| awaits)?;
+    Some(observation.memory.ready_from)
+}

@@ -1,0 +1,116 @@
+//! When a node is back in service after its reboot, beyond that it is Ready.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::labels::LabelSelector;
+use crate::selector::Selector;
+
+/// Taints by which programs keep pods away from a node that they have not set up yet. A policy may name more.
+const STARTUP_TAINTS: [&str; 8] = [
+    "node.cloudprovider.kubernetes.io/uninitialized",
+    "node.kubernetes.io/network-unavailable",
+    "node.cilium.io/agent-not-ready",
+    "cni.istio.io/not-ready",
+    "karpenter.sh/unregistered",
+    "ebs.csi.aws.com/agent-not-ready",
+    "efs.csi.aws.com/agent-not-ready",
+    "fsx.csi.aws.com/agent-not-ready",
+];
+
+/// What has to be back before a node is uncordoned after its reboot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackInServiceSpec {
+    /// Whether the pods of DaemonSets that were Ready before the reboot have to be Ready again: Ready or Ignore.
+    #[serde(default = "ready")]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["Ready", "Ignore"])))]
+    pub daemon_pods: String,
+
+    /// The pods of DaemonSets that count, by their labels. Absent or empty: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+
+    /// Keys of further taints that have to be gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 16), inner(length(min = 1, max = 317))))]
+    pub startup_taints: Vec<String>,
+}
+
+fn ready() -> String {
+    "Ready".to_owned()
+}
+
+/// What has to be back before a node is uncordoned after its reboot. The default is that of a policy without the field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackInService {
+    /// The pods of DaemonSets that have to be Ready again; none: they do not count.
+    pub daemon_pods: Option<Selector>,
+    /// Taints beside those that every policy knows.
+    further_taints: Vec<String>,
+}
+
+impl Default for BackInService {
+    fn default() -> Self {
+        Self {
+            daemon_pods: Some(Selector::default()),
+            further_taints: Vec::new(),
+        }
+    }
+}
+
+impl BackInService {
+    pub(crate) fn read(spec: Option<&BackInServiceSpec>, faults: &mut Vec<Fault>) -> Self {
+        let Some(spec) = spec else {
+            return Self::default();
+        };
+        let selector = spec.selector.as_ref();
+        let selector = selector.map(|selector| Selector::new(selector, "spec.backInService.selector"));
+        let selector = selector.transpose().unwrap_or_else(|mut found| {
+            faults.append(&mut found);
+            None
+        });
+        let daemon_pods = match spec.daemon_pods.as_str() {
+            "Ready" => Some(selector.unwrap_or_default()),
+            "Ignore" if selector.is_none() => None,
+            "Ignore" => {
+                let message = "without effect beside daemonPods: Ignore: remove one of the two";
+                faults.push(Fault::new("spec.backInService.selector", message));
+                None
+            }
+            other => {
+                let message = format!("`{other}` is neither Ready nor Ignore: write one of them");
+                faults.push(Fault::new("spec.backInService.daemonPods", message));
+                None
+            }
+        };
+        Self {
+            daemon_pods,
+            further_taints: spec.startup_taints.clone(),
+        }
+    }
+
+    /// A taint with this key shows that the node is not set up yet.
+    #[must_use]
+    pub fn is_startup_taint(&self, key: &str) -> bool {
+        STARTUP_TAINTS.contains(&key) || self.further_taints.iter().any(|further| further == key)
+    }
+}
+
+impl std::fmt::Display for BackInService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.daemon_pods {
+            None => f.write_str("once the node is Ready")?,
+            Some(selector) if selector.is_empty() => {
+                f.write_str("once the node and its pods of DaemonSets are Ready")?
+            }
+            Some(selector) => write!(f, "once the node and its pods of DaemonSets with {selector} are Ready")?,
+        }
+        f.write_str(", and no startup taint is left")?;
+        if !self.further_taints.is_empty() {
+            write!(f, ", also of {}", self.further_taints.join(", "))?;
+        }
+        Ok(())
+    }
+}
