@@ -20,8 +20,9 @@ use crate::events::EventPublisher;
 use crate::kube::rights::Rights;
 use crate::metrics::{Outcome, Rejection};
 use crate::record::RecordReader;
+use crate::taint;
 use crate::tools::Tools;
-use crate::wire;
+use crate::wire::{self, Commanded};
 
 /// Wait before a drain that found no place comes again, to this replica or another one.
 const NO_PLACE: Duration = Duration::from_secs(2);
@@ -78,7 +79,8 @@ impl Drainer {
     /// Carries out the command of one message.
     pub(crate) async fn handle(self: Arc<Self>, message: Record) -> Verdict {
         let command = match wire::command(&message) {
-            Ok(command) => command,
+            Ok(Commanded::ByRecord(command)) => command,
+            Ok(Commanded::Taint(command)) => return Box::pin(taint::carry_out(&self.tools, &command)).await,
             Err(error) => {
                 self.tools.metrics.rejected(Rejection::from(&error));
                 let error = bellwether_chassis::chain(&error);

@@ -9,6 +9,7 @@
 //! wire.rs      parses messages into commands, encodes events
 //! core/        decides: a state machine for each kind of command (a crate of its own)
 //! drive.rs     carries out the actions of one state machine, returns the results as facts
+//! taint.rs     carries out the commands that belong to no attempt
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
 //! kube/        all requests to the Kubernetes API server
@@ -28,6 +29,7 @@ mod kube;
 mod metrics;
 mod record;
 mod run;
+mod taint;
 mod throttle;
 mod tools;
 mod wire;

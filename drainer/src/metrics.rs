@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     commands_rejected: Family<RejectionLabel, Counter>,
     drain_duration: Family<OutcomeLabel, Histogram>,
     uncordons: Family<OutcomeLabel, Counter>,
+    taints: Family<TaintLabel, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,6 +38,24 @@ struct RejectionLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaintLabel {
+    outcome: TaintOutcome,
+}
+
+/// How a command about the taint of a waiting node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum TaintOutcome {
+    Changed,
+    /// The node was as wanted.
+    Unchanged,
+    NodeGone,
+    /// The command's time was over.
+    Late,
+    /// The API server did not do it; the command comes again.
+    Failed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -164,6 +183,7 @@ impl Metrics {
             commands_rejected: Family::default(),
             drain_duration: Family::new_with_constructor(|| Histogram::new(DRAIN_SECONDS)),
             uncordons: Family::default(),
+            taints: Family::default(),
         };
         chassis.metrics(|registry| {
             registry.register(
@@ -191,6 +211,11 @@ impl Metrics {
                 "Commands to uncordon, by how they ended",
                 metrics.uncordons.clone(),
             );
+            registry.register(
+                "drainer_taints",
+                "Commands about the taint of waiting nodes, by how they ended",
+                metrics.taints.clone(),
+            );
         });
         metrics
     }
@@ -216,6 +241,11 @@ impl Metrics {
     /// An uncordon ended.
     pub(crate) fn uncordon_ended(&self, outcome: Outcome) {
         self.uncordons.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// A command about the taint of a waiting node ended.
+    pub(crate) fn taint_ended(&self, outcome: TaintOutcome) {
+        self.taints.get_or_create(&TaintLabel { outcome }).inc();
     }
 
     /// Counts a drain as under way until the guard is dropped, whether or not the drain ended.

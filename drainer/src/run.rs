@@ -17,6 +17,10 @@ use crate::tools::Tools;
 /// Places besides those of the drains, so that drains that wait for hours never keep a node
 /// from being uncordoned.
 const UNCORDONS: usize = 16;
+
+/// Places besides those for commands about taints: the scheduler sends no more at once than one replica has places for.
+const TAINTS: usize = 20;
+
 /// Runs until the service stops.
 pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let metrics = Metrics::register(&chassis);
@@ -50,7 +54,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         rights,
     });
     tracing::info!(concurrency, "Ready for commands");
-    let places = concurrency.saturating_add(UNCORDONS);
+    let places = concurrency.saturating_add(UNCORDONS).saturating_add(TAINTS);
     consume::consume(
         &chassis,
         &bus,

@@ -6,38 +6,58 @@
 use bellwether_chassis::Record;
 use bellwether_drainer_core::{Command, Task};
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{AttemptRef, DrainNode, Encoded, Fact, NodeEvent, UncordonNode, WireError, encode};
+use bellwether_proto::{AttemptRef, DrainNode, Encoded, Fact, NodeEvent, TaintNode, UncordonNode, WireError, encode};
 use jiff::Timestamp;
 
 use crate::error::CommandError;
 
+/// A command of the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Commanded {
+    /// One that the record of an attempt has to permit.
+    ByRecord(Command),
+    /// About the taint of a node that waits for its reboot.
+    Taint(TaintNode),
+}
+
 /// The command of a message.
-pub(crate) fn command(record: &Record) -> Result<Command, CommandError> {
-    command_of(&record.subject, || record.decode(), || record.decode())
+pub(crate) fn command(record: &Record) -> Result<Commanded, CommandError> {
+    command_of(
+        &record.subject,
+        || record.decode(),
+        || record.decode(),
+        || record.decode(),
+    )
 }
 
 fn command_of(
     subject: &str,
     drain: impl FnOnce() -> Result<DrainNode, WireError>,
     uncordon: impl FnOnce() -> Result<UncordonNode, WireError>,
-) -> Result<Command, CommandError> {
+    taint: impl FnOnce() -> Result<TaintNode, WireError>,
+) -> Result<Commanded, CommandError> {
     match Topic::parse(subject) {
         Some(Topic::Drain(token)) => {
             let command = drain()?;
             subject::same_node(&token, &command.attempt.node)?;
             let not_after = command.not_after;
-            Ok(Command {
+            Ok(Commanded::ByRecord(Command {
                 attempt: command.attempt,
                 task: Task::Drain { not_after },
-            })
+            }))
         }
         Some(Topic::Uncordon(token)) => {
             let command = uncordon()?;
             subject::same_node(&token, &command.attempt.node)?;
-            Ok(Command {
+            Ok(Commanded::ByRecord(Command {
                 attempt: command.attempt,
                 task: Task::Uncordon,
-            })
+            }))
+        }
+        Some(Topic::Taint(token)) => {
+            let command = taint()?;
+            subject::same_node(&token, &command.node)?;
+            Ok(Commanded::Taint(command))
         }
         Some(Topic::Event(..) | Topic::Attempt(_) | Topic::Control | Topic::Sentinel(_) | Topic::Rebooter(_))
         | None => Err(CommandError::Unknown {
@@ -79,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_drain_message_is_a_command() {
-        let command = command_of(&drain_subject("n1"), || Ok(drain("n1")), || unreachable!()).unwrap();
+        let command = drain_command("n1");
         assert_eq!(command.attempt.node.as_str(), "n1");
         assert_eq!(
             command.task,
@@ -90,8 +110,28 @@ mod tests {
     }
 
     #[test]
+    fn a_command_about_a_taint_names_the_node_of_its_subject() {
+        let taint = |node: &str| TaintNode {
+            node: node.parse().unwrap(),
+            node_uid: "u".parse().unwrap(),
+            present: true,
+            not_after: Timestamp::MAX,
+        };
+        let subject = subject::taint_command(&token("n1"));
+        let command = |body: TaintNode| command_of(&subject, || unreachable!(), || unreachable!(), || Ok(body));
+        assert_eq!(command(taint("n1")), Ok(Commanded::Taint(taint("n1"))));
+        let refused = command(taint("n2"));
+        assert!(matches!(refused, Err(CommandError::OtherNode(_))), "{refused:?}");
+    }
+
+    #[test]
     fn a_command_for_another_node_than_its_subjects_is_refused() {
-        let refused = command_of(&drain_subject("n2"), || Ok(drain("n1")), || unreachable!());
+        let refused = command_of(
+            &drain_subject("n2"),
+            || Ok(drain("n1")),
+            || unreachable!(),
+            || unreachable!(),
+        );
         assert!(matches!(refused, Err(CommandError::OtherNode(_))), "{refused:?}");
     }
 
@@ -100,7 +140,7 @@ mod tests {
         let unknown = drain_subject("n1").replace("drain", "reboot");
         let event = subject::event(&token("n1"), &Fact::Cordoned);
         for subject in [unknown, event, String::new()] {
-            let refused = command_of(&subject, || unreachable!(), || unreachable!());
+            let refused = command_of(&subject, || unreachable!(), || unreachable!(), || unreachable!());
             assert!(
                 matches!(refused, Err(CommandError::Unknown { .. })),
                 "{subject}: {refused:?}"
@@ -110,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_published_once_has_an_id_and_progress_has_none() {
-        let command = command_of(&drain_subject("n1"), || Ok(drain("n1")), || unreachable!()).unwrap();
+        let command = drain_command("n1");
         let drained = Fact::Drained {
             pods_gone: 1,
             pods_left: 0,
@@ -128,6 +168,19 @@ mod tests {
         assert_eq!(event_of(progress).id, None);
         let stuck = Fact::UncordonFailed { message: String::new() };
         assert_eq!(event_of(stuck).id, None, "each failure is published");
+    }
+
+    fn drain_command(node: &str) -> Command {
+        let command = command_of(
+            &drain_subject(node),
+            || Ok(drain(node)),
+            || unreachable!(),
+            || unreachable!(),
+        );
+        match command {
+            Ok(Commanded::ByRecord(command)) => command,
+            other => unreachable!("{other:?}"),
+        }
     }
 
     fn drain_subject(node: &str) -> String {

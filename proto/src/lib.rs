@@ -50,7 +50,7 @@ pub mod wire {
 
 pub use attempt::{Attempt, Ending, PhaseEntered};
 pub use attempt_ref::AttemptRef;
-pub use command::{DrainNode, UncordonNode};
+pub use command::{DrainNode, TaintNode, UncordonNode};
 pub use daemon_pod::DaemonPod;
 pub use event::{DrainFailure, Fact, NodeEvent};
 pub use failed_reboot::FailedReboot;

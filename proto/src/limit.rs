@@ -273,6 +273,17 @@ impl Limited for wire::UncordonNode {
     }
 }
 
+impl Limited for wire::TaintNode {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            node_uid: _,
+            present: _,
+            not_after: _,
+        } = self;
+    }
+}
+
 impl Limited for wire::NodeEvent {
     fn limit(&mut self) {
         let Self {

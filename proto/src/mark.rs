@@ -5,6 +5,13 @@
 /// A node that is unschedulable without it carries a foreign cordon.
 pub const CORDONED_FOR: &str = "bellwether.dev/cordoned-for";
 
+/// Key of the taint of nodes that wait for their reboot. The drainer writes it on command of the scheduler, with the effect
+/// [`WAITS_FOR_REBOOT_EFFECT`] and no value.
+pub const WAITS_FOR_REBOOT: &str = "bellwether.dev/waits-for-reboot";
+
+/// Effect of the taint [`WAITS_FOR_REBOOT`]: a pod that fits nowhere else still gets on the node.
+pub const WAITS_FOR_REBOOT_EFFECT: &str = "PreferNoSchedule";
+
 /// Labels of nodes of the control plane, by the presence of one of them: of today's and older versions of
 /// kubeadm, and of RKE and k3s, where a node may run etcd alone.
 pub const CONTROL_PLANE_LABELS: [&str; 4] = [

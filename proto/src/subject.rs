@@ -54,6 +54,12 @@ pub fn uncordon_command(node: &NodeToken) -> String {
     format!("bellwether.v1.cmd.{node}.uncordon")
 }
 
+/// Where a command goes that sets or removes the taint of a node that waits for its reboot.
+#[must_use]
+pub fn taint_command(node: &NodeToken) -> String {
+    format!("bellwether.v1.cmd.{node}.taint")
+}
+
 /// Where an event of this node goes.
 #[must_use]
 pub fn event(node: &NodeToken, fact: &Fact) -> String {
@@ -172,6 +178,8 @@ pub enum Topic {
     Drain(NodeToken),
     /// An uncordon command for this node.
     Uncordon(NodeToken),
+    /// A taint command for this node.
+    Taint(NodeToken),
     /// An event of this node, and its kind: see [`same_event`].
     Event(NodeToken, String),
     /// The record of this node's attempt.
@@ -192,6 +200,7 @@ impl Topic {
         match tokens.as_slice() {
             ["bellwether", "v1", "cmd", node, "drain"] => node.parse().ok().map(Self::Drain),
             ["bellwether", "v1", "cmd", node, "uncordon"] => node.parse().ok().map(Self::Uncordon),
+            ["bellwether", "v1", "cmd", node, "taint"] => node.parse().ok().map(Self::Taint),
             ["bellwether", "v1", "evt", node, kind] => {
                 node.parse().ok().map(|node| Self::Event(node, (*kind).to_owned()))
             }
@@ -215,6 +224,7 @@ mod tests {
         for (subject, topic) in [
             (drain_command(&node), Topic::Drain(node.clone())),
             (uncordon_command(&node), Topic::Uncordon(node.clone())),
+            (taint_command(&node), Topic::Taint(node.clone())),
             (
                 event(&node, &Fact::Cordoned),
                 Topic::Event(node.clone(), "cordoned".to_owned()),

@@ -54,6 +54,7 @@ impl Effects {
                     }));
                 }
             }
+            Effect::TaintNode(command) => command::queue_taint(&self.bus, &command).await?,
             Effect::Read { query, asked_at } => self.readings.ask(query, asked_at),
             Effect::PhaseEnded {
                 attempt,

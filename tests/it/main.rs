@@ -34,6 +34,7 @@ mod settings;
 mod silence;
 mod skew;
 mod smoke;
+mod taints;
 mod three;
 mod traces;
 mod views;

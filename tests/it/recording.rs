@@ -42,6 +42,7 @@ async fn a_recorded_night_played_again_gives_the_records_and_events_of_that_nigh
         | Effect::StoreControl(_)
         | Effect::SendCommand(_)
         | Effect::CheckCommand(_)
+        | Effect::TaintNode(_)
         | Effect::Read { .. }
         | Effect::PhaseEnded { .. } => (),
     })?

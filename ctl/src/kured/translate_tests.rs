@@ -39,7 +39,7 @@ fn sample(flag: Flag) -> (&'static [&'static str], Counterpart) {
         Flag::StartTime => (&["--start-time=2am"], Policy),
         Flag::EndTime => (&["--end-time=6am"], Policy),
         Flag::TimeZone => (&["--time-zone=Europe/Berlin", "--reboot-days=mo"], Policy),
-        Flag::PreferNoScheduleTaint => (&["--prefer-no-schedule-taint=weave.works/kured-node-reboot"], None),
+        Flag::PreferNoScheduleTaint => (&["--prefer-no-schedule-taint=weave.works/kured-node-reboot"], Policy),
         Flag::AnnotateNodes => (&["--annotate-nodes"], None),
         Flag::PreRebootNodeLabels => (&["--pre-reboot-node-labels=a=1"], None),
         Flag::PostRebootNodeLabels => (&["--post-reboot-node-labels=a=2"], None),

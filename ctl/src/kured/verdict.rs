@@ -145,7 +145,10 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
         }
         Flag::BlockingPodSelector => (Policy, "spec.gates.pods"),
         Flag::RebootDays | Flag::StartTime | Flag::EndTime | Flag::TimeZone => (Policy, "spec.windows"),
-        Flag::PreferNoScheduleTaint => (None, "nodes that wait carry no taint"),
+        Flag::PreferNoScheduleTaint => (
+            Policy,
+            "spec.waitingTaint, which is on by default; the taint is bellwether.dev/waits-for-reboot",
+        ),
         Flag::AnnotateNodes => (
             None,
             "nodes carry no such annotation: `kubectl reboots status` and the metrics show which of them need a reboot",

@@ -1,7 +1,7 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{Approval, Brakes, Canaries, RebootPolicy, Terms, Topology};
+use bellwether_policy::{Approval, Brakes, Canaries, RebootPolicy, Terms, Topology, WaitingTaint};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -71,6 +71,9 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     }
     if terms.approval == Approval::Manual {
         line(text, "approval", "by an operator, for each node or for the policy");
+    }
+    if terms.waiting_taint == WaitingTaint::None {
+        line(text, "taint", "none: pods may move to nodes that reboot next");
     }
     if let Some(max) = terms.budget.max_unavailable {
         line(

@@ -14,6 +14,7 @@
 //! answer    the meaning of each answer of the API server to an eviction
 //! drain     the state machine of a drain; proof is its last stage
 //! uncordon  the state machine of an uncordon
+//! taint     the taint of nodes that wait for their reboot
 //! conclusion  the state machine of a command's last step: the event about its end
 //! machine   the contract between the state machines and their driver
 //! ```
@@ -33,6 +34,7 @@ pub mod permit;
 pub mod plan;
 pub mod pod;
 pub mod request;
+pub mod taint;
 mod timers;
 pub mod uncordon;
 pub mod watched;

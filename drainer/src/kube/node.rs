@@ -11,12 +11,17 @@ use super::request::call;
 
 /// Reads the Node object from the API server, not from a cache.
 pub(crate) async fn read(client: Client, name: &NodeName) -> NodeRead {
-    let nodes: Api<Node> = Api::all(client);
-    match call(nodes.get_opt(name.as_str())).await {
+    match object(client, name).await {
         Ok(Some(node)) => NodeRead::Found(NodeView::from(&node)),
         Ok(None) => NodeRead::Absent,
         Err(fault) => NodeRead::Failed(fault),
     }
+}
+
+/// The same as the whole object; none if there is none.
+pub(crate) async fn object(client: Client, name: &NodeName) -> Result<Option<Node>, ApiFault> {
+    let nodes: Api<Node> = Api::all(client);
+    call(nodes.get_opt(name.as_str())).await
 }
 
 /// Applies a merge patch under the version that the patch names.

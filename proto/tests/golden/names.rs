@@ -13,11 +13,13 @@ pub(crate) fn all() -> Vec<String> {
         format!("header {}", header::CONTENT_TYPE),
         format!("header {}", header::TRACEPARENT),
         format!("annotation {}", mark::CORDONED_FOR),
+        format!("taint {} {}", mark::WAITS_FOR_REBOOT, mark::WAITS_FOR_REBOOT_EFFECT),
     ];
     let node = "node-1.rig".parse::<NodeName>().unwrap().token();
     let subjects = [
         subject::drain_command(&node),
         subject::uncordon_command(&node),
+        subject::taint_command(&node),
         subject::attempt_record(&node),
         subject::control_record(),
         subject::sentinel_record(&node),

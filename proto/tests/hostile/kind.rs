@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use bellwether_proto::limit::PAYLOAD_BYTES_MAX;
 use bellwether_proto::{
-    Attempt, DrainNode, FleetControl, HostReport, Message, NodeEvent, RebooterReport, UncordonNode, WireError,
-    decode_body, encode,
+    Attempt, DrainNode, FleetControl, HostReport, Message, NodeEvent, RebooterReport, TaintNode, UncordonNode,
+    WireError, decode_body, encode,
 };
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -15,13 +15,14 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use crate::file::File;
 
 /// Every type.
-pub(crate) const KINDS: [Kind; 7] = [
+pub(crate) const KINDS: [Kind; 8] = [
     kind::<HostReport>(),
     kind::<RebooterReport>(),
     kind::<Attempt>(),
     kind::<FleetControl>(),
     kind::<DrainNode>(),
     kind::<UncordonNode>(),
+    kind::<TaintNode>(),
     kind::<NodeEvent>(),
 ];
 
@@ -82,6 +83,22 @@ pub(crate) fn samples() -> Vec<Sample> {
     SAMPLES.clone()
 }
 
+/// Messages that the previous release did not know: at the next release their files are among the others.
+fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 1] {
+    let command = TaintNode {
+        node: "node-1.rig".parse().unwrap(),
+        node_uid: "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa".parse().unwrap(),
+        present: true,
+        not_after: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let descriptor = pool.get_message_by_name(TaintNode::TYPE).unwrap();
+    [Sample {
+        name: "taint-node".to_owned(),
+        kind: kind::<TaintNode>(),
+        message: DynamicMessage::decode(descriptor, encode(&command).payload.as_slice()).unwrap(),
+    }]
+}
+
 fn read_samples() -> Vec<Sample> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = ["host", "attempt", "command", "event"].map(|name| format!("bellwether/v1/{name}.proto"));
@@ -109,6 +126,7 @@ fn read_samples() -> Vec<Sample> {
             message: DynamicMessage::decode(descriptor, file.body.as_slice()).unwrap(),
         });
     }
+    samples.extend(since_the_previous_release(&pool));
     samples.sort_by(|one, other| one.name.cmp(&other.name));
     samples
 }

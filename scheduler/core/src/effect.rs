@@ -1,6 +1,8 @@
 //! The effects that the core asks its driver for, in this order and no other.
 
-use bellwether_proto::{Attempt, AttemptRef, DrainNode, FleetControl, NodeEvent, NodeName, Phase, UncordonNode};
+use bellwether_proto::{
+    Attempt, AttemptRef, DrainNode, FleetControl, NodeEvent, NodeName, Phase, TaintNode, UncordonNode,
+};
 use jiff::Timestamp;
 
 use crate::reading::Query;
@@ -22,6 +24,8 @@ pub enum Effect {
     /// [`Input::CommandLost`](crate::Input::CommandLost): the drainer that took it may be gone, or its
     /// answer may be on its way.
     CheckCommand(Command),
+    /// Send a command to the drainers about the taint of a node that waits for its reboot, or does not any more.
+    TaintNode(TaintNode),
     /// Ask another server, and hand over [`Input::Reading`](crate::Input::Reading) with this instant, whatever the
     /// outcome. No other effect waits for the answer.
     Read {

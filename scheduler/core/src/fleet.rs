@@ -18,6 +18,7 @@ mod policy_effects;
 mod read;
 mod readings;
 mod service;
+mod taints;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::admission::{Blockers, Budget, PolicyBudgets, Queue};
 use crate::effect::Effect;
 use crate::explain::Counts;
 use crate::fleet::member::Member;
+use crate::fleet::taints::WaitingTaints;
 use crate::policy::Policy;
 use crate::timers::Timers;
 
@@ -70,6 +72,7 @@ pub struct Fleet {
     queue: Queue,
     timers: Timers,
     counts: Counts,
+    taints: WaitingTaints,
     /// Nodes on which something may have to be decided.
     touched: BTreeSet<NodeName>,
     /// When the first decision was made.
@@ -96,6 +99,7 @@ impl Fleet {
             queue: Queue::default(),
             timers: Timers::default(),
             counts: Counts::default(),
+            taints: WaitingTaints::default(),
             touched: BTreeSet::new(),
             resumed_at: None,
             decided_at: None,
@@ -115,7 +119,8 @@ impl Fleet {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let order = self.blockers.orders.next_end();
         let reading = self.blockers.readings.next();
-        [self.timers.first(), order, reading].into_iter().flatten().min()
+        let taint = self.decided_at.and_then(|at| self.taints.next_after(at));
+        [self.timers.first(), order, reading, taint].into_iter().flatten().min()
     }
 
     /// Has every node decided on again at the next [`Self::advance`]. Changes nothing by itself: a

@@ -40,7 +40,7 @@ pub use selector::Selector;
 pub use service::{BackInService, BackInServiceSpec};
 pub use spec::{
     Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, IntOrString, RebootPolicySpec,
-    TopologySpec, WindowSpec,
+    TopologySpec, WaitingTaint, WindowSpec,
 };
 pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 

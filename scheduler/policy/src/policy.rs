@@ -15,7 +15,7 @@ use crate::gates::{Gates, gates_of};
 use crate::labels::LabelSelector;
 use crate::selector::Selector;
 use crate::service::BackInService;
-use crate::spec::{Approval, BlackoutSpec, RebootPolicySpec, WindowSpec};
+use crate::spec::{Approval, BlackoutSpec, RebootPolicySpec, WaitingTaint, WindowSpec};
 
 /// A policy by name, with the terms that it sets, or the mistakes in them.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct Terms {
     pub canaries: Option<Canaries>,
     /// Whether an operator has to approve reboots.
     pub approval: Approval,
+    /// The taint of the policy's nodes that wait.
+    pub waiting_taint: WaitingTaint,
 }
 
 impl RebootPolicy {
@@ -119,6 +121,7 @@ impl RebootPolicy {
                     budget,
                     canaries,
                     approval: spec.approval,
+                    waiting_taint: spec.waiting_taint,
                 })
             } else {
                 Err(faults)

@@ -54,6 +54,12 @@ pub struct RebootPolicySpec {
     #[serde(default, skip_serializing_if = "Approval::is_automatic")]
     pub approval: Approval,
 
+    /// PreferNoSchedule: while a window is open, nodes that wait for their reboot carry the taint
+    /// bellwether.dev/waits-for-reboot with this effect, so that pods which one reboot moves are not moved again by the
+    /// next. None: no taint.
+    #[serde(default, skip_serializing_if = "WaitingTaint::is_preferred")]
+    pub waiting_taint: WaitingTaint,
+
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
@@ -92,6 +98,24 @@ impl Approval {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     fn is_automatic(&self) -> bool {
         *self == Self::Automatic
+    }
+}
+
+/// The taint of nodes that wait for their reboot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum WaitingTaint {
+    /// Pods that have room elsewhere go elsewhere.
+    #[default]
+    PreferNoSchedule,
+    /// No taint.
+    None,
+}
+
+impl WaitingTaint {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_preferred(&self) -> bool {
+        *self == Self::PreferNoSchedule
     }
 }
 

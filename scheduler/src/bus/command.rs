@@ -2,7 +2,7 @@
 
 use bellwether_chassis::{Bus, Expect, Record};
 use bellwether_proto::stream::COMMANDS_STREAM;
-use bellwether_proto::{DrainNode, Encoded, UncordonNode, encode, subject};
+use bellwether_proto::{DrainNode, Encoded, TaintNode, UncordonNode, encode, subject};
 use bellwether_scheduler_core::Command;
 
 use crate::error::EffectError;
@@ -11,6 +11,13 @@ use crate::error::EffectError;
 pub(crate) async fn queue(bus: &Bus, command: &Command) -> Result<(), EffectError> {
     let (subject, encoded) = encoded(command);
     bus.publish(subject, encoded, None, Expect::Anything).await?;
+    Ok(())
+}
+
+/// Queues a command about the taint of a node.
+pub(crate) async fn queue_taint(bus: &Bus, command: &TaintNode) -> Result<(), EffectError> {
+    let subject = subject::taint_command(&command.node.token());
+    bus.publish(subject, encode(command), None, Expect::Anything).await?;
     Ok(())
 }
 

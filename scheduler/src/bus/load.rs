@@ -86,7 +86,14 @@ fn parse(store: Store, records: &[Record]) -> anyhow::Result<Loaded> {
                         .insert(token.name(), format!("{problem} (key {token})"));
                 }
             },
-            Some(Topic::Drain(_) | Topic::Uncordon(_) | Topic::Event(..) | Topic::Sentinel(_) | Topic::Rebooter(_))
+            Some(
+                Topic::Drain(_)
+                | Topic::Uncordon(_)
+                | Topic::Taint(_)
+                | Topic::Event(..)
+                | Topic::Sentinel(_)
+                | Topic::Rebooter(_),
+            )
             | None => {
                 tracing::warn!(subject = record.subject, "Record with an unknown key, left alone");
             }

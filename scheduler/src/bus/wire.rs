@@ -50,9 +50,15 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
             subject::same_node(&token, &report.node)?;
             Ok(HostRecord::Rebooter(StoredReport { report, stored_at }))
         }
-        Some(Topic::Drain(_) | Topic::Uncordon(_) | Topic::Event(..) | Topic::Attempt(_) | Topic::Control) | None => {
-            Err(Rejection::Subject)
-        }
+        Some(
+            Topic::Drain(_)
+            | Topic::Uncordon(_)
+            | Topic::Taint(_)
+            | Topic::Event(..)
+            | Topic::Attempt(_)
+            | Topic::Control,
+        )
+        | None => Err(Rejection::Subject),
     }
 }
 

@@ -357,6 +357,33 @@ impl Reason {
         )
     }
 
+    /// The node does not reboot soon, whatever happens to the other nodes: a window, an operator or a fault has to
+    /// come first. Not those that come and go by the minute.
+    pub(crate) fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::RecordUnreadable(_)
+                | Self::Paused(_)
+                | Self::NotApproved { .. }
+                | Self::RivalFound { .. }
+                | Self::NoPolicy
+                | Self::PolicyConflict { .. }
+                | Self::PolicyRefused { .. }
+                | Self::PolicyStopped { .. }
+                | Self::CohortStopped { .. }
+                | Self::NoCanary { .. }
+                | Self::CanaryFailed { .. }
+                | Self::WindowShut { .. }
+                | Self::WindowTooShort { .. }
+                | Self::NodeDeleting
+                | Self::Claimed { .. }
+                | Self::ForeignCordon
+                | Self::NeedSurvivedReboot
+                | Self::RebootLoop { .. }
+                | Self::MinInterval { .. }
+        )
+    }
+
     /// The reason of a node whose last attempt failed and holds its slot.
     pub(super) fn failed(last: &Attempt) -> Self {
         let (cause, message) = ending(last);

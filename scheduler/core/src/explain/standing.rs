@@ -122,6 +122,15 @@ impl Stand {
         }
     }
 
+    /// All reasons that are known without a look at other nodes.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &Reason> {
+        let first = match &self.basis {
+            Basis::Reason(reason) => Some(reason),
+            Basis::None | Basis::Queue => None,
+        };
+        first.into_iter().chain(self.others.iter().map(|(reason, _)| reason))
+    }
+
     /// Since when the reason with this code applies, if it does.
     fn since_of(&self, code: Option<&'static str>) -> Option<Timestamp> {
         if self.basis.code() == code {

@@ -25,6 +25,7 @@ impl Fleet {
         if self.decided_at.is_some_and(|before| now < before) {
             // The clock was set back: what was to be due by it may be due much later now, or never.
             self.touch_all();
+            self.taints.forget_commands();
         }
         self.decided_at = Some(now);
         self.blockers.policies.refresh(now);
@@ -39,6 +40,7 @@ impl Fleet {
         self.decide_on_touched(now);
         self.start_attempts(now);
         self.read_shared(now);
+        self.command_taints(now);
     }
 
     fn decide_on_touched(&mut self, now: Timestamp) {
@@ -369,7 +371,9 @@ impl Fleet {
         let stand = judged.map(|(state, basis)| Stand::after(old, state, basis, others, clock.now()));
         let holder = member.holder();
         let node = member.node.as_ref();
-        let group = node.and_then(|node| Group::of(node, &self.blockers.policies.governing(node)));
+        let governing_of_node = node.map(|node| self.blockers.policies.governing(node));
+        let group = node.zip(governing_of_node.as_ref());
+        let group = group.and_then(|(node, governing)| Group::of(node, governing));
         // A host that lost its Node while it reboots still counts where it did.
         let keeps_group = node.is_none() && holder.is_some();
         let is_control_plane = member.node.as_ref().is_some_and(|node| node.control_plane);
@@ -418,6 +422,7 @@ impl Fleet {
             member.place = place;
             member.due_at = due_at;
         }
+        self.note_taint(name, &governing_of_node.unwrap_or(Governing::None));
         if is_forgotten {
             self.members.remove(name);
         }

@@ -38,6 +38,7 @@ impl Fleet {
                 self.member(&name).set_node(node, now);
             }
             Input::NodeGone(node) => {
+                self.untaint_node_that_leaves(&node, now);
                 let member = self.member(&node);
                 member.node = None;
                 member.memory.ready_from = None;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bellwether_proto::{AttemptId, BootId, NodeName, NodeUid};
+use bellwether_proto::{AttemptId, BootId, NodeName, NodeUid, mark};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,13 @@ pub struct NodeView {
     pub kernel: String,
     /// The operating system that its kubelet reports.
     pub os: String,
+}
+
+impl NodeView {
+    /// The node carries the taint of nodes that wait for their reboot, with whatever effect.
+    pub(crate) fn waits_for_reboot(&self) -> bool {
+        self.taints.iter().any(|taint| taint.key == mark::WAITS_FOR_REBOOT)
+    }
 }
 
 /// A taint of a node.

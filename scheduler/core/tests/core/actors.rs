@@ -1,8 +1,8 @@
 //! The drainers, rebooters, hosts and rivals of the world: each does one thing when a test says so.
 
-use bellwether_proto::{AttemptId, DrainFailure, Fact, Generation, NodeEvent, NodeName, Phase};
+use bellwether_proto::{AttemptId, DrainFailure, Fact, Generation, NodeEvent, NodeName, Phase, TaintNode, mark};
 use bellwether_scheduler_core::invariant::Invariant;
-use bellwether_scheduler_core::{Command, Input};
+use bellwether_scheduler_core::{Command, Input, Taint};
 use jiff::SignedDuration;
 
 use crate::referee::fails_if;
@@ -102,6 +102,22 @@ impl World {
         }
     }
 
+    /// A drainer carries out a command about a taint, and the watch shows that at the next settling.
+    pub(crate) fn taint(&mut self, command: &TaintNode) {
+        let host = self.hosts.get_mut(&command.node);
+        let host = host.filter(|host| host.view.uid == command.node_uid && self.drainers_taint);
+        if let Some(host) = host {
+            host.view.taints.retain(|taint| taint.key != mark::WAITS_FOR_REBOOT);
+            if command.present {
+                host.view.taints.push(Taint {
+                    key: mark::WAITS_FOR_REBOOT.to_owned(),
+                    value: String::new(),
+                    effect: mark::WAITS_FOR_REBOOT_EFFECT.to_owned(),
+                });
+            }
+        }
+    }
+
     /// The rebooter looks at its record and, if it is its command, reboots its host.
     pub(crate) fn rebooter(&mut self, node: &str, host_obeys: bool) {
         self.rebooter_then(node, host_obeys, true);
@@ -140,6 +156,16 @@ impl World {
             );
             self.boot(node.as_str(), ready);
         }
+    }
+
+    /// Takes a node from its drain to Done.
+    pub(crate) fn reboot(&mut self, node: &str) {
+        assert_eq!(self.phase(node), Some(Phase::Draining), "{:?}", self.reason(node));
+        self.drainer(node, true, 1);
+        self.rebooter(node, true);
+        self.drainer(node, true, 1);
+        self.pass(self.policy.soak);
+        assert_eq!(self.phase(node), Some(Phase::Done));
     }
 
     /// The rebooter refuses its order.

@@ -29,16 +29,6 @@ fn label(world: &mut World, node: &str) {
     labels.insert("canary".to_owned(), "yes".to_owned());
 }
 
-/// Takes the node from its drain to Done.
-fn reboot(world: &mut World, node: &str) {
-    assert_eq!(world.phase(node), Some(Phase::Draining), "{:?}", world.reason(node));
-    world.drainer(node, true, 1);
-    world.rebooter(node, true);
-    world.drainer(node, true, 1);
-    world.pass(world.policy.soak);
-    assert_eq!(world.phase(node), Some(Phase::Done));
-}
-
 #[test]
 fn the_other_nodes_start_once_every_canary_is_back_and_the_soak_is_over() {
     let mut world = fleet("12h", &["a", "k1", "k2"]);
@@ -51,9 +41,9 @@ fn the_other_nodes_start_once_every_canary_is_back_and_the_soak_is_over() {
         message.contains("canary k1 has to be rebooted first, and its attempt"),
         "{message}"
     );
-    reboot(&mut world, "k1");
+    world.reboot("k1");
     assert!(world.message("a").contains("canary k2"), "{}", world.message("a"));
-    reboot(&mut world, "k2");
+    world.reboot("k2");
     let done_at = world.now;
     assert_eq!(world.reason("a"), Some("CanarySoaking"));
     let until = done_at + HOUR * 12;
@@ -74,7 +64,7 @@ fn the_other_nodes_start_once_every_canary_is_back_and_the_soak_is_over() {
 fn a_canary_that_needs_a_reboot_meanwhile_comes_before_the_nodes_that_wait() {
     let mut world = fleet("1h", &["a", "b", "k"]);
     world.need("k");
-    reboot(&mut world, "k");
+    world.reboot("k");
     world.need("a");
     world.pass(HOUR);
     assert_eq!(world.phase("a"), Some(Phase::Draining));
@@ -88,7 +78,7 @@ fn a_canary_that_needs_a_reboot_meanwhile_comes_before_the_nodes_that_wait() {
         world.message("b")
     );
     // The attempt that is under way continues.
-    reboot(&mut world, "a");
+    world.reboot("a");
     world.host("k").need = Ok(None);
     world.pass(HOUR);
     assert_eq!(world.phase("b"), Some(Phase::Draining));
@@ -143,7 +133,7 @@ fn a_canary_whose_reboot_was_refused_may_try_again_and_frees_the_others_by_a_suc
     assert_eq!(world.reason("a"), Some("CanaryFailed"));
     world.pass(HOUR);
     assert_eq!(world.reason("a"), Some("CanaryFailed"), "while it tries again, too");
-    reboot(&mut world, "k");
+    world.reboot("k");
     assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
 
@@ -167,7 +157,7 @@ fn a_canary_that_does_not_report_or_cannot_be_drained_keeps_the_others_waiting()
         (Some(Phase::Failed), Some("CanaryFirst"))
     );
     world.pass(MINUTE * 10);
-    reboot(&mut world, "k");
+    world.reboot("k");
     assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
 
@@ -227,7 +217,7 @@ fn a_canary_has_an_hour_to_report_the_need_that_another_node_has_already() {
 fn the_soak_lasts_from_the_last_reboot_of_a_canary_though_an_attempt_without_a_reboot_followed() {
     let mut world = fleet("12h", &["a", "k"]);
     world.need("k");
-    reboot(&mut world, "k");
+    world.reboot("k");
     world.pass(HOUR);
     world.need("k");
     assert_eq!(world.phase("k"), Some(Phase::Draining));

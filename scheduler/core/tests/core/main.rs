@@ -34,4 +34,5 @@ mod referee;
 mod retries;
 mod service;
 mod stories;
+mod taints;
 mod world;

@@ -73,6 +73,8 @@ pub(crate) struct World {
     /// The newest input of each kind for each node.
     given: Vec<Input>,
     pub(crate) boots: u64,
+    /// Drainers carry out commands about taints.
+    pub(crate) drainers_taint: bool,
     /// When attempts began on each node, by UID, since an operator last ended a wait.
     pub(crate) starts: BTreeMap<String, Vec<Timestamp>>,
 }
@@ -166,6 +168,7 @@ impl World {
             effects: Vec::new(),
             given: Vec::new(),
             boots: 0,
+            drainers_taint: true,
             starts: BTreeMap::new(),
         };
         world.new_core();
@@ -460,6 +463,7 @@ impl World {
                         });
                     }
                 }
+                Effect::TaintNode(command) => self.taint(&command),
                 Effect::Read { query, asked_at } => match query {
                     Query::DaemonPods { .. } => self.listings.push((query, asked_at)),
                     Query::Prometheus(_) | Query::Pods { .. } => self.asked.push((query, asked_at)),

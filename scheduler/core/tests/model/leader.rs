@@ -184,7 +184,11 @@ impl State {
                 }
             }
             // The model has no policy, and so no gate that is read.
-            Effect::StoreControl(_) | Effect::PublishEvent(_) | Effect::PhaseEnded { .. } | Effect::Read { .. } => (),
+            Effect::StoreControl(_)
+            | Effect::PublishEvent(_)
+            | Effect::PhaseEnded { .. }
+            | Effect::Read { .. }
+            | Effect::TaintNode(_) => (),
         }
         None
     }

@@ -50,7 +50,7 @@ impl World {
                 return;
             }
             // No policy of these worlds has a gate that is read.
-            Wanted::PhaseEnded { .. } | Wanted::Read { .. } => return,
+            Wanted::PhaseEnded { .. } | Wanted::Read { .. } | Wanted::TaintNode(_) => return,
         };
         // The server applies a write at some moment between its beginning and its confirmation.
         if self.random.chance(500) && !self.nats_is_away() {
