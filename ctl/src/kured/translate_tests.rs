@@ -1,5 +1,7 @@
 //! Every flag of kured has its verdict, and docs/kured.md says the same.
 
+use bellwether_policy::WaitingTaint;
+
 use super::*;
 use crate::kured::source::Arg;
 
@@ -80,7 +82,8 @@ fn each_of_the_43_flags_has_the_counterpart_that_the_table_says() {
         assert_eq!(found.counterpart, counterpart, "{}: {}", found.flag, found.text);
         assert!(!found.text.is_empty(), "{}", found.flag);
         // The name of the counterpart is where it says.
-        let in_policy = !plan.spec.windows.is_empty() || plan.spec.gates.is_some();
+        let is_default = flag == Flag::PreferNoScheduleTaint && plan.spec.waiting_taint == WaitingTaint::default();
+        let in_policy = !plan.spec.windows.is_empty() || plan.spec.gates.is_some() || is_default;
         assert_eq!(in_policy, counterpart == Counterpart::Policy, "{}", found.flag);
         let asks = matches!(
             flag,
