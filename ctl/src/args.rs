@@ -170,7 +170,14 @@ pub(crate) enum FleetVerb {
         #[command(flatten)]
         terms: OrderTerms,
     },
-    /// End the hold of a node
+    /// Skip a node: its present need is left unserved, and a need that begins later is served again
+    Skip {
+        /// The node
+        node: NodeName,
+        #[command(flatten)]
+        terms: OrderTerms,
+    },
+    /// End the hold and the skip of a node
     Release {
         /// The node
         node: NodeName,
@@ -241,7 +248,7 @@ pub(crate) struct OrderTerms {
     pub(crate) reason: String,
 
     /// The time after which the order ends by itself, such as 90m or 12h
-    /// [default: a pause or hold never, an approval after 24h, a reboot now after 1h]
+    /// [default: a pause, hold or skip never, an approval after 24h, a reboot now after 1h]
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) lasts: Option<SignedDuration>,
 

@@ -79,6 +79,7 @@ impl From<wire::FleetOrder> for Order {
                 Ok(wire::OrderKind::Block | wire::OrderKind::Unspecified) => "Block",
                 Ok(wire::OrderKind::Approve) => "Approve",
                 Ok(wire::OrderKind::Now) => "Now",
+                Ok(wire::OrderKind::Skip) => "Skip",
                 Err(_) => "Unknown",
             },
             scope: match wire::OrderScope::try_from(order.scope) {
@@ -106,6 +107,7 @@ struct Node<'a> {
     further_reasons: Vec<Reason<'a>>,
     queue_number: Option<u32>,
     policy: &'a str,
+    orders: Vec<NodeOrder<'a>>,
     ready: bool,
     unschedulable: bool,
     reboot_required: bool,
@@ -129,6 +131,7 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             further_reasons: node.further_reasons.iter().map(Reason::from).collect(),
             queue_number: Some(node.queue_number).filter(|number| *number > 0),
             policy: &node.policy,
+            orders: node.orders.iter().map(NodeOrder::from).collect(),
             ready: node.ready,
             unschedulable: node.unschedulable,
             reboot_required: node.reboot_required,
@@ -144,6 +147,24 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
                 held_up_by: &drain.held_up_by,
             }),
             attempt: node.attempt.as_ref().map(Attempt::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NodeOrder<'a> {
+    #[serde(flatten)]
+    order: Option<Order>,
+    annotation: &'a str,
+    fault: &'a str,
+}
+
+impl<'a> From<&'a wire::NodeOrder> for NodeOrder<'a> {
+    fn from(of_node: &'a wire::NodeOrder) -> Self {
+        Self {
+            order: of_node.order.clone().map(Order::from),
+            annotation: &of_node.annotation,
+            fault: &of_node.fault,
         }
     }
 }
@@ -324,7 +345,7 @@ mod tests {
             "name": "worker-1", "state": "Idle", "stateSince": null, "reason": null, "ready": true,
             "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
             "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
-            "furtherReasons": [], "queueNumber": null, "policy": "",
+            "furtherReasons": [], "queueNumber": null, "policy": "", "orders": [],
         });
         assert_eq!(
             value,

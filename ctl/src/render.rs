@@ -16,6 +16,8 @@ const GAP: u16 = 3;
 const LABEL_WIDTH: usize = 17;
 /// How much of a reason fits into the fleet's table; `explain` and the wide output have all of it.
 const REASON_MAX: usize = 100;
+/// How many orders by annotation precede the fleet's table.
+const ANNOTATED_MAX: usize = 20;
 
 /// The fleet: one line of slots and pause, then a line for each node.
 pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp) -> String {
@@ -73,8 +75,37 @@ pub(crate) fn slots(fleet: &wire::ListNodesResponse, now: Timestamp) -> String {
     for standing in orders.iter().filter(|order| !order.subject.is_empty()) {
         text.push_str(&format!("{}\n", order(standing, now)));
     }
+    text.push_str(&annotated_orders(fleet, now));
     if !fleet.notice.is_empty() {
         text.push_str(&format!("Nothing new is decided: {}\n", one_line(&fleet.notice)));
+    }
+    text
+}
+
+/// A line for each order that a Node carries as an annotation. More than a screen of them are counted: each is about a
+/// node that has a line of its own.
+fn annotated_orders(fleet: &wire::ListNodesResponse, now: Timestamp) -> String {
+    let orders = fleet.nodes.iter().flat_map(|node| &node.orders);
+    let orders: Vec<_> = orders.filter(|order| !order.annotation.is_empty()).collect();
+    let shown = orders.iter().take(ANNOTATED_MAX);
+    let mut text: String = shown.map(|order| format!("{}\n", node_order(order, now))).collect();
+    if let Some(more) = orders.len().checked_sub(ANNOTATED_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("And {more} more orders by annotation: -o json shows all.\n"));
+    }
+    text
+}
+
+/// An order about one node with its source, in one line.
+fn node_order(of_node: &wire::NodeOrder, now: Timestamp) -> String {
+    let mut text = of_node
+        .order
+        .as_ref()
+        .map_or_else(String::new, |standing| order(standing, now));
+    if !of_node.annotation.is_empty() {
+        text.push_str(&format!(" (annotation {})", of_node.annotation));
+    }
+    if !of_node.fault.is_empty() {
+        text.push_str(&format!("; {}", one_line(&of_node.fault)));
     }
     text
 }
@@ -84,6 +115,7 @@ pub(crate) fn order(order: &wire::FleetOrder, now: Timestamp) -> String {
     let act = match wire::OrderKind::try_from(order.kind) {
         Ok(wire::OrderKind::Approve) => "Approved",
         Ok(wire::OrderKind::Now) => "To be rebooted now",
+        Ok(wire::OrderKind::Skip) => "Skipped",
         Ok(wire::OrderKind::Block | wire::OrderKind::Unspecified)
             if order.scope == i32::from(wire::OrderScope::Node) =>
         {
@@ -103,7 +135,8 @@ pub(crate) fn order(order: &wire::FleetOrder, now: Timestamp) -> String {
         "" => String::new(),
         reason => format!(": {reason}"),
     };
-    one_line(&format!("{act}{subject}, by {}{since}{until}{reason}", order.by))
+    let by = if order.by.is_empty() { NOTHING } else { &order.by };
+    one_line(&format!("{act}{subject}, by {by}{since}{until}{reason}"))
 }
 
 /// The beginning of a reason, with a mark if that is not all.
@@ -183,6 +216,9 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
         };
         let line = format!("{}: {}{since}", further.code, one_line(&further.message));
         text.push_str(&labelled("Also", &line));
+    }
+    for of_node in &node.orders {
+        text.push_str(&labelled("Order", &node_order(of_node, now)));
     }
     if !node.policy.is_empty() {
         text.push_str(&labelled("Policy", &node.policy));

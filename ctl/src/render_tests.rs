@@ -111,6 +111,72 @@ worker-2        Ready                      Waiting    4m10s   all 1 slots are ta
     assert_eq!(status(&fleet, false, now()), expected);
 }
 
+fn order(kind: wire::OrderKind, by: &str, annotation: &str, fault: &str) -> wire::NodeOrder {
+    wire::NodeOrder {
+        order: Some(wire::FleetOrder {
+            kind: kind.into(),
+            scope: wire::OrderScope::Node.into(),
+            subject: "worker-2".to_owned(),
+            by: by.to_owned(),
+            reason: "disks".to_owned(),
+            since: at("2026-11-22T11:48:00Z"),
+            until: None,
+        }),
+        annotation: annotation.to_owned(),
+        fault: fault.to_owned(),
+    }
+}
+
+#[test]
+fn orders_are_shown_with_their_source() {
+    let stored = order(wire::OrderKind::Skip, "anna", "", "");
+    let held = order(wire::OrderKind::Block, "argocd", "bellwether.dev/hold", "");
+    let unknown = order(wire::OrderKind::Approve, "", "bellwether.dev/approve", "set it again");
+    let node = wire::NodeStatus {
+        orders: vec![stored.clone(), held, unknown],
+        ..waiting()
+    };
+    let story = wire::ExplainNodeResponse {
+        status: Some(node.clone()),
+        events: Vec::new(),
+    };
+    let text = explain(&story, false, now());
+    for line in [
+        "Order:           Skipped: node worker-2, by anna 12m ago: disks\n",
+        "Order:           Held: node worker-2, by argocd 12m ago: disks (annotation bellwether.dev/hold)\n",
+        "Order:           Approved: node worker-2, by - 12m ago: disks (annotation bellwether.dev/approve); set it again\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let mut fleet = wire::ListNodesResponse {
+        nodes: vec![node; 11],
+        control: Some(wire::FleetControl {
+            orders: vec![stored.order.unwrap()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let text = status(&fleet, false, now());
+    assert_eq!(
+        text.matches("\nSkipped: ").count(),
+        1,
+        "stored orders are in the list: {text}"
+    );
+    assert_eq!(text.matches(" (annotation bellwether.dev/").count(), 20, "{text}");
+    assert!(
+        text.contains("\nAnd 2 more orders by annotation: -o json shows all.\n"),
+        "{text}"
+    );
+    fleet.nodes.truncate(10);
+    assert!(!status(&fleet, false, now()).contains("more orders"));
+    let json: serde_json::Value = serde_json::from_str(&json::status(&fleet).unwrap()).unwrap();
+    let shown = &json["nodes"][0]["orders"][1];
+    assert_eq!(
+        (&shown["kind"], &shown["annotation"]),
+        (&"Block".into(), &"bellwether.dev/hold".into())
+    );
+}
+
 #[test]
 fn a_long_reason_is_clipped_unless_there_is_room() {
     let mut node = waiting();

@@ -105,6 +105,10 @@ async fn a_standing_order_is_shown_as_the_scheduler_has_stored_it() {
             &["approve", "--policy", "nights"],
             "Approved: policy nights, by anna\nit lasts.\n",
         ),
+        (
+            &["skip", "n1", "--reason", "retired"],
+            "Skipped: node n1, by anna: retired\nit lasts.\n",
+        ),
         (&["now", "n1"], "To be rebooted now: node n1, by anna\nit lasts.\n"),
     ] {
         let (code, out, error) = run(reboots(&at(leader, args))).await;
@@ -128,6 +132,30 @@ async fn a_standing_order_is_shown_as_the_scheduler_has_stored_it() {
     for args in wrong {
         let (code, _, error) = run(reboots(&at(leader, args))).await;
         assert_eq!(code, Some(2), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_release_ends_hold_and_skip_and_names_what_still_stands() {
+    let leader = Schedulers::leader().await;
+    for (node, code, shown, errors) in [
+        ("held", 0, "The hold has ended.\nand its annotation stands\n", ""),
+        ("skipped", 0, "The skip has ended.\n", ""),
+        ("free", 1, "", "error: there is no such order\n"),
+        (
+            "annotated",
+            1,
+            "The hold has ended.\nand its annotation stands\n",
+            "remove the annotation",
+        ),
+        ("older", 0, "The hold has ended.\nand its annotation stands\n", ""),
+    ] {
+        let (found, out, error) = run(reboots(&["release", node, "--scheduler", &leader.0])).await;
+        assert_eq!((found, &*out), (Some(code), shown), "{error}");
+        assert!(
+            error.contains(errors) && error.is_empty() == errors.is_empty(),
+            "{error}"
+        );
     }
 }
 

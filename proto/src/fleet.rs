@@ -46,6 +46,8 @@ pub enum OrderKind {
     Approve,
     /// The node goes first and outside of its windows.
     Now,
+    /// The need of the node that began before the order is left unserved.
+    Skip,
     /// The number of a kind that this version does not know. Such an order blocks.
     Unknown(i32),
 }
@@ -157,6 +159,7 @@ fn kind_from_wire(kind: i32) -> OrderKind {
         Ok(wire::OrderKind::Unspecified | wire::OrderKind::Block) => OrderKind::Block,
         Ok(wire::OrderKind::Approve) => OrderKind::Approve,
         Ok(wire::OrderKind::Now) => OrderKind::Now,
+        Ok(wire::OrderKind::Skip) => OrderKind::Skip,
         Err(_) => OrderKind::Unknown(kind),
     }
 }
@@ -166,6 +169,7 @@ fn kind_to_wire(kind: OrderKind) -> i32 {
         OrderKind::Block => wire::OrderKind::Block.into(),
         OrderKind::Approve => wire::OrderKind::Approve.into(),
         OrderKind::Now => wire::OrderKind::Now.into(),
+        OrderKind::Skip => wire::OrderKind::Skip.into(),
         OrderKind::Unknown(number) => number,
     }
 }
@@ -292,6 +296,7 @@ mod tests {
             (with(wire::OrderKind::Block, 3, "n1"), false),
             (with(wire::OrderKind::Approve, 3, "n1"), false),
             (with(wire::OrderKind::Now, 3, "n1"), false),
+            (with(wire::OrderKind::Skip, 3, "n1"), false),
             (with(wire::OrderKind::Approve, 7, ""), true),
         ] {
             let control = FleetControl::from_wire(wire(false, vec![order.clone()])).unwrap();

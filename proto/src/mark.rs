@@ -12,6 +12,19 @@ pub const WAITS_FOR_REBOOT: &str = "bellwether.dev/waits-for-reboot";
 /// Effect of the taint [`WAITS_FOR_REBOOT`]: a pod that fits nowhere else still gets on the node.
 pub const WAITS_FOR_REBOOT_EFFECT: &str = "PreferNoSchedule";
 
+/// Annotation by which an operator holds a node: no new attempt starts there. Its value is the reason.
+pub const HOLD: &str = "bellwether.dev/hold";
+/// Annotation with the time at which [`HOLD`] ends, as RFC 3339.
+pub const HOLD_UNTIL: &str = "bellwether.dev/hold-until";
+/// Annotation by which an operator leaves the present need of a node unserved. Its value is the reason.
+pub const SKIP: &str = "bellwether.dev/skip";
+/// Annotation with the time at which [`SKIP`] ends, as RFC 3339.
+pub const SKIP_UNTIL: &str = "bellwether.dev/skip-until";
+/// Annotation by which an operator approves the reboot of a node. Its value is the reason.
+pub const APPROVE: &str = "bellwether.dev/approve";
+/// Annotation with the time at which [`APPROVE`] ends, as RFC 3339.
+pub const APPROVE_UNTIL: &str = "bellwether.dev/approve-until";
+
 /// Labels of nodes of the control plane, by the presence of one of them: of today's and older versions of
 /// kubeadm, and of RKE and k3s, where a node may run etcd alone.
 pub const CONTROL_PLANE_LABELS: [&str; 4] = [

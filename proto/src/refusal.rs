@@ -27,11 +27,13 @@ pub enum RefusalCode {
     NoNeed,
     NoOrder,
     TooManyOrders,
+    OrderByAnnotation,
+    NeedInFuture,
 }
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::NotLeader,
         Self::LeaderReloading,
         Self::EventsUnavailable,
@@ -45,6 +47,8 @@ impl RefusalCode {
         Self::NoNeed,
         Self::NoOrder,
         Self::TooManyOrders,
+        Self::OrderByAnnotation,
+        Self::NeedInFuture,
     ];
 
     /// The word in the metadata.
@@ -64,6 +68,8 @@ impl RefusalCode {
             Self::NoNeed => "NoNeed",
             Self::NoOrder => "NoOrder",
             Self::TooManyOrders => "TooManyOrders",
+            Self::OrderByAnnotation => "OrderByAnnotation",
+            Self::NeedInFuture => "NeedInFuture",
         }
     }
 
@@ -84,6 +90,8 @@ impl RefusalCode {
             Self::NoNeed => wire::RefusalCode::NoNeed,
             Self::NoOrder => wire::RefusalCode::NoOrder,
             Self::TooManyOrders => wire::RefusalCode::TooManyOrders,
+            Self::OrderByAnnotation => wire::RefusalCode::OrderByAnnotation,
+            Self::NeedInFuture => wire::RefusalCode::NeedInFuture,
         }
     }
 
@@ -94,9 +102,13 @@ impl RefusalCode {
             Self::NotLeader | Self::LeaderReloading | Self::EventsUnavailable => Code::Unavailable,
             Self::InvalidField => Code::InvalidArgument,
             Self::UnknownNode | Self::UnknownPolicy | Self::NoOrder => Code::NotFound,
-            Self::NoAttempt | Self::TooLate | Self::RollingBack | Self::StillCordoned | Self::NoNeed => {
-                Code::FailedPrecondition
-            }
+            Self::NoAttempt
+            | Self::TooLate
+            | Self::RollingBack
+            | Self::StillCordoned
+            | Self::NoNeed
+            | Self::OrderByAnnotation
+            | Self::NeedInFuture => Code::FailedPrecondition,
             Self::TooManyOrders => Code::ResourceExhausted,
         }
     }

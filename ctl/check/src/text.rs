@@ -51,7 +51,11 @@ pub fn instant(at: Option<prost_types::Timestamp>) -> Option<Timestamp> {
 pub fn pause(control: &wire::FleetControl) -> wire::FleetOrder {
     let blocks = |order: &&wire::FleetOrder| {
         let kind = wire::OrderKind::try_from(order.kind);
-        order.subject.is_empty() && !matches!(kind, Ok(wire::OrderKind::Approve | wire::OrderKind::Now))
+        order.subject.is_empty()
+            && !matches!(
+                kind,
+                Ok(wire::OrderKind::Approve | wire::OrderKind::Now | wire::OrderKind::Skip)
+            )
     };
     let order = control.orders.iter().find(blocks).cloned();
     order.unwrap_or_else(|| wire::FleetOrder {

@@ -53,9 +53,8 @@ async fn ask(connect: &ConnectArgs, verb: FleetVerb) -> anyhow::Result<()> {
             operator,
         } => order::end(&mut fleet, OrderKind::Block, &Subject::Policy(policy), operator.by).await,
         FleetVerb::Hold { node, terms } => order::give(&mut fleet, OrderKind::Block, &Subject::Node(node), terms).await,
-        FleetVerb::Release { node, operator } => {
-            order::end(&mut fleet, OrderKind::Block, &Subject::Node(node), operator.by).await
-        }
+        FleetVerb::Skip { node, terms } => order::give(&mut fleet, OrderKind::Skip, &Subject::Node(node), terms).await,
+        FleetVerb::Release { node, operator } => order::release(&mut fleet, node, operator.by).await,
         FleetVerb::Approve { subject, revoke, terms } => {
             let subject = match (subject.node, subject.policy) {
                 (Some(node), _) => Subject::Node(node),

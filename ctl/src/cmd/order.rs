@@ -1,11 +1,12 @@
-//! `hold`, `release`, `approve`, `now`, and the pause of a policy: standing orders.
+//! `hold`, `skip`, `release`, `approve`, `now`, and the pause of a policy: standing orders.
 
 use bellwether_check::text;
 use bellwether_proto::wire::{EndOrderRequest, FleetControl, GiveOrderRequest, OrderKind, OrderScope};
 use bellwether_proto::{NodeName, to_duration};
+use tonic::Code;
 
 use crate::args::OrderTerms;
-use crate::connect::{Client, Fleet};
+use crate::connect::{CallError, Client, Fleet};
 use crate::{out, render, time};
 
 /// The subject of an order.
@@ -50,8 +51,39 @@ pub(super) async fn give(
     Ok(out::show(&shown)?)
 }
 
+/// Ends the hold and the skip of a node, and shows which of them there were.
+pub(super) async fn release(fleet: &mut Fleet, node: NodeName, by: String) -> anyhow::Result<()> {
+    let subject = Subject::Node(node);
+    let (mut ended, mut missing, mut refused) = (String::new(), None, Vec::new());
+    for (kind, name) in [(OrderKind::Block, "hold"), (OrderKind::Skip, "skip")] {
+        match end_one(fleet, kind, &subject, by.clone()).await {
+            Ok(still) => ended.push_str(&format!("The {name} has ended.\n{still}")),
+            Err(CallError::NotFound(message)) => missing = Some(message),
+            // A scheduler of a version before `skip` knows no such order, so there is none.
+            Err(CallError::Refused {
+                code: Code::InvalidArgument,
+                ..
+            }) if kind == OrderKind::Skip => (),
+            Err(CallError::Refused { message, .. }) => refused.push(message),
+            Err(error @ CallError::Unreachable { .. }) => return Err(error.into()),
+        }
+    }
+    out::show(&ended)?;
+    anyhow::ensure!(refused.is_empty(), "{}", refused.join("; "));
+    match missing.filter(|_| ended.is_empty()) {
+        Some(message) => Err(CallError::NotFound(message).into()),
+        None => Ok(()),
+    }
+}
+
 /// Ends an order.
 pub(super) async fn end(fleet: &mut Fleet, kind: OrderKind, subject: &Subject, by: String) -> anyhow::Result<()> {
+    let still = end_one(fleet, kind, subject, by).await?;
+    Ok(out::show(&format!("The order has ended.\n{still}"))?)
+}
+
+/// Ends an order. Returns a line about an order of this kind that still stands; else nothing.
+async fn end_one(fleet: &mut Fleet, kind: OrderKind, subject: &Subject, by: String) -> Result<String, CallError> {
     let (scope, name) = subject.to_wire();
     let order = EndOrderRequest {
         kind: kind.into(),
@@ -59,10 +91,13 @@ pub(super) async fn end(fleet: &mut Fleet, kind: OrderKind, subject: &Subject, b
         subject: name,
         by,
     };
-    fleet
+    let answer = fleet
         .call(async |mut client: Client| client.end_order(order.clone()).await)
         .await?;
-    Ok(out::show("The order has ended.\n")?)
+    Ok(match answer.message.as_str() {
+        "" => String::new(),
+        message => format!("{}\n", text::one_line(message)),
+    })
 }
 
 /// The line of the order that was given.

@@ -122,9 +122,27 @@ impl FleetService for Fake {
         }))
     }
 
-    async fn end_order(&self, _: Request<wire::EndOrderRequest>) -> Result<Response<wire::EndOrderResponse>, Status> {
+    /// The names of the nodes state their orders; of others there are none.
+    async fn end_order(
+        &self,
+        request: Request<wire::EndOrderRequest>,
+    ) -> Result<Response<wire::EndOrderResponse>, Status> {
         self.lead()?;
-        Err(Status::not_found("there is no such order"))
+        let request = request.into_inner();
+        let is_hold = request.kind == i32::from(wire::OrderKind::Block);
+        let ended = |message: &str| {
+            Ok(Response::new(wire::EndOrderResponse {
+                control: None,
+                message: message.to_owned(),
+            }))
+        };
+        match (request.subject.as_str(), is_hold) {
+            ("held" | "annotated" | "older", true) => ended("and its annotation stands"),
+            ("skipped", false) => ended(""),
+            ("annotated", false) => Err(Status::failed_precondition("remove the annotation")),
+            ("older", false) => Err(Status::invalid_argument("kind is none that this scheduler knows")),
+            _ => Err(Status::not_found("there is no such order")),
+        }
     }
 
     async fn cancel_attempt(

@@ -12,9 +12,18 @@ pub(crate) fn all() -> Vec<String> {
         format!("header {}", header::SCHEMA),
         format!("header {}", header::CONTENT_TYPE),
         format!("header {}", header::TRACEPARENT),
-        format!("annotation {}", mark::CORDONED_FOR),
         format!("taint {} {}", mark::WAITS_FOR_REBOOT, mark::WAITS_FOR_REBOOT_EFFECT),
     ];
+    let annotations = [
+        mark::CORDONED_FOR,
+        mark::HOLD,
+        mark::HOLD_UNTIL,
+        mark::SKIP,
+        mark::SKIP_UNTIL,
+        mark::APPROVE,
+        mark::APPROVE_UNTIL,
+    ];
+    lines.extend(annotations.map(|name| format!("annotation {name}")));
     let node = "node-1.rig".parse::<NodeName>().unwrap().token();
     let subjects = [
         subject::drain_command(&node),

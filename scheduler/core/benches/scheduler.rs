@@ -254,6 +254,7 @@ impl Bench {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            orders: None,
             control_plane: index < 3,
             deleting: false,
             boot_id: Some(Self::boot(index).parse().unwrap()),

@@ -26,4 +26,4 @@ pub(crate) use order::{Place, place};
 pub(crate) use policy_budget::{Full, Group, PolicyBudgets};
 pub use policy_budget::{PolicyUsage, Scope};
 pub(crate) use queue::{Position, Queue};
-pub use reason::Reason;
+pub use reason::{Reason, Skip};

@@ -14,6 +14,7 @@ mod decide;
 mod export;
 mod intake;
 mod member;
+mod orders;
 mod policy_effects;
 mod read;
 mod readings;

@@ -130,8 +130,18 @@ pub enum OrderRefusal {
     #[error("there is no RebootPolicy {0} in the cluster: `kubectl get rebootpolicies` lists all")]
     UnknownPolicy(String),
     /// The node needs no reboot.
-    #[error("node {0} needs no reboot, so there is nothing to do now: its sentinel reports no need")]
+    #[error("node {0} needs no reboot, so the order would have no effect: its sentinel reports no need")]
     NoNeed(NodeName),
+    /// The need would count as later than the order.
+    #[error(
+        "the need of node {0} begins at {1:.0} by the clock of its host, which is in the future, so it would count as later than the order: correct that clock, or hold the node"
+    )]
+    NeedInFuture(NodeName, Timestamp),
+    /// The order is an annotation of the Node.
+    #[error(
+        "the order for node {0} is no stored one, but the annotation {1} of the Node: kubectl annotate node {0} {1}-"
+    )]
+    ByAnnotation(NodeName, &'static str),
     /// There is no such order.
     #[error("there is no such order: `kubectl reboots status` lists all")]
     NoOrder,

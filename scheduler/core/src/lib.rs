@@ -25,12 +25,15 @@ pub mod rival;
 mod timers;
 pub mod wait;
 
-pub use admission::{Reason, Scope};
+pub use admission::{Reason, Scope, Skip};
 pub use effect::{Command, Effect};
 pub use explain::{Blocker, PolicyStanding, Standing, State};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
-pub use observed::{Claim, Claimant, Memory, NodeCondition, NodeView, PolicyView, StoredReport, Taint};
+pub use observed::{
+    AnnotatedKind, AnnotatedOrder, AnnotatedUntil, Claim, Claimant, Memory, NodeCondition, NodeOrders, NodeView,
+    PolicyView, StoredReport, Taint,
+};
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
 pub use wait::Wait;

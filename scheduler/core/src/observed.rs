@@ -1,5 +1,6 @@
 //! The facts that the driver has handed over, as the core keeps them.
 
+mod annotated;
 mod claim;
 mod memory;
 mod node;
@@ -7,6 +8,7 @@ mod observation;
 mod policy;
 mod report;
 
+pub use annotated::{AnnotatedKind, AnnotatedOrder, AnnotatedUntil, NodeOrders};
 pub use claim::{Claim, Claimant};
 pub use memory::Memory;
 pub use node::{NodeCondition, NodeView, Taint};

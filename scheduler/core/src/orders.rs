@@ -46,13 +46,28 @@ impl Orders {
 
     /// An operator has ordered to reboot the node now.
     pub(crate) fn is_urgent(&self, node: &NodeName, clock: &Clock) -> bool {
-        self.urgent(node, clock).is_some()
+        let mut orders = self.of(node, None, clock);
+        orders.any(|order| order.kind == OrderKind::Now && !order.blocks())
     }
 
-    /// The order to reboot a node now.
-    pub(crate) fn urgent(&self, node: &NodeName, clock: &Clock) -> Option<&Arc<FleetOrder>> {
-        let mut orders = self.of(node, None, clock);
-        orders.find(|order| order.kind == OrderKind::Now && !order.blocks())
+    /// The order that leaves a need which began at this time unserved.
+    pub(crate) fn skip(
+        &self,
+        node: &NodeName,
+        policy: Option<&str>,
+        need_began: Timestamp,
+        clock: &Clock,
+    ) -> Option<&Arc<FleetOrder>> {
+        let skips = |order: &&Arc<FleetOrder>| order.kind == OrderKind::Skip && !order.blocks();
+        self.of(node, policy, clock)
+            .filter(skips)
+            .find(|order| need_began <= order.since)
+    }
+
+    /// The orders about this node alone, oldest first.
+    pub(crate) fn about(&self, node: &NodeName) -> impl Iterator<Item = &FleetOrder> {
+        let orders = self.orders.iter().map(AsRef::as_ref);
+        orders.filter(move |order| matches!(&order.scope, OrderScope::Node(name) if name == node))
     }
 
     /// The orders that are about a node of this policy, oldest first.

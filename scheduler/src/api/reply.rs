@@ -5,7 +5,7 @@ use bellwether_proto::{
     RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
-use bellwether_scheduler_core::{CancelEffect, Fleet, NodeView, Reason, Standing, State, StoredReport};
+use bellwether_scheduler_core::{AnnotatedKind, CancelEffect, Fleet, NodeView, Reason, Standing, State, StoredReport};
 use jiff::Timestamp;
 
 use crate::error::Refusal;
@@ -41,8 +41,14 @@ pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wi
     let found = fleet.standing(&name);
     let (node, standing) = found.ok_or(Refusal::UnknownNode(name))?;
     let further = standing.others.iter().map(|other| reason(&other.reason, other.since));
+    let stored = fleet.orders_about(&node.name).map(|order| wire::NodeOrder {
+        order: Some(order.to_wire()),
+        annotation: String::new(),
+        fault: String::new(),
+    });
     Ok(wire::NodeStatus {
         further_reasons: further.collect(),
+        orders: stored.chain(annotated_orders(node, now)).collect(),
         ..status(fleet, node, &standing, now)
     })
 }
@@ -75,6 +81,10 @@ pub(crate) fn given(fleet: &Fleet, order: &FleetOrder) -> wire::GiveOrderRespons
         }
         OrderKind::Block | OrderKind::Unknown(_) => "no new attempt starts; running ones continue",
         OrderKind::Approve => "it reboots once windows, gates and budget let it",
+        OrderKind::Skip if running => {
+            "its attempt continues, and its need is skipped after that; `kubectl reboots cancel` ends the attempt while that is possible"
+        }
+        OrderKind::Skip => "no new attempt starts for its present need; a need that begins later is served",
         OrderKind::Now => "it goes first and outside of its windows, within budget and all other gates",
     };
     wire::GiveOrderResponse {
@@ -83,10 +93,21 @@ pub(crate) fn given(fleet: &Fleet, order: &FleetOrder) -> wire::GiveOrderRespons
     }
 }
 
-/// The orders after the end of one.
-pub(crate) fn ended(fleet: &Fleet) -> wire::EndOrderResponse {
+/// The orders after the end of one, and the annotation that is an order of the same kind.
+pub(crate) fn ended(fleet: &Fleet, order: &FleetOrder, now: Timestamp) -> wire::EndOrderResponse {
+    let annotated = fleet.annotated_like(order, now);
+    let (OrderScope::Node(node), Some(annotated)) = (&order.scope, annotated) else {
+        return wire::EndOrderResponse {
+            control: control(fleet),
+            message: String::new(),
+        };
+    };
+    let annotation = annotated.kind.annotation();
     wire::EndOrderResponse {
         control: control(fleet),
+        message: format!(
+            "the annotation {annotation} of the Node still stands: kubectl annotate node {node} {annotation}-"
+        ),
     }
 }
 
@@ -137,7 +158,32 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -
         further_reasons: Vec::new(),
         queue_number: standing.reason.as_ref().and_then(Reason::place).map_or(0, number),
         policy: fleet.policy_of(node).unwrap_or_default(),
+        orders: annotated_orders(node, now).collect(),
     }
+}
+
+/// The orders that the Node carries as annotations.
+fn annotated_orders(node: &NodeView, now: Timestamp) -> impl Iterator<Item = wire::NodeOrder> {
+    node.annotated_orders(now).map(|order| {
+        let kind = match order.kind {
+            AnnotatedKind::Hold => wire::OrderKind::Block,
+            AnnotatedKind::Skip => wire::OrderKind::Skip,
+            AnnotatedKind::Approve => wire::OrderKind::Approve,
+        };
+        wire::NodeOrder {
+            order: Some(wire::FleetOrder {
+                kind: kind.into(),
+                scope: wire::OrderScope::Node.into(),
+                subject: node.name.to_string(),
+                by: order.by.clone(),
+                reason: order.reason.clone(),
+                since: order.since.map(to_timestamp),
+                until: order.ends_at().map(to_timestamp),
+            }),
+            annotation: order.kind.annotation().to_owned(),
+            fault: order.fault().unwrap_or_default(),
+        }
+    })
 }
 
 fn reason(reason: &Reason, since: Option<Timestamp>) -> wire::Reason {
@@ -212,6 +258,7 @@ mod tests {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            orders: None,
             control_plane: false,
             deleting: false,
             boot_id: None,

@@ -2,6 +2,7 @@
 
 use bellwether_proto::limit::WORD_BYTES_MAX;
 use bellwether_proto::{FleetOrder, NodeName, OrderKind, OrderScope, wire};
+use bellwether_scheduler_core::AnnotatedOrder;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::Refusal;
@@ -48,9 +49,9 @@ pub(super) fn order(request: wire::GiveOrderRequest, now: Timestamp) -> Reply<Fl
     let lasts = match request.lasts {
         Some(lasts) => Some(lasts_of(lasts.seconds, lasts.nanos)?),
         None => match kind {
-            OrderKind::Approve => Some(APPROVAL_LASTS),
+            OrderKind::Approve => Some(AnnotatedOrder::APPROVAL_LASTS),
             OrderKind::Now => Some(NOW_LASTS),
-            OrderKind::Block | OrderKind::Unknown(_) => None,
+            OrderKind::Block | OrderKind::Skip | OrderKind::Unknown(_) => None,
         },
     };
     Ok(FleetOrder {
@@ -76,8 +77,6 @@ pub(super) fn ended_order(request: wire::EndOrderRequest, now: Timestamp) -> Rep
     })
 }
 
-/// An approval covers the window of one night, and no reboot of a later week.
-const APPROVAL_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// An operator who orders a reboot now looks at the node meanwhile.
 const NOW_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// Longer orders are a policy.
@@ -88,6 +87,7 @@ fn kind(kind: i32) -> Reply<OrderKind> {
         Ok(wire::OrderKind::Block) => Ok(OrderKind::Block),
         Ok(wire::OrderKind::Approve) => Ok(OrderKind::Approve),
         Ok(wire::OrderKind::Now) => Ok(OrderKind::Now),
+        Ok(wire::OrderKind::Skip) => Ok(OrderKind::Skip),
         Ok(wire::OrderKind::Unspecified) | Err(_) => {
             Err(invalid("kind", "is none that this scheduler knows".to_owned()))
         }
@@ -98,9 +98,9 @@ fn scope(kind: OrderKind, scope: i32, subject: &str) -> Reply<OrderScope> {
     let scope = OrderScope::from_wire(scope, subject).map_err(|problem| invalid("subject", problem))?;
     match (&scope, kind) {
         (OrderScope::Unknown(_), _) => Err(invalid("scope", "is none that this scheduler knows".to_owned())),
-        (OrderScope::Fleet | OrderScope::Policy(_), OrderKind::Now) => Err(invalid(
+        (OrderScope::Fleet | OrderScope::Policy(_), OrderKind::Now | OrderKind::Skip) => Err(invalid(
             "scope",
-            "has to be one node for an order to reboot now".to_owned(),
+            "has to be one node for an order to reboot now, or to skip".to_owned(),
         )),
         (OrderScope::Policy(name), _) if name.len() > WORD_BYTES_MAX || !is_line(name) => {
             Err(invalid("subject", "is no name of a policy".to_owned()))
@@ -193,6 +193,14 @@ mod tests {
             (
                 wire::GiveOrderRequest {
                     scope: wire::OrderScope::Policy.into(),
+                    ..right.clone()
+                },
+                "scope",
+            ),
+            (
+                wire::GiveOrderRequest {
+                    kind: wire::OrderKind::Skip.into(),
+                    scope: wire::OrderScope::Fleet.into(),
                     ..right.clone()
                 },
                 "scope",

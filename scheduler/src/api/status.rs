@@ -16,6 +16,8 @@ impl From<Refusal> for Status {
             Refusal::Order(OrderRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,
             Refusal::Order(OrderRefusal::UnknownPolicy(_)) => RefusalCode::UnknownPolicy,
             Refusal::Order(OrderRefusal::NoNeed(_)) => RefusalCode::NoNeed,
+            Refusal::Order(OrderRefusal::NeedInFuture(..)) => RefusalCode::NeedInFuture,
+            Refusal::Order(OrderRefusal::ByAnnotation(..)) => RefusalCode::OrderByAnnotation,
             Refusal::Order(OrderRefusal::NoOrder) => RefusalCode::NoOrder,
             Refusal::Order(OrderRefusal::TooMany) => RefusalCode::TooManyOrders,
             Refusal::UnknownNode(_) | Refusal::Cancel(CancelRefusal::UnknownNode(_)) => RefusalCode::UnknownNode,

@@ -7,6 +7,8 @@ pub(crate) mod lease;
 mod list_watch;
 mod node;
 mod object;
+mod order;
+mod owner;
 mod policy;
 pub(crate) mod policy_status;
 mod rival;

@@ -7,6 +7,7 @@ use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::{NodeCondition, NodeView, Taint};
 
 use crate::cluster::object::{self, Node, NodeSpec};
+use crate::cluster::order;
 
 /// A node's name.
 pub(crate) fn name(node: &Node) -> Option<NodeName> {
@@ -49,6 +50,7 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         labels: node.metadata.labels.clone().unwrap_or_default(),
         taints: taints(spec),
         conditions: other_conditions(conditions),
+        orders: order::orders(node),
         control_plane: labels.is_some_and(|labels| {
             mark::CONTROL_PLANE_LABELS
                 .iter()

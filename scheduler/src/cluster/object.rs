@@ -10,13 +10,17 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as full;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use crate::cluster::owner::{self, OrderOwner};
 
 /// The fields of a Node object that are read; their names and types are those of [`full::Node`].
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Read")]
 pub(crate) struct Node {
-    #[serde(deserialize_with = "metadata")]
     pub(crate) metadata: ObjectMeta,
+    /// The owners of the annotations that are orders, from the managed fields; none of nodes without such annotations.
+    pub(crate) order_owners: Vec<OrderOwner>,
     pub(crate) spec: Option<NodeSpec>,
     pub(crate) status: Option<NodeStatus>,
 }
@@ -88,28 +92,46 @@ impl Resource for Node {
     }
 }
 
+/// The object as its text has it.
+#[derive(Deserialize)]
+struct Read {
+    metadata: Metadata,
+    spec: Option<NodeSpec>,
+    status: Option<NodeStatus>,
+}
+
 /// The metadata without those that are not read. The watch itself needs the resource version.
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Read {
-        name: Option<String>,
-        uid: Option<String>,
-        resource_version: Option<String>,
-        labels: Option<BTreeMap<String, String>>,
-        annotations: Option<BTreeMap<String, String>>,
-        deletion_timestamp: Option<Time>,
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    deletion_timestamp: Option<Time>,
+    #[serde(default, rename = "managedFields", deserialize_with = "owner::order_owners")]
+    order_owners: Vec<OrderOwner>,
+}
+
+impl From<Read> for Node {
+    fn from(read: Read) -> Self {
+        let metadata = read.metadata;
+        Self {
+            metadata: ObjectMeta {
+                name: metadata.name,
+                uid: metadata.uid,
+                resource_version: metadata.resource_version,
+                labels: metadata.labels,
+                annotations: metadata.annotations,
+                deletion_timestamp: metadata.deletion_timestamp,
+                ..ObjectMeta::default()
+            },
+            order_owners: metadata.order_owners,
+            spec: read.spec,
+            status: read.status,
+        }
     }
-    let read = Read::deserialize(deserializer)?;
-    Ok(ObjectMeta {
-        name: read.name,
-        uid: read.uid,
-        resource_version: read.resource_version,
-        labels: read.labels,
-        annotations: read.annotations,
-        deletion_timestamp: read.deletion_timestamp,
-        ..ObjectMeta::default()
-    })
 }
 
 #[cfg(test)]
@@ -155,6 +177,7 @@ mod tests {
             ..full.metadata
         };
         assert_eq!(ours.metadata, expected);
+        assert!(ours.order_owners.is_empty());
         let (ours_spec, full_spec) = (ours.spec.unwrap(), full.spec.unwrap());
         assert_eq!(ours_spec.unschedulable, full_spec.unschedulable);
         let (ours_taints, full_taints) = (ours_spec.taints.unwrap(), full_spec.taints.unwrap());

@@ -48,8 +48,8 @@ impl Leader<'_> {
                 Box::new(move || drop(reply.send(given)))
             }
             Request::EndOrder(order, reply) => {
-                let handled = self.fleet.handle_input(Input::EndOrder(order), now);
-                let ended = ordered(handled).map(|()| reply::ended(&self.fleet));
+                let handled = self.fleet.handle_input(Input::EndOrder(order.clone()), now);
+                let ended = ordered(handled).map(|()| reply::ended(&self.fleet, &order, now));
                 Box::new(move || drop(reply.send(ended)))
             }
             Request::ResumeFleet { by, reply } => {

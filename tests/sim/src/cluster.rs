@@ -38,6 +38,7 @@ impl Node {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            orders: None,
             control_plane: self.control_plane,
             deleting: self.deleting,
             boot_id: Some(self.boot.clone()),

@@ -16,6 +16,8 @@ pub enum Canary {
     Failed(Cause),
     /// It needs a reboot.
     Needs,
+    /// An operator leaves its need unserved, which began at this time at the latest.
+    Skipped(Timestamp),
     /// It has an attempt that is running or keeps a slot.
     InAttempt,
     /// Whether it needs a reboot is not known.
@@ -29,6 +31,7 @@ impl fmt::Display for Canary {
         match self {
             Self::Failed(cause) => write!(f, "its reboot failed ({})", cause.as_str()),
             Self::Needs => f.write_str("it needs a reboot"),
+            Self::Skipped(_) => f.write_str("an operator skips it"),
             Self::InAttempt => f.write_str("its attempt is running, or keeps its slot"),
             Self::Unknown => f.write_str("no report states whether it needs a reboot"),
             Self::Rebooted(_) => f.write_str("it needs no reboot"),
@@ -43,6 +46,8 @@ pub(crate) enum Trial {
     Failed(NodeName, Cause),
     /// This canary is not rebooted yet, or not known to be.
     Running(NodeName, Canary),
+    /// An operator skips this canary, and no other one has proved the update.
+    Skipped(NodeName),
     /// No canary needs a reboot. With the time of the last one of all.
     Passed(Option<Timestamp>),
 }
@@ -108,23 +113,31 @@ impl Canaries {
     pub(crate) fn failed(&self, policy: &str) -> Option<(NodeName, Cause)> {
         match self.of_policy(policy)? {
             Trial::Failed(node, cause) => Some((node.clone(), *cause)),
-            Trial::Running(..) | Trial::Passed(_) => None,
+            Trial::Running(..) | Trial::Skipped(_) | Trial::Passed(_) => None,
         }
     }
 }
 
-/// None without canaries.
+/// None without canaries. A canary that an operator skips counts only until another one has proved the update: was
+/// rebooted since the need began that is skipped.
 fn trial(nodes: &BTreeMap<NodeName, Canary>) -> Option<Trial> {
-    let mut trial = None;
+    let rebooted = nodes.values().filter_map(|canary| match canary {
+        Canary::Rebooted(at) => *at,
+        Canary::Failed(_) | Canary::Needs | Canary::Skipped(_) | Canary::InAttempt | Canary::Unknown => None,
+    });
+    let last = rebooted.max();
+    let (mut running, mut skipped) = (None, None);
     for (node, canary) in nodes {
-        let passed = match (&trial, canary) {
-            (_, Canary::Failed(cause)) => return Some(Trial::Failed(node.clone(), *cause)),
-            (Some(Trial::Running(..)), _) => continue,
-            (_, Canary::Needs | Canary::InAttempt | Canary::Unknown) => Trial::Running(node.clone(), *canary),
-            (Some(Trial::Passed(last)), Canary::Rebooted(at)) => Trial::Passed(*at.max(last)),
-            (None | Some(Trial::Failed(..)), Canary::Rebooted(at)) => Trial::Passed(*at),
-        };
-        trial = Some(passed);
+        match canary {
+            Canary::Failed(cause) => return Some(Trial::Failed(node.clone(), *cause)),
+            Canary::Needs | Canary::InAttempt | Canary::Unknown => {
+                running.get_or_insert_with(|| Trial::Running(node.clone(), *canary));
+            }
+            Canary::Skipped(began) if last.is_none_or(|last| last <= *began) => {
+                skipped.get_or_insert_with(|| Trial::Skipped(node.clone()));
+            }
+            Canary::Skipped(_) | Canary::Rebooted(_) => (),
+        }
     }
-    trial
+    (!nodes.is_empty()).then(|| running.or(skipped).unwrap_or(Trial::Passed(last)))
 }

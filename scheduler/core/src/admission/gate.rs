@@ -12,6 +12,7 @@ mod condition_found;
 mod control_plane_busy;
 mod cooling_down;
 mod foreign_cordon;
+mod held;
 mod look;
 mod min_interval;
 mod need_survived;
@@ -24,6 +25,7 @@ mod prometheus;
 mod reboot_loop;
 mod rebooter;
 mod rival_found;
+mod skipped;
 mod stopped;
 mod taint_found;
 mod window;
@@ -96,6 +98,14 @@ impl<'a> Candidate<'a> {
         Some((policy, policy.terms.as_ref().ok()?))
     }
 
+    /// The name of the policy of the node.
+    fn policy_name(&self) -> Option<&'a str> {
+        match self.governing {
+            Governing::Policy(policy) => Some(&policy.name),
+            Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
+        }
+    }
+
     /// An operator has ordered to reboot the node now.
     fn is_urgent(&self) -> bool {
         self.blockers.orders.is_urgent(&self.observation.node.name, self.clock)
@@ -106,8 +116,10 @@ impl<'a> Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 20] = [
+const GATES: [Gate; 22] = [
     paused::gate,
+    held::gate,
+    skipped::gate,
     rival_found::gate,
     policy::gate,
     approval::gate,

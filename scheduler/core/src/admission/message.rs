@@ -4,8 +4,8 @@ use bellwether_proto::{Cause, FleetOrder, NodeName, OrderScope};
 
 use crate::admission::budget::Holder;
 use crate::admission::policy_budget::Scope;
-use crate::admission::reason::Reason;
-use crate::observed::Claim;
+use crate::admission::reason::{Reason, Skip};
+use crate::observed::{AnnotatedOrder, Claim};
 
 impl Reason {
     /// The reason for operators, with the remedy.
@@ -21,8 +21,14 @@ impl Reason {
             }
             Self::ProbeError(error) => format!("the sentinel cannot look at its host: {error}"),
             Self::Paused(order) => blocked(order),
-            Self::NotApproved { policy, node } => {
-                format!("policy {policy} demands an approval: `kubectl reboots approve {node}`, or `approve --policy {policy}` for all of its nodes")
+            Self::Held(order) => annotated("the node is held", order),
+            Self::Skipped(Skip::Ordered(order)) => {
+                format!("{}; a need that begins later is served", ordered("the node is skipped", order))
+            }
+            Self::Skipped(Skip::Annotated(order)) => annotated("the node is skipped", order),
+            Self::NotApproved { policy, node, annotation } => {
+                let annotation = annotation.as_ref().map_or_else(String::new, |refused| format!("; {refused}"));
+                format!("policy {policy} demands an approval: `kubectl reboots approve {node}`, or `approve --policy {policy}` for all of its nodes{annotation}")
             }
             Self::RivalFound { rival, others: 0 } => rival.to_string(),
             Self::RivalFound { rival, others } => format!("{rival}; and {others} more"),
@@ -47,6 +53,9 @@ impl Reason {
             }
             Self::CanaryFirst { policy, canary, state } => {
                 format!("policy {policy}: the canary {canary} has to be rebooted first, and {state}")
+            }
+            Self::CanarySkipped { policy, canary } => {
+                format!("policy {policy}: an operator skips the canary {canary}, and no other canary was rebooted since its need began, so no reboot has proved the update: `kubectl reboots release {canary}`, or make another node a canary")
             }
             Self::CanarySoaking { policy, until } => {
                 format!("policy {policy}: no canary needs a reboot, and the other nodes wait until {until:.0}")
@@ -154,17 +163,38 @@ fn named(holders: &[(NodeName, Holder)], taken: usize) -> String {
 }
 
 fn blocked(order: &FleetOrder) -> String {
-    let FleetOrder { by, reason, until, .. } = order;
     let act = match &order.scope {
         OrderScope::Fleet | OrderScope::Unknown(_) => "paused".to_owned(),
         OrderScope::Policy(policy) => format!("policy {policy} is paused"),
         OrderScope::Node(_) => "the node is held".to_owned(),
     };
+    ordered(&act, order)
+}
+
+fn ordered(act: &str, order: &FleetOrder) -> String {
+    let FleetOrder { by, reason, until, .. } = order;
     let until = until.map_or_else(String::new, |until| format!(" until {until:.0}"));
     match reason.as_str() {
         "" => format!("{act} by {by}{until}"),
         reason => format!("{act} by {by}{until}: {reason}"),
     }
+}
+
+fn annotated(act: &str, order: &AnnotatedOrder) -> String {
+    let annotation = order.kind.annotation();
+    let by = match order.by.as_str() {
+        "" => String::new(),
+        by => format!(" of {by}"),
+    };
+    let until = order
+        .ends_at()
+        .map_or_else(String::new, |until| format!(" until {until:.0}"));
+    let reason = match order.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    let fault = order.fault().map_or_else(String::new, |fault| format!("; {fault}"));
+    format!("{act} by the annotation {annotation}{by}{until}{reason}{fault}")
 }
 
 fn claimed(claim: &Claim, is_stale: bool) -> String {

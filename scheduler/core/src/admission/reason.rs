@@ -10,7 +10,7 @@ use crate::admission::budget::Holder;
 use crate::admission::canaries::Canary;
 use crate::admission::failures::{Cohort, Stop};
 use crate::admission::policy_budget::Scope;
-use crate::observed::Claim;
+use crate::observed::{AnnotatedOrder, Claim};
 use crate::rival::Rival;
 use crate::wait::Wait;
 
@@ -30,12 +30,18 @@ pub enum Reason {
     ProbeError(String),
     /// An operator ordered a pause of the fleet or of the node's policy, or holds the node.
     Paused(Arc<FleetOrder>),
+    /// An annotation of the Node holds the node.
+    Held(Box<AnnotatedOrder>),
+    /// An operator leaves the node's present need unserved.
+    Skipped(Skip),
     /// The policy demands an operator's approval.
     NotApproved {
         /// The policy.
         policy: Arc<str>,
         /// The node.
         node: NodeName,
+        /// Why the annotation by which the node is approved does not count; none without such an annotation.
+        annotation: Option<String>,
     },
     /// Something else in the cluster reboots nodes.
     RivalFound {
@@ -98,6 +104,13 @@ pub enum Reason {
         canary: NodeName,
         /// Its state.
         state: Canary,
+    },
+    /// An operator skips a canary, and no other one was rebooted since its need began.
+    CanarySkipped {
+        /// The policy.
+        policy: Arc<str>,
+        /// The first such canary by name.
+        canary: NodeName,
     },
     /// The canaries have been rebooted a short time ago, or the need of this node is a new one.
     CanarySoaking {
@@ -243,19 +256,29 @@ pub enum Reason {
     },
 }
 
+/// The order by which an operator skips a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// A stored order.
+    Ordered(Arc<FleetOrder>),
+    /// An annotation of the Node.
+    Annotated(Box<AnnotatedOrder>),
+}
+
 impl Reason {
     /// The code of [`Self::NoSlot`].
     pub(crate) const NO_SLOT: &str = "NoSlot";
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 39] = [
+    pub const CODES: [&str; 41] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
         "ProbeError",
         "Paused",
         "Held",
+        "Skipped",
         "NotApproved",
         "RivalFound",
         "NoPolicy",
@@ -266,6 +289,7 @@ impl Reason {
         "NoCanary",
         "CanaryFailed",
         "CanaryFirst",
+        "CanarySkipped",
         "CanarySoaking",
         "WindowShut",
         "WindowTooShort",
@@ -300,7 +324,9 @@ impl Reason {
             Self::ReportStale { .. } => "ReportStale",
             Self::ProbeError(_) => "ProbeError",
             Self::Paused(order) if matches!(order.scope, OrderScope::Node(_)) => "Held",
+            Self::Held(_) => "Held",
             Self::Paused(_) => "Paused",
+            Self::Skipped(_) => "Skipped",
             Self::NotApproved { .. } => "NotApproved",
             Self::RivalFound { .. } => "RivalFound",
             Self::NoPolicy => "NoPolicy",
@@ -311,6 +337,7 @@ impl Reason {
             Self::NoCanary { .. } => "NoCanary",
             Self::CanaryFailed { .. } => "CanaryFailed",
             Self::CanaryFirst { .. } => "CanaryFirst",
+            Self::CanarySkipped { .. } => "CanarySkipped",
             Self::CanarySoaking { .. } => "CanarySoaking",
             Self::WindowShut { .. } => "WindowShut",
             Self::WindowTooShort { .. } => "WindowTooShort",
@@ -364,6 +391,8 @@ impl Reason {
             self,
             Self::RecordUnreadable(_)
                 | Self::Paused(_)
+                | Self::Held(_)
+                | Self::Skipped(_)
                 | Self::NotApproved { .. }
                 | Self::RivalFound { .. }
                 | Self::NoPolicy
@@ -373,6 +402,7 @@ impl Reason {
                 | Self::CohortStopped { .. }
                 | Self::NoCanary { .. }
                 | Self::CanaryFailed { .. }
+                | Self::CanarySkipped { .. }
                 | Self::WindowShut { .. }
                 | Self::WindowTooShort { .. }
                 | Self::NodeDeleting

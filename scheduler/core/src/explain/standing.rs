@@ -131,6 +131,11 @@ impl Stand {
         first.into_iter().chain(self.others.iter().map(|(reason, _)| reason))
     }
 
+    /// An operator leaves the node's present need unserved.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.reasons().any(|reason| matches!(reason, Reason::Skipped(_)))
+    }
+
     /// Since when the reason with this code applies, if it does.
     fn since_of(&self, code: Option<&'static str>) -> Option<Timestamp> {
         if self.basis.code() == code {

@@ -84,7 +84,7 @@ impl Fleet {
         self.take_transitions(name, &clock);
         self.note_late_reboot(name, now);
         self.note_cleared_need(name, now);
-        self.end_fulfilled_order(name, &clock);
+        self.end_fulfilled_orders(name, &clock);
         self.adopt_orphan(name, &clock);
         self.check_command(name, &clock);
         self.read_pods_after_drain(name, &clock);
@@ -184,23 +184,6 @@ impl Fleet {
             };
             changed.last_reboot = Some(cleared);
             self.change_attempt(changed, None, now);
-        }
-    }
-
-    /// Ends the order to reboot a node now, once an attempt that began after the order is Done.
-    fn end_fulfilled_order(&mut self, name: &NodeName, clock: &Clock) {
-        let attempt = self.members.get(name).and_then(|member| member.attempt.as_deref());
-        let done = attempt.filter(|attempt| attempt.phase == Phase::Done);
-        let Some(began) = done.and_then(|attempt| Some(attempt.history.first()?.at)) else {
-            return;
-        };
-        let orders = &self.blockers.orders;
-        let Some(order) = orders.urgent(name, clock).filter(|order| order.since <= began).cloned() else {
-            return;
-        };
-        let by = order.by.clone();
-        if let Some(control) = self.blockers.orders.end(order.kind, &order.scope, by, clock.now()) {
-            self.store_control(control);
         }
     }
 

@@ -51,6 +51,7 @@ mod tests {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            orders: None,
             control_plane: false,
             deleting: false,
             boot_id: None,

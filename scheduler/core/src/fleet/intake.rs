@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use bellwether_policy::PodGate;
 use bellwether_proto::{
-    Attempt, AttemptId, Cause, Fact, FleetControl, FleetOrder, Generation, NodeEvent, NodeName, OrderKind, OrderScope,
-    Phase,
+    Attempt, AttemptId, Cause, Fact, FleetOrder, Generation, NodeEvent, NodeName, OrderKind, OrderScope, Phase,
 };
 use jiff::Timestamp;
 
 use crate::admission::PolicyBudgets;
 use crate::attempt::{self, Consequence, Transition};
-use crate::effect::{Command, Effect};
+use crate::effect::Command;
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
-use crate::input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
+use crate::input::{CancelEffect, CancelRefusal, Handled, Input};
 use crate::observed::NodeView;
 use crate::orders::Orders;
 use crate::policy::Policy;
@@ -109,13 +108,7 @@ impl Fleet {
                 self.store_control(control);
             }
             Input::GiveOrder(order) => return self.give_order(FleetOrder { since: now, ..order }),
-            Input::EndOrder(order) => {
-                let ended = self.blockers.orders.end(order.kind, &order.scope, order.by, now);
-                let Some(control) = ended else {
-                    return Handled::NotOrdered(OrderRefusal::NoOrder);
-                };
-                self.store_control(control);
-            }
+            Input::EndOrder(order) => return self.end_order(order, now),
             Input::Cancel { node, by, reason } => return self.handle_cancel(&node, &by, &reason, now),
         }
         Handled::Accepted
@@ -133,38 +126,6 @@ impl Fleet {
     fn member(&mut self, name: &NodeName) -> &mut Member {
         self.touch(name);
         self.members.entry(name.clone()).or_default()
-    }
-
-    /// Stores the operators' orders, and has every node decided on again.
-    pub(super) fn store_control(&mut self, control: FleetControl) {
-        self.effects.push_back(Effect::StoreControl(control));
-        self.touch_all();
-    }
-
-    /// Takes an order that can have an effect.
-    fn give_order(&mut self, order: FleetOrder) -> Handled {
-        let refusal = match &order.scope {
-            OrderScope::Fleet | OrderScope::Unknown(_) => None,
-            OrderScope::Policy(policy) => {
-                let is_known = self.blockers.policies.iter().any(|(view, _)| view.name == *policy);
-                (!is_known).then(|| OrderRefusal::UnknownPolicy(policy.clone()))
-            }
-            OrderScope::Node(node) => match self.members.get(node).and_then(Member::observation) {
-                None => Some(OrderRefusal::UnknownNode(node.clone())),
-                Some(observation) if order.kind == OrderKind::Now && !observation.has_need() => {
-                    Some(OrderRefusal::NoNeed(node.clone()))
-                }
-                Some(_) => None,
-            },
-        };
-        if let Some(refusal) = refusal {
-            return Handled::NotOrdered(refusal);
-        }
-        let Some(control) = self.blockers.orders.add(order) else {
-            return Handled::NotOrdered(OrderRefusal::TooMany);
-        };
-        self.store_control(control);
-        Handled::Accepted
     }
 
     /// An event that does not belong to the node's present attempt is ignored.

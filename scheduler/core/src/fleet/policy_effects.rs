@@ -31,7 +31,11 @@ impl Fleet {
         };
         let canaries = policy.terms.as_ref().ok().and_then(|terms| terms.canaries.as_ref());
         let is_canary = canaries.is_some_and(|canaries| canaries.selector.selects(&node.labels));
-        let canary = is_canary.then(|| (Arc::clone(&policy.name), canary(stand.state, attempt)));
+        let began = member
+            .observation()
+            .and_then(|observation| observation.need_began_at_latest());
+        let skipped = began.filter(|_| stand.is_skipped());
+        let canary = is_canary.then(|| (Arc::clone(&policy.name), canary(stand.state, attempt, skipped)));
         (failed.map(|failed| Failure::new(node, policy, failed)), canary)
     }
 
@@ -47,12 +51,13 @@ impl Fleet {
     }
 }
 
-fn canary(state: State, attempt: Option<&Attempt>) -> Canary {
+/// `skipped` is when the need began that an operator leaves unserved.
+fn canary(state: State, attempt: Option<&Attempt>, skipped: Option<Timestamp>) -> Canary {
     if let Some(failed) = attempt.and_then(|attempt| attempt.failed_reboot) {
         return Canary::Failed(failed.cause);
     }
     match state {
-        State::Waiting => Canary::Needs,
+        State::Waiting => skipped.map_or(Canary::Needs, Canary::Skipped),
         // A failed attempt that keeps its slot, or one that cannot be read, counts as one that has not ended.
         State::InProgress(_) | State::Failed => Canary::InAttempt,
         State::Unknown => Canary::Unknown,

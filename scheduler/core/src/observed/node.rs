@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use bellwether_proto::{AttemptId, BootId, NodeName, NodeUid, mark};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{as_text, as_text_optional};
+use crate::observed::{AnnotatedKind, AnnotatedOrder, NodeOrders};
+use crate::timers::{Clock, later};
 
 /// A Node object, as far as decisions depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct NodeView {
     /// Its conditions but Ready, by type.
     #[serde(default)]
     pub conditions: BTreeMap<String, NodeCondition>,
+    /// The orders that its annotations are. Most nodes carry none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Box<NodeOrders>>,
     /// The node is part of the control plane.
     pub control_plane: bool,
     /// The Node object is being deleted.
@@ -52,6 +57,35 @@ impl NodeView {
     /// The node carries the taint of nodes that wait for their reboot, with whatever effect.
     pub(crate) fn waits_for_reboot(&self) -> bool {
         self.taints.iter().any(|taint| taint.key == mark::WAITS_FOR_REBOOT)
+    }
+
+    /// The orders that the node carries and whose end is not reached.
+    pub fn annotated_orders(&self, now: Timestamp) -> impl Iterator<Item = &AnnotatedOrder> {
+        let orders = self.orders.iter().flat_map(|orders| orders.iter());
+        orders.filter(move |order| order.ends_at().is_none_or(|at| now < at))
+    }
+
+    /// The order of this kind that the node carries, ended or not.
+    pub(crate) fn annotated(&self, kind: AnnotatedKind) -> Option<&AnnotatedOrder> {
+        let mut orders = self.orders.iter().flat_map(|orders| orders.iter());
+        orders.find(|order| order.kind == kind)
+    }
+
+    /// The annotation that holds the node.
+    pub(crate) fn annotated_hold(&self, clock: &Clock) -> Option<&AnnotatedOrder> {
+        self.annotated(AnnotatedKind::Hold)
+            .filter(|order| !order.has_ended(clock))
+    }
+
+    /// The annotation that leaves a need which began at this time unserved. An annotation without a known time does so
+    /// with every need.
+    pub(crate) fn annotated_skip(&self, need_began: Timestamp, clock: &Clock) -> Option<&AnnotatedOrder> {
+        let order = self.annotated(AnnotatedKind::Skip)?;
+        // Managed fields have whole seconds: the annotation may have been set until the end of its second.
+        let is_covered = order
+            .since
+            .is_none_or(|since| need_began < later(since, SignedDuration::from_secs(1)));
+        (is_covered && !order.has_ended(clock)).then_some(order)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One node with its agents' reports, and what follows from the three together.
 
 use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, RebooterReport};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{Memory, NodeView, StoredReport};
 use crate::policy::Policy;
@@ -22,6 +22,19 @@ impl<'a> Observation<'a> {
     pub(crate) fn has_need(&self) -> bool {
         self.sentinel
             .is_some_and(|stored| stored.report.need.required().is_some())
+    }
+
+    /// When the need of the newest report began, as [`StoredReport::began`] judges; none without a need.
+    pub(crate) fn need_began(&self) -> Option<Timestamp> {
+        let stored = self.sentinel?;
+        Some(stored.began(stored.report.need.required()?))
+    }
+
+    /// The same by the later of the two clocks, for the question whether something happened since.
+    pub(crate) fn need_began_at_latest(&self) -> Option<Timestamp> {
+        let stored = self.sentinel?;
+        let since = stored.report.need.required()?.first_since;
+        Some(since.max(stored.by_server_clock(since)))
     }
 
     /// A report that is not stale says that the host needs a reboot. Silence and probe errors prove nothing.

@@ -1,6 +1,6 @@
 //! Reports of a node's two agents, and until when each may be acted on.
 
-use bellwether_proto::{HostReport, Message, RebooterReport};
+use bellwether_proto::{HostReport, Message, RebootNeed, RebooterReport};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,13 @@ impl StoredReport<HostReport> {
     pub(crate) fn by_server_clock(&self, at: Timestamp) -> Timestamp {
         let ahead = self.report.reported_at.duration_since(self.stored_at);
         at.checked_sub(ahead).unwrap_or(Timestamp::MIN)
+    }
+
+    /// When the need of this report began, for the question whether that was after an order. A report that came late
+    /// makes the need look later by the server's clock, and a wrong clock of the host by its own, so the earlier of the
+    /// two counts: when unsure, the order covers the need.
+    pub(crate) fn began(&self, need: &RebootNeed) -> Timestamp {
+        need.first_since.min(self.by_server_clock(need.first_since))
     }
 }
 

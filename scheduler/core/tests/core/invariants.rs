@@ -5,10 +5,13 @@ use proptest::prelude::*;
 
 use serde_json::json;
 
+use bellwether_proto::OrderKind;
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::reading::{Outcome, PodOfDaemonSet};
-use bellwether_scheduler_core::{PolicyView, Rival};
+use bellwether_scheduler_core::{AnnotatedKind, AnnotatedOrder, AnnotatedUntil, PolicyView, Rival};
 
+use crate::annotated;
+use crate::orders::of_node;
 use crate::referee::fails_if;
 use crate::world::{World, bellwether, kured, name, policy};
 
@@ -40,6 +43,9 @@ enum Happening {
     Policies(usize),
     Answer(usize),
     DaemonPods(usize),
+    Order { node: usize, kind: usize },
+    EndOrder { node: usize, kind: usize },
+    Annotate { node: usize, order: usize },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -68,7 +74,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::Reload),
         1 => Just(Happening::Pause),
         1 => Just(Happening::Resume),
-        1 => node.prop_map(Happening::Cancel),
+        1 => node.clone().prop_map(Happening::Cancel),
+        1 => (node.clone(), 0..ORDERS.len()).prop_map(|(node, kind)| Happening::Order { node, kind }),
+        1 => (node.clone(), 0..ORDERS.len()).prop_map(|(node, kind)| Happening::EndOrder { node, kind }),
+        1 => (node, 0_usize..5).prop_map(|(node, order)| Happening::Annotate { node, order }),
         1 => (0..policies().len()).prop_map(Happening::Policies),
         2 => (0..answers().len()).prop_map(Happening::Answer),
         2 => (0..listings().len()).prop_map(Happening::DaemonPods),
@@ -128,6 +137,18 @@ fn happen(world: &mut World, happening: &Happening) {
         }
         Happening::Answer(answer) => world.answer.clone_from(&answers()[*answer]),
         Happening::DaemonPods(listing) => world.daemon_pods.clone_from(&listings()[*listing]),
+        Happening::Order { node, kind } => {
+            // Refused or not: neither may break anything.
+            let lasts = SignedDuration::from_mins(30);
+            world.order(ORDERS[*kind], of_node(NODES[*node]), Some(lasts));
+        }
+        Happening::EndOrder { node, kind } => {
+            world.end(ORDERS[*kind], of_node(NODES[*node]));
+        }
+        Happening::Annotate { node, order } => {
+            let orders = annotations(world).into_iter().nth(*order);
+            world.annotate(NODES[*node], orders);
+        }
         Happening::Policies(set) => world.policies.clone_from(&policies()[*set]),
     }
     world.do_effects();
@@ -149,6 +170,25 @@ fn listings() -> [Option<Outcome>; 4] {
     ]
 }
 
+/// The orders that operators give for a node.
+const ORDERS: [OrderKind; 4] = [OrderKind::Block, OrderKind::Skip, OrderKind::Approve, OrderKind::Now];
+
+/// The orders that a Node carries as annotations: with an end, without one, and with one that is no time.
+fn annotations(world: &World) -> [AnnotatedOrder; 4] {
+    let until = AnnotatedUntil::At(world.now + SignedDuration::from_mins(20));
+    let malformed = AnnotatedUntil::Malformed("x".to_owned());
+    let of_kind = |kind, until| AnnotatedOrder {
+        until,
+        ..annotated::order(world, kind)
+    };
+    [
+        of_kind(AnnotatedKind::Hold, until.clone()),
+        of_kind(AnnotatedKind::Skip, AnnotatedUntil::Unstated),
+        of_kind(AnnotatedKind::Skip, malformed),
+        of_kind(AnnotatedKind::Approve, until),
+    ]
+}
+
 /// How servers answer the queries of gates; none: not at all.
 fn answers() -> [Option<Outcome>; 4] {
     let text = "x".to_owned();
@@ -161,8 +201,8 @@ fn answers() -> [Option<Outcome>; 4] {
 }
 
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets; gates; brakes; canaries.
-fn policies() -> [Vec<PolicyView>; 11] {
+/// budgets; gates; brakes; canaries; approvals.
+fn policies() -> [Vec<PolicyView>; 12] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
@@ -222,6 +262,7 @@ fn policies() -> [Vec<PolicyView>; 11] {
             "all",
             json!({ "canaries": { "nodeSelector": workers, "soak": "10m" } }),
         )],
+        vec![policy("all", json!({ "approval": "Manual" }))],
     ]
 }
 
@@ -246,6 +287,10 @@ fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
         host.foreign_cordon = false;
         host.view.unschedulable = host.view.cordoned_for.is_some();
         host.preflight = None;
+        world.annotate(node, None);
+        for kind in ORDERS {
+            world.end(kind, of_node(node));
+        }
     }
     world.rivals.clear();
     world.policies.clear();

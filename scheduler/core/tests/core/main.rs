@@ -9,6 +9,7 @@
 
 mod actors;
 mod agents;
+mod annotated;
 mod brakes;
 mod budgets;
 mod canaries;
@@ -24,6 +25,7 @@ mod judge;
 mod leftovers;
 mod loop_guard;
 mod notes;
+mod ordered;
 mod orders;
 mod pods;
 mod policies;
@@ -33,6 +35,7 @@ mod records;
 mod referee;
 mod retries;
 mod service;
+mod skips;
 mod stories;
 mod taints;
 mod world;

@@ -9,13 +9,13 @@ use crate::world::{World, name, policy};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-fn of_node(node: &str) -> OrderScope {
+pub(crate) fn of_node(node: &str) -> OrderScope {
     OrderScope::Node(name(node))
 }
 
 impl World {
     /// An operator gives an order, and the order is stored.
-    fn order(&mut self, kind: OrderKind, scope: OrderScope, lasts: Option<SignedDuration>) -> Handled {
+    pub(crate) fn order(&mut self, kind: OrderKind, scope: OrderScope, lasts: Option<SignedDuration>) -> Handled {
         let order = FleetOrder {
             kind,
             scope,
@@ -30,7 +30,7 @@ impl World {
         handled
     }
 
-    fn end(&mut self, kind: OrderKind, scope: OrderScope) -> Handled {
+    pub(crate) fn end(&mut self, kind: OrderKind, scope: OrderScope) -> Handled {
         let order = FleetOrder {
             kind,
             scope,

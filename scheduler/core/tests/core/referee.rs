@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellwether_policy::{Brakes, Governing, OnError, Policies, RebootPolicy};
-use bellwether_proto::{Attempt, FleetOrder, NodeName, OrderKind, OrderScope, Phase};
+use bellwether_policy::{Approval, Brakes, Governing, OnError, Policies, RebootPolicy};
+use bellwether_proto::{Attempt, NodeName, Phase};
 use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
 use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::recording::{self};
@@ -79,6 +79,7 @@ impl World {
             self.must_not_be_braked(node);
             self.must_follow_its_canaries(node);
             self.must_not_be_stopped(node);
+            self.must_be_approved(node);
             let foreign = host.is_some_and(|host| host.foreign_cordon);
             self.must(Invariant::ForeignCordonStays, fails_if(foreign, "it starts", node));
             let hour_ago = self.now - SignedDuration::from_hours(1);
@@ -92,6 +93,8 @@ impl World {
             );
             let paused = self.control.as_ref().is_some_and(|control| control.paused());
             assert!(!paused, "{node} starts while paused");
+            assert!(!self.is_held(node), "{node} starts while held");
+            assert!(!self.is_skipped(node), "{node} starts while skipped");
             let rivals = &self.rivals;
             assert!(
                 rivals.is_empty() || self.policy.tolerate_rivals,
@@ -136,11 +139,7 @@ impl World {
     }
 
     fn must_be_in_the_window(&self, node: &NodeName) {
-        let is_urgent = |order: &FleetOrder| {
-            let is_over = order.until.is_some_and(|until| self.now >= until);
-            order.kind == OrderKind::Now && order.scope == OrderScope::Node(node.clone()) && !is_over
-        };
-        if self.control.iter().any(|control| control.orders.iter().any(is_urgent)) {
+        if self.is_urgent(node) {
             return;
         }
         let view = &self.hosts[node].view;
@@ -192,6 +191,9 @@ impl World {
 
     /// No node but a canary starts while a canary needs a reboot, is in an attempt, or has a failed reboot.
     fn must_follow_its_canaries(&self, node: &NodeName) {
+        if self.is_urgent(node) {
+            return;
+        }
         let terms = |node: &NodeName| {
             let policy = self.governing(node)?;
             Some((policy.name.to_string(), policy.terms.clone().ok()?.canaries?))
@@ -207,12 +209,23 @@ impl World {
         };
         let of_policy: Vec<_> = self.hosts.keys().filter(is_canary).collect();
         assert!(!of_policy.is_empty(), "{node} starts without a canary");
-        for canary in of_policy {
+        for canary in of_policy.iter().copied() {
             let record = self.records.get(canary);
             let is_back = record.is_none_or(|record| record.phase.is_ended() && record.failed_reboot.is_none());
             let needs = !matches!(self.hosts[canary].need, Ok(None));
-            assert!(is_back && !needs, "{node} starts before {canary}");
+            assert!(
+                is_back && (!needs || self.is_skipped_and_replaced(canary, &of_policy)),
+                "{node} starts before {canary}"
+            );
         }
+    }
+
+    /// No node starts without the approval that its policy demands.
+    fn must_be_approved(&self, node: &NodeName) {
+        let terms = self.governing(node).and_then(|policy| policy.terms.clone().ok());
+        let is_manual = terms.is_some_and(|terms| terms.approval == Approval::Manual);
+        let is_approved = self.is_approved(node) || self.is_urgent(node);
+        assert!(!is_manual || is_approved, "{node} starts without an approval");
     }
 
     /// No node starts too soon after its own reboots.

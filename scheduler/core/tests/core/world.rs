@@ -193,6 +193,7 @@ impl World {
             labels: pool.into_iter().collect(),
             taints: Vec::new(),
             conditions: Default::default(),
+            orders: None,
             control_plane: node.starts_with("cp"),
             deleting: false,
             boot_id: Some(format!("boot-{}", self.boots).parse().unwrap()),

@@ -148,6 +148,7 @@ impl State {
                 labels: Default::default(),
                 taints: Vec::new(),
                 conditions: Default::default(),
+                orders: None,
                 control_plane,
                 deleting: false,
                 boot_id: Some(boot_id(node, 0)),

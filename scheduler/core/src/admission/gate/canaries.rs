@@ -36,6 +36,10 @@ pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
             let (canary, state) = (canary.clone(), *state);
             return Some(Reason::CanaryFirst { policy, canary, state });
         }
+        Some(Trial::Skipped(canary)) => {
+            let canary = canary.clone();
+            return Some(Reason::CanarySkipped { policy, canary });
+        }
         Some(Trial::Passed(last)) => *last,
     };
     let soaked = last.map(|last| later(last, canaries.soak));
@@ -58,6 +62,6 @@ pub(super) fn failed(governing: &Governing, node: &NodeView, blockers: &Blockers
             canary: canary.clone(),
             cause: *cause,
         }),
-        Trial::Failed(..) | Trial::Running(..) | Trial::Passed(_) => None,
+        Trial::Failed(..) | Trial::Running(..) | Trial::Skipped(_) | Trial::Passed(_) => None,
     }
 }
