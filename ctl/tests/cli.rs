@@ -301,10 +301,12 @@ async fn the_nodes_that_a_policy_would_govern_are_those_of_the_cluster() {
     check.env("PATH", path_with(folder.path()));
     let (code, out, error) = run(check).await;
     assert_eq!((code, error.as_str()), (Some(0), ""));
-    assert!(
-        out.ends_with("nodes of the cluster\n  governed  by nights: n1, n2\n"),
-        "{out}"
-    );
+    let expected = "\
+nodes of the cluster
+  governed  by nights: n1, n2
+  order     of nights, if every node needed a reboot: n1, n2
+";
+    assert!(out.ends_with(expected), "{out}");
 }
 
 #[tokio::test]
@@ -345,7 +347,15 @@ async fn saved_nodes_stand_in_for_a_cluster_and_bring_their_policies() {
     std::fs::write(&nodes, list).unwrap();
     let (code, out, error) = run(reboots(&["policy", "check", &file, "--nodes", &nodes])).await;
     assert_eq!((code, error.as_str()), (Some(0), ""));
-    let expected = format!("nodes of {nodes}\n  governed  by nights: n2\n  governed  by pool-a: n1\n");
+    let expected = format!(
+        "\
+nodes of {nodes}
+  governed  by nights: n2
+  order     of nights, if every node needed a reboot: n2
+  governed  by pool-a: n1
+  order     of pool-a, if every node needed a reboot: n1
+"
+    );
     assert!(out.ends_with(&expected), "{out}");
 
     std::fs::write(&nodes, "kind: List\nitems: []\n").unwrap();

@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use crate::kubectl::Answer;
 use crate::policy::document;
-
-/// Labels of a node.
-type Labels = BTreeMap<String, String>;
+use crate::policy::turns::{Labels, Turns};
 
 /// The nodes and policies of a cluster.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub(crate) struct Cluster {
 pub(crate) struct Governed {
     /// By policy, those of a file and those of the cluster alike.
     pub(crate) by_policy: BTreeMap<Arc<str>, Vec<String>>,
+    /// By policy without mistakes that governs a node, the order of its nodes.
+    pub(crate) turns: BTreeMap<Arc<str>, Turns>,
     /// Two policies of one priority are for the node.
     pub(crate) in_conflict: Vec<(String, Arc<str>, Arc<str>)>,
     /// No policy is for the node.
@@ -96,6 +96,16 @@ impl Cluster {
                 Governing::None | Governing::BuiltIn => governed.without.push(node.clone()),
             }
         }
+        for policy in policies.iter() {
+            let names = governed.by_policy.get(&policy.name).filter(|names| !names.is_empty());
+            if let (Some(names), Ok(terms)) = (names, &policy.terms) {
+                let of_policy = names.iter().filter_map(|name| self.nodes.get_key_value(name));
+                let nodes = of_policy.map(|(name, labels)| (name.clone(), labels.clone())).collect();
+                governed
+                    .turns
+                    .insert(Arc::clone(&policy.name), Turns::new(terms, &nodes));
+            }
+        }
         governed
     }
 }
@@ -144,12 +154,17 @@ mod tests {
         let names = |nodes: &[&str]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
         let governed = cluster.with(&[]);
         assert_eq!(governed.by_policy["one"], names(&["n1"]));
+        assert_eq!(governed.turns["one"].nodes, names(&["n1"]));
         assert_eq!(governed.without, names(&["n3"]));
         let governed = cluster.with(&[read(&policy("one", "c", 0)), read(&policy("three", "b", 0))]);
         assert_eq!(governed.by_policy["one"], names(&["n3"]));
         assert_eq!(governed.in_conflict, [("n2".to_owned(), "three".into(), "two".into())]);
         assert_eq!(governed.without, names(&["n1"]));
         assert_eq!(governed.by_policy["two"], names(&[]));
+        assert!(
+            !governed.turns.contains_key("two"),
+            "of a policy without nodes there is no order"
+        );
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{Approval, Brakes, Canaries, RebootPolicy, Terms, Topology, WaitingTaint};
+use bellwether_policy::{Approval, Brakes, Canaries, ControlPlaneTurn, RebootPolicy, Terms, Topology, WaitingTaint};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::policy::cluster::Governed;
+use crate::policy::turns::Turns;
 
 /// How many openings are shown.
 const OPENINGS: usize = 5;
 
 /// How many nodes of a policy are named.
 const NAMED_MAX: usize = 5;
+
+/// How many nodes are named in the order in which they go: those of the first days of a rollout.
+const IN_ORDER_MAX: usize = 20;
 
 /// The meaning of a policy at an instant, with times in a zone; or its mistakes.
 pub(crate) fn of_policy(policy: &RebootPolicy, at: Timestamp, zone: &TimeZone) -> String {
@@ -64,6 +68,10 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
             "canaries",
             &format!("{selector}; the other nodes start {soak:#} after the last of them"),
         );
+    }
+    if terms.control_plane == ControlPlaneTurn::First {
+        let order = "nodes of the control plane before the workers of all policies, one at a time";
+        line(text, "order", order);
     }
     line(text, "back", &terms.back_in_service.to_string());
     for brake in of_brakes(&terms.brakes) {
@@ -181,14 +189,21 @@ fn too_short(calendar: &Calendar, margin: SignedDuration, at: Timestamp) -> Opti
 pub(crate) fn of_nodes(place: &str, governed: &Governed) -> String {
     let mut text = format!("nodes of {place}\n");
     for (policy, nodes) in &governed.by_policy {
-        line(&mut text, "governed", &format!("by {policy}: {}", named(nodes)));
+        line(
+            &mut text,
+            "governed",
+            &format!("by {policy}: {}", named(nodes, NAMED_MAX)),
+        );
+        if let Some(turns) = governed.turns.get(policy) {
+            of_turns(&mut text, policy, turns);
+        }
     }
     for (node, first, second) in &governed.in_conflict {
         let conflict = format!("{node}: {first} and {second} have one priority, so the node would not be rebooted");
         line(&mut text, "CONFLICT", &conflict);
     }
     if !governed.without.is_empty() {
-        let nodes = named(&governed.without);
+        let nodes = named(&governed.without, NAMED_MAX);
         line(
             &mut text,
             "WITHOUT",
@@ -198,8 +213,29 @@ pub(crate) fn of_nodes(place: &str, governed: &Governed) -> String {
     text
 }
 
-fn named(nodes: &[String]) -> String {
-    let (shown, more) = nodes.split_at(nodes.len().min(NAMED_MAX));
+fn of_turns(text: &mut String, policy: &str, turns: &Turns) {
+    match turns.canaries.as_deref() {
+        None => (),
+        Some([]) => {
+            let none = format!("no node of {policy} carries the labels of its canaries: none of them would start");
+            line(text, "WARNING", &none);
+        }
+        Some(canaries) => line(
+            text,
+            "canaries",
+            &format!("of {policy}: {}", named(canaries, IN_ORDER_MAX)),
+        ),
+    }
+    let nodes = named(&turns.nodes, IN_ORDER_MAX);
+    line(
+        text,
+        "order",
+        &format!("of {policy}, if every node needed a reboot: {nodes}"),
+    );
+}
+
+fn named(nodes: &[String], max: usize) -> String {
+    let (shown, more) = nodes.split_at(nodes.len().min(max));
     match (nodes.len(), more.len()) {
         (0, _) => "no node".to_owned(),
         (_, 0) => shown.join(", "),
@@ -231,6 +267,7 @@ mod tests {
                 { "name": "pending", "url": "http://p", "query": "a > 1", "onError": "Allow" },
             ], "pods": [{ "name": "batch", "selector": { "matchLabels": { "job": "long" } }, "namespaces": ["shop"] }] },
             "canaries": { "nodeSelector": { "matchLabels": { "canary": "yes" } } },
+            "controlPlane": "First",
             "brakes": { "minInterval": "36h", "maxFailures": 4, "cohort": { "labels": ["zone", "type"] } },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
@@ -251,6 +288,7 @@ mod tests {
             "gate      shut while `a > 1` at http://p gives a result (pending)\n",
             "gate      shut while a pod job=long is on the node, of shop, or its pods cannot be listed (batch)\n",
             "freeze",
+            "order     nodes of the control plane before the workers of all policies, one at a time\n",
             "back      once the node and its pods of DaemonSets are Ready, and no startup taint is left\n",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
@@ -293,12 +331,34 @@ mod tests {
         let nodes = |count: usize| (1..=count).map(|number| format!("n{number}")).collect::<Vec<_>>();
         let governed = Governed {
             by_policy: [("a".into(), nodes(7)), ("b".into(), nodes(0)), ("c".into(), nodes(1))].into(),
+            turns: [
+                (
+                    "a".into(),
+                    Turns {
+                        canaries: Some(nodes(1)),
+                        nodes: nodes(22),
+                    },
+                ),
+                (
+                    "c".into(),
+                    Turns {
+                        canaries: Some(vec![]),
+                        nodes: nodes(1),
+                    },
+                ),
+            ]
+            .into(),
             in_conflict: vec![("x".to_owned(), "a".into(), "b".into())],
             without: vec!["y".to_owned()],
         };
         let text = of_nodes("the cluster", &governed);
         for part in [
             "by a: n1, n2, n3, n4, n5 and 2 more\n",
+            "canaries  of a: n1\n",
+            "order     of a, if every node needed a reboot: n1, n2, n3,",
+            ", n20 and 2 more\n",
+            "WARNING   no node of c carries the labels of its canaries: none of them would start\n",
+            "order     of c, if every node needed a reboot: n1\n",
             "by b: no node\n",
             "by c: n1\n",
             "CONFLICT  x: a and b",

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// Limits of all decisions, whatever a RebootPolicy says: oldest need first, control plane last.
+/// Limits of all decisions, whatever a RebootPolicy says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// How many nodes may be disrupted at once, down or cordoned for whatever reason.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::gates::Gates;
-use crate::policy::RebootPolicy;
+use crate::policy::{RebootPolicy, Terms};
 
 /// All policies of the cluster.
 #[derive(Debug, Clone, Default)]
@@ -27,13 +27,19 @@ pub enum Governing {
 }
 
 impl Governing {
+    /// The terms of the policy; none without a policy that has no mistake.
+    #[must_use]
+    pub fn terms(&self) -> Option<&Terms> {
+        match self {
+            Self::Policy(policy) => policy.terms.as_ref().ok(),
+            Self::BuiltIn | Self::None | Self::Conflict(..) => None,
+        }
+    }
+
     /// The gates of the policy; none without a policy that has no mistake.
     #[must_use]
     pub fn gates(&self) -> Option<&Gates> {
-        match self {
-            Self::Policy(policy) => policy.terms.as_ref().ok().map(|terms| &terms.gates),
-            Self::BuiltIn | Self::None | Self::Conflict(..) => None,
-        }
+        self.terms().map(|terms| &terms.gates)
     }
 }
 

@@ -39,8 +39,8 @@ pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
 pub use service::{BackInService, BackInServiceSpec};
 pub use spec::{
-    Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, IntOrString, RebootPolicySpec,
-    TopologySpec, WaitingTaint, WindowSpec,
+    Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, ControlPlaneTurn, IntOrString,
+    RebootPolicySpec, TopologySpec, WaitingTaint, WindowSpec,
 };
 pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
 

@@ -15,7 +15,7 @@ use crate::gates::{Gates, gates_of};
 use crate::labels::LabelSelector;
 use crate::selector::Selector;
 use crate::service::BackInService;
-use crate::spec::{Approval, BlackoutSpec, RebootPolicySpec, WaitingTaint, WindowSpec};
+use crate::spec::{Approval, BlackoutSpec, ControlPlaneTurn, RebootPolicySpec, WaitingTaint, WindowSpec};
 
 /// A policy by name, with the terms that it sets, or the mistakes in them.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Terms {
     pub approval: Approval,
     /// The taint of the policy's nodes that wait.
     pub waiting_taint: WaitingTaint,
+    /// When nodes of the control plane go.
+    pub control_plane: ControlPlaneTurn,
 }
 
 impl RebootPolicy {
@@ -122,6 +124,7 @@ impl RebootPolicy {
                     canaries,
                     approval: spec.approval,
                     waiting_taint: spec.waiting_taint,
+                    control_plane: spec.control_plane,
                 })
             } else {
                 Err(faults)

@@ -60,6 +60,11 @@ pub struct RebootPolicySpec {
     #[serde(default, skip_serializing_if = "WaitingTaint::is_preferred")]
     pub waiting_taint: WaitingTaint,
 
+    /// When nodes of the control plane go: after all workers of the cluster, or before them. Always one at a time, and
+    /// never while another of them is disrupted.
+    #[serde(default, skip_serializing_if = "ControlPlaneTurn::is_last")]
+    pub control_plane: ControlPlaneTurn,
+
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
@@ -116,6 +121,24 @@ impl WaitingTaint {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     fn is_preferred(&self) -> bool {
         *self == Self::PreferNoSchedule
+    }
+}
+
+/// When nodes of the control plane go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ControlPlaneTurn {
+    /// After the workers of all policies.
+    #[default]
+    Last,
+    /// Before the workers of all policies.
+    First,
+}
+
+impl ControlPlaneTurn {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_last(&self) -> bool {
+        *self == Self::Last
     }
 }
 

@@ -1,5 +1,6 @@
 //! The first question about a node without a running attempt: does its host need a reboot?
 
+use bellwether_policy::Governing;
 use bellwether_proto::{Attempt, NeedReport, Phase, RebootNeed};
 
 use crate::admission::gate::{self, Blockers, Candidate};
@@ -35,9 +36,10 @@ impl Verdict<'_> {
     }
 }
 
-/// Judges one node; `last` is its last attempt, `pods` the readings of its pods, and `blockers` are those of the whole fleet.
+/// Judges one node that `governing` governs; `last` is its last attempt, `pods` the readings of its pods, and `blockers` are those of the whole fleet.
 pub(crate) fn verdict<'a>(
     observation: &Observation<'a>,
+    governing: &'a Governing,
     last: Option<&'a Attempt>,
     pods: &'a PodReadings,
     blockers: &'a Blockers,
@@ -60,12 +62,11 @@ pub(crate) fn verdict<'a>(
         NeedReport::NotRequired => return Verdict::NotNeeded,
         NeedReport::Required(need) => need,
     };
-    let governing = blockers.policies.governing(observation.node);
     let candidate = Candidate {
         observation: *observation,
         need,
         last,
-        governing: &governing,
+        governing,
         pods,
         blockers,
         policy,

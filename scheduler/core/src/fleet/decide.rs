@@ -310,8 +310,12 @@ impl Fleet {
     /// timers, the numbers and the operators.
     fn admit(&mut self, name: &NodeName, clock: &Clock) {
         let Some(member) = self.members.get(name) else { return };
+        let node = member.node.as_ref();
+        let policies = &self.blockers.policies;
+        let governing = node.map_or(Governing::BuiltIn, |node| policies.governing(node));
         let mut place = None;
         let mut others = Vec::new();
+        // Since when readings for the node have to be of, if it needs some.
         let mut wants = None;
         let judged = member.observation().map(|observation| {
             let last = member.attempt.as_deref();
@@ -320,8 +324,7 @@ impl Fleet {
                 return (State::Failed, Basis::Reason(reason));
             }
             if let Some(running) = last.filter(|last| !last.phase.is_ended()) {
-                let drained_at = running.drained_at.filter(|_| running.phase == Phase::Draining);
-                wants = drained_at.map(|at| (self.blockers.policies.governing(observation.node), at));
+                wants = running.drained_at.filter(|_| running.phase == Phase::Draining);
                 let basis = if member.attempt_is_of_gone_node() {
                     Basis::Reason(Reason::InAttempt(Wait::Reboot, NODE_DELETED.to_owned()))
                 } else {
@@ -329,9 +332,10 @@ impl Fleet {
                 };
                 return (State::InProgress(running.phase), basis);
             }
-            let verdict = admission::verdict(&observation, last, &member.pods, &self.blockers, &self.policy, clock);
+            let (pods, blockers) = (&member.pods, &self.blockers);
+            let verdict = admission::verdict(&observation, &governing, last, pods, blockers, &self.policy, clock);
             if verdict.depends_on_readings() {
-                wants = Some((self.blockers.policies.governing(observation.node), Timestamp::MIN));
+                wants = Some(Timestamp::MIN);
             }
             match verdict {
                 Verdict::NotNeeded => (State::Idle, Basis::None),
@@ -344,28 +348,23 @@ impl Fleet {
                 }
                 Verdict::Open(need) => {
                     let is_urgent = self.blockers.orders.is_urgent(name, clock);
-                    place = Some(admission::place(observation.node, need, last, is_urgent));
+                    place = Some(admission::place(observation.node, &governing, need, last, is_urgent));
                     (State::Waiting, self.basis_in_queue(member, &observation, clock))
                 }
             }
         });
-        let (governing, since) = wants.unwrap_or((Governing::BuiltIn, Timestamp::MIN));
         let old = member.stand.as_ref();
         let stand = judged.map(|(state, basis)| Stand::after(old, state, basis, others, clock.now()));
         let holder = member.holder();
-        let node = member.node.as_ref();
-        let governing_of_node = node.map(|node| self.blockers.policies.governing(node));
-        let group = node.zip(governing_of_node.as_ref());
-        let group = group.and_then(|(node, governing)| Group::of(node, governing));
+        let group = node.and_then(|node| Group::of(node, &governing));
         // A host that lost its Node while it reboots still counts where it did.
         let keeps_group = node.is_none() && holder.is_some();
         let is_control_plane = member.node.as_ref().is_some_and(|node| node.control_plane);
         let is_forgotten = member.is_forgotten(clock);
-        let gates = governing
-            .gates()
-            .map(|gates| gates.prometheus.as_slice())
-            .unwrap_or_default();
-        self.blockers.readings.set_wanted(name, gates.iter(), since);
+        let gates = wants.and_then(|_| governing.gates());
+        let shared = gates.map(|gates| gates.prometheus.as_slice()).unwrap_or_default();
+        let since = wants.unwrap_or(Timestamp::MIN);
+        self.blockers.readings.set_wanted(name, shared.iter(), since);
         self.budget.set(name, holder);
         self.budget.set_retry(name, member.is_retrying());
         if self.blockers.control_plane.set(name, is_control_plane, holder) {
@@ -377,7 +376,7 @@ impl Fleet {
                     .cloned(),
             );
         }
-        let (failure, canary) = self.under_policy(member, stand.as_ref());
+        let (failure, canary) = self.under_policy(member, &governing, stand.as_ref());
         let failures_changed = self.blockers.failures.set(name, failure);
         let canaries_changed = self.blockers.canaries.set(name, canary);
         let need = member.need_since();
@@ -398,14 +397,14 @@ impl Fleet {
             self.timers.replace(name, member.due_at, due_at);
             member
                 .pods
-                .retain(|gate, _| governing.gates().is_some_and(|gates| gates.pods.contains(gate)));
+                .retain(|gate, _| gates.is_some_and(|gates| gates.pods.contains(gate)));
             member.stand = stand;
             member.counted_need = need;
             member.group = group;
             member.place = place;
             member.due_at = due_at;
         }
-        self.note_taint(name, &governing_of_node.unwrap_or(Governing::None));
+        self.note_taint(name, &governing);
         if is_forgotten {
             self.members.remove(name);
         }

@@ -16,6 +16,7 @@ impl Fleet {
     pub(super) fn under_policy(
         &self,
         member: &Member,
+        governing: &Governing,
         stand: Option<&Stand>,
     ) -> (Option<Failure>, Option<(Arc<str>, Canary)>) {
         let (Some(node), Some(stand)) = (&member.node, stand) else {
@@ -26,7 +27,7 @@ impl Fleet {
         if failed.is_none() && !self.blockers.policies.have_canaries() {
             return (None, None);
         }
-        let Governing::Policy(policy) = self.blockers.policies.governing(node) else {
+        let Governing::Policy(policy) = governing else {
             return (None, None);
         };
         let canaries = policy.terms.as_ref().ok().and_then(|terms| terms.canaries.as_ref());
@@ -36,7 +37,8 @@ impl Fleet {
             .and_then(|observation| observation.need_began_at_latest());
         let skipped = began.filter(|_| stand.is_skipped());
         let canary = is_canary.then(|| (Arc::clone(&policy.name), canary(stand.state, attempt, skipped)));
-        (failed.map(|failed| Failure::new(node, policy, failed)), canary)
+        let failure = failed.map(|failed| Failure::new(node, Arc::clone(policy), failed));
+        (failure, canary)
     }
 
     /// Has the nodes decided on again that wait, or drain and would have their reboot ordered next: other nodes stop

@@ -201,7 +201,7 @@ fn answers() -> [Option<Outcome>; 4] {
 }
 
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets; gates; brakes; canaries; approvals.
+/// budgets, the control plane first; gates; brakes; canaries; approvals.
 fn policies() -> [Vec<PolicyView>; 12] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
@@ -233,7 +233,10 @@ fn policies() -> [Vec<PolicyView>; 12] {
             "workers",
             json!({ "nodeSelector": workers, "windows": [{ "days": ["Sit"] }] }),
         )],
-        vec![policy("half", json!({ "budget": { "maxUnavailable": "50%" } }))],
+        vec![policy(
+            "half",
+            json!({ "budget": { "maxUnavailable": "50%" }, "controlPlane": "First" }),
+        )],
         vec![policy(
             "pools",
             json!({ "budget": { "topology": [{ "key": "pool", "maxUnavailable": 1, "maxDomains": 1 }] } }),

@@ -16,6 +16,7 @@ mod canaries;
 mod cancels;
 mod claims;
 mod clocks;
+mod control_plane;
 mod cordons;
 mod facts;
 mod gates;
