@@ -26,6 +26,7 @@ pub(crate) fn status(fleet: &wire::ListNodesResponse) -> anyhow::Result<String> 
             .map(Order::from)
             .collect(),
         notice: &fleet.notice,
+        policies: fleet.policies.iter().map(Policy::from).collect(),
         nodes: fleet.nodes.iter().map(Node::from).collect(),
     })
 }
@@ -52,7 +53,35 @@ struct Fleet<'a> {
     pause: Option<Order>,
     orders: Vec<Order>,
     notice: &'a str,
+    policies: Vec<Policy<'a>>,
     nodes: Vec<Node<'a>>,
+}
+
+/// Whether the present or next opening of a policy suffices for its nodes that wait.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Policy<'a> {
+    name: &'a str,
+    opens_at: Option<Timestamp>,
+    until: Option<Timestamp>,
+    never_open: bool,
+    fitting: u32,
+    left_over: u32,
+    left_over_nodes: &'a [String],
+}
+
+impl<'a> From<&'a wire::PolicyOutlook> for Policy<'a> {
+    fn from(policy: &'a wire::PolicyOutlook) -> Self {
+        Self {
+            name: &policy.policy,
+            opens_at: text::instant(policy.opens_at),
+            until: text::instant(policy.until),
+            never_open: policy.never_open,
+            fitting: policy.fitting,
+            left_over: policy.left_over,
+            left_over_nodes: &policy.left_over_nodes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -108,6 +137,8 @@ struct Node<'a> {
     queue_number: Option<u32>,
     policy: &'a str,
     orders: Vec<NodeOrder<'a>>,
+    expected_start: Option<Timestamp>,
+    does_not_fit: bool,
     ready: bool,
     unschedulable: bool,
     reboot_required: bool,
@@ -132,6 +163,8 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             queue_number: Some(node.queue_number).filter(|number| *number > 0),
             policy: &node.policy,
             orders: node.orders.iter().map(NodeOrder::from).collect(),
+            expected_start: text::instant(node.expected_start),
+            does_not_fit: node.does_not_fit,
             ready: node.ready,
             unschedulable: node.unschedulable,
             reboot_required: node.reboot_required,
@@ -338,6 +371,12 @@ mod tests {
                 ..Default::default()
             }],
             slots_total: 2,
+            policies: vec![wire::PolicyOutlook {
+                policy: "nights".to_owned(),
+                left_over: 1,
+                left_over_nodes: vec!["worker-2".to_owned()],
+                ..Default::default()
+            }],
             ..Default::default()
         };
         let value: serde_json::Value = serde_json::from_str(&status(&fleet).unwrap()).unwrap();
@@ -345,11 +384,17 @@ mod tests {
             "name": "worker-1", "state": "Idle", "stateSince": null, "reason": null, "ready": true,
             "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
             "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
-            "furtherReasons": [], "queueNumber": null, "policy": "", "orders": [],
+            "furtherReasons": [], "queueNumber": null, "policy": "", "orders": [], "expectedStart": null,
+            "doesNotFit": false,
         });
-        assert_eq!(
-            value,
-            serde_json::json!({ "slotsTotal": 2, "slotsTaken": 0, "pause": null, "orders": [], "notice": "", "nodes": [node] })
-        );
+        let policy = serde_json::json!({
+            "name": "nights", "opensAt": null, "until": null, "neverOpen": false, "fitting": 0, "leftOver": 1,
+            "leftOverNodes": ["worker-2"],
+        });
+        let fleet = serde_json::json!({
+            "slotsTotal": 2, "slotsTaken": 0, "pause": null, "orders": [], "notice": "", "policies": [policy],
+            "nodes": [node],
+        });
+        assert_eq!(value, fleet);
     }
 }

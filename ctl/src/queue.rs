@@ -5,7 +5,7 @@ use bellwether_proto::wire;
 use jiff::Timestamp;
 
 use crate::render;
-use crate::time::age;
+use crate::time::{age, full};
 use crate::vocabulary::{self, or_nothing};
 
 /// The fleet with the nodes that wait: those in the queue by their number, then those that another reason keeps from the
@@ -24,6 +24,9 @@ pub(crate) fn waiting(fleet: wire::ListNodesResponse) -> wire::ListNodesResponse
 /// One line for each node.
 pub(crate) fn table(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp) -> String {
     let mut text = render::slots(fleet, now);
+    for policy in &fleet.policies {
+        text.push_str(&outlook(policy));
+    }
     if fleet.nodes.is_empty() {
         text.push_str("No node waits for a reboot.\n");
         return text;
@@ -49,6 +52,33 @@ pub(crate) fn table(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp)
         rows,
     ));
     text
+}
+
+/// Whether the opening of a policy suffices, in one line; empty for an opening without an end.
+fn outlook(policy: &wire::PolicyOutlook) -> String {
+    let name = &policy.policy;
+    let until = full(instant(policy.until));
+    let opening = match (policy.never_open, policy.until, instant(policy.opens_at)) {
+        (true, ..) => "no opening in the next ten years".to_owned(),
+        (false, None, _) => return String::new(),
+        (false, Some(_), None) => format!("opening until {until}"),
+        (false, Some(_), opens_at @ Some(_)) => format!("next opening from {} to {until}", full(opens_at)),
+    };
+    let all = policy.fitting.saturating_add(policy.left_over);
+    let nodes = if all == 1 { "node fits" } else { "nodes fit" };
+    let named = policy.left_over_nodes.join(", ");
+    let unnamed = usize::try_from(policy.left_over)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(policy.left_over_nodes.len());
+    let left_over = match (policy.left_over, unnamed) {
+        (0, _) => String::new(),
+        (_, 0) => format!("; left over: {named}"),
+        (_, more) => format!("; left over: {named} and {more} more"),
+    };
+    format!(
+        "Policy {name}: {opening}, {} of {all} {nodes}{left_over}\n",
+        policy.fitting
+    )
 }
 
 #[cfg(test)]
@@ -98,6 +128,52 @@ Slots taken: 1/1.
 -   a      80s    nights   NoSlot    1 slot is taken
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn each_policy_with_an_opening_states_whether_it_suffices() {
+        let at = |seconds| Some(to_timestamp(Timestamp::from_second(seconds).unwrap()));
+        let policy = wire::PolicyOutlook {
+            policy: "nights".to_owned(),
+            until: at(7200),
+            fitting: 2,
+            ..Default::default()
+        };
+        let left_over = wire::PolicyOutlook {
+            opens_at: at(3600),
+            left_over: 3,
+            left_over_nodes: vec!["a".to_owned(), "b".to_owned()],
+            ..policy.clone()
+        };
+        let never = wire::PolicyOutlook {
+            never_open: true,
+            until: None,
+            fitting: 0,
+            left_over: 1,
+            left_over_nodes: vec!["a".to_owned()],
+            ..policy.clone()
+        };
+        let endless = wire::PolicyOutlook {
+            until: None,
+            ..policy.clone()
+        };
+        assert_eq!(
+            outlook(&policy),
+            "Policy nights: opening until 1970-01-01T02:00:00Z, 2 of 2 nodes fit\n"
+        );
+        let next = "Policy nights: next opening from 1970-01-01T01:00:00Z to 1970-01-01T02:00:00Z, 2 of 5 nodes fit; left over: a, b and 1 more\n";
+        assert_eq!(outlook(&left_over), next);
+        assert_eq!(
+            outlook(&never),
+            "Policy nights: no opening in the next ten years, 0 of 1 node fits; left over: a\n"
+        );
+        assert_eq!(outlook(&endless), "");
+        let fleet = wire::ListNodesResponse {
+            policies: vec![policy],
+            ..Default::default()
+        };
+        let text = table(&fleet, false, Timestamp::UNIX_EPOCH);
+        assert!(text.contains("\nPolicy nights: opening until"), "{text}");
     }
 
     #[test]

@@ -19,6 +19,10 @@ const REASON_MAX: usize = 100;
 /// How many orders by annotation precede the fleet's table.
 const ANNOTATED_MAX: usize = 20;
 
+/// The turn of a node that is left over.
+const DOES_NOT_FIT: &str =
+    "not in the present or next opening of its policy, which is too short for the nodes that wait";
+
 /// The fleet: one line of slots and pause, then a line for each node.
 pub(crate) fn status(fleet: &wire::ListNodesResponse, wide: bool, now: Timestamp) -> String {
     let mut text = slots(fleet, now);
@@ -222,6 +226,16 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
     }
     if !node.policy.is_empty() {
         text.push_str(&labelled("Policy", &node.policy));
+    }
+    if let Some(start) = instant(node.expected_start) {
+        let start = if start > now {
+            format!("about {}, in {}", full(Some(start)), between(now, start))
+        } else {
+            "now".to_owned()
+        };
+        text.push_str(&labelled("Expected start", &start));
+    } else if node.does_not_fit {
+        text.push_str(&labelled("Expected start", DOES_NOT_FIT));
     }
     let required = if !node.reboot_required {
         "no".to_owned()

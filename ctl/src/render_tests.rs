@@ -78,6 +78,40 @@ fn happened(when: &str, source: &str, fact: Fact) -> wire::NodeEvent {
 }
 
 #[test]
+fn a_node_that_waits_shows_when_its_start_is_expected() {
+    let shown = |node: wire::NodeStatus| {
+        let story = wire::ExplainNodeResponse {
+            status: Some(node),
+            ..Default::default()
+        };
+        let text = explain(&story, false, now());
+        let line = text.lines().find_map(|line| line.strip_prefix("Expected start:"));
+        line.map(|line| line.trim().to_owned())
+    };
+    let expected = |when: &str| {
+        shown(wire::NodeStatus {
+            expected_start: at(when),
+            ..waiting()
+        })
+    };
+    assert_eq!(
+        expected("2026-11-22T12:20:00Z").unwrap(),
+        "about 2026-11-22T12:20:00Z, in 20m"
+    );
+    assert_eq!(expected("2026-11-22T11:59:59Z").unwrap(), "now");
+    let left_over = wire::NodeStatus {
+        does_not_fit: true,
+        ..waiting()
+    };
+    assert!(
+        shown(left_over)
+            .unwrap()
+            .starts_with("not in the present or next opening")
+    );
+    assert_eq!(shown(waiting()), None);
+}
+
+#[test]
 fn the_fleet_is_a_table_with_one_reason_for_each_waiting_node() {
     let idle = wire::NodeStatus {
         node: "control-plane".to_owned(),

@@ -229,9 +229,10 @@ impl Leader<'_> {
         Ok(())
     }
 
-    /// Has the status of each policy written that has changed.
+    /// Publishes the metrics of the policies, and has the status of each one written that has changed.
     fn show_policies(&self) {
         let standings = self.fleet.policies();
+        self.context.metrics.policies(&standings);
         self.policies.send_if_modified(|shown| {
             let changed = *shown != standings;
             *shown = standings;

@@ -68,6 +68,8 @@ fn a_problem_with_a_code_is_a_problem_to_readers_before_the_codes() {
         for agent in [&mut node.sentinel, &mut node.rebooter].into_iter().flatten() {
             assert!(agent.classified_problem.take().is_some());
         }
+        // Of a later version.
+        assert!(node.expected_start.take().is_some() && std::mem::take(&mut node.does_not_fit));
     }
     let old = wire::ListNodesResponse::decode(stored("list-nodes-response").body.as_slice()).unwrap();
     assert_eq!(list.nodes, old.nodes);

@@ -435,11 +435,23 @@ pub(crate) fn list_nodes_response_today() -> wire::ListNodesResponse {
     for node in &mut list.nodes {
         node.sentinel = Some(agent.clone());
         node.rebooter = Some(agent.clone());
+        node.expected_start = Some(bellwether_proto::to_timestamp(at(600)));
+        node.does_not_fit = true;
     }
+    let outlook = wire::PolicyOutlook {
+        policy: "nights".into(),
+        opens_at: Some(bellwether_proto::to_timestamp(at(300))),
+        until: Some(bellwether_proto::to_timestamp(at(900))),
+        never_open: true,
+        fitting: 2,
+        left_over: 11,
+        left_over_nodes: vec![NODE.into()],
+    };
     wire::ListNodesResponse {
         control: Some(fleet_control().to_wire()),
         scheduler_version: "0.2.0".into(),
         nats_version: "2.11.4".into(),
+        policies: vec![outlook],
         ..list
     }
 }

@@ -15,6 +15,7 @@ mod export;
 mod intake;
 mod member;
 mod orders;
+mod outlook;
 mod policy_effects;
 mod read;
 mod readings;

@@ -27,7 +27,7 @@ pub mod wait;
 
 pub use admission::{Reason, Scope, Skip};
 pub use effect::{Command, Effect};
-pub use explain::{Blocker, PolicyStanding, Standing, State};
+pub use explain::{Blocker, Outlook, PolicyOutlook, PolicyStanding, Standing, State, Turn};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
 pub use observed::{

@@ -42,7 +42,7 @@ pub use spec::{
     Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, ControlPlaneTurn, IntOrString,
     RebootPolicySpec, TopologySpec, WaitingTaint, WindowSpec,
 };
-pub use status::{BudgetUsage, Condition, ConditionReason, NodeNumbers, RebootPolicyStatus, WindowState};
+pub use status::{BudgetUsage, Condition, ConditionReason, LeftOver, NodeNumbers, RebootPolicyStatus, WindowState};
 
 /// The group of the resource.
 pub const GROUP: &str = "bellwether.dev";

@@ -12,7 +12,8 @@ pub struct RebootPolicyStatus {
     pub observed_generation: Option<i64>,
 
     /// Whether the scheduler acts by this policy (Accepted), whether a node has another one of the same priority
-    /// (Conflict), and whether failed reboots keep all of its nodes from starting (Stopped).
+    /// (Conflict), whether failed reboots keep all of its nodes from starting (Stopped), and whether the windows suffice
+    /// for the nodes that wait (WindowSuffices).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(
         feature = "schema",
@@ -31,6 +32,22 @@ pub struct RebootPolicyStatus {
     /// How far the budget is used. Absent without maxUnavailable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetUsage>,
+
+    /// The nodes that wait and do not fit into the present opening or, if none is open, the next one. Absent: all fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_over: Option<LeftOver>,
+}
+
+/// Nodes that do not fit into an opening.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOver {
+    /// How many.
+    pub count: i64,
+    /// The first ten of them when the status was last written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
 }
 
 /// How far the budget of a policy is used.
@@ -49,7 +66,7 @@ pub struct BudgetUsage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Accepted, Conflict or Stopped.
+    /// Accepted, Conflict, Stopped or WindowSuffices.
     #[serde(rename = "type")]
     pub type_: String,
     /// True or False.
@@ -87,6 +104,10 @@ pub enum ConditionReason {
     CohortStopped,
     /// No failed reboot keeps a node from starting.
     NotStopped,
+    /// Each node that waits for its turn fits into the opening.
+    AllFit,
+    /// Nodes that wait for their turn do not fit into the opening.
+    NodesLeftOver,
 }
 
 /// Whether nodes may start now.

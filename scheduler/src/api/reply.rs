@@ -1,11 +1,16 @@
 //! Builds responses to operators and users from the core's state. It changes nothing.
 
+use std::sync::Arc;
+
 use bellwether_proto::{
     Attempt, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind, OrderScope, Problem,
     RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::fleet::DrainProgress;
-use bellwether_scheduler_core::{AnnotatedKind, CancelEffect, Fleet, NodeView, Reason, Standing, State, StoredReport};
+use bellwether_scheduler_core::{
+    AnnotatedKind, CancelEffect, Fleet, NodeView, Outlook, PolicyOutlook, PolicyStanding, Reason, Standing, State,
+    StoredReport, Turn,
+};
 use jiff::Timestamp;
 
 use crate::error::Refusal;
@@ -22,10 +27,11 @@ pub(crate) struct LeaderInfo {
 
 /// Every node, by name.
 pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::ListNodesResponse {
+    let outlook = fleet.outlook();
     wire::ListNodesResponse {
         nodes: fleet
             .standings()
-            .map(|(node, standing)| status(fleet, node, &standing, now))
+            .map(|(node, standing)| status(fleet, node, &standing, &outlook, now))
             .collect(),
         control: control(fleet),
         slots_total: fleet.slots(),
@@ -33,7 +39,22 @@ pub(crate) fn list(fleet: &Fleet, info: LeaderInfo, now: Timestamp) -> wire::Lis
         notice: info.notice,
         scheduler_version: info.scheduler_version.to_owned(),
         nats_version: info.nats_version,
+        policies: outlook.policies.iter().filter_map(of_policy).collect(),
     }
+}
+
+/// None: no node of the policy waits for its turn.
+fn of_policy((policy, outlook): (&Arc<str>, &PolicyOutlook)) -> Option<wire::PolicyOutlook> {
+    let named = outlook.left_over.iter().take(PolicyStanding::LEFT_OVER_NAMED_MAX);
+    (outlook.fitting > 0 || !outlook.left_over.is_empty()).then(|| wire::PolicyOutlook {
+        policy: policy.to_string(),
+        opens_at: outlook.opens_at.map(to_timestamp),
+        until: outlook.until.map(to_timestamp),
+        never_open: outlook.is_never_open,
+        fitting: number(outlook.fitting),
+        left_over: number(outlook.left_over.len()),
+        left_over_nodes: named.map(ToString::to_string).collect(),
+    })
 }
 
 /// One node.
@@ -49,7 +70,7 @@ pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wi
     Ok(wire::NodeStatus {
         further_reasons: further.collect(),
         orders: stored.chain(annotated_orders(node, now)).collect(),
-        ..status(fleet, node, &standing, now)
+        ..status(fleet, node, &standing, &fleet.outlook(), now)
     })
 }
 
@@ -123,9 +144,14 @@ fn control(fleet: &Fleet) -> Option<wire::FleetControl> {
     fleet.control().map(FleetControl::to_wire)
 }
 
-fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -> wire::NodeStatus {
+fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, outlook: &Outlook, now: Timestamp) -> wire::NodeStatus {
     let sentinel = fleet.sentinel(&node.name).map(|stored| &stored.report);
     let need = sentinel.and_then(|report| report.need.required());
+    let turn = outlook.nodes.get(&node.name);
+    let expected_start = match turn {
+        Some(Turn::StartsAt(start)) => Some(to_timestamp(*start)),
+        Some(Turn::DoesNotFit) | None => None,
+    };
     let state = match standing.state {
         State::Idle => wire::NodeState::Idle,
         State::Waiting => wire::NodeState::Waiting,
@@ -159,6 +185,8 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, now: Timestamp) -
         queue_number: standing.reason.as_ref().and_then(Reason::place).map_or(0, number),
         policy: fleet.policy_of(node).unwrap_or_default(),
         orders: annotated_orders(node, now).collect(),
+        expected_start,
+        does_not_fit: turn == Some(&Turn::DoesNotFit),
     }
 }
 

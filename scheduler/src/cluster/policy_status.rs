@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use bellwether_chassis::clock;
 use bellwether_policy::calendar::CalendarState;
 use bellwether_policy::{
-    BudgetUsage, Condition, ConditionReason, GROUP, KIND, NodeNumbers, RebootPolicyStatus, VERSION, WindowState,
+    BudgetUsage, Condition, ConditionReason, GROUP, KIND, LeftOver, NodeNumbers, RebootPolicyStatus, VERSION,
+    WindowState,
 };
 use bellwether_scheduler_core::PolicyStanding;
 use jiff::Timestamp;
@@ -90,7 +91,7 @@ async fn update(
         }
     };
     let status = status(standing, &before, clock::now());
-    if status != before {
+    if !is_written_already(&status, &before) {
         let patch = Patch::Apply(json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": KIND,
@@ -100,8 +101,20 @@ async fn update(
         let params = PatchParams::apply(MANAGER).force();
         let patched = policies.patch_status(&standing.name, &params, &patch);
         patched.await.context("patch the status")?;
+        return Ok(status);
     }
-    Ok(status)
+    Ok(before)
+}
+
+/// True if at most the names of left-over nodes differ: the order in which nodes go may change with each of them, and is no
+/// reason for a write.
+fn is_written_already(status: &RebootPolicyStatus, before: &RebootPolicyStatus) -> bool {
+    let count = |status: &RebootPolicyStatus| status.left_over.as_ref().map(|left_over| left_over.count);
+    let with_names_of_before = RebootPolicyStatus {
+        left_over: before.left_over.clone(),
+        ..status.clone()
+    };
+    count(status) == count(before) && with_names_of_before == *before
 }
 
 /// The status of a policy that had another one before.
@@ -184,10 +197,24 @@ fn status(standing: &PolicyStanding, before: &RebootPolicyStatus, now: Timestamp
             format!("No node of some cohorts starts: {}", cohorts.join("; ")),
         ),
     };
+    let suffices = match standing.left_over {
+        None | Some(0) => condition(
+            "WindowSuffices",
+            true,
+            ConditionReason::AllFit,
+            "Each node that waits for its turn fits into the present or next opening".to_owned(),
+        ),
+        Some(_) => condition(
+            "WindowSuffices",
+            false,
+            ConditionReason::NodesLeftOver,
+            "The nodes of status.leftOver and perhaps others do not fit into the present or next opening: have the windows be open for longer, raise the budget or --slots, or `kubectl reboots now NODE`".to_owned(),
+        ),
+    };
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     RebootPolicyStatus {
         observed_generation: Some(standing.generation),
-        conditions: vec![accepted, conflict, stopped],
+        conditions: vec![accepted, conflict, stopped, suffices],
         window: standing
             .calendar
             .map(|calendar| window(calendar, standing.blackout.clone())),
@@ -200,6 +227,10 @@ fn status(standing: &PolicyStanding, before: &RebootPolicyStatus, now: Timestamp
         budget: standing.budget.map(|budget| BudgetUsage {
             unavailable: number(budget.unavailable),
             max_unavailable: number(budget.max_unavailable),
+        }),
+        left_over: standing.left_over.filter(|count| *count > 0).map(|count| LeftOver {
+            count: number(count),
+            nodes: standing.first_left_over.iter().map(ToString::to_string).collect(),
         }),
     }
 }
@@ -242,6 +273,8 @@ mod tests {
                 failed: 1,
             },
             budget: None,
+            left_over: Some(0),
+            first_left_over: vec![],
         }
     }
 
@@ -321,6 +354,43 @@ mod tests {
             (text.starts_with("Stopped=False"), reason),
             (true, ConditionReason::NotStopped)
         );
+    }
+
+    #[test]
+    fn left_over_nodes_are_counted_and_only_another_count_is_a_reason_to_write() {
+        let left = |count, node: &str| {
+            let standing = PolicyStanding {
+                left_over: Some(count),
+                first_left_over: vec![node.parse().unwrap()],
+                ..standing()
+            };
+            status(&standing, &status(&standing, &RebootPolicyStatus::default(), NOW), NOW)
+        };
+        let none = status(&standing(), &RebootPolicyStatus::default(), NOW);
+        assert_eq!(
+            (&none.left_over, none.conditions[3].reason),
+            (&None, ConditionReason::AllFit)
+        );
+        let one = left(1, "n1");
+        let expected = LeftOver {
+            count: 1,
+            nodes: vec!["n1".to_owned()],
+        };
+        assert_eq!(one.left_over, Some(expected));
+        let text = &texts(&one)[3];
+        assert!(
+            text.starts_with("WindowSuffices=False") && text.contains("raise the budget"),
+            "{text}"
+        );
+        assert_eq!(one.conditions[3].reason, ConditionReason::NodesLeftOver);
+        assert!(!is_written_already(&one, &none) && !is_written_already(&none, &one));
+        assert!(is_written_already(&left(1, "n2"), &one), "another node, and as many");
+        assert!(!is_written_already(&left(2, "n1"), &one));
+        let busier = RebootPolicyStatus {
+            nodes: None,
+            ..left(1, "n2")
+        };
+        assert!(!is_written_already(&busier, &one));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use bellwether_proto::{Attempt, Cause, FleetControl, Phase};
 use bellwether_scheduler_core::explain::Counts;
-use bellwether_scheduler_core::{Fleet, Reason, State};
+use bellwether_scheduler_core::{Fleet, PolicyStanding, Reason, State};
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +34,11 @@ struct PhaseLabels {
     phase: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabels {
+    policy: String,
+}
+
 /// The scheduler's metrics. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -44,6 +49,9 @@ pub(crate) struct Metrics {
     slots_taken: Gauge,
     paused: Gauge,
     oldest_need: Gauge<f64, AtomicU64>,
+    policy_refused: Family<PolicyLabels, Gauge>,
+    policy_stopped: Family<PolicyLabels, Gauge>,
+    policy_nodes_left_over: Family<PolicyLabels, Gauge>,
     ended: Family<EndLabels, Counter>,
     phases: Family<PhaseLabels, Histogram>,
     rejected: Counter,
@@ -61,6 +69,9 @@ impl Metrics {
             slots_taken: Gauge::default(),
             paused: Gauge::default(),
             oldest_need: Gauge::default(),
+            policy_refused: Family::default(),
+            policy_stopped: Family::default(),
+            policy_nodes_left_over: Family::default(),
             ended: Family::default(),
             // From a second to half a day: a soak to a drain that a budget blocks.
             phases: Family::new_with_constructor(|| {
@@ -80,6 +91,9 @@ impl Metrics {
             slots_taken,
             paused,
             oldest_need,
+            policy_refused,
+            policy_stopped,
+            policy_nodes_left_over,
             ended,
             phases,
             rejected,
@@ -100,6 +114,21 @@ impl Metrics {
             "oldest_need_timestamp_seconds",
             "Since when the node with the oldest need requires its reboot; 0 if none does",
             oldest_need,
+        );
+        registry.register(
+            "policy_refused",
+            "1 if a RebootPolicy has a mistake, so that its nodes are not rebooted",
+            policy_refused,
+        );
+        registry.register(
+            "policy_stopped",
+            "1 if failed reboots, of a canary too, keep every node of a RebootPolicy from starting",
+            policy_stopped,
+        );
+        registry.register(
+            "policy_nodes_left_over",
+            "Nodes of a RebootPolicy that wait for their turn and do not fit into the present or next opening",
+            policy_nodes_left_over,
         );
         registry.register("attempts_ended", "Attempts that ended", ended);
         registry.register("phase_duration_seconds", "How long phases of attempts took", phases);
@@ -154,6 +183,27 @@ impl Metrics {
         self.slots.set(0);
         self.slots_taken.set(0);
         self.paused.set(0);
+        self.policies(&[]);
+    }
+
+    /// Publishes what the policies come to, and nothing more of those that are gone. A scrape in between may find a
+    /// policy missing.
+    pub(crate) fn policies(&self, standings: &[PolicyStanding]) {
+        for family in [&self.policy_refused, &self.policy_stopped, &self.policy_nodes_left_over] {
+            family.clear();
+        }
+        for standing in standings {
+            let labels = PolicyLabels {
+                policy: standing.name.clone(),
+            };
+            let is_stopped = standing.stopped.is_some() || standing.failed_canary.is_some();
+            let of_policy = |family: &Family<PolicyLabels, Gauge>, value| {
+                family.get_or_create(&labels).set(value);
+            };
+            of_policy(&self.policy_refused, (!standing.faults.is_empty()).into());
+            of_policy(&self.policy_stopped, is_stopped.into());
+            of_policy(&self.policy_nodes_left_over, number(standing.left_over.unwrap_or(0)));
+        }
     }
 
     pub(crate) fn lead(&self, fleet: &Fleet) {

@@ -109,6 +109,16 @@ impl Canaries {
         self.policies.get(policy).map(|of_policy| &of_policy.trial)
     }
 
+    /// How many canaries of a policy the other nodes wait for; none: for none.
+    pub(crate) fn left(&self, policy: &str) -> Option<usize> {
+        let of_policy = self.policies.get(policy)?;
+        let is_left = |canary: &&Canary| matches!(canary, Canary::Needs | Canary::InAttempt | Canary::Unknown);
+        match of_policy.trial {
+            Trial::Running(..) => Some(of_policy.nodes.values().filter(is_left).count()),
+            Trial::Failed(..) | Trial::Skipped(_) | Trial::Passed(_) => None,
+        }
+    }
+
     /// The canary of a policy whose reboot failed, and why.
     pub(crate) fn failed(&self, policy: &str) -> Option<(NodeName, Cause)> {
         match self.of_policy(policy)? {

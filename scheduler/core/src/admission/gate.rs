@@ -52,6 +52,7 @@ use crate::timers::Clock;
 
 pub(crate) use look::Look;
 pub(crate) use rebooter::unfit;
+pub(crate) use window::margin;
 
 /// What blocks nodes, whatever their own state.
 #[derive(Debug, Clone, Default)]

@@ -20,6 +20,16 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// The name of the policy.
+    pub(crate) fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// The value of each label of the policy's topology.
+    pub(crate) fn domains(&self) -> &[String] {
+        &self.domains
+    }
+
     /// The group of a node; none if no policy without a mistake governs the node, or its policy has no budget.
     pub(crate) fn of(node: &NodeView, governing: &Governing) -> Option<(Arc<Self>, Arc<RebootPolicy>)> {
         let Governing::Policy(policy) = governing else {
@@ -36,6 +46,15 @@ impl Group {
         };
         Some((Arc::new(group), Arc::clone(policy)))
     }
+}
+
+/// The limits of a policy's nodes as numbers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Limits<'a> {
+    /// Of all nodes.
+    pub(crate) max_unavailable: Option<usize>,
+    /// By label: of the values at once, and of the nodes of each value.
+    pub(crate) topology: Vec<(Option<usize>, BTreeMap<&'a str, Option<usize>>)>,
 }
 
 /// A set of nodes of which all that may be disrupted at once are.
@@ -209,6 +228,29 @@ impl PolicyBudgets {
         })
     }
 
+    /// The limits of a policy's nodes; none of a policy without a budget.
+    pub(crate) fn limits(&self, policy: &str) -> Limits<'_> {
+        let usage = self.by_policy.get(policy);
+        let budget = usage.and_then(|usage| Some((usage, &usage.policy.terms.as_ref().ok()?.budget)));
+        let Some((usage, budget)) = budget else {
+            return Limits::default();
+        };
+        let of_count = |amount: Option<Amount>, count| Some(amount?.of(count));
+        let topology = budget.topology.iter().zip(&usage.domains);
+        Limits {
+            max_unavailable: of_count(budget.max_unavailable, usage.nodes.count),
+            topology: topology
+                .map(|(topology, domains)| {
+                    let nodes = domains.iter().map(|(domain, members)| {
+                        let max = of_count(topology.max_unavailable, members.count);
+                        (domain.as_str(), max)
+                    });
+                    (domains_max(topology), nodes.collect())
+                })
+                .collect(),
+        }
+    }
+
     /// How many nodes of a policy are disrupted, and how many may be; none if the policy has no such limit.
     pub(crate) fn usage(&self, policy: &str) -> Option<PolicyUsage> {
         let usage = self.by_policy.get(policy)?;
@@ -245,7 +287,7 @@ impl Usage {
     }
 
     fn full_domains_of(&self, topology: &Topology, domains: &BTreeMap<String, Members>) -> Option<Full> {
-        let slots = usize::try_from(topology.max_domains?.get()).unwrap_or(usize::MAX);
+        let slots = domains_max(topology)?;
         let disrupted = || domains.values().filter(|members| !members.holders.is_empty());
         let taken = disrupted().count();
         (taken >= slots).then(|| Full {
@@ -259,6 +301,11 @@ impl Usage {
             holders: named(disrupted().filter_map(|members| members.holders.first_key_value())),
         })
     }
+}
+
+fn domains_max(topology: &Topology) -> Option<usize> {
+    let max = topology.max_domains?.get();
+    Some(usize::try_from(max).unwrap_or(usize::MAX))
 }
 
 fn named<'a>(holders: impl Iterator<Item = (&'a NodeName, &'a Holder)>) -> Vec<(NodeName, Holder)> {

@@ -32,6 +32,15 @@ pub struct PolicyStanding {
     pub nodes: PolicyNodes,
     /// How many of its nodes are disrupted, and how many may be; none without a limit for all of them.
     pub budget: Option<PolicyUsage>,
+    /// How many nodes that wait do not fit into the present or next opening; none of a policy with a mistake.
+    pub left_over: Option<usize>,
+    /// The first few of them.
+    pub first_left_over: Vec<NodeName>,
+}
+
+impl PolicyStanding {
+    /// How many nodes are named of those that do not fit: operators read them in one line.
+    pub const LEFT_OVER_NAMED_MAX: usize = 10;
 }
 
 /// How many nodes a policy governs.

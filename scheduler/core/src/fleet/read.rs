@@ -120,6 +120,13 @@ impl Fleet {
                 Governing::BuiltIn | Governing::None => (),
             }
         }
+        for (policy, outlook) in self.outlook().policies {
+            if let Some(standing) = standings.get_mut(&*policy) {
+                standing.left_over = Some(outlook.left_over.len());
+                standing.first_left_over = outlook.left_over;
+                standing.first_left_over.truncate(PolicyStanding::LEFT_OVER_NAMED_MAX);
+            }
+        }
         standings.into_values().collect()
     }
 
@@ -146,6 +153,8 @@ impl Fleet {
             blackout: blackout.map(|blackout| blackout.reason().to_owned()),
             nodes: PolicyNodes::default(),
             budget: self.policy_budgets.usage(&view.name),
+            left_over: None,
+            first_left_over: Vec::new(),
         }
     }
 

@@ -28,6 +28,7 @@ mod loop_guard;
 mod notes;
 mod ordered;
 mod orders;
+mod outlook;
 mod pods;
 mod policies;
 mod prometheus;

@@ -55,7 +55,7 @@ fn too_short(candidate: &Candidate<'_>) -> Option<Reason> {
 
 /// The time that the node needs before the end of an opening: given; or by its last drain, if that led to a reboot; or
 /// the longest that a drain may take.
-fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> SignedDuration {
+pub(crate) fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> SignedDuration {
     let measured = || {
         let entered = |phase| last?.history.iter().find(|entered| entered.phase == phase);
         let drain = entered(Phase::Rebooting)?
