@@ -6,8 +6,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bellwether_policy::{
-    BudgetUsage, Condition, ConditionReason, GROUP, KIND, NodeNumbers, PLURAL, RebootPolicy, RebootPolicyStatus,
-    VERSION, WindowState,
+    BudgetUsage, Condition, ConditionReason, GROUP, KIND, LeftOver, NodeNumbers, PLURAL, RebootPolicy,
+    RebootPolicyStatus, VERSION, WindowState,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
@@ -412,6 +412,10 @@ fn status() -> RebootPolicyStatus {
         budget: Some(BudgetUsage {
             unavailable: 1,
             max_unavailable: 2,
+        }),
+        left_over: Some(LeftOver {
+            count: 2,
+            nodes: vec!["worker-1".to_owned()],
         }),
     }
 }

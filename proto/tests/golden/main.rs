@@ -13,6 +13,7 @@
 mod codes;
 mod file;
 mod names;
+mod records;
 mod samples;
 
 use std::collections::BTreeSet;

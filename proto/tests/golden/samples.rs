@@ -6,21 +6,16 @@
 use std::fmt;
 
 use bellwether_proto::{
-    Attempt, AttemptRef, Cause, DrainFailure, DrainNode, Ending, Fact, FailedReboot, FleetControl, FleetOrder,
-    Generation, HostReport, LastReboot, Message, NeedReport, NodeEvent, OrderKind, OrderScope, Phase, PhaseEntered,
-    Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    AttemptRef, DrainFailure, DrainNode, Fact, Generation, HostReport, Message, NeedReport, NodeEvent, Phase, Problem,
+    ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::file::File;
-
-// Of the length of what a test on a real bus puts in their places.
-const NODE: &str = "node-1.rig";
-const NODE_UID: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
-const BOOT_BEFORE: &str = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb";
-const BOOT_AFTER: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc";
-const ATTEMPT: &str = "dddddddd-dddd-4ddd-8ddd-dddddddddddd";
-const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+use crate::records::{
+    ATTEMPT, BOOT_AFTER, BOOT_BEFORE, NODE, NODE_UID, TRACE, at, attempt, failed, failed_again, fleet_control,
+    fleet_control_before, never, rebooting, uncordoning,
+};
 
 /// Checks that a file of this sample has the sample's meaning.
 type Check = Box<dyn Fn(&File) -> Result<(), String>>;
@@ -144,17 +139,6 @@ fn same<T: PartialEq + fmt::Debug>(read: &T, sample: &T) -> Result<(), String> {
     Err(format!("read as {read:#?}\ninstead of {sample:#?}"))
 }
 
-/// So many seconds into the story that the samples tell.
-fn at(seconds: i64) -> Timestamp {
-    let start: Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
-    start + SignedDuration::from_secs(seconds)
-}
-
-/// Deadlines that never pass, so that a test on a real bus can use the record.
-fn never() -> Timestamp {
-    "2099-01-01T00:00:00Z".parse().unwrap()
-}
-
 fn need() -> RebootNeed {
     RebootNeed {
         since: at(-60),
@@ -204,115 +188,6 @@ fn rebooter_report(boot: &str, problem: Option<Problem>) -> RebooterReport {
         method: "logind".into(),
         problem,
         agent_version: "0.1.0".into(),
-    }
-}
-
-fn attempt(generation: u64, phase: Phase) -> Attempt {
-    Attempt {
-        id: ATTEMPT.parse().unwrap(),
-        node: NODE.parse().unwrap(),
-        node_uid: NODE_UID.parse().unwrap(),
-        generation: Generation(generation),
-        phase,
-        deadline: Some(never()),
-        boot_before: BOOT_BEFORE.parse().unwrap(),
-        boot_after: None,
-        kernel_before: "6.12.41".into(),
-        kernel_after: None,
-        need_since: at(-60),
-        reasons: vec!["linux-image-6.12.48".into()],
-        cordoned_at: None,
-        drained_at: None,
-        reboot_not_after: None,
-        reboot_started_at: None,
-        ending: None,
-        slot_held: true,
-        failures_in_row: 0,
-        retry_not_before: None,
-        last_reboot: None,
-        failed_reboot: None,
-        daemon_pods: vec![],
-        trace: TRACE.parse().unwrap(),
-        need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
-        history: vec![PhaseEntered { phase, at: at(1) }],
-    }
-}
-
-fn rebooting() -> Attempt {
-    Attempt {
-        cordoned_at: Some(at(2)),
-        drained_at: Some(at(60)),
-        reboot_not_after: Some(never()),
-        ..attempt(2, Phase::Rebooting)
-    }
-}
-
-fn uncordoning() -> Attempt {
-    Attempt {
-        boot_after: Some(BOOT_AFTER.parse().unwrap()),
-        kernel_after: Some("6.12.48".into()),
-        reboot_started_at: Some(at(62)),
-        generation: Generation(4),
-        phase: Phase::Uncordoning,
-        ..rebooting()
-    }
-}
-
-fn failed() -> Attempt {
-    Attempt {
-        generation: Generation(6),
-        phase: Phase::Failed,
-        deadline: None,
-        ending: Some(Ending {
-            cause: Cause::UncordonStuck,
-            message: "no drainer has uncordoned it in time".into(),
-            rollback_cause: None,
-        }),
-        failures_in_row: 2,
-        retry_not_before: Some(at(3600)),
-        ..uncordoning()
-    }
-}
-
-/// With all that is known of the reboots before.
-fn failed_again() -> Attempt {
-    Attempt {
-        last_reboot: Some(LastReboot {
-            boot_id: BOOT_AFTER.parse().unwrap(),
-            need_since: at(-60),
-            began_at: at(62),
-            need_cleared: true,
-            earlier: vec![at(-7200), at(-9000)],
-        }),
-        failed_reboot: Some(FailedReboot {
-            cause: Cause::NodeNotBack,
-            at: at(-5000),
-        }),
-        ..failed()
-    }
-}
-
-fn fleet_control() -> FleetControl {
-    FleetControl {
-        by: "anna".into(),
-        reason: "release night".into(),
-        since: at(0),
-        orders: vec![FleetOrder {
-            kind: OrderKind::Block,
-            scope: OrderScope::Fleet,
-            by: "anna".into(),
-            reason: "release night".into(),
-            since: at(0),
-            until: None,
-        }],
-    }
-}
-
-/// The list of orders was added since.
-fn fleet_control_before() -> wire::FleetControl {
-    wire::FleetControl {
-        orders: Vec::new(),
-        ..fleet_control().to_wire()
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) use foreseen::Foreseen;
 pub(crate) use gate::{Blockers, Look, margin, unfit};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};
-pub(crate) use policy_budget::{Full, Group, Limits, PolicyBudgets};
+pub(crate) use policy_budget::{Full, Group, Limits, PolicyBudgets, TopologyLimits};
 pub use policy_budget::{PolicyUsage, Scope};
 pub(crate) use queue::{Position, Queue};
 pub use reason::{Reason, Skip};

@@ -22,7 +22,7 @@ pub struct Brakes {
 /// What stops nodes that are alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CohortBrake {
-    /// Nodes with the same value of one of these labels are a cohort.
+    /// Nodes with the same value of one of these labels are a cohort; [`KERNEL_VERSION`](crate::KERNEL_VERSION) is one of them.
     pub labels: Vec<String>,
     /// So many nodes whose reboot failed stop their cohort.
     pub failures_max: u32,
@@ -80,7 +80,7 @@ impl CohortBrake {
         if spec.labels.is_empty() {
             faults.push(Fault::new(
                 LABELS,
-                "empty: name a label, or leave labels out for instance type and zone",
+                "empty: name a label, or leave labels out for kernel, instance type and zone",
             ));
         }
         for (index, label) in spec.labels.iter().enumerate() {

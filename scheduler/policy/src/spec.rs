@@ -14,7 +14,7 @@ use crate::rules::{self, DURATION};
 use crate::service::BackInServiceSpec;
 
 pub(crate) use brakes::REBOOTS_PER_DAY;
-pub use brakes::{BrakesSpec, CohortSpec};
+pub use brakes::{BrakesSpec, CohortSpec, KERNEL_VERSION};
 
 /// The default zone of windows and blackouts.
 const UTC: &str = "UTC";

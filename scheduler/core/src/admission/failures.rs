@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bellwether_policy::{Brakes, RebootPolicy};
+use bellwether_policy::{Brakes, KERNEL_VERSION, RebootPolicy};
 use bellwether_proto::{Cause, FailedReboot, NodeName};
 use jiff::Timestamp;
 
@@ -17,13 +17,20 @@ use crate::policy::Policy;
 /// How many nodes a stop names: operators read it in one line.
 const NAMED_MAX: usize = 3;
 
-/// Nodes of one policy with the same value of a label.
+/// Nodes of one policy with the same value of a label, or with the same kernel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cohort {
-    /// The label.
+    /// The label, or [`KERNEL_VERSION`].
     pub label: String,
     /// Its value.
     pub value: String,
+}
+
+impl Cohort {
+    /// The node is of this cohort, with the kernel that it runs.
+    pub(crate) fn has(&self, node: &NodeView) -> bool {
+        value_of(&self.label, node, &node.kernel) == Some(&*self.value)
+    }
 }
 
 impl fmt::Display for Cohort {
@@ -70,10 +77,13 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The failed reboot of this node, which this policy governs.
-    pub(crate) fn new(node: &NodeView, policy: Arc<RebootPolicy>, failed: FailedReboot) -> Self {
+    /// The failed reboot of this node, which this policy governs. `kernel` is the one that the reboot was to end: the
+    /// nodes that run it now are those that would get the same update.
+    pub(crate) fn new(node: &NodeView, kernel: &str, policy: Arc<RebootPolicy>, failed: FailedReboot) -> Self {
         let terms = policy.terms.as_ref().ok();
-        let cohorts = terms.map(|terms| cohorts(&terms.brakes, node)).unwrap_or_default();
+        let cohorts = terms
+            .map(|terms| cohorts(&terms.brakes, node, kernel))
+            .unwrap_or_default();
         Self {
             policy,
             failed,
@@ -157,17 +167,24 @@ impl Failures {
     }
 }
 
-/// The cohorts of a node under a policy with these brakes.
-fn cohorts(brakes: &Brakes, node: &NodeView) -> Vec<Cohort> {
+/// The cohorts of a node with this kernel, under a policy with these brakes.
+fn cohorts(brakes: &Brakes, node: &NodeView, kernel: &str) -> Vec<Cohort> {
     let labels = brakes.cohort.iter().flat_map(|cohort| &cohort.labels);
     let cohort = |label: &String| {
-        let value = node.labels.get(label)?.clone();
         Some(Cohort {
             label: label.clone(),
-            value,
+            value: value_of(label, node, kernel)?.to_owned(),
         })
     };
     labels.filter_map(cohort).collect()
+}
+
+/// None: the node has no such label, or its kubelet has not reported its kernel.
+fn value_of<'a>(label: &str, node: &'a NodeView, kernel: &'a str) -> Option<&'a str> {
+    if label == KERNEL_VERSION {
+        return Some(kernel).filter(|kernel| !kernel.is_empty());
+    }
+    node.labels.get(label).map(String::as_str)
 }
 
 /// True if so many failures lie close enough to each other to have one cause.

@@ -53,8 +53,17 @@ impl Group {
 pub(crate) struct Limits<'a> {
     /// Of all nodes.
     pub(crate) max_unavailable: Option<usize>,
-    /// By label: of the values at once, and of the nodes of each value.
-    pub(crate) topology: Vec<(Option<usize>, BTreeMap<&'a str, Option<usize>>)>,
+    /// By label.
+    pub(crate) topology: Vec<TopologyLimits<'a>>,
+}
+
+/// The limits by the values of one label.
+#[derive(Debug, Clone)]
+pub(crate) struct TopologyLimits<'a> {
+    /// Of the values at once.
+    pub(crate) max_domains: Option<usize>,
+    /// Of the nodes of each value.
+    pub(crate) max_nodes: BTreeMap<&'a str, Option<usize>>,
 }
 
 /// A set of nodes of which all that may be disrupted at once are.
@@ -245,7 +254,10 @@ impl PolicyBudgets {
                         let max = of_count(topology.max_unavailable, members.count);
                         (domain.as_str(), max)
                     });
-                    (domains_max(topology), nodes.collect())
+                    TopologyLimits {
+                        max_domains: domains_max(topology),
+                        max_nodes: nodes.collect(),
+                    }
                 })
                 .collect(),
         }

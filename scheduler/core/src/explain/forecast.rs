@@ -1,7 +1,7 @@
 //! When each node that waits would start: the queue played ahead in virtual time.
 //!
 //! It plays what the scheduler knows: order, slots, budgets, openings, canaries, and how long nodes took before. It decides
-//! nothing, and what nobody can know (a failure, an operator, an alert) is not in it.
+//! nothing, and what cannot be known before (a failure, an operator, an alert) is not in it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -47,7 +47,7 @@ pub(crate) struct TopologyPlan {
 /// The canaries that have to be rebooted before the other nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct CanaryPlan {
-    /// How many, with those of which nobody knows when.
+    /// How many, with those whose end is not known.
     pub(crate) left: usize,
     pub(crate) soak: SignedDuration,
 }

@@ -12,6 +12,7 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + MINUTE * i32::try_from(minute).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the field that it fills is optional")]
 fn open(start: i64, end: Option<i64>) -> Option<Opening> {
     Some(Opening {
         start: at(start),

@@ -9,7 +9,7 @@ use bellwether_proto::{Attempt, NodeName, Phase};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
-use crate::admission::{self, Foreseen, Group, Limits, Place, Reason};
+use crate::admission::{self, Foreseen, Group, Limits, Place, Reason, TopologyLimits};
 use crate::explain::forecast::{self, CanaryPlan, Held, Plan, Scene, Standpoint, TopologyPlan, Waiting};
 use crate::explain::{Basis, Outlook, PolicyOutlook, Stand, State, Turn};
 use crate::fleet::Fleet;
@@ -85,7 +85,9 @@ impl Fleet {
                 Some(of_policy) => of_policy.left_over.push(place.node.clone()),
                 None => (),
             }
-            let turn = start.map(Turn::StartsAt).or((!fits).then_some(Turn::DoesNotFit));
+            let turn = start
+                .map(Turn::StartsAt)
+                .or_else(|| (!fits).then_some(Turn::DoesNotFit));
             outlook.nodes.extend(turn.map(|turn| (place.node, turn)));
         }
         let names = plans.iter().map(|(_, policy, _)| Arc::clone(&policy.name));
@@ -105,9 +107,9 @@ impl Fleet {
             topology: limits
                 .topology
                 .iter()
-                .map(|(max_domains, nodes)| TopologyPlan {
-                    max_domains: *max_domains,
-                    max_nodes: nodes.values().copied().collect(),
+                .map(|topology| TopologyPlan {
+                    max_domains: topology.max_domains,
+                    max_nodes: topology.max_nodes.values().copied().collect(),
                 })
                 .collect(),
             canaries: soak.and_then(|soak| {
@@ -178,8 +180,9 @@ impl Fleet {
         };
         let domains = known.zip(member.group.as_deref()).map(|((_, _, limits), group)| {
             let values = limits.topology.iter().zip(group.domains());
-            let number = |((_, values), value): (&(_, BTreeMap<&str, Option<usize>>), &String)| {
-                values.keys().position(|known| *known == value).unwrap_or(usize::MAX)
+            let number = |(topology, value): (&TopologyLimits<'_>, &String)| {
+                let mut known = topology.max_nodes.keys();
+                known.position(|known| known == value).unwrap_or(usize::MAX)
             };
             values.map(number).collect()
         });

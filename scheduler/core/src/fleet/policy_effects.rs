@@ -37,7 +37,8 @@ impl Fleet {
             .and_then(|observation| observation.need_began_at_latest());
         let skipped = began.filter(|_| stand.is_skipped());
         let canary = is_canary.then(|| (Arc::clone(&policy.name), canary(stand.state, attempt, skipped)));
-        let failure = failed.map(|failed| Failure::new(node, Arc::clone(policy), failed));
+        let kernel = attempt.map_or("", |attempt| &attempt.kernel_before);
+        let failure = failed.map(|failed| Failure::new(node, kernel, Arc::clone(policy), failed));
         (failure, canary)
     }
 

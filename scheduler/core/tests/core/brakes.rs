@@ -393,6 +393,54 @@ fn a_cohort_that_failed_twice_stops_alone() {
 }
 
 #[test]
+fn a_kernel_whose_update_failed_twice_stops_the_nodes_that_run_it_and_no_others() {
+    let mut world = fleet(9, &json!({ "cohort": {} }), &["a1", "a2", "a3", "a4", "b1"]);
+    // By the other labels of the default no two nodes are alike.
+    for node in ["a1", "a2", "a3", "a4", "b1"] {
+        world.host(node).view.labels.clear();
+    }
+    for node in ["a4", "b1"] {
+        world.host(node).view.kernel = "6.12".into();
+    }
+    world.settle();
+    fail(&mut world, "a1");
+    fail(&mut world, "a2");
+    world.need("a3");
+    assert_eq!(world.reason("a3"), Some("CohortStopped"));
+    let message = world.message("a3");
+    assert!(
+        message.contains("starts no node with bellwether.dev/kernel-version=6.1, since the reboots of 2 nodes"),
+        "{message}"
+    );
+    // The new kernel comes up on a node, which is not Ready in it: it is the update of the old one that failed.
+    world.host("a1").view.kernel = "6.12".into();
+    world.settle();
+    assert_eq!(world.reason("a3"), Some("CohortStopped"));
+    world.need("b1");
+    assert_eq!(world.phase("b1"), Some(Phase::Draining));
+    world.crash();
+    assert_eq!(world.reason("a3"), Some("CohortStopped"));
+    // Another program updates the node.
+    world.host("a3").view.kernel = "6.6".into();
+    world.settle();
+    assert_eq!(world.phase("a3"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_node_whose_kernel_is_not_known_is_of_no_cohort_by_kernel() {
+    let mut world = fleet(9, &json!({ "cohort": { "maxFailures": 1 } }), &["a1", "a2"]);
+    for node in ["a1", "a2"] {
+        let view = &mut world.host(node).view;
+        view.labels.clear();
+        view.kernel.clear();
+    }
+    world.settle();
+    fail(&mut world, "a1");
+    world.need("a2");
+    assert_eq!(world.phase("a2"), Some(Phase::Draining));
+}
+
+#[test]
 fn a_node_that_leaves_a_stopped_cohort_starts() {
     let mut world = fleet(
         9,

@@ -37,6 +37,7 @@ fn turn(world: &World, node: &str) -> Option<Turn> {
     world.fleet.outlook().nodes.get(&name(node)).copied()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be unknown")]
 fn starts_at(time: &str) -> Option<Turn> {
     let at: Timestamp = format!("2026-01-01T{time}Z").parse().unwrap();
     Some(Turn::StartsAt(at))

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schema")]
 use crate::rules::DURATION;
 
+/// The name by which `brakes.cohort.labels` lists the kernel that a node runs, `status.nodeInfo.kernelVersion`, beside
+/// labels. Nodes with one kernel get one update.
+pub const KERNEL_VERSION: &str = "bellwether.dev/kernel-version";
+
 /// Most reboots of a node within 24 hours, unless a policy says otherwise.
 pub(crate) const REBOOTS_PER_DAY: i32 = 3;
 
@@ -40,7 +44,8 @@ pub struct BrakesSpec {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CohortSpec {
-    /// Nodes with the same value of one of these labels are a cohort.
+    /// Nodes with the same value of one of these labels are a cohort. The name bellwether.dev/kernel-version is that of the
+    /// kernel that a node runs.
     #[serde(default = "labels")]
     #[cfg_attr(
         feature = "schema",
@@ -60,9 +65,13 @@ fn reboots_per_day() -> i32 {
 }
 
 fn labels() -> Vec<String> {
-    ["node.kubernetes.io/instance-type", "topology.kubernetes.io/zone"]
-        .map(str::to_owned)
-        .into()
+    [
+        KERNEL_VERSION,
+        "node.kubernetes.io/instance-type",
+        "topology.kubernetes.io/zone",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 fn failures_of_cohort() -> i32 {

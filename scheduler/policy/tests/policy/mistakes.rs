@@ -292,7 +292,11 @@ fn brakes_have_defaults_and_limits_that_are_no_mistake() {
     assert_eq!(cohort.failures_max, 2);
     assert_eq!(
         cohort.labels,
-        ["node.kubernetes.io/instance-type", "topology.kubernetes.io/zone"]
+        [
+            "bellwether.dev/kernel-version",
+            "node.kubernetes.io/instance-type",
+            "topology.kubernetes.io/zone"
+        ]
     );
     let longest = brakes(json!({ "brakes": { "minInterval": "2160h", "maxRebootsPerDay": 10 } }));
     assert_eq!(

@@ -23,7 +23,7 @@ pub(super) fn stopped(governing: &Governing, node: &NodeView, blockers: &Blocker
         });
     }
     let mut cohorts = blockers.failures.of_cohorts(&policy.name);
-    let (cohort, stop) = cohorts.find(|(cohort, _)| node.labels.get(&cohort.label) == Some(&cohort.value))?;
+    let (cohort, stop) = cohorts.find(|(cohort, _)| cohort.has(node))?;
     Some(Reason::CohortStopped {
         policy: policy.name.clone(),
         cohort: cohort.clone(),
