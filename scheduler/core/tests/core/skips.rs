@@ -130,18 +130,19 @@ fn the_skip_of_a_need_that_begins_in_the_future_is_refused_and_a_wrong_clock_alo
         handled,
         Handled::NotOrdered(OrderRefusal::NeedInFuture(name("a"), began))
     );
-    // The clock of the host is ahead, and so are all of its times.
-    for ahead in [HOUR, -HOUR] {
+    // The clock of the host is ahead or behind, and so are its times; or its report came late.
+    let zero = SignedDuration::ZERO;
+    for (ahead, file_ahead) in [(HOUR, HOUR), (-HOUR, -HOUR), (-HOUR, zero)] {
         let mut world = World::new(1, &["a"]);
         world.host("a").view.ready = false;
         world.host("a").clock_ahead = ahead;
-        world.host("a").need = Ok(Some(world.now + ahead));
+        world.host("a").need = Ok(Some(world.now + file_ahead));
         world.settle();
         world.pass(MINUTE);
         assert_eq!(world.order(OrderKind::Skip, of_node("a"), None), Handled::Accepted);
         world.host("a").view.ready = true;
         world.pass(HOUR * 2);
-        assert_eq!(world.reason("a"), Some("Skipped"), "{ahead:#}");
+        assert_eq!(world.reason("a"), Some("Skipped"), "{ahead:#}, {file_ahead:#}");
     }
 }
 

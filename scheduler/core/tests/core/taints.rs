@@ -1,10 +1,11 @@
 //! Stories of the taint that nodes carry while they wait for their reboot.
 
 use bellwether_proto::{TaintNode, mark};
-use bellwether_scheduler_core::{Effect, Taint};
+use bellwether_scheduler_core::{AnnotatedKind, Effect, Taint};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::annotated;
 use crate::world::{World, name, policy};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -85,6 +86,23 @@ fn an_operator_who_pauses_the_fleet_takes_the_taint_away() {
     world.resume();
     world.settle();
     world.settle();
+    assert!(is_tainted(&world, "b"));
+}
+
+#[test]
+fn a_node_that_an_operator_holds_or_skips_carries_no_taint() {
+    let mut world = under(json!({}), &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    let orders = [AnnotatedKind::Hold, AnnotatedKind::Skip].map(|kind| annotated::order(&world, kind));
+    for order in orders {
+        assert!(is_tainted(&world, "b"));
+        world.annotate("b", [order]);
+        world.settle();
+        assert!(!is_tainted(&world, "b"), "{:?}", world.reason("b"));
+        world.annotate("b", []);
+        world.settle();
+    }
     assert!(is_tainted(&world, "b"));
 }
 

@@ -1,0 +1,75 @@
+//! Needs on real parts: a sentinel file that each boot writes again, and one that is written twice while its node waits.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::Phase;
+use rig::services::ServicesOptions;
+use rig::wait;
+use serde_json::{Value, json};
+
+use crate::fleet::Fleet;
+use crate::policies;
+
+/// Longer than the delay between two attempts in the rig.
+const WHILE: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_file_that_each_boot_writes_holds_its_node_after_the_permitted_reboots() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let host = fleet.world.host(0)?;
+    let brakes = json!({ "brakes": { "maxRebootsPerDay": 2 } });
+    policies::create(&fleet.world, "all", &brakes).await?;
+    fleet.explained(host.name(), &["Policy:", "all"]).await?;
+    host.behave(|it| it.need_survives_reboot = true);
+    host.upgrade_kernel("6.12.48")?;
+    let remedy = "find the program that writes the sentinel file at each boot";
+    fleet
+        .explained(host.name(), &["RebootLoop", "2 reboots", remedy])
+        .await?;
+    wait::steadily("no third reboot is ordered", WHILE, async || {
+        Ok(host.reboot_orders() == 2 && fleet.nodes.cordons(host.name()) == 2)
+    })
+    .await?;
+    // The program is corrected, and the operator says so.
+    host.behave(|it| it.need_survives_reboot = false);
+    fleet.services.ctl_ok(&["cancel", host.name()]).await?;
+    fleet.explained(host.name(), &["Idle"]).await?;
+    ensure!(host.reboots() == 3, "{} reboots", host.reboots());
+    fleet.in_phase(host.name(), Phase::Done).await?;
+    fleet.finish()
+}
+
+/// What `explain` shows of a node for programs.
+async fn shown(fleet: &Fleet, node: &str) -> Result<Value> {
+    let answer = fleet.services.ctl_ok(&["explain", node, "-o", "json"]).await?;
+    let story: Value = serde_json::from_str(&answer)?;
+    story.get("node").cloned().context("no node")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_file_that_is_written_again_keeps_the_place_of_its_node_in_the_queue() -> Result<()> {
+    let fleet = Fleet::start(3, ServicesOptions::default()).await?;
+    let [first, second, cordoned] = [fleet.world.host(0)?, fleet.world.host(1)?, fleet.world.host(2)?];
+    // A node that an operator has cordoned takes the one slot.
+    fleet.world.set_cordon(cordoned.name(), true).await?;
+    fleet.explained(cordoned.name(), &["SchedulingDisabled"]).await?;
+    first.need_reboot(&["libc6"])?;
+    fleet.explained(first.name(), &["NoSlot", "libc6"]).await?;
+    let before = shown(&fleet, first.name()).await?;
+    second.need_reboot(&["libc6"])?;
+    fleet.explained(second.name(), &["NoSlot", "number 2"]).await?;
+    for package in ["dbus", "systemd"] {
+        first.need_reboot(&["libc6", package])?;
+        fleet.explained(first.name(), &["NoSlot", package, "number 1"]).await?;
+        let after = shown(&fleet, first.name()).await?;
+        ensure!(after["requiredSince"] == before["requiredSince"], "{after}");
+    }
+    fleet.explained(second.name(), &["NoSlot", "number 2"]).await?;
+    fleet.world.set_cordon(cordoned.name(), false).await?;
+    fleet.rebooted_once(&[first.clone(), second.clone()]).await?;
+    let order = fleet.nodes.cordon_order();
+    let place = |node: &str| order.iter().position(|cordoned| cordoned == node);
+    ensure!(place(first.name()) < place(second.name()), "{order:?}");
+    fleet.finish()
+}
