@@ -233,6 +233,7 @@ mod tests {
                 false,
             ),
             (OrderKind::Now, of_node(), false, true, true),
+            (OrderKind::Skip, of_node(), false, false, false),
             (OrderKind::Unknown(7), of_node(), true, false, false),
             (OrderKind::Approve, OrderScope::Unknown(7), true, false, false),
         ] {

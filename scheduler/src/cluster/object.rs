@@ -6,13 +6,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use bellwether_scheduler_core::AnnotatedKind;
 use k8s_openapi::api::core::v1 as full;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use crate::cluster::owner::{self, OrderOwner};
+use crate::cluster::owner::{OrderOwner, OrderOwners};
 
 /// The fields of a Node object that are read; their names and types are those of [`full::Node`].
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -101,33 +104,84 @@ struct Read {
 }
 
 /// The metadata without those that are not read. The watch itself needs the resource version.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Metadata {
-    name: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    deletion_timestamp: Option<Time>,
-    #[serde(default, rename = "managedFields", deserialize_with = "owner::order_owners")]
+    object: ObjectMeta,
     order_owners: Vec<OrderOwner>,
+}
+
+/// The names of the fields that are read.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Name,
+    Uid,
+    ResourceVersion,
+    Labels,
+    Annotations,
+    DeletionTimestamp,
+    ManagedFields,
+    #[serde(other)]
+    Other,
+}
+
+impl Metadata {
+    /// The annotations are known, and none is an order. The API server writes them before the managed fields, which
+    /// are most of the metadata; so nearly always they are passed over.
+    fn has_no_orders(&self) -> bool {
+        let has_orders = |annotations: &BTreeMap<String, String>| {
+            AnnotatedKind::ALL
+                .iter()
+                .any(|kind| annotations.contains_key(kind.annotation()))
+        };
+        self.object
+            .annotations
+            .as_ref()
+            .is_some_and(|annotations| !has_orders(annotations))
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject;
+
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = Metadata;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the metadata of an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Metadata, A::Error> {
+                let mut read = Metadata::default();
+                while let Some(field) = fields.next_key()? {
+                    let object = &mut read.object;
+                    match field {
+                        Field::Name => object.name = fields.next_value()?,
+                        Field::Uid => object.uid = fields.next_value()?,
+                        Field::ResourceVersion => object.resource_version = fields.next_value()?,
+                        Field::Labels => object.labels = fields.next_value()?,
+                        Field::Annotations => object.annotations = fields.next_value()?,
+                        Field::DeletionTimestamp => object.deletion_timestamp = fields.next_value()?,
+                        Field::ManagedFields if !read.has_no_orders() => {
+                            read.order_owners = fields.next_value::<OrderOwners>()?.0;
+                        }
+                        Field::ManagedFields | Field::Other => drop(fields.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(read)
+            }
+        }
+
+        deserializer.deserialize_map(OfObject)
+    }
 }
 
 impl From<Read> for Node {
     fn from(read: Read) -> Self {
-        let metadata = read.metadata;
         Self {
-            metadata: ObjectMeta {
-                name: metadata.name,
-                uid: metadata.uid,
-                resource_version: metadata.resource_version,
-                labels: metadata.labels,
-                annotations: metadata.annotations,
-                deletion_timestamp: metadata.deletion_timestamp,
-                ..ObjectMeta::default()
-            },
-            order_owners: metadata.order_owners,
+            metadata: read.metadata.object,
+            order_owners: read.metadata.order_owners,
             spec: read.spec,
             status: read.status,
         }
@@ -203,6 +257,22 @@ mod tests {
             (ours.boot_id, ours.kernel_version, ours.os_image),
             (full.boot_id, full.kernel_version, full.os_image)
         );
+    }
+
+    #[test]
+    fn the_owners_of_orders_are_read_wherever_the_annotations_stand_and_passed_over_without_orders() {
+        let fields = r#""managedFields": [{ "manager": "m", "fieldsV1": { "f:metadata": { "f:annotations": {
+            "f:bellwether.dev/hold": {} } } } }]"#;
+        let owners = |metadata: &str| {
+            let text = format!(r#"{{ "metadata": {{ "name": "n1", {metadata} }} }}"#);
+            let node = serde_json::from_str::<Node>(&text).unwrap();
+            assert_eq!(node.metadata.name.as_deref(), Some("n1"));
+            node.order_owners.len()
+        };
+        let hold = r#""annotations": { "bellwether.dev/hold": "" }"#;
+        assert_eq!(owners(&format!("{hold}, {fields}")), 1);
+        assert_eq!(owners(&format!("{fields}, {hold}")), 1);
+        assert_eq!(owners(&format!(r#""annotations": {{ "a": "b" }}, {fields}"#)), 0);
     }
 
     #[test]

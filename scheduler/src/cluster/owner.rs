@@ -1,7 +1,7 @@
 //! Which program owns the annotations of a Node that are orders, as the API server keeps it in the managed fields.
 //!
-//! Every Node has managed fields, and few have such annotations. So entries that own none are passed over in the text, and
-//! leave nothing behind.
+//! Every Node has managed fields, and few have such annotations. So they are read of those few alone, and entries that own
+//! none leave nothing behind.
 
 use std::borrow::Cow;
 
@@ -65,21 +65,25 @@ impl Annotations {
     }
 }
 
-/// The owners of orders, from the managed fields.
-pub(super) fn order_owners<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderOwner>, D::Error> {
-    let entries = Option::<Vec<Entry<'de>>>::deserialize(deserializer)?.unwrap_or_default();
-    let of_entry = |entry: Entry<'de>| {
-        let owned = AnnotatedKind::ALL
-            .into_iter()
-            .filter(|kind| entry.fields_v1.metadata.annotations.owns(*kind));
-        let owners = owned.map(|kind| OrderOwner {
-            kind,
-            manager: entry.manager.clone().into_owned(),
-            at: entry.time.parse().ok(),
-        });
-        owners.collect::<Vec<_>>()
-    };
-    Ok(entries.into_iter().flat_map(of_entry).collect())
+/// The owners of orders, as the managed fields have them.
+pub(super) struct OrderOwners(pub(super) Vec<OrderOwner>);
+
+impl<'de> Deserialize<'de> for OrderOwners {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = Option::<Vec<Entry<'de>>>::deserialize(deserializer)?.unwrap_or_default();
+        let of_entry = |entry: Entry<'de>| {
+            let owned = AnnotatedKind::ALL
+                .into_iter()
+                .filter(|kind| entry.fields_v1.metadata.annotations.owns(*kind));
+            let owners = owned.map(|kind| OrderOwner {
+                kind,
+                manager: entry.manager.clone().into_owned(),
+                at: entry.time.parse().ok(),
+            });
+            owners.collect::<Vec<_>>()
+        };
+        Ok(Self(entries.into_iter().flat_map(of_entry).collect()))
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     fn owners(managed_fields: &str) -> Vec<OrderOwner> {
-        order_owners(&mut serde_json::Deserializer::from_str(managed_fields)).unwrap()
+        serde_json::from_str::<OrderOwners>(managed_fields).unwrap().0
     }
 
     #[test]
