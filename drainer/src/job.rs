@@ -172,6 +172,7 @@ impl Drainer {
                     Some(missing) => CommandEnd::DrainFailed {
                         failure: DrainFailure::Forbidden,
                         message: format!("the drainer lacks rights in Kubernetes: {missing}"),
+                        obstacle: None,
                     },
                 }
             }

@@ -9,6 +9,7 @@ use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
 use crate::last_reboot::LastReboot;
 use crate::message::{Message, WireError};
+use crate::obstacle::ObstacleRun;
 use crate::phase::{Cause, Phase};
 use crate::wire;
 
@@ -81,6 +82,8 @@ pub struct Attempt {
     pub failed_reboot: Option<FailedReboot>,
     /// The pods of DaemonSets on the node right before the order to reboot.
     pub daemon_pods: Vec<DaemonPod>,
+    /// The obstacle at which the last attempts on this node ended.
+    pub obstacle_run: Option<ObstacleRun>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -118,6 +121,7 @@ impl Attempt {
             last_reboot: None,
             failed_reboot: None,
             daemon_pods: Vec::new(),
+            obstacle_run: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -199,6 +203,7 @@ impl Message for Attempt {
             last_reboot: wire.last_reboot.map(LastReboot::from_wire).transpose()?,
             failed_reboot: wire.failed_reboot.map(FailedReboot::from_wire).transpose()?,
             daemon_pods: wire.daemon_pods.into_iter().map(DaemonPod::from_wire).collect(),
+            obstacle_run: wire.obstacle_run.and_then(ObstacleRun::from_wire),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -241,6 +246,7 @@ impl Message for Attempt {
             last_reboot: self.last_reboot.as_ref().map(LastReboot::to_wire),
             failed_reboot: self.failed_reboot.map(FailedReboot::to_wire),
             daemon_pods: self.daemon_pods.iter().map(DaemonPod::to_wire).collect(),
+            obstacle_run: self.obstacle_run.as_ref().map(ObstacleRun::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

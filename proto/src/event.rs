@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName};
 use crate::message::{Message, WireError};
+use crate::obstacle::Obstacle;
 use crate::phase::Phase;
 use crate::wire;
 
@@ -52,6 +53,8 @@ pub enum Fact {
         failure: DrainFailure,
         /// The reason, for operators.
         message: String,
+        /// What kept the drain from its end, for comparison with other attempts.
+        obstacle: Option<Obstacle>,
     },
     /// The node does not carry our cordon any more.
     Uncordoned {
@@ -165,6 +168,7 @@ impl Fact {
                 Self::DrainFailed {
                     failure,
                     message: wire.message,
+                    obstacle: wire.obstacle.map(Obstacle::from_wire),
                 }
             }
             Wire::Uncordoned(wire::NodeUncordoned { left_unschedulable }) => Self::Uncordoned { left_unschedulable },
@@ -203,7 +207,11 @@ impl Fact {
                 held_up_by,
             }),
             Self::Drained { pods_gone, pods_left } => Wire::Drained(wire::NodeDrained { pods_gone, pods_left }),
-            Self::DrainFailed { failure, message } => {
+            Self::DrainFailed {
+                failure,
+                message,
+                obstacle,
+            } => {
                 let failure = match failure {
                     DrainFailure::Timeout => wire::DrainFailure::Timeout,
                     DrainFailure::ForeignCordon => wire::DrainFailure::ForeignCordon,
@@ -213,6 +221,7 @@ impl Fact {
                 Wire::DrainFailed(wire::DrainFailed {
                     failure: failure.into(),
                     message,
+                    obstacle: obstacle.as_ref().map(Obstacle::to_wire),
                 })
             }
             Self::Uncordoned { left_unschedulable } => Wire::Uncordoned(wire::NodeUncordoned { left_unschedulable }),

@@ -23,6 +23,7 @@ pub mod limit;
 pub mod mark;
 pub mod message;
 pub mod node;
+mod obstacle;
 pub mod permission;
 mod phase;
 pub mod problem;
@@ -60,6 +61,7 @@ pub use host::{HostReport, NeedReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};
 pub use last_reboot::LastReboot;
 pub use message::{Encoded, Message, WireError, decode, decode_body, encode};
+pub use obstacle::{Obstacle, ObstacleKind, ObstacleRun};
 pub use phase::{Cause, Phase};
 pub use problem::{Problem, ProblemCode};
 #[cfg(feature = "grpc")]

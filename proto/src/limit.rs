@@ -50,6 +50,10 @@ pub const DAEMON_PODS_MAX: usize = 128;
 /// Longest name of a DaemonSet with its namespace: what Kubernetes allows.
 pub const DAEMON_SET_BYTES_MAX: usize = 317;
 
+/// Longest name of a Kubernetes object with its kind in an obstacle: what Kubernetes allows. A longer one is cut, and
+/// still the same text each time.
+pub const OBJECT_BYTES_MAX: usize = 317;
+
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
 /// would vanish before it is stale.
@@ -153,6 +157,20 @@ fn cut_problem(problem: Option<&mut wire::Problem>) {
     }
 }
 
+fn cut_obstacle(obstacle: Option<&mut wire::Obstacle>) {
+    if let Some(wire::Obstacle {
+        kind: _,
+        namespace,
+        owner,
+        pod,
+    }) = obstacle
+    {
+        for name in [namespace, owner, pod] {
+            cut(name, OBJECT_BYTES_MAX);
+        }
+    }
+}
+
 impl Limited for wire::Attempt {
     fn limit(&mut self) {
         let Self {
@@ -181,6 +199,7 @@ impl Limited for wire::Attempt {
             last_reboot,
             failed_reboot: _,
             daemon_pods,
+            obstacle_run,
             history,
         } = self;
         if let Some(wire::LastReboot {
@@ -213,6 +232,9 @@ impl Limited for wire::Attempt {
         {
             cut(daemon_set, DAEMON_SET_BYTES_MAX);
             cut(run, WORD_BYTES_MAX);
+        }
+        if let Some(wire::ObstacleRun { obstacle, attempts: _ }) = obstacle_run {
+            cut_obstacle(obstacle.as_mut());
         }
         cut_history(history);
     }
@@ -316,8 +338,15 @@ fn cut_fact(fact: &mut wire::node_event::Fact) {
             held_up_by,
         }) => cut_list(held_up_by, BLOCKERS_MAX, BLOCKER_BYTES_MAX),
         Fact::RebootStarted(wire::RebootStarted { boot_id: _, method }) => cut(method, WORD_BYTES_MAX),
-        Fact::DrainFailed(wire::DrainFailed { failure: _, message })
-        | Fact::UncordonFailed(wire::UncordonFailed { message })
+        Fact::DrainFailed(wire::DrainFailed {
+            failure: _,
+            message,
+            obstacle,
+        }) => {
+            cut(message, MESSAGE_BYTES_MAX);
+            cut_obstacle(obstacle.as_mut());
+        }
+        Fact::UncordonFailed(wire::UncordonFailed { message })
         | Fact::RebootRefused(wire::RebootRefused { message })
         | Fact::RebootFailed(wire::RebootFailed { message })
         | Fact::PhaseChanged(wire::PhaseChanged {

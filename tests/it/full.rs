@@ -197,6 +197,7 @@ async fn a_record_that_is_too_long_for_nats_stops_its_node_alone() -> Result<()>
         fact: Fact::DrainFailed {
             failure: DrainFailure::Forbidden,
             message: "long ".repeat(640),
+            obstacle: None,
         },
     };
     let bus = Bus::connect(&fleet.world.nats).await?;

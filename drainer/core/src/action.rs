@@ -1,6 +1,6 @@
 //! The actions that a state machine asks of its driver.
 
-use bellwether_proto::{DrainFailure, Fact};
+use bellwether_proto::{DrainFailure, Fact, Obstacle};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -93,6 +93,8 @@ pub enum CommandEnd {
         failure: DrainFailure,
         /// The reason, for operators.
         message: String,
+        /// What kept the drain from its end, for comparison with other attempts.
+        obstacle: Option<Obstacle>,
     },
     /// The node does not carry our cordon.
     Uncordoned {
@@ -125,9 +127,14 @@ impl CommandEnd {
                 pods_gone: *pods_gone,
                 pods_left: staying.total(),
             },
-            Self::DrainFailed { failure, message } => Fact::DrainFailed {
+            Self::DrainFailed {
+                failure,
+                message,
+                obstacle,
+            } => Fact::DrainFailed {
                 failure: *failure,
                 message: message.clone(),
+                obstacle: obstacle.clone(),
             },
             Self::Uncordoned { left_unschedulable } => Fact::Uncordoned {
                 left_unschedulable: *left_unschedulable,

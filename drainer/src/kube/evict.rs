@@ -63,6 +63,7 @@ mod tests {
             uid: "u1".to_owned(),
             namespace: "shop".to_owned(),
             name: "web-0".to_owned(),
+            owner: "StatefulSet/web".to_owned(),
             class: Class::Evictable { risks: vec![] },
         };
         let wanted = json!({

@@ -1,8 +1,8 @@
 //! Records of samples: attempts in their phases, and the orders; with the names that all samples share.
 
 use bellwether_proto::{
-    Attempt, Cause, Ending, FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _, OrderKind,
-    OrderScope, Phase, PhaseEntered, wire,
+    Attempt, Cause, Ending, FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle,
+    ObstacleKind, ObstacleRun, OrderKind, OrderScope, Phase, PhaseEntered, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -50,6 +50,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         last_reboot: None,
         failed_reboot: None,
         daemon_pods: vec![],
+        obstacle_run: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -92,7 +93,17 @@ pub(crate) fn failed() -> Attempt {
     }
 }
 
-/// With all that is known of the reboots before.
+/// What kept a drain from its end.
+pub(crate) fn obstacle() -> Obstacle {
+    Obstacle {
+        kind: ObstacleKind::Budget,
+        namespace: "shop".into(),
+        owner: "StatefulSet/web".into(),
+        pod: "web-0".into(),
+    }
+}
+
+/// With all that is known of the reboots and drains before.
 pub(crate) fn failed_again() -> Attempt {
     Attempt {
         last_reboot: Some(LastReboot {
@@ -105,6 +116,10 @@ pub(crate) fn failed_again() -> Attempt {
         failed_reboot: Some(FailedReboot {
             cause: Cause::NodeNotBack,
             at: at(-5000),
+        }),
+        obstacle_run: Some(ObstacleRun {
+            obstacle: obstacle(),
+            attempts: 3,
         }),
         ..failed()
     }

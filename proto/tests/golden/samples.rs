@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::file::File;
 use crate::records::{
     ATTEMPT, BOOT_AFTER, BOOT_BEFORE, NODE, NODE_UID, TRACE, at, attempt, failed, failed_again, fleet_control,
-    fleet_control_before, never, rebooting, uncordoning,
+    fleet_control_before, never, obstacle, rebooting, uncordoning,
 };
 
 /// Checks that a file of this sample has the sample's meaning.
@@ -82,7 +82,21 @@ pub(crate) fn all() -> Vec<Sample> {
         ),
         people("pause-fleet-request", "PauseFleetRequest", pause_fleet_request()),
     ];
-    samples.extend(facts().map(|(name, generation, fact)| bus(name, event(generation, fact))));
+    samples.extend(facts().map(|(name, generation, fact)| {
+        let mut with_obstacle = None;
+        if let Fact::DrainFailed { failure, message, .. } = &fact {
+            with_obstacle = Some(Fact::DrainFailed {
+                failure: *failure,
+                message: message.clone(),
+                obstacle: Some(obstacle()),
+            });
+        }
+        let sample = bus(name, event(generation, fact));
+        match with_obstacle {
+            Some(fact) => sample.adding(&event(generation, fact).to_wire()),
+            None => sample,
+        }
+    }));
     samples
 }
 
@@ -252,6 +266,7 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
             Fact::DrainFailed {
                 failure: DrainFailure::Forbidden,
                 message: message(),
+                obstacle: None,
             },
         ),
         (

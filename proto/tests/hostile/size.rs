@@ -65,7 +65,7 @@ fn limits_of(field: &str) -> (usize, usize) {
         "history" | "orders" => (0, 100),
         "earlier" => (0, 9),
         "daemon_pods" => (0, 128),
-        "daemon_set" => (317, 1),
+        "daemon_set" | "namespace" | "owner" | "pod" => (317, 1),
         "run" => (256, 1),
         "node" => (253, 1),
         "node_uid" => (128, 1),
@@ -86,6 +86,7 @@ fn a_record_carries_the_longest_event_there_can_be() {
     let fact = Fact::DrainFailed {
         failure: DrainFailure::Timeout,
         message,
+        obstacle: None,
     };
     let event = NodeEvent {
         fact,

@@ -380,6 +380,7 @@ mod tests {
             last_reboot: None,
             failed_reboot: None,
             daemon_pods: Vec::new(),
+            obstacle_run: None,
             trace: TraceParent {
                 trace_id: [1; 16],
                 span_id: [1; 8],

@@ -33,6 +33,10 @@ impl Policy {
     /// Longest time that a node is left alone: a working day, so that people see it before the next try.
     pub const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_hours(8);
 
+    /// After so many attempts in a row that ended at one obstacle the node is left alone for the longest time: the
+    /// workload that can move has been evicted as often for nothing.
+    pub const SAME_OBSTACLE: u32 = 3;
+
     /// A drainer ends its drain by itself at the deadline; this much later it is taken for dead.
     pub const DRAIN_ANSWER: SignedDuration = SignedDuration::from_secs(20);
 
@@ -89,7 +93,13 @@ impl Policy {
         let doublings = failures_in_row.saturating_sub(1).min(16);
         self.retry_delay
             .saturating_mul(1 << doublings)
-            .min(Self::RETRY_DELAY_MAX.max(self.retry_delay))
+            .min(self.retry_delay_max())
+    }
+
+    /// The longest time that a node is left alone after an attempt.
+    #[must_use]
+    pub fn retry_delay_max(&self) -> SignedDuration {
+        Self::RETRY_DELAY_MAX.max(self.retry_delay)
     }
 }
 

@@ -82,6 +82,7 @@ impl Pod {
             controller: Some(Controller {
                 kind: kind.to_owned(),
                 api_version: "apps/v1".to_owned(),
+                name: controller.to_string(),
             }),
             is_mirror: false,
             asks_to_stay: false,

@@ -32,8 +32,7 @@ impl Drain {
     pub(super) fn decide(&mut self, now: Timestamp) {
         self.timers.clear();
         if now >= self.not_after {
-            let message = self.timeout_message(now);
-            self.fail(DrainFailure::Timeout, message);
+            self.time_over(now);
             return;
         }
         self.has_begun = true;
@@ -232,8 +231,23 @@ impl Drain {
         }
     }
 
-    /// Names what kept the drain from its end.
-    fn timeout_message(&mut self, now: Timestamp) -> String {
+    /// Ends the drain with what kept it from its end.
+    fn time_over(&mut self, now: Timestamp) {
+        let is_emptying = matches!(self.stage, Stage::Emptying) && self.has_begun;
+        let step = is_emptying.then(|| self.step(now));
+        let message = match &step {
+            Some(step) => unfinished(step),
+            None => self.time_over_before_evictions(),
+        };
+        let obstacle = step.and_then(|step| step.obstacle);
+        self.finish(CommandEnd::DrainFailed {
+            failure: DrainFailure::Timeout,
+            message,
+            obstacle,
+        });
+    }
+
+    fn time_over_before_evictions(&self) -> String {
         if !self.has_begun {
             return "the time for the drain was over before a drainer could start or resume it".to_owned();
         }
@@ -242,10 +256,9 @@ impl Drain {
             Stage::Cordoning(_) => {
                 format!("node {node} could not be cordoned in time: the API server or NATS could not be reached")
             }
-            Stage::Announcing(_) => {
+            Stage::Announcing(_) | Stage::Emptying | Stage::Ended => {
                 format!("node {node} was cordoned, but NATS did not store that in time")
             }
-            Stage::Emptying | Stage::Ended => unfinished(&self.step(now)),
         }
     }
 }

@@ -119,7 +119,11 @@ impl Drain {
     }
 
     pub(super) fn fail(&mut self, failure: DrainFailure, message: String) {
-        self.finish(CommandEnd::DrainFailed { failure, message });
+        self.finish(CommandEnd::DrainFailed {
+            failure,
+            message,
+            obstacle: None,
+        });
     }
 
     /// Remembers a state of the node without our cordon. A failed read shows nothing.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwether_proto::{Obstacle, ObstacleKind};
 use jiff::Timestamp;
 
 use crate::answer::Answer;
@@ -31,24 +32,59 @@ pub(super) enum Rank {
 }
 
 /// One sentence with its rank.
-pub(super) type Blocker = (Rank, String);
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Blocker {
+    rank: Rank,
+    sentence: String,
+    /// What lasts beyond this drain, for comparison with other ones; none: the blocker passes by itself.
+    obstacle: Option<Obstacle>,
+}
+
+impl Blocker {
+    /// A blocker that passes by itself.
+    pub(super) fn passing(rank: Rank, sentence: String) -> Self {
+        Self {
+            rank,
+            sentence,
+            obstacle: None,
+        }
+    }
+
+    fn lasting(rank: Rank, sentence: String, kind: ObstacleKind, pod: &NodePod) -> Self {
+        let obstacle = Obstacle {
+            kind,
+            namespace: pod.namespace.clone(),
+            owner: pod.owner.clone(),
+            pod: pod.name.clone(),
+        };
+        Self {
+            rank,
+            sentence,
+            obstacle: Some(obstacle),
+        }
+    }
+}
 
 /// The sentence about the last answer to the pod's eviction; none if the answer blocks nothing.
 pub(super) fn of_answer(pod: &NodePod, answer: &Answer) -> Option<Blocker> {
+    let lasting = |rank, kind, sentence| Blocker::lasting(rank, sentence, kind, pod);
     Some(match answer {
-        Answer::SeveralBudgets => (
+        Answer::SeveralBudgets => lasting(
             Rank::SeveralBudgets,
+            ObstacleKind::SeveralBudgets,
             format!("{pod} matches several disruption budgets, so the API server refuses to evict it: leave it one"),
         ),
-        Answer::BudgetBlocked(budget) => (Rank::Budget, format!("{pod}: {budget}")),
-        Answer::WebhookDenied(webhook) => (Rank::Webhook, format!("{pod}: {webhook}")),
-        Answer::Forbidden(message) | Answer::Failed(message) => (Rank::Failed, format!("{pod}: {message}")),
-        Answer::NamespaceEnding => (Rank::Namespace, format!("{pod}: its namespace is being deleted")),
-        Answer::BudgetUnprocessed => (
+        Answer::BudgetBlocked(budget) => lasting(Rank::Budget, ObstacleKind::Budget, format!("{pod}: {budget}")),
+        Answer::WebhookDenied(webhook) => lasting(Rank::Webhook, ObstacleKind::Webhook, format!("{pod}: {webhook}")),
+        Answer::Forbidden(message) | Answer::Failed(message) => {
+            lasting(Rank::Failed, ObstacleKind::EvictionFailed, format!("{pod}: {message}"))
+        }
+        Answer::NamespaceEnding => Blocker::passing(Rank::Namespace, format!("{pod}: its namespace is being deleted")),
+        Answer::BudgetUnprocessed => Blocker::passing(
             Rank::Passing,
             format!("{pod}: its disruption budget is still being processed"),
         ),
-        Answer::Throttled(_) => (Rank::Passing, format!("{pod}: the API server is busy")),
+        Answer::Throttled(_) => Blocker::passing(Rank::Passing, format!("{pod}: the API server is busy")),
         Answer::Accepted | Answer::Gone | Answer::Conflict => return None,
     })
 }
@@ -63,7 +99,8 @@ pub(super) fn of_terminating(pod: &NodePod, grace_ends_at: Timestamp, now: Times
     let sentence =
         format!("{pod} does not end: {minutes} min over its grace (a finalizer, its preStop hook, or the kubelet)");
     let changes_at = after(grace_ends_at, Duration::from_secs(60 * (minutes + 1)));
-    (Some((Rank::Stuck, sentence)), changes_at)
+    let blocker = Blocker::lasting(Rank::Stuck, sentence, ObstacleKind::StuckPod, pod);
+    (Some(blocker), changes_at)
 }
 
 /// One sentence for all pods that terminate in time, with a few of their names.
@@ -77,7 +114,18 @@ pub(super) fn of_all_terminating(terminating: &[(Timestamp, &NodePod)]) -> Optio
     if more > 0 {
         names = format!("{names} and {more} more");
     }
-    Some((Rank::Terminating, format!("ending, with time until {last:.0}: {names}")))
+    let sentence = format!("ending, with time until {last:.0}: {names}");
+    Some(Blocker::passing(Rank::Terminating, sentence))
+}
+
+/// The most important obstacle that lasts beyond this drain, if there is one. Of several of one rank the first by
+/// namespace and owner: the names of pods differ from drain to drain.
+pub(super) fn obstacle(blockers: &[Blocker]) -> Option<Obstacle> {
+    let lasting = blockers
+        .iter()
+        .filter_map(|blocker| Some((blocker.rank, blocker.obstacle.as_ref()?)));
+    let first = lasting.min();
+    first.map(|(_, obstacle)| obstacle.clone())
 }
 
 /// The most important sentences, in order.
@@ -85,7 +133,7 @@ pub(super) fn sentences(mut blockers: Vec<Blocker>) -> Vec<String> {
     blockers.sort();
     let more = blockers.len().saturating_sub(SENTENCES_MAX);
     blockers.truncate(SENTENCES_MAX);
-    let mut sentences: Vec<String> = blockers.into_iter().map(|(_, sentence)| sentence).collect();
+    let mut sentences: Vec<String> = blockers.into_iter().map(|blocker| blocker.sentence).collect();
     if more > 0 {
         sentences.push(format!("and {more} more pods"));
     }

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bellwether_proto::Obstacle;
 use jiff::Timestamp;
 
-use super::blockers::{self, Rank};
+use super::blockers::{self, Blocker, Rank};
 use super::delay;
 use crate::answer::Answer;
 use crate::backoff::after;
@@ -45,6 +46,8 @@ pub struct Step {
     /// What blocks the drain, for operators, most important first. Without new facts it changes at
     /// most once a minute.
     pub held_up_by: Vec<String>,
+    /// The most important blocker that lasts beyond this drain, for comparison with other ones.
+    pub obstacle: Option<Obstacle>,
     /// When the decision changes without new facts.
     pub look_again: Option<Timestamp>,
 }
@@ -113,13 +116,14 @@ impl Plan {
         }
         match suspension.filter(|suspension| suspension.until > now) {
             Some(suspension) if !ready.is_empty() => {
-                blocking.push((Rank::Suspended, suspension.reason.clone()));
+                blocking.push(Blocker::passing(Rank::Suspended, suspension.reason.clone()));
                 sooner(&mut step.look_again, suspension.until);
             }
             Some(_) => (),
             None => step.evict = self.next_evictions(ready),
         }
         blocking.extend(blockers::of_all_terminating(&terminating));
+        step.obstacle = blockers::obstacle(&blocking);
         step.held_up_by = blockers::sentences(blocking);
         step
     }

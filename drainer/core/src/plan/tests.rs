@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwether_proto::{Obstacle, ObstacleKind};
 use jiff::Timestamp;
 
 use super::*;
@@ -210,6 +211,45 @@ fn the_most_important_blocker_comes_first_and_the_list_is_bounded() {
     assert_eq!(step.held_up_by.last().unwrap(), "and 20 more pods");
 }
 
+#[test]
+fn the_obstacle_is_of_the_highest_rank_and_does_not_depend_on_the_names_of_pods() {
+    let mut plan = Plan::new(100);
+    let named = |uid: &str, owner: &str| NodePod {
+        owner: owner.to_owned(),
+        ..pod(uid)
+    };
+    let pods = [named("a", "ReplicaSet/web"), named("b", "ReplicaSet/api"), pod("c")];
+    plan.step(at(0), &pods, None);
+    assert_eq!(plan.step(at(0), &pods, None).obstacle, None, "no answer yet");
+    for uid in ["a", "b"] {
+        plan.answered(at(0), uid, blocked(), same);
+    }
+    plan.answered(at(0), "c", Answer::Failed("no".to_owned()), same);
+    let obstacle = plan.step(at(0), &pods, None).obstacle.unwrap();
+    let expected = Obstacle {
+        kind: ObstacleKind::Budget,
+        namespace: "shop".to_owned(),
+        owner: "ReplicaSet/api".to_owned(),
+        pod: "b".to_owned(),
+    };
+    assert_eq!(obstacle, expected);
+    let suspension = Suspension {
+        until: at(100),
+        reason: "NATS".to_owned(),
+    };
+    let suspended = plan.step(at(60), &pods, Some(&suspension));
+    assert_eq!(suspended.held_up_by[0], "NATS");
+    assert_eq!(suspended.obstacle, Some(expected), "what lasts is the obstacle");
+    // What passes by itself is none.
+    let mut passing = Plan::new(100);
+    let pods = [pod("a"), terminating_at("b", 30)];
+    passing.step(at(0), &pods, None);
+    passing.answered(at(0), "a", Answer::NamespaceEnding, same);
+    assert_eq!(passing.step(at(0), &pods, None).obstacle, None);
+    let stuck = passing.step(at(90), &pods, None).obstacle.unwrap();
+    assert_eq!((stuck.kind, &*stuck.pod), (ObstacleKind::StuckPod, "b"));
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -244,6 +284,7 @@ fn with(uid: &str, class: Class) -> NodePod {
         uid: uid.to_owned(),
         namespace: "shop".to_owned(),
         name: uid.to_owned(),
+        owner: format!("ReplicaSet/of-{uid}"),
         class,
     }
 }

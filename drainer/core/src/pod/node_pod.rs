@@ -13,6 +13,8 @@ pub struct NodePod {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// The owner that controls it, as `KIND/NAME`; empty: none.
+    pub owner: String,
     /// Its meaning for the drain.
     pub class: Class,
 }
@@ -25,6 +27,7 @@ impl NodePod {
             uid: pod.uid.clone(),
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
+            owner: pod.controller.as_ref().map(ToString::to_string).unwrap_or_default(),
             class: rules::classify(pod),
         })
     }

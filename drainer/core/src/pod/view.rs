@@ -1,5 +1,7 @@
 //! The view of a Pod object: the fields on which the classes rest.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -45,6 +47,14 @@ pub struct Controller {
     pub kind: String,
     /// Its group and version.
     pub api_version: String,
+    /// Its name, in the namespace of the pod.
+    pub name: String,
+}
+
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
 }
 
 impl PodView {
@@ -80,6 +90,7 @@ fn controller(pod: &Pod) -> Option<Controller> {
     Some(Controller {
         kind: owner.kind.clone(),
         api_version: owner.api_version.clone(),
+        name: owner.name.clone(),
     })
 }
 

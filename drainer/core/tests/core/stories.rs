@@ -2,7 +2,7 @@
 
 use bellwether_drainer_core::action::Staying;
 use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice, WatchTarget};
-use bellwether_proto::{DrainFailure, Fact, Phase};
+use bellwether_proto::{DrainFailure, Fact, ObstacleKind, Phase};
 
 use crate::world::{Response, World, at, pod, staying};
 use std::time::Duration;
@@ -210,9 +210,12 @@ fn d50_a_drain_that_a_budget_blocks_ends_in_time_and_names_the_budget() {
     assert_eq!(world.failure(), DrainFailure::Timeout);
     let (ended_at, end) = world.end.unwrap();
     assert_eq!(ended_at, at(120));
-    let CommandEnd::DrainFailed { message, .. } = end else {
+    let CommandEnd::DrainFailed { message, obstacle, .. } = end else {
         unreachable!()
     };
+    let of = obstacle.map(|obstacle| (obstacle.kind, obstacle.namespace, obstacle.owner));
+    let expected = (ObstacleKind::Budget, "shop".to_owned(), "ReplicaSet/r".to_owned());
+    assert_eq!(of, Some(expected));
     assert_eq!(
         message,
         "the time was over with 0 pods gone and 1 still there: pod shop/a: budget web needs 2 and has 2"

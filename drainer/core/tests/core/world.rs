@@ -103,6 +103,7 @@ pub(crate) fn pod(uid: &str) -> PodView {
         controller: Some(Controller {
             kind: "ReplicaSet".to_owned(),
             api_version: "apps/v1".to_owned(),
+            name: "r".to_owned(),
         }),
         is_mirror: false,
         asks_to_stay: false,

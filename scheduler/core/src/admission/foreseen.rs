@@ -20,9 +20,10 @@ impl Reason {
     /// When the reason ends, as far as that is a matter of time and order.
     pub(crate) fn foreseen(&self) -> Foreseen {
         match self {
-            Self::CanarySoaking { until, .. } | Self::MinInterval { until, .. } | Self::CoolingDown { until, .. } => {
-                Foreseen::At(*until)
-            }
+            Self::CanarySoaking { until, .. }
+            | Self::MinInterval { until, .. }
+            | Self::CoolingDown { until, .. }
+            | Self::SameObstacle { until, .. } => Foreseen::At(*until),
             Self::Paused(order) => order.until.map_or(Foreseen::Never, Foreseen::At),
             Self::Held(order) => match order.until {
                 AnnotatedUntil::At(until) => Foreseen::At(until),

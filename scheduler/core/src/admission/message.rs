@@ -111,6 +111,9 @@ impl Reason {
             Self::CoolingDown { until, message, in_vain, .. } if *in_vain > 1 => {
                 format!("{in_vain} attempts in a row ended without a reboot, and the wait is longer after each: next try at {until:.0}; last time: {message}; once that obstacle is removed, cancel ends the wait")
             }
+            Self::SameObstacle { until, obstacle, attempts } => {
+                format!("{attempts} attempts in a row ended at {obstacle}, so the node is not drained for nothing: next try at {until:.0}; once that obstacle is removed, cancel ends the wait")
+            }
             Self::CoolingDown { until, message, .. } => format!("next try at {until:.0}; last time: {message}"),
             Self::ControlPlaneBusy(node, holder) => {
                 format!("nodes of the control plane are rebooted one at a time, and {node} is disrupted ({holder})")

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName, OrderScope};
+use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName, Obstacle, OrderScope};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
@@ -203,6 +203,15 @@ pub enum Reason {
         /// How many attempts in a row ended without a reboot that ended the need.
         in_vain: u32,
     },
+    /// The last attempts ended at one obstacle, so the next one would be in vain too.
+    SameObstacle {
+        /// Until when the node is left alone.
+        until: Timestamp,
+        /// The obstacle.
+        obstacle: Obstacle,
+        /// How many attempts in a row.
+        attempts: u32,
+    },
     /// A question of the policy to a Prometheus server has a result that shuts the gate.
     PrometheusShut {
         /// The policy.
@@ -271,7 +280,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 41] = [
+    pub const CODES: [&str; 42] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -307,6 +316,7 @@ impl Reason {
         "NoRebooter",
         "PreflightFailed",
         "CoolingDown",
+        "SameObstacle",
         "ControlPlaneBusy",
         "PrometheusShut",
         "BlockingPod",
@@ -356,6 +366,7 @@ impl Reason {
             Self::PreflightFailed(_) => "PreflightFailed",
             Self::Failed(cause, _) => cause.as_str(),
             Self::CoolingDown { .. } => "CoolingDown",
+            Self::SameObstacle { .. } => "SameObstacle",
             Self::ControlPlaneBusy(..) => "ControlPlaneBusy",
             Self::PrometheusShut { .. } => "PrometheusShut",
             Self::BlockingPod { .. } => "BlockingPod",

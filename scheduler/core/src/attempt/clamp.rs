@@ -7,6 +7,7 @@
 use bellwether_proto::Attempt;
 use jiff::Timestamp;
 
+use crate::attempt::retry;
 use crate::attempt::transition::time_limit;
 use crate::policy::Policy;
 use crate::timers::later;
@@ -26,11 +27,9 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
     if let Some(reboot_not_after) = &mut attempt.reboot_not_after {
         bound(reboot_not_after, later(now, policy.reboot_start_timeout));
     }
+    let retry_delay = retry::delay(attempt, policy);
     if let Some(retry_not_before) = &mut attempt.retry_not_before {
-        bound(
-            retry_not_before,
-            later(now, policy.retry_delay_after(attempt.failures_in_row)),
-        );
+        bound(retry_not_before, later(now, retry_delay));
     }
     let facts = [
         attempt.cordoned_at.as_mut(),

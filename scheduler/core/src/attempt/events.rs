@@ -1,6 +1,6 @@
 //! Events of drainers and rebooters, as facts of the attempt's record.
 
-use bellwether_proto::{Attempt, Cause, DrainFailure, Fact, NodeEvent, Phase};
+use bellwether_proto::{Attempt, Cause, DrainFailure, Fact, NodeEvent, Obstacle, ObstacleRun, Phase};
 use jiff::Timestamp;
 
 use crate::attempt::Transition;
@@ -32,7 +32,14 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
             attempt.drained_at.get_or_insert(now);
             Consequence::Facts
         }
-        Fact::DrainFailed { failure, message } if current && attempt.phase == Phase::Draining => {
+        Fact::DrainFailed {
+            failure,
+            message,
+            obstacle,
+        } if current && attempt.phase == Phase::Draining => {
+            let before = attempt.obstacle_run.take();
+            let run = |obstacle: &Obstacle| ObstacleRun::continued(before.as_ref(), obstacle.clone());
+            attempt.obstacle_run = obstacle.as_ref().map(run);
             Consequence::Transition(drain_failed(*failure, message.clone()))
         }
         Fact::Uncordoned { .. } if current && matches!(attempt.phase, Phase::Uncordoning | Phase::RollingBack) => {

@@ -1,7 +1,7 @@
 //! After the end of an attempt: whether its slot is kept, and when the node may be tried again.
 
-use bellwether_proto::{Attempt, Cause, Ending, FailedReboot};
-use jiff::Timestamp;
+use bellwether_proto::{Attempt, Cause, Ending, FailedReboot, ObstacleRun};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::policy::Policy;
 use crate::timers::later;
@@ -54,6 +54,28 @@ pub(super) fn note_outcome(attempt: &mut Attempt, ending: &Ending, now: Timestam
     }
 }
 
+/// Ends the run of attempts at one obstacle, unless the drain of this attempt failed. A drainer that fell silent states
+/// nothing of the obstacle, so such an attempt neither counts nor ends the run.
+pub(super) fn note_obstacle(attempt: &mut Attempt, ending: &Ending) {
+    if ending.rollback_cause.unwrap_or(ending.cause) != Cause::DrainFailed {
+        attempt.obstacle_run = None;
+    }
+}
+
+/// So many attempts in a row have ended at one obstacle that the next one would be in vain too. None: not yet.
+pub(crate) fn same_obstacle(attempt: &Attempt) -> Option<&ObstacleRun> {
+    let run = attempt.obstacle_run.as_ref();
+    run.filter(|run| run.attempts >= Policy::SAME_OBSTACLE)
+}
+
+/// How long the node is left alone after the end of the attempt.
+pub(super) fn delay(attempt: &Attempt, policy: &Policy) -> SignedDuration {
+    match same_obstacle(attempt) {
+        Some(_) => policy.retry_delay_max(),
+        None => policy.retry_delay_after(attempt.failures_in_row),
+    }
+}
+
 /// Writes into the record what an end with this cause means for its slot and the next try. Whatever
 /// ended the attempt, the node is left alone for a while: what flaps must not have it drained again and
 /// again. The wait grows with each attempt in a row that leaves the node with its need.
@@ -68,5 +90,5 @@ pub(super) fn after_end(attempt: &mut Attempt, cause: Cause, need_returned: bool
     } else {
         attempt.failures_in_row = attempt.failures_in_row.saturating_add(1);
     }
-    attempt.retry_not_before = Some(later(now, policy.retry_delay_after(attempt.failures_in_row)));
+    attempt.retry_not_before = Some(later(now, delay(attempt, policy)));
 }

@@ -77,6 +77,7 @@ fn record(
         failures_in_row: last.map_or(0, |last| last.failures_in_row),
         last_reboot: last.and_then(|last| last.last_reboot.clone()),
         failed_reboot: last.and_then(|last| last.failed_reboot),
+        obstacle_run: last.and_then(|last| last.obstacle_run.clone()),
         ..Attempt::new(attempt, node.boot_id.clone()?, now, trace)
     })
 }

@@ -97,6 +97,7 @@ pub(crate) fn apply(
                 attempt.cordoned_at = None;
             }
             retry::note_outcome(attempt, &ending, now);
+            retry::note_obstacle(attempt, &ending);
             let need_returned = observation.is_some_and(Observation::has_need);
             retry::after_end(attempt, cause, need_returned, policy, now);
             attempt.ending = Some(ending);

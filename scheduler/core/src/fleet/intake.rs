@@ -202,6 +202,7 @@ impl Fleet {
                 CancelEffect::WaitEnded => None,
             };
             attempt.failed_reboot = None;
+            attempt.obstacle_run = None;
             if effect != CancelEffect::RolledBack {
                 // The operator has looked at the node: it need not be left alone any more.
                 attempt.retry_not_before = None;

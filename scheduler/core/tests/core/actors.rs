@@ -69,6 +69,7 @@ impl World {
             Command::Drain(_) if host.foreign_cordon || host.rival_mark.is_some() => Fact::DrainFailed {
                 failure: DrainFailure::ForeignCordon,
                 message: "foreign".into(),
+                obstacle: None,
             },
             Command::Drain(_) => {
                 host.view.unschedulable = true;
@@ -82,6 +83,7 @@ impl World {
                     Fact::DrainFailed {
                         failure: DrainFailure::Timeout,
                         message: "a budget".into(),
+                        obstacle: host.obstacle.clone(),
                     }
                 }
             }

@@ -165,6 +165,7 @@ fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_ca
         let failed = Fact::DrainFailed {
             failure: DrainFailure::Timeout,
             message: String::new(),
+            obstacle: None,
         };
         world.say(&name("a"), failed, record.generation, record.id);
         world.drainer("a", true, uncordons);

@@ -64,6 +64,7 @@ fn facts() -> Vec<Fact> {
     let failure = |failure| Fact::DrainFailed {
         failure,
         message: message.clone(),
+        obstacle: None,
     };
     vec![
         Fact::Cordoned,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use serde_json::json;
 
-use bellwether_proto::OrderKind;
+use bellwether_proto::{Obstacle, ObstacleKind, OrderKind};
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::reading::{Outcome, PodOfDaemonSet};
 use bellwether_scheduler_core::{AnnotatedKind, AnnotatedOrder, AnnotatedUntil, PolicyView, Rival};
@@ -280,6 +280,13 @@ fn rival(world: &mut World, rival: Rival, there: bool) {
 /// Lets everything happen, hunting one invariant; at the end everybody behaves again.
 fn hunt(hunted: Invariant, slots: u32, happenings: &[Happening]) {
     let mut world = World::new(slots, &NODES);
+    // The drains of one node end at one obstacle, if they do.
+    world.host("a").obstacle = Some(Obstacle {
+        kind: ObstacleKind::Budget,
+        namespace: "shop".into(),
+        owner: "ReplicaSet/web".into(),
+        pod: "web-1".into(),
+    });
     world.hunted = Some(hunted);
     for happening in happenings {
         happen(&mut world, happening);

@@ -26,6 +26,7 @@ mod judge;
 mod leftovers;
 mod loop_guard;
 mod notes;
+mod obstacles;
 mod ordered;
 mod orders;
 mod outlook;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, Fact, FleetControl, HostReport, NeedReport, NodeName, Phase, Problem, RebootNeed,
-    RebooterReport,
+    Attempt, AttemptId, BootId, Fact, FleetControl, HostReport, NeedReport, NodeName, Obstacle, Phase, Problem,
+    RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::reading::{Outcome, Query};
@@ -37,6 +37,8 @@ pub(crate) struct Host {
     /// When the host booted; none: before the world began, or its sentinel is of a version that does not report that.
     pub(crate) booted_at: Option<Timestamp>,
     pub(crate) preflight: Option<String>,
+    /// What keeps the drains of the node from their end, as its drainer reports.
+    pub(crate) obstacle: Option<Obstacle>,
     pub(crate) foreign_cordon: bool,
     /// The mark of another Bellwether's cordon.
     pub(crate) rival_mark: Option<AttemptId>,
@@ -208,6 +210,7 @@ impl World {
             clock_ahead: SignedDuration::ZERO,
             booted_at: None,
             preflight: None,
+            obstacle: None,
             foreign_cordon: false,
             rival_mark: None,
         };

@@ -98,7 +98,15 @@ pub(crate) fn drainer(state: &mut State, number: usize, works: bool) -> Vec<Mess
     if let Some(failure) = failure {
         drop(state.jobs.remove(number));
         let message = String::new();
-        return vec![event(state, &attempt, Fact::DrainFailed { failure, message })];
+        return vec![event(
+            state,
+            &attempt,
+            Fact::DrainFailed {
+                failure,
+                message,
+                obstacle: None,
+            },
+        )];
     }
     if !job.evicts || !host.object.unschedulable {
         let changes = !host.object.unschedulable;
