@@ -58,6 +58,17 @@ async fn approvals_holds_and_a_reboot_now_are_stored_and_followed() -> Result<()
         .ctl_ok(&["hold", &names[0], "--for", "2h", "--reason", "disks"])
         .await?;
     fleet.services.ctl_ok(&["approve", "--policy", "all"]).await?;
+    fleet
+        .services
+        .ctl_ok(&["approve", "--policy", "all", "--revoke"])
+        .await?;
+    fleet.services.ctl_ok(&["approve", &names[0]]).await?;
+    // The other one by an annotation, whose time is that of the API server.
+    let approve = ["annotate", "node", &names[2], "bellwether.dev/approve=patch day"];
+    fleet.world.kubectl()?.run(&approve, "").await?;
+    fleet
+        .explained(&names[2], &["Approved: node", "kubectl-annotate", "patch day"])
+        .await?;
     let api = policies::api(fleet.world.client());
     api.delete("all", &Default::default()).await?;
     policies::create(&fleet.world, "all", &json!({ "approval": "Manual" })).await?;
