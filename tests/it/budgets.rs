@@ -36,7 +36,7 @@ async fn six_nodes_in_three_zones_go_one_zone_after_the_other() -> Result<()> {
         let labels = json!({ "metadata": { "labels": { ZONE: zone(index) } } });
         patch(&fleet, host.name(), &labels).await?;
     }
-    let budget = json!({ "budget": { "maxUnavailable": "50%", "topology": [{ "key": ZONE, "maxDomains": 1 }] } });
+    let budget = json!({ "budget": { "rampUp": "None", "maxUnavailable": "50%", "topology": [{ "key": ZONE, "maxDomains": 1 }] } });
     policies::create(&fleet.world, "zones", &budget).await?;
     let api = policies::api(fleet.world.client());
     wait::until("the policy to count three of six nodes", DEADLINE, async || {

@@ -170,7 +170,11 @@ fn wrong() -> Vec<(Value, &'static str, &'static str)> {
             of_expression,
             "values: Exists and DoesNotExist take no value; leave values out",
         ),
-        (budget(json!({})), "spec.budget", "write maxUnavailable or topology"),
+        (
+            budget(json!({})),
+            "spec.budget",
+            "write maxUnavailable, topology or rampUp",
+        ),
         (budget(json!({ "maxUnavailable": 0 })), of_amount, share),
         (budget(json!({ "maxUnavailable": "0%" })), of_amount, share),
         (budget(json!({ "maxUnavailable": "101%" })), of_amount, share),

@@ -1,7 +1,9 @@
 //! A policy in plain words.
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
-use bellwether_policy::{Approval, Brakes, Canaries, ControlPlaneTurn, RebootPolicy, Terms, Topology, WaitingTaint};
+use bellwether_policy::{
+    Approval, Brakes, Canaries, ControlPlaneTurn, RampUp, RebootPolicy, Terms, Topology, WaitingTaint,
+};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -82,6 +84,9 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     }
     if terms.waiting_taint == WaitingTaint::None {
         line(text, "taint", "none: pods may move to nodes that reboot next");
+    }
+    if terms.budget.ramp_up == RampUp::FirstAlone {
+        line(text, "first", "one node alone; the others once it is back in service");
     }
     if let Some(max) = terms.budget.max_unavailable {
         line(

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use bellwether_policy::{Governing, Policies, RebootPolicy};
+use bellwether_policy::{Governing, Policies, RampUp, RebootPolicy};
 use bellwether_proto::{Attempt, NodeName, Phase};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::holder;
 use crate::observed::{NodeView, PolicyView};
@@ -105,6 +105,7 @@ pub fn policy_budget_when_starting(
     starting: &NodeView,
     nodes: &BTreeMap<NodeName, NodeView>,
     attempts: &BTreeMap<NodeName, Attempt>,
+    now: Timestamp,
 ) -> Result<(), String> {
     let read = |view: &PolicyView| RebootPolicy::read(view.name.as_str().into(), &view.spec);
     let policies = Policies::new(policies.iter().map(read));
@@ -134,6 +135,20 @@ pub fn policy_budget_when_starting(
             starting.name, policy.name
         ))
     };
+    if terms.budget.ramp_up == RampUp::FirstAlone {
+        let of_policy = || governed.iter().filter_map(|node| attempts.get(&node.name));
+        let is_recent = |at: Timestamp| now.duration_since(at) <= SignedDuration::from_hours(24);
+        let came_back = |attempt: &Attempt| {
+            let done_at = (attempt.phase == Phase::Done).then(|| attempt.phase_since());
+            let last = attempt.last_reboot.as_ref().map(|last| last.began_at);
+            let earlier = last.filter(|at| *at < attempt.started_at());
+            attempt.failed_reboot.is_none() && done_at.or(earlier).is_some_and(is_recent)
+        };
+        let under_way = of_policy().any(|attempt| attempt.slot_held && attempt.node != starting.name);
+        if under_way && !of_policy().any(came_back) {
+            return problem("the first node, which goes alone,");
+        }
+    }
     let max = terms.budget.max_unavailable;
     if max.is_some_and(|max| disrupted.len() >= max.of(governed.len())) {
         return problem("maxUnavailable");

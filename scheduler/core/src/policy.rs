@@ -70,6 +70,10 @@ impl Policy {
     /// A policy's limit of reboots counts within this time.
     pub const LOOP_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
+    /// A policy of which no node has come back from a reboot for longer begins a new rollout: its first node goes alone.
+    /// More than the time between the windows of two nights, and less than that between two updates.
+    pub const ROLLOUT_PAUSE: SignedDuration = SignedDuration::from_hours(24);
+
     /// Failed reboots count together within this time: a rollout of one update takes some days, and failures that lie
     /// further apart have hardly one cause.
     pub const FAILURES_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -5,15 +5,17 @@ use std::fmt;
 use std::num::{NonZeroU8, NonZeroU32};
 
 use crate::fault::Fault;
-use crate::spec::{BudgetSpec, IntOrString, TopologySpec};
+use crate::spec::{BudgetSpec, IntOrString, RampUp, TopologySpec};
 
-/// The limits of a policy's nodes. The default has none: the scheduler's slots alone count.
+/// The limits of a policy's nodes. The default lets the first node go alone, and then the scheduler's slots alone count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Budget {
     /// How many nodes at once.
     pub max_unavailable: Option<Amount>,
     /// Limits by the values of labels, such as zones.
     pub topology: Vec<Topology>,
+    /// How a rollout begins.
+    pub ramp_up: RampUp,
 }
 
 /// Limits by the values of one label: nodes with the same value are one domain.
@@ -97,6 +99,12 @@ impl fmt::Display for Amount {
 const TOPOLOGY_MAX: usize = 4;
 
 impl Budget {
+    /// No node of the policy ever waits for another one by it.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.max_unavailable.is_none() && self.topology.is_empty() && self.ramp_up == RampUp::None
+    }
+
     /// The meaning of a budget.
     ///
     /// # Errors
@@ -104,10 +112,10 @@ impl Budget {
     pub(crate) fn new(spec: &BudgetSpec, path: &str) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let max_unavailable = amount(spec.max_unavailable.as_ref(), path, &mut faults);
-        if spec.max_unavailable.is_none() && spec.topology.is_empty() {
+        if spec.max_unavailable.is_none() && spec.topology.is_empty() && spec.ramp_up.is_none() {
             faults.push(Fault::new(
                 path,
-                "empty: write maxUnavailable or topology, or remove it",
+                "empty: write maxUnavailable, topology or rampUp, or remove it",
             ));
         }
         if spec.topology.len() > TOPOLOGY_MAX {
@@ -132,6 +140,7 @@ impl Budget {
             Ok(Self {
                 max_unavailable,
                 topology,
+                ramp_up: spec.ramp_up.unwrap_or_default(),
             })
         } else {
             Err(faults)

@@ -43,8 +43,8 @@ pub(crate) const RULES_OF_WINDOW: [Rule; 3] = [
 ];
 
 pub(crate) const RULES_OF_BUDGET: [Rule; 1] = [Rule {
-    rule: "has(self.maxUnavailable) || (has(self.topology) && size(self.topology) > 0)",
-    message: "write maxUnavailable or topology",
+    rule: "has(self.maxUnavailable) || (has(self.topology) && size(self.topology) > 0) || has(self.rampUp)",
+    message: "write maxUnavailable, topology or rampUp",
 }];
 
 pub(crate) const RULES_OF_TOPOLOGY: [Rule; 1] = [Rule {

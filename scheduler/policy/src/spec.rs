@@ -142,6 +142,17 @@ impl ControlPlaneTurn {
     }
 }
 
+/// How a rollout begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RampUp {
+    /// With one node: the others start once a node of the policy is back from its reboot.
+    #[default]
+    FirstAlone,
+    /// With as many nodes as may be disrupted at once.
+    None,
+}
+
 /// How many nodes of a policy may be disrupted at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
@@ -160,6 +171,12 @@ pub struct BudgetSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = 4)))]
     pub topology: Vec<TopologySpec>,
+
+    /// FirstAlone: a rollout begins with one node, and the others start once a node of this policy has come back from a
+    /// reboot within the last 24 hours. None: it begins with as many nodes as may be disrupted at once. Absent: FirstAlone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "RampUp"))]
+    pub ramp_up: Option<RampUp>,
 }
 
 /// Limits by the values of one label: nodes of the policy with the same value are one domain, and so are those

@@ -29,6 +29,13 @@ pub enum Holder {
     CordonLeftBehind,
 }
 
+impl Holder {
+    /// The node takes the slot by an attempt of ours.
+    pub(crate) fn is_attempt(self) -> bool {
+        matches!(self, Self::Attempt(_) | Self::NodeDeleted | Self::Unreadable)
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

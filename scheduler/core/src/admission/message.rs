@@ -147,6 +147,7 @@ fn scoped(scope: &Scope) -> String {
     match scope {
         Scope::Fleet => String::new(),
         Scope::Policy(policy) => format!("policy {policy}: "),
+        Scope::First(policy) => format!("policy {policy}, whose first node goes alone: "),
         Scope::Domain { policy, key, domain } if domain.is_empty() => format!("policy {policy}, nodes without {key}: "),
         Scope::Domain { policy, key, domain } => format!("policy {policy}, {key}={domain}: "),
         Scope::Domains { policy, key } => format!("policy {policy}, values of {key} at once: "),

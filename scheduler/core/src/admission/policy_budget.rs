@@ -3,14 +3,17 @@
 //! A node that waits for its turn is in the queue of its [`Group`]; whether a group has a place left is asked when a
 //! slot is free. So an attempt that ends touches no other node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bellwether_policy::{Amount, Budget, Governing, RebootPolicy, Topology};
+use bellwether_policy::{Amount, Budget, Governing, RampUp, RebootPolicy, Topology};
 use bellwether_proto::NodeName;
+use jiff::Timestamp;
 
 use crate::admission::budget::Holder;
 use crate::observed::NodeView;
+use crate::policy::Policy;
+use crate::timers::later;
 
 /// Where a node counts: its policy, and its domain by each topology key of that policy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,13 +33,13 @@ impl Group {
         &self.domains
     }
 
-    /// The group of a node; none if no policy without a mistake governs the node, or its policy has no budget.
+    /// The group of a node; none if no policy without a mistake governs the node, or its policy limits nothing.
     pub(crate) fn of(node: &NodeView, governing: &Governing) -> Option<(Arc<Self>, Arc<RebootPolicy>)> {
         let Governing::Policy(policy) = governing else {
             return None;
         };
         let budget = &policy.terms.as_ref().ok()?.budget;
-        if *budget == Budget::default() {
+        if budget.is_unlimited() {
             return None;
         }
         let domain = |key: &String| node.labels.get(key).cloned().unwrap_or_default();
@@ -73,6 +76,8 @@ pub enum Scope {
     Fleet,
     /// The nodes of a policy.
     Policy(Arc<str>),
+    /// The nodes of a policy of which none has come back from a reboot yet.
+    First(Arc<str>),
     /// The nodes of a policy with one value of a label.
     Domain {
         /// The policy.
@@ -130,6 +135,8 @@ struct Usage {
     nodes: Members,
     /// By the index of the topology key, then by domain.
     domains: Vec<BTreeMap<String, Members>>,
+    /// When each node that a reboot ended well came back.
+    back: BTreeSet<(Timestamp, NodeName)>,
 }
 
 /// The nodes of a policy or a domain.
@@ -181,6 +188,7 @@ impl PolicyBudgets {
                     policy: Arc::clone(policy),
                     nodes: Members::default(),
                     domains: vec![BTreeMap::new(); group.domains.len()],
+                    back: BTreeSet::new(),
                 });
             usage.nodes.count += 1;
             for (domains, domain) in usage.domains.iter_mut().zip(&group.domains) {
@@ -194,6 +202,7 @@ impl PolicyBudgets {
         let Some(usage) = self.by_policy.get_mut(&group.policy) else {
             return;
         };
+        usage.back.retain(|(_, of)| of != node);
         usage.nodes.count = usage.nodes.count.saturating_sub(1);
         for (domains, domain) in usage.domains.iter_mut().zip(&group.domains) {
             if let Some(members) = domains.get_mut(domain) {
@@ -220,20 +229,42 @@ impl PolicyBudgets {
         }
     }
 
+    /// States when a node of a group came back from its last reboot, in place of the time before.
+    pub(crate) fn set_back(
+        &mut self,
+        node: &NodeName,
+        group: Option<&Group>,
+        before: Option<Timestamp>,
+        at: Option<Timestamp>,
+    ) {
+        let usage = group.and_then(|group| self.by_policy.get_mut(&group.policy));
+        let Some(usage) = usage else { return };
+        if let Some(before) = before {
+            usage.back.remove(&(before, node.clone()));
+        }
+        usage.back.extend(at.map(|at| (at, node.clone())));
+    }
+
     /// A node of this group may be disrupted more; so may one without a group.
-    pub(crate) fn has_room(&self, group: Option<&Group>) -> bool {
-        group.is_none_or(|group| self.full(group).next().is_none())
+    pub(crate) fn has_room(&self, group: Option<&Group>, now: Timestamp) -> bool {
+        group.is_none_or(|group| self.full(group, now).next().is_none())
+    }
+
+    /// The first node of the rollout of a policy is back, or need not go alone.
+    pub(crate) fn has_begun(&self, policy: &str, now: Timestamp) -> bool {
+        let usage = self.by_policy.get(policy);
+        let budget = usage.and_then(|usage| Some((usage, &usage.policy.terms.as_ref().ok()?.budget)));
+        budget.is_none_or(|(usage, budget)| usage.has_begun(budget, now))
     }
 
     /// All that keeps a node of this group from its turn, the widest scope first.
-    pub(crate) fn full(&self, group: &Group) -> impl Iterator<Item = Full> {
+    pub(crate) fn full(&self, group: &Group, now: Timestamp) -> impl Iterator<Item = Full> {
         let usage = self.by_policy.get(&group.policy);
         let budget = usage.and_then(|usage| Some((usage, &usage.policy.terms.as_ref().ok()?.budget)));
         budget.into_iter().flat_map(move |(usage, budget)| {
-            usage
-                .full_policy(budget)
-                .into_iter()
-                .chain(usage.full_domains(budget, group))
+            let first = usage.first_alone(budget, now);
+            let policy = usage.full_policy(budget);
+            first.into_iter().chain(policy).chain(usage.full_domains(budget, group))
         })
     }
 
@@ -275,6 +306,28 @@ impl PolicyBudgets {
 }
 
 impl Usage {
+    /// The first node of the rollout is back, or need not go alone.
+    fn has_begun(&self, budget: &Budget, now: Timestamp) -> bool {
+        let last = self.back.last().map(|(at, _)| *at);
+        let is_back = last.is_some_and(|last| now <= later(last, Policy::ROLLOUT_PAUSE));
+        budget.ramp_up == RampUp::None || is_back
+    }
+
+    /// The attempts under way, as long as no node has come back from a reboot.
+    fn first_alone(&self, budget: &Budget, now: Timestamp) -> Option<Full> {
+        if self.has_begun(budget, now) {
+            return None;
+        }
+        let attempts = || self.nodes.holders.iter().filter(|(_, holder)| holder.is_attempt());
+        let taken = attempts().count();
+        (taken > 0).then(|| Full {
+            scope: Scope::First(Arc::clone(&self.policy.name)),
+            slots: 1,
+            taken,
+            holders: named(attempts()),
+        })
+    }
+
     fn full_policy(&self, budget: &Budget) -> Option<Full> {
         let scope = || Scope::Policy(Arc::clone(&self.policy.name));
         self.nodes.full(budget.max_unavailable, scope)

@@ -29,6 +29,8 @@ pub(crate) struct Scene {
 pub(crate) struct Plan {
     /// The present opening or the next one, the only one that is played; none: there is none.
     pub(crate) opening: Option<Opening>,
+    /// Else one node goes alone, until a node is back.
+    pub(crate) has_begun: bool,
     pub(crate) max_unavailable: Option<usize>,
     pub(crate) topology: Vec<TopologyPlan>,
     /// The canaries for which the other nodes wait; none: for none.
@@ -70,6 +72,8 @@ pub(crate) struct Standpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) at: Standpoint,
+    /// By an attempt of ours.
+    pub(crate) is_attempt: bool,
     /// Until when, as far as that can be known.
     pub(crate) until: Option<Timestamp>,
 }
@@ -163,7 +167,7 @@ impl<'a> Play<'a> {
             has_topology: kinds.len() <= GROUPS_MAX,
         };
         for held in &scene.held {
-            play.hold(&held.at, held.until);
+            play.hold(&held.at, held.is_attempt, held.until);
         }
         for (number, node) in scene.nodes.iter().enumerate() {
             play.events.push(node.ready_at.max(scene.now), Event::Ready(number));
@@ -174,8 +178,8 @@ impl<'a> Play<'a> {
         play
     }
 
-    fn hold(&mut self, at: &'a Standpoint, until: Option<Timestamp>) {
-        self.taken.add(at);
+    fn hold(&mut self, at: &'a Standpoint, is_attempt: bool, until: Option<Timestamp>) {
+        self.taken.add(at, is_attempt);
         if let Some(until) = until {
             self.events
                 .push(until.max(self.scene.now), Event::Ends(self.held.len()));
@@ -228,7 +232,7 @@ impl<'a> Play<'a> {
             if let Some(start) = self.starts.get_mut(number) {
                 *start = Some(at);
             }
-            self.hold(&node.at, Some(later(at, node.duration)));
+            self.hold(&node.at, true, Some(later(at, node.duration)));
         }
     }
 
@@ -280,6 +284,9 @@ struct Taken {
 #[derive(Debug, Default)]
 struct OfPolicy {
     nodes: usize,
+    /// Of them, those with an attempt.
+    attempts: usize,
+    has_begun: bool,
     /// By label and value.
     domains: Vec<BTreeMap<usize, usize>>,
     canaries_back: usize,
@@ -291,6 +298,7 @@ impl Taken {
     fn new(policies: &[Plan]) -> Self {
         let of_policy = |plan: &Plan| OfPolicy {
             domains: vec![BTreeMap::new(); plan.topology.len()],
+            has_begun: plan.has_begun,
             is_trial_over: plan.canaries.is_none(),
             ..OfPolicy::default()
         };
@@ -301,23 +309,27 @@ impl Taken {
         }
     }
 
-    fn add(&mut self, at: &Standpoint) {
+    fn add(&mut self, at: &Standpoint, is_attempt: bool) {
         self.all += 1;
         self.control_plane += usize::from(at.control_plane);
         let of_policy = at.policy.and_then(|policy| self.policies.get_mut(policy));
         let Some(of_policy) = of_policy else { return };
         of_policy.nodes += 1;
+        of_policy.attempts += usize::from(is_attempt);
         for (domains, domain) in of_policy.domains.iter_mut().zip(&at.domains) {
             *domains.entry(*domain).or_default() += 1;
         }
     }
 
+    /// A node with an attempt is back.
     fn remove(&mut self, at: &Standpoint) {
         self.all = self.all.saturating_sub(1);
         self.control_plane = self.control_plane.saturating_sub(usize::from(at.control_plane));
         let of_policy = at.policy.and_then(|policy| self.policies.get_mut(policy));
         let Some(of_policy) = of_policy else { return };
         of_policy.nodes = of_policy.nodes.saturating_sub(1);
+        of_policy.attempts = of_policy.attempts.saturating_sub(1);
+        of_policy.has_begun = true;
         for (domains, domain) in of_policy.domains.iter_mut().zip(&at.domains) {
             let taken = domains.remove(domain).unwrap_or_default();
             if taken > 1 {
@@ -336,7 +348,8 @@ impl Taken {
             .and_then(|policy| Some((self.policies.get(policy)?, scene.policies.get(policy)?)));
         let Some((taken, plan)) = of_policy else { return true };
         let waits_for_canaries = !at.canary && !at.is_urgent && !taken.is_trial_over;
-        if waits_for_canaries || plan.max_unavailable.is_some_and(|max| taken.nodes >= max) {
+        let goes_alone = !taken.has_begun && taken.attempts > 0;
+        if waits_for_canaries || goes_alone || plan.max_unavailable.is_some_and(|max| taken.nodes >= max) {
             return false;
         }
         let topology = plan.topology.iter().zip(&taken.domains).zip(&at.domains);

@@ -23,6 +23,7 @@ fn open(start: i64, end: Option<i64>) -> Option<Opening> {
 fn plan(opening: Option<Opening>) -> Plan {
     Plan {
         opening,
+        has_begun: true,
         max_unavailable: None,
         topology: vec![],
         canaries: None,
@@ -72,6 +73,16 @@ fn nodes_start_one_after_the_other_until_the_margin_before_the_end() {
 }
 
 #[test]
+fn the_first_node_of_a_rollout_goes_alone() {
+    let begins = Plan {
+        has_begun: false,
+        ..plan(open(0, Some(60)))
+    };
+    let scene = scene(2, begins, vec![node(20), node(20), node(20)]);
+    assert_eq!(minutes(&scene), [Some(0), Some(20), Some(20)]);
+}
+
+#[test]
 fn a_node_that_needs_less_time_fits_behind_one_that_does_not() {
     let mut nodes = vec![node(55), node(5), node(3)];
     nodes[1].margin = MINUTE * 5;
@@ -99,6 +110,7 @@ fn nodes_that_are_disrupted_keep_their_slots_until_their_end_or_for_ever() {
     let mut scene = scene(2, plan(open(0, None)), vec![node(20), node(20)]);
     let held = |until| Held {
         at: Standpoint::default(),
+        is_attempt: true,
         until,
     };
     scene.held = vec![held(Some(at(15))), held(None)];
@@ -154,12 +166,17 @@ fn may_start(
         let canaries = plan.canaries.as_ref().filter(|_| !node.at.canary);
         if let Some(canaries) = canaries {
             // They are in the order in which they were back.
-            let mut of_policy = back.iter().filter(|(of, _)| *of == policy);
+            let mut of_policy = back.iter().filter(|(of, canary, _)| *of == policy && *canary);
             let last = of_policy.nth(canaries.left - 1);
-            if last.is_none_or(|(_, back)| at(now) < *back + canaries.soak) {
+            if last.is_none_or(|(_, _, back)| at(now) < *back + canaries.soak) {
                 return false;
             }
         }
+    }
+    let has_begun = plan.has_begun || back.iter().any(|(of, ..)| *of == policy);
+    let mut attempts = active.iter().filter(|(_, until)| until.is_some());
+    if !has_begun && attempts.any(|(beside, _)| beside.policy == Some(policy)) {
+        return false;
     }
     if plan.max_unavailable.is_some_and(|max| of_policy().count() >= max) {
         return false;
@@ -174,8 +191,8 @@ fn may_start(
     })
 }
 
-/// A canary of a policy that was back at an instant.
-type BackAt = (usize, Timestamp);
+/// A node of a policy, or a canary of it, that was back at an instant.
+type BackAt = (usize, bool, Timestamp);
 
 /// The same, minute by minute.
 fn walk(scene: &Scene) -> Vec<Option<i64>> {
@@ -185,8 +202,8 @@ fn walk(scene: &Scene) -> Vec<Option<i64>> {
     for now in 0..MINUTES {
         active.retain(|(standpoint, until)| {
             let ends = until.is_some_and(|until| until <= at(now));
-            if let (true, true, Some(policy)) = (ends, standpoint.canary, standpoint.policy) {
-                back.push((policy, at(now)));
+            if let (true, Some(policy)) = (ends, standpoint.policy) {
+                back.push((policy, standpoint.canary, at(now)));
             }
             !ends
         });
@@ -215,8 +232,10 @@ fn plans() -> impl Strategy<Value = Plan> {
         max_nodes: vec![first, second],
     });
     let canaries = proptest::option::of((1_usize..3, 0_i32..20));
-    (openings(), max(), topology, canaries).prop_map(|(opening, max_unavailable, topology, canaries)| Plan {
+    let plan = (openings(), prop::bool::weighted(0.7), max(), topology, canaries);
+    plan.prop_map(|(opening, has_begun, max_unavailable, topology, canaries)| Plan {
         opening,
+        has_begun,
         max_unavailable,
         topology: vec![topology],
         canaries: canaries.map(|(left, soak)| CanaryPlan {
@@ -250,6 +269,7 @@ fn scenes() -> impl Strategy<Value = Scene> {
         });
     let held = (standpoints(), proptest::option::of(0_i64..30)).prop_map(|(at_, until)| Held {
         at: at_,
+        is_attempt: until.is_some(),
         until: until.map(at),
     });
     let held = proptest::collection::vec(held, 0..3);

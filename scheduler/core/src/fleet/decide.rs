@@ -10,6 +10,7 @@ use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
 use crate::fleet::Fleet;
 use crate::fleet::member::Member;
+use crate::fleet::policy_effects::back_at;
 use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::rival::RivalKind;
@@ -392,6 +393,11 @@ impl Fleet {
                 group.map(|(group, _)| group)
             };
             self.policy_budgets.set(name, group.as_deref(), holder);
+            let back_at = member.attempt.as_deref().and_then(back_at);
+            let same_group = member.group == group;
+            let before = member.back_at.filter(|_| same_group);
+            self.policy_budgets.set_back(name, group.as_deref(), before, back_at);
+            member.back_at = back_at;
             let position = place.as_ref().map(|place| (group.as_ref(), place));
             self.queue.replace(member.position(), position);
             self.timers.replace(name, member.due_at, due_at);

@@ -61,7 +61,7 @@ impl Fleet {
                 self.policy_budgets = PolicyBudgets::default();
                 for member in self.members.values_mut() {
                     self.queue.replace(member.position(), None);
-                    (member.group, member.place) = (None, None);
+                    (member.group, member.place, member.back_at) = (None, None, None);
                 }
                 self.touch_all();
             }

@@ -38,6 +38,8 @@ pub(super) struct Member {
     pub(super) stand: Option<Stand>,
     /// Where the node counts against the budget of its policy.
     pub(super) group: Option<Arc<Group>>,
+    /// When the node came back from its last reboot, as its policy counts that.
+    pub(super) back_at: Option<Timestamp>,
     /// The node's place in the queue.
     pub(super) place: Option<Place>,
     /// The node's entry in the timer table.

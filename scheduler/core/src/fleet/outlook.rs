@@ -103,6 +103,7 @@ impl Fleet {
         let soak = terms.and_then(|terms| Some(terms.canaries.as_ref()?.soak));
         Plan {
             opening,
+            has_begun: self.policy_budgets.has_begun(&policy.name, now),
             max_unavailable: limits.max_unavailable,
             topology: limits
                 .topology
@@ -160,6 +161,7 @@ impl Fleet {
             });
         Held {
             at: at.unwrap_or_default(),
+            is_attempt: holder.is_attempt(),
             until,
         }
     }

@@ -7,6 +7,7 @@ use bellwether_proto::{Attempt, Phase};
 use jiff::Timestamp;
 
 use crate::admission::{Canary, Failure};
+use crate::attempt;
 use crate::explain::{Stand, State};
 use crate::fleet::Fleet;
 use crate::fleet::member::Member;
@@ -66,6 +67,12 @@ fn canary(state: State, attempt: Option<&Attempt>, skipped: Option<Timestamp>) -
         State::Unknown => Canary::Unknown,
         State::Idle => Canary::Rebooted(attempt.and_then(rebooted_at)),
     }
+}
+
+/// When the node came back from its last reboot, if that has ended well.
+pub(super) fn back_at(attempt: &Attempt) -> Option<Timestamp> {
+    let is_on_its_way = attempt.phase != Phase::Done && attempt::has_noted_reboot(attempt);
+    rebooted_at(attempt).filter(|_| !is_on_its_way && attempt.failed_reboot.is_none())
 }
 
 /// When the node was back from its last reboot or, of a node with an attempt since, when that reboot began.

@@ -66,7 +66,8 @@ impl Fleet {
     fn full(&self, member: &Member, number: Option<usize>) -> Vec<Reason> {
         let fleet = (self.budget.free() == 0).then(|| self.fleet_scope());
         let group = member.group.as_deref();
-        let by_policy = group.into_iter().flat_map(|group| self.policy_budgets.full(group));
+        let now = self.decided_at.unwrap_or_default();
+        let by_policy = group.into_iter().flat_map(|group| self.policy_budgets.full(group, now));
         let full = fleet.into_iter().chain(by_policy);
         full.map(|full| no_slot(full, number)).collect()
     }

@@ -45,7 +45,7 @@ impl Fleet {
             return None;
         }
         let retries = self.budget.retries() < self.policy.retries_max();
-        let has_room = |group: Option<&Group>| self.policy_budgets.has_room(group);
+        let has_room = |group: Option<&Group>| self.policy_budgets.has_room(group, now);
         let places = self.queue.first(retries, free.saturating_add(AHEAD), has_room);
         let first: Vec<NodeName> = places.map(|place| place.node.clone()).collect();
         for name in first {

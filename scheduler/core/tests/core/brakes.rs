@@ -5,6 +5,7 @@ use bellwether_scheduler_core::{CancelEffect, Handled};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::budgets::together;
 use crate::world::{AtBoot, World, name, policy};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -13,7 +14,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// One policy for all nodes, with these brakes.
 fn under(brakes: &Value) -> World {
     let mut world = World::new(1, &["a"]);
-    world.policies = vec![policy("all", json!({ "brakes": brakes }))];
+    world.policies = vec![policy("all", json!({ "budget": together(), "brakes": brakes }))];
     world.settle();
     world
 }
@@ -183,7 +184,7 @@ fn without_a_policy_a_loop_is_only_slowed_down() {
 /// Nodes of one policy with these brakes; `c` has no labels, and each other node those of its name: type and zone.
 fn fleet(slots: u32, brakes: &Value, nodes: &[&str]) -> World {
     let mut world = World::new(slots, nodes);
-    world.policies = vec![policy("all", json!({ "brakes": brakes }))];
+    world.policies = vec![policy("all", json!({ "budget": together(), "brakes": brakes }))];
     for node in nodes.iter().filter(|node| node.len() == 2) {
         let (kind, zone) = node.split_at(1);
         let labels = [("type", kind), ("zone", zone)];
@@ -256,14 +257,20 @@ fn a_failure_counts_until_the_next_completed_reboot_though_its_slot_is_free() {
     world.pass(HOUR);
     assert_eq!(world.reason("a2"), Some("PolicyStopped"));
     // A policy that permits more lets the node try again; meanwhile its failure is known.
-    world.policies = vec![policy("all", json!({ "brakes": { "maxFailures": 2 } }))];
+    world.policies = vec![policy(
+        "all",
+        json!({ "budget": together(), "brakes": { "maxFailures": 2 } }),
+    )];
     world.settle();
     assert_eq!(world.phase("a1"), Some(Phase::Draining));
     assert!(world.records[&name("a1")].failed_reboot.is_some());
     world.work_until_quiet();
     assert_eq!(world.phase("a1"), Some(Phase::Done));
     assert_eq!(world.records[&name("a1")].failed_reboot, None);
-    world.policies = vec![policy("all", json!({ "brakes": { "maxFailures": 1 } }))];
+    world.policies = vec![policy(
+        "all",
+        json!({ "budget": together(), "brakes": { "maxFailures": 1 } }),
+    )];
     world.pass(HOUR);
     world.need("a2");
     assert_eq!(world.phase("a2"), Some(Phase::Draining));

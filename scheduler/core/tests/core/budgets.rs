@@ -1,13 +1,25 @@
 //! Stories of the budgets of policies: how many of a policy's nodes, of a zone's, and of its zones at once.
 
 use bellwether_proto::Phase;
+use bellwether_scheduler_core::Policy;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::world::{World, name, policy};
 
-/// Six nodes in three zones under four slots; all of them need a reboot.
+/// The budget of a policy whose rollouts begin with as many nodes as there are slots.
+pub(crate) fn together() -> Value {
+    json!({ "rampUp": "None" })
+}
+
+/// Six nodes in three zones under four slots; all of them need a reboot. A rollout begins with as many as may go.
 fn under(budget: &Value) -> World {
+    let mut budget = budget.clone();
+    budget["rampUp"] = json!("None");
+    six_nodes(&budget)
+}
+
+fn six_nodes(budget: &Value) -> World {
     let mut world = World::new(4, &["n1", "n2", "n3", "n4", "n5", "n6"]);
     for (node, zone) in [
         ("n1", "x"),
@@ -147,9 +159,9 @@ fn a_policy_without_room_does_not_stop_the_nodes_of_another_one() {
     world.policies = vec![
         policy(
             "w",
-            json!({ "nodeSelector": workers, "priority": 1, "budget": { "maxUnavailable": 1 } }),
+            json!({ "nodeSelector": workers, "priority": 1, "budget": { "maxUnavailable": 1, "rampUp": "None" } }),
         ),
-        policy("rest", json!({})),
+        policy("rest", json!({ "budget": together() })),
     ];
     world.settle();
     for node in ["a", "b", "c", "d"] {
@@ -171,7 +183,10 @@ fn a_policy_without_room_does_not_stop_the_nodes_of_another_one() {
 fn a_budget_that_is_changed_or_removed_counts_at_once() {
     let mut world = under(&json!({ "maxUnavailable": 1 }));
     assert_eq!(draining(&world), ["n1"]);
-    world.policies = vec![policy("p", json!({ "budget": { "maxUnavailable": 2 } }))];
+    world.policies = vec![policy(
+        "p",
+        json!({ "budget": { "maxUnavailable": 2, "rampUp": "None" } }),
+    )];
     world.settle();
     assert_eq!(draining(&world), ["n1", "n2"]);
     world.policies.clear();
@@ -198,4 +213,73 @@ fn a_budget_counts_again_after_a_reload_and_a_crash() {
         "{}",
         world.message("n5")
     );
+}
+
+#[test]
+fn the_first_node_of_a_rollout_goes_alone_and_the_others_once_it_is_back() {
+    let mut world = six_nodes(&json!({ "maxUnavailable": 3 }));
+    assert_eq!(draining(&world), ["n1"]);
+    assert_eq!(
+        world.message("n2"),
+        "policy p, whose first node goes alone: 1 slot is taken by n1 (Draining); number 1 in the queue"
+    );
+    world.drainer("n1", true, 1);
+    world.rebooter("n1", true);
+    world.drainer("n1", true, 1);
+    assert_eq!(world.phase("n1"), Some(Phase::Soaking));
+    assert_eq!(draining(&world), Vec::<&str>::new());
+    world.pass(world.policy.soak);
+    assert_eq!(draining(&world), ["n2", "n3", "n4"]);
+    for node in ["n2", "n3", "n4"] {
+        world.reboot(node);
+    }
+    assert_eq!(draining(&world), ["n5", "n6"]);
+    // The next night belongs to the same rollout, the next week does not.
+    world.reboot("n5");
+    world.reboot("n6");
+    world.pass(SignedDuration::from_hours(23));
+    world.need("n2");
+    world.need("n3");
+    assert_eq!(draining(&world), ["n2", "n3"]);
+    world.reboot("n2");
+    world.reboot("n3");
+    world.pass(SignedDuration::from_hours(25));
+    world.need("n4");
+    world.need("n5");
+    assert_eq!(draining(&world), ["n4"]);
+}
+
+#[test]
+fn a_first_node_whose_reboot_fails_keeps_the_others_waiting_and_one_that_cannot_be_drained_does_not() {
+    let mut world = six_nodes(&json!({ "maxUnavailable": 3 }));
+    world.drainer("n1", false, 1);
+    world.drainer("n1", true, 1);
+    world.pass(Policy::LATE_EFFECT_MAX);
+    assert_eq!(world.phase("n1"), Some(Phase::Failed));
+    assert_eq!(draining(&world), ["n2"], "alone as well");
+    world.drainer("n2", true, 1);
+    world.rebooter("n2", false);
+    world.pass(world.policy.reboot_timeout);
+    world.drainer("n2", true, 1);
+    assert_eq!(world.reason("n2"), Some("RebootIgnored"));
+    assert_eq!(draining(&world), Vec::<&str>::new());
+    assert!(world.message("n3").contains("n2 (Failed)"), "{}", world.message("n3"));
+    // A new leader knows as much.
+    world.crash();
+    assert_eq!(draining(&world), Vec::<&str>::new());
+    world.cancel("n2", "its firmware is broken");
+    world.settle();
+    assert_eq!(draining(&world).len(), 1);
+}
+
+#[test]
+fn a_node_that_is_down_by_itself_is_no_first_node() {
+    let mut world = World::new(4, &["a", "b", "c"]);
+    world.policies = vec![policy("p", json!({}))];
+    world.host("c").view.ready = false;
+    world.settle();
+    world.need("a");
+    world.need("b");
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    assert_eq!(world.reason("b"), Some("NoSlot"));
 }

@@ -4,6 +4,7 @@ use bellwether_proto::{Cause, Phase};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::budgets::together;
 use crate::world::{World, name, policy};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -21,7 +22,7 @@ fn fleet(soak: &str, nodes: &[&str]) -> World {
 }
 
 fn spec(soak: &str) -> Value {
-    json!({ "canaries": { "nodeSelector": { "matchLabels": { "canary": "yes" } }, "soak": soak } })
+    json!({ "budget": together(), "canaries": { "nodeSelector": { "matchLabels": { "canary": "yes" } }, "soak": soak } })
 }
 
 fn label(world: &mut World, node: &str) {

@@ -3,6 +3,7 @@
 use bellwether_proto::Phase;
 use serde_json::{Value, json};
 
+use crate::budgets::together;
 use crate::world::{World, name, policy};
 
 /// Two workers and three nodes of the control plane under one slot, all of which need a reboot; those of the control
@@ -53,7 +54,7 @@ fn the_control_plane_goes_before_the_workers_of_other_policies_too() {
 #[test]
 fn a_control_plane_that_goes_first_goes_one_by_one_and_not_beside_an_unhealthy_node() {
     let mut world = World::new(4, &["w1", "cp1", "cp2", "cp3"]);
-    world.policies = vec![policy("all", json!({ "controlPlane": "First" }))];
+    world.policies = vec![policy("all", json!({ "budget": together(), "controlPlane": "First" }))];
     world.host("cp1").view.ready = false;
     world.settle();
     for node in ["w1", "cp2", "cp3"] {
@@ -79,7 +80,7 @@ fn a_change_of_the_turn_counts_for_nodes_that_wait() {
         standing.reason.unwrap().place()
     };
     assert_eq!((place(&world, "w2"), place(&world, "cp1")), (Some(1), Some(2)));
-    world.policies = vec![policy("all", json!({ "controlPlane": "First" }))];
+    world.policies = vec![policy("all", json!({ "budget": together(), "controlPlane": "First" }))];
     world.settle();
     assert_eq!((place(&world, "w2"), place(&world, "cp1")), (Some(2), Some(1)));
 }

@@ -5,6 +5,7 @@ use bellwether_scheduler_core::{NodeCondition, Taint};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::budgets::together;
 use crate::world::{World, name, policy};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -12,7 +13,7 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// Two nodes under one policy with these gates.
 fn under(gates: &Value) -> World {
     let mut world = World::new(2, &["a", "c"]);
-    world.policies = vec![policy("all", json!({ "gates": gates }))];
+    world.policies = vec![policy("all", json!({ "budget": together(), "gates": gates }))];
     world.settle();
     world
 }

@@ -5,6 +5,7 @@ use bellwether_scheduler_core::{Handled, Input, OrderRefusal};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::budgets::together;
 use crate::world::{World, name, policy};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -107,7 +108,7 @@ fn a_node_is_held_until_the_end_of_the_order_and_its_attempt_continues() {
 #[test]
 fn a_manual_policy_waits_for_the_approval_of_a_node_or_of_all() {
     let mut world = World::new(2, &["a", "c", "d"]);
-    world.policies = vec![policy("all", json!({ "approval": "Manual" }))];
+    world.policies = vec![policy("all", json!({ "budget": together(), "approval": "Manual" }))];
     world.settle();
     for node in ["a", "c", "d"] {
         world.need(node);

@@ -6,6 +6,7 @@ use bellwether_scheduler_core::reading::{Outcome, Query};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::budgets::together;
 use crate::world::{World, name, policy};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -14,7 +15,10 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// Three nodes and two slots under one policy with these gates.
 fn under(gates: &Value) -> World {
     let mut world = World::new(2, &["a", "b", "c"]);
-    world.policies = vec![policy("all", json!({ "gates": { "prometheus": gates } }))];
+    world.policies = vec![policy(
+        "all",
+        json!({ "budget": together(), "gates": { "prometheus": gates } }),
+    )];
     world.settle();
     world
 }
@@ -129,7 +133,10 @@ fn a_server_that_cannot_be_asked_shuts_the_gate_unless_the_policy_allows() {
     world.pass(SECOND * 15);
     assert_eq!(queries(&world), 2, "asked again soon");
     let allowing = json!([{ "name": "alerts", "url": "http://p", "alerts": {}, "onError": "Allow" }]);
-    world.policies = vec![policy("all", json!({ "gates": { "prometheus": allowing } }))];
+    world.policies = vec![policy(
+        "all",
+        json!({ "budget": together(), "gates": { "prometheus": allowing } }),
+    )];
     world.settle();
     assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
@@ -274,7 +281,10 @@ fn a_gate_that_another_policy_has_too_is_asked_once_and_a_changed_one_again() {
     assert!(world.message("c").contains("policy all"), "{}", world.message("c"));
     world.policies = vec![policy(
         "all",
-        json!({ "gates": { "prometheus": [{ "name": "alerts", "url": "http://q", "alerts": {} }] } }),
+        json!({
+            "budget": together(),
+            "gates": { "prometheus": [{ "name": "alerts", "url": "http://q", "alerts": {} }] },
+        }),
     )];
     world.answer = Some(Outcome::Open);
     world.settle();

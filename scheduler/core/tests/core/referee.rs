@@ -72,7 +72,8 @@ impl World {
             self.must(Invariant::Budget, budget);
             let views = self.hosts.iter().map(|(node, host)| (node.clone(), host.view.clone()));
             let view = &self.hosts[node].view;
-            let budget = invariant::policy_budget_when_starting(&self.policies, view, &views.collect(), &self.records);
+            let views = views.collect();
+            let budget = invariant::policy_budget_when_starting(&self.policies, view, &views, &self.records, self.now);
             self.must(Invariant::Budget, budget);
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, self.now - SignedDuration::from_secs(60));

@@ -42,7 +42,7 @@ fn each_mistake_names_its_field_and_the_remedy() {
     let budget = |budget: Value| json!({ "budget": budget });
     let topology = |topology: Value| json!({ "budget": { "topology": topology } });
     for (spec, field, remedy) in [
-        (budget(json!({})), "spec.budget: ", "maxUnavailable or topology"),
+        (budget(json!({})), "spec.budget: ", "maxUnavailable, topology or rampUp"),
         (
             budget(json!({ "maxUnavailable": 0 })),
             "spec.budget.maxUnavailable: ",
