@@ -17,6 +17,7 @@ Benchmarks:
   scheduler  The deciding core with up to 100,000 nodes: load, one change, memory
   fleet      Services, NATS and API server with 5,000 simulated nodes: idle cost, start, need to
              cordon, a rollout, take-over; fails if a figure is above its limit
+  pods       How often a rollout moves a pod, with the real kube-scheduler: about three minutes
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
 `fleet` is built for release, as the images are. Each prints its table. `fleet --help` lists its
@@ -30,7 +31,7 @@ struct Bench {
     run: fn(&[String]) -> Result<()>,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "scheduler",
         run: scheduler,
@@ -38,6 +39,10 @@ const BENCHES: [Bench; 2] = [
     Bench {
         name: "fleet",
         run: fleet,
+    },
+    Bench {
+        name: "pods",
+        run: pods,
     },
 ];
 
@@ -75,6 +80,17 @@ fn fleet(args: &[String]) -> Result<()> {
     Err(anyhow!("cannot start {}: {error}", fleet.display()))
 }
 
+/// As the demo, since speed does not matter.
+fn pods(args: &[String]) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.work("tools", tools::ensure)?;
+    steps.command("build", &[], &["cargo", "build", "--locked", "--workspace", "--bins"])?;
+    let pods = cache::target_dir().join("debug/bench-pods");
+    // Replaces this process, as for the fleet.
+    let error = Command::new(&pods).args(args).exec();
+    Err(anyhow!("cannot start {}: {error}", pods.display()))
+}
+
 fn choose(args: &[String]) -> Result<(&'static Bench, &[String])> {
     let known = || BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", ");
     let Some((name, rest)) = args.split_first() else {
@@ -92,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_the_arguments_after_its_name() {
-        for name in ["scheduler", "fleet"] {
+        for name in ["scheduler", "fleet", "pods"] {
             let args = [name, "--nodes", "1000"].map(str::to_owned);
             let (bench, rest) = choose(&args).unwrap();
             assert_eq!((bench.name, rest), (name, &args[1..]));
@@ -103,7 +119,7 @@ mod tests {
     fn an_unknown_name_or_none_lists_the_known_ones() {
         for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
-            assert!(error.contains("scheduler, fleet"), "{error}");
+            assert!(error.contains("scheduler, fleet, pods"), "{error}");
         }
     }
 }
