@@ -3,8 +3,9 @@
 //! The scheduler orders its queue by the same rules, and by the age of the needs, which only a scheduler knows.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
-use bellwether_policy::{ControlPlaneTurn, Terms};
+use bellwether_policy::{Amount, ControlPlaneTurn, Terms};
 use bellwether_proto::mark;
 
 /// Labels of a node.
@@ -57,11 +58,23 @@ fn turn(terms: &Terms, labels: &Labels) -> u8 {
     }
 }
 
-/// The values of the labels of which only one value at a time may have disrupted nodes.
+/// The values of the labels of which only one value at a time may have disrupted nodes. None where nodes go one by one:
+/// between two of them no node is disrupted, and any value may be next.
 fn domain<'a>(terms: &'a Terms, labels: &'a Labels) -> Vec<Option<&'a String>> {
-    let topology = terms.budget.topology.iter();
+    if terms.budget.max_unavailable.is_some_and(is_one) {
+        return Vec::new();
+    }
+    let topology = terms
+        .budget
+        .topology
+        .iter()
+        .filter(|topology| !topology.max_unavailable.is_some_and(is_one));
     let one_at_a_time = topology.filter(|topology| topology.max_domains.is_some_and(|max| max.get() == 1));
     one_at_a_time.map(|topology| labels.get(&topology.key)).collect()
+}
+
+fn is_one(max: Amount) -> bool {
+    max == Amount::Count(NonZeroU32::MIN)
 }
 
 #[cfg(test)]
@@ -118,6 +131,11 @@ mod tests {
         ];
         let spec = |domains: u32| json!({ "budget": { "topology": [{ "key": "zone", "maxDomains": domains }] } });
         assert_eq!(turns(&spec(1), &nodes).nodes, ["a", "c", "b", "e", "d", "f"]);
-        assert_eq!(turns(&spec(2), &nodes).nodes, ["a", "b", "c", "d", "e", "f"]);
+        let by_name = ["a", "b", "c", "d", "e", "f"];
+        assert_eq!(turns(&spec(2), &nodes).nodes, by_name);
+        let one_by_one = json!({ "topology": [{ "key": "zone", "maxDomains": 1, "maxUnavailable": 1 }] });
+        assert_eq!(turns(&json!({ "budget": one_by_one }), &nodes).nodes, by_name);
+        let one_by_one = json!({ "maxUnavailable": 1, "topology": [{ "key": "zone", "maxDomains": 1 }] });
+        assert_eq!(turns(&json!({ "budget": one_by_one }), &nodes).nodes, by_name);
     }
 }

@@ -105,6 +105,23 @@ fn so_many_zones_at_once_are_finished_before_the_next_one_begins() {
 }
 
 #[test]
+fn where_nodes_go_one_by_one_the_queue_decides_which_zone_is_next() {
+    let mut world = World::new(1, &["n1", "n2", "n3"]);
+    for (node, zone) in [("n1", "x"), ("n2", "x"), ("n3", "y")] {
+        world.host(node).view.labels = [("zone".to_owned(), zone.to_owned())].into();
+    }
+    let budget = json!({ "topology": [{ "key": "zone", "maxDomains": 1 }] });
+    world.policies = vec![policy("p", json!({ "budget": budget }))];
+    world.settle();
+    for node in ["n1", "n3", "n2"] {
+        world.need(node);
+    }
+    world.work_until_quiet();
+    let starts = world.log.iter().filter_map(|line| line.strip_suffix(" Draining"));
+    assert_eq!(starts.collect::<Vec<_>>(), ["n1", "n3", "n2"]);
+}
+
+#[test]
 fn nodes_without_the_label_are_one_domain() {
     let mut world = under(&json!({ "topology": [{ "key": "rack", "maxUnavailable": 1 }] }));
     assert_eq!(draining(&world), ["n1"]);
