@@ -189,8 +189,20 @@ async fn each_fault_of_a_query_is_explained_in_the_words_of_the_server() -> Resu
             .await
             .with_context(|| format!("{fields}"))?;
     }
-    // A query without a result opens the gate.
-    change(&fleet, "all", with(&json!({ "query": "up == 0" }))).await?;
+    // The same question at the end of the soak, instead of a gate.
+    let of_soak = |query: &str| {
+        let spec = with(&json!({ "query": query }));
+        let questions = spec.pointer("/gates/prometheus").cloned();
+        json!({ "gates": null, "backInService": { "prometheus": questions } })
+    };
+    change(&fleet, "all", of_soak("ALERTS > 0")).await?;
+    fleet
+        .explained(host.name(), &["WaitsForSoak", "gives 1 result", "alertname=Watchdog"])
+        .await?;
+    let node = node_state(&fleet.world.node(host.name()).await?);
+    ensure!(!node.cordoned, "{node:?}");
+    // A query without a result is open.
+    change(&fleet, "all", of_soak("up == 0")).await?;
     fleet.rebooted_once(&[host]).await?;
     fleet.finish()
 }

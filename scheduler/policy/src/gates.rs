@@ -115,12 +115,7 @@ pub(crate) fn gates_of(spec: &GatesSpec, path: &str) -> Result<Gates, Vec<Fault>
         let read = taint_of(taint, &format!("{path}.taints[{index}]"));
         gates.taints.extend(read.map_err(|fault| faults.push(fault)).ok());
     }
-    for (index, prometheus) in spec.prometheus.iter().enumerate() {
-        match prometheus_of(prometheus, &format!("{path}.prometheus[{index}]")) {
-            Ok(gate) => gates.prometheus.push(gate),
-            Err(mut found) => faults.append(&mut found),
-        }
-    }
+    gates.prometheus = questions_of(&spec.prometheus, &format!("{path}.prometheus"), &mut faults);
     for (index, pods) in spec.pods.iter().enumerate() {
         match pods_of(pods, &format!("{path}.pods[{index}]")) {
             Ok(gate) => gates.pods.push(gate),
@@ -129,9 +124,21 @@ pub(crate) fn gates_of(spec: &GatesSpec, path: &str) -> Result<Gates, Vec<Fault>
     }
     let names = spec.pods.iter().map(|gate| gate.name.as_str());
     faults.extend(name_taken_twice(names, &format!("{path}.pods")));
-    let names = spec.prometheus.iter().map(|gate| gate.name.as_str());
-    faults.extend(name_taken_twice(names, &format!("{path}.prometheus")));
     if faults.is_empty() { Ok(gates) } else { Err(faults) }
+}
+
+/// The questions to Prometheus servers in the list at `path`, without those that have a mistake.
+pub(crate) fn questions_of(specs: &[PrometheusSpec], path: &str, faults: &mut Vec<Fault>) -> Vec<PrometheusGate> {
+    let mut questions = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        match prometheus_of(spec, &format!("{path}[{index}]")) {
+            Ok(gate) => questions.push(gate),
+            Err(mut found) => faults.append(&mut found),
+        }
+    }
+    let names = specs.iter().map(|spec| spec.name.as_str());
+    faults.extend(name_taken_twice(names, path));
+    questions
 }
 
 fn condition_of(spec: &ConditionSpec, path: &str) -> Result<ConditionGate, Fault> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::gates::{PrometheusGate, PrometheusSpec, questions_of};
 use crate::labels::LabelSelector;
 use crate::selector::Selector;
 
@@ -32,6 +33,14 @@ pub struct BackInServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 
+    /// Questions to a Prometheus server, as in gates: the soak after the reboot is over only once each of them is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))
+    )]
+    pub prometheus: Vec<PrometheusSpec>,
+
     /// Keys of further taints that have to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = 16), inner(length(min = 1, max = 317))))]
@@ -47,6 +56,8 @@ fn ready() -> String {
 pub struct BackInService {
     /// The pods of DaemonSets that have to be Ready again; none: they do not count.
     pub daemon_pods: Option<Selector>,
+    /// What has to be open at the end of the soak.
+    pub prometheus: Vec<PrometheusGate>,
     /// Taints beside those that every policy knows.
     further_taints: Vec<String>,
 }
@@ -55,6 +66,7 @@ impl Default for BackInService {
     fn default() -> Self {
         Self {
             daemon_pods: Some(Selector::default()),
+            prometheus: Vec::new(),
             further_taints: Vec::new(),
         }
     }
@@ -87,6 +99,7 @@ impl BackInService {
         };
         Self {
             daemon_pods,
+            prometheus: questions_of(&spec.prometheus, "spec.backInService.prometheus", faults),
             further_taints: spec.startup_taints.clone(),
         }
     }
@@ -110,6 +123,9 @@ impl std::fmt::Display for BackInService {
         f.write_str(", and no startup taint is left")?;
         if !self.further_taints.is_empty() {
             write!(f, ", also of {}", self.further_taints.join(", "))?;
+        }
+        for question in &self.prometheus {
+            write!(f, "; at the end of the soak {question}")?;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ mod window;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellwether_policy::{Gates, Governing, RebootPolicy, Terms};
+use bellwether_policy::{Gates, Governing, PrometheusGate, RebootPolicy, Terms};
 use bellwether_proto::{Attempt, RebootNeed};
 use jiff::Timestamp;
 
@@ -182,8 +182,16 @@ impl Blockers {
         let Some((policy, gates)) = gates_of(&governing) else {
             return Look::Open;
         };
-        let shared = prometheus::looked(gates, &self.readings, since);
+        let shared = prometheus::looked(&gates.prometheus, &self.readings, since);
         look::fold(policy, shared.chain(pods::looked(gates, pods, since, clock)))
+    }
+
+    /// The look at what has to be open at the end of a node's soak, by readings that were asked for at `since` or later.
+    pub(crate) fn look_at_soak(&self, governing: &Governing, since: Timestamp) -> Look {
+        let Some((policy, demanded)) = soak_of(governing) else {
+            return Look::Open;
+        };
+        look::fold(policy, prometheus::looked(demanded, &self.readings, since))
     }
 
     /// The rivals as a reason; none if there is none, or the policy tolerates them.
@@ -194,6 +202,15 @@ impl Blockers {
             others: self.rivals.len().saturating_sub(1),
         })
     }
+}
+
+/// What a policy demands at the end of a soak; none without a policy that has no mistake.
+pub(crate) fn soak_of(governing: &Governing) -> Option<(&Arc<str>, &[PrometheusGate])> {
+    let Governing::Policy(policy) = governing else {
+        return None;
+    };
+    let terms = policy.terms.as_ref().ok()?;
+    Some((&policy.name, &terms.back_in_service.prometheus))
 }
 
 /// The policy with its own gates; none without a policy that has no mistake.

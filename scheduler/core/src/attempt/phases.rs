@@ -53,6 +53,8 @@ pub(crate) struct Looks {
     pub(crate) last_look: LastLook,
     /// Whether a node that is Ready in its new boot is back in service.
     pub(crate) service: Service,
+    /// What keeps the soak from its end, though its time is over.
+    pub(crate) soak: Option<Reason>,
 }
 
 /// What the last look before the order to reboot has shown.
@@ -217,11 +219,14 @@ impl Rule<'_> {
         let deadline = self.attempt.deadline;
         let over = deadline.is_some_and(|deadline| self.clock.reached(deadline))
             && self.observation.ready_for(self.policy.soak, self.clock);
-        if over {
+        if over && self.looks.soak.is_none() {
             return Some(Transition::End(Cause::Completed, String::new()));
         }
         self.overdue(self.policy.verify_timeout).then(|| {
-            let message = "the node did not stay Ready after its reboot".to_owned();
+            let message = match self.looks.soak.as_ref().filter(|_| over) {
+                None => "the node did not stay Ready after its reboot".to_owned(),
+                Some(reason) => format!("at the end of the soak after the reboot, {}", reason.message()),
+            };
             Transition::End(Cause::NodeNotBack, message)
         })
     }
@@ -313,8 +318,7 @@ impl Rule<'_> {
             | Cause::RebootIgnored
             | Cause::NodeNotBack
             | Cause::RecordLost
-            | Cause::NotFit => self
-                .is_healthy()
+            | Cause::NotFit => (self.is_healthy() && self.looks.soak.is_none())
                 .then(|| Transition::ReleaseSlot("the node is healthy".to_owned())),
         }
     }

@@ -11,6 +11,7 @@ use crate::explain::{Basis, Stand, State};
 use crate::fleet::Fleet;
 use crate::fleet::member::Member;
 use crate::fleet::policy_effects::back_at;
+use crate::fleet::service::soak_wants;
 use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::rival::RivalKind;
@@ -201,6 +202,7 @@ impl Fleet {
             let looks = Looks {
                 last_look: self.last_look(member, attempt, &observation, clock),
                 service: self.service(member, attempt, &observation, clock),
+                soak: self.soak_is_held_by(attempt, observation.node),
             };
             let next = attempt::next_transition(
                 attempt,
@@ -363,8 +365,12 @@ impl Fleet {
         let is_control_plane = member.node.as_ref().is_some_and(|node| node.control_plane);
         let is_forgotten = member.is_forgotten(clock);
         let gates = wants.and_then(|_| governing.gates());
-        let shared = gates.map(|gates| gates.prometheus.as_slice()).unwrap_or_default();
-        let since = wants.unwrap_or(Timestamp::MIN);
+        let shared = gates.map(|gates| (gates.prometheus.as_slice(), wants.unwrap_or(Timestamp::MIN)));
+        let of_soak = member
+            .attempt
+            .as_deref()
+            .and_then(|attempt| soak_wants(attempt, &governing, clock));
+        let (shared, since) = shared.or(of_soak).unwrap_or_default();
         self.blockers.readings.set_wanted(name, shared.iter(), since);
         self.budget.set(name, holder);
         self.budget.set_retry(name, member.is_retrying());

@@ -247,6 +247,17 @@ impl Fleet {
                 format!("the node is Ready in its new boot: {missing}"),
             ));
         }
+        if wait == Wait::Soak
+            && let Some(reason) = self.soak_is_held_by(attempt, observation.node)
+            && attempt
+                .deadline
+                .is_some_and(|deadline| self.decided_at >= Some(deadline))
+        {
+            return Some(Reason::InAttempt(
+                wait,
+                format!("the soak is kept on: {}", reason.message()),
+            ));
+        }
         let ending = attempt.ending.as_ref().map(|ending| &ending.message);
         let detail = match (wait, &member.drain, ending) {
             (Wait::Drain, Some(progress), _) => progress.to_string(),

@@ -1,10 +1,10 @@
 //! The pods of DaemonSets of a node, listed once before its reboot and then until they are Ready again.
 
-use bellwether_policy::{BackInService, Selector};
+use bellwether_policy::{BackInService, Governing, PrometheusGate, Selector};
 use bellwether_proto::{Attempt, Cause, DaemonPod, NodeName, Phase};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admission::{Look, Reason};
+use crate::admission::{Look, Reason, soak_of};
 use crate::attempt::{self, Service};
 use crate::effect::Effect;
 use crate::fleet::Fleet;
@@ -77,6 +77,16 @@ impl Fleet {
         attempt::service(attempt, observation.node, &demanded, listed)
     }
 
+    /// Why a soak whose time is over is not; none: its time is not over, or nothing keeps it.
+    pub(super) fn soak_is_held_by(&self, attempt: &Attempt, node: &NodeView) -> Option<Reason> {
+        let since = soak_over_at(attempt)?;
+        let governing = self.blockers.policies.governing(node);
+        match self.blockers.look_at_soak(&governing, since) {
+            Look::Open => None,
+            Look::Shut(reason) | Look::Failed(reason) | Look::Unread(reason) => Some(reason),
+        }
+    }
+
     /// Has the pods of DaemonSets listed, if the node's attempt waits for that.
     pub(super) fn read_daemon_pods(&mut self, name: &NodeName, clock: &Clock) {
         let Some((selector, due_at)) = self.daemon_pods_due(name, clock) else {
@@ -124,13 +134,48 @@ impl Fleet {
     }
 }
 
+/// When the time of a node's soak is over: only then readings count, since a fault takes its time to show. Of a failed
+/// attempt, whose soak may have been kept until then, any reading counts.
+fn soak_over_at(attempt: &Attempt) -> Option<Timestamp> {
+    match attempt.phase {
+        Phase::Soaking => attempt.deadline,
+        Phase::Failed if failed_in_soak(attempt) => Some(Timestamp::MIN),
+        Phase::Failed
+        | Phase::Draining
+        | Phase::Rebooting
+        | Phase::Verifying
+        | Phase::Uncordoning
+        | Phase::RollingBack
+        | Phase::Done
+        | Phase::Cancelled => None,
+    }
+}
+
+/// The questions of a node's soak that have to be asked now, and since when their answers count.
+pub(super) fn soak_wants<'a>(
+    attempt: &Attempt,
+    governing: &'a Governing,
+    clock: &Clock,
+) -> Option<(&'a [PrometheusGate], Timestamp)> {
+    let since = soak_over_at(attempt).filter(|at| clock.reached(*at))?;
+    let (_, questions) = soak_of(governing)?;
+    Some((questions, since))
+}
+
+/// The node of a failed attempt that keeps its slot was uncordoned, and did not stay healthy.
+fn failed_in_soak(attempt: &Attempt) -> bool {
+    is_not_back(attempt) && attempt.cordoned_at.is_none()
+}
+
+/// The node of a failed attempt that keeps its slot is not back in service.
+fn is_not_back(attempt: &Attempt) -> bool {
+    let cause = attempt.ending.as_ref().map(|ending| ending.cause);
+    attempt.phase == Phase::Failed && attempt.slot_held && cause == Some(Cause::NodeNotBack)
+}
+
 /// Since when the node is Ready in the new boot whose service is awaited, if that is known; none: no service is awaited.
 fn since_back(attempt: &Attempt, observation: &Observation<'_>) -> Option<Option<Timestamp>> {
-    let cause = attempt.ending.as_ref().map(|ending| ending.cause);
-    let is_late = attempt.phase == Phase::Failed
-        && attempt.slot_held
-        && attempt.cordoned_at.is_some()
-        && cause == Some(Cause::NodeNotBack);
+    let is_late = is_not_back(attempt) && attempt.cordoned_at.is_some();
     let awaits = attempt.phase == Phase::Verifying || is_late;
     observation.proved_boot(&attempt.boot_before).filter(|_| awaits)?;
     Some(observation.memory.ready_from)

@@ -226,3 +226,69 @@ fn pods_that_cannot_be_listed_before_the_reboot_stop_the_reboot_and_after_it_kee
     world.pass(SECOND * 5);
     waits(&world, "may not list pods");
 }
+
+/// A node in the soak after its reboot, under a policy that asks whether errors have risen.
+fn soaking() -> World {
+    let question = json!([{ "name": "errors", "url": "http://p", "query": "errors > 1" }]);
+    let mut world = rebooted(json!({ "backInService": { "prometheus": question } }), &[], &[]);
+    world.pass(SECOND);
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Soaking));
+    world.need("c");
+    world
+}
+
+#[test]
+fn a_soak_is_over_only_once_the_question_of_the_policy_is_open() {
+    let mut world = soaking();
+    world.pass(world.policy.soak - SECOND);
+    assert_eq!(
+        world.asked.len(),
+        0,
+        "an answer before the end of the time does not count"
+    );
+    world.pass(SECOND);
+    assert_eq!((world.phase("a"), world.asked.len()), (Some(Phase::Soaking), 1));
+    world.answer = Some(Outcome::Shut("3 results".into()));
+    world.settle();
+    world.advance();
+    assert_eq!(world.reason("a"), Some("WaitsForSoak"));
+    let message = world.message("a");
+    assert!(
+        message.contains("policy all") && message.contains("errors") && message.contains("3 results"),
+        "{message}"
+    );
+    world.pass(MINUTE);
+    assert_eq!(
+        (world.phase("a"), world.phase("c")),
+        (Some(Phase::Soaking), None),
+        "the slot is kept"
+    );
+    world.answer = Some(Outcome::Open);
+    world.pass(MINUTE);
+    assert_eq!(
+        (world.phase("a"), world.phase("c")),
+        (Some(Phase::Done), Some(Phase::Draining))
+    );
+}
+
+#[test]
+fn a_soak_that_a_question_keeps_for_too_long_fails_and_keeps_its_slot_until_the_question_is_open() {
+    let mut world = soaking();
+    world.answer = Some(Outcome::Shut("3 results".into()));
+    world.pass(world.policy.soak);
+    for _ in 0..22 {
+        world.pass(SECOND * 30);
+    }
+    assert_eq!(world.phase("a"), Some(Phase::Failed));
+    let ending = world.records[&name("a")].ending.clone().unwrap();
+    assert_eq!(ending.cause, Cause::NodeNotBack);
+    assert!(ending.message.contains("3 results"), "{}", ending.message);
+    world.pass(MINUTE * 60);
+    assert_eq!((world.phase("a"), world.phase("c")), (Some(Phase::Failed), None));
+    world.crash();
+    world.answer = Some(Outcome::Open);
+    world.pass(MINUTE);
+    assert!(!world.records[&name("a")].slot_held);
+    assert_eq!(world.phase("c"), Some(Phase::Draining));
+}

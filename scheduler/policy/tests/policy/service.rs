@@ -41,6 +41,11 @@ fn each_mistake_names_its_field_and_the_remedy() {
             "selector.matchExpressions[0].values: ",
             "at least one",
         ),
+        (
+            json!({ "prometheus": [{ "name": "errors", "url": "ftp://p", "query": "up" }] }),
+            "prometheus[0].url: ",
+            "http",
+        ),
     ] {
         let faults = read(&spec).terms.unwrap_err();
         assert_eq!(faults.len(), 1, "{spec}: {faults:?}");
