@@ -28,7 +28,10 @@ pub(crate) const SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait after the server refused, before asking again.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Handles messages until the service stops. `concurrency` is how many at once; with one,
+/// How long handlers may take after the order to stop; below the time that the service has for that.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Handles messages until the service stops; handlers have some seconds to end. `concurrency` is how many at once; with one,
 /// they are handled in the order of the stream.
 ///
 /// # Errors
@@ -67,7 +70,11 @@ where
             }
         }
     }
-    // What is under way is not settled: its ack wait ends and another replica continues it.
+    let settled = async { while under_way.join_next().await.is_some() {} };
+    if tokio::time::timeout(SETTLE_TIMEOUT, settled).await.is_err() {
+        // Their ack wait ends, and another replica continues them.
+        tracing::warn!(messages = under_way.len(), "Messages are not settled, and dropped");
+    }
     under_way.shutdown().await;
     Ok(())
 }

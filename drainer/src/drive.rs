@@ -26,6 +26,10 @@ use crate::tools::Tools;
 /// Longest sleep, so that a clock that was set does not delay a timer by much.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 
+/// How long evictions in flight may take once their command has ended. One that is broken off may have taken one
+/// disruption from its budget without an eviction, and the API server gives that back after two minutes only.
+const EVICTIONS_END: Duration = Duration::from_secs(5);
+
 /// The connections that the actions of one command need.
 pub(crate) struct Driver<'a> {
     pub(crate) tools: &'a Tools,
@@ -42,33 +46,57 @@ enum Response {
     PodsListed(RequestId, Result<Vec<PodView>, ApiFault>),
     Stored(RequestId),
     ProgressSent,
-    Evicted(String, Answer),
 }
+
+/// An eviction under way: the UID of the pod, and the answer.
+type Eviction<'a> = BoxFuture<'a, (String, Answer)>;
 
 /// The facts under way to one machine. A machine has one request of each kind under way, and as many
 /// evictions as its plan allows, so nothing here grows without limit.
 struct Inbox<'a> {
     responses: FuturesUnordered<BoxFuture<'a, Response>>,
+    evictions: FuturesUnordered<Eviction<'a>>,
     hints: BoxStream<'static, ()>,
     pods: Option<Events<PodView>>,
     node: Option<Events<NodeView>>,
 }
 
 impl<'a> Driver<'a> {
-    /// Drives the machine to its end.
-    pub(crate) async fn drive(&'a self, mut machine: impl Machine) -> CommandEnd {
-        let mut inbox = Inbox {
+    /// Drives the machine to its end, or until the service stops.
+    pub(crate) async fn drive(&'a self, machine: impl Machine) -> CommandEnd {
+        let mut inbox = self.inbox();
+        let end = tokio::select! {
+            end = self.drive_to_end(machine, &mut inbox) => end,
+            () = self.tools.chassis.stop.cancelled() => CommandEnd::Interrupted,
+        };
+        for answer in end_in_flight(&mut inbox.evictions, EVICTIONS_END).await {
+            self.tools.metrics.eviction(&answer);
+        }
+        end
+    }
+
+    /// Drives the machine of a command's last step, which a stop does not interrupt: what has happened has to be reported.
+    pub(crate) async fn conclude(&'a self, machine: impl Machine) -> CommandEnd {
+        self.drive_to_end(machine, &mut self.inbox()).await
+    }
+
+    fn inbox(&self) -> Inbox<'a> {
+        Inbox {
             responses: FuturesUnordered::new(),
+            evictions: FuturesUnordered::new(),
             hints: self.record.hints(),
             pods: None,
             node: None,
-        };
+        }
+    }
+
+    async fn drive_to_end(&'a self, mut machine: impl Machine, inbox: &mut Inbox<'a>) -> CommandEnd {
         loop {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
             }
             while let Some(action) = machine.poll_action(clock::now()) {
-                if let Some(end) = self.act(action, &mut inbox) {
+                if let Some(end) = self.act(action, inbox) {
                     return end;
                 }
             }
@@ -76,9 +104,13 @@ impl<'a> Driver<'a> {
             let sleep = due.map_or(SLEEP_MAX, |due| clock::until(due).min(SLEEP_MAX));
             tokio::select! {
                 Some(response) = inbox.responses.next() => self.hand_over(response, &mut machine),
+                Some((uid, answer)) = inbox.evictions.next() => {
+                    self.tools.metrics.eviction(&answer);
+                    machine.handle_answer(clock::now(), &uid, answer);
+                }
                 Some(()) = inbox.hints.next() => machine.handle_record_hint(),
-                event = next(&mut inbox.pods) => self.on_pods(event, &mut inbox, &mut machine),
-                event = next(&mut inbox.node) => self.on_node(event, &mut inbox, &mut machine),
+                event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
+                event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),
                 () = tokio::time::sleep(sleep) => (),
             }
         }
@@ -125,11 +157,12 @@ impl<'a> Driver<'a> {
             .boxed(),
             Action::Evict(pod) => {
                 self.warn_of_risks(&pod);
-                async move {
+                let eviction = async move {
                     let answer = evict::evict(client, &pod).await;
-                    Response::Evicted(pod.uid, answer)
-                }
-                .boxed()
+                    (pod.uid, answer)
+                };
+                inbox.evictions.push(eviction.boxed());
+                return None;
             }
         };
         inbox.responses.push(response);
@@ -160,10 +193,6 @@ impl<'a> Driver<'a> {
             }
             Response::Stored(id) => machine.handle_stored(id),
             Response::ProgressSent => machine.handle_progress_sent(),
-            Response::Evicted(uid, answer) => {
-                self.tools.metrics.eviction(&answer);
-                machine.handle_answer(now, &uid, answer);
-            }
         }
     }
 
@@ -235,5 +264,39 @@ async fn next<V>(events: &mut Option<Events<V>>) -> Event<V> {
     match events {
         Some(events) => events.next().await,
         None => future::pending().await,
+    }
+}
+
+/// Lets evictions end; after the limit those that are left are dropped.
+async fn end_in_flight(evictions: &mut FuturesUnordered<Eviction<'_>>, limit: Duration) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    let all = async {
+        while let Some((_, answer)) = evictions.next().await {
+            answers.push(answer);
+        }
+    };
+    let is_over = tokio::time::timeout(limit, all).await.is_err();
+    if is_over {
+        tracing::warn!(evictions = evictions.len(), "Evictions in flight are dropped");
+    }
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn evictions_in_flight_end_before_their_command_but_for_those_that_take_too_long() {
+        let mut evictions = FuturesUnordered::new();
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            ("a".to_owned(), Answer::Accepted)
+        };
+        evictions.push(slow.boxed());
+        evictions.push(future::pending().boxed());
+        let answers = end_in_flight(&mut evictions, Duration::from_millis(200)).await;
+        assert_eq!(answers, [Answer::Accepted]);
+        assert_eq!(evictions.len(), 1);
     }
 }

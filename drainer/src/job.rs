@@ -183,7 +183,7 @@ impl Drainer {
         };
         log(&command.attempt.node, &end);
         let conclusion = Conclusion::new(command.clone(), end, clock::now());
-        let end = Box::pin(driver.drive(conclusion)).await;
+        let end = Box::pin(driver.conclude(conclusion)).await;
         if let CommandEnd::PermitLost { reason } = &end {
             tracing::info!(node = %command.attempt.node, reason, "Stopped, the attempt has moved on");
         }
@@ -223,6 +223,7 @@ fn log(node: &NodeName, end: &CommandEnd) {
         CommandEnd::Postponed { reason } => {
             tracing::warn!(%node, error = %reason, "Command postponed");
         }
+        CommandEnd::Interrupted => tracing::info!(%node, "Command handed over, since this drainer stops"),
         // Logged when the command is settled: the permit may also be lost after the end.
         CommandEnd::PermitLost { .. } => (),
     }
@@ -235,6 +236,7 @@ fn verdict_of(end: &CommandEnd) -> Verdict {
         | CommandEnd::Uncordoned { .. }
         | CommandEnd::PermitLost { .. } => Verdict::Ack,
         CommandEnd::UncordonFailed { .. } => Verdict::RetryAfter(AGAIN),
+        CommandEnd::Interrupted => Verdict::RetryAfter(Duration::ZERO),
         CommandEnd::Postponed { reason } => verdict_after(reason),
     }
 }

@@ -94,6 +94,8 @@ pub(crate) enum Outcome {
     MovedOn,
     /// Whether the record authorises the command is not known: the command comes again.
     Postponed,
+    /// The drainer stopped: another one continues.
+    Interrupted,
     Uncordoned,
     Stuck,
 }
@@ -109,6 +111,7 @@ impl Outcome {
             Self::Forbidden => "Forbidden",
             Self::MovedOn => "MovedOn",
             Self::Postponed => "Postponed",
+            Self::Interrupted => "Interrupted",
             Self::Uncordoned => "Uncordoned",
             Self::Stuck => "Stuck",
         }
@@ -123,6 +126,7 @@ impl Outcome {
             | Self::NodeGone
             | Self::MovedOn
             | Self::Postponed
+            | Self::Interrupted
             | Self::Uncordoned => false,
         }
     }
@@ -142,6 +146,7 @@ impl From<&CommandEnd> for Outcome {
             CommandEnd::UncordonFailed { .. } => Self::Stuck,
             CommandEnd::PermitLost { .. } => Self::MovedOn,
             CommandEnd::Postponed { .. } => Self::Postponed,
+            CommandEnd::Interrupted => Self::Interrupted,
         }
     }
 }

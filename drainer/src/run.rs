@@ -43,6 +43,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let drainer = Arc::new(Drainer {
         source: format!("{} {}", chassis.service.name, chassis.service.version),
         tools: Tools {
+            chassis: chassis.clone(),
             client,
             metrics,
             throttle: Throttle::default(),

@@ -1,5 +1,6 @@
 //! The tools that all commands of this process share.
 
+use bellwether_chassis::Chassis;
 use kube::Client;
 
 use crate::metrics::Metrics;
@@ -8,6 +9,7 @@ use crate::throttle::Throttle;
 /// The tools that all commands of this process share.
 #[derive(Clone)]
 pub(crate) struct Tools {
+    pub(crate) chassis: Chassis,
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bellwether_proto::Phase;
 use rig::kubelet::TERMINATION;
 use rig::services::ServicesOptions;
@@ -12,6 +12,12 @@ use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
+
+/// Longer than a service takes to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Far below the ack wait of a command, which is 15 s.
+const HANDED_OVER: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scheduler_is_killed_in_each_phase_and_the_standby_continues() -> Result<()> {
@@ -33,6 +39,35 @@ async fn the_scheduler_is_killed_in_each_phase_and_the_standby_continues() -> Re
         killed.process.restart()?;
     }
     fleet.all_rolled(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drainer_that_stops_in_mid_drain_hands_its_command_over_at_once() -> Result<()> {
+    let world = World::start(WorldOptions::default()).await?;
+    world.block_drain(0).await?;
+    let options = ServicesOptions {
+        drainers: 2,
+        ..ServicesOptions::default()
+    };
+    let fleet = Fleet::start_in(world, options).await?;
+    fleet.world.host(0)?.upgrade_kernel("6.12.48")?;
+    let draining = async || {
+        let drainers = fleet.services.drainers.iter().filter(|it| it.process.is_running());
+        for drainer in drainers {
+            if drainer.metric("bellwether_drainer_drains_under_way").await? > 0.0 {
+                return Ok(drainer.clone());
+            }
+        }
+        bail!("no drainer drains")
+    };
+    let first = wait::until("a drain", DEADLINE, draining).await?;
+    first.process.terminate(STOP_DEADLINE).await?;
+    // Else the command would come only after the ack wait.
+    let second = wait::until("another drainer to continue", HANDED_OVER, draining).await?;
+    ensure!(second.process.name() != first.process.name(), "it was stopped");
+    let node = fleet.world.host(0)?.name().to_owned();
+    ensure!(fleet.nodes.cordons(&node) == 1, "it was cordoned again");
+    fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,6 +111,8 @@ pub enum CommandEnd {
         /// The reason, for the log.
         reason: String,
     },
+    /// The drainer stops: another one continues from the cluster and the record as they are.
+    Interrupted,
     /// Whether the record authorises the command is not known, and the time for this try is over.
     Postponed {
         /// The reason, for the log.
@@ -142,7 +144,7 @@ impl CommandEnd {
             Self::UncordonFailed { message } => Fact::UncordonFailed {
                 message: message.clone(),
             },
-            Self::PermitLost { .. } | Self::Postponed { .. } => return None,
+            Self::PermitLost { .. } | Self::Interrupted | Self::Postponed { .. } => return None,
         })
     }
 }

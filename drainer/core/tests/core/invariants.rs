@@ -193,6 +193,7 @@ proptest! {
             end @ (CommandEnd::DrainFailed { failure: DrainFailure::Timeout, .. }
             | CommandEnd::Uncordoned { .. }
             | CommandEnd::UncordonFailed { .. }
+            | CommandEnd::Interrupted
             | CommandEnd::Postponed { .. }) => prop_assert!(false, "{:?}", end),
         }
     }

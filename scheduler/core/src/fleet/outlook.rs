@@ -16,8 +16,8 @@ use crate::fleet::Fleet;
 use crate::fleet::member::Member;
 use crate::timers::{Clock, later};
 
-/// Most nodes that are played ahead: more than twice the largest fleet that Bellwether is measured with, so that an
-/// answer takes some milliseconds whatever the fleet. Further nodes count as left over.
+/// Most nodes that are played ahead: twice the largest fleet that Bellwether is measured with, so that an answer takes a
+/// fraction of a second, also with hundreds of groups. Further nodes count as left over.
 const NODES_MAX: usize = 10_000;
 
 /// The policies without mistakes, each with its number in the scene and its limits.

@@ -226,7 +226,8 @@ impl World {
             CommandEnd::Drained { .. }
             | CommandEnd::DrainFailed { .. }
             | CommandEnd::Uncordoned { .. }
-            | CommandEnd::PermitLost { .. } => None,
+            | CommandEnd::PermitLost { .. }
+            | CommandEnd::Interrupted => None,
             CommandEnd::UncordonFailed { .. } => Some(5 * SECOND),
             CommandEnd::Postponed { reason } => match reason {
                 Refusal::Stale(_) => None,
