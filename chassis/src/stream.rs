@@ -1,9 +1,10 @@
 //! Setting up JetStream: streams and durable consumers, created if missing or only verified.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
@@ -19,7 +20,7 @@ use crate::runtime::Chassis;
 const NOT_FOUND: u64 = 10059;
 
 /// Makes sure that every stream of the contract is there and as defined where correctness rests on it,
-/// and that every durable consumer is there. A consumer whose reader chooses its start is left to that reader.
+/// and that every durable consumer is there and hands out what its reader acts on. A consumer whose reader chooses its start is left to that reader.
 ///
 /// # Errors
 /// Names the stream and field that differ, or what the server refused.
@@ -190,10 +191,16 @@ async fn ensure_consumer<I>(
 ) -> anyhow::Result<PullConsumer> {
     let named = || format!("consumer {} of stream {}", definition.name, definition.stream);
     if !args.manage_streams {
-        return stream.get_consumer(definition.name).await.map_err(|error| {
+        let found: PullConsumer = stream.get_consumer(definition.name).await.map_err(|error| {
             let missing = "is missing, and --manage-streams=false forbids to create it";
             anyhow::anyhow!(error).context(missing).context(named())
-        });
+        })?;
+        let differences = differences(&found.cached_info().config, definition);
+        if !differences.is_empty() {
+            let remedy = "--manage-streams=false forbids to change it: do so with `nats consumer edit`";
+            return Err(anyhow::anyhow!("{differences}; {remedy}").context(named()));
+        }
+        return Ok(found);
     }
     let config = pull::Config {
         durable_name: Some(definition.name.to_owned()),
@@ -207,8 +214,48 @@ async fn ensure_consumer<I>(
         max_deliver: -1,
         ..pull::Config::default()
     };
-    stream
-        .get_or_create_consumer(definition.name, config)
+    let found = stream
+        .get_or_create_consumer(definition.name, config.clone())
         .await
+        .with_context(named)?;
+    let found_config = &found.cached_info().config;
+    let differences = differences(found_config, definition);
+    if differences.is_empty() {
+        return Ok(found);
+    }
+    // Else a version that reads a new kind of event would never get one from the consumer of the version before.
+    tracing::info!(
+        consumer = definition.name,
+        differences,
+        "Consumer is of another version, it is changed"
+    );
+    let changed = pull::Config {
+        deliver_policy: found_config.deliver_policy,
+        ..config
+    };
+    stream
+        .update_consumer(changed)
+        .await
+        .with_context(|| format!("change it: {differences}"))
         .with_context(named)
+}
+
+/// What correctness rests on; waits and numbers are the operator's to change. Empty: no difference.
+fn differences(found: &consumer::Config, wanted: &ConsumerDefinition) -> String {
+    let mut differences = Vec::new();
+    let mut check = |field: &str, found: String, wanted: String| {
+        if found != wanted {
+            differences.push(format!("{field} is {found}, has to be {wanted}"));
+        }
+    };
+    // The server keeps a single filter in a field of its own.
+    let single = Some(found.filter_subject.as_str()).filter(|filter| !filter.is_empty());
+    let filters: BTreeSet<&str> = found.filter_subjects.iter().map(String::as_str).chain(single).collect();
+    let wanted: BTreeSet<&str> = wanted.filters.iter().copied().collect();
+    check("filter_subjects", format!("{filters:?}"), format!("{wanted:?}"));
+    let policies = [found.ack_policy, AckPolicy::Explicit].map(|policy| format!("{policy:?}"));
+    let [found_policy, wanted_policy] = policies;
+    check("ack_policy", found_policy, wanted_policy);
+    check("max_deliver", found.max_deliver.to_string(), "-1".to_owned());
+    differences.join("; ")
 }

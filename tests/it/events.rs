@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use async_nats::jetstream::consumer::{DeliverPolicy, PullConsumer};
+use async_nats::jetstream::consumer::{DeliverPolicy, FromConsumer as _, PullConsumer, pull};
 use bellwether_proto::stream::{EVENTS_STREAM, SCHEDULER_CONSUMER};
 use bellwether_proto::{AttemptId, Fact, Generation, NodeEvent, Phase, encode, subject};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -27,6 +27,31 @@ async fn all_events_are_settled(fleet: &Fleet) -> Result<()> {
         Ok((info.num_pending, info.num_ack_pending))
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_of_a_version_that_reads_fewer_kinds_of_events_is_changed_by_the_next_leader() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    fleet.services.leader(&fleet.world).await?;
+    let jetstream = async_nats::jetstream::new(fleet.world.nats.client().await?);
+    let mut config = consumer(&fleet).await?.cached_info().config.clone();
+    config.filter_subjects = SCHEDULER_CONSUMER
+        .filters
+        .iter()
+        .take(1)
+        .map(|filter| (*filter).to_owned())
+        .collect();
+    let config = pull::Config::try_from_consumer_config(config).map_err(|error| anyhow::anyhow!(error))?;
+    jetstream.update_consumer_on_stream(config, EVENTS_STREAM.name).await?;
+    // The version that leads now does not look at its consumer again; the next one does.
+    fleet.services.leader(&fleet.world).await?.process.kill9();
+    fleet.services.leader(&fleet.world).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.rebooted_once(&[host]).await?;
+    let filters = consumer(&fleet).await?.cached_info().config.filter_subjects.clone();
+    assert_eq!(filters.len(), SCHEDULER_CONSUMER.filters.len(), "{filters:?}");
+    fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
