@@ -31,6 +31,9 @@ pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// How long handlers may take after the order to stop; below the time that the service has for that.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How long the server may take to confirm that the last replies have arrived.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Handles messages until the service stops; handlers have some seconds to end. `concurrency` is how many at once; with one,
 /// they are handled in the order of the stream.
 ///
@@ -76,6 +79,13 @@ where
         tracing::warn!(messages = under_way.len(), "Messages are not settled, and dropped");
     }
     under_way.shutdown().await;
+    // The last replies are on their way to the server, and would be lost with the connection.
+    if !matches!(
+        tokio::time::timeout(FLUSH_TIMEOUT, bus.client.flush()).await,
+        Ok(Ok(()))
+    ) {
+        tracing::debug!("The last replies to messages may not have arrived");
+    }
     Ok(())
 }
 

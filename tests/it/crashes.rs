@@ -60,12 +60,16 @@ async fn a_drainer_that_stops_in_mid_drain_hands_its_command_over_at_once() -> R
         }
         bail!("no drainer drains")
     };
+    let node = fleet.world.host(0)?.name().to_owned();
+    wait::eventually("the node's cordon", DEADLINE, async || {
+        Ok(fleet.nodes.cordons(&node) == 1)
+    })
+    .await?;
     let first = wait::until("a drain", DEADLINE, draining).await?;
     first.process.terminate(STOP_DEADLINE).await?;
     // Else the command would come only after the ack wait.
     let second = wait::until("another drainer to continue", HANDED_OVER, draining).await?;
     ensure!(second.process.name() != first.process.name(), "it was stopped");
-    let node = fleet.world.host(0)?.name().to_owned();
     ensure!(fleet.nodes.cordons(&node) == 1, "it was cordoned again");
     fleet.finish()
 }
