@@ -19,6 +19,9 @@ use crate::runtime::Chassis;
 
 const NOT_FOUND: u64 = 10059;
 
+/// Deliveries of one message.
+const UNLIMITED: i64 = -1;
+
 /// Makes sure that every stream of the contract is there and as defined where correctness rests on it,
 /// and that every durable consumer is there and hands out what its reader acts on. A consumer whose reader chooses its start is left to that reader.
 ///
@@ -111,49 +114,60 @@ async fn ensure_stream(bus: &Bus, definition: &StreamDefinition, args: &StreamAr
     Ok(stream)
 }
 
+/// The fields of a stream or consumer that differ from the contract, each with what it has to be.
+#[derive(Debug, Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn check(&mut self, field: &str, found: String, wanted: String) {
+        if found != wanted {
+            self.0.push(format!("{field} is {found}, has to be {wanted}"));
+        }
+    }
+
+    /// All of them in one line; none if there are none.
+    fn text(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.join("; "))
+    }
+}
+
 /// What correctness rests on; sizes, ages and replicas are the operator's to change.
 fn verify(found: &Config, wanted: &Config) -> anyhow::Result<()> {
-    let mut differences = Vec::new();
-    let mut check = |field: &str, found: String, wanted: String| {
-        if found != wanted {
-            differences.push(format!("{field} is {found}, has to be {wanted}"));
-        }
-    };
-    check(
+    let mut differences = Differences::default();
+    differences.check(
         "subjects",
         format!("{:?}", found.subjects),
         format!("{:?}", wanted.subjects),
     );
-    check(
+    differences.check(
         "retention",
         format!("{:?}", found.retention),
         format!("{:?}", wanted.retention),
     );
-    check(
+    differences.check(
         "discard",
         format!("{:?}", found.discard),
         format!("{:?}", wanted.discard),
     );
-    check(
+    differences.check(
         "allow_direct",
         found.allow_direct.to_string(),
         wanted.allow_direct.to_string(),
     );
     let keeps_the_newest = wanted.max_messages_per_subject < 1 || found.max_messages_per_subject >= 1;
     if !keeps_the_newest || (wanted.max_messages_per_subject == 1 && found.max_messages_per_subject != 1) {
-        check(
+        differences.check(
             "max_msgs_per_subject",
             found.max_messages_per_subject.to_string(),
             wanted.max_messages_per_subject.to_string(),
         );
     }
-    if differences.is_empty() {
-        return Ok(());
+    match differences.text() {
+        None => Ok(()),
+        Some(differences) => {
+            bail!("{differences}: change it with `nats stream edit`, or delete it if it holds nothing of worth")
+        }
     }
-    bail!(
-        "{}: change it with `nats stream edit`, or delete it if it holds nothing of worth",
-        differences.join("; ")
-    )
 }
 
 fn stream_config(definition: &StreamDefinition, args: &StreamArgs) -> Config {
@@ -195,8 +209,7 @@ async fn ensure_consumer<I>(
             let missing = "is missing, and --manage-streams=false forbids to create it";
             anyhow::anyhow!(error).context(missing).context(named())
         })?;
-        let differences = differences(&found.cached_info().config, definition);
-        if !differences.is_empty() {
+        if let Some(differences) = differences(&found.cached_info().config, definition) {
             let remedy = "--manage-streams=false forbids to change it: do so with `nats consumer edit`";
             return Err(anyhow::anyhow!("{differences}; {remedy}").context(named()));
         }
@@ -211,7 +224,7 @@ async fn ensure_consumer<I>(
         ack_wait: definition.ack_wait,
         max_ack_pending: definition.max_ack_pending,
         // What limits redelivery is the message itself: its record moves on, or its time is over.
-        max_deliver: -1,
+        max_deliver: UNLIMITED,
         ..pull::Config::default()
     };
     let found = stream
@@ -219,10 +232,9 @@ async fn ensure_consumer<I>(
         .await
         .with_context(named)?;
     let found_config = &found.cached_info().config;
-    let differences = differences(found_config, definition);
-    if differences.is_empty() {
+    let Some(differences) = differences(found_config, definition) else {
         return Ok(found);
-    }
+    };
     // Else a version that reads a new kind of event would never get one from the consumer of the version before.
     tracing::info!(
         consumer = definition.name,
@@ -240,22 +252,16 @@ async fn ensure_consumer<I>(
         .with_context(named)
 }
 
-/// What correctness rests on; waits and numbers are the operator's to change. Empty: no difference.
-fn differences(found: &consumer::Config, wanted: &ConsumerDefinition) -> String {
-    let mut differences = Vec::new();
-    let mut check = |field: &str, found: String, wanted: String| {
-        if found != wanted {
-            differences.push(format!("{field} is {found}, has to be {wanted}"));
-        }
-    };
+/// What correctness rests on; waits and numbers are the operator's to change.
+fn differences(found: &consumer::Config, wanted: &ConsumerDefinition) -> Option<String> {
+    let mut differences = Differences::default();
     // The server keeps a single filter in a field of its own.
     let single = Some(found.filter_subject.as_str()).filter(|filter| !filter.is_empty());
     let filters: BTreeSet<&str> = found.filter_subjects.iter().map(String::as_str).chain(single).collect();
     let wanted: BTreeSet<&str> = wanted.filters.iter().copied().collect();
-    check("filter_subjects", format!("{filters:?}"), format!("{wanted:?}"));
-    let policies = [found.ack_policy, AckPolicy::Explicit].map(|policy| format!("{policy:?}"));
-    let [found_policy, wanted_policy] = policies;
-    check("ack_policy", found_policy, wanted_policy);
-    check("max_deliver", found.max_deliver.to_string(), "-1".to_owned());
-    differences.join("; ")
+    differences.check("filter_subjects", format!("{filters:?}"), format!("{wanted:?}"));
+    let [found_policy, wanted_policy] = [found.ack_policy, AckPolicy::Explicit].map(|policy| format!("{policy:?}"));
+    differences.check("ack_policy", found_policy, wanted_policy);
+    differences.check("max_deliver", found.max_deliver.to_string(), UNLIMITED.to_string());
+    differences.text()
 }
