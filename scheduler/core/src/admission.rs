@@ -22,7 +22,7 @@ pub use canaries::Canary;
 pub(crate) use failures::Failure;
 pub use failures::{Cohort, Stop};
 pub(crate) use foreseen::Foreseen;
-pub(crate) use gate::{Blockers, Look, margin, soak_of, unfit};
+pub(crate) use gate::{Blockers, Look, margin, unfit};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};
 pub(crate) use policy_budget::{Full, Group, Limits, PolicyBudgets, TopologyLimits};

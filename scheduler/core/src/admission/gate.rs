@@ -33,7 +33,7 @@ mod window;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellwether_policy::{Gates, Governing, PrometheusGate, RebootPolicy, Terms};
+use bellwether_policy::{Gates, Governing, RebootPolicy, Terms};
 use bellwether_proto::{Attempt, RebootNeed};
 use jiff::Timestamp;
 
@@ -93,10 +93,7 @@ pub(crate) struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// The policy of the node with its terms; none without a policy, or of one with a mistake.
     fn terms(&self) -> Option<(&'a RebootPolicy, &'a Terms)> {
-        let Governing::Policy(policy) = self.governing else {
-            return None;
-        };
-        Some((policy, policy.terms.as_ref().ok()?))
+        terms_of(self.governing)
     }
 
     /// The name of the policy of the node.
@@ -188,10 +185,11 @@ impl Blockers {
 
     /// The look at what has to be open at the end of a node's soak, by readings that were asked for at `since` or later.
     pub(crate) fn look_at_soak(&self, governing: &Governing, since: Timestamp) -> Look {
-        let Some((policy, demanded)) = soak_of(governing) else {
+        let Some((policy, terms)) = terms_of(governing) else {
             return Look::Open;
         };
-        look::fold(policy, prometheus::looked(demanded, &self.readings, since))
+        let questions = &terms.back_in_service.prometheus;
+        look::fold(&policy.name, prometheus::looked(questions, &self.readings, since))
     }
 
     /// The rivals as a reason; none if there is none, or the policy tolerates them.
@@ -204,19 +202,15 @@ impl Blockers {
     }
 }
 
-/// What a policy demands at the end of a soak; none without a policy that has no mistake.
-pub(crate) fn soak_of(governing: &Governing) -> Option<(&Arc<str>, &[PrometheusGate])> {
+/// The policy with its terms; none without a policy that has no mistake.
+fn terms_of(governing: &Governing) -> Option<(&RebootPolicy, &Terms)> {
     let Governing::Policy(policy) = governing else {
         return None;
     };
-    let terms = policy.terms.as_ref().ok()?;
-    Some((&policy.name, &terms.back_in_service.prometheus))
+    Some((policy, policy.terms.as_ref().ok()?))
 }
 
 /// The policy with its own gates; none without a policy that has no mistake.
 fn gates_of(governing: &Governing) -> Option<(&Arc<str>, &Gates)> {
-    let Governing::Policy(policy) = governing else {
-        return None;
-    };
-    Some((&policy.name, &policy.terms.as_ref().ok()?.gates))
+    terms_of(governing).map(|(policy, terms)| (&policy.name, &terms.gates))
 }

@@ -245,6 +245,12 @@ impl PolicyBudgets {
         usage.back.extend(at.map(|at| (at, node.clone())));
     }
 
+    /// The use of a policy's budget, and the budget; none of a policy that limits nothing.
+    fn budget_of(&self, policy: &str) -> Option<(&Usage, &Budget)> {
+        let usage = self.by_policy.get(policy)?;
+        Some((usage, &usage.policy.terms.as_ref().ok()?.budget))
+    }
+
     /// A node of this group may be disrupted more; so may one without a group.
     pub(crate) fn has_room(&self, group: Option<&Group>, now: Timestamp) -> bool {
         group.is_none_or(|group| self.full(group, now).next().is_none())
@@ -252,15 +258,13 @@ impl PolicyBudgets {
 
     /// The first node of the rollout of a policy is back, or need not go alone.
     pub(crate) fn has_begun(&self, policy: &str, now: Timestamp) -> bool {
-        let usage = self.by_policy.get(policy);
-        let budget = usage.and_then(|usage| Some((usage, &usage.policy.terms.as_ref().ok()?.budget)));
+        let budget = self.budget_of(policy);
         budget.is_none_or(|(usage, budget)| usage.has_begun(budget, now))
     }
 
     /// All that keeps a node of this group from its turn, the widest scope first.
     pub(crate) fn full(&self, group: &Group, now: Timestamp) -> impl Iterator<Item = Full> {
-        let usage = self.by_policy.get(&group.policy);
-        let budget = usage.and_then(|usage| Some((usage, &usage.policy.terms.as_ref().ok()?.budget)));
+        let budget = self.budget_of(&group.policy);
         budget.into_iter().flat_map(move |(usage, budget)| {
             let first = usage.first_alone(budget, now);
             let policy = usage.full_policy(budget);
@@ -270,9 +274,7 @@ impl PolicyBudgets {
 
     /// The limits of a policy's nodes; none of a policy without a budget.
     pub(crate) fn limits(&self, policy: &str) -> Limits<'_> {
-        let usage = self.by_policy.get(policy);
-        let budget = usage.and_then(|usage| Some((usage, &usage.policy.terms.as_ref().ok()?.budget)));
-        let Some((usage, budget)) = budget else {
+        let Some((usage, budget)) = self.budget_of(policy) else {
             return Limits::default();
         };
         let of_count = |amount: Option<Amount>, count| Some(amount?.of(count));
@@ -296,8 +298,8 @@ impl PolicyBudgets {
 
     /// How many nodes of a policy are disrupted, and how many may be; none if the policy has no such limit.
     pub(crate) fn usage(&self, policy: &str) -> Option<PolicyUsage> {
-        let usage = self.by_policy.get(policy)?;
-        let limit = usage.policy.terms.as_ref().ok()?.budget.max_unavailable?;
+        let (usage, budget) = self.budget_of(policy)?;
+        let limit = budget.max_unavailable?;
         Some(PolicyUsage {
             unavailable: usage.nodes.holders.len(),
             max_unavailable: limit.of(usage.nodes.count),

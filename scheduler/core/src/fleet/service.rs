@@ -4,7 +4,7 @@ use bellwether_policy::{BackInService, Governing, PrometheusGate, Selector};
 use bellwether_proto::{Attempt, Cause, DaemonPod, NodeName, Phase};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admission::{Look, Reason, soak_of};
+use crate::admission::{Look, Reason};
 use crate::attempt::{self, Service};
 use crate::effect::Effect;
 use crate::fleet::Fleet;
@@ -158,8 +158,7 @@ pub(super) fn soak_wants<'a>(
     clock: &Clock,
 ) -> Option<(&'a [PrometheusGate], Timestamp)> {
     let since = soak_over_at(attempt).filter(|at| clock.reached(*at))?;
-    let (_, questions) = soak_of(governing)?;
-    Some((questions, since))
+    Some((&governing.terms()?.back_in_service.prometheus, since))
 }
 
 /// The node of a failed attempt that keeps its slot was uncordoned, and did not stay healthy.

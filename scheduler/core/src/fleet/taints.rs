@@ -130,11 +130,8 @@ impl Fleet {
 
 /// Whether the node has to carry the taint; none: the node stays as it is.
 fn wanted(member: &Member, governing: &Governing) -> Option<bool> {
-    let Governing::Policy(policy) = governing else {
-        return Some(false);
-    };
-    let is_on = |terms: &bellwether_policy::Terms| terms.waiting_taint == WaitingTaint::PreferNoSchedule;
-    if !policy.terms.as_ref().is_ok_and(is_on) || member.observation()?.need_is_gone() {
+    let taint = governing.terms().map(|terms| terms.waiting_taint);
+    if taint != Some(WaitingTaint::PreferNoSchedule) || member.observation()?.need_is_gone() {
         return Some(false);
     }
     let stand: &Stand = member.stand.as_ref()?;
