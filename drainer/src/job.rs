@@ -28,7 +28,7 @@ use crate::wire::{self, Commanded};
 const NO_PLACE: Duration = Duration::from_secs(2);
 /// Wait before a command that is in progress comes again, in case that work is dropped.
 const IN_PROGRESS: Duration = Duration::from_secs(10);
-/// Wait before an uncordon that failed comes again, and a drain while the rights are not known.
+/// Wait before an uncordon that failed comes again, and a drain while it is open whether the rights suffice.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Wait before a command comes again whose record could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ impl Drainer {
             Ok(attempt) => attempt,
             Err(refusal) => return self.refused(&command, &refusal, commanded_at),
         };
-        if matches!(command.task, Task::Drain { .. }) && *self.rights.borrow() == Rights::Unknown {
+        if matches!(command.task, Task::Drain { .. }) && self.are_rights_open() {
             return Verdict::RetryAfter(AGAIN);
         }
         let span = span_of(&command);
@@ -190,9 +190,18 @@ impl Drainer {
         end
     }
 
+    /// True while no drain may start and none may fail for its rights.
+    fn are_rights_open(&self) -> bool {
+        match &*self.rights.borrow() {
+            Rights::Unknown => true,
+            Rights::Missing { is_final, .. } => !is_final,
+            Rights::Held => false,
+        }
+    }
+
     fn missing_rights(&self) -> Option<String> {
         match &*self.rights.borrow() {
-            Rights::Missing(missing) => Some(missing.clone()),
+            Rights::Missing { names, .. } => Some(names.clone()),
             Rights::Held | Rights::Unknown => None,
         }
     }

@@ -12,6 +12,7 @@
 //! pod       one file for each class of pod, and their order
 //! plan      which pod is evicted when, and what blocks the drain
 //! answer    the meaning of each answer of the API server to an eviction
+//! grace     tells a passing 403 from a missing right
 //! drain     the state machine of a drain; proof is its last stage
 //! uncordon  the state machine of an uncordon
 //! taint     the taint of nodes that wait for their reboot
@@ -28,6 +29,7 @@ pub mod cordon;
 pub mod drain;
 mod edit;
 pub mod fault;
+pub mod grace;
 pub mod machine;
 pub mod node;
 pub mod permit;
@@ -45,6 +47,7 @@ pub use command::{Command, Task};
 pub use conclusion::Conclusion;
 pub use drain::Drain;
 pub use fault::ApiFault;
+pub use grace::ForbiddenGrace;
 pub use machine::Machine;
 pub use node::{NodePatched, NodeRead, NodeView};
 pub use permit::{RecordView, Refusal};

@@ -16,7 +16,7 @@ pub enum Watched<V> {
 }
 
 /// The object that a watch observes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WatchTarget {
     /// The Node object.
     Node,

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use bellwether_chassis::Chassis;
-use bellwether_drainer_core::ApiFault;
+use bellwether_chassis::{Chassis, clock};
+use bellwether_drainer_core::{ApiFault, ForbiddenGrace};
 use bellwether_proto::readiness::{Part, ReadinessCode};
+use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -45,8 +46,14 @@ pub(crate) enum Rights {
     Unknown,
     /// No right is missing.
     Held,
-    /// The names of the missing rights.
-    Missing(String),
+    /// At least one right is missing.
+    Missing {
+        /// The names of the missing rights.
+        names: String,
+        /// One of them is missing for too long to be about to appear: an API server that has just started
+        /// answers so about every right, until it has read its rules.
+        is_final: bool,
+    },
 }
 
 /// Reviews the rights until the service stops.
@@ -56,10 +63,12 @@ pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Send
         "the API server has not answered yet",
     );
     let mut tries: u32 = 0;
+    let mut grace = ForbiddenGrace::default();
     loop {
-        let pause = match check(&client).await {
-            Ok(now) => {
+        let pause = match missing(&client).await {
+            Ok(missing) => {
                 tries = 0;
+                let now = judge(clock::now(), &missing, &mut grace);
                 chassis.health.ready(Part::Kubernetes);
                 publish(&chassis, &now);
                 let pause = if now == Rights::Held {
@@ -96,13 +105,12 @@ pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Send
 
 fn publish(chassis: &Chassis, rights: &Rights) {
     match rights {
-        Rights::Missing(missing) => {
-            chassis.health.not_ready(
-                ReadinessCode::RightsMissing,
-                format!("missing in Kubernetes: {missing}"),
-            );
+        Rights::Missing { names, .. } => {
+            chassis
+                .health
+                .not_ready(ReadinessCode::RightsMissing, format!("missing in Kubernetes: {names}"));
             tracing::error!(
-                missing,
+                missing = names,
                 remedy = "bind the drainer's cluster role to the service account or user it runs as",
                 "Rights are missing in Kubernetes, no drain starts"
             );
@@ -111,19 +119,33 @@ fn publish(chassis: &Chassis, rights: &Rights) {
     }
 }
 
-async fn check(client: &Client) -> Result<Rights, ApiFault> {
+/// Judges one review, given with the rights that it found missing.
+fn judge(now: Timestamp, missing: &[Right], grace: &mut ForbiddenGrace<Right>) -> Rights {
+    for held in NEEDED.iter().filter(|right| !missing.contains(right)) {
+        grace.reset(held);
+    }
+    if missing.is_empty() {
+        return Rights::Held;
+    }
+    let names: Vec<String> = missing.iter().copied().map(name).collect();
+    let over = missing.iter().filter(|right| grace.is_over(now, **right)).count();
+    Rights::Missing {
+        names: names.join(", "),
+        is_final: over > 0,
+    }
+}
+
+/// Asks the API server for each right. Returns those that are missing.
+async fn missing(client: &Client) -> Result<Vec<Right>, ApiFault> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
     for right in NEEDED {
         let answer = call(reviews.create(&PostParams::default(), &question(right))).await?;
         if !answer.status.is_some_and(|status| status.allowed) {
-            missing.push(name(right));
+            missing.push(right);
         }
     }
-    if missing.is_empty() {
-        return Ok(Rights::Held);
-    }
-    Ok(Rights::Missing(missing.join(", ")))
+    Ok(missing)
 }
 
 /// The review names no namespace: the right has to hold in all of them, or the object has none.
@@ -146,5 +168,36 @@ fn name((verb, resource, subresource): Right) -> String {
     match subresource {
         "" => format!("{verb} {resource}"),
         subresource => format!("{verb} {resource}/{subresource}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_is_missing_for_good_after_a_minute_in_which_no_review_found_it() {
+        let (evict, list) = (("create", "pods", "eviction"), ("list", "pods", ""));
+        let mut grace = ForbiddenGrace::default();
+        let mut review = |second, missing: &[Right]| {
+            let now = Timestamp::from_second(second).unwrap();
+            match judge(now, missing, &mut grace) {
+                Rights::Missing { names, is_final } => (names, is_final),
+                rights @ (Rights::Unknown | Rights::Held) => unreachable!("{rights:?}"),
+            }
+        };
+        assert_eq!(
+            review(0, &[list, evict]),
+            ("list pods, create pods/eviction".to_owned(), false)
+        );
+        // The API server has read one more rule.
+        assert_eq!(review(50, &[evict]), ("create pods/eviction".to_owned(), false));
+        assert_eq!(review(61, &[list]), ("list pods".to_owned(), false));
+        assert!(!review(121, &[list, evict]).1);
+        assert!(review(122, &[list, evict]).1, "one of them is enough");
+        assert_eq!(
+            judge(Timestamp::from_second(123).unwrap(), &[], &mut grace),
+            Rights::Held
+        );
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::progress::Due;
 use super::proof::Stage as ProofStage;
-use super::state::{Drain, Stage};
+use super::state::{Drain, Forbidden, Stage};
 use crate::action::{Action, CommandEnd, Notice};
 use crate::backoff::after;
 use crate::cordon::{Cordon, cordon_of, cordon_patch};
@@ -66,13 +66,22 @@ impl Drain {
         match polled {
             EditPoll::Waiting => (),
             EditPoll::Act(action) => self.actions.push_back(action),
-            EditPoll::Done(Wanted::Cordoned) => self.cordoned(now),
+            EditPoll::Done(Wanted::Cordoned) => {
+                self.forbidden.reset(&Forbidden::Cordon);
+                self.cordoned(now);
+            }
             EditPoll::Done(Wanted::Failure(failure, message)) => self.fail(failure, message),
-            // Without this right the node is untouched, so the drain ends at once.
-            EditPoll::Failed(EditFault::Api(ApiFault::Forbidden(reason))) => {
+            EditPoll::Failed(EditFault::Api(ApiFault::Forbidden(reason)))
+                if self.forbidden.is_over(now, Forbidden::Cordon) =>
+            {
                 self.fail(DrainFailure::Forbidden, reason);
             }
             EditPoll::Failed(fault) => {
+                // A record that does not authorise the patch is no answer about the right to it.
+                let is_answer = matches!(&fault, EditFault::Api(fault) if !matches!(fault, ApiFault::Forbidden(_)));
+                if is_answer {
+                    self.forbidden.reset(&Forbidden::Cordon);
+                }
                 let notice = Notice::NodeEditFailed(fault.to_string());
                 self.actions.push_back(Action::Log(notice));
             }
@@ -141,7 +150,7 @@ impl Drain {
             .flatten()
             .max_by_key(|suspension| suspension.until);
         let mut step = self.plan.step(now, &self.inventory.pods(), longest.as_ref());
-        step.held_up_by.splice(0..0, self.watch_fault.clone());
+        step.held_up_by.splice(0..0, self.watch_faults.values().cloned());
         step
     }
 

@@ -10,11 +10,9 @@
 //! owner, when the drainer lacks a right for too long, or when the record no longer authorises it.
 //!
 //! `state` has the facts and takes them in; `decide` reads from them the next action; `proof` decides
-//! whether the node may be called drained; `progress` decides when an event about the progress is due;
-//! `grace` tells a passing 403 from a missing right.
+//! whether the node may be called drained; `progress` decides when an event about the progress is due.
 
 mod decide;
-mod grace;
 mod progress;
 mod proof;
 mod state;

@@ -1,11 +1,10 @@
 //! The facts of one drain, and how they come in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bellwether_proto::{AttemptRef, DrainFailure};
 use jiff::Timestamp;
 
-use super::grace::ForbiddenGrace;
 use super::progress::Progress;
 use super::proof::{Proof, Stage as ProofStage};
 use crate::action::{Action, CommandEnd};
@@ -15,6 +14,7 @@ use crate::command::{Command, Task};
 use crate::cordon::{Cordon, cordon_of};
 use crate::edit::NodeEdit;
 use crate::fault::ApiFault;
+use crate::grace::ForbiddenGrace;
 use crate::machine::Machine;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
@@ -35,6 +35,21 @@ pub(super) enum Stage {
     Emptying,
     /// The drain has ended.
     Ended,
+}
+
+/// A thing that the API server may forbid to a drain, each with a grace of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Forbidden {
+    /// To read or patch the node for its cordon.
+    Cordon,
+    /// To read the node, for the proof.
+    NodeRead,
+    /// To list the pods, for the proof.
+    PodsList,
+    /// To watch.
+    Watch(WatchTarget),
+    /// To evict the pod with this UID.
+    Eviction(String),
 }
 
 /// A drain under way.
@@ -61,9 +76,9 @@ pub struct Drain {
     /// The API server asked the drainer for quiet until this instant.
     pub(super) throttled_until: Option<Timestamp>,
     /// Why the cluster cannot be watched at present, for operators.
-    pub(super) watch_fault: Option<String>,
-    watch_forbidden: ForbiddenGrace,
-    evictions_forbidden: ForbiddenGrace,
+    pub(super) watch_faults: BTreeMap<WatchTarget, String>,
+    /// Has at most four entries besides those of the node's pods.
+    pub(super) forbidden: ForbiddenGrace<Forbidden>,
     pub(super) ids: RequestIds,
     pub(super) spread: Spread,
     pub(super) timers: Timers,
@@ -95,9 +110,8 @@ impl Drain {
             batch: None,
             unauthorised: None,
             throttled_until: None,
-            watch_fault: None,
-            watch_forbidden: ForbiddenGrace::default(),
-            evictions_forbidden: ForbiddenGrace::default(),
+            watch_faults: BTreeMap::new(),
+            forbidden: ForbiddenGrace::default(),
             ids: RequestIds::default(),
             spread: Spread::seeded_by(&attempt.attempt.to_string()),
             timers: Timers::default(),
@@ -139,10 +153,25 @@ impl Drain {
         }
     }
 
-    /// The cluster answers: the last fault is over.
-    fn watch_works(&mut self) {
-        self.watch_fault = None;
-        self.watch_forbidden.reset();
+    /// The watch works: its last fault is over.
+    fn watch_works(&mut self, target: WatchTarget) {
+        self.watch_faults.remove(&target);
+        self.forbidden.reset(&Forbidden::Watch(target));
+    }
+
+    /// Takes in why the cluster cannot be looked at, and ends the drain if that is a missing right.
+    fn look_failed(&mut self, now: Timestamp, thing: Forbidden, target: WatchTarget, fault: &ApiFault) {
+        if let ApiFault::Forbidden(reason) = fault {
+            if self.forbidden.is_over(now, thing) {
+                self.fail(DrainFailure::Forbidden, reason.clone());
+                return;
+            }
+        } else {
+            self.forbidden.reset(&thing);
+        }
+        // Nothing is assumed about the cluster: the drain waits until it can be looked at again.
+        let sentence = format!("{} cannot be watched: {fault}", target.as_str());
+        self.watch_faults.insert(target, sentence);
     }
 }
 
@@ -172,9 +201,11 @@ impl Machine for Drain {
         }
         if let NodeRead::Failed(fault) = read {
             self.proof.fail(now);
-            self.handle_watch_failed(now, WatchTarget::Node, fault);
+            self.look_failed(now, Forbidden::NodeRead, WatchTarget::Node, &fault);
             return;
         }
+        self.forbidden.reset(&Forbidden::NodeRead);
+        self.watch_faults.remove(&WatchTarget::Node);
         self.proof.stage = ProofStage::Authorising(self.permit.want(), staying);
         self.observe_node(&read);
     }
@@ -199,26 +230,19 @@ impl Machine for Drain {
     }
 
     fn handle_node(&mut self, event: Watched<NodeView>) {
-        self.watch_works();
+        self.watch_works(WatchTarget::Node);
         if let Some(node) = self.node_watch.handle(event) {
             self.observe_node(&node);
         }
     }
 
     fn handle_pod(&mut self, event: Watched<PodView>) {
-        self.watch_works();
+        self.watch_works(WatchTarget::Pods);
         self.inventory.handle(&event);
     }
 
     fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {
-        if let ApiFault::Forbidden(reason) = &fault
-            && self.watch_forbidden.is_over(now)
-        {
-            self.fail(DrainFailure::Forbidden, reason.clone());
-            return;
-        }
-        // Nothing is assumed about the cluster: the drain waits until it can be watched again.
-        self.watch_fault = Some(format!("{} cannot be watched: {fault}", target.as_str()));
+        self.look_failed(now, Forbidden::Watch(target), target, &fault);
     }
 
     fn handle_pods_listed(&mut self, now: Timestamp, id: RequestId, pods: Result<Vec<PodView>, ApiFault>) {
@@ -228,7 +252,8 @@ impl Machine for Drain {
         }
         match pods {
             Ok(pods) => {
-                self.watch_works();
+                self.forbidden.reset(&Forbidden::PodsList);
+                self.watch_faults.remove(&WatchTarget::Pods);
                 let node = self.attempt.node.as_str();
                 let pods: Vec<NodePod> = pods.iter().filter_map(|pod| NodePod::on_node(pod, node)).collect();
                 let left = self.proof.handle_list(now, &pods);
@@ -236,20 +261,21 @@ impl Machine for Drain {
             }
             Err(fault) => {
                 self.proof.fail(now);
-                self.handle_watch_failed(now, WatchTarget::Pods, fault);
+                self.look_failed(now, Forbidden::PodsList, WatchTarget::Pods, &fault);
             }
         }
     }
 
     fn handle_answer(&mut self, now: Timestamp, uid: &str, answer: Answer) {
+        let thing = Forbidden::Eviction(uid.to_owned());
         let answer = if let Answer::Forbidden(reason) = answer {
-            if self.evictions_forbidden.is_over(now) {
+            if self.forbidden.is_over(now, thing) {
                 self.fail(DrainFailure::Forbidden, reason);
                 return;
             }
             Answer::Failed(reason)
         } else {
-            self.evictions_forbidden.reset();
+            self.forbidden.reset(&thing);
             answer
         };
         if let Answer::Throttled(wait) = answer {

@@ -7,6 +7,7 @@
 )]
 
 mod endings;
+mod faults;
 mod invariants;
 mod stories;
 mod world;

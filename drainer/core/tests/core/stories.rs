@@ -1,7 +1,7 @@
 //! Stories of one drain over time. Times are seconds since its begin.
 
 use bellwether_drainer_core::action::Staying;
-use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice, WatchTarget};
+use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice};
 use bellwether_proto::{DrainFailure, Fact, ObstacleKind, Phase};
 
 use crate::world::{Response, World, at, pod, staying};
@@ -134,14 +134,6 @@ fn d8_a_node_that_another_writer_changes_is_read_again_before_the_next_patch() {
 }
 
 #[test]
-fn a_drain_without_the_right_to_cordon_ends_at_once() {
-    let mut world = World::drain(600, &[pod("a")]);
-    world.api_fault = Some(ApiFault::Forbidden("no".to_owned()));
-    world.pass(0);
-    assert_eq!(world.failure(), DrainFailure::Forbidden);
-}
-
-#[test]
 fn d1_a_record_that_moves_on_ends_the_drain_before_the_next_eviction() {
     let mut world = World::drain(600, &[]);
     world.pass(1);
@@ -238,77 +230,6 @@ fn a_drain_that_cannot_cordon_in_time_ends_in_time() {
     assert_eq!(world.end, None);
     world.pass(1);
     assert_eq!(world.failure(), DrainFailure::Timeout);
-}
-
-#[test]
-fn a_403_to_evictions_is_fatal_only_after_a_minute() {
-    let mut world = World::drain(600, &[pod("a")]);
-    world.eviction_answer = Answer::Forbidden("no".to_owned());
-    world.pass(50);
-    assert_eq!(world.end, None);
-    world.eviction_answer = Answer::Conflict;
-    world.pass(60);
-    world.eviction_answer = Answer::Forbidden("no".to_owned());
-    world.pass(50);
-    assert_eq!(world.end, None, "an answer between starts the minute again");
-    world.pass(60);
-    assert_eq!(world.failure(), DrainFailure::Forbidden);
-}
-
-#[test]
-fn a_403_to_watches_is_fatal_only_after_a_minute() {
-    let mut world = World::drain(600, &[pod("a")]);
-    world.pass(1);
-    world.watch_fails(WatchTarget::Pods, ApiFault::Forbidden("no".to_owned()));
-    world.pass(60);
-    world.watch_fails(WatchTarget::Pods, ApiFault::Forbidden("no".to_owned()));
-    assert_eq!(world.end, None);
-    world.pass(1);
-    world.watch_fails(WatchTarget::Pods, ApiFault::Forbidden("no".to_owned()));
-    assert_eq!(world.failure(), DrainFailure::Forbidden);
-}
-
-#[test]
-fn a_drain_that_is_blind_names_the_failed_watch_until_the_watch_works_again() {
-    for (target, blocker) in [
-        (WatchTarget::Pods, "pods cannot be watched: down"),
-        (WatchTarget::Node, "the node cannot be watched: down"),
-    ] {
-        let mut world = World::drain(600, &[pod("a")]);
-        world.pass(60);
-        let is_named = |world: &World<_>| held_up_by(world).iter().any(|sentence| sentence == blocker);
-        assert!(!is_named(&world));
-        world.watch_fails(target, ApiFault::Unavailable("down".to_owned()));
-        world.pass(5);
-        assert!(is_named(&world), "{:?}", held_up_by(&world));
-        world.change_node(|_| ());
-        world.pass(5);
-        assert!(!is_named(&world), "{:?}", held_up_by(&world));
-    }
-}
-
-#[test]
-fn a_cordon_that_fails_names_its_fault_in_the_log() {
-    let mut world = World::drain(600, &[]);
-    world.api_fault = Some(ApiFault::Unavailable("the API server is down".to_owned()));
-    world.pass(1);
-    let fault = "the API server is down".to_owned();
-    assert_eq!(world.notices[0], Notice::NodeEditFailed(fault));
-    let mut world = World::drain(600, &[]);
-    world.nats_answers = false;
-    world.pass(1);
-    let fault = "the attempt's record could not be read: no answer from NATS".to_owned();
-    assert_eq!(world.notices[0], Notice::NodeEditFailed(fault));
-}
-
-#[test]
-fn a_cordon_that_fails_is_tried_again_before_the_next_read_of_the_record() {
-    let mut world = World::drain(600, &[]);
-    world.api_fault = Some(ApiFault::Unavailable("down".to_owned()));
-    world.settle();
-    world.api_fault = None;
-    world.pass(60);
-    assert!(world.cordoned_at.unwrap() < at(1), "{:?}", world.cordoned_at);
 }
 
 #[test]
@@ -434,7 +355,7 @@ fn a_slow_api_server_gets_one_consistent_list_at_a_time() {
 }
 
 /// Blockers in the newest event about the progress.
-fn held_up_by<M>(world: &World<M>) -> &[String] {
+pub(crate) fn held_up_by<M>(world: &World<M>) -> &[String] {
     match world.progress.last() {
         Some(Fact::DrainProgressed { held_up_by, .. }) => held_up_by,
         fact => unreachable!("{fact:?}"),
@@ -449,14 +370,14 @@ fn pods_left(fact: &Fact) -> Option<u32> {
 }
 
 impl<M> World<M> {
-    fn drained(&self) -> u32 {
+    pub(crate) fn drained(&self) -> u32 {
         match &self.end {
             Some((_, CommandEnd::Drained { pods_gone, .. })) => *pods_gone,
             end => unreachable!("{end:?}"),
         }
     }
 
-    fn failure(&self) -> DrainFailure {
+    pub(crate) fn failure(&self) -> DrainFailure {
         match &self.end {
             Some((_, CommandEnd::DrainFailed { failure, .. })) => *failure,
             end => unreachable!("{end:?}"),

@@ -41,6 +41,8 @@ pub(crate) struct World<M> {
     pub(crate) pods: BTreeMap<String, PodView>,
     pub(crate) api_fault: Option<ApiFault>,
     pub(crate) eviction_answer: Answer,
+    /// The answers to evictions of these pods, by UID, instead of that one.
+    pub(crate) eviction_answers: BTreeMap<String, Answer>,
     watches_pods: bool,
     watches_node: bool,
     // The bus.
@@ -150,6 +152,7 @@ impl<M: Machine> World<M> {
             pods: BTreeMap::new(),
             api_fault: None,
             eviction_answer: Answer::Accepted,
+            eviction_answers: BTreeMap::new(),
             watches_pods: false,
             watches_node: false,
             phase,
@@ -357,13 +360,15 @@ impl<M: Machine> World<M> {
             Action::Evict(pod) => {
                 self.evicted.push(pod.uid.clone());
                 self.check_eviction(&pod.uid);
-                if self.eviction_answer == Answer::Accepted
+                let of_pod = self.eviction_answers.get(&pod.uid);
+                let answer = of_pod.unwrap_or(&self.eviction_answer).clone();
+                if answer == Answer::Accepted
                     && let Some(mut view) = self.pods.get(&pod.uid).cloned()
                 {
                     view.deletion_at = Some(self.now + SignedDuration::from_secs(30));
                     self.put_pod(view);
                 }
-                Response::Evicted(pod.uid, self.eviction_answer.clone())
+                Response::Evicted(pod.uid, answer)
             }
             Action::Throttle(until) => return self.throttles.push(until),
             Action::Log(notice) => return self.notices.push(notice),
