@@ -11,7 +11,7 @@ pub enum ObstacleKind {
     Budget,
     /// Several disruption budgets match the pod.
     SeveralBudgets,
-    /// An admission webhook refuses the eviction of the pod.
+    /// An admission webhook or an admission policy refuses the eviction of the pod.
     Webhook,
     /// The pod does not end after its grace.
     StuckPod,
@@ -120,7 +120,7 @@ impl fmt::Display for Obstacle {
         match self.kind {
             ObstacleKind::Budget => write!(f, "the disruption budget of {of}"),
             ObstacleKind::SeveralBudgets => write!(f, "several disruption budgets of {of}"),
-            ObstacleKind::Webhook => write!(f, "a webhook that keeps {of} from eviction"),
+            ObstacleKind::Webhook => write!(f, "a webhook or admission policy that keeps {of} from eviction"),
             ObstacleKind::StuckPod => write!(f, "a pod that does not end, of {of}"),
             ObstacleKind::EvictionFailed => write!(f, "evictions that fail, of {of}"),
             ObstacleKind::Unknown(number) => write!(f, "an obstacle of the kind {number}, of {of}"),

@@ -12,6 +12,7 @@ mod canaries;
 mod check;
 mod control_plane;
 mod crashes;
+mod denials;
 mod deploy;
 mod events;
 mod failures;

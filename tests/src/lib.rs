@@ -31,5 +31,6 @@ pub mod services;
 pub mod tools;
 pub mod vm;
 pub mod wait;
+pub mod webhook;
 pub mod workload;
 pub mod world;

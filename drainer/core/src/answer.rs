@@ -13,8 +13,13 @@ const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
 const BUDGET_CAUSE: &str = "DisruptionBudget";
 /// Text of the eviction handler while the budget's controller has not observed the budget's newest form.
 const BUDGET_UNPROCESSED: &str = "still being processed";
-/// Start of the text of every admission webhook's denial.
-const WEBHOOK_DENIAL: &str = "admission webhook";
+/// Start of the text of every admission webhook's denial. The webhook chooses all other fields of the answer,
+/// the code and the causes included.
+const WEBHOOK_DENIAL: &str = "admission webhook \"";
+/// What follows the name of an admission policy in the text of its denial.
+const POLICY_DENIAL: &str = " denied request: ";
+/// What precedes the name of an admission policy in that text: with the kind of the policy before, or without.
+const POLICY: [&str; 2] = ["olicy '", "olicy \""];
 /// Text of the eviction handler when another pod has the name by now.
 const OTHER_UID: &str = "the UID in the precondition";
 
@@ -33,8 +38,8 @@ pub enum Answer {
     BudgetUnprocessed,
     /// Several budgets match the pod: the Eviction API refuses such pods for ever.
     SeveralBudgets,
-    /// An admission webhook guards the pod. The message names it.
-    WebhookDenied(String),
+    /// An admission webhook or an admission policy guards the pod. The message names it.
+    AdmissionDenied(String),
     /// The API server is busy and asks for this wait. Not a block, but all evictions must slow down.
     Throttled(Duration),
     /// The pod's namespace is being deleted, and the pod with it.
@@ -54,6 +59,10 @@ impl Answer {
             return Self::Accepted;
         }
         let message = message(status);
+        // First: a webhook chooses the code of its answer, so that its 404 says nothing about the pod.
+        if is_denial(&message) {
+            return Self::AdmissionDenied(message);
+        }
         match status.code.unwrap_or_default() {
             // About the pod. A 404 about its budget, deleted at this moment, does not mean that the pod is gone.
             404 if matches!(kind(status).as_str(), "" | "pods" | "pod") => Self::Gone,
@@ -62,10 +71,17 @@ impl Answer {
             429 => too_many(status),
             403 => forbidden(status),
             500 if message.contains(SEVERAL_BUDGETS) => Self::SeveralBudgets,
-            400..=499 if message.starts_with(WEBHOOK_DENIAL) => Self::WebhookDenied(message),
             code => Self::Failed(format!("the API server answers {code}: {message}")),
         }
     }
+}
+
+/// True for the text of a denial by an admission webhook or an admission policy. A policy's denial begins as
+/// the text about a missing right does, and has the reason `Forbidden` if the policy does not state another one.
+fn is_denial(message: &str) -> bool {
+    let names_policy = |before: &str| POLICY.iter().any(|policy| before.contains(policy));
+    let by_policy = message.split_once(POLICY_DENIAL);
+    message.starts_with(WEBHOOK_DENIAL) || by_policy.is_some_and(|(before, _)| names_policy(before))
 }
 
 fn too_many(status: &Status) -> Answer {
@@ -79,10 +95,6 @@ fn too_many(status: &Status) -> Answer {
             budget.to_owned()
         };
         return Answer::BudgetBlocked(text);
-    }
-    let message = message(status);
-    if message.starts_with(WEBHOOK_DENIAL) {
-        return Answer::WebhookDenied(message);
     }
     // The server's own limiter states the wait in a header only, which the client drops: one second.
     let details = status.details.as_ref();
@@ -111,9 +123,6 @@ fn forbidden(status: &Status) -> Answer {
     let message = message(status);
     if kind(status).starts_with("poddisruptionbudget") {
         return Answer::BudgetBlocked(message);
-    }
-    if message.starts_with(WEBHOOK_DENIAL) {
-        return Answer::WebhookDenied(message);
     }
     Answer::Forbidden(message)
 }
@@ -225,12 +234,57 @@ mod tests {
     #[test]
     fn a_webhook_is_named_whatever_its_code() {
         let message = "admission webhook \"guard.example.com\" denied the request: not now";
-        for code in [400, 403, 429] {
-            assert_eq!(
-                answer(failure(code, "Forbidden", message)),
-                Answer::WebhookDenied(message.to_owned())
-            );
+        for code in [400, 403, 404, 409, 429, 500, 503] {
+            let denied = Answer::AdmissionDenied(message.to_owned());
+            assert_eq!(answer(failure(code, "Forbidden", message)), denied, "{code}");
+            // The API server passes on what the webhook states about the pod, a budget or the namespace.
+            for details in [
+                json!({ "kind": "pods" }),
+                json!({ "kind": "poddisruptionbudgets" }),
+                json!({ "causes": [{ "reason": "DisruptionBudget" }] }),
+                json!({ "causes": [{ "reason": "NamespaceTerminating" }] }),
+            ] {
+                let mut body = failure(code, "NotFound", message);
+                body["details"] = details;
+                assert_eq!(answer(body), denied, "{code}");
+            }
         }
+    }
+
+    #[test]
+    fn a_denial_by_an_admission_policy_is_no_missing_right() {
+        for (code, reason, by) in [
+            (
+                403,
+                "Forbidden",
+                "ValidatingAdmissionPolicy 'guard' with binding 'all' denied request: not now",
+            ),
+            (
+                422,
+                "Invalid",
+                "ValidatingAdmissionPolicy 'guard' with binding 'all' denied request: not now",
+            ),
+            (
+                422,
+                "Invalid",
+                "ValidatingAdmissionPolicy 'guard' denied request: not now",
+            ),
+            (
+                403,
+                "Forbidden",
+                "policy 'guard' with binding 'all' denied request: no parameter",
+            ),
+            (403, "Forbidden", "policy \"guard\" denied request: no parameter"),
+        ] {
+            let message = format!("pods \"web-0\" is forbidden: {by}");
+            let mut body = failure(code, reason, &message);
+            body["details"] = json!({ "name": "web-0", "kind": "pods" });
+            assert_eq!(answer(body), Answer::AdmissionDenied(message));
+        }
+        // The API server is not ready to ask the policies.
+        let message = "pods \"web-0\" is forbidden: not yet ready to handle request";
+        let passing = answer(failure(403, "Forbidden", message));
+        assert_eq!(passing, Answer::Forbidden(message.to_owned()));
     }
 
     #[test]

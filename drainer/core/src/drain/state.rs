@@ -247,22 +247,26 @@ impl Machine for Drain {
 
     fn handle_pods_listed(&mut self, now: Timestamp, id: RequestId, pods: Result<Vec<PodView>, ApiFault>) {
         self.proof.list_answered(id);
-        if self.proof.stage != ProofStage::Listing(id) {
-            return;
-        }
+        let is_awaited = self.proof.stage == ProofStage::Listing(id);
         match pods {
             Ok(pods) => {
                 self.forbidden.reset(&Forbidden::PodsList);
                 self.watch_faults.remove(&WatchTarget::Pods);
                 let node = self.attempt.node.as_str();
                 let pods: Vec<NodePod> = pods.iter().filter_map(|pod| NodePod::on_node(pod, node)).collect();
-                let left = self.proof.handle_list(now, &pods);
-                self.inventory.add(left);
+                // Also the list of a proof that has failed meanwhile: the next proof has a list of its own.
+                let gone = self.plan.listed(&pods);
+                self.inventory.remove(gone);
+                if is_awaited {
+                    let left = self.proof.handle_list(now, &pods);
+                    self.inventory.add(left);
+                }
             }
-            Err(fault) => {
+            Err(fault) if is_awaited => {
                 self.proof.fail(now);
                 self.look_failed(now, Forbidden::PodsList, WatchTarget::Pods, &fault);
             }
+            Err(_) => (),
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) enum Rank {
     Suspended,
     SeveralBudgets,
     Budget,
-    Webhook,
+    Admission,
     Stuck,
     Failed,
     Namespace,
@@ -65,7 +65,7 @@ impl Blocker {
     }
 }
 
-/// The sentence about the last answer to the pod's eviction; none if the answer blocks nothing.
+/// The sentence about the last answer to the eviction of a pod that is still there; none if the answer blocks nothing.
 pub(super) fn of_answer(pod: &NodePod, answer: &Answer) -> Option<Blocker> {
     let lasting = |rank, kind, sentence| Blocker::lasting(rank, sentence, kind, pod);
     Some(match answer {
@@ -75,17 +75,22 @@ pub(super) fn of_answer(pod: &NodePod, answer: &Answer) -> Option<Blocker> {
             format!("{pod} matches several disruption budgets, so the API server refuses to evict it: leave it one"),
         ),
         Answer::BudgetBlocked(budget) => lasting(Rank::Budget, ObstacleKind::Budget, format!("{pod}: {budget}")),
-        Answer::WebhookDenied(webhook) => lasting(Rank::Webhook, ObstacleKind::Webhook, format!("{pod}: {webhook}")),
+        Answer::AdmissionDenied(denial) => lasting(Rank::Admission, ObstacleKind::Webhook, format!("{pod}: {denial}")),
         Answer::Forbidden(message) | Answer::Failed(message) => {
             lasting(Rank::Failed, ObstacleKind::EvictionFailed, format!("{pod}: {message}"))
         }
+        Answer::Gone => lasting(
+            Rank::Failed,
+            ObstacleKind::EvictionFailed,
+            format!("{pod}: the API server answers to its eviction that the pod is gone, and still shows the pod"),
+        ),
         Answer::NamespaceEnding => Blocker::passing(Rank::Namespace, format!("{pod}: its namespace is being deleted")),
         Answer::BudgetUnprocessed => Blocker::passing(
             Rank::Passing,
             format!("{pod}: its disruption budget is still being processed"),
         ),
         Answer::Throttled(_) => Blocker::passing(Rank::Passing, format!("{pod}: the API server is busy")),
-        Answer::Accepted | Answer::Gone | Answer::Conflict => return None,
+        Answer::Accepted | Answer::Conflict => return None,
     })
 }
 

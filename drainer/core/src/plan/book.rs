@@ -30,6 +30,19 @@ struct Entry {
     tries: u32,
     next_try: Option<Timestamp>,
     last: Option<Answer>,
+    /// How often in a row the answer was that the pod is gone.
+    gone_answers: u32,
+    /// A consistent list has contained the pod after such an answer.
+    is_contradicted: bool,
+}
+
+impl Entry {
+    /// The API server answered that the pod is gone, and the watch may only be late (D24). A wrong answer is believed
+    /// once, until the next eviction is due or a list shows the pod.
+    fn is_gone(&self, now: Timestamp) -> bool {
+        let is_first = self.gone_answers == 1 && !self.is_contradicted;
+        is_first && self.next_try.is_some_and(|next| next > now)
+    }
 }
 
 /// The decision about all pods of the node at one instant.
@@ -87,8 +100,13 @@ impl Plan {
         for pod in pods {
             match &pod.class {
                 Class::Stays(_) => step.pods_staying = step.pods_staying.saturating_add(1),
-                // The API server answered so; the watch is only late (D24).
-                _ if self.is_gone(&pod.uid) => step.pods_gone = step.pods_gone.saturating_add(1),
+                _ if self.is_gone(&pod.uid, now) => {
+                    step.pods_gone = step.pods_gone.saturating_add(1);
+                    let believed_until = self.book.get(&pod.uid).and_then(|entry| entry.next_try);
+                    believed_until
+                        .into_iter()
+                        .for_each(|at| sooner(&mut step.look_again, at));
+                }
                 Class::Terminating { grace_ends_at } => {
                     self.book.entry(pod.uid.clone()).or_default();
                     step.pods_left = step.pods_left.saturating_add(1);
@@ -147,14 +165,34 @@ impl Plan {
         // A pod that is gone by now has no entry any more.
         let Some(entry) = self.book.get_mut(uid) else { return };
         entry.tries = entry.tries.saturating_add(1);
-        let wait = delay::after_answer(&answer, entry.tries);
+        let is_gone = answer == Answer::Gone;
+        entry.gone_answers = if is_gone {
+            entry.gone_answers.saturating_add(1)
+        } else {
+            0
+        };
+        let wait = delay::after_answer(&answer, entry.tries, entry.gone_answers);
         entry.next_try = Some(after(now, vary(wait)));
         entry.last = Some(answer);
     }
 
-    fn is_gone(&self, uid: &str) -> bool {
-        let entry = self.book.get(uid);
-        entry.is_some_and(|entry| entry.last == Some(Answer::Gone))
+    fn is_gone(&self, uid: &str, now: Timestamp) -> bool {
+        self.book.get(uid).is_some_and(|entry| entry.is_gone(now))
+    }
+
+    /// Takes in a consistent list, given with all pods of the node that it contains. Returns the pods, by UID, that the
+    /// list does not contain and of which the API server has answered that they are gone: both together prove that.
+    pub fn listed(&mut self, pods: &[NodePod]) -> Vec<String> {
+        let listed: BTreeSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+        let mut gone = Vec::new();
+        for (uid, entry) in self.book.iter_mut().filter(|(_, entry)| entry.gone_answers > 0) {
+            if listed.contains(uid.as_str()) {
+                entry.is_contradicted = true;
+            } else {
+                gone.push(uid.clone());
+            }
+        }
+        gone
     }
 
     /// A pod that had to go and is not on the node any more is gone (D24).

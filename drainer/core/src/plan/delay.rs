@@ -9,6 +9,9 @@ use crate::answer::Answer;
 const BLOCKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// First and longest wait after a failure.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// First and longest wait after an answer that the pod is gone. A watch shows its end within milliseconds; a pod
+/// that is still there after the first wait is not gone, whatever the answer was.
+const GONE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// Wait where the server needs only a moment.
 const MOMENT: Duration = Duration::from_secs(1);
 /// Wait for the budget's controller.
@@ -18,15 +21,16 @@ const NAMESPACE: Duration = Duration::from_secs(10);
 /// An accepted eviction shows on the pod within milliseconds; one that does not was lost.
 const LOST: Duration = Duration::from_secs(30);
 
-/// The wait after this answer to the pod's eviction number `tries`.
-pub(super) fn after_answer(answer: &Answer, tries: u32) -> Duration {
+/// The wait after this answer to the pod's eviction number `tries`, of which the last `same` had no other answer.
+pub(super) fn after_answer(answer: &Answer, tries: u32, same: u32) -> Duration {
     match answer {
         Answer::Accepted => LOST,
-        Answer::Gone | Answer::Conflict => MOMENT,
+        Answer::Gone => growing(GONE, same),
+        Answer::Conflict => MOMENT,
         Answer::BudgetUnprocessed => UNPROCESSED,
         Answer::Throttled(wait) => *wait,
         Answer::NamespaceEnding => NAMESPACE,
-        Answer::BudgetBlocked(_) | Answer::WebhookDenied(_) => growing(BLOCKED, tries),
+        Answer::BudgetBlocked(_) | Answer::AdmissionDenied(_) => growing(BLOCKED, tries),
         // The server will always refuse, but an operator may remove one of the budgets.
         Answer::SeveralBudgets => BLOCKED.1,
         Answer::Forbidden(_) | Answer::Failed(_) => growing(FAILED, tries),

@@ -62,6 +62,49 @@ fn d24_gone_is_by_uid_and_the_successor_of_the_same_name_is_another_pod() {
 }
 
 #[test]
+fn d24_an_answer_that_a_pod_is_gone_is_believed_once_while_the_watch_shows_the_pod() {
+    let mut plan = Plan::new(10);
+    plan.step(at(0), &[pod("a")], None);
+    let mut waits = Vec::new();
+    let mut now = 0;
+    for is_believed in [true, false, false, false, false] {
+        plan.answered(at(now), "a", Answer::Gone, same);
+        let step = plan.step(at(now), &[pod("a")], None);
+        let counts = (step.pods_left, step.pods_gone, step.held_up_by.len());
+        assert_eq!(counts, if is_believed { (0, 1, 0) } else { (1, 0, 1) });
+        let next = step.look_again.unwrap().as_second();
+        assert_eq!(uids(&plan.step(at(next), &[pod("a")], None)), ["a"]);
+        waits.push(next - now);
+        now = next;
+    }
+    assert_eq!(waits, [5, 10, 20, 30, 30]);
+    let step = plan.step(at(now), &[pod("a")], None);
+    let sentence = "pod shop/a: the API server answers to its eviction that the pod is gone, and still shows the pod";
+    assert_eq!(step.held_up_by, [sentence]);
+    assert_eq!(step.obstacle.unwrap().kind, ObstacleKind::EvictionFailed);
+    let step = plan.step(at(now), &[terminating_at("a", now + 30)], None);
+    assert_eq!((step.pods_left, uids(&step)), (1, vec![]), "it ends after all");
+    // Another answer between: the next one about the end is believed again.
+    plan.answered(at(now), "a", Answer::Conflict, same);
+    plan.answered(at(now), "a", Answer::Gone, same);
+    assert_eq!(plan.step(at(now), &[pod("a")], None).pods_left, 0);
+}
+
+#[test]
+fn d24_a_consistent_list_proves_that_a_pod_is_gone_or_that_the_answer_was_wrong() {
+    let mut plan = Plan::new(10);
+    let pods = [pod("a"), pod("b"), pod("c")];
+    plan.step(at(0), &pods, None);
+    for uid in ["a", "b"] {
+        plan.answered(at(0), uid, Answer::Gone, same);
+    }
+    assert_eq!(plan.listed(&[pod("a")]), ["b"], "about c there is no answer");
+    let step = plan.step(at(0), &pods, None);
+    assert_eq!((step.pods_left, step.pods_gone), (2, 1));
+    assert!(step.held_up_by[0].starts_with("pod shop/a: "), "{:?}", step.held_up_by);
+}
+
+#[test]
 fn d47_a_new_plan_only_waits_for_terminating_pods() {
     let mut plan = Plan::new(10);
     let step = plan.step(at(0), &[terminating_at("a", 30), pod("b")], None);

@@ -54,6 +54,13 @@ impl Inventory {
         }
     }
 
+    /// Removes pods that are proved to be gone, by UID; the watch is only late.
+    pub fn remove(&mut self, uids: impl IntoIterator<Item = String>) {
+        for uid in uids {
+            self.known.remove(&uid);
+        }
+    }
+
     /// Takes in one event of the watch.
     pub fn handle(&mut self, event: &Watched<PodView>) {
         match event {

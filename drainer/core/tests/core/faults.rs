@@ -1,7 +1,7 @@
 //! Stories of drains whose requests to the API server fail. Times are seconds since the begin.
 
-use bellwether_drainer_core::{Answer, ApiFault, Notice, WatchTarget};
-use bellwether_proto::DrainFailure;
+use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Notice, WatchTarget};
+use bellwether_proto::{DrainFailure, ObstacleKind};
 
 use crate::stories::held_up_by;
 use crate::world::{World, at, pod, staying};
@@ -178,4 +178,42 @@ fn a_cordon_that_fails_is_tried_again_before_the_next_read_of_the_record() {
     world.api_fault = None;
     world.pass(60);
     assert!(world.cordoned_at.unwrap() < at(1), "{:?}", world.cordoned_at);
+}
+
+#[test]
+fn a_pod_of_which_the_api_server_answers_wrongly_that_it_is_gone_costs_few_requests_and_is_named() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.eviction_answer = Answer::Gone;
+    world.pass(599);
+    assert_eq!(world.lists, 1, "the first list contradicts the answer");
+    let evictions = world.evicted.len();
+    assert!((20..=26).contains(&evictions), "{evictions}");
+    world.pass(1);
+    let Some((_, CommandEnd::DrainFailed { message, obstacle, .. })) = world.end else {
+        unreachable!("{:?}", world.end)
+    };
+    assert!(
+        message.contains("1 still there: pod shop/a: the API server answers"),
+        "{message}"
+    );
+    assert_eq!(
+        obstacle.map(|obstacle| obstacle.kind),
+        Some(ObstacleKind::EvictionFailed)
+    );
+}
+
+#[test]
+fn d24_a_pod_that_is_gone_ends_the_drain_although_the_watch_is_silent() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.eviction_answer = Answer::Gone;
+    world.pass(1);
+    // The pod has ended, and no event of the watch comes any more.
+    world.pods.clear();
+    world.now = at(2);
+    world.act();
+    // The list takes longer than the answer to the eviction is believed.
+    world.now = at(20);
+    world.settle();
+    world.pass(5);
+    assert_eq!(world.drained(), 1);
 }
