@@ -164,8 +164,8 @@ impl Drainer {
                 let _under_way = self.tools.metrics.under_way();
                 match self.missing_rights() {
                     None => {
-                        let evictions_max = self.tools.evictions_per_node;
-                        let drain = Drain::new(command.attempt.clone(), not_after, evictions_max, read_at);
+                        let settings = self.tools.drains.clone();
+                        let drain = Drain::new(command.attempt.clone(), not_after, settings, read_at);
                         Box::pin(driver.drive(drain)).await
                     }
                     // The drain ends at once, so that the attempt ends with this reason.

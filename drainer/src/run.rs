@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, consume, kubernetes, nats, stream};
+use bellwether_drainer_core::{DaemonSetKinds, DrainSettings};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
 
@@ -47,7 +48,10 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             client,
             metrics,
             throttle: Throttle::default(),
-            evictions_per_node: usize::from(args.evictions_per_node),
+            drains: DrainSettings {
+                evictions_in_flight_max: usize::from(args.evictions_per_node),
+                daemon_sets: DaemonSetKinds::with(args.daemon_set_kinds.clone()),
+            },
         },
         places: Semaphore::new(concurrency),
         in_progress: InProgress::default(),

@@ -1,6 +1,7 @@
 //! The tools that all commands of this process share.
 
 use bellwether_chassis::Chassis;
+use bellwether_drainer_core::DrainSettings;
 use kube::Client;
 
 use crate::metrics::Metrics;
@@ -13,5 +14,5 @@ pub(crate) struct Tools {
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,
-    pub(crate) evictions_per_node: usize,
+    pub(crate) drains: DrainSettings,
 }

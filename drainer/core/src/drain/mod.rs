@@ -17,4 +17,4 @@ mod progress;
 mod proof;
 mod state;
 
-pub use state::Drain;
+pub use state::{Drain, DrainSettings};

@@ -19,7 +19,7 @@ use crate::machine::Machine;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
 use crate::plan::{Plan, Suspension};
-use crate::pod::{Inventory, NodePod, PodView};
+use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
 use crate::timers::Timers;
 use crate::watched::{WatchTarget, Watched};
@@ -50,6 +50,15 @@ pub(super) enum Forbidden {
     Watch(WatchTarget),
     /// To evict the pod with this UID.
     Eviction(String),
+}
+
+/// The settings of the drainer that its drains heed.
+#[derive(Debug, Clone)]
+pub struct DrainSettings {
+    /// How many evictions of one node await their answer at once.
+    pub evictions_in_flight_max: usize,
+    /// The kinds of controllers whose pods stay on the node.
+    pub daemon_sets: DaemonSetKinds,
 }
 
 /// A drain under way.
@@ -88,10 +97,13 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Begins a drain that a read of the record begun at `now` authorised. At most
-    /// `evictions_in_flight_max` evictions await their answer at once.
+    /// Begins a drain that a read of the record begun at `now` authorised.
     #[must_use]
-    pub fn new(attempt: AttemptRef, not_after: Timestamp, evictions_in_flight_max: usize, now: Timestamp) -> Self {
+    pub fn new(attempt: AttemptRef, not_after: Timestamp, settings: DrainSettings, now: Timestamp) -> Self {
+        let DrainSettings {
+            evictions_in_flight_max,
+            daemon_sets,
+        } = settings;
         let command = Command {
             attempt: attempt.clone(),
             task: Task::Drain { not_after },
@@ -103,7 +115,7 @@ impl Drain {
             is_announced: false,
             node_watch: NodeWatch::default(),
             lost_cordon: None,
-            inventory: Inventory::new(attempt.node.to_string()),
+            inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
             plan: Plan::new(evictions_in_flight_max),
             proof: Proof::since_cordon(now),
             progress: Progress::new(),
@@ -252,8 +264,7 @@ impl Machine for Drain {
             Ok(pods) => {
                 self.forbidden.reset(&Forbidden::PodsList);
                 self.watch_faults.remove(&WatchTarget::Pods);
-                let node = self.attempt.node.as_str();
-                let pods: Vec<NodePod> = pods.iter().filter_map(|pod| NodePod::on_node(pod, node)).collect();
+                let pods: Vec<NodePod> = pods.iter().filter_map(|pod| self.inventory.classify(pod)).collect();
                 // Also the list of a proof that has failed meanwhile: the next proof has a list of its own.
                 let gone = self.plan.listed(&pods);
                 self.inventory.remove(gone);

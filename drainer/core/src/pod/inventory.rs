@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::kinds::DaemonSetKinds;
 use super::node_pod::NodePod;
 use super::view::PodView;
 use crate::watched::Watched;
@@ -12,6 +13,7 @@ use crate::watched::Watched;
 #[derive(Debug)]
 pub struct Inventory {
     node: String,
+    kinds: DaemonSetKinds,
     known: BTreeMap<String, NodePod>,
     /// A list that has begun and not ended.
     listing: Option<BTreeMap<String, NodePod>>,
@@ -21,9 +23,10 @@ pub struct Inventory {
 impl Inventory {
     /// No pod is known yet.
     #[must_use]
-    pub fn new(node: String) -> Self {
+    pub fn new(node: String, kinds: DaemonSetKinds) -> Self {
         Self {
             node,
+            kinds,
             known: BTreeMap::new(),
             listing: None,
             is_complete: false,
@@ -39,6 +42,12 @@ impl Inventory {
     /// Pods may be missing until the next whole list (D9).
     pub fn mark_incomplete(&mut self) {
         self.is_complete = false;
+    }
+
+    /// Classifies a pod; none if it is not bound to the node.
+    #[must_use]
+    pub fn classify(&self, pod: &PodView) -> Option<NodePod> {
+        NodePod::on_node(pod, &self.node, &self.kinds)
     }
 
     /// All pods known.
@@ -66,7 +75,7 @@ impl Inventory {
         match event {
             Watched::ListStarted => self.listing = Some(BTreeMap::new()),
             Watched::Listed(pod) => {
-                if let Some(pod) = NodePod::on_node(pod, &self.node) {
+                if let Some(pod) = self.classify(pod) {
                     let listing = self.listing.get_or_insert_default();
                     listing.insert(pod.uid.clone(), pod);
                 }
@@ -75,7 +84,7 @@ impl Inventory {
                 self.known = self.listing.take().unwrap_or_default();
                 self.is_complete = true;
             }
-            Watched::Changed(pod) => match NodePod::on_node(pod, &self.node) {
+            Watched::Changed(pod) => match self.classify(pod) {
                 Some(pod) => {
                     self.known.insert(pod.uid.clone(), pod);
                 }
@@ -97,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_list_replaces_the_known_pods_only_when_it_is_whole() {
-        let mut pods = Inventory::new("n1".to_owned());
+        let mut pods = Inventory::new("n1".to_owned(), DaemonSetKinds::default());
         pods.handle(&Watched::ListStarted);
         pods.handle(&Watched::Listed(pod("a", "n1")));
         assert!(pods.pods().is_empty() && !pods.is_complete());
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn d24_a_pod_that_is_deleted_or_elsewhere_is_gone() {
-        let mut pods = Inventory::new("n1".to_owned());
+        let mut pods = Inventory::new("n1".to_owned(), DaemonSetKinds::default());
         pods.handle(&Watched::Changed(pod("a", "n1")));
         pods.handle(&Watched::Changed(pod("b", "n1")));
         pods.handle(&Watched::Deleted(pod("a", "n1")));

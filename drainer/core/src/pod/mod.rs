@@ -3,7 +3,8 @@
 //! [`view`] reads the fields that matter from a Pod object. Each class of pod has a file of its own
 //! (`mirror`, `finished`, `daemon_set`, `annotated`, `terminating`, `evictable`) with one function
 //! that recognises it; `rules` is the list of these functions, in their order. A new rule about
-//! pods is a new file and a new line in that list. [`inventory`] keeps the pods known of one node.
+//! pods is a new file and a new line in that list. [`kinds`] has the kinds of controllers that count as
+//! DaemonSets. [`inventory`] keeps the pods known of one node.
 
 mod annotated;
 pub mod class;
@@ -11,6 +12,7 @@ mod daemon_set;
 mod evictable;
 mod finished;
 pub mod inventory;
+pub mod kinds;
 mod mirror;
 pub mod node_pod;
 mod rules;
@@ -19,6 +21,7 @@ pub mod view;
 
 pub use class::{Class, Risk, StayReason};
 pub use inventory::Inventory;
+pub use kinds::{DaemonSetKinds, OwnerKind};
 pub use node_pod::NodePod;
 pub use view::PodView;
 

@@ -1,6 +1,7 @@
 //! A pod that is bound to the node under drain.
 
 use super::class::Class;
+use super::kinds::DaemonSetKinds;
 use super::rules;
 use super::view::PodView;
 
@@ -20,15 +21,15 @@ pub struct NodePod {
 }
 
 impl NodePod {
-    /// Classifies the pod; none if it is not bound to this node.
+    /// Classifies the pod, given with the kinds that count as DaemonSets; none if it is not bound to this node.
     #[must_use]
-    pub fn on_node(pod: &PodView, node: &str) -> Option<Self> {
+    pub fn on_node(pod: &PodView, node: &str, kinds: &DaemonSetKinds) -> Option<Self> {
         (pod.node == node).then(|| Self {
             uid: pod.uid.clone(),
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
             owner: pod.controller.as_ref().map(ToString::to_string).unwrap_or_default(),
-            class: rules::classify(pod),
+            class: rules::classify(pod, kinds),
         })
     }
 

@@ -21,10 +21,11 @@ fn daemon_set_pods_stay_by_their_controller_and_not_by_any_owner() {
     };
     assert_eq!(class(daemon(true, "apps/v1")), Class::Stays(StayReason::DaemonSet));
     assert!(matches!(class(daemon(false, "apps/v1")), Class::Evictable { .. }));
-    assert!(matches!(
-        class(daemon(true, "apps.kruise.io/v1")),
-        Class::Evictable { .. }
-    ));
+    assert_eq!(
+        class(daemon(true, "apps.kruise.io/v1beta1")),
+        Class::Stays(StayReason::DaemonSet)
+    );
+    assert!(matches!(class(daemon(true, "example.com/v1")), Class::Evictable { .. }));
 }
 
 #[test]
@@ -98,7 +99,11 @@ fn class(metadata: Value) -> Class {
 }
 
 fn on_node(object: Value) -> Option<NodePod> {
-    NodePod::on_node(&PodView::of(&serde_json::from_value(object).unwrap())?, "n1")
+    NodePod::on_node(
+        &PodView::of(&serde_json::from_value(object).unwrap())?,
+        "n1",
+        &DaemonSetKinds::default(),
+    )
 }
 
 fn json(mut metadata: Value) -> Value {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bellwether_drainer_core::pod::NodePod;
 use bellwether_drainer_core::pod::view::Controller;
 use bellwether_drainer_core::{
-    Action, Answer, ApiFault, CommandEnd, Drain, Machine, NodePatched, NodeRead, NodeView, Notice, PodView, RecordView,
-    RequestId, WatchTarget, Watched,
+    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainSettings, Machine, NodePatched, NodeRead,
+    NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
 };
 use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::{Attempt, AttemptId, AttemptRef, Fact, Generation, NodeUid, Phase};
@@ -117,7 +117,7 @@ pub(crate) fn pod(uid: &str) -> PodView {
 }
 
 pub(crate) fn has_to_go(pod: &PodView) -> bool {
-    NodePod::on_node(pod, "n1").is_some_and(|pod| pod.has_to_go())
+    NodePod::on_node(pod, "n1", &DaemonSetKinds::default()).is_some_and(|pod| pod.has_to_go())
 }
 
 pub(crate) fn staying(uid: &str) -> PodView {
@@ -130,7 +130,11 @@ pub(crate) fn staying(uid: &str) -> PodView {
 impl World<Drain> {
     /// A drain that begins at second 0, on a schedulable node with these pods.
     pub(crate) fn drain(not_after: i64, pods: &[PodView]) -> Self {
-        let drain = Drain::new(attempt(), at(not_after), 10, at(0));
+        let settings = DrainSettings {
+            evictions_in_flight_max: 10,
+            daemon_sets: DaemonSetKinds::default(),
+        };
+        let drain = Drain::new(attempt(), at(not_after), settings, at(0));
         let mut world = Self::new(drain, Phase::Draining);
         world.pods = pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect();
         world

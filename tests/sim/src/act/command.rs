@@ -1,7 +1,7 @@
 //! The queue of commands, and the drainers that take from it, as in `drainer/src/job.rs`.
 
 use bellwether_drainer_core::permit::judge;
-use bellwether_drainer_core::{Command, Drain, RecordView, Refusal, Task, Uncordon};
+use bellwether_drainer_core::{Command, DaemonSetKinds, Drain, DrainSettings, RecordView, Refusal, Task, Uncordon};
 use bellwether_scheduler_core::Command as Sent;
 
 use crate::bus::Place;
@@ -17,6 +17,13 @@ use super::lead::ACK_WAIT;
 const EVICTIONS_MAX: usize = 10;
 /// Later the record of a command was lost.
 const RECORD_LAG_MAX: Ms = 60 * SECOND;
+
+fn settings() -> DrainSettings {
+    DrainSettings {
+        evictions_in_flight_max: EVICTIONS_MAX,
+        daemon_sets: DaemonSetKinds::default(),
+    }
+}
 
 impl World {
     /// A scheduler's command reaches the queue.
@@ -130,7 +137,7 @@ impl World {
                 let attempt = job.command.attempt.clone();
                 job.stage = match job.command.task {
                     Task::Drain { not_after } => {
-                        Stage::Draining(Box::new(Drain::new(attempt, not_after, EVICTIONS_MAX, read_at)))
+                        Stage::Draining(Box::new(Drain::new(attempt, not_after, settings(), read_at)))
                     }
                     Task::Uncordon => Stage::Uncordoning(Box::new(Uncordon::new(attempt, read_at))),
                 };
