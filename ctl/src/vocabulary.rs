@@ -97,7 +97,10 @@ pub(crate) fn event_message(event: &wire::NodeEvent) -> String {
     match &event.fact {
         Some(Fact::Cordoned(_)) => "no new pods are placed here".to_owned(),
         Some(Fact::DrainProgressed(progress)) => drain(progress),
-        Some(Fact::Drained(it)) => format!("{} gone, {} left on purpose", pods(it.pods_gone), it.pods_left),
+        Some(Fact::Drained(it)) => {
+            let counts = format!("{} gone, {} left on purpose", pods(it.pods_gone), it.pods_left);
+            with_message(counts, &it.message)
+        }
         Some(Fact::DrainFailed(it)) => {
             let name = wire::DrainFailure::try_from(it.failure).map(|failure| failure.as_str_name());
             let name = name.map_or_else(|_| format!("{}", it.failure), |name| camel_case(name, "DRAIN_FAILURE_"));

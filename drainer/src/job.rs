@@ -209,7 +209,11 @@ impl Drainer {
 
 fn log(node: &NodeName, end: &CommandEnd) {
     match end {
-        CommandEnd::Drained { pods_gone, staying } => tracing::info!(
+        CommandEnd::Drained {
+            pods_gone,
+            staying,
+            returning,
+        } => tracing::info!(
             %node,
             pods_gone,
             pods_left = staying.total(),
@@ -217,6 +221,8 @@ fn log(node: &NodeName, end: &CommandEnd) {
             r#static = staying.r#static,
             finished = staying.finished,
             annotated = staying.annotated,
+            returning = staying.returning,
+            came_back = returning,
             "Node drained"
         ),
         CommandEnd::DrainFailed { message, .. } => {

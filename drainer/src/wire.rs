@@ -154,6 +154,8 @@ mod tests {
         let drained = Fact::Drained {
             pods_gone: 1,
             pods_left: 0,
+            pods_returning: 0,
+            message: String::new(),
         };
         let event_of = |fact| event(&command.attempt, "drainer 0", Timestamp::UNIX_EPOCH, fact);
         let subject = subject::event(&token("n1"), &drained);

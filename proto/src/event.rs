@@ -46,6 +46,10 @@ pub enum Fact {
         pods_gone: u32,
         /// Pods left on purpose.
         pods_left: u32,
+        /// Pods among these that came back to the cordoned node again and again.
+        pods_returning: u32,
+        /// The pods that came back, by owner, for operators; empty if there are none.
+        message: String,
     },
     /// The drain ended without success.
     DrainFailed {
@@ -153,7 +157,17 @@ impl Fact {
                 pods_gone,
                 held_up_by,
             },
-            Wire::Drained(wire::NodeDrained { pods_gone, pods_left }) => Self::Drained { pods_gone, pods_left },
+            Wire::Drained(wire::NodeDrained {
+                pods_gone,
+                pods_left,
+                pods_returning,
+                message,
+            }) => Self::Drained {
+                pods_gone,
+                pods_left,
+                pods_returning,
+                message,
+            },
             Wire::DrainFailed(wire) => {
                 let failure = match wire::DrainFailure::try_from(wire.failure) {
                     Ok(wire::DrainFailure::Timeout) => DrainFailure::Timeout,
@@ -206,7 +220,17 @@ impl Fact {
                 pods_gone,
                 held_up_by,
             }),
-            Self::Drained { pods_gone, pods_left } => Wire::Drained(wire::NodeDrained { pods_gone, pods_left }),
+            Self::Drained {
+                pods_gone,
+                pods_left,
+                pods_returning,
+                message,
+            } => Wire::Drained(wire::NodeDrained {
+                pods_gone,
+                pods_left,
+                pods_returning,
+                message,
+            }),
             Self::DrainFailed {
                 failure,
                 message,

@@ -326,12 +326,7 @@ impl Limited for wire::NodeEvent {
 fn cut_fact(fact: &mut wire::node_event::Fact) {
     use wire::node_event::Fact;
     match fact {
-        Fact::Cordoned(wire::NodeCordoned {})
-        | Fact::Drained(wire::NodeDrained {
-            pods_gone: _,
-            pods_left: _,
-        })
-        | Fact::Uncordoned(wire::NodeUncordoned { left_unschedulable: _ }) => (),
+        Fact::Cordoned(wire::NodeCordoned {}) | Fact::Uncordoned(wire::NodeUncordoned { left_unschedulable: _ }) => (),
         Fact::DrainProgressed(wire::DrainProgressed {
             pods_left: _,
             pods_gone: _,
@@ -349,6 +344,12 @@ fn cut_fact(fact: &mut wire::node_event::Fact) {
         Fact::UncordonFailed(wire::UncordonFailed { message })
         | Fact::RebootRefused(wire::RebootRefused { message })
         | Fact::RebootFailed(wire::RebootFailed { message })
+        | Fact::Drained(wire::NodeDrained {
+            pods_gone: _,
+            pods_left: _,
+            pods_returning: _,
+            message,
+        })
         | Fact::PhaseChanged(wire::PhaseChanged {
             from: _,
             to: _,

@@ -17,18 +17,21 @@ pub enum ObstacleKind {
     StuckPod,
     /// The eviction of the pod fails in another way.
     EvictionFailed,
+    /// The owner of the pod puts pods back onto the cordoned node.
+    Returning,
     /// A kind of a newer version.
     Unknown(i32),
 }
 
 impl ObstacleKind {
     /// Every kind that this version knows.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Budget,
         Self::SeveralBudgets,
         Self::Webhook,
         Self::StuckPod,
         Self::EvictionFailed,
+        Self::Returning,
     ];
 
     fn from_wire(number: i32) -> Self {
@@ -38,6 +41,7 @@ impl ObstacleKind {
             Ok(wire::ObstacleKind::Webhook) => Self::Webhook,
             Ok(wire::ObstacleKind::StuckPod) => Self::StuckPod,
             Ok(wire::ObstacleKind::EvictionFailed) => Self::EvictionFailed,
+            Ok(wire::ObstacleKind::Returning) => Self::Returning,
             Ok(wire::ObstacleKind::Unspecified) | Err(_) => Self::Unknown(number),
         }
     }
@@ -49,6 +53,7 @@ impl ObstacleKind {
             Self::Webhook => wire::ObstacleKind::Webhook.into(),
             Self::StuckPod => wire::ObstacleKind::StuckPod.into(),
             Self::EvictionFailed => wire::ObstacleKind::EvictionFailed.into(),
+            Self::Returning => wire::ObstacleKind::Returning.into(),
             Self::Unknown(number) => number,
         }
     }
@@ -123,6 +128,7 @@ impl fmt::Display for Obstacle {
             ObstacleKind::Webhook => write!(f, "a webhook or admission policy that keeps {of} from eviction"),
             ObstacleKind::StuckPod => write!(f, "a pod that does not end, of {of}"),
             ObstacleKind::EvictionFailed => write!(f, "evictions that fail, of {of}"),
+            ObstacleKind::Returning => write!(f, "pods that come back to the node, of {of}"),
             ObstacleKind::Unknown(number) => write!(f, "an obstacle of the kind {number}, of {of}"),
         }
     }
@@ -224,7 +230,7 @@ mod tests {
                 .all(|words| words.contains("ReplicaSet/web in namespace shop (pod web-1)"))
         );
         words.dedup();
-        assert_eq!(words.len(), 6);
+        assert_eq!(words.len(), 7);
         assert_eq!(
             obstacle("", "lone").to_string(),
             "the disruption budget of pod shop/lone"

@@ -270,6 +270,8 @@ mod tests {
             fact: Fact::Drained {
                 pods_gone: 0,
                 pods_left: 0,
+                pods_returning: 0,
+                message: String::new(),
             },
         };
         for kind in kinds.chain(&["", "Drained"]) {

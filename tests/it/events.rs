@@ -76,6 +76,8 @@ async fn thousands_of_events_of_other_attempts_cost_few_requests_and_no_decision
             fact: Fact::Drained {
                 pods_gone: u32::try_from(number)?,
                 pods_left: 0,
+                pods_returning: 0,
+                message: String::new(),
             },
         };
         let encoded = encode(&event);

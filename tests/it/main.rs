@@ -31,6 +31,7 @@ mod orders;
 mod parts;
 mod policies;
 mod recording;
+mod returns;
 mod rights;
 mod rivals;
 mod settings;

@@ -103,6 +103,8 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
     let drained = Fact::Drained {
         pods_gone: 0,
         pods_left: 0,
+        pods_returning: 0,
+        message: String::new(),
     };
     let records = [subject::drain_command(&token), subject::uncordon_command(&token)];
     for subject in records {
@@ -234,6 +236,8 @@ async fn an_event_on_the_subject_of_another_kind_or_node_is_rejected_and_moves_n
         fact: Fact::Drained {
             pods_gone: 1,
             pods_left: 0,
+            pods_returning: 0,
+            message: String::new(),
         },
     };
     let started = Fact::RebootStarted {

@@ -65,15 +65,22 @@ pub struct Staying {
     pub finished: u32,
     /// Pods whose annotation asks for it.
     pub annotated: u32,
+    /// Pods that their owners put back onto the node.
+    pub returning: u32,
 }
 
 impl Staying {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u32 {
-        [self.daemon_set, self.r#static, self.finished, self.annotated]
-            .into_iter()
-            .fold(0, u32::saturating_add)
+        let all = [
+            self.daemon_set,
+            self.r#static,
+            self.finished,
+            self.annotated,
+            self.returning,
+        ];
+        all.into_iter().fold(0, u32::saturating_add)
     }
 }
 
@@ -86,6 +93,8 @@ pub enum CommandEnd {
         pods_gone: u32,
         /// Pods that stay on purpose.
         staying: Staying,
+        /// The pods that came back and stay, for operators; empty if there are none.
+        returning: String,
     },
     /// The drain failed for good.
     DrainFailed {
@@ -125,9 +134,15 @@ impl CommandEnd {
     #[must_use]
     pub fn fact(&self) -> Option<Fact> {
         Some(match self {
-            Self::Drained { pods_gone, staying } => Fact::Drained {
+            Self::Drained {
+                pods_gone,
+                staying,
+                returning,
+            } => Fact::Drained {
                 pods_gone: *pods_gone,
                 pods_left: staying.total(),
+                pods_returning: staying.returning,
+                message: returning.clone(),
             },
             Self::DrainFailed {
                 failure,
@@ -155,21 +170,28 @@ mod tests {
 
     #[test]
     fn the_event_about_a_drained_node_counts_each_pod_that_stays() {
-        let end = |staying| CommandEnd::Drained { pods_gone: 7, staying };
+        let end = |staying| CommandEnd::Drained {
+            pods_gone: 7,
+            staying,
+            returning: "1 of ReplicaSet/web".to_owned(),
+        };
         let counted = |staying| match end(staying).fact() {
             Some(Fact::Drained {
                 pods_gone: 7,
                 pods_left,
-            }) => pods_left,
+                pods_returning,
+                message,
+            }) if message == "1 of ReplicaSet/web" => (pods_left, pods_returning),
             fact => unreachable!("{fact:?}"),
         };
-        assert_eq!(counted(Staying::default()), 0);
+        assert_eq!(counted(Staying::default()), (0, 0));
         let staying = Staying {
             daemon_set: 1,
             r#static: 10,
             finished: 100,
             annotated: 1000,
+            returning: 10_000,
         };
-        assert_eq!(counted(staying), 1111);
+        assert_eq!(counted(staying), (11_111, 10_000));
     }
 }

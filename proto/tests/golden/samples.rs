@@ -83,16 +83,21 @@ pub(crate) fn all() -> Vec<Sample> {
         people("pause-fleet-request", "PauseFleetRequest", pause_fleet_request()),
     ];
     samples.extend(facts().map(|(name, generation, fact)| {
-        let mut with_obstacle = None;
-        if let Fact::DrainFailed { failure, message, .. } = &fact {
-            with_obstacle = Some(Fact::DrainFailed {
-                failure: *failure,
-                message: message.clone(),
-                obstacle: Some(obstacle()),
-            });
+        let mut today = fact.clone();
+        if let Fact::DrainFailed { obstacle: added, .. } = &mut today {
+            *added = Some(obstacle());
         }
+        if let Fact::Drained {
+            pods_returning,
+            message,
+            ..
+        } = &mut today
+        {
+            (*pods_returning, *message) = (1, "1 of ReplicaSet/web".to_owned());
+        }
+        let added = (today != fact).then_some(today);
         let sample = bus(name, event(generation, fact));
-        match with_obstacle {
+        match added {
             Some(fact) => sample.adding(&event(generation, fact).to_wire()),
             None => sample,
         }
@@ -258,6 +263,8 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
             Fact::Drained {
                 pods_gone: 7,
                 pods_left: 2,
+                pods_returning: 0,
+                message: String::new(),
             },
         ),
         (

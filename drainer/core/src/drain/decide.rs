@@ -94,6 +94,7 @@ impl Drain {
         if self.is_announced {
             // Pods may have come while the node was schedulable: what is known of them is void (D9).
             self.inventory.mark_incomplete();
+            self.plan.cordoned_again();
             self.stage = Stage::Emptying;
             self.actions.push_back(Action::WatchPods);
         } else {
@@ -185,6 +186,7 @@ impl Drain {
                 Some(Ok(())) => self.finish(CommandEnd::Drained {
                     pods_gone: step.pods_gone,
                     staying,
+                    returning: step.returning.clone(),
                 }),
                 Some(Err(refusal)) => {
                     let notice = Notice::Unconfirmed(refusal.to_string());

@@ -110,6 +110,7 @@ fn staying(pods: &[NodePod]) -> Staying {
             StayReason::Static => &mut staying.r#static,
             StayReason::Finished => &mut staying.finished,
             StayReason::Annotated => &mut staying.annotated,
+            StayReason::Returning => &mut staying.returning,
         };
         *count = count.saturating_add(1);
     }

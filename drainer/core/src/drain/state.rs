@@ -264,7 +264,8 @@ impl Machine for Drain {
             Ok(pods) => {
                 self.forbidden.reset(&Forbidden::PodsList);
                 self.watch_faults.remove(&WatchTarget::Pods);
-                let pods: Vec<NodePod> = pods.iter().filter_map(|pod| self.inventory.classify(pod)).collect();
+                let pods = pods.iter().filter_map(|pod| self.inventory.classify(pod));
+                let pods: Vec<NodePod> = pods.map(|pod| self.plan.classify(pod)).collect();
                 // Also the list of a proof that has failed meanwhile: the next proof has a list of its own.
                 let gone = self.plan.listed(&pods);
                 self.inventory.remove(gone);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bellwether_proto::{Obstacle, ObstacleKind};
 use jiff::Timestamp;
 
+use super::returns::ROUNDS_MAX;
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::pod::NodePod;
@@ -25,6 +26,7 @@ pub(super) enum Rank {
     Budget,
     Admission,
     Stuck,
+    Returning,
     Failed,
     Namespace,
     Passing,
@@ -92,6 +94,20 @@ pub(super) fn of_answer(pod: &NodePod, answer: &Answer) -> Option<Blocker> {
         Answer::Throttled(_) => Blocker::passing(Rank::Passing, format!("{pod}: the API server is busy")),
         Answer::Accepted | Answer::Conflict => return None,
     })
+}
+
+/// The sentence about a pod that came back, and is evicted again after a wait.
+pub(super) fn of_return(pod: &NodePod) -> Blocker {
+    let owner = if pod.owner.is_empty() {
+        "its creator"
+    } else {
+        &pod.owner
+    };
+    let sentence = format!(
+        "{pod} came back: {owner} puts pods onto the cordoned node, by a toleration or by name; what comes back after \
+         {ROUNDS_MAX} rounds of evictions stays"
+    );
+    Blocker::lasting(Rank::Returning, sentence, ObstacleKind::Returning, pod)
 }
 
 /// A terminating pod's sentence if the pod is stuck, and when that sentence changes next.

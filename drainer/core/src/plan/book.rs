@@ -11,9 +11,10 @@ use jiff::Timestamp;
 
 use super::blockers::{self, Blocker, Rank};
 use super::delay;
+use super::returns::{self, Owner, Returns};
 use crate::answer::Answer;
 use crate::backoff::after;
-use crate::pod::{Class, NodePod};
+use crate::pod::{Class, NodePod, StayReason};
 
 /// The book of one drain.
 #[derive(Debug)]
@@ -21,12 +22,18 @@ pub struct Plan {
     in_flight_max: usize,
     in_flight: BTreeSet<String>,
     book: BTreeMap<String, Entry>,
+    returns: Returns,
     pods_gone: u32,
 }
 
 /// The evictions of one pod that has or had to go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
+    owner: Owner,
+    /// The owner put the pod onto the node after another pod of its had been evicted there.
+    is_return: bool,
+    /// A pod that came back is evicted: it belongs to a round of its owner.
+    is_in_round: bool,
     tries: u32,
     next_try: Option<Timestamp>,
     last: Option<Answer>,
@@ -37,6 +44,24 @@ struct Entry {
 }
 
 impl Entry {
+    fn new(owner: Owner, is_return: bool) -> Self {
+        Self {
+            owner,
+            is_return,
+            is_in_round: false,
+            tries: 0,
+            next_try: None,
+            last: None,
+            gone_answers: 0,
+            is_contradicted: false,
+        }
+    }
+
+    /// A pod that came back and is not to be evicted, at least not before the next round.
+    fn is_held(&self) -> bool {
+        self.is_return && !self.is_in_round
+    }
+
     /// The API server answered that the pod is gone, and the watch may only be late (D24). A wrong answer is believed
     /// once, until the next eviction is due or a list shows the pod.
     fn is_gone(&self, now: Timestamp) -> bool {
@@ -56,6 +81,8 @@ pub struct Step {
     pub pods_gone: u32,
     /// Pods that stay on purpose.
     pub pods_staying: u32,
+    /// The pods among these that came back and stay, as a sentence for operators; empty if there are none.
+    pub returning: String,
     /// What blocks the drain, for operators, most important first. Without new facts it changes at
     /// most once a minute.
     pub held_up_by: Vec<String>,
@@ -82,6 +109,7 @@ impl Plan {
             in_flight_max,
             in_flight: BTreeSet::new(),
             book: BTreeMap::new(),
+            returns: Returns::default(),
             pods_gone: 0,
         }
     }
@@ -90,6 +118,9 @@ impl Plan {
     /// begins by [`Self::started`].
     pub fn step(&mut self, now: Timestamp, pods: &[NodePod], suspension: Option<&Suspension>) -> Step {
         self.count_gone(pods);
+        self.enter(pods);
+        self.begin_rounds(now, pods);
+        let mut returning = BTreeMap::new();
         let mut step = Step {
             pods_gone: self.pods_gone,
             ..Step::default()
@@ -108,7 +139,6 @@ impl Plan {
                         .for_each(|at| sooner(&mut step.look_again, at));
                 }
                 Class::Terminating { grace_ends_at } => {
-                    self.book.entry(pod.uid.clone()).or_default();
                     step.pods_left = step.pods_left.saturating_add(1);
                     let (stuck, changes_at) = blockers::of_terminating(pod, *grace_ends_at, now);
                     sooner(&mut step.look_again, changes_at);
@@ -118,8 +148,20 @@ impl Plan {
                     }
                 }
                 Class::Evictable { .. } => {
-                    let entry = self.book.entry(pod.uid.clone()).or_default();
+                    let Some(entry) = self.book.get(&pod.uid) else { continue };
+                    if self.stays(pod) {
+                        step.pods_staying = step.pods_staying.saturating_add(1);
+                        let pods: &mut u32 = returning.entry(entry.owner.clone()).or_default();
+                        *pods = pods.saturating_add(1);
+                        continue;
+                    }
                     step.pods_left = step.pods_left.saturating_add(1);
+                    if entry.is_held() {
+                        let next = self.returns.next_round_at(&entry.owner);
+                        next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
+                        blocking.push(blockers::of_return(pod));
+                        continue;
+                    }
                     let answer = entry.last.as_ref();
                     blocking.extend(answer.and_then(|answer| blockers::of_answer(pod, answer)));
                     if self.in_flight.contains(&pod.uid) {
@@ -141,9 +183,71 @@ impl Plan {
             None => step.evict = self.next_evictions(ready),
         }
         blocking.extend(blockers::of_all_terminating(&terminating));
+        step.returning = returns::sentence(&returning);
         step.obstacle = blockers::obstacle(&blocking);
         step.held_up_by = blockers::sentences(blocking);
         step
+    }
+
+    /// Enters the pods that have to go and are new.
+    fn enter(&mut self, pods: &[NodePod]) {
+        for pod in pods.iter().filter(|pod| pod.has_to_go()) {
+            if !self.book.contains_key(&pod.uid) {
+                let owner = Owner::of(pod);
+                let is_return = self.returns.is_return(&owner);
+                self.book.insert(pod.uid.clone(), Entry::new(owner, is_return));
+            }
+        }
+    }
+
+    /// Begins the rounds that are due. A round has all pods that its owner has brought back by now.
+    fn begin_rounds(&mut self, now: Timestamp, pods: &[NodePod]) {
+        let evictable = pods.iter().filter(|pod| matches!(pod.class, Class::Evictable { .. }));
+        let held: Vec<&str> = evictable
+            .map(|pod| pod.uid.as_str())
+            .filter(|uid| self.book.get(*uid).is_some_and(Entry::is_held))
+            .collect();
+        let owners: BTreeSet<Owner> = held
+            .iter()
+            .filter_map(|uid| self.book.get(*uid).map(|entry| entry.owner.clone()))
+            .collect();
+        for owner in owners {
+            if self.returns.begin_round(now, &owner) {
+                for uid in &held {
+                    let entry = self.book.get_mut(*uid).filter(|entry| entry.owner == owner);
+                    entry.into_iter().for_each(|entry| entry.is_in_round = true);
+                }
+            }
+        }
+    }
+
+    /// True for a pod that came back and stays, since its owner would bring each other one back too.
+    fn stays(&self, pod: &NodePod) -> bool {
+        let is_evictable = matches!(pod.class, Class::Evictable { .. });
+        is_evictable
+            && match self.book.get(&pod.uid) {
+                Some(entry) => entry.is_held() && self.returns.has_ended(&entry.owner),
+                None => self.returns.has_ended(&Owner::of(pod)),
+            }
+    }
+
+    /// The pod with the class that it has by this book: one that came back may stay.
+    #[must_use]
+    pub fn classify(&self, pod: NodePod) -> NodePod {
+        let class = if self.stays(&pod) {
+            Class::Stays(StayReason::Returning)
+        } else {
+            pod.class
+        };
+        NodePod { class, ..pod }
+    }
+
+    /// The node was schedulable for a while: pods that have come since do not count as those that came back.
+    pub fn cordoned_again(&mut self) {
+        self.returns.forget();
+        for entry in self.book.values_mut() {
+            entry.is_return = false;
+        }
     }
 
     /// Chooses among the pods that may be evicted now, given with their tries so far.
@@ -165,6 +269,9 @@ impl Plan {
         // A pod that is gone by now has no entry any more.
         let Some(entry) = self.book.get_mut(uid) else { return };
         entry.tries = entry.tries.saturating_add(1);
+        if answer == Answer::Accepted {
+            self.returns.evicted(&entry.owner);
+        }
         let is_gone = answer == Answer::Gone;
         entry.gone_answers = if is_gone {
             entry.gone_answers.saturating_add(1)

@@ -1,12 +1,13 @@
 //! Which pods of a node are evicted when, which are waited for, and what blocks the drain.
 //!
 //! [`book`] has the state of each pod and takes the decision; `delay` is the wait after each answer
-//! of the API server; [`blockers`] is the text for operators. A new rule about order or waves belongs
+//! of the API server; `returns` knows the pods that come back; [`blockers`] is the text for operators. A new rule about order or waves belongs
 //! into `book`, beside the choice of the pods that are evicted next.
 
 pub mod blockers;
 pub mod book;
 mod delay;
+mod returns;
 
 pub use book::{Plan, Step, Suspension};
 

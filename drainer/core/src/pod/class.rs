@@ -30,6 +30,8 @@ pub enum StayReason {
     DaemonSet,
     /// See `super::annotated`.
     Annotated,
+    /// Its owner puts its pods back onto the node: see [`crate::plan`].
+    Returning,
 }
 
 /// A loss that comes with the eviction of a pod. The pod is evicted all the same.

@@ -1,7 +1,7 @@
 //! Properties of every drain: any order of mishaps and of late answers.
 //!
 //! 1. A drain never ends as drained while the machine knows a pod that has to go, or while the last
-//!    consistent list contained one.
+//!    consistent list contained one, but for the pods that it reports as returning, after three more evictions.
 //! 2. Never before the node has carried our cordon for two seconds, and never without it.
 //! 3. Never after the machine has learned that the record moved on; nor does it evict or patch then.
 //! 4. Every drain ends by its `not_after`.
@@ -125,10 +125,18 @@ fn check(world: &World<Drain>, not_after: i64) {
         assert!(world.now < at(not_after), "not over at {}", world.now);
         return;
     };
-    let CommandEnd::Drained { .. } = end else { return };
+    let CommandEnd::Drained { staying, .. } = end else {
+        return;
+    };
+    let returning = usize::try_from(staying.returning).unwrap();
     let known: Vec<&PodView> = world.known.values().filter(|pod| has_to_go(pod)).collect();
-    assert!(known.is_empty(), "known: {known:?}");
-    assert!(!world.listed_with_pods, "the last list contained a pod that has to go");
+    assert_eq!(known.len(), returning, "known: {known:?}");
+    assert_eq!(world.listed_to_go, Some(returning), "in the last list");
+    assert!(
+        returning == 0 || world.evicted.len() > 3,
+        "{returning} came back after {:?}",
+        world.evicted
+    );
     let listed_at = world.listed_at.unwrap();
     let cordoned_at = world.cordoned_at_read.unwrap();
     assert!(

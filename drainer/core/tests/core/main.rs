@@ -9,5 +9,6 @@
 mod endings;
 mod faults;
 mod invariants;
+mod returns;
 mod stories;
 mod world;

@@ -18,7 +18,11 @@ fn d49_an_empty_node_is_drained_two_seconds_after_its_cordon_and_not_before() {
         annotated: 1,
         ..Staying::default()
     };
-    let drained = CommandEnd::Drained { pods_gone: 0, staying };
+    let drained = CommandEnd::Drained {
+        pods_gone: 0,
+        staying,
+        returning: String::new(),
+    };
     assert_eq!(world.end, Some((at(2), drained)));
 }
 

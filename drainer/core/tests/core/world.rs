@@ -72,8 +72,8 @@ pub(crate) struct World<M> {
     /// When the pods were listed last, and since when the node carried our cordon at its read after that.
     pub(crate) listed_at: Option<Timestamp>,
     pub(crate) cordoned_at_read: Option<Timestamp>,
-    /// The last list contained a pod that has to go.
-    pub(crate) listed_with_pods: bool,
+    /// How many pods that have to go the last list contained; none if the list failed.
+    pub(crate) listed_to_go: Option<usize>,
     /// Evictions of pods that the machine did not know as evictable.
     pub(crate) wrong_evictions: Vec<String>,
     /// The phase in the record that the machine learned last.
@@ -177,7 +177,7 @@ impl<M: Machine> World<M> {
             cordoned_at: None,
             listed_at: None,
             cordoned_at_read: None,
-            listed_with_pods: false,
+            listed_to_go: None,
             wrong_evictions: Vec::new(),
             known_phase: None,
             polled: (at(0), 0),
@@ -357,7 +357,8 @@ impl<M: Machine> World<M> {
             Action::ListPods(id) => {
                 self.lists += 1;
                 self.listed_at = Some(self.now);
-                self.listed_with_pods = self.api_fault.is_some() || self.pods.values().any(has_to_go);
+                let to_go = self.pods.values().filter(|pod| has_to_go(pod)).count();
+                self.listed_to_go = self.api_fault.is_none().then_some(to_go);
                 let pods = self.pods.values().cloned().collect();
                 Response::PodsListed(id, self.api_fault.clone().map_or(Ok(pods), Err))
             }

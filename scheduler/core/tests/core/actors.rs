@@ -78,6 +78,8 @@ impl World {
                     Fact::Drained {
                         pods_gone: 3,
                         pods_left: 1,
+                        pods_returning: 0,
+                        message: String::new(),
                     }
                 } else {
                     Fact::DrainFailed {

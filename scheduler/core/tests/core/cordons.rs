@@ -185,6 +185,8 @@ fn a_view_that_is_behind_the_drainers_report_is_waited_for() {
     let drained = Fact::Drained {
         pods_gone: 1,
         pods_left: 0,
+        pods_returning: 0,
+        message: String::new(),
     };
     world.say(&name("a"), drained, record.generation, record.id);
     world.pass(SignedDuration::from_secs(20));
@@ -256,6 +258,8 @@ fn an_old_report_of_a_drain_does_not_count_for_a_drain_that_a_new_leader_asked_f
     let drained = Fact::Drained {
         pods_gone: 3,
         pods_left: 1,
+        pods_returning: 0,
+        message: String::new(),
     };
     world.say(&name("a"), drained, first.generation, first.id);
     assert_eq!(

@@ -71,6 +71,8 @@ fn facts() -> Vec<Fact> {
         Fact::Drained {
             pods_gone: 1,
             pods_left: 0,
+            pods_returning: 0,
+            message: String::new(),
         },
         failure(DrainFailure::Timeout),
         failure(DrainFailure::NodeGone),

@@ -207,6 +207,8 @@ fn a_report_that_has_become_stale_does_not_count_at_the_last_look() {
         fact: Fact::Drained {
             pods_gone: 1,
             pods_left: 0,
+            pods_returning: 0,
+            message: String::new(),
         },
     }));
     world.advance();

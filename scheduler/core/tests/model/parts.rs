@@ -126,6 +126,8 @@ pub(crate) fn drainer(state: &mut State, number: usize, works: bool) -> Vec<Mess
     let drained = Fact::Drained {
         pods_gone: 1,
         pods_left: 0,
+        pods_returning: 0,
+        message: String::new(),
     };
     vec![event(state, &attempt, drained)]
 }

@@ -1,0 +1,67 @@
+//! Pods that come back to the node under drain, with the real controllers and the real kube-scheduler.
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::{Fact, Phase};
+use rig::services::ServicesOptions;
+use rig::workload::Workload;
+use serde_json::json;
+
+use crate::fleet::Fleet;
+
+/// Pods of the Deployment.
+const PODS: u32 = 2;
+
+/// A drain evicts each pod once, and those that came back in three rounds.
+const EVICTIONS_MAX: f64 = (PODS * 4) as f64;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_tolerates_the_cordon_is_evicted_a_few_times_then_stays_and_the_node_reboots() -> Result<()> {
+    let mut fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let tolerant = Workload::new("tolerant")
+        .replicas(PODS)
+        .spec("tolerations", json!([{ "operator": "Exists" }]));
+    fleet.world.create(&tolerant.deployment()?).await?;
+    fleet.world.wait_ready_pods("tolerant", 2).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.entering(Phase::Draining).await?;
+    fleet
+        .explained(
+            host.name(),
+            &["came back: ReplicaSet/tolerant-", "puts pods onto the cordoned node"],
+        )
+        .await?;
+
+    let is_drained = |fact: &Fact| matches!(fact, Fact::Drained { .. });
+    let event = fleet
+        .event("the end of the drain", |event| is_drained(&event.fact))
+        .await?;
+    let Fact::Drained {
+        pods_left,
+        pods_returning,
+        message,
+        ..
+    } = event.fact
+    else {
+        anyhow::bail!("another event")
+    };
+    ensure!(
+        (pods_left, pods_returning) == (PODS, PODS),
+        "{pods_left} left, {pods_returning} came back"
+    );
+    ensure!(message.contains("2 of ReplicaSet/tolerant-"), "{message}");
+    let drainer = fleet.services.drainers.first().context("a drainer")?;
+    let metrics = drainer.metrics().await?;
+    let accepted = metrics
+        .lines()
+        .filter(|line| line.starts_with("bellwether_drainer_evictions_total{") && line.contains("Accepted"));
+    let evictions: f64 = accepted
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum();
+    ensure!(
+        evictions > f64::from(PODS) && evictions <= EVICTIONS_MAX,
+        "{evictions} evictions"
+    );
+    fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
+}
