@@ -7,12 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kube::{Client, Config};
 
-/// How long the API server keeps a watch open before it has to be renewed.
-pub const WATCH_SECONDS: u32 = 60;
-
-/// Longer than a watch of so many seconds is silent: then the other end of the connection is gone without a word.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 30);
-
 /// How long a connection with its TLS handshake may take: a server that is there and busy takes far less.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

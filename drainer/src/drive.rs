@@ -118,7 +118,7 @@ impl<'a> Driver<'a> {
 
     /// Begins one action. Returns the command's end, if the action is that.
     fn act(&'a self, action: Action, inbox: &mut Inbox<'a>) -> Option<CommandEnd> {
-        let client = self.tools.client.clone();
+        let client = self.tools.clients.requests.clone();
         let response = match action {
             Action::Finish(end) => return Some(end),
             Action::Log(notice) => {
@@ -130,11 +130,11 @@ impl<'a> Driver<'a> {
                 return None;
             }
             Action::WatchNode => {
-                inbox.node = Some(watch::node(client, self.node));
+                inbox.node = Some(watch::node(self.tools.clients.watches.clone(), self.node));
                 return None;
             }
             Action::WatchPods => {
-                inbox.pods = Some(watch::pods(client, self.node));
+                inbox.pods = Some(watch::pods(self.tools.clients.watches.clone(), self.node));
                 return None;
             }
             Action::ReadRecord(id) => async move { Response::Record(id, self.record.read().await) }.boxed(),
@@ -203,7 +203,7 @@ impl<'a> Driver<'a> {
             match event {
                 Some(Ok(event)) => machine.handle_pod(event),
                 Some(Err(fault)) => self.watch_failed(WatchTarget::Pods, fault, machine),
-                None => inbox.pods = Some(watch::pods(self.tools.client.clone(), self.node)),
+                None => inbox.pods = Some(watch::pods(self.tools.clients.watches.clone(), self.node)),
             }
             next_event = next(&mut inbox.pods).now_or_never();
         }
@@ -213,7 +213,7 @@ impl<'a> Driver<'a> {
         match event {
             Some(Ok(event)) => machine.handle_node(event),
             Some(Err(fault)) => self.watch_failed(WatchTarget::Node, fault, machine),
-            None => inbox.node = Some(watch::node(self.tools.client.clone(), self.node)),
+            None => inbox.node = Some(watch::node(self.tools.clients.watches.clone(), self.node)),
         }
     }
 

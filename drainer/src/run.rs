@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bellwether_chassis::{Chassis, consume, kubernetes, nats, stream};
+use bellwether_chassis::{Chassis, consume, nats, stream};
 use bellwether_drainer_core::{DaemonSetKinds, DrainSettings};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
 
 use crate::args::Args;
 use crate::job::{Drainer, InProgress};
+use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
@@ -25,7 +26,7 @@ const TAINTS: usize = 20;
 /// Runs until the service stops.
 pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let metrics = Metrics::register(&chassis);
-    let (client, _) = kubernetes::client(kubernetes::READ_TIMEOUT).await?;
+    let clients = Clients::set_up().await?;
     let bus = nats::connect(&chassis, &args.chassis).await?;
     if !stream::set_up(&chassis, &bus, &args.streams).await {
         return Ok(());
@@ -33,7 +34,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let (publish_rights, mut rights) = watch::channel(Rights::Unknown);
     chassis.spawn(
         "rights",
-        rights::review(chassis.clone(), client.clone(), publish_rights),
+        rights::review(chassis.clone(), clients.requests.clone(), publish_rights),
     );
     rights
         .wait_for(|rights| *rights != Rights::Unknown)
@@ -45,7 +46,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         source: format!("{} {}", chassis.service.name, chassis.service.version),
         tools: Tools {
             chassis: chassis.clone(),
-            client,
+            clients,
             metrics,
             throttle: Throttle::default(),
             drains: DrainSettings {

@@ -43,13 +43,13 @@ pub(crate) async fn carry_out(tools: &Tools, command: &TaintNode) -> Verdict {
 
 async fn change(tools: &Tools, command: &TaintNode) -> Result<TaintOutcome, ApiFault> {
     for _ in 0..TRIES {
-        let object = node::object(tools.client.clone(), &command.node).await?;
+        let object = node::object(tools.clients.requests.clone(), &command.node).await?;
         let patch = match taint_change(object.as_ref(), command) {
             TaintChange::Patch(patch) => patch,
             TaintChange::Unchanged => return Ok(TaintOutcome::Unchanged),
             TaintChange::Gone => return Ok(TaintOutcome::NodeGone),
         };
-        match node::patch(tools.client.clone(), &command.node, patch).await {
+        match node::patch(tools.clients.requests.clone(), &command.node, patch).await {
             NodePatched::Written(_) => return Ok(TaintOutcome::Changed),
             NodePatched::Failed(fault) => return Err(fault),
             NodePatched::Changed => (),

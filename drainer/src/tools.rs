@@ -2,8 +2,8 @@
 
 use bellwether_chassis::Chassis;
 use bellwether_drainer_core::DrainSettings;
-use kube::Client;
 
+use crate::kube::client::Clients;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
 
@@ -11,7 +11,7 @@ use crate::throttle::Throttle;
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub(crate) chassis: Chassis,
-    pub(crate) client: Client,
+    pub(crate) clients: Clients,
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,
     pub(crate) drains: DrainSettings,

@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod blind;
 mod budgets;
 mod canaries;
 mod check;

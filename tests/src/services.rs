@@ -199,21 +199,22 @@ impl Services {
         .await
     }
 
-    /// Starts a scheduler again, from now on with this way to the API server and to NATS.
-    pub async fn reroute(&self, world: &World, scheduler: &Service, api: &Proxy, nats: &Proxy) -> Result<()> {
-        let name = scheduler.process.name();
+    /// Starts a scheduler or drainer again, from now on with this way to the API server and to NATS.
+    pub async fn reroute(&self, world: &World, service: &Service, api: &Proxy, nats: &Proxy) -> Result<()> {
+        let name = service.process.name();
+        let (account, _) = name.split_once('-').context("a service without a number")?;
         let access = world.control_plane.access().through(api.port());
         let folder = world.place.folder(&format!("{name}-access"))?;
-        let path = service_account_kubeconfig(&world.client(), &access, NAMESPACE, "scheduler", &folder).await?;
+        let path = service_account_kubeconfig(&world.client(), &access, NAMESPACE, account, &folder).await?;
         let own = [
             ("KUBECONFIG", path.display().to_string()),
             ("BELLWETHER_NATS_URL", format!("nats://127.0.0.1:{}", nats.port())),
         ];
-        scheduler.process.reconfigure(|program| {
+        service.process.reconfigure(|program| {
             program.env.extend(own.map(|(key, value)| (key.to_owned(), value)));
         });
-        scheduler.process.restart()?;
-        scheduler.wait_ready().await
+        service.process.restart()?;
+        service.wait_ready().await
     }
 
     /// Runs `kubectl reboots` against the schedulers; returns status and output.

@@ -3,7 +3,6 @@
 //! A watch continues by itself after an error. It may be late; the core asks for a consistent read
 //! where that matters.
 
-use bellwether_chassis::kubernetes::WATCH_SECONDS;
 use bellwether_drainer_core::{ApiFault, NodeView, PodView, Watched};
 use bellwether_proto::NodeName;
 use futures_util::StreamExt as _;
@@ -13,6 +12,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
 
+use super::client::WATCH_SECONDS;
 use super::pods::on_node;
 use super::status::{fault, fault_of};
 
