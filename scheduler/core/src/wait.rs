@@ -55,7 +55,7 @@ impl Wait {
     /// What the attempt waits for now; none if it has ended.
     pub(crate) fn of(attempt: &Attempt, observation: &Observation<'_>) -> Option<Self> {
         Some(match attempt.phase {
-            Phase::Draining if attempt.drained_at.is_none() => Self::Drain,
+            Phase::Draining if attempt.drained_at.is_none() && !observation.is_drain_reported(attempt) => Self::Drain,
             Phase::Draining => Self::DrainedNode,
             Phase::Rebooting if attempt.reboot_started_at.is_none() => Self::RebootCall,
             Phase::Rebooting => Self::Reboot,

@@ -12,6 +12,11 @@ pub(crate) enum Consequence {
     Facts,
     /// The attempt takes this transition at once.
     Transition(Transition),
+    /// A drainer reports our cordon on the node. The cordon is noted once the view of the node agrees.
+    CordonReported,
+    /// A drainer reports the drain as done, in the present generation. It counts once the view of the node shows our
+    /// cordon: without a cordon, pods come again.
+    DrainReported,
     /// The drainer reports our cordon as removed. The phase ends once the view of the node agrees.
     UncordonReported,
 }
@@ -22,16 +27,8 @@ pub(crate) enum Consequence {
 pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timestamp) -> Consequence {
     let current = event.generation == attempt.generation;
     match &event.fact {
-        // A repetition after the uncordon proves nothing any more.
-        Fact::Cordoned if attempt.cordoned_at.is_none() && may_carry_cordon(attempt.phase) => {
-            attempt.cordoned_at = Some(now);
-            Consequence::Facts
-        }
-        Fact::Drained { .. } if current && attempt.phase == Phase::Draining => {
-            attempt.cordoned_at.get_or_insert(now);
-            attempt.drained_at.get_or_insert(now);
-            Consequence::Facts
-        }
+        Fact::Cordoned if attempt.phase == Phase::Draining => Consequence::CordonReported,
+        Fact::Drained { .. } if current && attempt.phase == Phase::Draining => Consequence::DrainReported,
         Fact::DrainFailed {
             failure,
             message,
@@ -85,12 +82,5 @@ fn reboot_started(attempt: &Attempt) -> Consequence {
             Consequence::Transition(Transition::RollBack(ending.cause, message))
         }
         _ => Consequence::Facts,
-    }
-}
-
-fn may_carry_cordon(phase: Phase) -> bool {
-    match phase {
-        Phase::Draining | Phase::Rebooting | Phase::Verifying | Phase::Uncordoning | Phase::RollingBack => true,
-        Phase::Soaking | Phase::Done | Phase::Failed | Phase::Cancelled => false,
     }
 }

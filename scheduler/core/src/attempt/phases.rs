@@ -159,7 +159,13 @@ impl Rule<'_> {
         } else {
             self.observation.cordon_was_removed(self.attempt, self.clock)
         };
-        removed.then(|| Transition::RollBack(Cause::Operator, CORDON_REMOVED.to_owned()))
+        removed.then(|| {
+            if self.observation.cordon_is_only_reported(self.attempt) {
+                Transition::RollBack(Cause::DrainFailed, CORDON_NOT_SHOWN.to_owned())
+            } else {
+                Transition::RollBack(Cause::Operator, CORDON_REMOVED.to_owned())
+            }
+        })
     }
 
     fn rebooting(&self) -> Option<Transition> {
@@ -356,4 +362,5 @@ pub(super) fn reboot_time_end(attempt: &Attempt, policy: &Policy) -> Option<Time
 /// A phase is overdue at its deadline and not later.
 const ON_TIME: SignedDuration = SignedDuration::ZERO;
 const CORDON_REMOVED: &str = "an operator took our cordon away";
+const CORDON_NOT_SHOWN: &str = "a drainer reports our cordon, and the Node object does not carry it";
 const SENTINEL_SILENT: &str = "the node is back, but its sentinel has not reported since";

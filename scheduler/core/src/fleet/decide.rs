@@ -82,6 +82,7 @@ impl Fleet {
         }
         self.clamp_times(name, now);
         self.note_cordon(name, now);
+        self.note_drain(name, now);
         self.note_newest_need(name, now);
         self.take_transitions(name, &clock);
         self.note_late_reboot(name, now);
@@ -116,7 +117,7 @@ impl Fleet {
         }
     }
 
-    /// Notes that the node carries the cordon of its attempt, if the view is here before the drainer's report.
+    /// Notes that the node carries the cordon of its attempt, as its view shows: a drainer's report alone proves nothing.
     fn note_cordon(&mut self, name: &NodeName, now: Timestamp) {
         let Some(member) = self.members.get(name) else { return };
         let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
@@ -126,6 +127,20 @@ impl Fleet {
         if may_be_new && attempt.cordoned_at.is_none() && observation.is_cordoned_for(attempt) {
             let mut changed = attempt.clone();
             changed.cordoned_at = Some(now);
+            self.change_attempt(changed, None, now);
+        }
+    }
+
+    /// Notes that the drain is done, if a drainer reports that and the view of the node shows the cordon of the attempt.
+    fn note_drain(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        let is_due = attempt.phase == Phase::Draining && attempt.drained_at.is_none();
+        if is_due && member.is_drain_reported() && observation.is_cordoned_for(attempt) {
+            let mut changed = attempt.clone();
+            changed.drained_at = Some(now);
             self.change_attempt(changed, None, now);
         }
     }
@@ -298,7 +313,7 @@ impl Fleet {
             return;
         };
         // The answer is here: what the attempt waits for is no drainer.
-        if member.is_uncordoned() {
+        if member.is_uncordoned() || member.is_drain_reported() {
             return;
         }
         if member.remind_at.is_none_or(|at| clock.reached(at)) {

@@ -155,6 +155,15 @@ impl Fleet {
         let transition = match attempt::apply_event(&mut changed, event, now) {
             Consequence::Facts => None,
             Consequence::Transition(transition) => Some(transition),
+            Consequence::CordonReported => {
+                member.memory.note_cordon_report(event.attempt, now);
+                None
+            }
+            Consequence::DrainReported => {
+                member.memory.note_cordon_report(event.attempt, now);
+                member.memory.drain_reported = Some((event.attempt, event.generation).into());
+                None
+            }
             Consequence::UncordonReported => {
                 member.uncordon_reported = Some(event.generation);
                 None

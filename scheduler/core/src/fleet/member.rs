@@ -73,7 +73,7 @@ impl Member {
 
     /// No instant of the past lies in the future: the clock may have been set back.
     pub(super) fn clamp_times(&mut self, now: Timestamp) {
-        self.memory.ready_from = self.memory.ready_from.map(|from| from.min(now));
+        self.memory.clamp(now);
         self.pods.values_mut().for_each(|slot| slot.clamp(now));
         self.daemon_pods.clamp(now);
         self.remind_at = self.remind_at.map(|at| at.min(later(now, Policy::REMINDER)));
@@ -85,6 +85,12 @@ impl Member {
             return false;
         };
         self.uncordon_reported == Some(attempt.generation) && node.cordoned_for != Some(attempt.id)
+    }
+
+    /// A drainer reports the drain of the present generation as done: no drainer has to answer any more.
+    pub(super) fn is_drain_reported(&self) -> bool {
+        let attempt = self.attempt.as_ref();
+        attempt.is_some_and(|attempt| self.memory.is_drain_reported(attempt.id, attempt.generation))
     }
 
     /// A running attempt follows one that ended without a reboot.

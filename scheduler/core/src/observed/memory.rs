@@ -1,10 +1,10 @@
 //! What a core remembers of a node beyond its newest view and reports.
 
-use bellwether_proto::{AttemptId, BootId, HostReport, NeedReport};
+use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::as_text_optional;
+use crate::encoding::{as_text, as_text_optional};
 use crate::observed::NodeView;
 
 /// What older views and reports of a node have shown and the newest ones do not show any more.
@@ -19,6 +19,38 @@ pub struct Memory {
     /// The last attempt whose cordon a view of the node has shown.
     #[serde(with = "as_text_optional")]
     pub(crate) shown_cordon: Option<AttemptId>,
+    /// The newest attempt whose cordon a drainer has reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cordon_reported: Option<CordonReport>,
+    /// The newest attempt whose drain a drainer has reported as done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) drain_reported: Option<DrainReport>,
+}
+
+/// A drainer's report that the node carries our cordon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CordonReport {
+    #[serde(with = "as_text")]
+    attempt: AttemptId,
+    /// When the first report of this attempt came.
+    at: Timestamp,
+}
+
+/// A drainer's report that no pod that has to go is on the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DrainReport {
+    #[serde(with = "as_text")]
+    attempt: AttemptId,
+    generation: u64,
+}
+
+impl From<(AttemptId, Generation)> for DrainReport {
+    fn from((attempt, generation): (AttemptId, Generation)) -> Self {
+        Self {
+            attempt,
+            generation: generation.0,
+        }
+    }
 }
 
 impl Memory {
@@ -34,6 +66,34 @@ impl Memory {
         }
         if view.unschedulable && view.cordoned_for.is_some() {
             self.shown_cordon = view.cordoned_for;
+        }
+    }
+
+    /// Notes a drainer's report that the node carries the cordon of this attempt.
+    pub(crate) fn note_cordon_report(&mut self, attempt: AttemptId, now: Timestamp) {
+        if self.cordon_reported_at(attempt).is_none() {
+            self.cordon_reported = Some(CordonReport { attempt, at: now });
+        }
+    }
+
+    /// When a drainer first reported the cordon of this attempt, as far as remembered.
+    pub(crate) fn cordon_reported_at(&self, attempt: AttemptId) -> Option<Timestamp> {
+        let report = self.cordon_reported.as_ref();
+        report
+            .filter(|report| report.attempt == attempt)
+            .map(|report| report.at)
+    }
+
+    /// True if a drainer has reported the drain of this attempt in this generation as done.
+    pub(crate) fn is_drain_reported(&self, attempt: AttemptId, generation: Generation) -> bool {
+        self.drain_reported == Some((attempt, generation).into())
+    }
+
+    /// No instant of the past lies in the future: the clock may have been set back.
+    pub(crate) fn clamp(&mut self, now: Timestamp) {
+        self.ready_from = self.ready_from.map(|from| from.min(now));
+        if let Some(report) = &mut self.cordon_reported {
+            report.at = report.at.min(now);
         }
     }
 

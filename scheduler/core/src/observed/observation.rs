@@ -64,8 +64,21 @@ impl<'a> Observation<'a> {
         }
         let marked = self.node.cordoned_for == Some(attempt.id);
         let shown = self.memory.shown_cordon == Some(attempt.id);
-        let reported = attempt.cordoned_at;
-        marked || shown || reported.is_some_and(|at| clock.reached(later(at, Policy::VIEW_LAG_MAX)))
+        // After a change of leaders only the record knows.
+        let known = self.memory.cordon_reported_at(attempt.id).or(attempt.cordoned_at);
+        marked || shown || known.is_some_and(|at| clock.reached(later(at, Policy::VIEW_LAG_MAX)))
+    }
+
+    /// Nothing but a drainer's report speaks for a cordon of the attempt: no view has shown it.
+    pub(crate) fn cordon_is_only_reported(&self, attempt: &Attempt) -> bool {
+        let marked = self.node.cordoned_for == Some(attempt.id);
+        let shown = self.memory.shown_cordon == Some(attempt.id);
+        !marked && !shown && attempt.cordoned_at.is_none()
+    }
+
+    /// A drainer reports the drain of the attempt's present generation as done.
+    pub(crate) fn is_drain_reported(&self, attempt: &Attempt) -> bool {
+        self.memory.is_drain_reported(attempt.id, attempt.generation)
     }
 
     /// The node is Ready, and has been for so long.

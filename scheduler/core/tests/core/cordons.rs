@@ -1,6 +1,6 @@
 //! Stories of cordons that operators take away, and of commands that are asked for again.
 
-use bellwether_proto::{DrainFailure, Fact, Phase};
+use bellwether_proto::{Cause, DrainFailure, Fact, Phase};
 use bellwether_scheduler_core::{CancelRefusal, Handled, Input, Policy};
 use jiff::SignedDuration;
 
@@ -20,6 +20,15 @@ enum Removal {
 }
 
 const REMOVALS: [Removal; 3] = [Removal::Uncordon, Removal::Mark, Removal::Both];
+
+fn drained() -> Fact {
+    Fact::Drained {
+        pods_gone: 1,
+        pods_left: 0,
+        pods_returning: 0,
+        message: String::new(),
+    }
+}
 
 fn remove_cordon(world: &mut World, node: &str, removal: Removal) {
     let host = world.host(node);
@@ -182,22 +191,109 @@ fn a_view_that_is_behind_the_drainers_report_is_waited_for() {
     world.need("a");
     let record = world.records[&name("a")].clone();
     // The report is there before the view is.
-    let drained = Fact::Drained {
-        pods_gone: 1,
-        pods_left: 0,
-        pods_returning: 0,
-        message: String::new(),
-    };
-    world.say(&name("a"), drained, record.generation, record.id);
+    world.say(&name("a"), drained(), record.generation, record.id);
     world.pass(SignedDuration::from_secs(20));
     assert_eq!(
         (world.phase("a"), world.reason("a")),
         (Some(Phase::Draining), Some("WaitsForDrainedNode"))
     );
+    let waiting = &world.records[&name("a")];
+    assert_eq!((waiting.cordoned_at, waiting.drained_at), (None, None));
+    // The state is loaded again from the records; what was reported is not forgotten.
+    world.reload();
     world.host("a").view.unschedulable = true;
     world.host("a").view.cordoned_for = Some(record.id);
     world.settle();
     assert_eq!(world.phase("a"), Some(Phase::Rebooting));
+    let known = &world.records[&name("a")];
+    assert_eq!(
+        (known.cordoned_at, known.drained_at),
+        (Some(world.now), Some(world.now))
+    );
+}
+
+#[test]
+fn a_drain_that_is_reported_for_a_node_without_our_cordon_does_not_count() {
+    for report in [drained(), Fact::Cordoned] {
+        let mut world = World::new(1, &["a"]);
+        world.need("a");
+        let record = world.records[&name("a")].clone();
+        world.commands.clear();
+        world.say(&name("a"), report.clone(), record.generation, record.id);
+        world.pass(SignedDuration::from_secs(29));
+        assert_eq!(world.phase("a"), Some(Phase::Draining), "{report:?}");
+        world.pass(SignedDuration::from_secs(1));
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{report:?}");
+        let ended = &world.records[&name("a")];
+        assert_eq!((ended.cordoned_at, ended.drained_at), (None, None), "{report:?}");
+        let ending = ended.ending.clone().unwrap();
+        assert_eq!(ending.cause, Cause::DrainFailed, "{}", ending.message);
+        assert!(ending.message.contains("does not carry it"), "{}", ending.message);
+    }
+}
+
+#[test]
+fn a_foreign_cordon_does_not_prove_a_drain() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let record = world.records[&name("a")].clone();
+    world.host("a").view.unschedulable = true;
+    world.settle();
+    world.say(&name("a"), drained(), record.generation, record.id);
+    world.pass(SignedDuration::from_secs(29));
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    assert_eq!(world.records[&name("a")].drained_at, None);
+}
+
+#[test]
+fn a_report_that_its_leader_took_and_could_not_check_is_asked_for_again_by_the_next_leader() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let record = world.records[&name("a")].clone();
+    world.commands.clear();
+    world.say(&name("a"), drained(), record.generation, record.id);
+    world.crash();
+    world.host("a").view.unschedulable = true;
+    world.host("a").view.cordoned_for = Some(record.id);
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    world.pass(MINUTE / 2);
+    assert!(world.records[&name("a")].generation > record.generation);
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting));
+}
+
+#[test]
+fn a_drain_that_is_reported_is_not_commanded_again_while_the_view_is_behind() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let record = world.records[&name("a")].clone();
+    world.commands.clear();
+    world.pass(SignedDuration::from_secs(10));
+    world.say(&name("a"), drained(), record.generation, record.id);
+    world.pass(SignedDuration::from_secs(29));
+    assert_eq!(world.records[&name("a")].generation, record.generation);
+    world.host("a").view.unschedulable = true;
+    world.host("a").view.cordoned_for = Some(record.id);
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting));
+}
+
+#[test]
+fn a_report_of_an_older_generation_does_not_count_once_the_view_agrees() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let first = world.records[&name("a")].clone();
+    world.commands.clear();
+    world.pass(MINUTE / 2);
+    let second = world.records[&name("a")].clone();
+    assert!(second.generation > first.generation, "asked for again");
+    world.say(&name("a"), drained(), first.generation, first.id);
+    world.host("a").view.unschedulable = true;
+    world.host("a").view.cordoned_for = Some(first.id);
+    world.settle();
+    assert_eq!(world.records[&name("a")].drained_at, None);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
 }
 
 #[test]

@@ -148,7 +148,6 @@ fn an_event_of_the_present_generation_counts_in_its_phase_only() {
         Draining: reboot-started
         Rebooting: reboot-started
         Rebooting: reboot-refused
-        RollingBack: cordoned
         RollingBack: uncordoned
         RollingBack: reboot-started
         Cancelled: reboot-started
@@ -163,7 +162,6 @@ fn of_an_older_generation_only_what_has_happened_to_the_node_counts() {
         Draining: cordoned
         Draining: reboot-started
         Rebooting: reboot-started
-        RollingBack: cordoned
         RollingBack: reboot-started
         Cancelled: reboot-started
         Failed: reboot-started

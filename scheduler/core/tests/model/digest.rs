@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use bellwether_proto::{Attempt, NodeEvent};
+use bellwether_proto::{Attempt, NodeEvent, Phase};
 use bellwether_scheduler_core::{Command, NodeView, Policy};
 
 use crate::state::{Host, Message, State};
@@ -59,6 +59,10 @@ impl Hash for State {
         (now, loaded_at).hash(state);
         for host in hosts {
             host.hash(state);
+            let record = records.get(&host.object.name);
+            record
+                .into_iter()
+                .for_each(|record| hash_unchecked(host, record, state));
         }
         for record in records.values() {
             hash_record(record, state);
@@ -103,6 +107,7 @@ impl Hash for Host {
             drained,
             slow,
             released,
+            unchecked: _,
             ready_from,
             uncordoned,
             asked_at,
@@ -126,6 +131,17 @@ impl Hash for Host {
             .map(|(attempt, generation)| (attempt.bytes(), generation.0))
             .hash(state);
         uncordoned.map(|generation| generation.0).hash(state);
+    }
+}
+
+/// What was reported and not checked matters for the drain that the record orders only.
+fn hash_unchecked<H: Hasher>(host: &Host, record: &Attempt, state: &mut H) {
+    let is_open = record.phase == Phase::Draining && record.drained_at.is_none();
+    for (kind, attempt, generation, at) in host.unchecked.iter().filter(|_| is_open) {
+        let is_drain = *kind == "drained";
+        if *attempt == record.id && (!is_drain || *generation == record.generation) {
+            (kind, at).hash(state);
+        }
     }
 }
 

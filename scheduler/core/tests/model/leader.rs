@@ -1,8 +1,10 @@
 //! The driver of the core: loads it, hands it messages, and carries out its effects, up to its death.
 
-use bellwether_proto::{Fact, HostReport, NeedReport, Phase, Problem, RebootNeed, RebooterReport};
+use bellwether_proto::{
+    AttemptId, Fact, Generation, HostReport, NeedReport, NodeEvent, Phase, Problem, RebootNeed, RebooterReport,
+};
 use bellwether_scheduler_core::{Command, Effect, Fleet, Input, NodeView, StoredReport};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::referee;
 use crate::state::{Job, Message, State, WORKS, boot_id, is_pending, last_sent, policy, start};
@@ -15,6 +17,7 @@ impl State {
         self.loaded_at = self.now;
         let sent: Vec<(u8, bool)> = (0..self.hosts.len()).map(|node| last_sent(self, node)).collect();
         for host in &mut self.hosts {
+            host.unchecked.clear();
             host.ready_from = None;
             host.uncordoned = None;
             host.asked_at = None;
@@ -43,6 +46,9 @@ impl State {
         let ours = view.unschedulable && view.cordoned_for.is_some();
         if !ours && host.announced.is_none() && is_newest {
             host.drained = None;
+        }
+        if ours {
+            host.unchecked.clear();
         }
         let stays = host.ready_from.is_some() && host.given.ready_since == view.ready_since;
         let from = if stays { host.ready_from } else { Some(self.now) };
@@ -110,6 +116,9 @@ impl State {
                     let node = self.node_of(&event.node);
                     self.hosts[node].uncordoned = Some(event.generation);
                 }
+                if matches!(event.fact, Fact::Cordoned | Fact::Drained { .. }) {
+                    self.note_unchecked(&event);
+                }
                 let dies = self.dies_after.is_some();
                 self.core.handle_input(Input::Event(event.clone()), self.now);
                 self.decide();
@@ -120,6 +129,21 @@ impl State {
             }
         }
         self.decide();
+    }
+
+    /// Notes a report that the core cannot check yet; of each kind the first of an attempt and generation.
+    fn note_unchecked(&mut self, event: &NodeEvent) {
+        let node = self.node_of(&event.node);
+        let (kind, now) = (event.fact.kind(), self.now);
+        let host = &mut self.hosts[node];
+        let is_shown = host.given.unschedulable && host.given.cordoned_for.is_some();
+        let is_known = |known: &(&str, AttemptId, Generation, Timestamp)| {
+            let of_any = kind == "cordoned" || known.2 == event.generation;
+            (known.0, known.1) == (kind, event.attempt) && of_any
+        };
+        if !is_shown && !host.unchecked.iter().any(is_known) {
+            host.unchecked.push((kind, event.attempt, event.generation, now));
+        }
     }
 
     /// The core decides, and its effects are carried out, up to the death of the scheduler.

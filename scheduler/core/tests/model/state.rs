@@ -34,8 +34,10 @@ pub(crate) struct Host {
     pub(crate) slow: [bool; 4],
     /// An operator released the slot of the present attempt.
     pub(crate) released: bool,
-    /// What the core keeps beside records, views and reports: since when the node is Ready, for which
-    /// generation the cordon is reported as removed, and when the last command was sent or looked for.
+    /// What the core keeps beside records, views and reports: the cordons and drains that were reported before a view
+    /// has shown the cordon, since when the node is Ready, for which generation the cordon is reported as removed, and
+    /// when the last command was sent or looked for.
+    pub(crate) unchecked: Vec<(&'static str, AttemptId, Generation, Timestamp)>,
     pub(crate) ready_from: Option<Timestamp>,
     pub(crate) uncordoned: Option<Generation>,
     pub(crate) asked_at: Option<Timestamp>,
@@ -170,6 +172,7 @@ impl State {
                 drained: None,
                 slow: [false; 4],
                 released: false,
+                unchecked: Vec::new(),
                 ready_from: None,
                 uncordoned: None,
                 asked_at: None,
