@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use bellwether_proto::Phase;
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::api::{ListParams, PostParams};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use rig::identity::service_account_token;
 use rig::services::{NAMESPACE, ServicesOptions};
@@ -234,4 +235,34 @@ async fn a_drainer_without_a_right_names_it_and_touches_nothing() -> Result<()> 
     .await?;
     drop(services);
     world.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_for_some_seconds_only_delays_the_drain() -> Result<()> {
+    // As an API server does that has just started and has not read all its rules.
+    const MISSING: std::time::Duration = std::time::Duration::from_secs(8);
+    let mut fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let bindings = Api::<ClusterRoleBinding>::all(fleet.world.client());
+    let name = "bellwether-drainer";
+    let mut binding = bindings.get(name).await?;
+    bindings.delete(name, &DeleteParams::default()).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.entering(Phase::Draining).await?;
+    let node = host.name().to_owned();
+    rig::wait::steadily(
+        "the node carries no cordon and stays in its drain",
+        MISSING,
+        async || {
+            let attempt = fleet.attempt(&node).await?;
+            let is_draining = attempt.is_some_and(|attempt| attempt.phase == Phase::Draining);
+            Ok(is_draining && fleet.nodes.cordons(&node) == 0)
+        },
+    )
+    .await?;
+    binding.metadata.resource_version = None;
+    binding.metadata.uid = None;
+    bindings.create(&PostParams::default(), &binding).await?;
+    fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
 }
