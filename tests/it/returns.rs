@@ -8,21 +8,24 @@ use serde_json::json;
 
 use crate::fleet::Fleet;
 
-/// Pods of the Deployment.
-const PODS: u32 = 2;
+/// Pods of both Deployments: two that tolerate the cordon, and one that names its node.
+const PODS: u32 = 3;
 
 /// A drain evicts each pod once, and those that came back in three rounds.
 const EVICTIONS_MAX: f64 = (PODS * 4) as f64;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_that_tolerates_the_cordon_is_evicted_a_few_times_then_stays_and_the_node_reboots() -> Result<()> {
+async fn pods_that_tolerate_the_cordon_or_name_their_node_are_evicted_a_few_times_then_stay() -> Result<()> {
     let mut fleet = Fleet::start(1, ServicesOptions::default()).await?;
     let tolerant = Workload::new("tolerant")
-        .replicas(PODS)
+        .replicas(2)
         .spec("tolerations", json!([{ "operator": "Exists" }]));
     fleet.world.create(&tolerant.deployment()?).await?;
     fleet.world.wait_ready_pods("tolerant", 2).await?;
     let host = fleet.world.host(0)?;
+    let fixed = Workload::new("fixed").spec("nodeName", json!(host.name()));
+    fleet.world.create(&fixed.deployment()?).await?;
+    fleet.world.wait_ready_pods("fixed", 1).await?;
     host.upgrade_kernel("6.12.48")?;
     fleet.entering(Phase::Draining).await?;
     fleet
@@ -49,7 +52,9 @@ async fn a_deployment_that_tolerates_the_cordon_is_evicted_a_few_times_then_stay
         (pods_left, pods_returning) == (PODS, PODS),
         "{pods_left} left, {pods_returning} came back"
     );
-    ensure!(message.contains("2 of ReplicaSet/tolerant-"), "{message}");
+    for owner in ["2 of ReplicaSet/tolerant-", "1 of ReplicaSet/fixed-"] {
+        ensure!(message.contains(owner), "{message}");
+    }
     let drainer = fleet.services.drainers.first().context("a drainer")?;
     let metrics = drainer.metrics().await?;
     let accepted = metrics
