@@ -1,10 +1,11 @@
 //! Generates the Rust form of `bellwether/v1/*.proto` with protox: no `protoc` has to be installed.
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "bellwether/v1/problem.proto",
     "bellwether/v1/host.proto",
     "bellwether/v1/attempt.proto",
     "bellwether/v1/command.proto",
+    "bellwether/v1/check.proto",
     "bellwether/v1/event.proto",
     "bellwether/v1/fleet.proto",
 ];

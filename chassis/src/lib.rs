@@ -11,6 +11,7 @@ pub mod batch;
 pub mod bus;
 pub mod clock;
 pub mod consume;
+pub mod core_message;
 pub mod host;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;

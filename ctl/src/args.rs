@@ -59,6 +59,10 @@ pub(crate) enum Verb {
     /// Requests and orders for the leading scheduler.
     #[command(flatten)]
     Fleet(FleetVerb),
+    /// Rehearse a drain: whether a node, or each one, could be drained now, and what keeps its pods; changes nothing
+    ///
+    /// Fails unless every node could be drained, so that a script may wait for that.
+    DrainCheck(DrainCheckArgs),
     /// Check whether Bellwether is deployed right and can work; changes nothing
     Check(CheckArgs),
     /// Before a removal: report whether it is safe now. After it: list every trace. Changes nothing
@@ -262,6 +266,29 @@ pub(crate) struct QueueArgs {
     /// Form of the answer
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+}
+
+/// The subject of a rehearsal.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct DrainCheckSubject {
+    /// The node
+    pub(crate) node: Option<NodeName>,
+
+    /// All nodes, one after the other
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Arguments of `drain-check`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DrainCheckArgs {
+    #[command(flatten)]
+    pub(crate) subject: DrainCheckSubject,
+
+    /// Form of the answer
+    #[arg(long, short, value_enum, default_value_t = CheckForm::Table)]
+    pub(crate) output: CheckForm,
 }
 
 /// Arguments of `explain`.

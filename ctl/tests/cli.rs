@@ -65,6 +65,35 @@ async fn an_unknown_node_is_named_with_its_neighbours() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_fails_unless_every_node_can_be_drained_and_needs_a_node_or_all() {
+    let leader = Schedulers::leader().await;
+    for subject in ["worker-1", "--all"] {
+        let (code, out, error) = run(reboots(&["drain-check", subject, "--scheduler", &leader.0])).await;
+        assert_eq!((code, error.as_str()), (Some(1), ""));
+        assert!(
+            out.contains("worker-1   cannot   0      -        BudgetNeverAllows"),
+            "{out}"
+        );
+        assert!(
+            out.ends_with("worker-1: PodDisruptionBudget shop/web never allows an eviction\n"),
+            "{out}"
+        );
+    }
+    let json = ["drain-check", "worker-1", "--output=json", "--scheduler", &leader.0];
+    let (code, out, _) = run(reboots(&json)).await;
+    assert_eq!(code, Some(1));
+    let forecasts: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(forecasts.pointer("/0/findings/0/kind").unwrap(), "BudgetNeverAllows");
+    let (code, _, error) = run(reboots(&["drain-check", "worker", "--scheduler", &leader.0])).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(error, "error: there is no node `worker`; did you mean worker-1?\n");
+    for wrong in [&["drain-check"][..], &["drain-check", "worker-1", "--all"]] {
+        let (code, _, error) = run(reboots(&[wrong, &["--scheduler", &leader.0]].concat())).await;
+        assert_eq!(code, Some(2), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn orders_carry_the_name_of_the_operator() {
     let leader = Schedulers::leader().await;
     let (code, out, _) = run(reboots(&["pause", "--reason", "release day", "--scheduler", &leader.0])).await;

@@ -9,6 +9,7 @@
 //! wire.rs      parses messages into commands, encodes events
 //! core/        decides: a state machine for each kind of command (a crate of its own)
 //! drive.rs     carries out the actions of one state machine, returns the results as facts
+//! check.rs     answers whether a node can be drained, and changes nothing
 //! taint.rs     carries out the commands that belong to no attempt
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
@@ -21,6 +22,7 @@
 //! read from the record and the cluster.
 
 mod args;
+mod check;
 mod drive;
 mod error;
 mod events;

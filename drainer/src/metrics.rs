@@ -2,7 +2,7 @@
 
 use bellwether_chassis::Chassis;
 use bellwether_drainer_core::{Answer, CommandEnd};
-use bellwether_proto::DrainFailure;
+use bellwether_proto::{DrainFailure, DrainVerdict};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     drain_duration: Family<OutcomeLabel, Histogram>,
     uncordons: Family<OutcomeLabel, Counter>,
     taints: Family<TaintLabel, Counter>,
+    checks: Family<VerdictLabel, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,6 +44,11 @@ struct OutcomeLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TaintLabel {
     outcome: TaintOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabel {
+    verdict: &'static str,
 }
 
 /// How a command about the taint of a waiting node ended.
@@ -189,6 +195,7 @@ impl Metrics {
             drain_duration: Family::new_with_constructor(|| Histogram::new(DRAIN_SECONDS)),
             uncordons: Family::default(),
             taints: Family::default(),
+            checks: Family::default(),
         };
         chassis.metrics(|registry| {
             registry.register(
@@ -221,6 +228,11 @@ impl Metrics {
                 "Commands about the taint of waiting nodes, by how they ended",
                 metrics.taints.clone(),
             );
+            registry.register(
+                "drainer_checks",
+                "Questions whether a node can be drained, by the verdict of the answer",
+                metrics.checks.clone(),
+            );
         });
         metrics
     }
@@ -251,6 +263,12 @@ impl Metrics {
     /// A command about the taint of a waiting node ended.
     pub(crate) fn taint_ended(&self, outcome: TaintOutcome) {
         self.taints.get_or_create(&TaintLabel { outcome }).inc();
+    }
+
+    /// A question whether a node can be drained was answered.
+    pub(crate) fn checked(&self, verdict: DrainVerdict) {
+        let verdict = verdict.as_str();
+        self.checks.get_or_create(&VerdictLabel { verdict }).inc();
     }
 
     /// Counts a drain as under way until the guard is dropped, whether or not the drain ended.

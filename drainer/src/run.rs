@@ -9,7 +9,9 @@ use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
 
 use crate::args::Args;
+use crate::check::Checks;
 use crate::job::{Drainer, InProgress};
+use crate::kube::budgets;
 use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
 use crate::metrics::Metrics;
@@ -41,9 +43,22 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         .await
         .context("wait for the Kubernetes API server")?;
 
+    let source = format!("{} {}", chassis.service.name, chassis.service.version);
+    let daemon_sets = DaemonSetKinds::with(args.daemon_set_kinds.clone());
+    let budgets = budgets::watched(&chassis, clients.watches.clone());
+    let checks = Checks {
+        bus: bus.clone(),
+        client: clients.requests.clone(),
+        budgets,
+        daemon_sets: daemon_sets.clone(),
+        metrics: metrics.clone(),
+        source: source.clone(),
+    };
+    chassis.spawn("checks", checks.serve(chassis.clone()));
+
     let concurrency = usize::from(args.concurrency);
     let drainer = Arc::new(Drainer {
-        source: format!("{} {}", chassis.service.name, chassis.service.version),
+        source,
         tools: Tools {
             chassis: chassis.clone(),
             clients,
@@ -51,7 +66,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             throttle: Throttle::default(),
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),
-                daemon_sets: DaemonSetKinds::with(args.daemon_set_kinds.clone()),
+                daemon_sets,
             },
         },
         places: Semaphore::new(concurrency),

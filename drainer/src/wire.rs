@@ -59,7 +59,15 @@ fn command_of(
             subject::same_node(&token, &command.node)?;
             Ok(Commanded::Taint(command))
         }
-        Some(Topic::Event(..) | Topic::Attempt(_) | Topic::Control | Topic::Sentinel(_) | Topic::Rebooter(_))
+        Some(
+            Topic::DrainQuestion(_)
+            | Topic::DrainAnswer(_)
+            | Topic::Event(..)
+            | Topic::Attempt(_)
+            | Topic::Control
+            | Topic::Sentinel(_)
+            | Topic::Rebooter(_),
+        )
         | None => Err(CommandError::Unknown {
             subject: subject.to_owned(),
         }),

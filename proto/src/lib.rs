@@ -9,6 +9,7 @@
 pub mod attempt;
 mod attempt_ref;
 pub mod attribute;
+mod check;
 pub mod command;
 mod daemon_pod;
 pub mod event;
@@ -51,6 +52,7 @@ pub mod wire {
 
 pub use attempt::{Attempt, Ending, PhaseEntered};
 pub use attempt_ref::AttemptRef;
+pub use check::{CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainVerdict};
 pub use command::{DrainNode, TaintNode, UncordonNode};
 pub use daemon_pod::DaemonPod;
 pub use event::{DrainFailure, Fact, NodeEvent};

@@ -54,6 +54,13 @@ pub const DAEMON_SET_BYTES_MAX: usize = 317;
 /// still the same text each time.
 pub const OBJECT_BYTES_MAX: usize = 317;
 
+/// Most nodes beside the one that a drainer checks: few drains are under way at once, and each such node costs the
+/// drainer a list of its pods. More are left out; their drains then share a budget with this node's.
+pub const NODES_BESIDE_MAX: usize = 100;
+
+/// Most findings of a check: more than an operator reads at once. The most important ones stay.
+pub const DRAIN_FINDINGS_MAX: usize = 30;
+
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
 /// would vanish before it is stale.
@@ -303,6 +310,43 @@ impl Limited for wire::TaintNode {
             present: _,
             not_after: _,
         } = self;
+    }
+}
+
+impl Limited for wire::CheckDrain {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            asked_at: _,
+            beside,
+        } = self;
+        beside.truncate(NODES_BESIDE_MAX);
+    }
+}
+
+impl Limited for wire::DrainForecast {
+    fn limit(&mut self) {
+        let Self {
+            node: _,
+            asked_at: _,
+            verdict: _,
+            pods_to_go: _,
+            pods_staying: _,
+            takes: _,
+            findings,
+            source,
+        } = self;
+        findings.truncate(DRAIN_FINDINGS_MAX);
+        for wire::DrainFinding {
+            kind: _,
+            object,
+            sentence,
+        } in findings
+        {
+            cut(object, OBJECT_BYTES_MAX);
+            cut(sentence, BLOCKER_BYTES_MAX);
+        }
+        cut(source, WORD_BYTES_MAX);
     }
 }
 

@@ -71,12 +71,18 @@ impl Role {
                 publish.push(message_get(ATTEMPTS_STREAM.name));
                 publish.push(next(DRAINERS_CONSUMER.stream, DRAINERS_CONSUMER.name));
                 publish.push(ack(DRAINERS_CONSUMER.stream, DRAINERS_CONSUMER.name));
-                (publish, vec![format!("$KV.{}.*", crate::stream::ATTEMPTS)])
+                publish.push(subject::ALL_DRAIN_ANSWERS.to_owned());
+                let subscribe = vec![
+                    format!("$KV.{}.*", crate::stream::ATTEMPTS),
+                    subject::ALL_DRAIN_QUESTIONS.to_owned(),
+                ];
+                (publish, subscribe)
             }
             Self::Scheduler => {
                 let mut publish = vec![
                     format!("$KV.{}.*", crate::stream::ATTEMPTS),
                     subject::ALL_COMMANDS.to_owned(),
+                    subject::ALL_DRAIN_QUESTIONS.to_owned(),
                 ];
                 publish.extend(events("*", &SCHEDULER_EVENTS));
                 publish.push(direct_get(COMMANDS_STREAM.name, ">"));
@@ -85,7 +91,7 @@ impl Role {
                     publish.extend(["CREATE", "DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
                 }
                 publish.push(ack(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));
-                (publish, vec![])
+                (publish, vec![subject::ALL_DRAIN_ANSWERS.to_owned()])
             }
         };
         Permissions {

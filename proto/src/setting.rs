@@ -91,6 +91,8 @@ settings! {
     SOAK = "BELLWETHER_SOAK";
     /// Of the scheduler: wait after a failed attempt.
     RETRY_DELAY = "BELLWETHER_RETRY_DELAY";
+    /// Of the scheduler: whether a drainer has to answer that a node can be drained before an attempt starts.
+    CHECK_DRAINS = "BELLWETHER_CHECK_DRAINS";
     /// Of the scheduler: whether attempts start beside a rival.
     TOLERATE_RIVALS = "BELLWETHER_TOLERATE_RIVALS";
     /// Of the scheduler: the folder in which the leader records all inputs of the core.

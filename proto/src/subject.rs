@@ -7,6 +7,15 @@ use crate::stream::{ATTEMPTS, HOSTS};
 /// Every command, to any node.
 pub const ALL_COMMANDS: &str = "bellwether.v1.cmd.*.*";
 
+/// Every question whether a node can be drained.
+pub const ALL_DRAIN_QUESTIONS: &str = "bellwether.v1.ask.*.drain";
+
+/// Every answer to such a question.
+pub const ALL_DRAIN_ANSWERS: &str = "bellwether.v1.answer.*.drain";
+
+/// The queue group of the drainers: one of them answers each question.
+pub const DRAINERS_GROUP: &str = "drainers";
+
 /// Every event, of any node.
 pub const ALL_EVENTS: &str = "bellwether.v1.evt.*.*";
 
@@ -58,6 +67,18 @@ pub fn uncordon_command(node: &NodeToken) -> String {
 #[must_use]
 pub fn taint_command(node: &NodeToken) -> String {
     format!("bellwether.v1.cmd.{node}.taint")
+}
+
+/// Where the question goes whether this node can be drained.
+#[must_use]
+pub fn drain_question(node: &NodeToken) -> String {
+    format!("bellwether.v1.ask.{node}.drain")
+}
+
+/// Where the answer to that question goes.
+#[must_use]
+pub fn drain_answer(node: &NodeToken) -> String {
+    format!("bellwether.v1.answer.{node}.drain")
 }
 
 /// Where an event of this node goes.
@@ -180,6 +201,10 @@ pub enum Topic {
     Uncordon(NodeToken),
     /// A taint command for this node.
     Taint(NodeToken),
+    /// The question whether this node can be drained.
+    DrainQuestion(NodeToken),
+    /// The answer to that question.
+    DrainAnswer(NodeToken),
     /// An event of this node, and its kind: see [`same_event`].
     Event(NodeToken, String),
     /// The record of this node's attempt.
@@ -201,6 +226,8 @@ impl Topic {
             ["bellwether", "v1", "cmd", node, "drain"] => node.parse().ok().map(Self::Drain),
             ["bellwether", "v1", "cmd", node, "uncordon"] => node.parse().ok().map(Self::Uncordon),
             ["bellwether", "v1", "cmd", node, "taint"] => node.parse().ok().map(Self::Taint),
+            ["bellwether", "v1", "ask", node, "drain"] => node.parse().ok().map(Self::DrainQuestion),
+            ["bellwether", "v1", "answer", node, "drain"] => node.parse().ok().map(Self::DrainAnswer),
             ["bellwether", "v1", "evt", node, kind] => {
                 node.parse().ok().map(|node| Self::Event(node, (*kind).to_owned()))
             }
@@ -225,6 +252,8 @@ mod tests {
             (drain_command(&node), Topic::Drain(node.clone())),
             (uncordon_command(&node), Topic::Uncordon(node.clone())),
             (taint_command(&node), Topic::Taint(node.clone())),
+            (drain_question(&node), Topic::DrainQuestion(node.clone())),
+            (drain_answer(&node), Topic::DrainAnswer(node.clone())),
             (
                 event(&node, &Fact::Cordoned),
                 Topic::Event(node.clone(), "cordoned".to_owned()),

@@ -128,7 +128,7 @@ impl LeaderContext {
                 bus: self.bus.clone(),
                 store: loaded.store,
                 metrics: self.metrics.clone(),
-                readings: Readings::new(self.gate_secrets.clone(), self.client.clone()),
+                readings: Readings::new(self.gate_secrets.clone(), self.client.clone(), self.bus.clone()),
             },
             views,
             refused,

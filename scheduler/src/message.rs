@@ -3,7 +3,8 @@
 //! The one interface between the loop and the tasks that feed it. It depends on neither.
 
 use bellwether_chassis::{Record, Verdict};
-use bellwether_proto::{FleetOrder, NodeName, wire};
+use bellwether_proto::{CheckDrain, FleetOrder, NodeName, wire};
+use bellwether_scheduler_core::reading::Outcome;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Refusal;
@@ -26,6 +27,14 @@ pub(crate) enum LeaderMessage {
 pub(crate) enum Request {
     ListNodes(ReplySender<wire::ListNodesResponse>),
     ExplainNode(NodeName, ReplySender<wire::NodeStatus>),
+    /// The nodes that are drained now, beside which this one is to be checked.
+    NodesBeside(NodeName, ReplySender<Vec<NodeName>>),
+    /// The answer to such a check: the leader acts on what the operator reads.
+    DrainChecked {
+        question: CheckDrain,
+        outcome: Outcome,
+        reply: ReplySender<()>,
+    },
     PauseFleet {
         by: String,
         reason: String,

@@ -87,7 +87,7 @@ impl Deployed {
             ..WorldOptions::default()
         })
         .await?;
-        let services = Services::start(&world, ServicesOptions::default()).await?;
+        let services = Services::start(&world, ServicesOptions::default().without_drain_checks()).await?;
         services.leader(&world).await?;
         let kubectl = world.kubectl()?;
         kubectl.run(&["apply", "--server-side", "-k", BASE], "").await?;

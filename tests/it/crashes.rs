@@ -47,7 +47,7 @@ async fn a_drainer_that_stops_in_mid_drain_hands_its_command_over_at_once() -> R
     world.block_drain(0).await?;
     let options = ServicesOptions {
         drainers: 2,
-        ..ServicesOptions::default()
+        ..ServicesOptions::default().without_drain_checks()
     };
     let fleet = Fleet::start_in(world, options).await?;
     fleet.world.host(0)?.upgrade_kernel("6.12.48")?;
@@ -158,7 +158,7 @@ async fn nats_is_away_for_twenty_seconds_during_a_reboot() -> Result<()> {
 async fn nats_loses_all_its_state_and_our_cordon_is_found_and_taken_away() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
     world.block_drain(0).await?;
-    let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
     fleet.entering(Phase::Draining).await?;

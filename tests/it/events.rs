@@ -117,7 +117,9 @@ async fn thousands_of_events_of_other_attempts_cost_few_requests_and_no_decision
 async fn a_deleted_consumer_of_events_is_created_where_the_oldest_attempt_began() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
     world.block_drain(0).await?;
-    let options = ServicesOptions::default().set("BELLWETHER_DRAIN_TIMEOUT", "20s");
+    let options = ServicesOptions::default()
+        .without_drain_checks()
+        .set("BELLWETHER_DRAIN_TIMEOUT", "20s");
     let mut fleet = Fleet::start_in(world, options).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
@@ -156,7 +158,7 @@ async fn a_deleted_consumer_of_events_is_created_where_the_oldest_attempt_began(
 async fn a_new_leader_shows_what_blocks_a_drain_although_the_drainer_reports_nothing_new() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
     world.block_drain(0).await?;
-    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
     let blocked = async || -> Result<()> {

@@ -78,7 +78,7 @@ async fn a_node_deleted_in_mid_attempt_frees_its_slot_and_its_namesake_is_left_a
     })
     .await?;
     world.block_drain(0).await?;
-    let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let (gone, next) = (fleet.world.host(0)?, fleet.world.host(1)?);
     gone.upgrade_kernel("6.12.48")?;
     fleet.entering(Phase::Draining).await?;
@@ -100,7 +100,9 @@ async fn a_node_deleted_in_mid_attempt_frees_its_slot_and_its_namesake_is_left_a
 async fn an_operator_pauses_reads_why_resumes_and_cancels() -> Result<()> {
     let world = World::start(WorldOptions::default()).await?;
     world.block_drain(0).await?;
-    let options = ServicesOptions::default().set("BELLWETHER_RETRY_DELAY", "1h");
+    let options = ServicesOptions::default()
+        .without_drain_checks()
+        .set("BELLWETHER_RETRY_DELAY", "1h");
     let fleet = Fleet::start_in(world, options).await?;
     let name = fleet.world.host(0)?.name().to_owned();
 

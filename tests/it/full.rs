@@ -119,7 +119,7 @@ async fn a_leader_whose_store_is_full_stands_still_reports_the_answer_and_contin
     .await?;
     create_small_events(&world).await?;
     world.block_drain(0).await?;
-    let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
     let leader = fleet.services.leader(&fleet.world).await?.clone();
     let sentinel = fleet.services.agents_of(&other)?.sentinel;
@@ -182,7 +182,9 @@ async fn a_record_that_is_too_long_for_nats_stops_its_node_alone() -> Result<()>
     })
     .await?;
     world.block_drain(0).await?;
-    let options = ServicesOptions::default().set("BELLWETHER_SLOTS", "2");
+    let options = ServicesOptions::default()
+        .without_drain_checks()
+        .set("BELLWETHER_SLOTS", "2");
     let mut fleet = Fleet::start_in(world, options).await?;
     let (stuck, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
     stuck.upgrade_kernel("6.12.48")?;

@@ -65,7 +65,7 @@ async fn a_drain_that_a_budget_blocks_says_so_waits_and_continues() -> Result<()
     world.create(&db.deployment()?).await?;
     world.create(&db.min_available(1)?).await?;
     world.wait_ready_pods("db", 1).await?;
-    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     fleet.world.host(0)?.upgrade_kernel("6.12.48")?;
 
     wait::until("the budget to be named", DEADLINE, async || {

@@ -15,6 +15,7 @@ mod control_plane;
 mod crashes;
 mod denials;
 mod deploy;
+mod drain_check;
 mod events;
 mod failures;
 mod fleet;

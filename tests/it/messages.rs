@@ -219,7 +219,7 @@ async fn an_event_on_the_subject_of_another_kind_or_node_is_rejected_and_moves_n
     })
     .await?;
     world.block_drain(0).await?;
-    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
     host.upgrade_kernel("6.12.48")?;
     let attempt = fleet.in_phase(host.name(), Phase::Draining).await?;

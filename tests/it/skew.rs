@@ -114,7 +114,8 @@ impl Previous {
 async fn a_sentinel_and_a_drainer_of_the_previous_release_lead_to_a_reboot_today() -> Result<()> {
     let options = ServicesOptions {
         drainers: 0,
-        ..ServicesOptions::default()
+        // A drainer of the previous release answers no questions.
+        ..ServicesOptions::default().without_drain_checks()
     };
     let mut fleet = Fleet::start(1, options).await?;
     let host = fleet.world.host(0)?;

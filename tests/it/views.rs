@@ -117,7 +117,7 @@ async fn a_node_that_becomes_virtual_in_mid_attempt_is_uncordoned_and_left_alone
     })
     .await?;
     world.block_drain(0).await?;
-    let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let (host, next) = (fleet.world.host(0)?, fleet.world.host(1)?);
     host.upgrade_kernel("6.12.48")?;
     fleet.entering(Phase::Draining).await?;
@@ -189,7 +189,9 @@ async fn a_drain_without_end_times_out_although_the_leader_loads_again_and_again
     // Without a drainer the scheduler alone can end the drain.
     let options = ServicesOptions {
         drainers: 0,
-        ..ServicesOptions::default().set("BELLWETHER_DRAIN_TIMEOUT", "2s")
+        ..ServicesOptions::default()
+            .without_drain_checks()
+            .set("BELLWETHER_DRAIN_TIMEOUT", "2s")
     };
     let (mut fleet, scheduler, [api, _nats]) = behind_proxy(options).await?;
     let host = fleet.world.host(0)?;

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod check;
+mod drain_check;
 mod explain;
 mod migrate;
 mod near;
@@ -27,6 +28,7 @@ use crate::out;
 /// Runs the verb that the operator gave.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
+        Verb::DrainCheck(check) => drain_check::run(&args.connect, &check).await,
         Verb::Fleet(verb) => ask(&args.connect, verb).await.map(|()| ExitCode::SUCCESS),
         Verb::Check(check) => check::run(&args.connect, &check).await,
         Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,

@@ -152,6 +152,31 @@ impl FleetService for Fake {
         self.lead()?;
         Err(Status::failed_precondition("nothing to cancel"))
     }
+
+    /// The one node there is cannot be drained.
+    async fn check_node_drain(
+        &self,
+        request: Request<wire::CheckNodeDrainRequest>,
+    ) -> Result<Response<wire::CheckNodeDrainResponse>, Status> {
+        self.lead()?;
+        let node = request.into_inner().node;
+        if node != worker().node {
+            return Err(Status::not_found("no such node"));
+        }
+        let finding = wire::DrainFinding {
+            kind: wire::DrainFindingKind::BudgetNeverAllows.into(),
+            object: "PodDisruptionBudget shop/web".to_owned(),
+            sentence: "PodDisruptionBudget shop/web never allows an eviction".to_owned(),
+        };
+        Ok(Response::new(wire::CheckNodeDrainResponse {
+            forecast: Some(wire::DrainForecast {
+                node,
+                verdict: wire::DrainVerdict::Cannot.into(),
+                findings: vec![finding],
+                ..Default::default()
+            }),
+        }))
+    }
 }
 
 fn worker() -> wire::NodeStatus {

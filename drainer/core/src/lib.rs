@@ -9,6 +9,7 @@
 //! command   the command that a state machine carries out
 //! permit    does the attempt's record still authorise the command?
 //! node      the view of a Node object; cordon decides on it, edit changes it step by step
+//! budget    the views of disruption budgets, and what a pod asks of them
 //! pod       one file for each class of pod, and their order
 //! plan      which pod is evicted when, and what blocks the drain
 //! answer    the meaning of each answer of the API server to an eviction
@@ -16,6 +17,7 @@
 //! drain     the state machine of a drain; proof is its last stage
 //! uncordon  the state machine of an uncordon
 //! taint     the taint of nodes that wait for their reboot
+//! check     whether a node can be drained, before anything is touched
 //! conclusion  the state machine of a command's last step: the event about its end
 //! machine   the contract between the state machines and their driver
 //! ```
@@ -23,6 +25,8 @@
 pub mod action;
 pub mod answer;
 pub mod backoff;
+pub mod budget;
+pub mod check;
 pub mod command;
 pub mod conclusion;
 pub mod cordon;

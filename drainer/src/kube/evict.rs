@@ -65,6 +65,7 @@ mod tests {
             name: "web-0".to_owned(),
             owner: "StatefulSet/web".to_owned(),
             class: Class::Evictable { risks: vec![] },
+            facts: Default::default(),
         };
         let wanted = json!({
             "apiVersion": "policy/v1",

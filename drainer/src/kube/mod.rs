@@ -2,6 +2,7 @@
 //!
 //! These files decide nothing and repeat nothing; the core decides when to ask again.
 
+pub(crate) mod budgets;
 pub(crate) mod client;
 pub(crate) mod evict;
 pub(crate) mod node;

@@ -25,18 +25,20 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// One try in so many is logged: about one every ten seconds.
 const TRIES_PER_REMINDER: u32 = 10;
 
-/// One right: verb, resource, subresource.
-type Right = (&'static str, &'static str, &'static str);
+/// One right: verb, API group, resource, subresource.
+type Right = (&'static str, &'static str, &'static str, &'static str);
 
 /// All rights that the drainer needs; the cluster role of the deployment grants exactly these.
-pub(crate) const NEEDED: [Right; 7] = [
-    ("get", "nodes", ""),
-    ("list", "nodes", ""),
-    ("watch", "nodes", ""),
-    ("patch", "nodes", ""),
-    ("list", "pods", ""),
-    ("watch", "pods", ""),
-    ("create", "pods", "eviction"),
+pub(crate) const NEEDED: [Right; 9] = [
+    ("get", "", "nodes", ""),
+    ("list", "", "nodes", ""),
+    ("watch", "", "nodes", ""),
+    ("patch", "", "nodes", ""),
+    ("list", "", "pods", ""),
+    ("watch", "", "pods", ""),
+    ("create", "", "pods", "eviction"),
+    ("list", "policy", "poddisruptionbudgets", ""),
+    ("watch", "policy", "poddisruptionbudgets", ""),
 ];
 
 /// The drainer's rights, as far as known.
@@ -149,11 +151,12 @@ async fn missing(client: &Client) -> Result<Vec<Right>, ApiFault> {
 }
 
 /// The review names no namespace: the right has to hold in all of them, or the object has none.
-fn question((verb, resource, subresource): Right) -> SelfSubjectAccessReview {
+fn question((verb, group, resource, subresource): Right) -> SelfSubjectAccessReview {
     SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
                 verb: Some(verb.to_owned()),
+                group: Some(group.to_owned()),
                 resource: Some(resource.to_owned()),
                 subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
                 ..ResourceAttributes::default()
@@ -164,11 +167,11 @@ fn question((verb, resource, subresource): Right) -> SelfSubjectAccessReview {
     }
 }
 
-fn name((verb, resource, subresource): Right) -> String {
-    match subresource {
-        "" => format!("{verb} {resource}"),
-        subresource => format!("{verb} {resource}/{subresource}"),
-    }
+/// As RBAC writes it: `create pods/eviction`, `list poddisruptionbudgets.policy`.
+fn name((verb, group, resource, subresource): Right) -> String {
+    let dot = if group.is_empty() { "" } else { "." };
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    format!("{verb} {resource}{dot}{group}{slash}{subresource}")
 }
 
 #[cfg(test)]
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_right_is_missing_for_good_after_a_minute_in_which_no_review_found_it() {
-        let (evict, list) = (("create", "pods", "eviction"), ("list", "pods", ""));
+        let (evict, list) = (("create", "", "pods", "eviction"), ("list", "", "pods", ""));
         let mut grace = ForbiddenGrace::default();
         let mut review = |second, missing: &[Right]| {
             let now = Timestamp::from_second(second).unwrap();

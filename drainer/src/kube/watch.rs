@@ -42,7 +42,7 @@ pub(crate) fn node(client: Client, node: &NodeName) -> Events<NodeView> {
 }
 
 /// The event without the client's types; none for an object without identity.
-fn view<K, V>(event: Event<K>, of: impl Fn(&K) -> Option<V>) -> Option<Watched<V>> {
+pub(super) fn view<K, V>(event: Event<K>, of: impl Fn(&K) -> Option<V>) -> Option<Watched<V>> {
     Some(match event {
         Event::Apply(object) => Watched::Changed(of(&object)?),
         Event::Delete(object) => Watched::Deleted(of(&object)?),
@@ -52,7 +52,8 @@ fn view<K, V>(event: Event<K>, of: impl Fn(&K) -> Option<V>) -> Option<Watched<V
     })
 }
 
-fn trouble(error: watcher::Error) -> ApiFault {
+/// Why a watch gave no event.
+pub(super) fn trouble(error: watcher::Error) -> ApiFault {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

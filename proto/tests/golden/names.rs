@@ -29,6 +29,8 @@ pub(crate) fn all() -> Vec<String> {
         subject::drain_command(&node),
         subject::uncordon_command(&node),
         subject::taint_command(&node),
+        subject::drain_question(&node),
+        subject::drain_answer(&node),
         subject::attempt_record(&node),
         subject::control_record(),
         subject::sentinel_record(&node),

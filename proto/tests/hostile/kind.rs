@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use bellwether_proto::limit::PAYLOAD_BYTES_MAX;
 use bellwether_proto::{
-    Attempt, DrainNode, FleetControl, HostReport, Message, NodeEvent, RebooterReport, TaintNode, UncordonNode,
-    WireError, decode_body, encode,
+    Attempt, CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainNode, DrainVerdict, FleetControl,
+    HostReport, Message, NodeEvent, NodeName, RebooterReport, TaintNode, UncordonNode, WireError, decode_body, encode,
 };
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -15,7 +15,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use crate::file::File;
 
 /// Every type.
-pub(crate) const KINDS: [Kind; 8] = [
+pub(crate) const KINDS: [Kind; 10] = [
     kind::<HostReport>(),
     kind::<RebooterReport>(),
     kind::<Attempt>(),
@@ -23,6 +23,8 @@ pub(crate) const KINDS: [Kind; 8] = [
     kind::<DrainNode>(),
     kind::<UncordonNode>(),
     kind::<TaintNode>(),
+    kind::<CheckDrain>(),
+    kind::<DrainForecast>(),
     kind::<NodeEvent>(),
 ];
 
@@ -84,24 +86,52 @@ pub(crate) fn samples() -> Vec<Sample> {
 }
 
 /// Messages that the previous release did not know: at the next release their files are among the others.
-fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 1] {
+fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 3] {
+    let node: NodeName = "node-1.rig".parse().unwrap();
     let command = TaintNode {
-        node: "node-1.rig".parse().unwrap(),
+        node: node.clone(),
         node_uid: "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa".parse().unwrap(),
         present: true,
         not_after: jiff::Timestamp::UNIX_EPOCH,
     };
-    let descriptor = pool.get_message_by_name(TaintNode::TYPE).unwrap();
-    [Sample {
-        name: "taint-node".to_owned(),
-        kind: kind::<TaintNode>(),
-        message: DynamicMessage::decode(descriptor, encode(&command).payload.as_slice()).unwrap(),
-    }]
+    let question = CheckDrain {
+        node: node.clone(),
+        asked_at: jiff::Timestamp::UNIX_EPOCH,
+        beside: vec![node.clone()],
+    };
+    let answer = DrainForecast {
+        node,
+        asked_at: jiff::Timestamp::UNIX_EPOCH,
+        verdict: DrainVerdict::Can,
+        pods_to_go: 3,
+        pods_staying: 2,
+        takes: Some(jiff::SignedDuration::from_secs(30)),
+        findings: vec![DrainFinding {
+            kind: DrainFindingKind::BudgetInTurns,
+            object: "PodDisruptionBudget shop/web".to_owned(),
+            sentence: "one after the other".to_owned(),
+        }],
+        source: "drainer 0.1.0".to_owned(),
+    };
+    [
+        sample(pool, "taint-node", &command),
+        sample(pool, "check-drain", &question),
+        sample(pool, "drain-forecast", &answer),
+    ]
+}
+
+fn sample<M: Message + PartialEq + Debug>(pool: &DescriptorPool, name: &str, message: &M) -> Sample {
+    let descriptor = pool.get_message_by_name(M::TYPE).unwrap();
+    Sample {
+        name: name.to_owned(),
+        kind: kind::<M>(),
+        message: DynamicMessage::decode(descriptor, encode(message).payload.as_slice()).unwrap(),
+    }
 }
 
 fn read_samples() -> Vec<Sample> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = ["host", "attempt", "command", "event"].map(|name| format!("bellwether/v1/{name}.proto"));
+    let files = ["host", "attempt", "command", "check", "event"].map(|name| format!("bellwether/v1/{name}.proto"));
     let pool = DescriptorPool::from_file_descriptor_set(protox::compile(files, [root]).unwrap()).unwrap();
     let mut samples = Vec::new();
     for entry in std::fs::read_dir(root.join("tests/golden/previous")).unwrap() {

@@ -161,8 +161,13 @@ fn in_own_process(nodes: usize) -> Figures {
 /// Measures one size and prints the numbers for [`in_own_process`].
 fn measure(nodes: usize) {
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    // No drainer answers here: a node starts without.
+    let policy = Policy {
+        check_drains: false,
+        ..Policy::default()
+    };
     let mut bench = Bench {
-        fleet: Fleet::new(Policy::default(), "bench".into()),
+        fleet: Fleet::new(policy, "bench".into()),
         now,
         nodes,
     };

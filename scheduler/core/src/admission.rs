@@ -5,6 +5,7 @@
 pub mod budget;
 mod canaries;
 mod control_plane;
+mod drain_check;
 mod failures;
 mod foreseen;
 mod gate;
@@ -19,10 +20,11 @@ mod reason;
 
 pub(crate) use budget::Budget;
 pub use canaries::Canary;
+pub(crate) use drain_check::DrainCheck;
 pub(crate) use failures::Failure;
 pub use failures::{Cohort, Stop};
 pub(crate) use foreseen::Foreseen;
-pub(crate) use gate::{Blockers, Look, margin, unfit};
+pub(crate) use gate::{Blockers, Look, OwnReadings, margin, unfit};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};
 pub(crate) use policy_budget::{Full, Group, Limits, PolicyBudgets, TopologyLimits};

@@ -11,6 +11,7 @@
 
 mod attempts;
 mod decide;
+mod drain_checks;
 mod export;
 mod intake;
 mod member;
@@ -31,6 +32,7 @@ use jiff::Timestamp;
 use crate::admission::{Blockers, Budget, PolicyBudgets, Queue};
 use crate::effect::Effect;
 use crate::explain::Counts;
+use crate::fleet::drain_checks::DrainChecks;
 use crate::fleet::member::Member;
 use crate::fleet::taints::WaitingTaints;
 use crate::policy::Policy;
@@ -75,6 +77,7 @@ pub struct Fleet {
     timers: Timers,
     counts: Counts,
     taints: WaitingTaints,
+    drain_checks: DrainChecks,
     /// Nodes on which something may have to be decided.
     touched: BTreeSet<NodeName>,
     /// When the first decision was made.
@@ -102,6 +105,7 @@ impl Fleet {
             timers: Timers::default(),
             counts: Counts::default(),
             taints: WaitingTaints::default(),
+            drain_checks: DrainChecks::default(),
             touched: BTreeSet::new(),
             resumed_at: None,
             decided_at: None,
@@ -122,7 +126,11 @@ impl Fleet {
         let order = self.blockers.orders.next_end();
         let reading = self.blockers.readings.next();
         let taint = self.decided_at.and_then(|at| self.taints.next_after(at));
-        [self.timers.first(), order, reading, taint].into_iter().flatten().min()
+        let check = self.decided_at.and_then(|at| self.drain_checks.next_after(at));
+        [self.timers.first(), order, reading, taint, check]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Has every node decided on again at the next [`Self::advance`]. Changes nothing by itself: a

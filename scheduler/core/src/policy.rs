@@ -25,6 +25,9 @@ pub struct Policy {
     /// How long a node is left alone after an attempt; doubled with each further attempt in a row that
     /// ended without a reboot.
     pub retry_delay: SignedDuration,
+    /// True: a node starts only once a drainer has answered that the node can be drained.
+    #[serde(default)]
+    pub check_drains: bool,
     /// True: nodes start although something else reboots nodes in this cluster.
     pub tolerate_rivals: bool,
 }
@@ -118,6 +121,7 @@ impl Default for Policy {
             uncordon_timeout: SignedDuration::from_mins(2),
             soak: SignedDuration::from_secs(30),
             retry_delay: SignedDuration::from_mins(10),
+            check_drains: true,
             tolerate_rivals: false,
         }
     }

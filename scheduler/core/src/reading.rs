@@ -10,7 +10,7 @@ use bellwether_proto::{DaemonPod, NodeName};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::as_text;
+use crate::encoding::{as_text, as_texts};
 use crate::timers::{Clock, later};
 
 /// A question to another server.
@@ -26,6 +26,15 @@ pub enum Query {
         node: NodeName,
         /// The gate.
         gate: PodGate,
+    },
+    /// Whether this node can be drained.
+    Drain {
+        /// The node.
+        #[serde(with = "as_text")]
+        node: NodeName,
+        /// The nodes that are drained now: what their pods need of a disruption budget is not free for this node.
+        #[serde(with = "as_texts")]
+        beside: Vec<NodeName>,
     },
     /// The pods of DaemonSets on this node.
     DaemonPods {
@@ -45,6 +54,8 @@ pub enum Outcome {
     Open,
     /// This was found, which shuts the gate.
     Shut(String),
+    /// As before, and that may be over in a moment. No gate of a policy is answered so.
+    NotNow(String),
     /// The server could not be asked, or its answer is none.
     Failed(String),
     /// These pods of DaemonSets are on the node. No gate is asked so.
@@ -128,7 +139,7 @@ impl Slot {
             Some(last) if last.asked_at >= since => {
                 let again = match last.outcome {
                     Outcome::Failed(_) => Self::AFTER_FAILURE,
-                    Outcome::Open | Outcome::Shut(_) | Outcome::DaemonPods(_) => Self::RENEWAL,
+                    Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::DaemonPods(_) => Self::RENEWAL,
                 };
                 later(last.asked_at, again)
             }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use bellwether_chassis::{Bus, clock};
 use bellwether_proto::wire::fleet_service_server::{FleetService, FleetServiceServer};
-use bellwether_proto::{Message as _, NodeEvent, wire};
+use bellwether_proto::{CheckDrain, Message as _, NodeEvent, wire};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::net::TcpListener;
@@ -19,6 +19,7 @@ use crate::api::request::{ended_order, node_name, operator, order, reason};
 use crate::bus::event;
 use crate::error::Refusal;
 use crate::message::Request;
+use crate::readings::drain;
 
 /// The service, as gRPC calls it.
 struct Service {
@@ -153,5 +154,32 @@ impl FleetService for Service {
             reply,
         };
         Ok(Response::new(self.handle.send(order).await?))
+    }
+
+    async fn check_node_drain(
+        &self,
+        request: tonic::Request<wire::CheckNodeDrainRequest>,
+    ) -> Result<Response<wire::CheckNodeDrainResponse>, Status> {
+        let node = node_name(&request.into_inner().node)?;
+        let beside = self
+            .handle
+            .send(|reply| Request::NodesBeside(node.clone(), reply))
+            .await?;
+        let question = CheckDrain {
+            node,
+            asked_at: clock::now(),
+            beside,
+        };
+        let forecast = drain::ask(&self.bus, &question).await;
+        let outcome = drain::outcome_of(&forecast);
+        let checked = |reply| Request::DrainChecked {
+            question,
+            outcome,
+            reply,
+        };
+        self.handle.send(checked).await?;
+        Ok(Response::new(wire::CheckNodeDrainResponse {
+            forecast: Some(forecast.to_wire()),
+        }))
     }
 }

@@ -42,6 +42,11 @@ pub(crate) struct PolicyArgs {
     #[arg(long, env = setting::RETRY_DELAY, default_value_t = Time(Policy::default().retry_delay), value_name = "TIME", value_parser = time)]
     retry_delay: Time,
 
+    /// Start a node only once a drainer has answered that the node can be drained; =false for a drainer that answers no such
+    /// questions
+    #[arg(long, env = setting::CHECK_DRAINS, default_value_t = Policy::default().check_drains, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    check_drains: bool,
+
     /// Start reboots although kured or another Bellwether is in the cluster; only if it leaves these nodes alone
     ///
     /// Rivals know nothing of each other's slots: on the same nodes, more of them would be down
@@ -67,6 +72,7 @@ impl PolicyArgs {
             uncordon_timeout: Time(uncordon_timeout),
             soak: Time(soak),
             retry_delay: Time(retry_delay),
+            check_drains,
             tolerate_rivals,
         } = self;
         anyhow::ensure!(
@@ -82,6 +88,7 @@ impl PolicyArgs {
             uncordon_timeout,
             soak,
             retry_delay,
+            check_drains,
             tolerate_rivals,
         })
     }
@@ -103,7 +110,11 @@ mod tests {
         let command = PolicyArgs::augment_args(Command::new("scheduler"));
         let defined = command.get_arguments().map(|arg| {
             let default = arg.get_default_values().first().unwrap().to_str().unwrap();
-            let default = if default == "false" { "off" } else { default };
+            let default = match default {
+                "false" => "off",
+                "true" => "on",
+                other => other,
+            };
             (arg.get_long().unwrap().to_owned(), default.to_owned())
         });
         assert_eq!(listed.collect::<Vec<_>>(), defined.collect::<Vec<_>>());

@@ -90,6 +90,8 @@ fn parse(store: Store, records: &[Record]) -> anyhow::Result<Loaded> {
                 Topic::Drain(_)
                 | Topic::Uncordon(_)
                 | Topic::Taint(_)
+                | Topic::DrainQuestion(_)
+                | Topic::DrainAnswer(_)
                 | Topic::Event(..)
                 | Topic::Sentinel(_)
                 | Topic::Rebooter(_),

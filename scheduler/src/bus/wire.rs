@@ -54,6 +54,8 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
             Topic::Drain(_)
             | Topic::Uncordon(_)
             | Topic::Taint(_)
+            | Topic::DrainQuestion(_)
+            | Topic::DrainAnswer(_)
             | Topic::Event(..)
             | Topic::Attempt(_)
             | Topic::Control,

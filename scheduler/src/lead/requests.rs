@@ -1,6 +1,8 @@
 //! Requests of operators and users: decided by the core, replied to once their order is stored.
 
 use bellwether_chassis::clock;
+use bellwether_proto::CheckDrain;
+use bellwether_scheduler_core::reading::Query;
 use bellwether_scheduler_core::{CancelRefusal, Handled, Input};
 
 use crate::api::reply::{self, LeaderInfo};
@@ -15,7 +17,10 @@ impl Leader<'_> {
         let refusal = || Refusal::NotStored(self.refused.as_ref().map(Refused::message).unwrap_or_default());
         // A client that has left gets no reply, and nothing else depends on it.
         match request {
-            Request::ListNodes(_) | Request::ExplainNode(..) => self.decide_on(request)(),
+            Request::ListNodes(_)
+            | Request::ExplainNode(..)
+            | Request::NodesBeside(..)
+            | Request::DrainChecked { .. } => self.decide_on(request)(),
             Request::PauseFleet { reply, .. } => drop(reply.send(Err(refusal()))),
             Request::ResumeFleet { reply, .. } => drop(reply.send(Err(refusal()))),
             Request::GiveOrder(_, reply) => drop(reply.send(Err(refusal()))),
@@ -36,6 +41,28 @@ impl Leader<'_> {
             Request::ExplainNode(node, sender) => {
                 let status = reply::explain(&self.fleet, node, now);
                 Box::new(move || drop(sender.send(status)))
+            }
+            Request::NodesBeside(node, sender) => {
+                let beside = match self.fleet.standing(&node) {
+                    Some(_) => Ok(self.fleet.draining().filter(|other| **other != node).cloned().collect()),
+                    None => Err(Refusal::UnknownNode(node)),
+                };
+                Box::new(move || drop(sender.send(beside)))
+            }
+            Request::DrainChecked {
+                question,
+                outcome,
+                reply,
+            } => {
+                let CheckDrain { node, asked_at, beside } = question;
+                let query = Query::Drain { node, beside };
+                let reading = Input::Reading {
+                    query,
+                    asked_at,
+                    outcome,
+                };
+                self.fleet.handle_input(reading, now);
+                Box::new(move || drop(reply.send(Ok(()))))
             }
             Request::PauseFleet { by, reason, reply } => {
                 let handled = self.fleet.handle_input(Input::Pause { by, reason }, now);

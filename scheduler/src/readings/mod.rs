@@ -4,6 +4,7 @@
 //! Every query has a time-out. The core bounds how many there are at once: one for each gate that a node waits for.
 
 mod daemon_pods;
+pub(crate) mod drain;
 mod pods;
 mod prometheus;
 mod secret;
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_chassis::chain;
+use bellwether_chassis::{Bus, chain};
+use bellwether_proto::CheckDrain;
 use bellwether_scheduler_core::Input;
-use bellwether_scheduler_core::reading::Query;
+use bellwether_scheduler_core::reading::{Outcome, Query};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Semaphore;
@@ -28,21 +30,27 @@ pub(crate) use secret::DEFAULT_FOLDER;
 const LISTINGS_MAX: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause after an answer that a node cannot be drained, before the core takes the answer and asks about the next
+/// node: less than ten a second, so that a fleet in which no node can be drained costs the API server little.
+const AFTER_OBSTACLE: Duration = Duration::from_millis(100);
+
 /// The queries that are being asked. Dropped, they are broken off.
 pub(crate) struct Readings {
     /// Where the files are that policies name.
     secrets: PathBuf,
     client: Client,
+    bus: Bus,
     /// At most so many listings of pods at once.
     listings: Arc<Semaphore>,
     asked: JoinSet<Input>,
 }
 
 impl Readings {
-    pub(crate) fn new(secrets: PathBuf, client: Client) -> Self {
+    pub(crate) fn new(secrets: PathBuf, client: Client, bus: Bus) -> Self {
         Self {
             secrets,
             client,
+            bus,
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
             asked: JoinSet::new(),
         }
@@ -51,9 +59,22 @@ impl Readings {
     /// Begins to ask.
     pub(crate) fn ask(&mut self, query: Query, asked_at: Timestamp) {
         let (secrets, client, listings) = (self.secrets.clone(), self.client.clone(), Arc::clone(&self.listings));
+        let bus = self.bus.clone();
         self.asked.spawn(async move {
             let outcome = match &query {
                 Query::Prometheus(gate) => prometheus::ask(gate, &secrets).await,
+                Query::Drain { node, beside } => {
+                    let question = CheckDrain {
+                        node: node.clone(),
+                        asked_at,
+                        beside: beside.clone(),
+                    };
+                    let outcome = drain::outcome_of(&drain::ask(&bus, &question).await);
+                    if outcome != Outcome::Open {
+                        tokio::time::sleep(AFTER_OBSTACLE).await;
+                    }
+                    outcome
+                }
                 Query::DaemonPods { node, selector } => daemon_pods::ask(&client, node, selector).await,
                 Query::Pods { node, gate } => {
                     // The semaphore is never closed.

@@ -90,6 +90,7 @@ impl Pod {
             has_finalizers: false,
             deletion_at: self.deletion_at,
             has_scratch_data: false,
+            facts: Default::default(),
         }
     }
 }

@@ -78,7 +78,7 @@ const OF_SCHEDULER: [Right; 12] = [
 ];
 
 /// All that `deploy/base/drainer.yaml` grants.
-const OF_DRAINER: [Right; 7] = [
+const OF_DRAINER: [Right; 9] = [
     everywhere("get", "", "nodes"),
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
@@ -86,6 +86,8 @@ const OF_DRAINER: [Right; 7] = [
     everywhere("list", "", "pods"),
     everywhere("watch", "", "pods"),
     sub(everywhere("create", "", "pods"), "eviction"),
+    everywhere("list", "policy", "poddisruptionbudgets"),
+    everywhere("watch", "policy", "poddisruptionbudgets"),
 ];
 
 /// The Role `reboots` of `deploy/base/people.yaml`.

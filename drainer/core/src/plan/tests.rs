@@ -329,6 +329,7 @@ fn with(uid: &str, class: Class) -> NodePod {
         name: uid.to_owned(),
         owner: format!("ReplicaSet/of-{uid}"),
         class,
+        facts: Default::default(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! A pod that is bound to the node under drain.
 
+use std::sync::Arc;
+
 use super::class::Class;
+use super::facts::PodFacts;
 use super::kinds::DaemonSetKinds;
 use super::rules;
 use super::view::PodView;
@@ -18,6 +21,8 @@ pub struct NodePod {
     pub owner: String,
     /// Its meaning for the drain.
     pub class: Class,
+    /// The facts for budgets.
+    pub facts: Arc<PodFacts>,
 }
 
 impl NodePod {
@@ -30,7 +35,13 @@ impl NodePod {
             name: pod.name.clone(),
             owner: pod.controller.as_ref().map(ToString::to_string).unwrap_or_default(),
             class: rules::classify(pod, kinds),
+            facts: Arc::clone(&pod.facts),
         })
+    }
+
+    /// The pod has to be evicted, and its budget counts: not for one that never started (Pending).
+    pub(crate) fn asks_a_budget(&self) -> bool {
+        matches!(self.class, Class::Evictable { .. }) && !self.facts.is_pending
     }
 
     /// True while the node is not drained because of this pod.

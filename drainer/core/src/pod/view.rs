@@ -1,9 +1,12 @@
 //! The view of a Pod object: the fields on which the classes rest.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+
+use super::facts::PodFacts;
 
 /// Annotation of the kubelet on the API's image of a static pod.
 pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -38,6 +41,8 @@ pub struct PodView {
     pub deletion_at: Option<Timestamp>,
     /// An `emptyDir` volume on disk. One in memory is lost at the reboot anyway.
     pub has_scratch_data: bool,
+    /// The facts for budgets; shared, since a view is copied often.
+    pub facts: Arc<PodFacts>,
 }
 
 /// The owner that controls a pod; an owner that does not control manages nothing.
@@ -80,6 +85,7 @@ impl PodView {
             has_finalizers: metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()),
             deletion_at: metadata.deletion_timestamp.as_ref().map(|at| at.0),
             has_scratch_data: has_scratch_data(pod),
+            facts: Arc::new(PodFacts::of(pod)),
         })
     }
 }

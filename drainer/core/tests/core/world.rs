@@ -113,6 +113,7 @@ pub(crate) fn pod(uid: &str) -> PodView {
         has_finalizers: false,
         deletion_at: None,
         has_scratch_data: false,
+        facts: Default::default(),
     }
 }
 

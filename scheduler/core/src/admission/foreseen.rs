@@ -38,6 +38,8 @@ impl Reason {
             | Self::BlockingPod { .. }
             | Self::GateFailed { .. }
             | Self::GateUnread { .. }
+            | Self::DrainNotNow { .. }
+            | Self::DrainUnchecked { .. }
             | Self::NoSlot { .. } => Foreseen::InTurn,
             Self::RecordUnreadable(_)
             | Self::NoReport
@@ -62,6 +64,7 @@ impl Reason {
             | Self::ConditionFound { .. }
             | Self::TaintFound { .. }
             | Self::NeedSurvivedReboot
+            | Self::DrainBlocked { .. }
             | Self::RebootLoop { .. }
             | Self::NoRebooter
             | Self::PreflightFailed(_)

@@ -11,6 +11,7 @@ mod claimed;
 mod condition_found;
 mod control_plane_busy;
 mod cooling_down;
+mod drain;
 mod foreign_cordon;
 mod held;
 mod look;
@@ -39,6 +40,7 @@ use jiff::Timestamp;
 
 use crate::admission::canaries::Canaries;
 use crate::admission::control_plane::ControlPlane;
+use crate::admission::drain_check::DrainCheck;
 use crate::admission::failures::Failures;
 use crate::admission::policies::PolicyStates;
 use crate::admission::readings::SharedReadings;
@@ -75,6 +77,15 @@ pub(crate) struct Blockers {
     pub(crate) canaries: Canaries,
 }
 
+/// What other servers have answered about one node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnReadings<'a> {
+    /// The pods of gates.
+    pub(crate) pods: &'a PodReadings,
+    /// Whether the node can be drained.
+    pub(crate) drain: &'a DrainCheck,
+}
+
 /// A node whose host needs a reboot, as the gates see it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate<'a> {
@@ -82,8 +93,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) need: &'a RebootNeed,
     pub(crate) last: Option<&'a Attempt>,
     pub(crate) governing: &'a Governing,
-    /// The readings of the pods on the node.
-    pub(crate) pods: &'a PodReadings,
+    /// What was read of the node.
+    pub(crate) own: OwnReadings<'a>,
     pub(crate) blockers: &'a Blockers,
     /// The limits of every policy.
     pub(crate) policy: &'a Policy,
@@ -140,7 +151,7 @@ const GATES: [Gate; 22] = [
 ];
 
 /// The gates that other servers answer: read only once all others are open.
-const GATES_TO_READ: [Gate; 2] = [prometheus::gate, pods::gate];
+const GATES_TO_READ: [Gate; 3] = [prometheus::gate, pods::gate, drain::gate];
 
 /// The reasons of all gates that are shut. Of a gate that other servers answer the state is not known while another
 /// gate is shut.

@@ -124,6 +124,11 @@ impl Reason {
                 format!("policy {policy}: the gate {gate} is shut, since its state is not known: {error}")
             }
             Self::GateUnread { policy, gate } => format!("policy {policy}: the gate {gate} is being read"),
+            Self::DrainBlocked { found } => {
+                format!("the node is not drained for nothing, since not all of its pods could go: {found}")
+            }
+            Self::DrainNotNow { found } => format!("not all pods of the node can go now: {found}"),
+            Self::DrainUnchecked { error } => format!("whether the node can be drained is not known: {error}"),
             Self::InAttempt(wait, detail) if detail.is_empty() => wait.message().to_owned(),
             Self::InAttempt(_, detail) => detail.clone(),
             Self::NoSlot {
@@ -132,9 +137,16 @@ impl Reason {
                 holders,
                 taken,
                 place,
+                unchecked,
             } => {
-                let are = if *slots == 1 { "slot is" } else { "slots are" };
                 let place = place.map_or_else(String::new, |place| format!("; number {place} in the queue"));
+                if taken < slots {
+                    let unchecked = unchecked.as_ref().map_or_else(String::new, |error| {
+                        format!(": whether a node before in the queue can be drained is not known: {error}")
+                    });
+                    return format!("a slot is free, and the node waits for its turn{unchecked}{place}");
+                }
+                let are = if *slots == 1 { "slot is" } else { "slots are" };
                 let (scoped, named) = (scoped(scope), named(holders, *taken));
                 format!("{scoped}{slots} {are} taken by {named}{place}")
             }

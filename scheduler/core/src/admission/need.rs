@@ -3,11 +3,10 @@
 use bellwether_policy::Governing;
 use bellwether_proto::{Attempt, NeedReport, Phase, RebootNeed};
 
-use crate::admission::gate::{self, Blockers, Candidate};
+use crate::admission::gate::{self, Blockers, Candidate, OwnReadings};
 use crate::admission::reason::Reason;
 use crate::observed::Observation;
 use crate::policy::Policy;
-use crate::reading::PodReadings;
 use crate::timers::Clock;
 
 /// The answer for a node that has no running attempt.
@@ -36,12 +35,13 @@ impl Verdict<'_> {
     }
 }
 
-/// Judges one node that `governing` governs; `last` is its last attempt, `pods` the readings of its pods, and `blockers` are those of the whole fleet.
+/// Judges one node that `governing` governs; `last` is its last attempt, `own` what was read of this
+/// node, and `blockers` are those of the whole fleet.
 pub(crate) fn verdict<'a>(
     observation: &Observation<'a>,
     governing: &'a Governing,
     last: Option<&'a Attempt>,
-    pods: &'a PodReadings,
+    own: OwnReadings<'a>,
     blockers: &'a Blockers,
     policy: &'a Policy,
     clock: &'a Clock,
@@ -67,7 +67,7 @@ pub(crate) fn verdict<'a>(
         need,
         last,
         governing,
-        pods,
+        own,
         blockers,
         policy,
         clock,

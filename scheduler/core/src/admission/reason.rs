@@ -246,6 +246,21 @@ pub enum Reason {
         /// The gate.
         gate: String,
     },
+    /// Some pod of the node cannot go until its owner changes something.
+    DrainBlocked {
+        /// The pods and what keeps them.
+        found: String,
+    },
+    /// Some pod of the node cannot go now, and may go in a moment.
+    DrainNotNow {
+        /// The pods and what keeps them.
+        found: String,
+    },
+    /// Whether the node can be drained is not known.
+    DrainUnchecked {
+        /// Why.
+        error: String,
+    },
     /// Another node of the control plane is disrupted, for this reason.
     ControlPlaneBusy(NodeName, Holder),
     /// The attempt of the node is running, and this is the next thing that has to happen.
@@ -262,6 +277,8 @@ pub enum Reason {
         taken: usize,
         /// Place in the queue, from 1; none: another reason keeps the node from the queue.
         place: Option<usize>,
+        /// Why no node of the queue can be checked, if so: slots may be free then.
+        unchecked: Option<String>,
     },
 }
 
@@ -280,7 +297,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 42] = [
+    pub const CODES: [&str; 45] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -322,6 +339,9 @@ impl Reason {
         "BlockingPod",
         "GateFailed",
         "GateUnread",
+        "DrainBlocked",
+        "DrainNotNow",
+        "DrainUnchecked",
         Self::NO_SLOT,
     ];
 
@@ -372,6 +392,9 @@ impl Reason {
             Self::BlockingPod { .. } => "BlockingPod",
             Self::GateFailed { .. } => "GateFailed",
             Self::GateUnread { .. } => "GateUnread",
+            Self::DrainBlocked { .. } => "DrainBlocked",
+            Self::DrainNotNow { .. } => "DrainNotNow",
+            Self::DrainUnchecked { .. } => "DrainUnchecked",
             Self::InAttempt(wait, _) => wait.code(),
             Self::NoSlot { .. } => Self::NO_SLOT,
         }
@@ -391,7 +414,13 @@ impl Reason {
     pub(crate) fn is_of_reading(&self) -> bool {
         matches!(
             self,
-            Self::PrometheusShut { .. } | Self::BlockingPod { .. } | Self::GateFailed { .. } | Self::GateUnread { .. }
+            Self::PrometheusShut { .. }
+                | Self::BlockingPod { .. }
+                | Self::GateFailed { .. }
+                | Self::GateUnread { .. }
+                | Self::DrainBlocked { .. }
+                | Self::DrainNotNow { .. }
+                | Self::DrainUnchecked { .. }
         )
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn service(
     let missing = match listed {
         Some(Outcome::DaemonPods(pods)) => first_missing(&attempt.daemon_pods, pods),
         Some(Outcome::Failed(error)) => Some(error.clone()),
-        Some(Outcome::Open | Outcome::Shut(_)) | None => {
+        Some(Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_)) | None => {
             Some("the pods of DaemonSets on the node are being listed".to_owned())
         }
     };

@@ -3,9 +3,11 @@
 use bellwether_proto::{Attempt, Cause, Fact, NodeEvent, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
+use crate::admission::DrainCheck;
 use crate::attempt::{self, Transition};
 use crate::effect::{Command, Effect};
 use crate::fleet::Fleet;
+use crate::fleet::drain_checks::is_draining;
 use crate::policy::Policy;
 use crate::timers::later;
 
@@ -32,6 +34,9 @@ impl Fleet {
         member.attempt = Some(Box::new(changed.clone()));
         // An operator who releases a slot reads the number before the next decision.
         self.budget.set(&name, member.holder());
+        if is_draining(&before) && !is_draining(&changed) {
+            self.recheck_those_that_waited();
+        }
         self.effects.push_back(Effect::StoreAttempt(Box::new(changed.clone())));
         if enters {
             self.publish_phase_end(&before, &changed, &message, now);
@@ -57,6 +62,8 @@ impl Fleet {
     pub(super) fn begin_attempt(&mut self, attempt: Attempt, message: &str, now: Timestamp) {
         if let Some(member) = self.members.get_mut(&attempt.node) {
             member.drain = None;
+            // The next attempt needs an answer of its own.
+            member.drain_check = DrainCheck::default();
             member.attempt = Some(Box::new(attempt.clone()));
         }
         self.effects.push_back(Effect::StoreAttempt(Box::new(attempt.clone())));

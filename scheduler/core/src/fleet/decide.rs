@@ -28,6 +28,7 @@ impl Fleet {
             // The clock was set back: what was to be due by it may be due much later now, or never.
             self.touch_all();
             self.taints.forget_commands();
+            self.drain_checks.forget();
         }
         self.decided_at = Some(now);
         self.blockers.policies.refresh(now);
@@ -272,6 +273,11 @@ impl Fleet {
 
     /// A node of the queue waits for its turn; or for the listing of its pods.
     fn basis_in_queue(&self, member: &Member, observation: &Observation<'_>, clock: &Clock) -> Basis {
+        if member.drain_check.slot.is_asked(clock) {
+            let error = self.drain_checks.failure().unwrap_or("a drainer is being asked");
+            let error = error.to_owned();
+            return Basis::Reason(Reason::DrainUnchecked { error });
+        }
         if !member.pods.values().any(|slot| slot.is_asked(clock)) {
             return Basis::Queue;
         }
@@ -350,8 +356,8 @@ impl Fleet {
                 };
                 return (State::InProgress(running.phase), basis);
             }
-            let (pods, blockers) = (&member.pods, &self.blockers);
-            let verdict = admission::verdict(&observation, &governing, last, pods, blockers, &self.policy, clock);
+            let (own, blockers) = (member.own_readings(), &self.blockers);
+            let verdict = admission::verdict(&observation, &governing, last, own, blockers, &self.policy, clock);
             if verdict.depends_on_readings() {
                 wants = Some(Timestamp::MIN);
             }

@@ -84,6 +84,11 @@ impl Fleet {
                 outcome,
             } => self.take_pods(&node, &gate, asked_at, outcome),
             Input::Reading {
+                query: Query::Drain { node, beside },
+                asked_at,
+                outcome,
+            } => self.take_drain_check(&node, beside, asked_at, outcome),
+            Input::Reading {
                 query: Query::DaemonPods { node, .. },
                 asked_at,
                 outcome,

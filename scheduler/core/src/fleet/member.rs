@@ -6,7 +6,7 @@ use bellwether_proto::{Attempt, Generation, HostReport, RebooterReport};
 use jiff::Timestamp;
 
 use crate::admission::budget::{self, Holder};
-use crate::admission::{Group, Place, Position};
+use crate::admission::{DrainCheck, Group, OwnReadings, Place, Position};
 use crate::explain::Stand;
 use crate::fleet::DrainProgress;
 use crate::observed::{Memory, NodeView, Observation, StoredReport};
@@ -33,6 +33,8 @@ pub(super) struct Member {
     pub(super) uncordon_reported: Option<Generation>,
     /// What is known of the pods on the node, of the gates of its policy.
     pub(super) pods: PodReadings,
+    /// Whether the node can be drained, as a drainer last answered.
+    pub(super) drain_check: DrainCheck,
     /// What is known of the pods of DaemonSets on the node, before and after its reboot.
     pub(super) daemon_pods: Slot,
     pub(super) stand: Option<Stand>,
@@ -76,7 +78,16 @@ impl Member {
         self.memory.clamp(now);
         self.pods.values_mut().for_each(|slot| slot.clamp(now));
         self.daemon_pods.clamp(now);
+        self.drain_check.slot.clamp(now);
         self.remind_at = self.remind_at.map(|at| at.min(later(now, Policy::REMINDER)));
+    }
+
+    /// What was read of this node alone.
+    pub(super) fn own_readings(&self) -> OwnReadings<'_> {
+        OwnReadings {
+            pods: &self.pods,
+            drain: &self.drain_check,
+        }
     }
 
     /// A drainer reports the cordon of the present attempt as removed, and the view of the node agrees.

@@ -10,6 +10,7 @@ use crate::admission::budget::Holder;
 use crate::admission::{Full, Reason, Scope};
 use crate::attempt::{LastLook, Service};
 use crate::explain::{Basis, Blocker, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
+use crate::fleet::drain_checks::is_draining;
 use crate::fleet::member::Member;
 use crate::fleet::{DrainProgress, Fleet};
 use crate::observed::{NodeView, PolicyView, StoredReport};
@@ -46,7 +47,7 @@ impl Fleet {
         let reason = match &stand.basis {
             Basis::None => self.reason_in_attempt(member),
             Basis::Reason(reason) => Some(reason.clone()),
-            Basis::Queue if full.is_empty() => Some(no_slot(self.fleet_scope(), number)),
+            Basis::Queue if full.is_empty() => Some(self.no_slot(self.fleet_scope(), number)),
             Basis::Queue => Some(full.remove(0)),
         };
         let shut = stand.others.iter().map(|(reason, since)| Blocker {
@@ -69,7 +70,18 @@ impl Fleet {
         let now = self.decided_at.unwrap_or_default();
         let by_policy = group.into_iter().flat_map(|group| self.policy_budgets.full(group, now));
         let full = fleet.into_iter().chain(by_policy);
-        full.map(|full| no_slot(full, number)).collect()
+        full.map(|full| self.no_slot(full, number)).collect()
+    }
+
+    fn no_slot(&self, full: Full, number: Option<usize>) -> Reason {
+        Reason::NoSlot {
+            scope: full.scope,
+            slots: full.slots,
+            holders: full.holders,
+            taken: full.taken,
+            place: number,
+            unchecked: self.drain_checks.failure().map(str::to_owned),
+        }
     }
 
     fn fleet_scope(&self) -> Full {
@@ -203,6 +215,12 @@ impl Fleet {
         member.drain.as_deref().filter(|_| draining)
     }
 
+    /// The nodes whose drains are under way, by name.
+    pub fn draining(&self) -> impl Iterator<Item = &NodeName> {
+        let holders = self.budget.holders().map(|(name, _)| name);
+        holders.filter(|name| self.attempt(name).is_some_and(is_draining))
+    }
+
     /// The operators' orders.
     #[must_use]
     pub fn control(&self) -> Option<&FleetControl> {
@@ -266,16 +284,6 @@ impl Fleet {
             _ => String::new(),
         };
         Some(Reason::InAttempt(wait, detail))
-    }
-}
-
-fn no_slot(full: Full, number: Option<usize>) -> Reason {
-    Reason::NoSlot {
-        scope: full.scope,
-        slots: full.slots,
-        holders: full.holders,
-        taken: full.taken,
-        place: number,
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::admission::Group;
 use crate::effect::Effect;
 use crate::fleet::Fleet;
+use crate::fleet::drain_checks::Drainable;
 use crate::fleet::member::Member;
 use crate::reading::{Outcome, Query, Slot};
 use crate::timers::{Clock, later};
@@ -38,7 +39,8 @@ impl Fleet {
         }));
     }
 
-    /// The first node of the queue that may start. Has the pods of the first few nodes listed until there is one.
+    /// The first node of the queue that may start. Has the pods of the first few nodes listed until there is one, and then
+    /// a drainer asked whether that one can be drained.
     pub(super) fn next_to_start(&mut self, now: Timestamp) -> Option<NodeName> {
         let free = self.budget.free();
         if free == 0 {
@@ -50,11 +52,21 @@ impl Fleet {
         let first: Vec<NodeName> = places.map(|place| place.node.clone()).collect();
         for name in first {
             match self.pods_of(&name, now) {
-                Pods::Clear => return Some(name),
-                Pods::Asked => (),
+                Pods::Clear => (),
+                Pods::Asked => continue,
                 Pods::Unknown(gates) => {
                     self.list_pods(&name, &gates, now);
                     self.decide(&name, now);
+                    continue;
+                }
+            }
+            match self.drainable(&name, now) {
+                Drainable::Yes => return Some(name),
+                Drainable::Awaited => return None,
+                Drainable::Unknown => {
+                    self.check_drain(&name, now);
+                    self.decide(&name, now);
+                    return None;
                 }
             }
         }
@@ -78,7 +90,7 @@ impl Fleet {
             slot.and_then(|slot| slot.outcome(Timestamp::MIN, &clock))
                 .is_some_and(|outcome| match outcome {
                     Outcome::Open | Outcome::DaemonPods(_) => true,
-                    Outcome::Shut(_) => false,
+                    Outcome::Shut(_) | Outcome::NotNow(_) => false,
                     Outcome::Failed(_) => gate.on_error == bellwether_policy::OnError::Allow,
                 })
         };

@@ -26,7 +26,7 @@ impl Member {
         let last = self.daemon_pods.last.as_ref();
         match last.map(|last| &last.outcome) {
             Some(Outcome::DaemonPods(pods)) => pods.iter().map(DaemonPod::from).collect(),
-            Some(Outcome::Open | Outcome::Shut(_) | Outcome::Failed(_)) | None => Vec::new(),
+            Some(Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::Failed(_)) | None => Vec::new(),
         }
     }
 }
@@ -54,7 +54,7 @@ impl Fleet {
                 let error = error.clone();
                 Look::Failed(Reason::GateFailed { policy, gate, error })
             }
-            Some(Outcome::DaemonPods(_) | Outcome::Open | Outcome::Shut(_)) => Look::Open,
+            Some(Outcome::DaemonPods(_) | Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_)) => Look::Open,
         }
     }
 

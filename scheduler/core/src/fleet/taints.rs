@@ -136,6 +136,8 @@ fn wanted(member: &Member, governing: &Governing) -> Option<bool> {
     }
     let stand: &Stand = member.stand.as_ref()?;
     match stand.state {
+        // The node starts in a moment if a drainer answers so.
+        State::Waiting if member.drain_check.slot.asked_at.is_some() => None,
         State::Waiting => Some(!stand.reasons().any(|reason| reason.lasts())),
         State::Idle => Some(false),
         // A node without pods, or one of which nothing is known.

@@ -10,6 +10,7 @@
 mod actors;
 mod agents;
 mod annotated;
+mod answers;
 mod brakes;
 mod budgets;
 mod canaries;
@@ -18,6 +19,7 @@ mod claims;
 mod clocks;
 mod control_plane;
 mod cordons;
+mod drain_checks;
 mod facts;
 mod gates;
 mod gone;

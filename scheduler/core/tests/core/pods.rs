@@ -31,7 +31,7 @@ fn shut() -> Outcome {
 fn asked(world: &World) -> Vec<String> {
     let nodes = world.asked.iter().filter_map(|(query, _)| match query {
         Query::Pods { node, .. } => Some(node.to_string()),
-        Query::Prometheus(_) | Query::DaemonPods { .. } => None,
+        Query::Prometheus(_) | Query::Drain { .. } | Query::DaemonPods { .. } => None,
     });
     nodes.collect()
 }

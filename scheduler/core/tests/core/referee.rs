@@ -77,6 +77,7 @@ impl World {
             self.must(Invariant::Budget, budget);
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, self.now - SignedDuration::from_secs(60));
+            self.must_be_drainable(node);
             self.must_not_be_braked(node);
             self.must_follow_its_canaries(node);
             self.must_not_be_stopped(node);
@@ -169,11 +170,23 @@ impl World {
             let open = match outcome {
                 Some((asked_at, Outcome::Open)) => *asked_at >= since,
                 Some((asked_at, Outcome::Failed(_))) => *asked_at >= since && on_error == OnError::Allow,
-                Some((_, Outcome::Shut(_) | Outcome::DaemonPods(_))) | None => false,
+                Some((_, Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::DaemonPods(_))) | None => false,
             };
             let what = format!("it goes, and {query:?} has shown {outcome:?}");
             self.must(Invariant::LookedAtAgain, fails_if(!open, &what, node));
         }
+    }
+
+    /// A drainer has answered that the node can be drained, beside all nodes that are drained now.
+    fn must_be_drainable(&self, node: &NodeName) {
+        let answered = self.drainable_beside.get(node);
+        let is_draining = |record: &&Attempt| record.phase == Phase::Draining && record.drained_at.is_none();
+        let mut draining = self.records.values().filter(is_draining).map(|record| &record.node);
+        let counts = answered.is_some_and(|beside| draining.all(|other| other == node || beside.contains(other)));
+        assert!(
+            counts || !self.policy.check_drains,
+            "{node} starts, and the answer is {answered:?}"
+        );
     }
 
     /// The policy that governs a node.

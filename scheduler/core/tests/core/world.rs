@@ -59,6 +59,13 @@ pub(crate) struct World {
     pub(crate) answer: Option<Outcome>,
     /// The pods of DaemonSets on every node, as each listing has them at once; none: no listing is answered.
     pub(crate) daemon_pods: Option<Outcome>,
+    /// The answer of a drainer to every question whether a node can be drained, which is there at once; none: no drainer
+    /// answers.
+    pub(crate) drain_answer: Option<Outcome>,
+    /// The nodes beside each node in the newest answer about it that the node can be drained.
+    pub(crate) drainable_beside: BTreeMap<NodeName, Vec<NodeName>>,
+    /// Such questions without an answer.
+    pub(crate) drain_questions: Vec<(Query, Timestamp)>,
     /// The listings of such pods without an outcome.
     pub(crate) listings: Vec<(Query, Timestamp)>,
     /// The queries without an outcome.
@@ -161,6 +168,9 @@ impl World {
             log: Vec::new(),
             answer: None,
             daemon_pods: Some(Outcome::DaemonPods(vec![])),
+            drain_answer: Some(Outcome::Open),
+            drainable_beside: BTreeMap::new(),
+            drain_questions: Vec::new(),
             listings: Vec::new(),
             asked: Vec::new(),
             outcomes: BTreeMap::new(),
@@ -300,36 +310,17 @@ impl World {
         }
     }
 
-    fn decide(&mut self) {
-        self.recording.push(Entry::Advance { at: self.now });
-        self.fleet.advance(self.now);
-        self.do_effects();
-        self.missed_nothing();
-    }
-
-    /// Every listing of pods of DaemonSets that waits has this outcome.
-    pub(crate) fn list_with(&mut self, outcome: &Outcome) {
-        for (query, asked_at) in std::mem::take(&mut self.listings) {
-            self.give(Input::Reading {
-                query,
-                asked_at,
-                outcome: outcome.clone(),
-            });
+    pub(crate) fn decide(&mut self) {
+        loop {
+            self.recording.push(Entry::Advance { at: self.now });
+            self.fleet.advance(self.now);
+            self.do_effects();
+            self.missed_nothing();
+            match self.drain_answer.clone().filter(|_| !self.drain_questions.is_empty()) {
+                Some(answer) => self.give_drain_answer(&answer),
+                None => return,
+            }
         }
-        self.decide();
-    }
-
-    /// Every query that waits has this outcome.
-    pub(crate) fn answer_with(&mut self, outcome: &Outcome) {
-        for (query, asked_at) in std::mem::take(&mut self.asked) {
-            self.outcomes.insert(query.clone(), (asked_at, outcome.clone()));
-            self.give(Input::Reading {
-                query,
-                asked_at,
-                outcome: outcome.clone(),
-            });
-        }
-        self.decide();
     }
 
     /// An operator pauses the fleet, and the order is stored.
@@ -470,6 +461,7 @@ impl World {
                 Effect::TaintNode(command) => self.taint(&command),
                 Effect::Read { query, asked_at } => match query {
                     Query::DaemonPods { .. } => self.listings.push((query, asked_at)),
+                    Query::Drain { .. } => self.drain_questions.push((query, asked_at)),
                     Query::Prometheus(_) | Query::Pods { .. } => self.asked.push((query, asked_at)),
                 },
                 Effect::PhaseEnded { .. } => (),

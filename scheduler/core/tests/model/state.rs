@@ -109,6 +109,8 @@ pub(crate) fn policy(slots: u32) -> Policy {
         uncordon_timeout: SignedDuration::from_secs(40),
         soak: SignedDuration::from_secs(5),
         retry_delay: SignedDuration::from_secs(60),
+        // No answer changes what the model is about: it only delays a start.
+        check_drains: false,
         tolerate_rivals: false,
     }
 }

@@ -45,7 +45,7 @@ async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String
 async fn failure(gate: &PrometheusGate, secrets: &Path) -> String {
     match ask(gate, secrets).await {
         Outcome::Failed(problem) => problem,
-        other @ (Outcome::Open | Outcome::Shut(_) | Outcome::DaemonPods(_)) => panic!("{other:?}"),
+        other @ (Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::DaemonPods(_)) => panic!("{other:?}"),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The effects of a core, carried out one after the other as in `scheduler/src/effect.rs`.
 
 use bellwether_proto::{Attempt, AttemptRef, Fact, Phase};
+use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::{Effect as Wanted, Input};
+use jiff::Timestamp;
 
 use crate::bus::Write;
 use crate::happening::Happening;
-use crate::leader::{Effect, Leader, Stage};
+use crate::leader::{Effect, Leader, Message, Stage};
 use crate::moment::{Ms, SECOND};
 use crate::setup::Way;
 use crate::world::{World, tell};
@@ -49,8 +51,11 @@ impl World {
                 }
                 return;
             }
-            // No policy of these worlds has a gate that is read.
-            Wanted::PhaseEnded { .. } | Wanted::Read { .. } | Wanted::TaintNode(_) => return,
+            Wanted::Read { query, asked_at } => {
+                self.drainer_looks(leader.id, query, asked_at);
+                return;
+            }
+            Wanted::PhaseEnded { .. } | Wanted::TaintNode(_) => return,
         };
         // The server applies a write at some moment between its beginning and its confirmation.
         if self.random.chance(500) && !self.nats_is_away() {
@@ -59,6 +64,28 @@ impl World {
         } else {
             self.effect_begins(leader, Effect::Write(leader.sequence, write));
         }
+    }
+
+    /// A drainer answers whether a node can be drained; the question or its answer may be lost. No policy of these worlds
+    /// has a gate that is read, so there is no other question.
+    fn drainer_looks(&mut self, leader: u32, query: Query, asked_at: Timestamp) {
+        if self.nats_is_away() || self.random.chance(20) {
+            return;
+        }
+        let outcome = if self.random.chance(50) {
+            Outcome::NotNow("a budget allows no eviction now".to_owned())
+        } else if self.random.chance(20) {
+            Outcome::Failed("the API server does not answer".to_owned())
+        } else {
+            Outcome::Open
+        };
+        let answer = Input::Reading {
+            query,
+            asked_at,
+            outcome,
+        };
+        let delay = self.delay(Way::Nats);
+        self.enter(delay, Happening::LeaderHears(leader, Message::Fact(Box::new(answer))));
     }
 
     fn effect_begins(&mut self, leader: &mut Leader, effect: Effect) {

@@ -37,7 +37,9 @@ pub(super) fn fold<'a>(policy: &Arc<str>, gates: impl Iterator<Item = Looked<'a>
         match looked.outcome {
             Some(Outcome::Open | Outcome::DaemonPods(_)) => (),
             Some(Outcome::Failed(_)) if looked.on_error == OnError::Allow => (),
-            Some(Outcome::Shut(found)) => return Look::Shut((looked.shut)(policy, gate, found.clone())),
+            Some(Outcome::Shut(found) | Outcome::NotNow(found)) => {
+                return Look::Shut((looked.shut)(policy, gate, found.clone()));
+            }
             Some(Outcome::Failed(error)) => {
                 let error = error.clone();
                 failed.get_or_insert(Reason::GateFailed { policy, gate, error });

@@ -15,7 +15,7 @@ use crate::timers::{Clock, later};
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
     let (policy, gates) = gates_of(candidate.governing)?;
     let recent = gates.pods.iter().filter_map(|gate| {
-        let last = candidate.pods.get(gate)?.last.as_ref()?;
+        let last = candidate.own.pods.get(gate)?.last.as_ref()?;
         // After that time the next listing decides.
         let is_old = candidate.clock.reached(later(last.asked_at, Slot::RENEWAL));
         (!is_old).then_some(looked_at(gate, Some(&last.outcome)))

@@ -1,0 +1,133 @@
+//! The check whether a node can be drained: a drainer is asked right before the node would start.
+//!
+//! One node is asked about at a time, the first of the queue. Its answer counts beside the nodes that are drained then, so
+//! answers about further nodes would be void once this one starts. A node that cannot be drained leaves the queue for a
+//! while, by `admission::gate::drain`, and the next one is asked about.
+
+use bellwether_proto::{Attempt, NodeName, Phase};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::admission::DrainCheck;
+use crate::effect::Effect;
+use crate::fleet::Fleet;
+use crate::reading::{Outcome, Query, Slot};
+use crate::timers::{Clock, later};
+
+/// How long no further node is asked about after a drainer did not answer, or could not look: the next question would
+/// hardly have another answer.
+const REST: SignedDuration = SignedDuration::from_secs(5);
+
+/// The checks of the fleet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DrainChecks {
+    /// The question that has no answer yet.
+    asked: Option<(NodeName, Timestamp)>,
+    /// The newest answer was that none could be given: when it was asked for, and why.
+    failed: Option<(Timestamp, String)>,
+}
+
+/// What is known of the drain of a node at the head of the queue.
+pub(super) enum Drainable {
+    /// The node can be drained.
+    Yes,
+    /// A drainer has not answered yet, or is not to be asked yet.
+    Awaited,
+    /// A drainer has to be asked.
+    Unknown,
+}
+
+impl DrainChecks {
+    /// The clock was set back: what is to end would end too late, or never.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When the next node may be asked about, if that is later than `now`.
+    pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let lost_at = self.asked.iter().map(|(_, at)| later(*at, Slot::LOST_AFTER));
+        let rested_at = self.failed.iter().map(|(at, _)| later(*at, REST));
+        lost_at.chain(rested_at).filter(|at| *at > now).min()
+    }
+
+    /// Why no node can be checked at present.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failed.as_ref().map(|(_, error)| error.as_str())
+    }
+
+    fn takes_questions(&self, now: Timestamp) -> bool {
+        let is_lost = |(_, at): &(NodeName, Timestamp)| now >= later(*at, Slot::LOST_AFTER);
+        let is_rested = |(at, _): &(Timestamp, String)| now >= later(*at, REST);
+        self.asked.as_ref().is_none_or(is_lost) && self.failed.as_ref().is_none_or(is_rested)
+    }
+}
+
+impl Fleet {
+    pub(super) fn drainable(&self, name: &NodeName, now: Timestamp) -> Drainable {
+        if !self.policy.check_drains {
+            return Drainable::Yes;
+        }
+        let check = self.members.get(name).map(|member| &member.drain_check);
+        let outcome = check.and_then(|check| check.slot.outcome(Timestamp::MIN, &Clock::new(now)));
+        // An answer that does not count with a node that is drained now is void.
+        let counts = |check: &DrainCheck| self.draining().all(|other| check.counts_beside(other));
+        match outcome {
+            Some(Outcome::Open) if check.is_some_and(counts) => Drainable::Yes,
+            _ if self.drain_checks.takes_questions(now) => Drainable::Unknown,
+            _ => Drainable::Awaited,
+        }
+    }
+
+    /// Has a drainer asked whether this node can be drained.
+    pub(super) fn check_drain(&mut self, name: &NodeName, now: Timestamp) {
+        let beside = self.draining().cloned().collect();
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        member.drain_check.slot.asked_at = Some(now);
+        self.drain_checks.asked = Some((name.clone(), now));
+        self.effects.push_back(Effect::Read {
+            query: Query::Drain {
+                node: name.clone(),
+                beside,
+            },
+            asked_at: now,
+        });
+    }
+
+    /// The drain of a node has ended: nodes that have waited for its budgets are asked about again.
+    pub(super) fn recheck_those_that_waited(&mut self) {
+        for (name, member) in &mut self.members {
+            if member.drain_check.forget_not_now() {
+                self.touched.insert(name.clone());
+            }
+        }
+    }
+
+    /// Takes the answer to the question about a node.
+    pub(super) fn take_drain_check(
+        &mut self,
+        name: &NodeName,
+        beside: Vec<NodeName>,
+        asked_at: Timestamp,
+        outcome: Outcome,
+    ) {
+        let is_answer = |(node, at): &mut (NodeName, Timestamp)| node == name && *at == asked_at;
+        if self.drain_checks.asked.take_if(is_answer).is_some() {
+            self.drain_checks.failed = match &outcome {
+                Outcome::Failed(error) => Some((asked_at, error.clone())),
+                Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::DaemonPods(_) => None,
+            };
+        }
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        if member.drain_check.take(beside, asked_at, outcome) {
+            self.touch(name);
+        }
+    }
+}
+
+/// The pods of the attempt's node are being evicted, or may be.
+pub(super) fn is_draining(attempt: &Attempt) -> bool {
+    attempt.phase == Phase::Draining && attempt.drained_at.is_none()
+}
