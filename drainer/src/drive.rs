@@ -18,6 +18,7 @@ use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _, future};
 
 use crate::events::EventPublisher;
+use crate::kube::budgets::KnownBudgets;
 use crate::kube::watch::{self, Events};
 use crate::kube::{evict, node, pods};
 use crate::record::RecordReader;
@@ -59,6 +60,7 @@ struct Inbox<'a> {
     hints: BoxStream<'static, ()>,
     pods: Option<Events<PodView>>,
     node: Option<Events<NodeView>>,
+    budgets: KnownBudgets,
 }
 
 impl<'a> Driver<'a> {
@@ -87,10 +89,12 @@ impl<'a> Driver<'a> {
             hints: self.record.hints(),
             pods: None,
             node: None,
+            budgets: self.tools.budgets.clone(),
         }
     }
 
     async fn drive_to_end(&'a self, mut machine: impl Machine, inbox: &mut Inbox<'a>) -> CommandEnd {
+        machine.handle_budgets(inbox.budgets.borrow_and_update().as_ref().ok().cloned());
         loop {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
@@ -109,6 +113,9 @@ impl<'a> Driver<'a> {
                     machine.handle_answer(clock::now(), &uid, answer);
                 }
                 Some(()) = inbox.hints.next() => machine.handle_record_hint(),
+                Ok(()) = inbox.budgets.changed() => {
+                    machine.handle_budgets(inbox.budgets.borrow_and_update().as_ref().ok().cloned());
+                }
                 event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
                 event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),
                 () = tokio::time::sleep(sleep) => (),

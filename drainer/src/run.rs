@@ -49,7 +49,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let checks = Checks {
         bus: bus.clone(),
         client: clients.requests.clone(),
-        budgets,
+        budgets: budgets.clone(),
         daemon_sets: daemon_sets.clone(),
         metrics: metrics.clone(),
         source: source.clone(),
@@ -64,6 +64,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             clients,
             metrics,
             throttle: Throttle::default(),
+            budgets,
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),
                 daemon_sets,

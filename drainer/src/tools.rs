@@ -3,6 +3,7 @@
 use bellwether_chassis::Chassis;
 use bellwether_drainer_core::DrainSettings;
 
+use crate::kube::budgets::KnownBudgets;
 use crate::kube::client::Clients;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
@@ -14,5 +15,6 @@ pub(crate) struct Tools {
     pub(crate) clients: Clients,
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,
+    pub(crate) budgets: KnownBudgets,
     pub(crate) drains: DrainSettings,
 }

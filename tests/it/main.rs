@@ -43,5 +43,6 @@ mod smoke;
 mod taints;
 mod three;
 mod traces;
+mod turns;
 mod views;
 mod windows;

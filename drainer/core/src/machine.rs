@@ -1,9 +1,12 @@
 //! The contract between a state machine and its driver.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::action::Action;
 use crate::answer::Answer;
+use crate::budget::Budgets;
 use crate::fault::ApiFault;
 use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::RecordView;
@@ -47,6 +50,9 @@ pub trait Machine {
 
     /// One event of [`Action::WatchPods`].
     fn handle_pod(&mut self, _event: Watched<PodView>) {}
+
+    /// The disruption budgets of the cluster, as they are now; none: they are not known.
+    fn handle_budgets(&mut self, _budgets: Option<Arc<Budgets>>) {}
 
     /// A watch failed; the driver continues it by itself.
     fn handle_watch_failed(&mut self, _now: Timestamp, _target: WatchTarget, _fault: ApiFault) {}

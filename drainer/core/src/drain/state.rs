@@ -1,6 +1,7 @@
 //! The facts of one drain, and how they come in.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bellwether_proto::{AttemptRef, DrainFailure};
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use super::proof::{Proof, Stage as ProofStage};
 use crate::action::{Action, CommandEnd};
 use crate::answer::Answer;
 use crate::backoff::{Spread, after};
+use crate::budget::Budgets;
 use crate::command::{Command, Task};
 use crate::cordon::{Cordon, cordon_of};
 use crate::edit::NodeEdit;
@@ -116,7 +118,7 @@ impl Drain {
             node_watch: NodeWatch::default(),
             lost_cordon: None,
             inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
-            plan: Plan::new(evictions_in_flight_max),
+            plan: Plan::new(evictions_in_flight_max, not_after),
             proof: Proof::since_cordon(now),
             progress: Progress::new(),
             batch: None,
@@ -251,6 +253,10 @@ impl Machine for Drain {
     fn handle_pod(&mut self, event: Watched<PodView>) {
         self.watch_works(WatchTarget::Pods);
         self.inventory.handle(&event);
+    }
+
+    fn handle_budgets(&mut self, budgets: Option<Arc<Budgets>>) {
+        self.plan.handle_budgets(budgets);
     }
 
     fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::returns::ROUNDS_MAX;
 use crate::answer::Answer;
 use crate::backoff::after;
+use crate::budget::BudgetView;
 use crate::pod::NodePod;
 
 /// A pod that is so long past its grace is stuck.
@@ -94,6 +95,19 @@ pub(super) fn of_answer(pod: &NodePod, answer: &Answer) -> Option<Blocker> {
         Answer::Throttled(_) => Blocker::passing(Rank::Passing, format!("{pod}: the API server is busy")),
         Answer::Accepted | Answer::Conflict => return None,
     })
+}
+
+/// The sentence about a pod that waits for its budget and was not tried, since the budget shows no room.
+pub(super) fn of_budget(pod: &NodePod, budget: &BudgetView) -> Blocker {
+    let sentence = format!("{pod}: {budget} allows no eviction now ({})", budget.numbers());
+    Blocker::lasting(Rank::Budget, sentence, ObstacleKind::Budget, pod)
+}
+
+/// The sentence about pods that wait until the budgets of the node have let a pod go.
+pub(super) fn of_free(pods: usize) -> Blocker {
+    let sentence =
+        format!("{pods} pods without a disruption budget wait until each budget of the node has let a pod go");
+    Blocker::passing(Rank::Passing, sentence)
 }
 
 /// The sentence about a pod that came back, and is evicted again after a wait.

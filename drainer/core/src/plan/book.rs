@@ -4,6 +4,7 @@
 //! The book never states that a node is drained: that takes a proof ([`crate::drain`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_proto::Obstacle;
@@ -12,8 +13,10 @@ use jiff::Timestamp;
 use super::blockers::{self, Blocker, Rank};
 use super::delay;
 use super::returns::{self, Owner, Returns};
+use super::turns::{Ask, Turns, Waiting};
 use crate::answer::Answer;
 use crate::backoff::after;
+use crate::budget::Budgets;
 use crate::pod::{Class, NodePod, StayReason};
 
 /// The book of one drain.
@@ -23,6 +26,13 @@ pub struct Plan {
     in_flight: BTreeSet<String>,
     book: BTreeMap<String, Entry>,
     returns: Returns,
+    turns: Turns,
+    /// The end of the drain.
+    not_after: Timestamp,
+    /// What the watch shows of the budgets; none: nothing, so that each pod is tried on its own.
+    budgets: Option<Arc<Budgets>>,
+    /// What the evictions of the newest step ask for, by the UIDs of the pods.
+    offered: BTreeMap<String, Ask>,
     pods_gone: u32,
 }
 
@@ -34,6 +44,8 @@ struct Entry {
     is_return: bool,
     /// A pod that came back is evicted: it belongs to a round of its owner.
     is_in_round: bool,
+    /// What the eviction in flight asked for.
+    ask: Option<Ask>,
     tries: u32,
     next_try: Option<Timestamp>,
     last: Option<Answer>,
@@ -49,6 +61,7 @@ impl Entry {
             owner,
             is_return,
             is_in_round: false,
+            ask: None,
             tries: 0,
             next_try: None,
             last: None,
@@ -102,16 +115,25 @@ pub struct Suspension {
 }
 
 impl Plan {
-    /// An empty book. At most `in_flight_max` evictions await their answer at once.
+    /// An empty book. At most `in_flight_max` evictions await their answer at once, and the drain ends at `not_after`.
     #[must_use]
-    pub fn new(in_flight_max: usize) -> Self {
+    pub fn new(in_flight_max: usize, not_after: Timestamp) -> Self {
         Self {
             in_flight_max,
             in_flight: BTreeSet::new(),
             book: BTreeMap::new(),
             returns: Returns::default(),
+            turns: Turns::default(),
+            not_after,
+            budgets: None,
+            offered: BTreeMap::new(),
             pods_gone: 0,
         }
+    }
+
+    /// Takes in what the watch shows of the budgets; none: nothing.
+    pub fn handle_budgets(&mut self, budgets: Option<Arc<Budgets>>) {
+        self.budgets = budgets;
     }
 
     /// Decides about all pods that are on the node now. The caller reports each eviction that it
@@ -125,7 +147,8 @@ impl Plan {
             pods_gone: self.pods_gone,
             ..Step::default()
         };
-        let mut ready = Vec::new();
+        let mut waiting = Vec::new();
+        let mut in_flight = Vec::new();
         let mut blocking = Vec::new();
         let mut terminating = Vec::new();
         for pod in pods {
@@ -165,24 +188,39 @@ impl Plan {
                     let answer = entry.last.as_ref();
                     blocking.extend(answer.and_then(|answer| blockers::of_answer(pod, answer)));
                     if self.in_flight.contains(&pod.uid) {
+                        in_flight.push(pod);
                         continue;
                     }
-                    match entry.next_try.filter(|next| *next > now) {
-                        Some(next) => sooner(&mut step.look_again, next),
-                        None => ready.push((entry.tries, pod)),
-                    }
+                    waiting.push(Waiting {
+                        pod,
+                        tries: entry.tries,
+                        next_try: entry.next_try,
+                        last: answer,
+                    });
                 }
             }
         }
+        let none = Budgets::default();
+        let budgets = self.budgets.as_deref().unwrap_or(&none);
+        let choice = self
+            .turns
+            .choose(now, &waiting, &in_flight, pods, budgets, self.not_after);
+        choice
+            .look_again
+            .into_iter()
+            .for_each(|at| sooner(&mut step.look_again, at));
+        blocking.extend(choice.blocking);
+        let mut offered = BTreeMap::new();
         match suspension.filter(|suspension| suspension.until > now) {
-            Some(suspension) if !ready.is_empty() => {
+            Some(suspension) if !choice.ready.is_empty() => {
                 blocking.push(Blocker::passing(Rank::Suspended, suspension.reason.clone()));
                 sooner(&mut step.look_again, suspension.until);
             }
             Some(_) => (),
-            None => step.evict = self.next_evictions(ready),
+            None => (step.evict, offered) = self.next_evictions(choice.ready),
         }
         blocking.extend(blockers::of_all_terminating(&terminating));
+        self.offered = offered;
         step.returning = returns::sentence(&returning);
         step.obstacle = blockers::obstacle(&blocking);
         step.held_up_by = blockers::sentences(blocking);
@@ -250,17 +288,30 @@ impl Plan {
         }
     }
 
-    /// Chooses among the pods that may be evicted now, given with their tries so far.
-    fn next_evictions(&self, mut ready: Vec<(u32, &NodePod)>) -> Vec<NodePod> {
-        // Pods without a try come first, so that blocked pods do not starve them.
-        ready.sort_by_key(|(tries, pod)| (*tries, &pod.namespace, &pod.name));
-        let free = self.in_flight_max.saturating_sub(self.in_flight.len());
-        ready.into_iter().take(free).map(|(_, pod)| pod.clone()).collect()
+    /// Chooses among the pods whose turn it is. Returns also what their evictions ask for.
+    fn next_evictions(&self, mut ready: Vec<(Waiting<'_>, Option<Ask>)>) -> (Vec<NodePod>, BTreeMap<String, Ask>) {
+        // Pods without a try come first, so that blocked pods do not starve them; among these, pods that a budget may keep.
+        ready.sort_by_key(|(waiting, ask)| {
+            let pod = waiting.pod;
+            (waiting.tries, ask.is_none(), &pod.namespace, &pod.name)
+        });
+        ready.truncate(self.in_flight_max.saturating_sub(self.in_flight.len()));
+        let asks = ready
+            .iter()
+            .filter_map(|(waiting, ask)| Some((waiting.pod.uid.clone(), ask.clone()?)));
+        let asks = asks.collect();
+        (
+            ready.into_iter().map(|(waiting, _)| waiting.pod.clone()).collect(),
+            asks,
+        )
     }
 
     /// The eviction of this pod is under way.
     pub fn started(&mut self, uid: &str) {
         self.in_flight.insert(uid.to_owned());
+        if let Some(entry) = self.book.get_mut(uid) {
+            entry.ask = self.offered.remove(uid);
+        }
     }
 
     /// Takes in the API server's answer. `vary` spreads the wait, so that drains do not act in step.
@@ -269,6 +320,9 @@ impl Plan {
         // A pod that is gone by now has no entry any more.
         let Some(entry) = self.book.get_mut(uid) else { return };
         entry.tries = entry.tries.saturating_add(1);
+        if let Some(ask) = entry.ask.take() {
+            self.turns.answered(now, ask, &answer);
+        }
         if answer == Answer::Accepted {
             self.returns.evicted(&entry.owner);
         }

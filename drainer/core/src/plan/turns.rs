@@ -1,0 +1,244 @@
+//! Whose turn it is among the pods that may be evicted: the budgets decide, by what the watch shows of them.
+//!
+//! A pod that asks a budget is tried while the budget shows room, and as many of its pods at once as it has room for; so a
+//! blocked budget costs no request, and one that gets room is noticed at once. Since a watch may be late or wrong, one pod
+//! of a budget without room is tried nevertheless, now and then.
+//!
+//! Pods that no budget keeps wait until each budget has let a pod go (D15): as long as a budget may keep the node, no
+//! other pod is evicted for nothing. That ends in time for them to go before the end of the drain.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::blockers::{self, Blocker};
+use crate::answer::Answer;
+use crate::backoff::after;
+use crate::budget::{Asked, BudgetKey, BudgetView, Budgets, State};
+use crate::pod::{Class, NodePod};
+
+/// Between two tries of a budget that shows no room.
+const PROBE: Duration = Duration::from_secs(30);
+/// What the pods without a budget need before the end of the drain besides their grace.
+const RESERVE: Duration = Duration::from_secs(60);
+
+/// What a drain knows of the turns of each budget.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    of_budgets: BTreeMap<BudgetKey, Turn>,
+}
+
+/// The turn of one budget.
+#[derive(Debug, Default)]
+struct Turn {
+    /// The API server has answered last about a pod of the budget.
+    answered_at: Option<Timestamp>,
+    /// The version of the budget whose pod the API server has refused last: the numbers of this version are used up.
+    used_up: Option<String>,
+    /// A version of the budget, and how many of its pods were evicted while the watch showed this version: the API server
+    /// has counted them already.
+    taken: (String, usize),
+    /// A pod of the budget was evicted in this drain.
+    has_let_go: bool,
+}
+
+impl Turn {
+    /// How much of the room that this version of the budget shows is taken.
+    fn taken_of(&self, version: &str) -> usize {
+        if self.used_up.as_deref() == Some(version) {
+            usize::MAX
+        } else if self.taken.0 == version {
+            self.taken.1
+        } else {
+            0
+        }
+    }
+}
+
+/// What an eviction asked for: the budget, in which version.
+pub(super) type Ask = (BudgetKey, String);
+
+/// A pod that may be evicted by all but its budget.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting<'a> {
+    pub(super) pod: &'a NodePod,
+    pub(super) tries: u32,
+    /// When the pod may be tried again after its last answer.
+    pub(super) next_try: Option<Timestamp>,
+    pub(super) last: Option<&'a Answer>,
+}
+
+impl Waiting<'_> {
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next_try.is_none_or(|next| next <= now)
+    }
+
+    /// The last answer was about the budget, so that the next try depends on the budget alone.
+    fn is_blocked_by_budget(&self) -> bool {
+        matches!(self.last, Some(Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed))
+    }
+}
+
+/// The pods whose turn it is, first those that ask a budget, and what follows for the others.
+#[derive(Debug, Default)]
+pub(super) struct Choice<'a> {
+    pub(super) ready: Vec<(Waiting<'a>, Option<Ask>)>,
+    pub(super) blocking: Vec<Blocker>,
+    pub(super) look_again: Option<Timestamp>,
+}
+
+impl Choice<'_> {
+    fn look_again(&mut self, at: Timestamp) {
+        self.look_again = Some(self.look_again.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+impl Turns {
+    /// Chooses among pods that wait. `in_flight` are those whose eviction has no answer yet, `pods` all pods of the node.
+    pub(super) fn choose<'a>(
+        &self,
+        now: Timestamp,
+        waiting: &[Waiting<'a>],
+        in_flight: &[&NodePod],
+        pods: &[NodePod],
+        budgets: &Budgets,
+        not_after: Timestamp,
+    ) -> Choice<'a> {
+        let mut choice = Choice::default();
+        let mut of_budgets: BTreeMap<BudgetKey, OfBudget<'_, 'a>> = BTreeMap::new();
+        let mut free = Vec::new();
+        let mut may_be_kept = false;
+        for waiting in waiting {
+            match budgets.asked_by(waiting.pod) {
+                Asked::Nothing => free.push(*waiting),
+                Asked::Several(_) => {
+                    may_be_kept = true;
+                    choice.due(now, *waiting, None);
+                }
+                Asked::One(budget) => OfBudget::of(&mut of_budgets, budget).waiting.push(*waiting),
+            }
+        }
+        for pod in in_flight {
+            match budgets.asked_by(pod) {
+                Asked::Nothing => (),
+                Asked::Several(_) => may_be_kept = true,
+                Asked::One(budget) => OfBudget::of(&mut of_budgets, budget).flying += 1,
+            }
+        }
+        for (key, of) in of_budgets {
+            let turn = self.of_budgets.get(&key);
+            // An eviction that another drainer began counts too.
+            let ends = |pod: &NodePod| matches!(pod.class, Class::Terminating { .. }) && of.budget.selects(pod);
+            may_be_kept |= !turn.is_some_and(|turn| turn.has_let_go) && !pods.iter().any(ends);
+            choice.of_budget(now, &key, of, turn);
+        }
+        let longest = free
+            .iter()
+            .map(|waiting| waiting.pod.facts.grace)
+            .max()
+            .unwrap_or_default();
+        let wait_until = before(not_after, longest.saturating_add(RESERVE));
+        if may_be_kept && now < wait_until && !free.is_empty() {
+            choice.look_again(wait_until);
+            choice.blocking.push(blockers::of_free(free.len()));
+        } else {
+            free.into_iter().for_each(|waiting| choice.due(now, waiting, None));
+        }
+        choice
+    }
+
+    /// Takes in the answer to an eviction that asked a budget.
+    pub(super) fn answered(&mut self, now: Timestamp, (key, version): Ask, answer: &Answer) {
+        let turn = self.of_budgets.entry(key).or_default();
+        turn.answered_at = Some(now);
+        match answer {
+            Answer::Accepted => {
+                turn.has_let_go = true;
+                let before = if turn.taken.0 == version { turn.taken.1 } else { 0 };
+                turn.taken = (version, before.saturating_add(1));
+            }
+            Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed => turn.used_up = Some(version),
+            Answer::Gone
+            | Answer::Conflict
+            | Answer::SeveralBudgets
+            | Answer::AdmissionDenied(_)
+            | Answer::Throttled(_)
+            | Answer::NamespaceEnding
+            | Answer::Forbidden(_)
+            | Answer::Failed(_) => (),
+        }
+    }
+}
+
+/// The pods that ask one budget.
+struct OfBudget<'b, 'a> {
+    budget: &'b BudgetView,
+    waiting: Vec<Waiting<'a>>,
+    /// How many of its pods are being evicted.
+    flying: usize,
+}
+
+impl<'b> OfBudget<'b, '_> {
+    fn of<'m>(all: &'m mut BTreeMap<BudgetKey, Self>, budget: &'b BudgetView) -> &'m mut Self {
+        all.entry(budget.key()).or_insert_with(|| Self {
+            budget,
+            waiting: Vec::new(),
+            flying: 0,
+        })
+    }
+}
+
+impl<'a> Choice<'a> {
+    /// The pods of one budget whose turn it is.
+    fn of_budget(&mut self, now: Timestamp, key: &BudgetKey, of: OfBudget<'_, 'a>, turn: Option<&Turn>) {
+        let OfBudget {
+            budget,
+            mut waiting,
+            flying,
+        } = of;
+        let room = match budget.state() {
+            State::Allows(allowed) => usize::try_from(*allowed).unwrap_or(usize::MAX),
+            State::Exhausted | State::Never | State::Unprocessed | State::Broken(_) => 0,
+        };
+        let taken = turn.map_or(0, |turn| turn.taken_of(&budget.version));
+        let room_left = room.saturating_sub(taken).saturating_sub(flying);
+        let ask = || Some((key.clone(), budget.version.clone()));
+        waiting.sort_by_key(|waiting| (waiting.tries, &waiting.pod.namespace, &waiting.pod.name));
+        if room_left > 0 {
+            for waiting in waiting.into_iter().take(room_left) {
+                if waiting.is_blocked_by_budget() {
+                    self.ready.push((waiting, ask()));
+                } else {
+                    self.due(now, waiting, ask());
+                }
+            }
+            return;
+        }
+        let untried = waiting.iter().filter(|waiting| room == 0 && waiting.last.is_none());
+        self.blocking
+            .extend(untried.map(|waiting| blockers::of_budget(waiting.pod, budget)));
+        let probe_at = turn.and_then(|turn| turn.answered_at).map(|at| after(at, PROBE));
+        match probe_at {
+            _ if flying > 0 => (),
+            Some(at) if at > now => self.look_again(at),
+            Some(_) | None => {
+                let first = waiting.into_iter().next();
+                first.into_iter().for_each(|waiting| self.ready.push((waiting, ask())));
+            }
+        }
+    }
+
+    /// A pod whose own wait decides.
+    fn due(&mut self, now: Timestamp, waiting: Waiting<'a>, ask: Option<Ask>) {
+        match waiting.next_try {
+            Some(next) if !waiting.is_due(now) => self.look_again(next),
+            Some(_) | None => self.ready.push((waiting, ask)),
+        }
+    }
+}
+
+/// So long before an instant.
+fn before(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
