@@ -1,7 +1,7 @@
 //! Tells a passing 403 from a missing right: one rule for all that an API server may forbid.
 //!
 //! An API server that has just started forbids everything until it has read its rules. So a 403 counts
-//! as a missing right only once the same thing has been forbidden for [`FORBIDDEN_MAX`]. An answer
+//! as a missing right only once the same thing has been forbidden for a minute. An answer
 //! about one thing says nothing about another one: a watch of pods that works does not make a
 //! forbidden watch of the node a passing one, nor does a pod that a budget blocks prove the right to
 //! evict any other pod.
