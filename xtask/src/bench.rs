@@ -18,9 +18,11 @@ Benchmarks:
   fleet      Services, NATS and API server with 5,000 simulated nodes: idle cost, start, need to
              cordon, a rollout, take-over; fails if a figure is above its limit
   pods       How often a rollout moves a pod, with the real kube-scheduler: about three minutes
+  drain      How fast a node is emptied, beside kubectl and the API server's floor: about five minutes;
+             fails if a figure is above its limit
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
-`fleet` is built for release, as the images are. Each prints its table. `fleet --help` lists its
+`fleet` and `drain` are built for release, as the images are. Each prints its table. `fleet --help` lists its
 arguments; it takes about six minutes beside the build, and other programs on the machine show in
 its figures.
 ";
@@ -31,7 +33,7 @@ struct Bench {
     run: fn(&[String]) -> Result<()>,
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "scheduler",
         run: scheduler,
@@ -44,10 +46,25 @@ const BENCHES: [Bench; 3] = [
         name: "pods",
         run: pods,
     },
+    Bench {
+        name: "drain",
+        run: drain,
+    },
 ];
 
 /// The binaries that the fleet needs, which cargo builds into one folder.
 const FLEET_BINARIES: [&str; 4] = ["bellwether-scheduler", "bellwether-drainer", "leash", "bench-fleet"];
+
+/// The same for the drains.
+const DRAIN_BINARIES: [&str; 7] = [
+    "bellwether-scheduler",
+    "bellwether-drainer",
+    "bellwether-sentinel",
+    "bellwether-rebooter",
+    "kubectl-reboots",
+    "leash",
+    "bench-drain",
+];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (bench, args) = choose(args)?;
@@ -65,19 +82,27 @@ fn scheduler(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A binary of the `tests` crate, on top of the rig, beside the services' binaries.
 fn fleet(args: &[String]) -> Result<()> {
+    built_for_release(&FLEET_BINARIES, "bench-fleet", args)
+}
+
+fn drain(args: &[String]) -> Result<()> {
+    built_for_release(&DRAIN_BINARIES, "bench-drain", args)
+}
+
+/// A binary of the `tests` crate, on top of the rig, beside the services' binaries.
+fn built_for_release(binaries: &[&str], bench: &str, args: &[String]) -> Result<()> {
     let mut steps = Steps::new();
     steps.work("tools", tools::ensure)?;
     let mut line = vec!["cargo", "build", "--release", "--locked"];
-    for binary in FLEET_BINARIES {
+    for binary in binaries {
         line.extend(["--bin", binary]);
     }
     steps.command("build", &[], &line)?;
-    let fleet = cache::target_dir().join("release/bench-fleet");
+    let bench = cache::target_dir().join("release").join(bench);
     // Replaces this process, so that Ctrl-C and the exit code are the benchmark's own.
-    let error = Command::new(&fleet).args(args).exec();
-    Err(anyhow!("cannot start {}: {error}", fleet.display()))
+    let error = Command::new(&bench).args(args).exec();
+    Err(anyhow!("cannot start {}: {error}", bench.display()))
 }
 
 /// As the demo, since speed does not matter.
@@ -108,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_the_arguments_after_its_name() {
-        for name in ["scheduler", "fleet", "pods"] {
+        for name in ["scheduler", "fleet", "pods", "drain"] {
             let args = [name, "--nodes", "1000"].map(str::to_owned);
             let (bench, rest) = choose(&args).unwrap();
             assert_eq!((bench.name, rest), (name, &args[1..]));
@@ -119,7 +144,7 @@ mod tests {
     fn an_unknown_name_or_none_lists_the_known_ones() {
         for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
-            assert!(error.contains("scheduler, fleet, pods"), "{error}");
+            assert!(error.contains("scheduler, fleet, pods, drain"), "{error}");
         }
     }
 }
