@@ -241,7 +241,7 @@ async fn a_drainer_without_a_right_names_it_and_touches_nothing() -> Result<()> 
 async fn a_right_that_is_missing_for_some_seconds_only_delays_the_drain() -> Result<()> {
     // As an API server does that has just started and has not read all its rules.
     const MISSING: std::time::Duration = std::time::Duration::from_secs(8);
-    let mut fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let mut fleet = Fleet::start(1, ServicesOptions::default().without_drain_checks()).await?;
     let bindings = Api::<ClusterRoleBinding>::all(fleet.world.client());
     let name = "bellwether-drainer";
     let mut binding = bindings.get(name).await?;

@@ -113,7 +113,7 @@ impl BudgetView {
         let status = budget.status.as_ref();
         // Without a selector a budget selects nothing, with an empty one every pod of its namespace (D19).
         let selector = spec.and_then(|spec| spec.selector.clone());
-        let selector = selector.map(|selector| Selector::try_from(selector).unwrap_or_default());
+        let selector = selector.and_then(|selector| Selector::try_from(selector).ok());
         Some(Self {
             namespace: metadata.namespace.clone()?,
             name: metadata.name.clone()?,

@@ -1,19 +1,23 @@
 //! All disruption budgets of the cluster, by one watch for the whole service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bellwether_chassis::Chassis;
-use bellwether_drainer_core::Watched;
+use bellwether_chassis::{Backoff, Chassis};
 use bellwether_drainer_core::budget::{BudgetView, Budgets};
+use bellwether_drainer_core::{ApiFault, Watched};
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{Config, watcher};
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::client::WATCH_SECONDS;
 use super::watch::{trouble, view};
+
+/// Longest wait before the budgets are listed again after a fault.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// The budgets as they are now; or why they are not known, for operators.
 pub(crate) type KnownBudgets = watch::Receiver<Result<Arc<Budgets>, String>>;
@@ -30,38 +34,62 @@ async fn watch_all(
     client: Client,
     known: watch::Sender<Result<Arc<Budgets>, String>>,
 ) -> anyhow::Result<()> {
-    let config = Config::default().timeout(WATCH_SECONDS);
-    let events = watcher(Api::<PodDisruptionBudget>::all(client), config).default_backoff();
-    let mut events = events.take_until(chassis.stop.cancelled()).boxed();
-    let mut collected = Collected::default();
-    let mut fault = None;
-    while let Some(event) = events.next().await {
-        // All that are there already, so that a burst is one change for each drain.
-        let mut next = Some(event);
-        while let Some(event) = next {
-            match event.map_err(trouble) {
-                Ok(event) => {
-                    if let Some(event) = view(event, BudgetView::of) {
-                        // A list that begins is no answer of the API server yet.
-                        fault.take_if(|_| !matches!(event, Watched::ListStarted));
-                        collected.handle(event);
-                    }
+    let mut backoff = Backoff::up_to(RETRY_DELAY_MAX);
+    loop {
+        let mut collected = Collected::default();
+        let config = Config::default().timeout(WATCH_SECONDS);
+        let events = watcher(Api::<PodDisruptionBudget>::all(client.clone()), config);
+        let mut events = events.take_until(chassis.stop.cancelled()).boxed();
+        let error = loop {
+            match next_burst(&mut events, &mut collected).await {
+                // A list that begins is no answer of the API server yet.
+                Burst::Events if !collected.is_complete => (),
+                Burst::Events => {
+                    backoff.reset();
+                    drop(known.send_replace(Ok(Arc::new(collected.budgets.clone()))));
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "Disruption budgets cannot be watched, trying again");
-                    fault = Some(format!("disruption budgets cannot be watched: {error}"));
+                Burst::Fault(error) => break error,
+                Burst::Stopped => return Ok(()),
+            }
+        };
+        // A watch that works again shows nothing as long as no budget changes, so only a new list ends the fault.
+        tracing::warn!(%error, "Disruption budgets cannot be watched, listing them again");
+        drop(known.send_replace(Err(format!("disruption budgets cannot be watched: {error}"))));
+        if !chassis.sleep(backoff.after_failure()).await {
+            return Ok(());
+        }
+    }
+}
+
+/// What a watch has shown at once.
+enum Burst {
+    Events,
+    Fault(ApiFault),
+    Stopped,
+}
+
+/// Takes in all events that are there together, so that they are one change for each drain.
+async fn next_burst(
+    events: &mut BoxStream<'_, watcher::Result<Event<PodDisruptionBudget>>>,
+    collected: &mut Collected,
+) -> Burst {
+    let Some(mut event) = events.next().await else {
+        return Burst::Stopped;
+    };
+    loop {
+        match event.map_err(trouble) {
+            Ok(event) => {
+                if let Some(event) = view(event, BudgetView::of) {
+                    collected.handle(event);
                 }
             }
-            next = events.next().now_or_never().flatten();
+            Err(fault) => return Burst::Fault(fault),
         }
-        let now = match &fault {
-            Some(fault) => Err(fault.clone()),
-            None if collected.is_complete => Ok(Arc::new(collected.budgets.clone())),
-            None => continue,
-        };
-        drop(known.send_replace(now));
+        match events.next().now_or_never().flatten() {
+            Some(next) => event = next,
+            None => return Burst::Events,
+        }
     }
-    Ok(())
 }
 
 /// The budgets that the watch has shown so far.

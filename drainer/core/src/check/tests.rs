@@ -115,6 +115,18 @@ fn a_budget_with_too_few_healthy_pods_allows_no_eviction_now() {
 }
 
 #[test]
+fn a_budget_that_expects_no_pods_or_demands_none_allows_none_while_its_numbers_say_so() {
+    let demands_none = budget("web", "web", 0, 0, 1, 0);
+    let unready = check(&[not_ready(pod("web", 0))], &[], &[demands_none]);
+    assert_eq!(verdict(&unready), (DrainVerdict::NotNow, vec![Kind::BudgetExhausted]));
+    let expects_none = check(&[pod("web", 0)], &[], &[budget("web", "web", 0, 0, 0, 0)]);
+    assert_eq!(
+        verdict(&expects_none),
+        (DrainVerdict::NotNow, vec![Kind::BudgetExhausted])
+    );
+}
+
+#[test]
 fn a_pod_that_never_started_is_finished_or_ends_already_asks_no_budget() {
     let never = budget("web", "web", 1, 1, 1, 0);
     let pending = with(pod("web", 0), "/status/phase", json!("Pending"));

@@ -118,7 +118,7 @@ impl Drain {
             node_watch: NodeWatch::default(),
             lost_cordon: None,
             inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
-            plan: Plan::new(evictions_in_flight_max, not_after),
+            plan: Plan::new(evictions_in_flight_max),
             proof: Proof::since_cordon(now),
             progress: Progress::new(),
             batch: None,

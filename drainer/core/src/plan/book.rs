@@ -27,8 +27,6 @@ pub struct Plan {
     book: BTreeMap<String, Entry>,
     returns: Returns,
     turns: Turns,
-    /// The end of the drain.
-    not_after: Timestamp,
     /// What the watch shows of the budgets; none: nothing, so that each pod is tried on its own.
     budgets: Option<Arc<Budgets>>,
     /// What the evictions of the newest step ask for, by the UIDs of the pods.
@@ -115,16 +113,15 @@ pub struct Suspension {
 }
 
 impl Plan {
-    /// An empty book. At most `in_flight_max` evictions await their answer at once, and the drain ends at `not_after`.
+    /// An empty book. At most `in_flight_max` evictions await their answer at once.
     #[must_use]
-    pub fn new(in_flight_max: usize, not_after: Timestamp) -> Self {
+    pub fn new(in_flight_max: usize) -> Self {
         Self {
             in_flight_max,
             in_flight: BTreeSet::new(),
             book: BTreeMap::new(),
             returns: Returns::default(),
             turns: Turns::default(),
-            not_after,
             budgets: None,
             offered: BTreeMap::new(),
             pods_gone: 0,
@@ -186,12 +183,14 @@ impl Plan {
                         continue;
                     }
                     let answer = entry.last.as_ref();
-                    blocking.extend(answer.and_then(|answer| blockers::of_answer(pod, answer)));
-                    if self.in_flight.contains(&pod.uid) {
-                        in_flight.push(pod);
-                        continue;
-                    }
-                    waiting.push(Waiting {
+                    // What a budget has answered is the matter of the turns.
+                    let of_budget =
+                        |answer: &&Answer| matches!(answer, Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed);
+                    let other = answer.filter(|answer| !of_budget(answer));
+                    blocking.extend(other.and_then(|answer| blockers::of_answer(pod, answer)));
+                    let is_in_flight = self.in_flight.contains(&pod.uid);
+                    let pods = if is_in_flight { &mut in_flight } else { &mut waiting };
+                    pods.push(Waiting {
                         pod,
                         tries: entry.tries,
                         next_try: entry.next_try,
@@ -202,9 +201,7 @@ impl Plan {
         }
         let none = Budgets::default();
         let budgets = self.budgets.as_deref().unwrap_or(&none);
-        let choice = self
-            .turns
-            .choose(now, &waiting, &in_flight, pods, budgets, self.not_after);
+        let choice = self.turns.choose(now, &waiting, &in_flight, pods, budgets);
         choice
             .look_again
             .into_iter()

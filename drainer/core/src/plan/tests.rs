@@ -11,7 +11,7 @@ use crate::pod::{Class, NodePod, StayReason};
 
 #[test]
 fn every_pod_that_has_to_go_is_evicted_and_the_others_stay() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let pods = [
         pod("a"),
         staying("b", StayReason::DaemonSet),
@@ -25,7 +25,7 @@ fn every_pod_that_has_to_go_is_evicted_and_the_others_stay() {
 
 #[test]
 fn d49_nothing_is_left_only_when_every_pod_is_gone() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     assert_eq!(plan.step(at(0), &[pod("a"), pod("b")], None).pods_left, 2);
     plan.answered(at(0), "a", Answer::Accepted, same);
     let step = plan.step(at(1), &[terminating_at("a", 30), pod("b")], None);
@@ -39,7 +39,7 @@ fn d49_nothing_is_left_only_when_every_pod_is_gone() {
 #[test]
 fn d16_a_blocked_pod_that_moved_away_is_never_tried_again() {
     // The StatefulSet put a pod of the same name elsewhere, with another UID.
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     plan.step(at(0), &[pod("a")], None);
     plan.answered(at(0), "a", blocked(), same);
     let step = plan.step(at(60), &[], None);
@@ -48,7 +48,7 @@ fn d16_a_blocked_pod_that_moved_away_is_never_tried_again() {
 
 #[test]
 fn d24_gone_is_by_uid_and_the_successor_of_the_same_name_is_another_pod() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let mut old = pod("a");
     old.name = "web-0".to_owned();
     let mut new = pod("b");
@@ -63,7 +63,7 @@ fn d24_gone_is_by_uid_and_the_successor_of_the_same_name_is_another_pod() {
 
 #[test]
 fn d24_an_answer_that_a_pod_is_gone_is_believed_once_while_the_watch_shows_the_pod() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     plan.step(at(0), &[pod("a")], None);
     let mut waits = Vec::new();
     let mut now = 0;
@@ -92,7 +92,7 @@ fn d24_an_answer_that_a_pod_is_gone_is_believed_once_while_the_watch_shows_the_p
 
 #[test]
 fn d24_a_consistent_list_proves_that_a_pod_is_gone_or_that_the_answer_was_wrong() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let pods = [pod("a"), pod("b"), pod("c")];
     plan.step(at(0), &pods, None);
     for uid in ["a", "b"] {
@@ -106,7 +106,7 @@ fn d24_a_consistent_list_proves_that_a_pod_is_gone_or_that_the_answer_was_wrong(
 
 #[test]
 fn d47_a_new_plan_only_waits_for_terminating_pods() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let step = plan.step(at(0), &[terminating_at("a", 30), pod("b")], None);
     assert_eq!(uids(&step), ["b"]);
     assert_eq!(step.pods_left, 2);
@@ -119,7 +119,7 @@ fn d47_a_new_plan_only_waits_for_terminating_pods() {
 
 #[test]
 fn a_block_is_reported_with_its_budget_and_tried_again_ever_later() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     plan.step(at(0), &[pod("a")], None);
     let mut waits = Vec::new();
     let mut now = 0;
@@ -138,7 +138,7 @@ fn a_block_is_reported_with_its_budget_and_tried_again_ever_later() {
 
 #[test]
 fn blocked_pods_do_not_starve_pods_without_a_try() {
-    let mut plan = Plan::new(1, Timestamp::MAX);
+    let mut plan = Plan::new(1);
     let pods = [pod("a"), pod("b")];
     plan.step(at(0), &pods, None);
     plan.started("a");
@@ -149,7 +149,7 @@ fn blocked_pods_do_not_starve_pods_without_a_try() {
 
 #[test]
 fn an_eviction_in_flight_is_not_sent_twice() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     plan.step(at(0), &[pod("a")], None);
     plan.started("a");
     assert_eq!(plan.step(at(500), &[pod("a")], None).evict, []);
@@ -157,7 +157,7 @@ fn an_eviction_in_flight_is_not_sent_twice() {
 
 #[test]
 fn an_accepted_eviction_that_never_shows_is_sent_again() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     plan.step(at(0), &[pod("a")], None);
     plan.answered(at(0), "a", Answer::Accepted, same);
     assert_eq!(plan.step(at(29), &[pod("a")], None).evict, []);
@@ -166,7 +166,7 @@ fn an_accepted_eviction_that_never_shows_is_sent_again() {
 
 #[test]
 fn a_suspension_stops_all_evictions_and_names_its_reason() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let suspension = Suspension {
         until: at(5),
         reason: "the API server is busy".to_owned(),
@@ -179,7 +179,7 @@ fn a_suspension_stops_all_evictions_and_names_its_reason() {
 
 #[test]
 fn a_suspension_is_no_blocker_while_no_pod_could_be_evicted_now() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let suspension = Suspension {
         until: at(5),
         reason: "the API server is busy".to_owned(),
@@ -192,7 +192,7 @@ fn a_suspension_is_no_blocker_while_no_pod_could_be_evicted_now() {
 
 #[test]
 fn a_pod_over_its_grace_is_stuck_after_a_minute_and_reported_by_the_minute() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let pods = [terminating_at("a", 30)];
     let step = plan.step(at(89), &pods, None);
     assert_eq!(
@@ -218,7 +218,7 @@ fn a_pod_over_its_grace_is_stuck_after_a_minute_and_reported_by_the_minute() {
 
 #[test]
 fn pods_that_end_in_time_share_one_sentence_with_three_names_and_the_last_end() {
-    let mut plan = Plan::new(10, Timestamp::MAX);
+    let mut plan = Plan::new(10);
     let mut ending = vec![
         terminating_at("c", 10),
         terminating_at("a", 30),
@@ -237,7 +237,7 @@ fn pods_that_end_in_time_share_one_sentence_with_three_names_and_the_last_end() 
 
 #[test]
 fn the_most_important_blocker_comes_first_and_the_list_is_bounded() {
-    let mut plan = Plan::new(100, Timestamp::MAX);
+    let mut plan = Plan::new(100);
     let pods: Vec<NodePod> = (0..30).map(|n| pod(&format!("p{n:02}"))).collect();
     plan.step(at(0), &pods, None);
     for pod in &pods {
@@ -256,7 +256,7 @@ fn the_most_important_blocker_comes_first_and_the_list_is_bounded() {
 
 #[test]
 fn the_obstacle_is_of_the_highest_rank_and_does_not_depend_on_the_names_of_pods() {
-    let mut plan = Plan::new(100, Timestamp::MAX);
+    let mut plan = Plan::new(100);
     let named = |uid: &str, owner: &str| NodePod {
         owner: owner.to_owned(),
         ..pod(uid)
@@ -284,7 +284,7 @@ fn the_obstacle_is_of_the_highest_rank_and_does_not_depend_on_the_names_of_pods(
     assert_eq!(suspended.held_up_by[0], "NATS");
     assert_eq!(suspended.obstacle, Some(expected), "what lasts is the obstacle");
     // What passes by itself is none.
-    let mut passing = Plan::new(100, Timestamp::MAX);
+    let mut passing = Plan::new(100);
     let pods = [pod("a"), terminating_at("b", 30)];
     passing.step(at(0), &pods, None);
     passing.answered(at(0), "a", Answer::NamespaceEnding, same);

@@ -5,7 +5,7 @@
 //! of a budget without room is tried nevertheless, now and then.
 //!
 //! Pods that no budget keeps wait until each budget has let a pod go (D15): as long as a budget may keep the node, no
-//! other pod is evicted for nothing. That ends in time for them to go before the end of the drain.
+//! other pod is evicted for nothing. If a budget keeps the node to the end of the drain, they have not been touched.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,8 +20,6 @@ use crate::pod::{Class, NodePod};
 
 /// Between two tries of a budget that shows no room.
 const PROBE: Duration = Duration::from_secs(30);
-/// What the pods without a budget need before the end of the drain besides their grace.
-const RESERVE: Duration = Duration::from_secs(60);
 
 /// What a drain knows of the turns of each budget.
 #[derive(Debug, Default)]
@@ -100,10 +98,9 @@ impl Turns {
         &self,
         now: Timestamp,
         waiting: &[Waiting<'a>],
-        in_flight: &[&NodePod],
+        in_flight: &[Waiting<'a>],
         pods: &[NodePod],
         budgets: &Budgets,
-        not_after: Timestamp,
     ) -> Choice<'a> {
         let mut choice = Choice::default();
         let mut of_budgets: BTreeMap<BudgetKey, OfBudget<'_, 'a>> = BTreeMap::new();
@@ -119,11 +116,11 @@ impl Turns {
                 Asked::One(budget) => OfBudget::of(&mut of_budgets, budget).waiting.push(*waiting),
             }
         }
-        for pod in in_flight {
-            match budgets.asked_by(pod) {
+        for flying in in_flight {
+            match budgets.asked_by(flying.pod) {
                 Asked::Nothing => (),
                 Asked::Several(_) => may_be_kept = true,
-                Asked::One(budget) => OfBudget::of(&mut of_budgets, budget).flying += 1,
+                Asked::One(budget) => OfBudget::of(&mut of_budgets, budget).flying.push(*flying),
             }
         }
         for (key, of) in of_budgets {
@@ -133,17 +130,16 @@ impl Turns {
             may_be_kept |= !turn.is_some_and(|turn| turn.has_let_go) && !pods.iter().any(ends);
             choice.of_budget(now, &key, of, turn);
         }
-        let longest = free
-            .iter()
-            .map(|waiting| waiting.pod.facts.grace)
-            .max()
-            .unwrap_or_default();
-        let wait_until = before(not_after, longest.saturating_add(RESERVE));
-        if may_be_kept && now < wait_until && !free.is_empty() {
-            choice.look_again(wait_until);
+        if may_be_kept && !free.is_empty() {
             choice.blocking.push(blockers::of_free(free.len()));
         } else {
-            free.into_iter().for_each(|waiting| choice.due(now, waiting, None));
+            for waiting in free {
+                // A budget that the watch does not show, or that is gone since.
+                if let Some(answer) = waiting.last.filter(|_| waiting.is_blocked_by_budget()) {
+                    choice.blocking.extend(blockers::of_answer(waiting.pod, answer));
+                }
+                choice.due(now, waiting, None);
+            }
         }
         choice
     }
@@ -175,8 +171,8 @@ impl Turns {
 struct OfBudget<'b, 'a> {
     budget: &'b BudgetView,
     waiting: Vec<Waiting<'a>>,
-    /// How many of its pods are being evicted.
-    flying: usize,
+    /// Its pods whose eviction has no answer yet.
+    flying: Vec<Waiting<'a>>,
 }
 
 impl<'b> OfBudget<'b, '_> {
@@ -184,7 +180,7 @@ impl<'b> OfBudget<'b, '_> {
         all.entry(budget.key()).or_insert_with(|| Self {
             budget,
             waiting: Vec::new(),
-            flying: 0,
+            flying: Vec::new(),
         })
     }
 }
@@ -202,29 +198,48 @@ impl<'a> Choice<'a> {
             State::Exhausted | State::Never | State::Unprocessed | State::Broken(_) => 0,
         };
         let taken = turn.map_or(0, |turn| turn.taken_of(&budget.version));
-        let room_left = room.saturating_sub(taken).saturating_sub(flying);
+        let room_left = room.saturating_sub(taken).saturating_sub(flying.len());
         let ask = || Some((key.clone(), budget.version.clone()));
         waiting.sort_by_key(|waiting| (waiting.tries, &waiting.pod.namespace, &waiting.pod.name));
-        if room_left > 0 {
-            for waiting in waiting.into_iter().take(room_left) {
-                if waiting.is_blocked_by_budget() {
-                    self.ready.push((waiting, ask()));
-                } else {
-                    self.due(now, waiting, ask());
-                }
+        // A pod that waits after another answer does not occupy the room.
+        let mut others = Vec::new();
+        let mut offered = 0;
+        for waiting in waiting {
+            if offered < room_left && (waiting.is_blocked_by_budget() || waiting.is_due(now)) {
+                self.ready.push((waiting, ask()));
+                offered += 1;
+            } else {
+                others.push(waiting);
             }
-            return;
         }
-        let untried = waiting.iter().filter(|waiting| room == 0 && waiting.last.is_none());
-        self.blocking
-            .extend(untried.map(|waiting| blockers::of_budget(waiting.pod, budget)));
         let probe_at = turn.and_then(|turn| turn.answered_at).map(|at| after(at, PROBE));
+        let mut tried = flying;
         match probe_at {
-            _ if flying > 0 => (),
+            _ if !tried.is_empty() || offered > 0 => (),
             Some(at) if at > now => self.look_again(at),
+            Some(_) | None if others.is_empty() => (),
             Some(_) | None => {
-                let first = waiting.into_iter().next();
-                first.into_iter().for_each(|waiting| self.ready.push((waiting, ask())));
+                let first = others.remove(0);
+                self.ready.push((first, ask()));
+                tried.push(first);
+            }
+        }
+        for waiting in &others {
+            if !waiting.is_due(now) && !waiting.is_blocked_by_budget() {
+                waiting.next_try.into_iter().for_each(|next| self.look_again(next));
+            }
+        }
+        // The API server has the first word about a pod that is tried for the first time.
+        tried.retain(Waiting::is_blocked_by_budget);
+        for waiting in tried.iter().chain(&others) {
+            match waiting.last {
+                None | Some(Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed) if room == 0 => {
+                    self.blocking.push(blockers::of_budget(waiting.pod, budget));
+                }
+                Some(answer @ Answer::BudgetBlocked(_)) => {
+                    self.blocking.extend(blockers::of_answer(waiting.pod, answer));
+                }
+                Some(_) | None => (),
             }
         }
     }
@@ -236,9 +251,4 @@ impl<'a> Choice<'a> {
             Some(_) | None => self.ready.push((waiting, ask)),
         }
     }
-}
-
-/// So long before an instant.
-fn before(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }

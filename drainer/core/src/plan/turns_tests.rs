@@ -13,14 +13,20 @@ use crate::answer::Answer;
 use crate::budget::{BudgetView, Budgets};
 use crate::pod::{DaemonSetKinds, NodePod, PodView};
 
-/// The end of each drain.
-const END: i64 = 1_000;
-
 #[test]
 fn a_budget_without_room_costs_one_request_in_half_a_minute_however_many_pods_it_keeps() {
     let mut drain = Drain::new(&[("web", 0, 1)]);
     let pods = [pod("web-0"), pod("web-1"), pod("web-2")];
+    let step = drain.step(0, &pods);
+    assert!(
+        !step.held_up_by.iter().any(|it| it.contains("web-0")),
+        "the API server has the first word"
+    );
     assert_eq!(drain.evict(0, &pods), ["web-0"]);
+    assert!(
+        drain.evict(0, &pods).is_empty(),
+        "no second try while the first has no answer"
+    );
     drain.answered(0, "web-0", blocked());
     let sentences = drain.step(0, &pods).held_up_by;
     assert_eq!(sentences.len(), 3, "{sentences:?}");
@@ -120,20 +126,68 @@ fn d15_a_drainer_that_continues_a_drain_takes_a_pod_that_ends_for_one_that_was_l
 }
 
 #[test]
-fn d15_pods_without_a_budget_go_in_time_for_their_grace_whatever_the_budgets_do() {
+fn d15_a_pod_of_several_budgets_may_be_kept_also_while_the_api_server_has_not_answered() {
+    let mut drain = Drain::new(&[]);
+    drain.select(&[("one", "web", 1, 1), ("two", "web", 1, 1)]);
+    let pods = [pod("free-0"), pod("web-0")];
+    assert_eq!(drain.evict(0, &pods), ["web-0"]);
+    assert!(drain.evict(0, &pods).is_empty());
+    drain.answered(0, "web-0", Answer::SeveralBudgets);
+    assert!(drain.evict(1, &pods).is_empty());
+}
+
+#[test]
+fn d15_no_other_pod_is_evicted_while_a_budget_lets_none_go_however_long_that_is() {
     let mut drain = Drain::new(&[("web", 0, 1)]);
     let pods = [pod("free-0"), pod("web-0")];
-    drain.evict(0, &pods);
-    assert!(
-        drain.evict(1, &pods).is_empty(),
-        "nor while the API server has not answered"
+    for second in 0..3_600 {
+        for evicted in drain.evict(second, &pods) {
+            assert_eq!(evicted, "web-0");
+            drain.answered(second, &evicted, blocked());
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_waits_after_another_answer_does_not_occupy_the_room_of_its_budget() {
+    let mut drain = Drain::new(&[("web", 2, 1)]);
+    let pods = [pod("web-0"), pod("web-1")];
+    assert_eq!(drain.evict(0, &pods), ["web-0", "web-1"]);
+    drain.answered(0, "web-0", Answer::AdmissionDenied("guarded".to_owned()));
+    drain.answered(0, "web-1", blocked());
+    drain.budgets(&[("web", 1, 2)]);
+    assert_eq!(drain.evict(1, &pods), ["web-1"]);
+}
+
+#[test]
+fn a_pod_that_is_refused_for_a_budget_that_the_watch_does_not_show_is_named_and_waits() {
+    let mut drain = Drain::new(&[("web", 0, 1)]);
+    let pods = [pod("web-0")];
+    assert_eq!(drain.evict(0, &pods), ["web-0"]);
+    drain.answered(0, "web-0", blocked());
+    drain.budgets(&[]);
+    assert!(drain.evict(4, &pods).is_empty());
+    assert_eq!(
+        drain.step(4, &pods).held_up_by,
+        ["pod shop/web-0: the budget needs 3 and has 3"]
     );
-    drain.answered(1, "web-0", blocked());
-    // A grace of 30 s, and a minute.
-    let wait_until = END - 90;
-    assert!(!drain.evict(wait_until - 1, &pods).contains(&"free-0".to_owned()));
-    assert_eq!(drain.step(wait_until - 1, &pods).look_again, Some(at(wait_until)));
-    assert!(drain.evict(wait_until, &pods).contains(&"free-0".to_owned()));
+    assert_eq!(drain.evict(5, &pods), ["web-0"]);
+}
+
+#[test]
+fn the_sentence_about_a_blocked_pod_has_the_newest_numbers_of_its_budget() {
+    let mut drain = Drain::new(&[("web", 0, 1)]);
+    let pods = [pod("web-0")];
+    drain.evict(0, &pods);
+    drain.answered(0, "web-0", blocked());
+    drain.budgets(&[("web", -1, 2)]);
+    let expected = "pod shop/web-0: PodDisruptionBudget shop/web allows no eviction now (2 of 9 pods are healthy, and 3 have to be)";
+    for second in [1, 31] {
+        // Also while the pod is tried again.
+        assert_eq!(drain.step(second, &pods).held_up_by, [expected]);
+    }
+    assert_eq!(drain.evict(31, &pods), ["web-0"]);
+    assert_eq!(drain.step(31, &pods).held_up_by, [expected]);
 }
 
 #[test]
@@ -154,19 +208,26 @@ struct Drain {
 impl Drain {
     /// A drain with budgets, each given with its name, its room and its version.
     fn new(budgets: &[(&str, i32, u32)]) -> Self {
-        let mut drain = Self {
-            plan: Plan::new(10, at(END)),
-        };
+        let mut drain = Self { plan: Plan::new(10) };
         drain.budgets(budgets);
         drain
     }
 
     fn budgets(&mut self, budgets: &[(&str, i32, u32)]) {
+        let named: Vec<_> = budgets
+            .iter()
+            .map(|(name, room, version)| (*name, *name, *room, *version))
+            .collect();
+        self.select(&named);
+    }
+
+    /// Budgets, each given with its name, the application that it selects, its room and its version.
+    fn select(&mut self, budgets: &[(&str, &str, i32, u32)]) {
         let mut known = Budgets::default();
-        for (name, room, version) in budgets {
+        for (name, app, room, version) in budgets {
             let budget = json!({
                 "metadata": { "name": name, "namespace": "shop", "resourceVersion": version.to_string() },
-                "spec": { "selector": { "matchLabels": { "app": name } } },
+                "spec": { "selector": { "matchLabels": { "app": app } } },
                 "status": { "currentHealthy": 3 + room, "desiredHealthy": 3, "expectedPods": 9, "disruptionsAllowed": room },
             });
             let budget: PodDisruptionBudget = serde_json::from_value(budget).unwrap();
