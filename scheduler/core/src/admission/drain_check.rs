@@ -21,17 +21,19 @@ pub(crate) struct DrainCheck {
     pub(crate) slot: Slot,
     /// The nodes beside which the newest answer counts.
     beside: Vec<NodeName>,
-    /// How many answers in a row were that the node cannot be drained.
+    /// How many answers in a row were of the same kind.
     in_row: u32,
 }
 
 impl DrainCheck {
     /// Takes an answer. False: a newer one is here already.
     pub(crate) fn take(&mut self, beside: Vec<NodeName>, asked_at: Timestamp, outcome: Outcome) -> bool {
-        let in_row = match outcome {
-            Outcome::Shut(_) | Outcome::NotNow(_) => self.in_row.saturating_add(1),
-            Outcome::Open | Outcome::DaemonPods(_) | Outcome::Failed(_) => 0,
-        };
+        let follows = self.slot.last.as_ref().is_some_and(|last| {
+            let is_alike = std::mem::discriminant(&last.outcome) == std::mem::discriminant(&outcome);
+            // An answer of the last night says nothing about this one.
+            is_alike && asked_at <= later(last.asked_at, LONGEST.saturating_mul(2))
+        });
+        let in_row = if follows { self.in_row.saturating_add(1) } else { 1 };
         let is_newer = self.slot.take(asked_at, outcome);
         if is_newer {
             (self.beside, self.in_row) = (beside, in_row);
@@ -44,15 +46,10 @@ impl DrainCheck {
         self.beside.contains(node)
     }
 
-    /// The node that needed the budget is not drained any more: an answer that the pods may go in a moment is void.
-    /// Returns whether there was such an answer.
-    pub(crate) fn forget_not_now(&mut self) -> bool {
-        let is_void = matches!(&self.slot.last, Some(last) if matches!(last.outcome, Outcome::NotNow(_)));
-        if is_void {
-            self.slot.last = None;
-            self.in_row = 0;
-        }
-        is_void
+    /// The newest answer is that the pods may go in a moment, and is of the time in which this node was drained.
+    pub(crate) fn waits_for(&self, node: &NodeName) -> bool {
+        let last = self.slot.last.as_ref();
+        last.is_some_and(|last| matches!(last.outcome, Outcome::NotNow(_))) && self.counts_beside(node)
     }
 
     /// Why the node does not start, and until when that counts; none: its pods can go, or no drainer has answered.
@@ -66,7 +63,7 @@ impl DrainCheck {
             Outcome::Open | Outcome::DaemonPods(_) => return None,
             Outcome::Shut(found) => (doubled(CANNOT_FOR), Reason::DrainBlocked { found: found.clone() }),
             Outcome::NotNow(found) => (doubled(NOT_NOW_FOR), Reason::DrainNotNow { found: found.clone() }),
-            Outcome::Failed(error) => (NOT_NOW_FOR, Reason::DrainUnchecked { error: error.clone() }),
+            Outcome::Failed(error) => (doubled(NOT_NOW_FOR), Reason::DrainUnchecked { error: error.clone() }),
         };
         Some((reason, later(last.asked_at, lasts)))
     }

@@ -451,6 +451,7 @@ impl Reason {
                 | Self::NeedSurvivedReboot
                 | Self::RebootLoop { .. }
                 | Self::MinInterval { .. }
+                | Self::DrainBlocked { .. }
         )
     }
 

@@ -35,7 +35,7 @@ impl Fleet {
         // An operator who releases a slot reads the number before the next decision.
         self.budget.set(&name, member.holder());
         if is_draining(&before) && !is_draining(&changed) {
-            self.recheck_those_that_waited();
+            self.note_end_of_drain(&name, now);
         }
         self.effects.push_back(Effect::StoreAttempt(Box::new(changed.clone())));
         if enters {
@@ -80,6 +80,7 @@ impl Fleet {
         let Some(before) = member.attempt.take() else {
             return;
         };
+        let was_draining = is_draining(&before);
         member.drain = None;
         member.remind_at = None;
         if !before.phase.is_ended() {
@@ -89,6 +90,9 @@ impl Fleet {
             self.publish_phase_end(&before, &after, MESSAGE, now);
         }
         self.effects.push_back(Effect::DeleteAttempt(name.clone()));
+        if was_draining {
+            self.note_end_of_drain(name, now);
+        }
     }
 
     /// Sends the command of the attempt's phase, if there is one, and notes when to look for it.

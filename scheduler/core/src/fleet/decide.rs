@@ -274,8 +274,10 @@ impl Fleet {
     /// A node of the queue waits for its turn; or for the listing of its pods.
     fn basis_in_queue(&self, member: &Member, observation: &Observation<'_>, clock: &Clock) -> Basis {
         if member.drain_check.slot.is_asked(clock) {
-            let error = self.drain_checks.failure().unwrap_or("a drainer is being asked");
-            let error = error.to_owned();
+            let error = match self.drain_checks.failure() {
+                None => "a drainer is being asked".to_owned(),
+                Some(before) => format!("a drainer is being asked; the last answer: {before}"),
+            };
             return Basis::Reason(Reason::DrainUnchecked { error });
         }
         if !member.pods.values().any(|slot| slot.is_asked(clock)) {

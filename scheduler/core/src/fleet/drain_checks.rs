@@ -24,6 +24,8 @@ pub(super) struct DrainChecks {
     asked: Option<(NodeName, Timestamp)>,
     /// The newest answer was that none could be given: when it was asked for, and why.
     failed: Option<(Timestamp, String)>,
+    /// When the last drain ended.
+    ended_at: Timestamp,
 }
 
 /// What is known of the drain of a node at the head of the queue.
@@ -67,8 +69,9 @@ impl Fleet {
             return Drainable::Yes;
         }
         let check = self.members.get(name).map(|member| &member.drain_check);
-        let outcome = check.and_then(|check| check.slot.outcome(Timestamp::MIN, &Clock::new(now)));
-        // An answer that does not count with a node that is drained now is void.
+        let outcome = check.and_then(|check| check.slot.outcome(self.drain_checks.ended_at, &Clock::new(now)));
+        // An answer that does not count with a node that is drained now is void, and so is one of before the end of a
+        // drain: what that drain has used of a budget is not free at once.
         let counts = |check: &DrainCheck| self.draining().all(|other| check.counts_beside(other));
         match outcome {
             Some(Outcome::Open) if check.is_some_and(counts) => Drainable::Yes,
@@ -94,10 +97,12 @@ impl Fleet {
         });
     }
 
-    /// The drain of a node has ended: nodes that have waited for its budgets are asked about again.
-    pub(super) fn recheck_those_that_waited(&mut self) {
+    /// The drain of this node has ended: nodes that have waited for its budgets are asked about again.
+    pub(super) fn note_end_of_drain(&mut self, ended: &NodeName, now: Timestamp) {
+        self.drain_checks.ended_at = now;
         for (name, member) in &mut self.members {
-            if member.drain_check.forget_not_now() {
+            if member.drain_check.waits_for(ended) {
+                member.drain_check = DrainCheck::default();
                 self.touched.insert(name.clone());
             }
         }
@@ -112,18 +117,30 @@ impl Fleet {
         outcome: Outcome,
     ) {
         let is_answer = |(node, at): &mut (NodeName, Timestamp)| node == name && *at == asked_at;
-        if self.drain_checks.asked.take_if(is_answer).is_some() {
-            self.drain_checks.failed = match &outcome {
-                Outcome::Failed(error) => Some((asked_at, error.clone())),
-                Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::DaemonPods(_) => None,
-            };
+        let is_own = self.drain_checks.asked.take_if(is_answer).is_some();
+        // An operator has looked, and found what is known or worse: the scheduler asks when it would have asked.
+        if !is_own && outcome != Outcome::Open {
+            return;
         }
+        self.drain_checks.failed = match &outcome {
+            Outcome::Failed(error) => Some((asked_at, error.clone())),
+            Outcome::Open | Outcome::Shut(_) | Outcome::NotNow(_) | Outcome::DaemonPods(_) => None,
+        };
+        let is_over = matches!(outcome, Outcome::NotNow(_)) && !beside.iter().all(|other| self.is_draining(other));
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        if member.drain_check.take(beside, asked_at, outcome) {
+        if is_over {
+            // A drain has ended meanwhile: the answer may be another one by now.
+            member.drain_check = DrainCheck::default();
+            self.touch(name);
+        } else if member.drain_check.take(beside, asked_at, outcome) {
             self.touch(name);
         }
+    }
+
+    fn is_draining(&self, name: &NodeName) -> bool {
+        self.attempt(name).is_some_and(is_draining)
     }
 }
 

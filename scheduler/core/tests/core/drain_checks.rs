@@ -1,9 +1,10 @@
 //! Stories of the check whether a node can be drained: about which node a drainer is asked, and what its answer changes.
 
-use bellwether_proto::Phase;
+use bellwether_proto::{OrderKind, Phase};
 use bellwether_scheduler_core::reading::{Outcome, Query};
 use jiff::SignedDuration;
 
+use crate::orders::of_node;
 use crate::world::{World, name};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -233,4 +234,110 @@ fn without_checks_no_drainer_is_asked() {
     world.need("a");
     assert_eq!(asked(&world), None);
     assert_eq!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn nodes_about_which_no_drainer_can_answer_do_not_keep_those_behind_them() {
+    let mut world = unanswered(1, &["a", "b", "c", "d"]);
+    for node in ["a", "b", "c", "d"] {
+        world.need(node);
+    }
+    for _ in 0..60 {
+        if asked(&world).is_some_and(|(node, _)| node == "d") {
+            return;
+        }
+        if !world.drain_questions.is_empty() {
+            world.answer_drain_with(&Outcome::Failed("its pods cannot be listed".into()));
+        }
+        world.pass(SECOND);
+    }
+    assert_eq!(asked(&world), Some(of("d", &[])), "within a minute");
+}
+
+#[test]
+fn only_answers_alike_in_a_row_make_the_wait_longer_and_those_of_the_last_night_do_not() {
+    let mut world = unanswered(1, &["a"]);
+    world.need("a");
+    for wait in [60, 120, 240] {
+        world.answer_drain_with(&blocked());
+        world.pass(SECOND * wait);
+    }
+    world.answer_drain_with(&not_now());
+    world.pass(SECOND * 15);
+    assert_eq!(asked(&world), Some(of("a", &[])));
+    world.answer_drain_with(&not_now());
+    world.pause("until the next night");
+    world.pass(SECOND * 36_000);
+    world.resume();
+    world.settle();
+    world.answer_drain_with(&not_now());
+    world.pass(SECOND * 15);
+    assert_eq!(asked(&world), Some(of("a", &[])));
+}
+
+#[test]
+fn an_operator_who_looks_in_vain_makes_no_wait_longer() {
+    let mut world = unanswered(1, &["a"]);
+    world.need("a");
+    world.answer_drain_with(&blocked());
+    for _ in 0..3 {
+        world.pass(SECOND * 19);
+        let query = Query::Drain {
+            node: name("a"),
+            beside: vec![],
+        };
+        world.drain_questions.push((query, world.now));
+        world.answer_drain_with(&blocked());
+    }
+    world.pass(SECOND * 3);
+    assert_eq!(
+        asked(&world),
+        Some(of("a", &[])),
+        "a minute after the scheduler's own question"
+    );
+}
+
+#[test]
+fn a_node_that_waits_for_a_drain_is_asked_about_again_when_the_node_of_that_drain_is_deleted() {
+    let mut world = unanswered(2, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.answer_drain_with(&Outcome::Open);
+    world.answer_drain_with(&not_now());
+    assert_eq!((world.phase("a"), asked(&world)), (Some(Phase::Draining), None));
+    world.leave("a");
+    assert_eq!(asked(&world), Some(of("b", &[])));
+}
+
+#[test]
+fn an_answer_that_crosses_the_end_of_the_drain_that_it_is_about_is_asked_for_again() {
+    let mut world = unanswered(2, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.answer_drain_with(&Outcome::Open);
+    assert_eq!(asked(&world), Some(of("b", &["a"])));
+    world.drainer("a", true, 1);
+    world.settle();
+    world.answer_drain_with(&not_now());
+    assert_eq!(asked(&world), Some(of("b", &[])));
+}
+
+#[test]
+fn an_answer_of_before_the_end_of_a_drain_starts_no_node() {
+    let mut world = unanswered(2, &["a", "b"]);
+    world.need("b");
+    world.order(OrderKind::Block, of_node("b"), None);
+    world.answer_drain_with(&Outcome::Open);
+    assert_eq!((world.phase("b"), world.reason("b")), (None, Some("Held")));
+    world.need("a");
+    world.answer_drain_with(&Outcome::Open);
+    world.drainer("a", true, 1);
+    world.settle();
+    world.end(OrderKind::Block, of_node("b"));
+    assert_eq!(
+        world.phase("b"),
+        None,
+        "what that drain has used of a budget is not free at once"
+    );
+    assert_eq!(asked(&world), Some(of("b", &[])));
 }
