@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bellwether_check::text::NOTHING;
-use bellwether_proto::wire::{DrainForecast, DrainVerdict};
+use bellwether_proto::wire::{self, DrainForecast, DrainVerdict};
 use bellwether_proto::{DrainFindingKind, DrainVerdict as Verdict, from_duration};
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -16,6 +16,21 @@ const NODES_NAMED_MAX: usize = 5;
 /// The node could be drained now.
 pub(crate) fn can(forecast: &DrainForecast) -> bool {
     forecast.verdict() == DrainVerdict::Can
+}
+
+/// The forecast of a node whose check failed, for this reason.
+pub(crate) fn unknown(node: &str, reason: String) -> DrainForecast {
+    let finding = wire::DrainFinding {
+        kind: wire::DrainFindingKind::NotChecked.into(),
+        object: String::new(),
+        sentence: reason,
+    };
+    DrainForecast {
+        node: node.to_owned(),
+        verdict: DrainVerdict::Unknown.into(),
+        findings: vec![finding],
+        ..DrainForecast::default()
+    }
 }
 
 /// A line for each node, then each finding once, with the nodes that it is about.
@@ -47,20 +62,27 @@ fn findings(forecasts: &[DrainForecast]) -> String {
     let mut of_each: BTreeMap<(DrainFindingKind, &str), (Vec<&str>, &str)> = BTreeMap::new();
     for forecast in forecasts {
         for finding in &forecast.findings {
-            let key = (DrainFindingKind::from_wire(finding.kind), finding.object.as_str());
+            // Findings about one object are alike, those about the node only if their sentences are.
+            let about = if finding.object.is_empty() {
+                &finding.sentence
+            } else {
+                &finding.object
+            };
+            let key = (DrainFindingKind::from_wire(finding.kind), about.as_str());
             let (nodes, _) = of_each.entry(key).or_insert_with(|| (Vec::new(), &finding.sentence));
             nodes.push(&forecast.node);
         }
     }
     let mut text = String::new();
-    for ((kind, _), (nodes, sentence)) in of_each {
+    for ((kind, about), (nodes, sentence)) in of_each {
         let (named, more) = nodes.split_at(nodes.len().min(NODES_NAMED_MAX));
         let more = match more.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         let remark = if kind.verdict() == Verdict::Can { "note: " } else { "" };
-        let and_so_on = if nodes.len() > 1 { " (on the first of them)" } else { "" };
+        let is_of_first = nodes.len() > 1 && about != sentence;
+        let and_so_on = if is_of_first { " (on the first of them)" } else { "" };
         let nodes = format!("{}{more}", named.join(", "));
         text.push_str(&format!("\n{nodes}: {remark}{sentence}{and_so_on}\n"));
     }
@@ -190,6 +212,19 @@ n1: note: BudgetInTurns of n1
 ";
         assert_eq!(table(&forecasts), expected);
         assert!(can(&forecasts[0]) && !can(&forecasts[1]));
+    }
+
+    #[test]
+    fn findings_about_a_node_are_merged_only_if_their_sentences_are_alike() {
+        let forecasts = ["n1", "n2", "n3"].map(|node| {
+            let reason = if node == "n3" { "the node is gone" } else { "no drainer" };
+            unknown(node, reason.to_owned())
+        });
+        let text = table(&forecasts);
+        assert!(
+            text.ends_with("\nn1, n2: no drainer\n\nn3: the node is gone\n"),
+            "{text}"
+        );
     }
 
     #[test]
