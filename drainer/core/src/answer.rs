@@ -51,6 +51,11 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The pod's one disruption budget refused the eviction, or is still being processed.
+    pub(crate) fn is_of_budget(&self) -> bool {
+        matches!(self, Self::BudgetBlocked(_) | Self::BudgetUnprocessed)
+    }
+
     /// Reads the answer from a status. Only a body whose `status` is `Success` counts as one, whatever
     /// HTTP code surrounds it.
     #[must_use]

@@ -184,9 +184,7 @@ impl Plan {
                     }
                     let answer = entry.last.as_ref();
                     // What a budget has answered is the matter of the turns.
-                    let of_budget =
-                        |answer: &&Answer| matches!(answer, Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed);
-                    let other = answer.filter(|answer| !of_budget(answer));
+                    let other = answer.filter(|answer| !answer.is_of_budget());
                     blocking.extend(other.and_then(|answer| blockers::of_answer(pod, answer)));
                     let is_in_flight = self.in_flight.contains(&pod.uid);
                     let pods = if is_in_flight { &mut in_flight } else { &mut waiting };

@@ -74,7 +74,7 @@ impl Waiting<'_> {
 
     /// The last answer was about the budget, so that the next try depends on the budget alone.
     fn is_blocked_by_budget(&self) -> bool {
-        matches!(self.last, Some(Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed))
+        self.last.is_some_and(Answer::is_of_budget)
     }
 }
 

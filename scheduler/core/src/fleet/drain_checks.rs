@@ -48,18 +48,12 @@ impl DrainChecks {
     pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
         let lost_at = self.asked.iter().map(|(_, at)| later(*at, Slot::LOST_AFTER));
         let rested_at = self.failed.iter().map(|(at, _)| later(*at, REST));
-        lost_at.chain(rested_at).filter(|at| *at > now).min()
+        lost_at.chain(rested_at).max().filter(|at| *at > now)
     }
 
     /// Why no node can be checked at present.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failed.as_ref().map(|(_, error)| error.as_str())
-    }
-
-    fn takes_questions(&self, now: Timestamp) -> bool {
-        let is_lost = |(_, at): &(NodeName, Timestamp)| now >= later(*at, Slot::LOST_AFTER);
-        let is_rested = |(at, _): &(Timestamp, String)| now >= later(*at, REST);
-        self.asked.as_ref().is_none_or(is_lost) && self.failed.as_ref().is_none_or(is_rested)
     }
 }
 
@@ -75,7 +69,7 @@ impl Fleet {
         let counts = |check: &DrainCheck| self.draining().all(|other| check.counts_beside(other));
         match outcome {
             Some(Outcome::Open) if check.is_some_and(counts) => Drainable::Yes,
-            _ if self.drain_checks.takes_questions(now) => Drainable::Unknown,
+            _ if self.drain_checks.next_after(now).is_none() => Drainable::Unknown,
             _ => Drainable::Awaited,
         }
     }
