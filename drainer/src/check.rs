@@ -85,7 +85,7 @@ impl Checks {
         });
         let beside: Vec<NodePods> = beside.buffered(AT_ONCE).try_collect().await?;
         // After the pods: a budget that has changed meanwhile counts as it is now.
-        let budgets = self.budgets.borrow().clone()?;
+        let budgets = self.budgets.borrow().clone().map_err(|unseen| unseen.reason)?;
         Ok(forecast(question, &self.source, &pods, &beside, &budgets))
     }
 

@@ -19,6 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future};
 
 use crate::events::EventPublisher;
 use crate::kube::budgets::KnownBudgets;
+use crate::kube::volumes::KnownVolumes;
 use crate::kube::watch::{self, Events};
 use crate::kube::{evict, node, pods};
 use crate::record::RecordReader;
@@ -61,6 +62,7 @@ struct Inbox<'a> {
     pods: Option<Events<PodView>>,
     node: Option<Events<NodeView>>,
     budgets: KnownBudgets,
+    volumes: KnownVolumes,
 }
 
 impl<'a> Driver<'a> {
@@ -90,11 +92,14 @@ impl<'a> Driver<'a> {
             pods: None,
             node: None,
             budgets: self.tools.budgets.clone(),
+            volumes: self.tools.volumes.clone(),
         }
     }
 
     async fn drive_to_end(&'a self, mut machine: impl Machine, inbox: &mut Inbox<'a>) -> CommandEnd {
         machine.handle_budgets(inbox.budgets.borrow_and_update().as_ref().ok().cloned());
+        let mut attached = inbox.volumes.of_node(self.node);
+        machine.handle_attached(attached.clone());
         loop {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
@@ -115,6 +120,14 @@ impl<'a> Driver<'a> {
                 Some(()) = inbox.hints.next() => machine.handle_record_hint(),
                 Ok(()) = inbox.budgets.changed() => {
                     machine.handle_budgets(inbox.budgets.borrow_and_update().as_ref().ok().cloned());
+                }
+                () = inbox.volumes.changed() => {
+                    let now = inbox.volumes.of_node(self.node);
+                    // Most changes are of other nodes.
+                    if now != attached {
+                        attached.clone_from(&now);
+                        machine.handle_attached(now);
+                    }
                 }
                 event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
                 event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),

@@ -213,6 +213,7 @@ fn log(node: &NodeName, end: &CommandEnd) {
             pods_gone,
             staying,
             returning,
+            attached,
         } => tracing::info!(
             %node,
             pods_gone,
@@ -223,6 +224,7 @@ fn log(node: &NodeName, end: &CommandEnd) {
             annotated = staying.annotated,
             returning = staying.returning,
             came_back = returning,
+            attached,
             "Node drained"
         ),
         CommandEnd::DrainFailed { message, .. } => {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, consume, nats, stream};
-use bellwether_drainer_core::{DaemonSetKinds, DrainSettings};
+use bellwether_drainer_core::{DaemonSetKinds, DrainSettings, DrainTerms};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
 
 use crate::args::Args;
 use crate::check::Checks;
 use crate::job::{Drainer, InProgress};
-use crate::kube::budgets;
 use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
+use crate::kube::{budgets, volumes};
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
 use crate::tools::Tools;
@@ -46,6 +46,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let source = format!("{} {}", chassis.service.name, chassis.service.version);
     let daemon_sets = DaemonSetKinds::with(args.daemon_set_kinds.clone());
     let budgets = budgets::watched(&chassis, clients.watches.clone());
+    let volumes = volumes::watched(&chassis, &clients.watches);
     let checks = Checks {
         bus: bus.clone(),
         client: clients.requests.clone(),
@@ -65,9 +66,11 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             metrics,
             throttle: Throttle::default(),
             budgets,
+            volumes,
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),
                 daemon_sets,
+                terms: DrainTerms::default(),
             },
         },
         places: Semaphore::new(concurrency),

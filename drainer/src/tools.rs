@@ -5,6 +5,7 @@ use bellwether_drainer_core::DrainSettings;
 
 use crate::kube::budgets::KnownBudgets;
 use crate::kube::client::Clients;
+use crate::kube::volumes::KnownVolumes;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
 
@@ -16,5 +17,6 @@ pub(crate) struct Tools {
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,
     pub(crate) budgets: KnownBudgets,
+    pub(crate) volumes: KnownVolumes,
     pub(crate) drains: DrainSettings,
 }

@@ -48,7 +48,8 @@ pub enum Fact {
         pods_left: u32,
         /// Pods among these that came back to the cordoned node again and again.
         pods_returning: u32,
-        /// The pods that came back, by owner, for operators; empty if there are none.
+        /// The pods that came back, by owner, and the volumes that are still attached, for operators; empty if there are
+        /// none.
         message: String,
     },
     /// The drain ended without success.

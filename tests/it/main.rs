@@ -45,4 +45,5 @@ mod three;
 mod traces;
 mod turns;
 mod views;
+mod volumes;
 mod windows;

@@ -95,6 +95,8 @@ pub enum CommandEnd {
         staying: Staying,
         /// The pods that came back and stay, for operators; empty if there are none.
         returning: String,
+        /// The volumes that are still attached, or why that is not known, for operators; empty if there are none.
+        attached: String,
     },
     /// The drain failed for good.
     DrainFailed {
@@ -138,11 +140,12 @@ impl CommandEnd {
                 pods_gone,
                 staying,
                 returning,
+                attached,
             } => Fact::Drained {
                 pods_gone: *pods_gone,
                 pods_left: staying.total(),
                 pods_returning: staying.returning,
-                message: returning.clone(),
+                message: joined(&[returning, attached]),
             },
             Self::DrainFailed {
                 failure,
@@ -164,6 +167,18 @@ impl CommandEnd {
     }
 }
 
+/// The sentences that are not empty, as one text.
+fn joined(sentences: &[&String]) -> String {
+    let mut text = String::new();
+    for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(sentence);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +189,7 @@ mod tests {
             pods_gone: 7,
             staying,
             returning: "1 of ReplicaSet/web".to_owned(),
+            attached: "volumes are still attached: pv-1".to_owned(),
         };
         let counted = |staying| match end(staying).fact() {
             Some(Fact::Drained {
@@ -181,7 +197,7 @@ mod tests {
                 pods_left,
                 pods_returning,
                 message,
-            }) if message == "1 of ReplicaSet/web" => (pods_left, pods_returning),
+            }) if message == "1 of ReplicaSet/web; volumes are still attached: pv-1" => (pods_left, pods_returning),
             fact => unreachable!("{fact:?}"),
         };
         assert_eq!(counted(Staying::default()), (0, 0));

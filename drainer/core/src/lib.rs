@@ -10,6 +10,7 @@
 //! permit    does the attempt's record still authorise the command?
 //! node      the view of a Node object; cordon decides on it, edit changes it step by step
 //! budget    the views of disruption budgets, and what a pod asks of them
+//! volume    the views of volumes, and which are attached to a node
 //! pod       one file for each class of pod, and their order
 //! plan      which pod is evicted when, and what blocks the drain
 //! answer    the meaning of each answer of the API server to an eviction
@@ -43,13 +44,14 @@ pub mod request;
 pub mod taint;
 mod timers;
 pub mod uncordon;
+pub mod volume;
 pub mod watched;
 
 pub use action::{Action, CommandEnd, Notice};
 pub use answer::Answer;
 pub use command::{Command, Task};
 pub use conclusion::Conclusion;
-pub use drain::{Drain, DrainSettings};
+pub use drain::{Drain, DrainSettings, DrainTerms};
 pub use fault::ApiFault;
 pub use grace::ForbiddenGrace;
 pub use machine::Machine;
@@ -58,4 +60,4 @@ pub use permit::{RecordView, Refusal};
 pub use pod::{DaemonSetKinds, NodePod, OwnerKind, PodView};
 pub use request::RequestId;
 pub use uncordon::Uncordon;
-pub use watched::{WatchTarget, Watched};
+pub use watched::{Looked, Unseen, WatchTarget, Watched};

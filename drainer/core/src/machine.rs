@@ -12,7 +12,8 @@ use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::RecordView;
 use crate::pod::PodView;
 use crate::request::RequestId;
-use crate::watched::{WatchTarget, Watched};
+use crate::volume::Attached;
+use crate::watched::{Looked, WatchTarget, Watched};
 
 /// A state machine that carries out one command.
 ///
@@ -53,6 +54,9 @@ pub trait Machine {
 
     /// The disruption budgets of the cluster, as they are now; none: they are not known.
     fn handle_budgets(&mut self, _budgets: Option<Arc<Budgets>>) {}
+
+    /// The volumes that are attached to the node, as they are now; or why that is not known.
+    fn handle_attached(&mut self, _attached: Looked<Vec<Attached>>) {}
 
     /// A watch failed; the driver continues it by itself.
     fn handle_watch_failed(&mut self, _now: Timestamp, _target: WatchTarget, _fault: ApiFault) {}

@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Progress,
     /// The node may be proved to be drained.
     Proof,
+    /// The wait for volumes that are still attached is over.
+    Detach,
 }
 
 /// The entries of one state machine. Every decision clears the table and enters the instants that

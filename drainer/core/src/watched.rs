@@ -34,3 +34,26 @@ impl WatchTarget {
         }
     }
 }
+
+/// What a watch for the whole service shows; or why that is not known.
+pub type Looked<T> = Result<T, Unseen>;
+
+/// Why it is not known what a watch would show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// The reason, for operators.
+    pub reason: String,
+    /// Waiting does not help: a right is missing, or the API server does not serve such objects.
+    pub lasts: bool,
+}
+
+impl Unseen {
+    /// A reason that passes by itself.
+    #[must_use]
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            lasts: false,
+        }
+    }
+}

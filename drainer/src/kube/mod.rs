@@ -9,5 +9,7 @@ pub(crate) mod node;
 pub(crate) mod pods;
 mod request;
 pub(crate) mod rights;
+pub(crate) mod shared;
 mod status;
+pub(crate) mod volumes;
 pub(crate) mod watch;

@@ -28,7 +28,7 @@ const TRIES_PER_REMINDER: u32 = 10;
 /// One right: verb, API group, resource, subresource.
 type Right = (&'static str, &'static str, &'static str, &'static str);
 
-/// All rights that the drainer needs; the cluster role of the deployment grants exactly these.
+/// All rights that no drain starts without.
 pub(crate) const NEEDED: [Right; 9] = [
     ("get", "", "nodes", ""),
     ("list", "", "nodes", ""),
@@ -40,6 +40,16 @@ pub(crate) const NEEDED: [Right; 9] = [
     ("list", "policy", "poddisruptionbudgets", ""),
     ("watch", "policy", "poddisruptionbudgets", ""),
 ];
+
+/// Rights without which drains do with less, each with what that is; the cluster role grants these too.
+const HELPFUL: [(Right, &str); 4] = [
+    (("list", "storage.k8s.io", "volumeattachments", ""), NO_DETACH),
+    (("watch", "storage.k8s.io", "volumeattachments", ""), NO_DETACH),
+    (("list", "", "persistentvolumes", ""), NO_CLAIMS),
+    (("watch", "", "persistentvolumes", ""), NO_CLAIMS),
+];
+const NO_DETACH: &str = "drains do not wait until volumes are detached";
+const NO_CLAIMS: &str = "drains do not know which pod uses a volume, and wait for the volumes of pods that stay too";
 
 /// The drainer's rights, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +76,15 @@ pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Send
     );
     let mut tries: u32 = 0;
     let mut grace = ForbiddenGrace::default();
+    let mut unhelped = Vec::new();
     loop {
-        let pause = match missing(&client).await {
-            Ok(missing) => {
+        let pause = match reviewed(&client).await {
+            Ok(Reviewed { missing, less }) => {
                 tries = 0;
+                if less != unhelped {
+                    warn_of_less(&less);
+                    unhelped = less;
+                }
                 let now = judge(clock::now(), &missing, &mut grace);
                 chassis.health.ready(Part::Kubernetes);
                 publish(&chassis, &now);
@@ -137,17 +152,43 @@ fn judge(now: Timestamp, missing: &[Right], grace: &mut ForbiddenGrace<Right>) -
     }
 }
 
-/// Asks the API server for each right. Returns those that are missing.
-async fn missing(client: &Client) -> Result<Vec<Right>, ApiFault> {
+fn warn_of_less(less: &[(Right, &str)]) {
+    for (right, consequence) in less {
+        tracing::warn!(
+            missing = name(*right),
+            remedy = "bind the cluster role of the drainer's version to the service account or user it runs as",
+            "A right is missing in Kubernetes: {consequence}"
+        );
+    }
+}
+
+/// What one review found.
+struct Reviewed {
+    /// The needed rights that are missing.
+    missing: Vec<Right>,
+    /// The helpful rights that are missing, each with what drains do without.
+    less: Vec<(Right, &'static str)>,
+}
+
+/// Asks the API server for each right.
+async fn reviewed(client: &Client) -> Result<Reviewed, ApiFault> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let mut missing = Vec::new();
-    for right in NEEDED {
+    let is_held = async |right| {
         let answer = call(reviews.create(&PostParams::default(), &question(right))).await?;
-        if !answer.status.is_some_and(|status| status.allowed) {
+        Ok::<_, ApiFault>(answer.status.is_some_and(|status| status.allowed))
+    };
+    let (mut missing, mut less) = (Vec::new(), Vec::new());
+    for right in NEEDED {
+        if !is_held(right).await? {
             missing.push(right);
         }
     }
-    Ok(missing)
+    for (right, consequence) in HELPFUL {
+        if !is_held(right).await? {
+            less.push((right, consequence));
+        }
+    }
+    Ok(Reviewed { missing, less })
 }
 
 /// The review names no namespace: the right has to hold in all of them, or the object has none.

@@ -78,7 +78,7 @@ const OF_SCHEDULER: [Right; 12] = [
 ];
 
 /// All that `deploy/base/drainer.yaml` grants.
-const OF_DRAINER: [Right; 9] = [
+const OF_DRAINER: [Right; 13] = [
     everywhere("get", "", "nodes"),
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
@@ -88,6 +88,10 @@ const OF_DRAINER: [Right; 9] = [
     sub(everywhere("create", "", "pods"), "eviction"),
     everywhere("list", "policy", "poddisruptionbudgets"),
     everywhere("watch", "policy", "poddisruptionbudgets"),
+    everywhere("list", "storage.k8s.io", "volumeattachments"),
+    everywhere("watch", "storage.k8s.io", "volumeattachments"),
+    everywhere("list", "", "persistentvolumes"),
+    everywhere("watch", "", "persistentvolumes"),
 ];
 
 /// The Role `reboots` of `deploy/base/people.yaml`.

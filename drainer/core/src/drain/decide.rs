@@ -5,6 +5,7 @@ use std::time::Duration;
 use bellwether_proto::{AttemptRef, DrainFailure, Fact};
 use jiff::Timestamp;
 
+use super::detach::Awaited;
 use super::progress::Due;
 use super::proof::Stage as ProofStage;
 use super::state::{Drain, Forbidden, Stage};
@@ -15,6 +16,7 @@ use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::fault::ApiFault;
 use crate::node::NodeView;
 use crate::plan::{Step, Suspension};
+use crate::pod::NodePod;
 use crate::timers::Timer;
 
 /// How long evictions are suspended when the record does not authorise them: the time in which a NATS
@@ -109,11 +111,11 @@ impl Drain {
             self.cordon_lost(cordon);
             return;
         }
-        let step = self.step(now);
+        let mut step = self.step(now);
         if let Some(at) = step.look_again {
             self.timers.set(Timer::Plan, at);
         }
-        self.decide_proof(now, &step);
+        self.decide_proof(now, &mut step);
         if !matches!(self.stage, Stage::Emptying) {
             return;
         }
@@ -150,20 +152,33 @@ impl Drain {
             .into_iter()
             .flatten()
             .max_by_key(|suspension| suspension.until);
-        let mut step = self.plan.step(now, &self.inventory.pods(), longest.as_ref());
+        let pods = self.inventory.pods();
+        self.detach.note(&pods);
+        let mut step = self.plan.step(now, &pods, longest.as_ref());
         step.held_up_by.splice(0..0, self.watch_faults.values().cloned());
         step
     }
 
-    fn decide_proof(&mut self, now: Timestamp, step: &Step) {
+    fn decide_proof(&mut self, now: Timestamp, step: &mut Step) {
         let is_empty = self.inventory.is_complete() && step.pods_left == 0;
         if !is_empty {
+            self.detach.restart();
             // A pod came while the proof was under way.
             if self.proof.stage != ProofStage::Idle {
                 self.proof.fail(now);
             }
             return;
         }
+        let attached = match self.poll_detach(now) {
+            Awaited::Over(sentence) => sentence,
+            Awaited::Until(until, sentence) if self.proof.stage == ProofStage::Idle => {
+                self.timers.set(Timer::Detach, until);
+                step.held_up_by.push(sentence);
+                return;
+            }
+            // A proof that has begun continues: the volume came, or a look at it failed, since.
+            Awaited::Until(_, sentence) => sentence,
+        };
         match self.proof.stage.clone() {
             ProofStage::Idle if now < self.proof.not_before() => {
                 self.timers.set(Timer::Proof, self.proof.not_before());
@@ -187,6 +202,7 @@ impl Drain {
                     pods_gone: step.pods_gone,
                     staying,
                     returning: step.returning.clone(),
+                    attached,
                 }),
                 Some(Err(refusal)) => {
                     let notice = Notice::Unconfirmed(refusal.to_string());
@@ -196,6 +212,13 @@ impl Drain {
                 }
             },
         }
+    }
+
+    /// Whether the volumes of the node, on which no pod that has to go is left, let the drain end.
+    fn poll_detach(&mut self, now: Timestamp) -> Awaited {
+        let pods = self.inventory.pods().into_iter();
+        let pods: Vec<NodePod> = pods.map(|pod| self.plan.classify(pod)).collect();
+        self.detach.poll(now, self.not_after, &pods)
     }
 
     /// Evicts one batch, if a read of the record that begins from now on authorises it.

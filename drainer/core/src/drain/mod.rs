@@ -10,11 +10,15 @@
 //! owner, when the drainer lacks a right for too long, or when the record no longer authorises it.
 //!
 //! `state` has the facts and takes them in; `decide` reads from them the next action; `proof` decides
-//! whether the node may be called drained; `progress` decides when an event about the progress is due.
+//! whether the node may be called drained, `detach` how long the drain waits for volumes; `progress` decides when an event
+//! about the progress is due. `terms` are what operators choose.
 
 mod decide;
+mod detach;
 mod progress;
 mod proof;
 mod state;
+mod terms;
 
 pub use state::{Drain, DrainSettings};
+pub use terms::DrainTerms;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bellwether_proto::{AttemptRef, DrainFailure};
 use jiff::Timestamp;
 
+use super::detach::Detach;
 use super::progress::Progress;
 use super::proof::{Proof, Stage as ProofStage};
+use super::terms::DrainTerms;
 use crate::action::{Action, CommandEnd};
 use crate::answer::Answer;
 use crate::backoff::{Spread, after};
@@ -24,7 +26,8 @@ use crate::plan::{Plan, Suspension};
 use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
 use crate::timers::Timers;
-use crate::watched::{WatchTarget, Watched};
+use crate::volume::Attached;
+use crate::watched::{Looked, WatchTarget, Watched};
 
 /// Where a drain is.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ pub struct DrainSettings {
     pub evictions_in_flight_max: usize,
     /// The kinds of controllers whose pods stay on the node.
     pub daemon_sets: DaemonSetKinds,
+    /// What operators choose by policy.
+    pub terms: DrainTerms,
 }
 
 /// A drain under way.
@@ -79,6 +84,7 @@ pub struct Drain {
     pub(super) inventory: Inventory,
     pub(super) plan: Plan,
     pub(super) proof: Proof,
+    pub(super) detach: Detach,
     pub(super) progress: Progress,
     /// The read of the record that has to authorise the next batch of evictions.
     pub(super) batch: Option<Ticket>,
@@ -105,6 +111,7 @@ impl Drain {
         let DrainSettings {
             evictions_in_flight_max,
             daemon_sets,
+            terms,
         } = settings;
         let command = Command {
             attempt: attempt.clone(),
@@ -120,6 +127,7 @@ impl Drain {
             inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
             plan: Plan::new(evictions_in_flight_max),
             proof: Proof::since_cordon(now),
+            detach: Detach::new(terms.detach_wait),
             progress: Progress::new(),
             batch: None,
             unauthorised: None,
@@ -257,6 +265,10 @@ impl Machine for Drain {
 
     fn handle_budgets(&mut self, budgets: Option<Arc<Budgets>>) {
         self.plan.handle_budgets(budgets);
+    }
+
+    fn handle_attached(&mut self, attached: Looked<Vec<Attached>>) {
+        self.detach.handle(attached);
     }
 
     fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, Volume};
 
 /// The grace of a pod that names none. The API server writes it into each pod that it stores.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -19,6 +19,8 @@ pub struct PodFacts {
     pub is_ready: bool,
     /// `spec.terminationGracePeriodSeconds`.
     pub grace: Duration,
+    /// The PersistentVolumeClaims that its volumes name, in its namespace; those of generic ephemeral volumes included.
+    pub claims: Vec<String>,
 }
 
 impl Default for PodFacts {
@@ -28,6 +30,7 @@ impl Default for PodFacts {
             is_pending: false,
             is_ready: true,
             grace: DEFAULT_GRACE,
+            claims: Vec::new(),
         }
     }
 }
@@ -46,6 +49,18 @@ impl PodFacts {
             grace: grace.map_or(DEFAULT_GRACE, |seconds| {
                 Duration::from_secs(seconds.try_into().unwrap_or(0))
             }),
+            claims: claims(pod),
         }
     }
+}
+
+fn claims(pod: &Pod) -> Vec<String> {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
+    let claim = |volume: &Volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(claim), _) => Some(claim.claim_name.clone()),
+        // Kubernetes names the claim of such a volume so.
+        (None, Some(_)) => Some(format!("{}-{}", pod.metadata.name.as_deref()?, volume.name)),
+        (None, None) => None,
+    };
+    volumes.unwrap_or_default().iter().filter_map(claim).collect()
 }

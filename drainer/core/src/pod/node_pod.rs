@@ -7,6 +7,7 @@ use super::facts::PodFacts;
 use super::kinds::DaemonSetKinds;
 use super::rules;
 use super::view::PodView;
+use crate::volume::ClaimKey;
 
 /// A pod of the node under drain, with its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,12 @@ impl NodePod {
     /// The pod has to be evicted, and its budget counts: not for one that never started (Pending).
     pub(crate) fn asks_a_budget(&self) -> bool {
         matches!(self.class, Class::Evictable { .. }) && !self.facts.is_pending
+    }
+
+    /// The claims whose volumes the pod uses.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = ClaimKey> {
+        let claims = self.facts.claims.iter();
+        claims.map(|claim| (self.namespace.clone(), claim.clone()))
     }
 
     /// True while the node is not drained because of this pod.

@@ -11,4 +11,5 @@ mod faults;
 mod invariants;
 mod returns;
 mod stories;
+mod volumes;
 mod world;

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bellwether_drainer_core::pod::NodePod;
 use bellwether_drainer_core::pod::view::Controller;
 use bellwether_drainer_core::{
-    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainSettings, Machine, NodePatched, NodeRead,
-    NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
+    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainSettings, DrainTerms, Machine, NodePatched,
+    NodeRead, NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
 };
 use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::{Attempt, AttemptId, AttemptRef, Fact, Generation, NodeUid, Phase};
@@ -131,11 +131,18 @@ pub(crate) fn staying(uid: &str) -> PodView {
 impl World<Drain> {
     /// A drain that begins at second 0, on a schedulable node with these pods.
     pub(crate) fn drain(not_after: i64, pods: &[PodView]) -> Self {
+        Self::drain_by(DrainTerms::default(), not_after, pods)
+    }
+
+    /// The same under these terms.
+    pub(crate) fn drain_by(terms: DrainTerms, not_after: i64, pods: &[PodView]) -> Self {
         let settings = DrainSettings {
             evictions_in_flight_max: 10,
             daemon_sets: DaemonSetKinds::default(),
+            terms,
         };
-        let drain = Drain::new(attempt(), at(not_after), settings, at(0));
+        let mut drain = Drain::new(attempt(), at(not_after), settings, at(0));
+        drain.handle_attached(Ok(vec![]));
         let mut world = Self::new(drain, Phase::Draining);
         world.pods = pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect();
         world

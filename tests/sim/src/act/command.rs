@@ -1,7 +1,9 @@
 //! The queue of commands, and the drainers that take from it, as in `drainer/src/job.rs`.
 
 use bellwether_drainer_core::permit::judge;
-use bellwether_drainer_core::{Command, DaemonSetKinds, Drain, DrainSettings, RecordView, Refusal, Task, Uncordon};
+use bellwether_drainer_core::{
+    Command, DaemonSetKinds, Drain, DrainSettings, DrainTerms, Machine as _, RecordView, Refusal, Task, Uncordon,
+};
 use bellwether_scheduler_core::Command as Sent;
 
 use crate::bus::Place;
@@ -22,6 +24,7 @@ fn settings() -> DrainSettings {
     DrainSettings {
         evictions_in_flight_max: EVICTIONS_MAX,
         daemon_sets: DaemonSetKinds::default(),
+        terms: DrainTerms::default(),
     }
 }
 
@@ -137,7 +140,10 @@ impl World {
                 let attempt = job.command.attempt.clone();
                 job.stage = match job.command.task {
                     Task::Drain { not_after } => {
-                        Stage::Draining(Box::new(Drain::new(attempt, not_after, settings(), read_at)))
+                        let mut drain = Drain::new(attempt, not_after, settings(), read_at);
+                        // No pod of the model has a volume.
+                        drain.handle_attached(Ok(vec![]));
+                        Stage::Draining(Box::new(drain))
                     }
                     Task::Uncordon => Stage::Uncordoning(Box::new(Uncordon::new(attempt, read_at))),
                 };

@@ -1,0 +1,140 @@
+//! Volumes of pods that are drained, on a real API server: the test plays the controller that attaches and detaches.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::{Fact, Phase};
+use k8s_openapi::api::core::v1::PersistentVolume;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client};
+use rig::services::ServicesOptions;
+use rig::wait;
+use rig::workload::{NAMESPACE, Workload};
+use rig::world::{World, WorldOptions};
+use serde_json::json;
+
+use crate::fleet::Fleet;
+
+/// Longer than a drain of two pods takes, and much shorter than the wait for volumes.
+const WHILE: Duration = Duration::from_secs(8);
+
+/// A volume of this claim, attached to this node.
+async fn attach(client: &Client, name: &str, claim: &str, node: &str) -> Result<()> {
+    let volume: PersistentVolume = serde_json::from_value(json!({
+        "metadata": { "name": name },
+        "spec": {
+            "capacity": { "storage": "1Gi" },
+            "accessModes": ["ReadWriteOnce"],
+            "csi": { "driver": "disk.example.com", "volumeHandle": name },
+            "claimRef": { "namespace": NAMESPACE, "name": claim },
+        },
+    }))?;
+    let attachment: VolumeAttachment = serde_json::from_value(json!({
+        "metadata": { "name": format!("csi-{name}") },
+        "spec": {
+            "attacher": "disk.example.com",
+            "nodeName": node,
+            "source": { "persistentVolumeName": name },
+        },
+    }))?;
+    let params = PostParams::default();
+    Api::all(client.clone()).create(&params, &volume).await?;
+    Api::all(client.clone()).create(&params, &attachment).await?;
+    Ok(())
+}
+
+async fn detach(client: &Client, name: &str) -> Result<()> {
+    let attachments: Api<VolumeAttachment> = Api::all(client.clone());
+    let name = format!("csi-{name}");
+    attachments.delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d36_a_drain_waits_until_the_volumes_of_its_pods_are_detached_and_not_for_those_of_pods_that_stay() -> Result<()>
+{
+    let world = World::start(WorldOptions {
+        nodes: 2,
+        ..WorldOptions::default()
+    })
+    .await?;
+    let host = world.host(0)?;
+    let client = world.client();
+    let web = Workload::new("web").on_node(host.name());
+    world.create(&web.deployment()?).await?;
+    let cache = json!([{ "name": "cache", "ephemeral": { "volumeClaimTemplate": { "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } }, "volumeName": "pv-cache",
+    } } } }]);
+    // Named, so that the claim of its volume has a name; it stays on the node.
+    let agent = Workload::new("agent")
+        .annotate("bellwether.dev/stays", "true")
+        .spec("nodeName", json!(host.name()))
+        .spec("volumes", cache);
+    world.create(&agent.bare_pod()?).await?;
+    world.wait_ready_pods("web", 1).await?;
+    attach(&client, "pv-data", "data-web", host.name()).await?;
+    attach(&client, "pv-cache", "agent-cache", host.name()).await?;
+    attach(&client, "pv-elsewhere", "other", "another-node").await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.in_phase(host.name(), Phase::Draining).await?;
+    let words = ["volumes are still attached: pv-data of claim default/data-web (disk.example.com)"];
+    fleet.explained(host.name(), &words).await?;
+    let answer = fleet.services.ctl_ok(&["explain", host.name()]).await?;
+    ensure!(
+        !answer.contains("pv-cache") && !answer.contains("pv-elsewhere"),
+        "{answer}"
+    );
+    wait::steadily("the drain to wait", WHILE, async || {
+        let attempt = fleet.attempt(host.name()).await?.context("an attempt")?;
+        Ok(attempt.phase == Phase::Draining)
+    })
+    .await?;
+    detach(&client, "pv-data").await?;
+    let event = fleet
+        .event("the end of the drain", |event| {
+            matches!(event.fact, Fact::Drained { .. })
+        })
+        .await?;
+    let Fact::Drained { message, .. } = event.fact else {
+        anyhow::bail!("another event")
+    };
+    ensure!(message.is_empty(), "{message}");
+    fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d36_a_drainer_without_the_right_to_read_attachments_drains_all_the_same_and_says_so() -> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 1,
+        ..WorldOptions::default()
+    })
+    .await?;
+    let host = world.host(0)?;
+    attach(&world.client(), "pv-data", "data-web", host.name()).await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let roles: Api<ClusterRole> = Api::all(fleet.world.client());
+    let mut role = roles.get("bellwether-drainer").await?;
+    let rules = role.rules.as_mut().context("its rules")?;
+    rules.retain(|rule| rule.api_groups != Some(vec!["storage.k8s.io".to_owned()]));
+    roles
+        .replace("bellwether-drainer", &PostParams::default(), &role)
+        .await?;
+    // A new watch is refused at once, and counts as forbidden for good after a minute.
+    host.upgrade_kernel("6.12.48")?;
+    let event = fleet
+        .event("the end of the drain", |event| {
+            matches!(event.fact, Fact::Drained { .. })
+        })
+        .await?;
+    let Fact::Drained { message, .. } = event.fact else {
+        anyhow::bail!("another event")
+    };
+    let reason = "whether volumes are still attached is not known: VolumeAttachments cannot be watched: forbidden";
+    ensure!(message.starts_with(reason), "{message}");
+    fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
+}
