@@ -285,6 +285,13 @@ fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String 
         let ending = vocabulary::with_message(vocabulary::cause(ending.cause), &ending.message);
         text.push_str(&labelled("Ending", &ending));
     }
+    let after_timeout = vocabulary::after_timeout(attempt.drain_terms);
+    if after_timeout != "Restore" {
+        text.push_str(&labelled("On drain timeout", &after_timeout));
+    }
+    if !attempt.left_behind.is_empty() {
+        text.push_str(&labelled("Pods left behind", &one_line(&attempt.left_behind)));
+    }
     if attempt.failures_in_row > 0 {
         let times = if attempt.failures_in_row == 1 { "time" } else { "times" };
         let in_vain = format!("{} {times} in a row", attempt.failures_in_row);

@@ -62,6 +62,16 @@ pub(crate) fn cause(value: i32) -> String {
     name.map_or_else(|_| format!("Cause{value}"), |name| camel_case(name, "CAUSE_"))
 }
 
+/// What follows the end of a drain's time, as policies name it.
+pub(crate) fn after_timeout(terms: Option<wire::DrainTerms>) -> String {
+    let value = terms.map_or(0, |terms| terms.after_timeout);
+    match wire::AfterTimeout::try_from(value) {
+        Ok(wire::AfterTimeout::Unspecified) => "Restore".to_owned(),
+        Ok(value) => camel_case(value.as_str_name(), "AFTER_TIMEOUT_"),
+        Err(_) => format!("AfterTimeout{value}"),
+    }
+}
+
 /// How far a drain is.
 pub(crate) fn drain(progress: &wire::DrainProgressed) -> String {
     let mut text = format!("{} left, {} gone", pods(progress.pods_left), progress.pods_gone);

@@ -50,7 +50,7 @@ enum Response {
     ProgressSent,
 }
 
-/// An eviction under way: the UID of the pod, and the answer.
+/// An eviction or a deletion under way: the UID of the pod, and the answer.
 type Eviction<'a> = BoxFuture<'a, (String, Answer)>;
 
 /// The facts under way to one machine. A machine has one request of each kind under way, and as many
@@ -182,6 +182,21 @@ impl<'a> Driver<'a> {
                     (pod.uid, answer)
                 };
                 inbox.evictions.push(eviction.boxed());
+                return None;
+            }
+            Action::Delete(pod) => {
+                tracing::warn!(
+                    node = %self.node,
+                    namespace = pod.namespace,
+                    pod = pod.name,
+                    "Pod is deleted whatever its budgets say: the time of the drain ends, and the policy demands that"
+                );
+                self.tools.metrics.forced_deletion();
+                let deletion = async move {
+                    let answer = evict::delete(client, &pod).await;
+                    (pod.uid, answer)
+                };
+                inbox.evictions.push(deletion.boxed());
                 return None;
             }
         };

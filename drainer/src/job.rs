@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bellwether_chassis::{Bus, Record, Verdict, clock, propagate};
 use bellwether_drainer_core::permit::judge;
-use bellwether_drainer_core::{Command, CommandEnd, Conclusion, Drain, Refusal, Task, Uncordon};
-use bellwether_proto::{DrainFailure, NodeName, attribute};
+use bellwether_drainer_core::{Command, CommandEnd, Conclusion, Drain, DrainOrder, Refusal, Task, Uncordon};
+use bellwether_proto::{AfterTimeout, Attempt, DrainFailure, NodeName, attribute};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tracing::{Instrument as _, Span};
@@ -37,6 +37,9 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 const RECORD_LAG: Duration = Duration::from_secs(1);
 /// So long after a command its record may be read as an older one; later the record was lost.
 const RECORD_LAG_MAX: Duration = Duration::from_secs(60);
+
+/// The component of the deployment that grants the right to delete pods.
+const FORCE_COMPONENT: &str = "deploy/components/force-drain";
 
 /// The shared parts of all commands.
 pub(crate) struct Drainer {
@@ -115,7 +118,7 @@ impl Drainer {
         propagate::set_parent(&span, attempt.trace);
         let work = async {
             let started = clock::now();
-            let end = self.run(&command, &record, read_at).await;
+            let end = self.run(&command, &attempt, &record, read_at).await;
             let outcome = Outcome::from(&end);
             close(&Span::current(), outcome, &end);
             match command.task {
@@ -147,7 +150,7 @@ impl Drainer {
     }
 
     /// Runs the command's state machine, then the one that stores its end.
-    async fn run(&self, command: &Command, record: &RecordReader, read_at: Timestamp) -> CommandEnd {
+    async fn run(&self, command: &Command, attempt: &Attempt, record: &RecordReader, read_at: Timestamp) -> CommandEnd {
         let events = EventPublisher {
             bus: self.bus.clone(),
             source: self.source.clone(),
@@ -162,10 +165,15 @@ impl Drainer {
         let end = match command.task {
             Task::Drain { not_after } => {
                 let _under_way = self.tools.metrics.under_way();
-                match self.missing_rights() {
+                match self.missing_rights(attempt.drain_terms.after_timeout) {
                     None => {
-                        let settings = self.tools.drains.clone();
-                        let drain = Drain::new(command.attempt.clone(), not_after, settings, read_at);
+                        let order = DrainOrder {
+                            attempt: command.attempt.clone(),
+                            began_at: attempt.phase_since(),
+                            not_after,
+                            terms: attempt.drain_terms,
+                        };
+                        let drain = Drain::new(order, self.tools.drains.clone(), read_at);
                         Box::pin(driver.drive(drain)).await
                     }
                     // The drain ends at once, so that the attempt ends with this reason.
@@ -195,14 +203,23 @@ impl Drainer {
         match &*self.rights.borrow() {
             Rights::Unknown => true,
             Rights::Missing { is_final, .. } => !is_final,
-            Rights::Held => false,
+            Rights::Held { .. } => false,
         }
     }
 
-    fn missing_rights(&self) -> Option<String> {
+    /// The names of the rights that a drain with these terms lacks; none: no right is missing.
+    fn missing_rights(&self, after_timeout: AfterTimeout) -> Option<String> {
+        let forces = match after_timeout {
+            AfterTimeout::Force => true,
+            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => false,
+        };
         match &*self.rights.borrow() {
             Rights::Missing { names, .. } => Some(names.clone()),
-            Rights::Held | Rights::Unknown => None,
+            Rights::Held { may_delete_pods: false } if forces => Some(format!(
+                "delete pods, which the policy's drain.onTimeout: Force needs: deploy the component {FORCE_COMPONENT}, or \
+                 choose another value"
+            )),
+            Rights::Held { .. } | Rights::Unknown => None,
         }
     }
 }
@@ -212,7 +229,7 @@ fn log(node: &NodeName, end: &CommandEnd) {
         CommandEnd::Drained {
             pods_gone,
             staying,
-            returning,
+            remarks,
             attached,
         } => tracing::info!(
             %node,
@@ -223,7 +240,7 @@ fn log(node: &NodeName, end: &CommandEnd) {
             finished = staying.finished,
             annotated = staying.annotated,
             returning = staying.returning,
-            came_back = returning,
+            remarks,
             attached,
             "Node drained"
         ),

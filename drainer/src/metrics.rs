@@ -18,6 +18,7 @@ const DRAIN_SECONDS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     evictions: Family<AnswerLabel, Counter>,
+    forced_deletions: Counter,
     drains_under_way: Gauge,
     commands_rejected: Family<RejectionLabel, Counter>,
     drain_duration: Family<OutcomeLabel, Histogram>,
@@ -190,6 +191,7 @@ impl Metrics {
     pub(crate) fn register(chassis: &Chassis) -> Self {
         let metrics = Self {
             evictions: Family::default(),
+            forced_deletions: Counter::default(),
             drains_under_way: Gauge::default(),
             commands_rejected: Family::default(),
             drain_duration: Family::new_with_constructor(|| Histogram::new(DRAIN_SECONDS)),
@@ -200,8 +202,13 @@ impl Metrics {
         chassis.metrics(|registry| {
             registry.register(
                 "drainer_evictions",
-                "Evictions, by the API server's answer",
+                "Evictions and deletions of pods, by the API server's answer",
                 metrics.evictions.clone(),
+            );
+            registry.register(
+                "drainer_forced_deletions",
+                "Pods that were to be deleted whatever their budgets say, as a policy demands",
+                metrics.forced_deletions.clone(),
             );
             registry.register(
                 "drainer_drains_under_way",
@@ -241,6 +248,11 @@ impl Metrics {
     pub(crate) fn eviction(&self, answer: &Answer) {
         let answer = answer.into();
         self.evictions.get_or_create(&AnswerLabel { answer }).inc();
+    }
+
+    /// A pod is to be deleted whatever its budgets say.
+    pub(crate) fn forced_deletion(&self) {
+        self.forced_deletions.inc();
     }
 
     /// A command was rejected.

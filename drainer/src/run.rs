@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, consume, nats, stream};
-use bellwether_drainer_core::{DaemonSetKinds, DrainSettings, DrainTerms};
+use bellwether_drainer_core::{DaemonSetKinds, DrainSettings, VolumeTerms};
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
 
@@ -70,7 +70,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),
                 daemon_sets,
-                terms: DrainTerms::default(),
+                volumes: VolumeTerms::default(),
             },
         },
         places: Semaphore::new(concurrency),

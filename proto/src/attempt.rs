@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::attempt_ref::AttemptRef;
 use crate::daemon_pod::DaemonPod;
+use crate::drain_terms::DrainTerms;
 use crate::failed_reboot::FailedReboot;
 use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
@@ -62,7 +63,7 @@ pub struct Attempt {
     pub reasons: Vec<String>,
     /// When we cordoned the node; none: it carries no cordon of ours.
     pub cordoned_at: Option<Timestamp>,
-    /// When the drain was complete.
+    /// When the drain was complete, or over with pods left behind.
     pub drained_at: Option<Timestamp>,
     /// After this instant the rebooter must not act any more.
     pub reboot_not_after: Option<Timestamp>,
@@ -84,6 +85,11 @@ pub struct Attempt {
     pub daemon_pods: Vec<DaemonPod>,
     /// The obstacle at which the last attempts on this node ended.
     pub obstacle_run: Option<ObstacleRun>,
+    /// How the node is drained.
+    pub drain_terms: DrainTerms,
+    /// The pods that were left when the time of the drain was over, for operators, if the reboot is ordered all the same;
+    /// empty: the drain was complete, or is not over.
+    pub left_behind: String,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -122,6 +128,8 @@ impl Attempt {
             failed_reboot: None,
             daemon_pods: Vec::new(),
             obstacle_run: None,
+            drain_terms: DrainTerms::default(),
+            left_behind: String::new(),
             trace,
             need_span: None,
             history: Vec::new(),
@@ -204,6 +212,8 @@ impl Message for Attempt {
             failed_reboot: wire.failed_reboot.map(FailedReboot::from_wire).transpose()?,
             daemon_pods: wire.daemon_pods.into_iter().map(DaemonPod::from_wire).collect(),
             obstacle_run: wire.obstacle_run.and_then(ObstacleRun::from_wire),
+            drain_terms: wire.drain_terms.as_ref().map(DrainTerms::from_wire).unwrap_or_default(),
+            left_behind: wire.left_behind,
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -247,6 +257,8 @@ impl Message for Attempt {
             failed_reboot: self.failed_reboot.map(FailedReboot::to_wire),
             daemon_pods: self.daemon_pods.iter().map(DaemonPod::to_wire).collect(),
             obstacle_run: self.obstacle_run.as_ref().map(ObstacleRun::to_wire),
+            drain_terms: self.drain_terms.to_wire(),
+            left_behind: self.left_behind.clone(),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

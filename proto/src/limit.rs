@@ -207,6 +207,8 @@ impl Limited for wire::Attempt {
             failed_reboot: _,
             daemon_pods,
             obstacle_run,
+            drain_terms: _,
+            left_behind,
             history,
         } = self;
         if let Some(wire::LastReboot {
@@ -221,6 +223,7 @@ impl Limited for wire::Attempt {
         }
         cut(kernel_before, WORD_BYTES_MAX);
         cut(kernel_after, WORD_BYTES_MAX);
+        cut(left_behind, MESSAGE_BYTES_MAX);
         cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);
         if let Some(wire::Ending {
             cause: _,

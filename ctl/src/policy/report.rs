@@ -75,6 +75,7 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
         let order = "nodes of the control plane before the workers of all policies, one at a time";
         line(text, "order", order);
     }
+    line(text, "drain", &terms.drain.to_string());
     line(text, "back", &terms.back_in_service.to_string());
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);

@@ -31,6 +31,9 @@ pub enum Action {
     /// Ask the API server to evict this pod, with its UID as a condition and its own grace:
     /// [`crate::Machine::handle_answer`].
     Evict(NodePod),
+    /// Delete this pod whatever its budgets say, with its UID as a condition and its own grace:
+    /// [`crate::Machine::handle_answer`].
+    Delete(NodePod),
     /// Let all drains of this process evict nothing until this instant.
     Throttle(Timestamp),
     /// Write this to the log.
@@ -93,8 +96,8 @@ pub enum CommandEnd {
         pods_gone: u32,
         /// Pods that stay on purpose.
         staying: Staying,
-        /// The pods that came back and stay, for operators; empty if there are none.
-        returning: String,
+        /// The pods that came back and stay, and those that were deleted, for operators; empty if there are none.
+        remarks: String,
         /// The volumes that are still attached, or why that is not known, for operators; empty if there are none.
         attached: String,
     },
@@ -139,13 +142,13 @@ impl CommandEnd {
             Self::Drained {
                 pods_gone,
                 staying,
-                returning,
+                remarks,
                 attached,
             } => Fact::Drained {
                 pods_gone: *pods_gone,
                 pods_left: staying.total(),
                 pods_returning: staying.returning,
-                message: joined(&[returning, attached]),
+                message: joined(&[remarks, attached]),
             },
             Self::DrainFailed {
                 failure,
@@ -188,7 +191,7 @@ mod tests {
         let end = |staying| CommandEnd::Drained {
             pods_gone: 7,
             staying,
-            returning: "1 of ReplicaSet/web".to_owned(),
+            remarks: "1 of ReplicaSet/web".to_owned(),
             attached: "volumes are still attached: pv-1".to_owned(),
         };
         let counted = |staying| match end(staying).fact() {

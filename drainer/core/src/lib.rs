@@ -51,7 +51,7 @@ pub use action::{Action, CommandEnd, Notice};
 pub use answer::Answer;
 pub use command::{Command, Task};
 pub use conclusion::Conclusion;
-pub use drain::{Drain, DrainSettings, DrainTerms};
+pub use drain::{Drain, DrainOrder, DrainSettings, VolumeTerms};
 pub use fault::ApiFault;
 pub use grace::ForbiddenGrace;
 pub use machine::Machine;

@@ -50,6 +50,8 @@ const HELPFUL: [(Right, &str); 4] = [
 ];
 const NO_DETACH: &str = "drains do not wait until volumes are detached";
 const NO_CLAIMS: &str = "drains do not know which pod uses a volume, and wait for the volumes of pods that stay too";
+/// The right that only drains need whose policy has pods deleted at their end. The component `force-drain` grants it.
+const DELETE: Right = ("delete", "", "pods", "");
 
 /// The drainer's rights, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +59,10 @@ pub(crate) enum Rights {
     /// The API server has not answered yet.
     Unknown,
     /// No right is missing.
-    Held,
+    Held {
+        /// Pods may be deleted whatever their budgets say.
+        may_delete_pods: bool,
+    },
     /// At least one right is missing.
     Missing {
         /// The names of the missing rights.
@@ -79,16 +84,20 @@ pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Send
     let mut unhelped = Vec::new();
     loop {
         let pause = match reviewed(&client).await {
-            Ok(Reviewed { missing, less }) => {
+            Ok(Reviewed {
+                missing,
+                less,
+                may_delete_pods,
+            }) => {
                 tries = 0;
                 if less != unhelped {
                     warn_of_less(&less);
                     unhelped = less;
                 }
-                let now = judge(clock::now(), &missing, &mut grace);
+                let now = judge(clock::now(), &missing, may_delete_pods, &mut grace);
                 chassis.health.ready(Part::Kubernetes);
                 publish(&chassis, &now);
-                let pause = if now == Rights::Held {
+                let pause = if missing.is_empty() {
                     HELD_INTERVAL
                 } else {
                     MISSING_INTERVAL
@@ -132,17 +141,17 @@ fn publish(chassis: &Chassis, rights: &Rights) {
                 "Rights are missing in Kubernetes, no drain starts"
             );
         }
-        Rights::Held | Rights::Unknown => chassis.health.ready(Part::Rights),
+        Rights::Held { .. } | Rights::Unknown => chassis.health.ready(Part::Rights),
     }
 }
 
 /// Judges one review, given with the rights that it found missing.
-fn judge(now: Timestamp, missing: &[Right], grace: &mut ForbiddenGrace<Right>) -> Rights {
+fn judge(now: Timestamp, missing: &[Right], may_delete_pods: bool, grace: &mut ForbiddenGrace<Right>) -> Rights {
     for held in NEEDED.iter().filter(|right| !missing.contains(right)) {
         grace.reset(held);
     }
     if missing.is_empty() {
-        return Rights::Held;
+        return Rights::Held { may_delete_pods };
     }
     let names: Vec<String> = missing.iter().copied().map(name).collect();
     let over = missing.iter().filter(|right| grace.is_over(now, **right)).count();
@@ -168,6 +177,8 @@ struct Reviewed {
     missing: Vec<Right>,
     /// The helpful rights that are missing, each with what drains do without.
     less: Vec<(Right, &'static str)>,
+    /// Pods may be deleted whatever their budgets say.
+    may_delete_pods: bool,
 }
 
 /// Asks the API server for each right.
@@ -188,7 +199,12 @@ async fn reviewed(client: &Client) -> Result<Reviewed, ApiFault> {
             less.push((right, consequence));
         }
     }
-    Ok(Reviewed { missing, less })
+    let may_delete_pods = is_held(DELETE).await?;
+    Ok(Reviewed {
+        missing,
+        less,
+        may_delete_pods,
+    })
 }
 
 /// The review names no namespace: the right has to hold in all of them, or the object has none.
@@ -225,9 +241,9 @@ mod tests {
         let mut grace = ForbiddenGrace::default();
         let mut review = |second, missing: &[Right]| {
             let now = Timestamp::from_second(second).unwrap();
-            match judge(now, missing, &mut grace) {
+            match judge(now, missing, false, &mut grace) {
                 Rights::Missing { names, is_final } => (names, is_final),
-                rights @ (Rights::Unknown | Rights::Held) => unreachable!("{rights:?}"),
+                rights @ (Rights::Unknown | Rights::Held { .. }) => unreachable!("{rights:?}"),
             }
         };
         assert_eq!(
@@ -240,8 +256,8 @@ mod tests {
         assert!(!review(121, &[list, evict]).1);
         assert!(review(122, &[list, evict]).1, "one of them is enough");
         assert_eq!(
-            judge(Timestamp::from_second(123).unwrap(), &[], &mut grace),
-            Rights::Held
+            judge(Timestamp::from_second(123).unwrap(), &[], true, &mut grace),
+            Rights::Held { may_delete_pods: true }
         );
     }
 }

@@ -1,8 +1,8 @@
 //! Records of samples: attempts in their phases, and the orders; with the names that all samples share.
 
 use bellwether_proto::{
-    Attempt, Cause, Ending, FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle,
-    ObstacleKind, ObstacleRun, OrderKind, OrderScope, Phase, PhaseEntered, wire,
+    Attempt, Cause, DrainTerms, Ending, FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _,
+    Obstacle, ObstacleKind, ObstacleRun, OrderKind, OrderScope, Phase, PhaseEntered, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -51,6 +51,8 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         failed_reboot: None,
         daemon_pods: vec![],
         obstacle_run: None,
+        drain_terms: DrainTerms::default(),
+        left_behind: String::new(),
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],

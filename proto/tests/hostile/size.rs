@@ -56,7 +56,7 @@ fn measure(message: &DynamicMessage, longest: &mut BTreeMap<String, (usize, usiz
 /// Checked values.
 fn limits_of(field: &str) -> (usize, usize) {
     match field {
-        "message" | "probe_error" | "problem" => (4096, 1),
+        "message" | "probe_error" | "problem" | "left_behind" => (4096, 1),
         "held_up_by" => (1024, 20),
         "reason" => (2000, 1),
         "kernel_running" | "kernel_installed" | "kernel_before" | "kernel_after" => (256, 1),

@@ -381,6 +381,8 @@ mod tests {
             failed_reboot: None,
             daemon_pods: Vec::new(),
             obstacle_run: None,
+            drain_terms: Default::default(),
+            left_behind: String::new(),
             trace: TraceParent {
                 trace_id: [1; 16],
                 span_id: [1; 8],

@@ -10,6 +10,7 @@ mod phases;
 mod retry;
 mod service;
 mod start;
+mod terms;
 mod transition;
 
 pub(crate) use clamp::clamp;
@@ -20,4 +21,5 @@ pub(crate) use phases::{LastLook, Looks, next_transition};
 pub(crate) use retry::same_obstacle;
 pub(crate) use service::{Service, demanded, service};
 pub(crate) use start::{is_for_reboot, start};
-pub(crate) use transition::{Transition, apply, has_noted_reboot, note_reboot, wants_uncordon};
+pub(crate) use terms::drain_terms;
+pub(crate) use transition::{Transition, apply, has_noted_reboot, is_held, note_reboot, wants_uncordon};

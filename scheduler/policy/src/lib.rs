@@ -10,6 +10,7 @@ pub mod calendar;
 mod canaries;
 #[cfg(feature = "schema")]
 pub mod crd;
+mod drain;
 mod duration;
 mod fault;
 mod gates;
@@ -28,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use brakes::{Brakes, CohortBrake};
 pub use budget::{Amount, Budget, Topology};
 pub use canaries::Canaries;
+pub use drain::{Drain, DrainSpec, OnTimeout};
 pub use fault::Fault;
 pub use gates::{
     AlertFilter, AlertsSpec, BasicAuthSpec, ConditionGate, ConditionSpec, Credentials, Gates, GatesSpec, OnError,

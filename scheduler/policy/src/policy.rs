@@ -9,6 +9,7 @@ use crate::brakes::Brakes;
 use crate::budget::Budget;
 use crate::calendar::{Blackout, Calendar, Cron, Weekly, Window};
 use crate::canaries::Canaries;
+use crate::drain::Drain;
 use crate::duration::duration;
 use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
@@ -40,6 +41,8 @@ pub struct Terms {
     pub start_margin: Option<SignedDuration>,
     /// What keeps a node from starting though a window is open.
     pub gates: Gates,
+    /// How nodes are drained.
+    pub drain: Drain,
     /// What has to be back before a node is uncordoned after its reboot.
     pub back_in_service: BackInService,
     /// Limits beyond which reboots stop.
@@ -103,6 +106,7 @@ impl RebootPolicy {
         let start_margin = or_note(margin.map_err(|fault| vec![fault]), &mut faults);
         let gates = spec.gates.as_ref().map(|gates| gates_of(gates, "spec.gates"));
         let gates = or_note(gates.transpose().map(Option::unwrap_or_default), &mut faults);
+        let drain = Drain::read(spec.drain.as_ref(), &mut faults);
         let back_in_service = BackInService::read(spec.back_in_service.as_ref(), &mut faults);
         let brakes = Brakes::read(spec.brakes.as_ref(), &mut faults);
         let budget = spec.budget.as_ref().map(|budget| Budget::new(budget, "spec.budget"));
@@ -118,6 +122,7 @@ impl RebootPolicy {
                     calendar: Calendar::new(windows, blackouts),
                     start_margin,
                     gates,
+                    drain,
                     back_in_service,
                     brakes,
                     budget,

@@ -7,6 +7,7 @@ mod brakes;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drain::DrainSpec;
 use crate::gates::GatesSpec;
 use crate::labels::LabelSelector;
 #[cfg(feature = "schema")]
@@ -68,6 +69,10 @@ pub struct RebootPolicySpec {
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
+
+    /// How nodes are drained. Absent: as the scheduler's settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainSpec>,
 
     /// What has to be back before a node is uncordoned after its reboot. Absent: its pods of DaemonSets that were Ready
     /// before.

@@ -201,7 +201,7 @@ impl Drain {
                 Some(Ok(())) => self.finish(CommandEnd::Drained {
                     pods_gone: step.pods_gone,
                     staying,
-                    returning: step.returning.clone(),
+                    remarks: step.remarks.clone(),
                     attached,
                 }),
                 Some(Err(refusal)) => {
@@ -221,9 +221,9 @@ impl Drain {
         self.detach.poll(now, self.not_after, &pods)
     }
 
-    /// Evicts one batch, if a read of the record that begins from now on authorises it.
+    /// Evicts and deletes one batch, if a read of the record that begins from now on authorises it.
     fn decide_evictions(&mut self, now: Timestamp, step: &Step) {
-        if step.evict.is_empty() {
+        if step.evict.is_empty() && step.delete.is_empty() {
             self.batch = None;
             return;
         }
@@ -238,6 +238,10 @@ impl Drain {
                 for pod in &step.evict {
                     self.plan.started(&pod.uid);
                     self.actions.push_back(Action::Evict(pod.clone()));
+                }
+                for pod in &step.delete {
+                    self.plan.deletion_started(pod);
+                    self.actions.push_back(Action::Delete(pod.clone()));
                 }
             }
             Err(refusal) => {

@@ -20,5 +20,5 @@ mod proof;
 mod state;
 mod terms;
 
-pub use state::{Drain, DrainSettings};
-pub use terms::DrainTerms;
+pub use state::{Drain, DrainOrder, DrainSettings};
+pub use terms::VolumeTerms;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bellwether_proto::{AttemptRef, DrainFailure};
+use bellwether_proto::{AttemptRef, DrainFailure, DrainTerms};
 use jiff::Timestamp;
 
 use super::detach::Detach;
 use super::progress::Progress;
 use super::proof::{Proof, Stage as ProofStage};
-use super::terms::DrainTerms;
+use super::terms::VolumeTerms;
 use crate::action::{Action, CommandEnd};
 use crate::answer::Answer;
 use crate::backoff::{Spread, after};
@@ -22,6 +22,7 @@ use crate::grace::ForbiddenGrace;
 use crate::machine::Machine;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
+use crate::plan::force::Force;
 use crate::plan::{Plan, Suspension};
 use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
@@ -65,6 +66,19 @@ pub struct DrainSettings {
     /// The kinds of controllers whose pods stay on the node.
     pub daemon_sets: DaemonSetKinds,
     /// What operators choose by policy.
+    pub volumes: VolumeTerms,
+}
+
+/// The order to drain one node.
+#[derive(Debug, Clone)]
+pub struct DrainOrder {
+    /// The attempt that the drain belongs to.
+    pub attempt: AttemptRef,
+    /// When the attempt began to drain its node, by its record.
+    pub began_at: Timestamp,
+    /// When the drain must have ended.
+    pub not_after: Timestamp,
+    /// How the node is drained, by the attempt's record.
     pub terms: DrainTerms,
 }
 
@@ -107,11 +121,17 @@ pub struct Drain {
 impl Drain {
     /// Begins a drain that a read of the record begun at `now` authorised.
     #[must_use]
-    pub fn new(attempt: AttemptRef, not_after: Timestamp, settings: DrainSettings, now: Timestamp) -> Self {
+    pub fn new(order: DrainOrder, settings: DrainSettings, now: Timestamp) -> Self {
+        let DrainOrder {
+            attempt,
+            began_at,
+            not_after,
+            terms,
+        } = order;
         let DrainSettings {
             evictions_in_flight_max,
             daemon_sets,
-            terms,
+            volumes,
         } = settings;
         let command = Command {
             attempt: attempt.clone(),
@@ -125,9 +145,9 @@ impl Drain {
             node_watch: NodeWatch::default(),
             lost_cordon: None,
             inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
-            plan: Plan::new(evictions_in_flight_max),
+            plan: Plan::new(evictions_in_flight_max).forcing(Force::of(&terms, began_at, not_after)),
             proof: Proof::since_cordon(now),
-            detach: Detach::new(terms.detach_wait),
+            detach: Detach::new(volumes.detach_wait),
             progress: Progress::new(),
             batch: None,
             unauthorised: None,

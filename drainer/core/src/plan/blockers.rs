@@ -18,11 +18,12 @@ const SENTENCES_MAX: usize = 10;
 /// How many pods that terminate in time are named.
 const NAMES_MAX: usize = 3;
 
-/// Rank of a sentence: the lowest comes first. Suspended evictions come before all others, pods that
+/// Rank of a sentence: the lowest comes first. Suspended evictions and deletions come before all others, pods that
 /// terminate in time after all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Suspended,
+    Overdue,
     SeveralBudgets,
     Budget,
     Admission,
@@ -108,6 +109,15 @@ pub(super) fn of_free(pods: usize) -> Blocker {
     let sentence =
         format!("{pods} pods without a disruption budget wait until each budget of the node has let a pod go");
     Blocker::passing(Rank::Passing, sentence)
+}
+
+/// The sentence about pods that are deleted whatever their budgets say.
+pub(super) fn of_overdue(pods: usize) -> Blocker {
+    let sentence = format!(
+        "{pods} pods are deleted whatever their budgets say: the time of the drain ends, and the policy of the node \
+         demands that"
+    );
+    Blocker::passing(Rank::Overdue, sentence)
 }
 
 /// The sentence about a pod that came back, and is evicted again after a wait.

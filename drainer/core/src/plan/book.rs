@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::blockers::{self, Blocker, Rank};
 use super::delay;
+use super::force::{Force, Forced};
 use super::returns::{self, Owner, Returns};
 use super::turns::{Ask, Turns, Waiting};
 use crate::answer::Answer;
@@ -27,6 +28,9 @@ pub struct Plan {
     book: BTreeMap<String, Entry>,
     returns: Returns,
     turns: Turns,
+    /// When pods are deleted whatever their budgets say; none: never.
+    force: Option<Force>,
+    forced: Forced,
     /// What the watch shows of the budgets; none: nothing, so that each pod is tried on its own.
     budgets: Option<Arc<Budgets>>,
     /// What the evictions of the newest step ask for, by the UIDs of the pods.
@@ -47,6 +51,8 @@ struct Entry {
     tries: u32,
     next_try: Option<Timestamp>,
     last: Option<Answer>,
+    /// The pod is deleted, and not evicted any more: its name.
+    deleted: Option<String>,
     /// How often in a row the answer was that the pod is gone.
     gone_answers: u32,
     /// A consistent list has contained the pod after such an answer.
@@ -63,6 +69,7 @@ impl Entry {
             tries: 0,
             next_try: None,
             last: None,
+            deleted: None,
             gone_answers: 0,
             is_contradicted: false,
         }
@@ -71,6 +78,11 @@ impl Entry {
     /// A pod that came back and is not to be evicted, at least not before the next round.
     fn is_held(&self) -> bool {
         self.is_return && !self.is_in_round
+    }
+
+    /// The pod, whose time to be evicted is over, may be deleted now: for the first time at once.
+    fn may_be_deleted(&self, now: Timestamp) -> bool {
+        self.deleted.is_none() || self.next_try.is_none_or(|next| next <= now)
     }
 
     /// The API server answered that the pod is gone, and the watch may only be late (D24). A wrong answer is believed
@@ -86,14 +98,16 @@ impl Entry {
 pub struct Step {
     /// Pods to evict now.
     pub evict: Vec<NodePod>,
+    /// Pods to delete now, whatever their budgets say.
+    pub delete: Vec<NodePod>,
     /// Pods that still have to go, the ones to evict included.
     pub pods_left: u32,
     /// Pods that had to go and are gone.
     pub pods_gone: u32,
     /// Pods that stay on purpose.
     pub pods_staying: u32,
-    /// The pods among these that came back and stay, as a sentence for operators; empty if there are none.
-    pub returning: String,
+    /// The pods among these that came back and stay, and those that were deleted, for operators; empty if there are none.
+    pub remarks: String,
     /// What blocks the drain, for operators, most important first. Without new facts it changes at
     /// most once a minute.
     pub held_up_by: Vec<String>,
@@ -122,10 +136,17 @@ impl Plan {
             book: BTreeMap::new(),
             returns: Returns::default(),
             turns: Turns::default(),
+            force: None,
+            forced: Forced::default(),
             budgets: None,
             offered: BTreeMap::new(),
             pods_gone: 0,
         }
+    }
+
+    /// The same book, of a drain that deletes pods at the end of its time.
+    pub(crate) fn forcing(self, force: Option<Force>) -> Self {
+        Self { force, ..self }
     }
 
     /// Takes in what the watch shows of the budgets; none: nothing.
@@ -146,6 +167,7 @@ impl Plan {
         };
         let mut waiting = Vec::new();
         let mut in_flight = Vec::new();
+        let mut overdue = Vec::new();
         let mut blocking = Vec::new();
         let mut terminating = Vec::new();
         for pod in pods {
@@ -187,6 +209,16 @@ impl Plan {
                     let other = answer.filter(|answer| !answer.is_of_budget());
                     blocking.extend(other.and_then(|answer| blockers::of_answer(pod, answer)));
                     let is_in_flight = self.in_flight.contains(&pod.uid);
+                    if let Some(force) = &self.force {
+                        let due_at = force.due_at(pod);
+                        if due_at <= now {
+                            overdue.push(pod);
+                            let next = entry.next_try.filter(|_| !entry.may_be_deleted(now));
+                            next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
+                            continue;
+                        }
+                        sooner(&mut step.look_again, due_at);
+                    }
                     let pods = if is_in_flight { &mut in_flight } else { &mut waiting };
                     pods.push(Waiting {
                         pod,
@@ -205,18 +237,29 @@ impl Plan {
             .into_iter()
             .for_each(|at| sooner(&mut step.look_again, at));
         blocking.extend(choice.blocking);
+        if !overdue.is_empty() {
+            blocking.push(blockers::of_overdue(overdue.len()));
+        }
+        overdue.retain(|pod| !self.in_flight.contains(&pod.uid) && self.may_be_deleted(&pod.uid, now));
         let mut offered = BTreeMap::new();
         match suspension.filter(|suspension| suspension.until > now) {
-            Some(suspension) if !choice.ready.is_empty() => {
+            Some(suspension) if !choice.ready.is_empty() || !overdue.is_empty() => {
                 blocking.push(Blocker::passing(Rank::Suspended, suspension.reason.clone()));
                 sooner(&mut step.look_again, suspension.until);
             }
             Some(_) => (),
-            None => (step.evict, offered) = self.next_evictions(choice.ready),
+            None => {
+                let places = self.in_flight_max.saturating_sub(self.in_flight.len());
+                overdue.truncate(places);
+                (step.evict, offered) = next_evictions(choice.ready, places.saturating_sub(overdue.len()));
+                step.delete = overdue.into_iter().cloned().collect();
+            }
         }
         blocking.extend(blockers::of_all_terminating(&terminating));
         self.offered = offered;
-        step.returning = returns::sentence(&returning);
+        let remarks = [returns::sentence(&returning), self.forced.sentence()];
+        let remarks: Vec<String> = remarks.into_iter().filter(|remark| !remark.is_empty()).collect();
+        step.remarks = remarks.join("; ");
         step.obstacle = blockers::obstacle(&blocking);
         step.held_up_by = blockers::sentences(blocking);
         step
@@ -283,22 +326,16 @@ impl Plan {
         }
     }
 
-    /// Chooses among the pods whose turn it is. Returns also what their evictions ask for.
-    fn next_evictions(&self, mut ready: Vec<(Waiting<'_>, Option<Ask>)>) -> (Vec<NodePod>, BTreeMap<String, Ask>) {
-        // Pods without a try come first, so that blocked pods do not starve them; among these, pods that a budget may keep.
-        ready.sort_by_key(|(waiting, ask)| {
-            let pod = waiting.pod;
-            (waiting.tries, ask.is_none(), &pod.namespace, &pod.name)
-        });
-        ready.truncate(self.in_flight_max.saturating_sub(self.in_flight.len()));
-        let asks = ready
-            .iter()
-            .filter_map(|(waiting, ask)| Some((waiting.pod.uid.clone(), ask.clone()?)));
-        let asks = asks.collect();
-        (
-            ready.into_iter().map(|(waiting, _)| waiting.pod.clone()).collect(),
-            asks,
-        )
+    fn may_be_deleted(&self, uid: &str, now: Timestamp) -> bool {
+        self.book.get(uid).is_some_and(|entry| entry.may_be_deleted(now))
+    }
+
+    /// The deletion of this pod is under way.
+    pub fn deletion_started(&mut self, pod: &NodePod) {
+        self.started(&pod.uid);
+        if let Some(entry) = self.book.get_mut(&pod.uid) {
+            entry.deleted = Some(format!("{}/{}", pod.namespace, pod.name));
+        }
     }
 
     /// The eviction of this pod is under way.
@@ -319,7 +356,8 @@ impl Plan {
             self.turns.answered(now, ask, &answer);
         }
         if answer == Answer::Accepted {
-            self.returns.evicted(&entry.owner);
+            self.returns.evicted(&entry.owner, entry.is_return);
+            entry.deleted.iter().for_each(|name| self.forced.add(name));
         }
         let is_gone = answer == Answer::Gone;
         entry.gone_answers = if is_gone {
@@ -359,6 +397,24 @@ impl Plan {
         let gone = u32::try_from(before.saturating_sub(self.book.len())).unwrap_or(u32::MAX);
         self.pods_gone = self.pods_gone.saturating_add(gone);
     }
+}
+
+/// Chooses so many of the pods whose turn it is. Returns also what their evictions ask for.
+fn next_evictions(mut ready: Vec<(Waiting<'_>, Option<Ask>)>, places: usize) -> (Vec<NodePod>, BTreeMap<String, Ask>) {
+    // Pods without a try come first, so that blocked pods do not starve them; among these, pods that a budget may keep.
+    ready.sort_by_key(|(waiting, ask)| {
+        let pod = waiting.pod;
+        (waiting.tries, ask.is_none(), &pod.namespace, &pod.name)
+    });
+    ready.truncate(places);
+    let asks = ready
+        .iter()
+        .filter_map(|(waiting, ask)| Some((waiting.pod.uid.clone(), ask.clone()?)));
+    let asks = asks.collect();
+    (
+        ready.into_iter().map(|(waiting, _)| waiting.pod.clone()).collect(),
+        asks,
+    )
 }
 
 fn sooner(earliest: &mut Option<Timestamp>, other: Timestamp) {

@@ -1,13 +1,14 @@
 //! Which pods of a node are evicted when, which are waited for, and what blocks the drain.
 //!
 //! [`book`] has the state of each pod and takes the decision; `delay` is the wait after each answer
-//! of the API server; `returns` knows the pods that come back; `turns`
-//! the budgets that let pods go one after the other; [`blockers`] is the text for operators. A new rule about order or waves belongs
-//! into `book`, beside the choice of the pods that are evicted next.
+//! of the API server; `returns` knows the pods that come back; `turns` the budgets that let pods go one after the other;
+//! `force` the pods that are deleted at the end of the time, if the policy demands that; [`blockers`] is the text for
+//! operators. A new rule about order or waves belongs into `book`, beside the choice of the pods that are evicted next.
 
 pub mod blockers;
 pub mod book;
 mod delay;
+pub(crate) mod force;
 mod returns;
 mod turns;
 

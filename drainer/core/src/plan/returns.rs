@@ -55,7 +55,17 @@ impl std::fmt::Display for Owner {
 #[derive(Debug)]
 struct Rounds {
     begun: usize,
+    /// The newest round has evicted a pod, or none has begun yet. A round whose pods ended on their own shows nothing
+    /// about the owner, so the next pods take its place.
+    has_evicted: bool,
     next_at: Timestamp,
+}
+
+impl Rounds {
+    /// The last round has evicted a pod: what comes back after that stays.
+    fn are_over(&self) -> bool {
+        self.begun >= ROUNDS_MAX && self.has_evicted
+    }
 }
 
 /// The owners of which a pod was evicted in this drain.
@@ -65,13 +75,15 @@ pub(super) struct Returns {
 }
 
 impl Returns {
-    /// A pod of this owner was evicted.
-    pub(super) fn evicted(&mut self, owner: &Owner) {
+    /// A pod of this owner was evicted; `is_return`: one that had come back.
+    pub(super) fn evicted(&mut self, owner: &Owner, is_return: bool) {
         let first = Rounds {
             begun: 0,
+            has_evicted: true,
             next_at: Timestamp::MIN,
         };
-        self.evicted.entry(owner.clone()).or_insert(first);
+        let rounds = self.evicted.entry(owner.clone()).or_insert(first);
+        rounds.has_evicted |= is_return;
     }
 
     /// True if a pod of this owner was evicted: a new one has come back.
@@ -86,24 +98,31 @@ impl Returns {
         };
         // A wait that is longer than the longest was noted before the clock was set back: it is over.
         let is_due = rounds.next_at <= now || rounds.next_at > after(now, WAIT_MAX);
-        if rounds.begun >= ROUNDS_MAX || !is_due {
+        if !is_due {
             return false;
         }
-        let wait = WAITS.get(rounds.begun).copied().unwrap_or_default();
+        if rounds.has_evicted {
+            if rounds.are_over() {
+                return false;
+            }
+            rounds.begun = rounds.begun.saturating_add(1);
+            rounds.has_evicted = false;
+        }
+        // The wait before the next round, or before more pods take part in this one.
+        let wait = WAITS.get(rounds.begun.saturating_sub(1)).copied().unwrap_or(WAIT_MAX);
         rounds.next_at = after(now, wait);
-        rounds.begun = rounds.begun.saturating_add(1);
         true
     }
 
     /// When the owner's next round begins; none if the owner has had all its rounds, so that its pods stay.
     pub(super) fn next_round_at(&self, owner: &Owner) -> Option<Timestamp> {
         let rounds = self.evicted.get(owner)?;
-        (rounds.begun < ROUNDS_MAX).then_some(rounds.next_at)
+        (!rounds.are_over()).then_some(rounds.next_at)
     }
 
     /// True if the pods of this owner that come back stay.
     pub(super) fn has_ended(&self, owner: &Owner) -> bool {
-        self.evicted.get(owner).is_some_and(|rounds| rounds.begun >= ROUNDS_MAX)
+        self.evicted.get(owner).is_some_and(Rounds::are_over)
     }
 
     /// Forgets all owners: the node was schedulable, so any pod may have come for good reason.

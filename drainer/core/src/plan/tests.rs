@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::answer::Answer;
-use crate::pod::{Class, NodePod, StayReason};
+use crate::pod::{Class, NodePod, PodFacts, StayReason};
 
 #[test]
 fn every_pod_that_has_to_go_is_evicted_and_the_others_stay() {
@@ -307,6 +307,17 @@ fn blocked() -> Answer {
 
 fn pod(uid: &str) -> NodePod {
     with(uid, Class::Evictable { risks: vec![] })
+}
+
+pub(super) fn pod_with_grace(seconds: u64) -> NodePod {
+    let facts = PodFacts {
+        grace: Duration::from_secs(seconds),
+        ..PodFacts::default()
+    };
+    NodePod {
+        facts: facts.into(),
+        ..pod("a")
+    }
 }
 
 fn terminating_at(uid: &str, second: i64) -> NodePod {

@@ -6,10 +6,11 @@
 //! 3. Never after the machine has learned that the record moved on; nor does it evict or patch then.
 //! 4. Every drain ends by its `not_after`.
 //! 5. A pod is evicted only while the machine knows it as evictable.
-//! 6. Once all works again and its time suffices, a drain ends well, unless it may not.
+//! 6. Without the terms for that, no pod is deleted; with them, none in the first half of the time.
+//! 7. Once all works again and its time suffices, a drain ends well, unless it may not.
 
 use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Drain, PodView};
-use bellwether_proto::{DrainFailure, Phase};
+use bellwether_proto::{AfterTimeout, DrainFailure, Phase};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -103,11 +104,11 @@ fn happen(world: &mut World<Drain>, happening: &Happening) {
 fn play(world: &mut World<Drain>, not_after: i64, happenings: &[Happening]) {
     world.act();
     for happening in happenings {
-        let before = (world.evicted.len(), world.patches, world.known_phase);
+        let before = (removals(world), world.patches, world.known_phase);
         happen(world, happening);
         if let (evicted, patches, Some(Phase::RollingBack)) = before {
             assert_eq!(
-                (world.evicted.len(), world.patches),
+                (removals(world), world.patches),
                 (evicted, patches),
                 "after the record moved on"
             );
@@ -119,8 +120,19 @@ fn play(world: &mut World<Drain>, not_after: i64, happenings: &[Happening]) {
     }
 }
 
+fn removals(world: &World<Drain>) -> usize {
+    world.evicted.len() + world.deleted.len()
+}
+
 fn check(world: &World<Drain>, not_after: i64) {
     assert!(world.wrong_evictions.is_empty(), "{:?}", world.wrong_evictions);
+    let is_first_half = world.now < at(not_after / 2);
+    assert!(
+        world.deleted.is_empty() || (world.forces && !is_first_half),
+        "{:?} at {}",
+        world.deleted,
+        world.now
+    );
     let Some((ended_at, end)) = &world.end else {
         assert!(world.now < at(not_after), "not over at {}", world.now);
         return;
@@ -133,9 +145,9 @@ fn check(world: &World<Drain>, not_after: i64) {
     assert_eq!(known.len(), returning, "known: {known:?}");
     assert_eq!(world.listed_to_go, Some(returning), "in the last list");
     assert!(
-        returning == 0 || world.evicted.len() > 3,
+        returning == 0 || world.accepted.len() > 3,
         "{returning} came back after {:?}",
-        world.evicted
+        world.accepted
     );
     let listed_at = world.listed_at.unwrap();
     let cordoned_at = world.cordoned_at_read.unwrap();
@@ -153,9 +165,11 @@ proptest! {
     #[test]
     fn a_drain_ends_as_drained_only_if_it_is_and_always_by_its_time(
         not_after in 1_i64..200,
+        forces in any::<bool>(),
         happenings in prop::collection::vec(happening(), 1..120),
     ) {
-        let mut world = World::drain(not_after, &[pod("p0"), pod("p1"), staying("s0")]);
+        let after_timeout = if forces { AfterTimeout::Force } else { AfterTimeout::Restore };
+        let mut world = World::drain_by(after_timeout, not_after, &[pod("p0"), pod("p1"), staying("s0")]);
         play(&mut world, not_after, &happenings);
         // No answer comes in any more: the drain ends all the same.
         world.now = world.now.max(at(not_after));

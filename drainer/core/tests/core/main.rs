@@ -8,8 +8,10 @@
 
 mod endings;
 mod faults;
+mod force;
 mod invariants;
 mod returns;
+mod samples;
 mod stories;
 mod volumes;
 mod world;

@@ -80,14 +80,7 @@ fn a_pod_of_another_owner_or_of_one_whose_pods_were_not_evicted_has_not_come_bac
     );
     world.eviction_answer = Answer::Accepted;
     evictions_by_second(&mut world, 60);
-    let other = PodView {
-        controller: Some(Controller {
-            kind: "ReplicaSet".to_owned(),
-            api_version: "apps/v1".to_owned(),
-            name: "other".to_owned(),
-        }),
-        ..pod("other")
-    };
+    let other = of_another_owner("other");
     let mut world = World::drain(600, &[pod("web-0")]);
     evictions_by_second(&mut world, 10);
     world.put_pod(other);
@@ -124,6 +117,29 @@ fn a_pod_of_a_round_that_a_budget_blocks_is_tried_again_and_does_not_stay() {
 }
 
 #[test]
+fn a_round_without_an_eviction_is_none() {
+    // A pod of another owner keeps the drain open.
+    let keeper = of_another_owner("keeper");
+    let mut world = World::drain(7200, &[pod("web-0"), keeper]);
+    let blocked = Answer::BudgetBlocked("b".to_owned());
+    world.eviction_answers.insert("keeper".to_owned(), blocked);
+    world.pass(1);
+    world.remove_pod("web-0");
+    // Four pods that come back end before the API server accepts an eviction of theirs.
+    world.eviction_answer = Answer::Failed("x".to_owned());
+    for name in ["brief-0", "brief-1", "brief-2", "brief-3"] {
+        world.put_pod(pod(name));
+        world.pass(15);
+        world.remove_pod(name);
+        world.pass(0);
+    }
+    world.eviction_answer = Answer::Accepted;
+    world.put_pod(pod("web-1"));
+    evictions_by_second(&mut world, 60);
+    assert_eq!(world.accepted.len(), 4, "{:?}", world.accepted);
+}
+
+#[test]
 fn a_clock_that_is_set_back_delays_no_round() {
     let mut world = World::drain(7200, &[pod("web-0")]);
     world.machine.handle_throttle(at(3600));
@@ -134,6 +150,17 @@ fn a_clock_that_is_set_back_delays_no_round() {
     world.machine.handle_throttle(at(0));
     evictions_by_second(&mut world, 3600);
     assert_eq!(world.evicted.len(), 4);
+}
+
+fn of_another_owner(uid: &str) -> PodView {
+    PodView {
+        controller: Some(Controller {
+            kind: "ReplicaSet".to_owned(),
+            api_version: "apps/v1".to_owned(),
+            name: "other".to_owned(),
+        }),
+        ..pod(uid)
+    }
 }
 
 /// Lets seconds pass in which each evicted pod ends after its grace, and its owner puts a new one onto the node at once.
@@ -174,7 +201,7 @@ fn evictions_by_second(world: &mut World<Drain>, seconds: i64) -> Vec<(i64, usiz
 /// When the drain ended, how many pods came back and stay, and the sentence about them.
 fn drained(world: &World<Drain>) -> (jiff::Timestamp, u32, &str) {
     match &world.end {
-        Some((at, CommandEnd::Drained { staying, returning, .. })) => (*at, staying.returning, returning),
+        Some((at, CommandEnd::Drained { staying, remarks, .. })) => (*at, staying.returning, remarks),
         end => unreachable!("{end:?}"),
     }
 }

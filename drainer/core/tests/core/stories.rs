@@ -21,7 +21,7 @@ fn d49_an_empty_node_is_drained_two_seconds_after_its_cordon_and_not_before() {
     let drained = CommandEnd::Drained {
         pods_gone: 0,
         staying,
-        returning: String::new(),
+        remarks: String::new(),
         attached: String::new(),
     };
     assert_eq!(world.end, Some((at(2), drained)));

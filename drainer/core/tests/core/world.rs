@@ -4,16 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bellwether_drainer_core::pod::NodePod;
-use bellwether_drainer_core::pod::view::Controller;
 use bellwether_drainer_core::{
-    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainSettings, DrainTerms, Machine, NodePatched,
-    NodeRead, NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
+    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine, NodePatched,
+    NodeRead, NodeView, Notice, PodView, RecordView, RequestId, VolumeTerms, WatchTarget, Watched,
 };
 use bellwether_proto::mark::CORDONED_FOR;
-use bellwether_proto::{Attempt, AttemptId, AttemptRef, Fact, Generation, NodeUid, Phase};
+use bellwether_proto::{AfterTimeout, Attempt, DrainTerms, Fact, Phase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+
+pub(crate) use crate::samples::{at, attempt, has_to_go, pod, staying};
 
 /// An answer on its way to the machine.
 #[derive(Debug)]
@@ -54,6 +54,14 @@ pub(crate) struct World<M> {
     pub(crate) responses: VecDeque<Response>,
     // The machine's actions.
     pub(crate) evicted: Vec<String>,
+    /// The evictions among these that the API server accepted.
+    pub(crate) accepted: Vec<String>,
+    /// The pods that were to be deleted whatever their budgets say.
+    pub(crate) deleted: Vec<String>,
+    /// An admission policy denies the deletion of pods.
+    pub(crate) refuses_deletions: bool,
+    /// The terms of the drain have pods deleted at its end.
+    pub(crate) forces: bool,
     pub(crate) patches: u32,
     pub(crate) lists: u32,
     pub(crate) facts: Vec<Fact>,
@@ -82,68 +90,42 @@ pub(crate) struct World<M> {
     polled: (Timestamp, u32),
 }
 
-pub(crate) fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
-pub(crate) fn attempt() -> AttemptRef {
-    let node_uid: NodeUid = "u".parse().unwrap();
-    AttemptRef {
-        node: "n1".parse().unwrap(),
-        attempt: AttemptId::new(&node_uid, Generation(3), Timestamp::UNIX_EPOCH),
-        node_uid,
-        generation: Generation(3),
-    }
-}
-
-pub(crate) fn pod(uid: &str) -> PodView {
-    PodView {
-        uid: uid.to_owned(),
-        namespace: "shop".to_owned(),
-        name: uid.to_owned(),
-        node: "n1".to_owned(),
-        controller: Some(Controller {
-            kind: "ReplicaSet".to_owned(),
-            api_version: "apps/v1".to_owned(),
-            name: "r".to_owned(),
-        }),
-        is_mirror: false,
-        asks_to_stay: false,
-        is_finished: false,
-        has_finalizers: false,
-        deletion_at: None,
-        has_scratch_data: false,
-        facts: Default::default(),
-    }
-}
-
-pub(crate) fn has_to_go(pod: &PodView) -> bool {
-    NodePod::on_node(pod, "n1", &DaemonSetKinds::default()).is_some_and(|pod| pod.has_to_go())
-}
-
-pub(crate) fn staying(uid: &str) -> PodView {
-    PodView {
-        asks_to_stay: true,
-        ..pod(uid)
-    }
-}
-
 impl World<Drain> {
     /// A drain that begins at second 0, on a schedulable node with these pods.
     pub(crate) fn drain(not_after: i64, pods: &[PodView]) -> Self {
-        Self::drain_by(DrainTerms::default(), not_after, pods)
+        Self::drain_by(AfterTimeout::Restore, not_after, pods)
     }
 
-    /// The same under these terms.
-    pub(crate) fn drain_by(terms: DrainTerms, not_after: i64, pods: &[PodView]) -> Self {
+    /// The same, with this to follow once its time is over.
+    pub(crate) fn drain_by(after_timeout: AfterTimeout, not_after: i64, pods: &[PodView]) -> Self {
+        Self::drain_with(after_timeout, VolumeTerms::default(), not_after, pods)
+    }
+
+    /// The same, with these terms about volumes.
+    pub(crate) fn drain_with(
+        after_timeout: AfterTimeout,
+        volumes: VolumeTerms,
+        not_after: i64,
+        pods: &[PodView],
+    ) -> Self {
         let settings = DrainSettings {
             evictions_in_flight_max: 10,
             daemon_sets: DaemonSetKinds::default(),
-            terms,
+            volumes,
         };
-        let mut drain = Drain::new(attempt(), at(not_after), settings, at(0));
+        let order = DrainOrder {
+            attempt: attempt(),
+            began_at: at(0),
+            not_after: at(not_after),
+            terms: DrainTerms {
+                after_timeout,
+                timeout: None,
+            },
+        };
+        let mut drain = Drain::new(order, settings, at(0));
         drain.handle_attached(Ok(vec![]));
         let mut world = Self::new(drain, Phase::Draining);
+        world.forces = after_timeout == AfterTimeout::Force;
         world.pods = pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect();
         world
     }
@@ -172,6 +154,10 @@ impl<M: Machine> World<M> {
             patches_are_undone: false,
             responses: VecDeque::new(),
             evicted: Vec::new(),
+            accepted: Vec::new(),
+            deleted: Vec::new(),
+            refuses_deletions: false,
+            forces: false,
             patches: 0,
             lists: 0,
             facts: Vec::new(),
@@ -375,6 +361,25 @@ impl<M: Machine> World<M> {
                 self.check_eviction(&pod.uid);
                 let of_pod = self.eviction_answers.get(&pod.uid);
                 let answer = of_pod.unwrap_or(&self.eviction_answer).clone();
+                if answer == Answer::Accepted {
+                    self.accepted.push(pod.uid.clone());
+                }
+                if answer == Answer::Accepted
+                    && let Some(mut view) = self.pods.get(&pod.uid).cloned()
+                {
+                    view.deletion_at = Some(self.now + SignedDuration::from_secs(30));
+                    self.put_pod(view);
+                }
+                Response::Evicted(pod.uid, answer)
+            }
+            Action::Delete(pod) => {
+                self.deleted.push(pod.uid.clone());
+                self.check_eviction(&pod.uid);
+                let answer = if self.refuses_deletions {
+                    Answer::AdmissionDenied("no".to_owned())
+                } else {
+                    Answer::Accepted
+                };
                 if answer == Answer::Accepted
                     && let Some(mut view) = self.pods.get(&pod.uid).cloned()
                 {

@@ -52,9 +52,10 @@ use crate::reading::PodReadings;
 use crate::rival::Rival;
 use crate::timers::Clock;
 
+pub(crate) use drain::overrides_budgets;
 pub(crate) use look::Look;
 pub(crate) use rebooter::unfit;
-pub(crate) use window::margin;
+pub(crate) use window::{longest_drain, margin};
 
 /// What blocks nodes, whatever their own state.
 #[derive(Debug, Clone, Default)]

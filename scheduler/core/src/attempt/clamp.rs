@@ -21,7 +21,8 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
             clamped = true;
         }
     };
-    if let (Some(deadline), Some(limit)) = (&mut attempt.deadline, time_limit(attempt.phase, policy)) {
+    let limit = time_limit(attempt, policy);
+    if let (Some(deadline), Some(limit)) = (&mut attempt.deadline, limit) {
         bound(deadline, later(now, limit));
     }
     if let Some(reboot_not_after) = &mut attempt.reboot_not_after {

@@ -1,6 +1,6 @@
 //! Events of drainers and rebooters, as facts of the attempt's record.
 
-use bellwether_proto::{Attempt, Cause, DrainFailure, Fact, NodeEvent, Obstacle, ObstacleRun, Phase};
+use bellwether_proto::{AfterTimeout, Attempt, Cause, DrainFailure, Fact, NodeEvent, Obstacle, ObstacleRun, Phase};
 use jiff::Timestamp;
 
 use crate::attempt::Transition;
@@ -14,7 +14,7 @@ pub(crate) enum Consequence {
     Transition(Transition),
     /// A drainer reports our cordon on the node. The cordon is noted once the view of the node agrees.
     CordonReported,
-    /// A drainer reports the drain as done, in the present generation. It counts once the view of the node shows our
+    /// A drainer reports the drain as done, or as over with pods left behind, in the present generation. It counts once the view of the node shows our
     /// cordon: without a cordon, pods come again.
     DrainReported,
     /// The drainer reports our cordon as removed. The phase ends once the view of the node agrees.
@@ -37,7 +37,7 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
             let before = attempt.obstacle_run.take();
             let run = |obstacle: &Obstacle| ObstacleRun::continued(before.as_ref(), obstacle.clone());
             attempt.obstacle_run = obstacle.as_ref().map(run);
-            Consequence::Transition(drain_failed(*failure, message.clone()))
+            drain_failed(attempt, *failure, message)
         }
         Fact::Uncordoned { .. } if current && matches!(attempt.phase, Phase::Uncordoning | Phase::RollingBack) => {
             Consequence::UncordonReported
@@ -65,12 +65,22 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
     }
 }
 
-fn drain_failed(failure: DrainFailure, message: String) -> Transition {
-    match failure {
-        DrainFailure::ForeignCordon => Transition::End(Cause::ForeignCordon, message),
-        DrainFailure::NodeGone => Transition::End(Cause::NodeGone, message),
-        DrainFailure::Timeout | DrainFailure::Forbidden => Transition::RollBack(Cause::DrainFailed, message),
-    }
+fn drain_failed(attempt: &mut Attempt, failure: DrainFailure, message: &str) -> Consequence {
+    let text = message.to_owned();
+    Consequence::Transition(match (failure, attempt.drain_terms.after_timeout) {
+        (DrainFailure::ForeignCordon, _) => Transition::End(Cause::ForeignCordon, text),
+        (DrainFailure::NodeGone, _) => Transition::End(Cause::NodeGone, text),
+        (DrainFailure::Timeout, AfterTimeout::Hold) => Transition::Hold(format!(
+            "held by the policy of the node until an operator cancels: {text}"
+        )),
+        (DrainFailure::Timeout, AfterTimeout::Proceed) => {
+            attempt.left_behind = text;
+            return Consequence::DrainReported;
+        }
+        (DrainFailure::Timeout, AfterTimeout::Restore | AfterTimeout::Force) | (DrainFailure::Forbidden, _) => {
+            Transition::RollBack(Cause::DrainFailed, text)
+        }
+    })
 }
 
 /// A rebooter that looked at the record just before a cancel reboots its host all the same. An attempt

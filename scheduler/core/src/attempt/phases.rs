@@ -143,7 +143,15 @@ impl Rule<'_> {
         }
         let passed = self.looks.last_look == LastLook::Passed;
         (passed && observation.node.ready && observation.is_cordoned_for(attempt))
-            .then(|| Transition::Enter(Phase::Rebooting, String::new()))
+            .then(|| Transition::Enter(Phase::Rebooting, self.left_behind()))
+    }
+
+    /// The pods that go down with the host, as the message of the order to reboot; empty: none.
+    fn left_behind(&self) -> String {
+        match self.attempt.left_behind.as_str() {
+            "" => String::new(),
+            pods => format!("the policy of the node permits the reboot: {pods}"),
+        }
     }
 
     /// The attempt has to end, in any phase before the reboot call: the node is being deleted, or
@@ -313,13 +321,13 @@ impl Rule<'_> {
                 (settled && !self.carries_our_mark() && !self.may_take_effect_late())
                     .then(|| Transition::ReleaseSlot("the node does not carry our cordon any more".to_owned()))
             }
+            Cause::DrainFailed => self.held(),
             Cause::Completed
             | Cause::Operator
             | Cause::NeedCleared
             | Cause::RebootedElsewhere
             | Cause::ForeignCordon
             | Cause::NodeGone
-            | Cause::DrainFailed
             | Cause::RebootRefused
             | Cause::RebootIgnored
             | Cause::NodeNotBack
@@ -327,6 +335,29 @@ impl Rule<'_> {
             | Cause::NotFit => (self.is_healthy() && self.looks.soak.is_none())
                 .then(|| Transition::ReleaseSlot("the node is healthy".to_owned())),
         }
+    }
+
+    /// A node whose policy wants it as its failed drain has left it: until an operator removes our cordon or cancels, or
+    /// the reason for the reboot is gone.
+    fn held(&self) -> Option<Transition> {
+        let (attempt, observation) = (self.attempt, self.observation);
+        if !self.carries_our_mark() && !self.may_take_effect_late() {
+            let message = "the node does not carry our cordon any more";
+            return Some(Transition::ReleaseSlot(message.to_owned()));
+        }
+        let message = if observation.left_boot(&attempt.boot_before) {
+            "the node was rebooted, and not by this attempt"
+        } else if observation.need_is_gone() {
+            "the host does not need a reboot any more"
+        } else if observation.node.deleting {
+            "the node is being deleted"
+        } else {
+            return None;
+        };
+        Some(Transition::RollBack(
+            Cause::DrainFailed,
+            format!("{message}, after: {}", self.reason()),
+        ))
     }
 
     fn came_back_late(&self) -> Option<Transition> {

@@ -18,6 +18,9 @@ pub(crate) enum Transition {
     RollBack(Cause, String),
     /// The attempt ends, with nothing left to undo.
     End(Cause, String),
+    /// The drain failed, and the node's policy wants the node as it is: the attempt ends, and keeps cordon and slot until
+    /// an operator cancels.
+    Hold(String),
     /// The command of the phase is not queued any more and has no answer: a new generation asks for
     /// the same again, so that no answer to the old command counts for the new one.
     AskAgain,
@@ -32,6 +35,7 @@ impl Transition {
             Self::Enter(_, message)
             | Self::RollBack(_, message)
             | Self::End(_, message)
+            | Self::Hold(message)
             | Self::ReleaseSlot(message) => message,
             Self::AskAgain => "",
         }
@@ -39,7 +43,10 @@ impl Transition {
 
     /// True if the attempt enters a phase.
     pub(crate) fn enters(&self) -> bool {
-        matches!(self, Self::Enter(..) | Self::RollBack(..) | Self::End(..))
+        matches!(
+            self,
+            Self::Enter(..) | Self::RollBack(..) | Self::End(..) | Self::Hold(_)
+        )
     }
 }
 
@@ -84,24 +91,10 @@ pub(crate) fn apply(
             attempt.ending = Some(ending(cause, message));
             enter(attempt, Phase::RollingBack, policy, now);
         }
-        Transition::End(cause, message) => {
-            note_reboot(attempt, observation);
-            let mut ending = ending(cause, message);
-            if attempt.phase == Phase::RollingBack {
-                if cause == Cause::UncordonStuck {
-                    ending.rollback_cause = attempt.ending.as_ref().map(|rollback| rollback.cause);
-                }
-                clear_removed_cordon(attempt, observation);
-            }
-            if matches!(cause, Cause::ForeignCordon | Cause::NodeGone) {
-                attempt.cordoned_at = None;
-            }
-            retry::note_outcome(attempt, &ending, now);
-            retry::note_obstacle(attempt, &ending);
-            let need_returned = observation.is_some_and(Observation::has_need);
-            retry::after_end(attempt, cause, need_returned, policy, now);
-            attempt.ending = Some(ending);
-            enter(attempt, cause.outcome(), policy, now);
+        Transition::End(cause, message) => end(attempt, cause, message, observation, policy, now),
+        Transition::Hold(message) => {
+            end(attempt, Cause::DrainFailed, message, observation, policy, now);
+            attempt.slot_held = true;
         }
         Transition::AskAgain => attempt.generation = attempt.generation.next(),
         Transition::ReleaseSlot(_) => {
@@ -110,6 +103,33 @@ pub(crate) fn apply(
             clear_removed_cordon(attempt, observation);
         }
     }
+}
+
+fn end(
+    attempt: &mut Attempt,
+    cause: Cause,
+    message: String,
+    observation: Option<&Observation<'_>>,
+    policy: &Policy,
+    now: Timestamp,
+) {
+    note_reboot(attempt, observation);
+    let mut ending = ending(cause, message);
+    if attempt.phase == Phase::RollingBack {
+        if cause == Cause::UncordonStuck {
+            ending.rollback_cause = attempt.ending.as_ref().map(|rollback| rollback.cause);
+        }
+        clear_removed_cordon(attempt, observation);
+    }
+    if matches!(cause, Cause::ForeignCordon | Cause::NodeGone) {
+        attempt.cordoned_at = None;
+    }
+    retry::note_outcome(attempt, &ending, now);
+    retry::note_obstacle(attempt, &ending);
+    let need_returned = observation.is_some_and(Observation::has_need);
+    retry::after_end(attempt, cause, need_returned, policy, now);
+    attempt.ending = Some(ending);
+    enter(attempt, cause.outcome(), policy, now);
 }
 
 fn ending(cause: Cause, message: String) -> Ending {
@@ -182,19 +202,28 @@ pub(super) fn begin(attempt: &mut Attempt, phase: Phase, policy: &Policy, now: T
         // The begin of the attempt and its newest phases stay.
         attempt.history.remove(1);
     }
-    attempt.deadline = time_limit(phase, policy).map(|limit| later(now, limit));
+    attempt.deadline = time_limit(attempt, policy).map(|limit| later(now, limit));
 }
 
-/// How long a phase may last; none if the attempt has ended.
-pub(super) fn time_limit(phase: Phase, policy: &Policy) -> Option<SignedDuration> {
-    match phase {
-        Phase::Draining => Some(policy.drain_timeout),
+/// How long the attempt's present phase may last; none if the attempt has ended.
+pub(super) fn time_limit(attempt: &Attempt, policy: &Policy) -> Option<SignedDuration> {
+    match attempt.phase {
+        Phase::Draining => {
+            let own = attempt.drain_terms.timeout;
+            Some(own.and_then(|own| own.try_into().ok()).unwrap_or(policy.drain_timeout))
+        }
         Phase::Rebooting => Some(policy.reboot_timeout),
         Phase::Verifying => Some(policy.verify_timeout),
         Phase::Uncordoning | Phase::RollingBack => Some(policy.uncordon_timeout),
         Phase::Soaking => Some(policy.soak),
         Phase::Done | Phase::Failed | Phase::Cancelled => None,
     }
+}
+
+/// The drain of the attempt failed, and its node keeps cordon and slot until an operator cancels.
+pub(crate) fn is_held(attempt: &Attempt) -> bool {
+    let cause = attempt.ending.as_ref().map(|ending| ending.cause);
+    attempt.phase == Phase::Failed && attempt.slot_held && cause == Some(Cause::DrainFailed)
 }
 
 /// A failed attempt whose cordon has to go, unlike that of a node that never came back.

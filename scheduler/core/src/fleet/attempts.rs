@@ -52,8 +52,9 @@ impl Fleet {
         let Some(node) = member.and_then(|member| member.node.as_ref()) else {
             return;
         };
+        let terms = attempt::drain_terms(&self.blockers.policies.governing(node));
         let last = member.and_then(|member| member.attempt.as_deref());
-        if let Some(attempt) = attempt::start(node, last, need, &self.policy, now) {
+        if let Some(attempt) = attempt::start(node, last, need, terms, &self.policy, now) {
             self.begin_attempt(attempt, "", now);
         }
     }

@@ -124,7 +124,8 @@ impl Fleet {
         let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
             return;
         };
-        let may_be_new = matches!(attempt.phase, Phase::Draining | Phase::RollingBack);
+        // The report that the time is over may come before the view that shows the cordon of a node that is held.
+        let may_be_new = matches!(attempt.phase, Phase::Draining | Phase::RollingBack) || attempt::is_held(attempt);
         if may_be_new && attempt.cordoned_at.is_none() && observation.is_cordoned_for(attempt) {
             let mut changed = attempt.clone();
             changed.cordoned_at = Some(now);

@@ -7,7 +7,7 @@
 use bellwether_proto::{Attempt, NodeName, Phase};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admission::DrainCheck;
+use crate::admission::{self, DrainCheck};
 use crate::effect::Effect;
 use crate::fleet::Fleet;
 use crate::reading::{Outcome, Query, Slot};
@@ -59,10 +59,13 @@ impl DrainChecks {
 
 impl Fleet {
     pub(super) fn drainable(&self, name: &NodeName, now: Timestamp) -> Drainable {
-        if !self.policy.check_drains {
+        let member = self.members.get(name);
+        let node = member.and_then(|member| member.node.as_ref());
+        let overrides = node.is_some_and(|node| admission::overrides_budgets(&self.blockers.policies.governing(node)));
+        if overrides || !self.policy.check_drains {
             return Drainable::Yes;
         }
-        let check = self.members.get(name).map(|member| &member.drain_check);
+        let check = member.map(|member| &member.drain_check);
         let outcome = check.and_then(|check| check.slot.outcome(self.drain_checks.ended_at, &Clock::new(now)));
         // An answer that does not count with a node that is drained now is void, and so is one of before the end of a
         // drain: what that drain has used of a budget is not free at once.

@@ -249,6 +249,9 @@ fn cancel_effect(node: &NodeView, attempt: Option<&Attempt>, now: Timestamp) -> 
         Phase::Failed if attempt::wants_uncordon(attempt) && node.cordoned_for == Some(attempt.id) => {
             Err(CancelRefusal::StillCordoned(name()))
         }
+        Phase::Failed if attempt::is_held(attempt) && node.cordoned_for == Some(attempt.id) => {
+            Ok(CancelEffect::RolledBack)
+        }
         Phase::Failed if attempt.slot_held => Ok(CancelEffect::SlotReleased { still: None }),
         Phase::Done | Phase::Failed | Phase::Cancelled => {
             let waits = attempt.retry_not_before.is_some_and(|until| until > now);

@@ -133,9 +133,8 @@ impl Fleet {
         let mut at = self.standpoint(member, &governing, policies)?;
         at.is_urgent = is_urgent;
         let terms = governing.terms();
-        let margin = terms.map_or(self.policy.drain_timeout, |terms| {
-            admission::margin(terms, last, &self.policy)
-        });
+        let longest = admission::longest_drain(terms, &self.policy);
+        let margin = terms.map_or(longest, |terms| admission::margin(terms, last, &self.policy));
         let waiting = Waiting {
             at,
             ready_at,
@@ -156,7 +155,7 @@ impl Fleet {
             .filter(|attempt| matches!(holder, Holder::Attempt(_)) && !attempt.phase.is_ended())
             .map(|attempt| {
                 let margin = governing.terms().and_then(|terms| terms.start_margin);
-                let needs = margin.unwrap_or(self.policy.drain_timeout);
+                let needs = margin.unwrap_or_else(|| admission::longest_drain(governing.terms(), &self.policy));
                 later(attempt.started_at(), needs).max(now)
             });
         Held {

@@ -201,8 +201,8 @@ fn answers() -> [Option<Outcome>; 4] {
 }
 
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets, the control plane first; gates; brakes; canaries; approvals.
-fn policies() -> [Vec<PolicyView>; 12] {
+/// budgets, the control plane first; gates; brakes; canaries; approvals; the ends of drains.
+fn policies() -> [Vec<PolicyView>; 13] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
@@ -266,6 +266,16 @@ fn policies() -> [Vec<PolicyView>; 12] {
             json!({ "canaries": { "nodeSelector": workers, "soak": "10m" } }),
         )],
         vec![policy("all", json!({ "approval": "Manual" }))],
+        vec![
+            policy(
+                "workers",
+                json!({ "nodeSelector": workers, "priority": 1, "drain": { "onTimeout": "Hold", "timeout": "20m" } }),
+            ),
+            policy(
+                "always",
+                json!({ "drain": { "onTimeout": "Proceed", "timeout": "2h" } }),
+            ),
+        ],
     ]
 }
 

@@ -43,4 +43,5 @@ mod service;
 mod skips;
 mod stories;
 mod taints;
+mod timeouts;
 mod world;

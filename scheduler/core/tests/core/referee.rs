@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_policy::{Approval, Brakes, Governing, OnError, Policies, RebootPolicy};
-use bellwether_proto::{Attempt, NodeName, Phase};
+use bellwether_proto::{AfterTimeout, Attempt, NodeName, Phase};
 use bellwether_scheduler_core::invariant::{self, Invariant, STARTS_PER_HOUR_MAX};
 use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::recording::{self};
@@ -77,7 +77,7 @@ impl World {
             self.must(Invariant::Budget, budget);
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, self.now - SignedDuration::from_secs(60));
-            self.must_be_drainable(node);
+            self.must_be_drainable(&attempt);
             self.must_not_be_braked(node);
             self.must_follow_its_canaries(node);
             self.must_not_be_stopped(node);
@@ -178,13 +178,19 @@ impl World {
     }
 
     /// A drainer has answered that the node can be drained, beside all nodes that are drained now.
-    fn must_be_drainable(&self, node: &NodeName) {
+    fn must_be_drainable(&self, attempt: &Attempt) {
+        let node = &attempt.node;
         let answered = self.drainable_beside.get(node);
         let is_draining = |record: &&Attempt| record.phase == Phase::Draining && record.drained_at.is_none();
         let mut draining = self.records.values().filter(is_draining).map(|record| &record.node);
         let counts = answered.is_some_and(|beside| draining.all(|other| other == node || beside.contains(other)));
+        // By the record's own terms, whatever the policy says by now.
+        let overrides = match attempt.drain_terms.after_timeout {
+            AfterTimeout::Proceed | AfterTimeout::Force => true,
+            AfterTimeout::Restore | AfterTimeout::Hold => false,
+        };
         assert!(
-            counts || !self.policy.check_drains,
+            counts || overrides || !self.policy.check_drains,
             "{node} starts, and the answer is {answered:?}"
         );
     }

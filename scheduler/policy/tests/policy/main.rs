@@ -8,6 +8,7 @@
 
 mod budgets;
 mod calendar;
+mod drain;
 mod gates;
 mod governing;
 mod mistakes;

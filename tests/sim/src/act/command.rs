@@ -2,7 +2,8 @@
 
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{
-    Command, DaemonSetKinds, Drain, DrainSettings, DrainTerms, Machine as _, RecordView, Refusal, Task, Uncordon,
+    Command, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine as _, RecordView, Refusal, Task, Uncordon,
+    VolumeTerms,
 };
 use bellwether_scheduler_core::Command as Sent;
 
@@ -24,7 +25,7 @@ fn settings() -> DrainSettings {
     DrainSettings {
         evictions_in_flight_max: EVICTIONS_MAX,
         daemon_sets: DaemonSetKinds::default(),
-        terms: DrainTerms::default(),
+        volumes: VolumeTerms::default(),
     }
 }
 
@@ -136,11 +137,17 @@ impl World {
         };
         let read_at = instant(read_at);
         match judge(&job.command, record) {
-            Ok(_) => {
+            Ok(record) => {
                 let attempt = job.command.attempt.clone();
                 job.stage = match job.command.task {
                     Task::Drain { not_after } => {
-                        let mut drain = Drain::new(attempt, not_after, settings(), read_at);
+                        let order = DrainOrder {
+                            attempt,
+                            began_at: record.phase_since(),
+                            not_after,
+                            terms: record.drain_terms,
+                        };
+                        let mut drain = Drain::new(order, settings(), read_at);
                         // No pod of the model has a volume.
                         drain.handle_attached(Ok(vec![]));
                         Stage::Draining(Box::new(drain))

@@ -63,10 +63,16 @@ pub(crate) fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> 
             .duration_since(entered(Phase::Draining)?.at);
         Some(drain.max(SignedDuration::ZERO).saturating_mul(MARGIN_FACTOR))
     };
-    let longest = policy.drain_timeout;
+    let longest = longest_drain(Some(terms), policy);
     terms
         .start_margin
         .unwrap_or_else(|| measured().map_or(longest, |measured| measured.min(longest)))
+}
+
+/// How long the drain of a node with these terms may take.
+pub(crate) fn longest_drain(terms: Option<&Terms>, policy: &Policy) -> SignedDuration {
+    let own = terms.and_then(|terms| terms.drain.timeout);
+    own.unwrap_or(policy.drain_timeout)
 }
 
 /// The policy with its terms and the state of its calendar; none without such a policy.

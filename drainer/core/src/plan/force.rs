@@ -1,0 +1,123 @@
+//! Pods that are deleted whatever their budgets say, since the time of the drain ends (D32, D50).
+//!
+//! Only with [`AfterTimeout::Force`]. Each pod is deleted so early that its own grace ends before the drain has to; and not
+//! in the first half of the drain, which belongs to the budgets whatever a pod's grace is.
+
+use bellwether_proto::{AfterTimeout, DrainTerms};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::pod::NodePod;
+
+/// Time after a pod's grace for the kubelet to end the pod, and for the proof that the node is empty.
+const RESERVE: SignedDuration = SignedDuration::from_secs(60);
+/// How many pods one sentence names.
+const NAMES_MAX: usize = 5;
+
+/// When pods of a drain are deleted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Force {
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+impl Force {
+    /// Of a drain with these terms, which began and has to end at these instants; none: no pod is ever deleted.
+    pub(crate) fn of(terms: &DrainTerms, began_at: Timestamp, not_after: Timestamp) -> Option<Self> {
+        match terms.after_timeout {
+            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => return None,
+            AfterTimeout::Force => (),
+        }
+        let half = not_after.duration_since(began_at).checked_div(2).unwrap_or_default();
+        // A begin after the end was noted by another clock: then only the pods' own times count.
+        let not_before = not_after
+            .checked_sub(half.max(SignedDuration::ZERO))
+            .unwrap_or(not_after);
+        Some(Self { not_before, not_after })
+    }
+
+    /// When the pod is deleted if its eviction has not been accepted by then.
+    pub(super) fn due_at(&self, pod: &NodePod) -> Timestamp {
+        let grace = SignedDuration::try_from(pod.facts.grace).unwrap_or(SignedDuration::MAX);
+        let needs = grace.saturating_add(RESERVE);
+        let own = self.not_after.checked_sub(needs).unwrap_or(Timestamp::MIN);
+        own.max(self.not_before)
+    }
+}
+
+/// The pods that were deleted so, for the sentence about them.
+#[derive(Debug, Default)]
+pub(super) struct Forced {
+    names: Vec<String>,
+    more: usize,
+}
+
+impl Forced {
+    /// The API server has accepted that the pod is deleted.
+    pub(super) fn add(&mut self, pod: &str) {
+        if self.names.len() < NAMES_MAX {
+            self.names.push(pod.to_owned());
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// The sentence for operators; empty if there are none.
+    pub(super) fn sentence(&self) -> String {
+        if self.names.is_empty() {
+            return String::new();
+        }
+        let more = match self.more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(
+            "deleted whatever their budgets say, as the policy of the node demands: {}{more}",
+            self.names.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::pod_with_grace;
+
+    #[test]
+    fn d32_a_pod_is_deleted_in_time_for_its_own_grace_and_not_in_the_first_half() {
+        let terms = DrainTerms {
+            after_timeout: AfterTimeout::Force,
+            timeout: None,
+        };
+        let force = Force::of(&terms, at(0), at(1800)).unwrap();
+        assert_eq!(force.due_at(&pod_with_grace(30)), at(1800 - 30 - 60));
+        assert_eq!(force.due_at(&pod_with_grace(600)), at(1800 - 600 - 60));
+        assert_eq!(force.due_at(&pod_with_grace(7200)), at(900));
+        assert_eq!(force.due_at(&pod_with_grace(u64::MAX)), at(900));
+    }
+
+    #[test]
+    fn d50_without_the_terms_no_pod_is_deleted() {
+        for after_timeout in [AfterTimeout::Restore, AfterTimeout::Hold, AfterTimeout::Proceed] {
+            let terms = DrainTerms {
+                after_timeout,
+                timeout: None,
+            };
+            assert!(Force::of(&terms, at(0), at(1800)).is_none(), "{after_timeout:?}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_names_five_pods_and_counts_the_others() {
+        let mut forced = Forced::default();
+        assert_eq!(forced.sentence(), "");
+        for number in 0..7 {
+            forced.add(&format!("shop/web-{number}"));
+        }
+        let sentence = forced.sentence();
+        assert!(sentence.ends_with("shop/web-4 and 2 more"), "{sentence}");
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+}

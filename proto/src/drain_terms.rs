@@ -1,0 +1,110 @@
+//! How a node is drained: what the policy that governs the node sets, as the record of its attempt keeps it.
+
+use std::time::Duration;
+
+use crate::wire;
+
+/// What follows when the time of a drain is over and pods are left. See [`wire::AfterTimeout`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AfterTimeout {
+    /// The cordon is removed, and the node is tried again later.
+    #[default]
+    Restore,
+    /// The node keeps its cordon and its slot until an operator cancels.
+    Hold,
+    /// The reboot is ordered: the pods that are left end with their host.
+    Proceed,
+    /// Before the time is over, pods are deleted whatever their budgets say.
+    Force,
+}
+
+impl AfterTimeout {
+    /// Every value.
+    pub const ALL: [Self; 4] = [Self::Restore, Self::Hold, Self::Proceed, Self::Force];
+
+    /// The name, as `RebootPolicy` writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restore => "Restore",
+            Self::Hold => "Hold",
+            Self::Proceed => "Proceed",
+            Self::Force => "Force",
+        }
+    }
+
+    /// A value of a newer version is read as the safe one: the node gets its old state back.
+    fn from_wire(number: i32) -> Self {
+        match wire::AfterTimeout::try_from(number) {
+            Ok(wire::AfterTimeout::Hold) => Self::Hold,
+            Ok(wire::AfterTimeout::Proceed) => Self::Proceed,
+            Ok(wire::AfterTimeout::Force) => Self::Force,
+            Ok(wire::AfterTimeout::Restore | wire::AfterTimeout::Unspecified) | Err(_) => Self::Restore,
+        }
+    }
+
+    fn to_wire(self) -> wire::AfterTimeout {
+        match self {
+            Self::Restore => wire::AfterTimeout::Restore,
+            Self::Hold => wire::AfterTimeout::Hold,
+            Self::Proceed => wire::AfterTimeout::Proceed,
+            Self::Force => wire::AfterTimeout::Force,
+        }
+    }
+}
+
+/// How a node is drained. See [`wire::DrainTerms`]. The default is that of a node without a policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DrainTerms {
+    /// What follows when the time of the drain is over and pods are left.
+    pub after_timeout: AfterTimeout,
+    /// How long the drain may take, in whole seconds; none: as long as the scheduler's setting says.
+    pub timeout: Option<Duration>,
+}
+
+impl DrainTerms {
+    pub(crate) fn from_wire(wire: &wire::DrainTerms) -> Self {
+        let seconds = u64::from(wire.timeout_seconds);
+        Self {
+            after_timeout: AfterTimeout::from_wire(wire.after_timeout),
+            timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
+        }
+    }
+
+    /// The defaults are not written: a record without terms is that of a node without a policy.
+    pub(crate) fn to_wire(self) -> Option<wire::DrainTerms> {
+        let seconds = self.timeout.map_or(0, |timeout| timeout.as_secs());
+        (self != Self::default()).then(|| wire::DrainTerms {
+            after_timeout: self.after_timeout.to_wire().into(),
+            timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_a_newer_version_restores_the_node() {
+        let newer = wire::DrainTerms {
+            after_timeout: 99,
+            timeout_seconds: 60,
+        };
+        let read = DrainTerms::from_wire(&newer);
+        assert_eq!(read.after_timeout, AfterTimeout::Restore);
+        assert_eq!(read.timeout, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn each_value_comes_back_and_the_defaults_are_not_written() {
+        assert_eq!(DrainTerms::default().to_wire(), None);
+        for after_timeout in AfterTimeout::ALL {
+            let terms = DrainTerms {
+                after_timeout,
+                timeout: Some(Duration::from_secs(90)),
+            };
+            assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);
+        }
+    }
+}

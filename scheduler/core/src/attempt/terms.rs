@@ -1,0 +1,22 @@
+//! How a node is drained, by the policy that governs the node at the start of the attempt.
+
+use std::time::Duration;
+
+use bellwether_policy::{Governing, OnTimeout};
+use bellwether_proto::{AfterTimeout, DrainTerms};
+
+/// The terms for the record of a new attempt. Without one policy that has no mistake: the defaults.
+pub(crate) fn drain_terms(governing: &Governing) -> DrainTerms {
+    let Some(drain) = governing.terms().map(|terms| &terms.drain) else {
+        return DrainTerms::default();
+    };
+    DrainTerms {
+        after_timeout: match drain.on_timeout {
+            OnTimeout::Restore => AfterTimeout::Restore,
+            OnTimeout::Hold => AfterTimeout::Hold,
+            OnTimeout::Proceed => AfterTimeout::Proceed,
+            OnTimeout::Force => AfterTimeout::Force,
+        },
+        timeout: drain.timeout.and_then(|timeout| Duration::try_from(timeout).ok()),
+    }
+}

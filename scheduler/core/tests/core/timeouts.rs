@@ -1,0 +1,189 @@
+//! Stories of drains whose time is over: what follows is for the policy of the node to say.
+
+use bellwether_proto::{AfterTimeout, Cause, Phase};
+use bellwether_scheduler_core::reading::Outcome;
+use bellwether_scheduler_core::{CancelEffect, Handled};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::world::{World, name, policy};
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Two nodes that need a reboot, one of which is drained under this policy.
+fn draining(drain: &Value) -> World {
+    let mut world = World::new(1, &["a", "b"]);
+    world.policies = vec![policy("p", json!({ "drain": drain, "budget": { "rampUp": "None" } }))];
+    world.settle();
+    world.need("a");
+    world.need("b");
+    assert_eq!(world.phase("a"), Some(Phase::Draining), "{:?}", world.reason("a"));
+    world
+}
+
+/// The drainer reports that the time is over and pods are left.
+fn time_is_over(world: &mut World) {
+    world.drainer("a", false, 1);
+    world.settle();
+}
+
+fn cause(world: &World) -> Option<Cause> {
+    Some(world.records[&name("a")].ending.as_ref()?.cause)
+}
+
+#[test]
+fn d50_restore_is_the_default() {
+    let mut world = draining(&json!({}));
+    assert_eq!(
+        world.records[&name("a")].drain_terms.after_timeout,
+        AfterTimeout::Restore
+    );
+    time_is_over(&mut world);
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    assert_eq!(cause(&world), Some(Cause::DrainFailed));
+}
+
+#[test]
+fn d50_force_is_the_drainers_work_and_what_is_left_after_that_is_restored() {
+    let mut world = draining(&json!({ "onTimeout": "Force" }));
+    assert_eq!(world.records[&name("a")].drain_terms.after_timeout, AfterTimeout::Force);
+    time_is_over(&mut world);
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+}
+
+#[test]
+fn d50_hold_keeps_cordon_and_slot_until_an_operator_cancels() {
+    let mut world = draining(&json!({ "onTimeout": "Hold" }));
+    time_is_over(&mut world);
+    let holds = |world: &mut World| {
+        assert_eq!(world.phase("a"), Some(Phase::Failed));
+        assert!(world.records[&name("a")].slot_held);
+        assert!(world.host("a").view.cordoned_for.is_some());
+        assert_eq!(world.reason("b"), Some("NoSlot"));
+        let message = world.message("a");
+        assert!(
+            message.contains("held by the policy") && message.contains("a budget"),
+            "{message}"
+        );
+    };
+    holds(&mut world);
+    world.pass(SignedDuration::from_hours(30));
+    holds(&mut world);
+    world.crash();
+    world.settle();
+    holds(&mut world);
+    assert_eq!(world.cancel("a", "fixed"), Handled::Cancelled(CancelEffect::RolledBack));
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    world.drainer("a", true, 1);
+    world.pass(MINUTE);
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    assert!(world.host("a").view.cordoned_for.is_none());
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_held_node_that_an_operator_uncordons_gives_its_slot_back() {
+    let mut world = draining(&json!({ "onTimeout": "Hold" }));
+    time_is_over(&mut world);
+    let host = world.host("a");
+    (host.view.cordoned_for, host.view.unschedulable) = (None, false);
+    world.settle();
+    assert!(!world.records[&name("a")].slot_held);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+}
+
+#[test]
+fn a_held_node_is_uncordoned_once_its_host_was_rebooted_by_others() {
+    let mut world = draining(&json!({ "onTimeout": "Hold" }));
+    time_is_over(&mut world);
+    world.boot("a", true);
+    world.pass(MINUTE);
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{:?}", world.reason("a"));
+    world.drainer("a", true, 1);
+    world.pass(MINUTE);
+    assert_eq!(world.phase("a"), Some(Phase::Failed));
+    assert!(!world.records[&name("a")].slot_held);
+}
+
+#[test]
+fn d50_proceed_orders_the_reboot_and_says_which_pods_were_left() {
+    let mut world = draining(&json!({ "onTimeout": "Proceed" }));
+    time_is_over(&mut world);
+    let record = &world.records[&name("a")];
+    assert_eq!(record.phase, Phase::Rebooting, "{:?}", world.reason("a"));
+    assert_eq!(record.left_behind, "a budget");
+    assert!(record.drained_at.is_some());
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    world.pass(MINUTE * 10);
+    assert_eq!(world.phase("a"), Some(Phase::Done), "{:?}", world.reason("a"));
+    assert_eq!(world.records[&name("a")].left_behind, "a budget");
+}
+
+#[test]
+fn a_policy_that_overrides_budgets_starts_a_node_that_could_not_be_drained() {
+    for (on_timeout, starts) in [("Restore", false), ("Hold", false), ("Proceed", true), ("Force", true)] {
+        let mut world = World::new(1, &["a"]);
+        world.drain_answer = Some(Outcome::Shut("a budget never allows that".into()));
+        world.policies = vec![policy("p", json!({ "drain": { "onTimeout": on_timeout } }))];
+        world.settle();
+        world.need("a");
+        assert_eq!(
+            world.phase("a") == Some(Phase::Draining),
+            starts,
+            "{on_timeout}: {:?}",
+            world.reason("a")
+        );
+    }
+}
+
+#[test]
+fn proceed_orders_no_reboot_of_a_node_that_does_not_carry_our_cordon() {
+    let mut world = draining(&json!({ "onTimeout": "Proceed" }));
+    world.host("a").foreign_cordon = true;
+    time_is_over(&mut world);
+    assert_eq!(cause(&world), Some(Cause::ForeignCordon));
+    let mut world = draining(&json!({ "onTimeout": "Proceed" }));
+    time_is_over_without_cordon(&mut world);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    world.pass(MINUTE * 40);
+    assert_eq!(cause(&world), Some(Cause::DrainFailed));
+}
+
+/// The drainer could not even cordon the node.
+fn time_is_over_without_cordon(world: &mut World) {
+    let record = world.records[&name("a")].clone();
+    let fact = bellwether_proto::Fact::DrainFailed {
+        failure: bellwether_proto::DrainFailure::Timeout,
+        message: "no cordon".into(),
+        obstacle: None,
+    };
+    world.say(&name("a"), fact, record.generation, record.id);
+    world.settle();
+}
+
+#[test]
+fn the_time_of_a_drain_is_that_of_the_policy_also_under_another_leader() {
+    let mut world = draining(&json!({ "timeout": "2h" }));
+    let deadline = world.records[&name("a")].deadline.unwrap();
+    let left = deadline.duration_since(world.now);
+    assert_eq!(left.round(jiff::Unit::Second).unwrap(), SignedDuration::from_hours(2));
+    world.crash();
+    world.settle();
+    assert_eq!(world.records[&name("a")].deadline, Some(deadline));
+    world.pass(SignedDuration::from_mins(119));
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    world.pass(MINUTE * 3);
+    assert_ne!(world.phase("a"), Some(Phase::Draining));
+}
+
+#[test]
+fn another_policy_changes_nothing_for_a_drain_under_way() {
+    let mut world = draining(&json!({ "onTimeout": "Hold" }));
+    world.policies = vec![policy("p", json!({ "drain": { "onTimeout": "Proceed" } }))];
+    world.settle();
+    time_is_over(&mut world);
+    assert_eq!(world.phase("a"), Some(Phase::Failed));
+    assert!(world.records[&name("a")].slot_held);
+}

@@ -1,0 +1,47 @@
+//! How nodes are drained: the meaning of the fields, and each mistake with its field and the remedy.
+
+use bellwether_policy::{Drain, OnTimeout, RebootPolicy};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+fn read(spec: &Value) -> RebootPolicy {
+    RebootPolicy::read("p".into(), &json!({ "drain": spec }))
+}
+
+#[test]
+fn a_node_is_restored_unless_its_policy_says_otherwise() {
+    let absent = RebootPolicy::read("p".into(), &json!({})).terms.unwrap().drain;
+    assert_eq!(absent, Drain::default());
+    assert_eq!((absent.timeout, absent.on_timeout), (None, OnTimeout::Restore));
+    let given = read(&json!({ "timeout": "1h30m", "onTimeout": "Force" }))
+        .terms
+        .unwrap()
+        .drain;
+    assert_eq!(given.timeout, Some(SignedDuration::from_mins(90)));
+    assert_eq!(given.on_timeout, OnTimeout::Force);
+    let shown = given.to_string();
+    assert!(shown.contains("1h 30m") && shown.contains("DELETED"), "{shown}");
+}
+
+#[test]
+fn each_mistake_names_its_field_and_the_remedy() {
+    for (spec, field, remedy) in [
+        (
+            json!({ "timeout": "soon" }),
+            "timeout: `soon`",
+            "write hours and minutes",
+        ),
+        (json!({ "timeout": "30s" }), "timeout: 30s", "write a longer one"),
+        (json!({ "timeout": "25h" }), "timeout: 25h", "write a shorter one"),
+    ] {
+        let faults = read(&spec).terms.unwrap_err();
+        assert_eq!(faults.len(), 1, "{spec}: {faults:?}");
+        let text = faults[0].to_string();
+        assert!(
+            text.starts_with(&format!("spec.drain.{field}")) && text.contains(remedy),
+            "{text}"
+        );
+    }
+    let faults = read(&json!({ "onTimeout": "Ignore" })).terms.unwrap_err();
+    assert!(faults[0].to_string().contains("Restore"), "{faults:?}");
+}
