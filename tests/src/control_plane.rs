@@ -22,6 +22,9 @@ use crate::tools::tool;
 /// How long a part may take to answer: seconds on two idle cores, more when they are busy.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The file below a place with the administrator's access.
+const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
+
 /// The controllers that the rig needs; the others would only cost time at the start.
 const CONTROLLERS: &str = "daemonset-controller,\
     deployment-controller,disruption-controller,garbage-collector-controller,\
@@ -105,54 +108,16 @@ impl ControlPlane {
     }
 
     async fn start_for(place: &Place, node_grace: Duration, nodes: Option<&RealNodes>) -> Result<Self> {
-        let etcd_url = format!("http://127.0.0.1:{}", free_port()?);
-        let etcd = start_etcd(place, &etcd_url)?;
-
-        let port = free_port()?;
         let tokens = identity::StaticTokens::new();
-        let (private, public) = identity::new_key_pem()?;
-        let private = place.file("service-account.key", private)?;
-        let public = place.file("service-account.pub", public)?;
-        let mut users = tokens.to_csv();
-        for [token, user, group] in nodes.into_iter().flat_map(|nodes| &nodes.users) {
-            users.push_str(&format!("{token},{user},{user},{group}\n"));
-        }
-        let token_file = place.file("tokens.csv", users)?;
-        let certs = place.folder("certs")?;
-        let audit_policy = place.file("audit-policy.json", AUDIT_POLICY)?;
-        let audit_log = place.folder("audit")?.join("audit.log");
-        let mut args = vec![
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--etcd-servers={etcd_url}"),
-            format!("--cert-dir={}", certs.display()),
-            format!("--service-account-key-file={}", public.display()),
-            format!("--service-account-signing-key-file={}", private.display()),
-            "--service-account-issuer=https://rig.bellwether.dev".to_owned(),
-            format!("--token-auth-file={}", token_file.display()),
-            "--authorization-mode=Node,RBAC".to_owned(),
-            // Many clients of one rig share the loopback address; none is to be slowed down.
-            "--enable-priority-and-fairness=false".to_owned(),
-            // Each request with its user: shows which rights are used.
-            format!("--audit-policy-file={}", audit_policy.display()),
-            format!("--audit-log-path={}", audit_log.display()),
-        ];
-        args.extend(match nodes {
-            Some(nodes) => real_node_args(place, nodes)?,
-            None => vec![
-                "--advertise-address=127.0.0.1".to_owned(),
-                "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-                // As on every cluster; who may be privileged is up to Pod Security.
-                "--allow-privileged=true".to_owned(),
-                "--endpoint-reconciler-type=none".to_owned(),
-            ],
-        });
-        let api_server = place.start("kube-apiserver", tool("kube-apiserver")?, args, env())?;
-
-        let access = Access::new(port, certs.join("apiserver.crt"));
+        let ApiParts {
+            etcd,
+            api_server,
+            access,
+            admin,
+            audit_log,
+        } = start_api_server(place, &tokens, nodes).await?;
         let kubeconfig = |name: &str, token: &str| place.file(&format!("{name}.kubeconfig"), access.kubeconfig(token));
-        let admin_kubeconfig = kubeconfig("admin", &tokens.admin)?;
-        let admin = wait_for_api(&access, &tokens.admin, &api_server).await?;
+        let admin_kubeconfig = place.file(ADMIN_KUBECONFIG, access.kubeconfig(&tokens.admin))?;
 
         let manager = kubeconfig("kube-controller-manager", &tokens.controller_manager)?;
         let mut args = vec![
@@ -274,6 +239,90 @@ impl ControlPlane {
     pub fn processes(&self) -> [&Process; 4] {
         [&self.etcd, &self.api_server, &self.controller_manager, &self.scheduler]
     }
+}
+
+/// The store and the API server.
+struct ApiParts {
+    etcd: Process,
+    api_server: Process,
+    access: Access,
+    admin: Client,
+    audit_log: PathBuf,
+}
+
+/// Starts etcd and an API server without controllers and scheduler, so that no object changes but by the caller and its
+/// services. The ServiceAccount of the default namespace, without which there are no pods, is the caller's to make.
+/// Returns the administrator's kubeconfig file beside it.
+pub async fn start_api(place: &Place) -> Result<(RunningApi, PathBuf)> {
+    let tokens = identity::StaticTokens::new();
+    let parts = start_api_server(place, &tokens, None).await?;
+    let admin_kubeconfig = place.file(ADMIN_KUBECONFIG, parts.access.kubeconfig(&tokens.admin))?;
+    let running = RunningApi {
+        _etcd: parts.etcd,
+        _api_server: parts.api_server,
+        access: parts.access,
+        admin: parts.admin,
+    };
+    Ok((running, admin_kubeconfig))
+}
+
+async fn start_api_server(
+    place: &Place,
+    tokens: &identity::StaticTokens,
+    nodes: Option<&RealNodes>,
+) -> Result<ApiParts> {
+    let etcd_url = format!("http://127.0.0.1:{}", free_port()?);
+    let etcd = start_etcd(place, &etcd_url)?;
+
+    let port = free_port()?;
+    let (private, public) = identity::new_key_pem()?;
+    let private = place.file("service-account.key", private)?;
+    let public = place.file("service-account.pub", public)?;
+    let mut users = tokens.to_csv();
+    for [token, user, group] in nodes.into_iter().flat_map(|nodes| &nodes.users) {
+        users.push_str(&format!("{token},{user},{user},{group}\n"));
+    }
+    let token_file = place.file("tokens.csv", users)?;
+    let certs = place.folder("certs")?;
+    let audit_policy = place.file("audit-policy.json", AUDIT_POLICY)?;
+    let audit_log = place.folder("audit")?.join("audit.log");
+    let mut args = vec![
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--etcd-servers={etcd_url}"),
+        format!("--cert-dir={}", certs.display()),
+        format!("--service-account-key-file={}", public.display()),
+        format!("--service-account-signing-key-file={}", private.display()),
+        "--service-account-issuer=https://rig.bellwether.dev".to_owned(),
+        format!("--token-auth-file={}", token_file.display()),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        // Many clients of one rig share the loopback address; none is to be slowed down.
+        "--enable-priority-and-fairness=false".to_owned(),
+        // Each request with its user: shows which rights are used.
+        format!("--audit-policy-file={}", audit_policy.display()),
+        format!("--audit-log-path={}", audit_log.display()),
+    ];
+    args.extend(match nodes {
+        Some(nodes) => real_node_args(place, nodes)?,
+        None => vec![
+            "--advertise-address=127.0.0.1".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            // As on every cluster; who may be privileged is up to Pod Security.
+            "--allow-privileged=true".to_owned(),
+            "--endpoint-reconciler-type=none".to_owned(),
+        ],
+    });
+    let api_server = place.start("kube-apiserver", tool("kube-apiserver")?, args, env())?;
+
+    let access = Access::new(port, certs.join("apiserver.crt"));
+    let admin = wait_for_api(&access, &tokens.admin, &api_server).await?;
+    Ok(ApiParts {
+        etcd,
+        api_server,
+        access,
+        admin,
+        audit_log,
+    })
 }
 
 fn real_node_args(place: &Place, nodes: &RealNodes) -> Result<Vec<String>> {

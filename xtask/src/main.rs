@@ -12,6 +12,7 @@
 mod bench;
 mod cache;
 mod chart;
+mod conformance;
 mod crates;
 mod crd;
 mod demo;
@@ -45,6 +46,7 @@ Verbs:
   lint    Check spelling, dependencies, licences, the wire contract, crd, chart and what tidy checks
   tidy    Check the repository's own rules, such as the length of files, within a second
   bench   Measure what a change costs
+  conformance  Try whether a program keeps the contract of a part, such as a drainer of your own
   sim     Simulate clusters by seed around the real cores, and judge each run
   crd     Write the CustomResourceDefinition of RebootPolicy into deploy/base
   chart   Make the Helm chart from deploy/base
@@ -81,6 +83,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "lint" => (lint::HELP, lint::run),
         "tidy" => (tidy::HELP, tidy::run),
         "bench" => (bench::HELP, bench::run),
+        "conformance" => (conformance::HELP, conformance::run),
         "sim" => (sim::HELP, sim::run),
         "crd" => (crd::HELP, crd::run),
         "chart" => (chart::HELP, chart::run),

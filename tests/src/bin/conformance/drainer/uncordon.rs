@@ -1,0 +1,193 @@
+//! The uncordon.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bellwether_proto::Fact;
+use bellwether_proto::mark::CORDONED_FOR;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::cordon::names_version;
+use crate::case::{Case, SOON};
+use crate::check::{Check, expect};
+use crate::front::{Answer, Fault};
+use crate::observe::{At, Reply, between, shown};
+use crate::stage::Stage;
+
+const OWN: &str = "if the mark names this attempt, remove it, and `spec.unschedulable` with it.";
+const OTHER: &str = "If the mark names another attempt or is missing, change nothing.";
+const ORDER: &str = "read the Node, then the record, then patch under the Node's version that was read";
+const STUCK: &str = "| could not uncordon within 20 s of tries | event `uncordon-failed`, `-NAK` 5 s; without the event if \
+    the record could not be read |";
+
+pub(super) fn checks() -> Vec<Check<Stage>> {
+    vec![
+        Check::must("D-UNCORDON-01", OWN, |stage| Box::pin(own(stage))),
+        Check::must("D-UNCORDON-02", OTHER, |stage| Box::pin(other_mark(stage))),
+        Check::must("D-UNCORDON-03", OTHER, |stage| Box::pin(no_mark(stage))),
+        Check::must(
+            "D-UNCORDON-04",
+            "If the node is gone, nothing has to be done.",
+            |stage| Box::pin(gone(stage)),
+        ),
+        Check::must(
+            "D-UNCORDON-05",
+            "and for an uncordon (`uncordoned`, even if it carries our mark)",
+            |stage| Box::pin(being_deleted(stage)),
+        ),
+        Check::must("D-UNCORDON-06", ORDER, |stage| Box::pin(order(stage))),
+        Check::must("D-UNCORDON-07", ORDER, |stage| Box::pin(moved_on_in_between(stage))),
+        Check::must("D-UNCORDON-08", STUCK, |stage| Box::pin(stuck(stage))),
+    ]
+}
+
+/// Waits for `uncordoned`; returns whether the node stays unschedulable by it.
+async fn uncordoned(case: &Case<'_>) -> Result<At<bool>> {
+    let uncordoned = |fact: &Fact| {
+        if let Fact::Uncordoned { left_unschedulable } = fact {
+            Some(*left_unschedulable)
+        } else {
+            None
+        }
+    };
+    case.event("the event uncordoned", SOON, uncordoned).await
+}
+
+/// The answer is `uncordoned` with this value, without a change of the node.
+async fn left_alone(case: &Case<'_>, unschedulable: bool) -> Result<()> {
+    let command = case.uncordon().await?;
+    let (_, _, left) = uncordoned(case).await?;
+    case.replied(&command, &Reply::Ack).await?;
+    expect(
+        left == unschedulable,
+        &format!("left_unschedulable {unschedulable}"),
+        || left.to_string(),
+    )?;
+    expect(case.patches().is_empty(), "no change of the node", || {
+        shown(&case.patches())
+    })
+}
+
+async fn own(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    let command = case.uncordon().await?;
+    let (event, _, left) = uncordoned(&case).await?;
+    let (ack, ..) = case.replied(&command, &Reply::Ack).await?;
+    expect(event < ack, "the event before +ACK", || "+ACK before it".to_owned())?;
+    expect(!left, "left_unschedulable false", || left.to_string())?;
+    let patches = case.patches();
+    let versions = patches.iter().all(|(_, _, it)| names_version(it));
+    expect(
+        patches.len() == 1 && versions,
+        "one patch with the resourceVersion",
+        || shown(&patches),
+    )?;
+    let (unschedulable, mark) = case.cordon_now().await?;
+    expect(!unschedulable && mark.is_none(), "neither cordon nor mark", || {
+        format!("unschedulable {unschedulable}, mark {mark:?}")
+    })
+}
+
+async fn other_mark(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    let mark = "33333333-3333-4333-8333-333333333333";
+    case.change_node(
+        json!({ "metadata": { "annotations": { CORDONED_FOR: mark } }, "spec": { "unschedulable": true } }),
+    )
+    .await?;
+    left_alone(&case, true).await
+}
+
+async fn no_mark(stage: &Stage) -> Result<()> {
+    let foreign = Case::new(stage).await?;
+    foreign
+        .change_node(json!({ "spec": { "unschedulable": true } }))
+        .await?;
+    left_alone(&foreign, true).await?;
+    left_alone(&Case::new(stage).await?, false).await
+}
+
+async fn gone(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.nodes().delete(case.node.as_str(), &Default::default()).await?;
+    let command = case.uncordon().await?;
+    uncordoned(&case).await?;
+    case.replied(&command, &Reply::Ack).await.map(drop)
+}
+
+async fn being_deleted(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    case.change_node(json!({ "metadata": { "finalizers": ["conformance.example/kept"] } }))
+        .await?;
+    case.nodes().delete(case.node.as_str(), &Default::default()).await?;
+    let command = case.uncordon().await?;
+    uncordoned(&case).await?;
+    case.replied(&command, &Reply::Ack).await?;
+    expect(case.patches().is_empty(), "no change of the node", || {
+        shown(&case.patches())
+    })?;
+    case.change_node(json!({ "metadata": { "finalizers": null } })).await
+}
+
+async fn order(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    case.uncordon().await?;
+    uncordoned(&case).await?;
+    let patches = case.patches();
+    let (patch, ..) = patches.first().context("no patch")?;
+    let reads = case.node_reads();
+    let read = reads.iter().rev().find(|(index, ..)| index < patch);
+    let (read, ..) = read.context("the node was not read before the patch")?;
+    expect(
+        between(&case.record_reads(), *read, *patch),
+        "a read of the record between the read of the node and the patch",
+        || "none there".to_owned(),
+    )
+}
+
+async fn moved_on_in_between(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    let (release, released) = watch::channel(false);
+    let path = case.node_path();
+    let _late = stage
+        .front
+        .inject(move |it| it.is("GET", &path).then(|| Fault::Hold(released.clone())));
+    let command = case.uncordon().await?;
+    case.count("the read of the node", 1, SOON, || case.node_reads())
+        .await?;
+    case.store(|record| record.generation.0 += 5).await?;
+    release.send_replace(true);
+    case.replied(&command, &Reply::Ack).await?;
+    expect(
+        case.patches().is_empty(),
+        "no patch, since the record has moved on",
+        || shown(&case.patches()),
+    )
+}
+
+async fn stuck(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    let path = case.node_path();
+    let fault = stage.front.inject(move |it| {
+        it.is("PATCH", &path)
+            .then(|| Fault::Answer(Answer::new(500, "InternalError", "the store is away")))
+    });
+    let command = case.uncordon().await?;
+    let failed = |fact: &Fact| matches!(fact, Fact::UncordonFailed { .. }).then_some(());
+    let (_, at, ()) = case
+        .event("the event uncordon-failed", Duration::from_secs(60), failed)
+        .await?;
+    let after = at.duration_since(command.at);
+    expect(after >= Duration::from_secs(15), "tries for about 20 s", || {
+        format!("{after:?}")
+    })?;
+    case.delayed(&command, 3.0..=8.0).await?;
+    drop(fault);
+    uncordoned(&case).await.map(drop)
+}

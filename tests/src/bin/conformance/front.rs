@@ -1,0 +1,290 @@
+//! The front of the API server: all requests of the program under trial pass here, are noted in the ledger, and meet the
+//! faults of the trial.
+//!
+//! Real servers decide everything else: a request without a fault is forwarded as it came. One connection carries one
+//! exchange, so that no answer has to be understood before it is forwarded.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use rig::ports;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::http::{Message, read_head, read_request};
+use crate::ledger::{Ledger, Request, What};
+use crate::tap::Tap;
+
+/// What becomes of a request instead of the API server's answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The front answers by itself.
+    Answer(Answer),
+    /// The request is forwarded once the value is true.
+    Hold(watch::Receiver<bool>),
+    /// No answer ever comes.
+    Silence,
+    /// The API server acts, and its answer is lost.
+    LoseAnswer,
+}
+
+/// An answer with a `Status`.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    code: u16,
+    retry_after: Option<u32>,
+    body: Value,
+}
+
+impl Answer {
+    pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
+        let body = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "code": code, "reason": reason, "message": message,
+        });
+        Self {
+            code,
+            retry_after: None,
+            body,
+        }
+    }
+
+    /// With `details`, such as causes.
+    pub(crate) fn details(mut self, details: Value) -> Self {
+        if let Some(body) = self.body.as_object_mut() {
+            body.insert("details".to_owned(), details);
+        }
+        self
+    }
+
+    /// With the header `Retry-After`.
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let body = self.body.to_string();
+        let retry = self
+            .retry_after
+            .map_or_else(String::new, |it| format!("Retry-After: {it}\r\n"));
+        let head = format!(
+            "HTTP/1.1 {} Fault\r\nContent-Type: application/json\r\n{retry}Connection: close\r\nContent-Length: {}\r\n\r\n",
+            self.code,
+            body.len()
+        );
+        [head.into_bytes(), body.into_bytes()].concat()
+    }
+}
+
+type Rule = dyn Fn(&Request) -> Option<Fault> + Send + Sync;
+
+/// The rules in force, each with its number; the newest decides first.
+type Rules = Arc<Mutex<Vec<(u64, Arc<Rule>)>>>;
+
+#[derive(Clone)]
+struct Shared {
+    server: u16,
+    connector: TlsConnector,
+    ledger: Ledger,
+    tap: Tap,
+    rules: Rules,
+}
+
+/// The front. Dropped, all its connections are closed.
+pub(crate) struct Front {
+    port: u16,
+    shared: Shared,
+    number: AtomicU64,
+    _task: JoinSet<()>,
+}
+
+/// A fault in force; dropped, it is over.
+pub(crate) struct Injection {
+    number: u64,
+    rules: Rules,
+}
+
+impl Drop for Injection {
+    fn drop(&mut self) {
+        locked(&self.rules).retain(|(number, _)| *number != self.number);
+    }
+}
+
+impl Front {
+    /// Listens on a port of its own before the API server on this port, and shows the API server's certificate.
+    pub(crate) fn start(server: u16, certificate: &Path, ledger: Ledger, tap: Tap) -> Result<Self> {
+        let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(certificate.with_extension("key"))?;
+        let mut roots = RootCertStore::empty();
+        let (trusted, _) = roots.add_parsable_certificates(chain.clone());
+        anyhow::ensure!(trusted > 0, "no authority in {}", certificate.display());
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tls = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        let listener = ports::listener()?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let port = listener.local_addr()?.port();
+        let shared = Shared {
+            server,
+            connector: TlsConnector::from(Arc::new(client)),
+            ledger,
+            tap,
+            rules: Arc::default(),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), shared.clone()));
+        Ok(Self {
+            port,
+            shared,
+            number: AtomicU64::new(0),
+            _task: task,
+        })
+    }
+
+    /// Its port on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Decides about each request from now on; none leaves it to older rules, and then to the API server.
+    pub(crate) fn inject(&self, rule: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static) -> Injection {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        locked(&self.shared.rules).push((number, Arc::new(rule)));
+        Injection {
+            number,
+            rules: Arc::clone(&self.shared.rules),
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Shared) {
+    // Aborted with this task, when the front is dropped.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((connection, _)) = accepted else { return };
+                let (tls, shared) = (tls.clone(), shared.clone());
+                // Each side notices by itself that an exchange breaks off.
+                connections.spawn(async move { drop(exchange(connection, tls, shared).await) });
+            }
+            Some(_) = connections.join_next() => (),
+        }
+    }
+}
+
+async fn exchange(connection: TcpStream, tls: TlsAcceptor, shared: Shared) -> Result<()> {
+    let mut client = tls.accept(connection).await?;
+    let Some(message) = read_request(&mut client).await? else {
+        return Ok(());
+    };
+    let request = parse(&message)?;
+    // What the program has published before, the tap has noted before.
+    shared.tap.catch_up().await?;
+    let fault = {
+        let rules = locked(&shared.rules).clone();
+        rules.iter().rev().find_map(|(_, rule)| rule(&request))
+    };
+    let index = shared.ledger.add(What::Request(request));
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let mut rest = [0; 1];
+    tokio::select! {
+        done = serve(&message, fault, &mut writer, &shared, index) => {
+            done?;
+            writer.shutdown().await?;
+        }
+        _ = reader.read(&mut rest) => shared.ledger.amend(index, |request| request.dropped = request.code.is_none()),
+    }
+    Ok(())
+}
+
+async fn serve(
+    message: &Message,
+    fault: Option<Fault>,
+    client: &mut (impl AsyncWrite + Unpin),
+    shared: &Shared,
+    index: usize,
+) -> Result<()> {
+    match fault {
+        None => {}
+        Some(Fault::Answer(answer)) => {
+            note(shared, index, answer.code);
+            return Ok(client.write_all(&answer.to_bytes()).await?);
+        }
+        Some(Fault::Hold(mut released)) => drop(released.wait_for(|released| *released).await?),
+        Some(Fault::Silence) => std::future::pending().await,
+        Some(Fault::LoseAnswer) => {
+            let mut server = connect(shared).await?;
+            server.write_all(&message.to_bytes()).await?;
+            read_head(&mut server).await?;
+            return Ok(());
+        }
+    }
+    let mut server = connect(shared).await?;
+    server.write_all(&message.to_bytes()).await?;
+    let answer = read_head(&mut server)
+        .await?
+        .context("the API server closed the connection")?;
+    let code = answer.line.split(' ').nth(1).context("an answer without a code")?;
+    note(shared, index, code.parse()?);
+    let mut head = format!("{}\r\n", answer.line);
+    for (key, value) in &answer.headers {
+        head.push_str(&format!("{key}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    client.write_all(head.as_bytes()).await?;
+    client.write_all(&answer.body).await?;
+    client.flush().await?;
+    copy(&mut server, client).await?;
+    Ok(())
+}
+
+fn note(shared: &Shared, index: usize, code: u16) {
+    shared.ledger.amend(index, |request| {
+        request.answered = Some(Instant::now());
+        request.code = Some(code);
+    });
+}
+
+async fn connect(shared: &Shared) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.server)).await?;
+    let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
+    Ok(shared.connector.connect(name, connection).await?)
+}
+
+fn parse(message: &Message) -> Result<Request> {
+    let mut words = message.line.split(' ');
+    let method = words.next().unwrap_or_default().to_owned();
+    let target = words.next().context("a request without a target")?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Ok(Request {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        body: serde_json::from_slice(&message.body).unwrap_or_default(),
+        answered: None,
+        code: None,
+        dropped: false,
+    })
+}
+
+/// A trial that failed must not hide the failure of another.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

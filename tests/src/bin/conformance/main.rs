@@ -1,0 +1,154 @@
+//! `cargo xtask conformance`: tries whether a program keeps the contract of one of Bellwether's parts.
+//!
+//! The program runs with the environment and the rights of its pod, against real servers; scheduler, kubelet and faults
+//! are scripted. All is observed from outside. A check is a sentence of the contract with its trial.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command line that prints its report, and measures how fast a program acts"
+)]
+
+mod case;
+mod check;
+mod drainer;
+mod front;
+mod http;
+mod ledger;
+mod observe;
+mod report;
+mod stage;
+mod tap;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use rig::tools;
+
+use crate::check::Check;
+use crate::stage::{Command, Stage};
+
+/// Tries whether a program keeps the contract of one of Bellwether's parts.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask conformance")]
+struct Args {
+    /// The part that the program replaces
+    #[arg(value_enum)]
+    role: Role,
+
+    /// Only these checks
+    #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Print the checks and run nothing
+    #[arg(long)]
+    list: bool,
+
+    /// The program with its arguments; without it Bellwether's own
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// A part of Bellwether.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Drainer,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Args::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns whether all checks passed that a program must pass.
+async fn run(args: &Args) -> Result<bool> {
+    let Role::Drainer = args.role;
+    let checks = chosen(drainer::checks(), &args.only)?;
+    if args.list {
+        report::list(&checks);
+        return Ok(true);
+    }
+    let command = command(&args.command, "bellwether-drainer")?;
+    // Boxed, as the largest part of the future.
+    let stage = Box::pin(Stage::start(&command)).await?;
+    let passed = report::run(&stage, &checks).await;
+    println!("The program's output: {}", stage.finish()?.display());
+    Ok(passed)
+}
+
+/// The checks with these ids, or all.
+fn chosen<S>(checks: Vec<Check<S>>, only: &[String]) -> Result<Vec<Check<S>>> {
+    for id in only {
+        ensure!(
+            checks.iter().any(|check| check.id == id),
+            "there is no check {id}: see --list"
+        );
+    }
+    let is_chosen = |check: &Check<S>| only.is_empty() || only.iter().any(|id| check.id == id);
+    Ok(checks.into_iter().filter(is_chosen).collect())
+}
+
+/// The command to try: a path is one from the folder in which the command line was called.
+fn command(line: &[String], own: &str) -> Result<Command> {
+    let Some((program, args)) = line.split_first() else {
+        return Ok(Command {
+            program: tools::binary(own)?,
+            args: vec![],
+        });
+    };
+    let path = PathBuf::from(program);
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        // A program without a folder is one of the PATH.
+        Err(_) if !program.contains('/') => tools::installed(program)?,
+        Err(error) => bail!("there is no program {program}: {error}"),
+    };
+    let args = args.to_vec();
+    Ok(Command { program: path, args })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rig::tools;
+
+    use super::drainer;
+
+    /// The pages of the contract.
+    const PAGES: [&str; 4] = [
+        "proto/README.md",
+        "proto/drainer.md",
+        "proto/attempt.md",
+        "docs/replace.md",
+    ];
+
+    fn one_line(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_sentence_that_a_check_quotes_stands_in_the_contract() {
+        let pages = PAGES.map(|page| one_line(&std::fs::read_to_string(tools::repository().join(page)).unwrap()));
+        let mut ids = BTreeSet::new();
+        for check in drainer::checks() {
+            assert!(ids.insert(check.id), "two checks have the id {}", check.id);
+            let sentence = one_line(check.sentence);
+            let found = pages.iter().any(|page| page.contains(&sentence));
+            assert!(
+                found,
+                "{}: no page of the contract has this sentence any more; change the check with the page:\n{sentence}",
+                check.id
+            );
+        }
+    }
+}

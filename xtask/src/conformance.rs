@@ -1,0 +1,36 @@
+//! `cargo xtask conformance`: tries whether a program keeps the contract of one of Bellwether's parts. The trial itself is a
+//! binary of the `tests` crate, on top of the rig.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Result, anyhow};
+
+use crate::{cache, step::Steps, tools};
+
+pub(crate) const HELP: &str = "\
+Try whether a program keeps the contract of a part of Bellwether (proto/README.md, proto/drainer.md).
+
+Usage: cargo xtask conformance PART [--list] [--only ID...] [-- COMMAND...]
+
+Runs COMMAND as the part, with the environment and the rights of its pod, against a private NATS server and API server
+and a scripted scheduler and kubelet, and breaks what can break. Without COMMAND: Bellwether's own program. Each check
+is a sentence of the contract; it prints pass or fail, what was expected, and what was observed. The exit code is 0 only
+if all checks of the level `must` passed.
+
+Parts: drainer
+
+Options:
+  --list        Print the checks, and run nothing
+  --only ID...  Only these checks, separated by commas or blanks
+";
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.work("tools", tools::ensure)?;
+    steps.command("build", &[], &["cargo", "build", "--workspace", "--bins"])?;
+    let conformance = cache::target_dir().join("debug/conformance");
+    // Replaces this process, so that Ctrl-C and the exit code are its own.
+    let error = Command::new(&conformance).args(args).exec();
+    Err(anyhow!("cannot start {}: {error}", conformance.display()))
+}
