@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, consume, nats, stream};
 use bellwether_drainer_core::{DaemonSetKinds, DrainSettings, VolumeTerms};
+use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
 
@@ -27,6 +28,13 @@ const TAINTS: usize = 20;
 
 /// Runs until the service stops.
 pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
+    // Ready means that all of it was looked at: the parts below report themselves once they have.
+    let health = &chassis.health;
+    health.not_ready(ReadinessCode::StreamsNotSetUp, "JetStream was not looked at yet");
+    health.not_ready(
+        ReadinessCode::KubernetesUnreachable,
+        "the API server has not answered yet",
+    );
     let metrics = Metrics::register(&chassis);
     let clients = Clients::set_up().await?;
     let bus = nats::connect(&chassis, &args.chassis).await?;
