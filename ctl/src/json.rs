@@ -6,6 +6,7 @@ use bellwether_proto::wire;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::drain;
 use crate::vocabulary;
 
 /// The answer of `status`.
@@ -148,7 +149,7 @@ struct Node<'a> {
     kernel_running: &'a str,
     kernel_installed: &'a str,
     os: &'a str,
-    drain: Option<Drain<'a>>,
+    drain: Option<drain::Progress<'a>>,
     attempt: Option<Attempt<'a>>,
 }
 
@@ -174,11 +175,7 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             kernel_running: &node.kernel_running,
             kernel_installed: &node.kernel_installed,
             os: &node.os,
-            drain: node.drain.as_ref().map(|drain| Drain {
-                pods_left: drain.pods_left,
-                pods_gone: drain.pods_gone,
-                held_up_by: &drain.held_up_by,
-            }),
+            drain: node.drain.as_ref().map(drain::Progress::from),
             attempt: node.attempt.as_ref().map(Attempt::from),
         }
     }
@@ -221,14 +218,6 @@ impl<'a> From<&'a wire::Reason> for Reason<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Drain<'a> {
-    pods_left: u32,
-    pods_gone: u32,
-    held_up_by: &'a [String],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Attempt<'a> {
     id: &'a str,
     node_uid: &'a str,
@@ -250,6 +239,7 @@ struct Attempt<'a> {
     kernel_before: &'a str,
     kernel_after: &'a str,
     ending: Option<Ending<'a>>,
+    drain_report: Option<drain::Report<'a>>,
     last_reboot: Option<LastReboot<'a>>,
     failed_reboot: Option<FailedReboot>,
     traceparent: &'a str,
@@ -283,6 +273,7 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
                 message: &ending.message,
                 rollback_cause: (ending.rollback_cause != 0).then(|| vocabulary::cause(ending.rollback_cause)),
             }),
+            drain_report: attempt.drain_report.as_ref().map(drain::Report::from),
             last_reboot: attempt.last_reboot.as_ref().map(|last| LastReboot {
                 boot_id: &last.boot_id,
                 need_since: text::instant(last.need_since),

@@ -7,6 +7,7 @@
 mod args;
 mod cmd;
 mod connect;
+mod drain;
 mod drain_check;
 mod forward;
 mod gather;

@@ -7,6 +7,7 @@ use bellwether_proto::wire;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
+use crate::drain;
 use crate::time::{age, full};
 use crate::vocabulary::{self, or_nothing};
 
@@ -267,20 +268,20 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
 }
 
 fn drain_lines(progress: &wire::DrainProgressed) -> String {
-    let bare = wire::DrainProgressed {
-        held_up_by: Vec::new(),
-        ..*progress
-    };
-    let mut text = labelled("Drain", &vocabulary::drain(&bare));
-    for held_up_by in &progress.held_up_by {
-        text.push_str(&labelled("Held up by", &one_line(held_up_by)));
-    }
-    text
+    lines(drain::progress_lines(progress))
+}
+
+fn lines(lines: Vec<(&'static str, String)>) -> String {
+    let lines = lines.iter().map(|(label, value)| labelled(label, value));
+    lines.collect()
 }
 
 fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String {
     let mut text = labelled("Attempt", &attempt.attempt_id);
     text.push_str(&labelled("Slot", if attempt.slot_held { "held" } else { "free" }));
+    if let Some(report) = &attempt.drain_report {
+        text.push_str(&lines(drain::report_lines(report)));
+    }
     if let Some(ending) = &attempt.ending {
         let ending = vocabulary::with_message(vocabulary::cause(ending.cause), &ending.message);
         text.push_str(&labelled("Ending", &ending));

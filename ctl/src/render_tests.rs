@@ -47,6 +47,7 @@ fn draining() -> wire::NodeStatus {
             pods_left: 2,
             pods_gone: 7,
             held_up_by: vec!["shop/web-0: budget shop/web allows no disruption".to_owned()],
+            blockers: blockers(),
         }),
         attempt: Some(wire::Attempt {
             attempt_id: "a77e".to_owned(),
@@ -58,6 +59,19 @@ fn draining() -> wire::NodeStatus {
         }),
         ..waiting()
     }
+}
+
+fn blockers() -> Vec<wire::Blocker> {
+    vec![wire::Blocker {
+        kind: wire::BlockerKind::Budget.into(),
+        pods: 2,
+        namespace: "shop".to_owned(),
+        budget: "web".to_owned(),
+        healthy: 2,
+        desired: 2,
+        expected: 3,
+        grace_ends_at: None,
+    }]
 }
 
 fn entered(phase: wire::Phase, when: &str) -> wire::PhaseEntered {
@@ -137,10 +151,10 @@ fn the_fleet_is_a_table_with_one_reason_for_each_waiting_node() {
     let expected = "\
 Slots taken: 1/1. Paused by anna 12m ago: release day
 Nothing new is decided: the API server does not answer
-NODE            STATUS                     STATE      SINCE   REASON                                                                             KERNEL
-control-plane   Ready                      Idle       -       -                                                                                  6.1.0-28-amd64
-worker-1        Ready,SchedulingDisabled   Draining   5m      2 pods left, 7 gone; held up by shop/web-0: budget shop/web allows no disruption   6.1.0-27-amd64
-worker-2        Ready                      Waiting    4m10s   all 1 slots are taken, by worker-1                                                 6.1.0-27-amd64
+NODE            STATUS                     STATE      SINCE   REASON                                                                                          KERNEL
+control-plane   Ready                      Idle       -       -                                                                                               6.1.0-28-amd64
+worker-1        Ready,SchedulingDisabled   Draining   5m      2 pods left, 7 gone: 2 wait for the disruption budget shop/web (2 of 3 healthy, 2 have to be)   6.1.0-27-amd64
+worker-2        Ready                      Waiting    4m10s   all 1 slots are taken, by worker-1                                                              6.1.0-27-amd64
 ";
     assert_eq!(status(&fleet, false, now()), expected);
 }
@@ -289,6 +303,7 @@ Reboot required: for 34h by linux-image-amd64, libc6
 Kernel:          6.1.0-27-amd64 (installed: 6.1.0-28-amd64)
 OS:              Debian GNU/Linux 12 (bookworm)
 Drain:           2 pods left, 7 gone
+Left:            2 wait for the disruption budget shop/web (2 of 3 healthy, 2 have to be)
 Held up by:      shop/web-0: budget shop/web allows no disruption
 Attempt:         a77e
 Slot:            held
@@ -374,6 +389,19 @@ fn extreme_values_of_a_scheduler_of_any_version_are_rendered() {
             pods_left: u32::MAX,
             pods_gone: u32::MAX,
             held_up_by: vec!["é".repeat(5_000); 50],
+            blockers: vec![
+                wire::Blocker {
+                    kind: number,
+                    pods: u32::MAX,
+                    namespace: "\n".repeat(500),
+                    budget: "é".repeat(500),
+                    healthy: u32::MAX,
+                    desired: u32::MAX,
+                    expected: u32::MAX,
+                    grace_ends_at: at,
+                };
+                50
+            ],
         };
         let attempt = wire::Attempt {
             phase: number,

@@ -5,7 +5,7 @@
 
 use bellwether_check::text::{NOTHING, instant, one_line, phase};
 use bellwether_proto::wire::node_event::Fact;
-use bellwether_proto::{Phase, wire};
+use bellwether_proto::{DrainProgress, Phase, wire};
 use jiff::Timestamp;
 
 /// The node's state; in an attempt, the phase.
@@ -74,15 +74,11 @@ pub(crate) fn after_timeout(terms: Option<wire::DrainTerms>) -> String {
 
 /// How far a drain is.
 pub(crate) fn drain(progress: &wire::DrainProgressed) -> String {
-    let mut text = format!("{} left, {} gone", pods(progress.pods_left), progress.pods_gone);
-    if let Some(first) = progress.held_up_by.first() {
-        text.push_str(&format!("; held up by {}", one_line(first)));
-        let more = progress.held_up_by.len() - 1;
-        if more > 0 {
-            text.push_str(&format!(" and {more} more"));
-        }
+    // Fails for an instant out of range only.
+    match DrainProgress::from_wire(progress.clone()) {
+        Ok(progress) => one_line(&progress.to_string()),
+        Err(_) => format!("{} left, {} gone", pods(progress.pods_left), progress.pods_gone),
     }
-    text
 }
 
 /// The name of an event.
@@ -195,6 +191,7 @@ mod tests {
             pods_left: 1,
             pods_gone: 8,
             held_up_by: vec![],
+            blockers: vec![],
         };
         assert_eq!(drain(&progress), "1 pod left, 8 gone");
         progress.held_up_by = vec!["shop/web-0: budget web".to_owned(), "shop/db-0: ends slowly".to_owned()];

@@ -12,7 +12,7 @@ use bellwether_drainer_core::{
     Action, Answer, ApiFault, CommandEnd, Machine, NodePatched, NodePod, NodeRead, NodeView, Notice, PodView,
     RecordView, RequestId, WatchTarget, Watched,
 };
-use bellwether_proto::NodeName;
+use bellwether_proto::{Fact, NodeName};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _, future};
@@ -22,6 +22,7 @@ use crate::kube::budgets::KnownBudgets;
 use crate::kube::volumes::KnownVolumes;
 use crate::kube::watch::{self, Events};
 use crate::kube::{evict, node, pods};
+use crate::meter::Meter;
 use crate::record::RecordReader;
 use crate::tools::Tools;
 
@@ -63,6 +64,7 @@ struct Inbox<'a> {
     node: Option<Events<NodeView>>,
     budgets: KnownBudgets,
     volumes: KnownVolumes,
+    meter: Meter,
 }
 
 impl<'a> Driver<'a> {
@@ -93,6 +95,7 @@ impl<'a> Driver<'a> {
             node: None,
             budgets: self.tools.budgets.clone(),
             volumes: self.tools.volumes.clone(),
+            meter: self.tools.metrics.meter(clock::now()),
         }
     }
 
@@ -109,6 +112,7 @@ impl<'a> Driver<'a> {
                     return end;
                 }
             }
+            inbox.meter.tick(clock::now());
             let due = machine.poll_timeout();
             let sleep = due.map_or(SLEEP_MAX, |due| clock::until(due).min(SLEEP_MAX));
             tokio::select! {
@@ -170,11 +174,14 @@ impl<'a> Driver<'a> {
                 Response::Stored(id)
             }
             .boxed(),
-            Action::SendProgress(fact) => async move {
-                self.events.send(fact).await;
-                Response::ProgressSent
+            Action::SendProgress(progress) => {
+                inbox.meter.progress(clock::now(), &progress);
+                async move {
+                    self.events.send(Fact::DrainProgressed(progress)).await;
+                    Response::ProgressSent
+                }
+                .boxed()
             }
-            .boxed(),
             Action::Evict(pod) => {
                 self.warn_of_risks(&pod);
                 let eviction = async move {

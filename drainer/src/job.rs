@@ -181,6 +181,7 @@ impl Drainer {
                         failure: DrainFailure::Forbidden,
                         message: format!("the drainer lacks rights in Kubernetes: {missing}"),
                         obstacle: None,
+                        report: None,
                     },
                 }
             }
@@ -231,6 +232,7 @@ fn log(node: &NodeName, end: &CommandEnd) {
             staying,
             remarks,
             attached,
+            report: _,
         } => tracing::info!(
             %node,
             pods_gone,

@@ -28,6 +28,7 @@ mod error;
 mod events;
 mod job;
 mod kube;
+mod meter;
 mod metrics;
 mod record;
 mod run;

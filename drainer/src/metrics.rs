@@ -1,8 +1,10 @@
-//! The drainer's metrics. Label values come from closed lists only: no node, no pod, no text.
+//! The drainer's metrics. Label values come from closed lists only, but for the budgets of [`crate::meter`]: no node,
+//! no pod, no text.
 
 use bellwether_chassis::Chassis;
 use bellwether_drainer_core::{Answer, CommandEnd};
 use bellwether_proto::{DrainFailure, DrainVerdict};
+use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::error::CommandError;
+use crate::meter::{Meter, Meters};
 
 /// Buckets from a nearly empty node to one with hour-long graces.
 const DRAIN_SECONDS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 7200.0];
@@ -25,6 +28,7 @@ pub(crate) struct Metrics {
     uncordons: Family<OutcomeLabel, Counter>,
     taints: Family<TaintLabel, Counter>,
     checks: Family<VerdictLabel, Counter>,
+    meters: Meters,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -198,6 +202,7 @@ impl Metrics {
             uncordons: Family::default(),
             taints: Family::default(),
             checks: Family::default(),
+            meters: Meters::default(),
         };
         chassis.metrics(|registry| {
             registry.register(
@@ -240,6 +245,7 @@ impl Metrics {
                 "Questions whether a node can be drained, by the verdict of the answer",
                 metrics.checks.clone(),
             );
+            metrics.meters.register(registry);
         });
         metrics
     }
@@ -281,6 +287,11 @@ impl Metrics {
     pub(crate) fn checked(&self, verdict: DrainVerdict) {
         let verdict = verdict.as_str();
         self.checks.get_or_create(&VerdictLabel { verdict }).inc();
+    }
+
+    /// The meter of one command, for the figures of its drain.
+    pub(crate) fn meter(&self, now: Timestamp) -> Meter {
+        self.meters.of_drain(now)
     }
 
     /// Counts a drain as under way until the guard is dropped, whether or not the drain ended.

@@ -103,7 +103,7 @@ pub(crate) fn event(attempt: &AttemptRef, source: &str, at: Timestamp, fact: Fac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bellwether_proto::{AttemptId, Generation, NodeToken};
+    use bellwether_proto::{AttemptId, DrainProgress, Generation, NodeToken};
 
     #[test]
     fn a_drain_message_is_a_command() {
@@ -164,17 +164,14 @@ mod tests {
             pods_left: 0,
             pods_returning: 0,
             message: String::new(),
+            report: None,
         };
         let event_of = |fact| event(&command.attempt, "drainer 0", Timestamp::UNIX_EPOCH, fact);
         let subject = subject::event(&token("n1"), &drained);
         let drained = event_of(drained);
         assert_eq!(drained.subject, subject);
         assert_eq!(drained.id.unwrap(), format!("{}:3:drained", command.attempt.attempt));
-        let progress = Fact::DrainProgressed {
-            pods_left: 1,
-            pods_gone: 0,
-            held_up_by: vec![],
-        };
+        let progress = Fact::DrainProgressed(DrainProgress::default());
         assert_eq!(event_of(progress).id, None);
         let stuck = Fact::UncordonFailed { message: String::new() };
         assert_eq!(event_of(stuck).id, None, "each failure is published");

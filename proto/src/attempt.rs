@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::attempt_ref::AttemptRef;
 use crate::daemon_pod::DaemonPod;
+use crate::drain_report::DrainReport;
 use crate::drain_terms::DrainTerms;
 use crate::failed_reboot::FailedReboot;
 use crate::field::{instant, instant_required, optional, to_timestamp};
@@ -90,6 +91,8 @@ pub struct Attempt {
     /// The pods that were left when the time of the drain was over, for operators, if the reboot is ordered all the same;
     /// empty: the drain was complete, or is not over.
     pub left_behind: String,
+    /// What the last drain of this attempt has met, as its drainer reported.
+    pub drain_report: Option<Box<DrainReport>>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -130,6 +133,7 @@ impl Attempt {
             obstacle_run: None,
             drain_terms: DrainTerms::default(),
             left_behind: String::new(),
+            drain_report: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -214,6 +218,7 @@ impl Message for Attempt {
             obstacle_run: wire.obstacle_run.and_then(ObstacleRun::from_wire),
             drain_terms: wire.drain_terms.as_ref().map(DrainTerms::from_wire).unwrap_or_default(),
             left_behind: wire.left_behind,
+            drain_report: wire.drain_report.map(DrainReport::from_wire).map(Box::new),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -259,6 +264,7 @@ impl Message for Attempt {
             obstacle_run: self.obstacle_run.as_ref().map(ObstacleRun::to_wire),
             drain_terms: self.drain_terms.to_wire(),
             left_behind: self.left_behind.clone(),
+            drain_report: self.drain_report.as_deref().map(DrainReport::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::drain_progress::DrainProgress;
+use crate::drain_report::DrainReport;
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName};
 use crate::message::{Message, WireError};
@@ -32,14 +34,7 @@ pub enum Fact {
     /// The node carries our cordon now.
     Cordoned,
     /// How far the drain is.
-    DrainProgressed {
-        /// Pods that still have to go.
-        pods_left: u32,
-        /// Pods that are gone.
-        pods_gone: u32,
-        /// Blockers of the drain, for operators, most important first.
-        held_up_by: Vec<String>,
-    },
+    DrainProgressed(DrainProgress),
     /// The node carries our cordon and no pod that has to go.
     Drained {
         /// Pods that are gone.
@@ -51,6 +46,8 @@ pub enum Fact {
         /// The pods that came back, by owner, and the volumes that are still attached, for operators; empty if there are
         /// none.
         message: String,
+        /// What the drain has met.
+        report: Option<Box<DrainReport>>,
     },
     /// The drain ended without success.
     DrainFailed {
@@ -60,6 +57,8 @@ pub enum Fact {
         message: String,
         /// What kept the drain from its end, for comparison with other attempts.
         obstacle: Option<Obstacle>,
+        /// What the drain has met.
+        report: Option<Box<DrainReport>>,
     },
     /// The node does not carry our cordon any more.
     Uncordoned {
@@ -118,7 +117,7 @@ impl Fact {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Cordoned => "cordoned",
-            Self::DrainProgressed { .. } => "drain-progressed",
+            Self::DrainProgressed(_) => "drain-progressed",
             Self::Drained { .. } => "drained",
             Self::DrainFailed { .. } => "drain-failed",
             Self::Uncordoned { .. } => "uncordoned",
@@ -141,7 +140,7 @@ impl Fact {
             | Self::RebootRefused { .. }
             | Self::RebootFailed { .. }
             | Self::PhaseChanged { .. } => true,
-            Self::DrainProgressed { .. } | Self::UncordonFailed { .. } => false,
+            Self::DrainProgressed(_) | Self::UncordonFailed { .. } => false,
         }
     }
 
@@ -149,25 +148,19 @@ impl Fact {
         use wire::node_event::Fact as Wire;
         Ok(match fact {
             Wire::Cordoned(wire::NodeCordoned {}) => Self::Cordoned,
-            Wire::DrainProgressed(wire::DrainProgressed {
-                pods_left,
-                pods_gone,
-                held_up_by,
-            }) => Self::DrainProgressed {
-                pods_left,
-                pods_gone,
-                held_up_by,
-            },
+            Wire::DrainProgressed(wire) => Self::DrainProgressed(DrainProgress::from_wire(wire)?),
             Wire::Drained(wire::NodeDrained {
                 pods_gone,
                 pods_left,
                 pods_returning,
                 message,
+                report,
             }) => Self::Drained {
                 pods_gone,
                 pods_left,
                 pods_returning,
                 message,
+                report: report.map(DrainReport::from_wire).map(Box::new),
             },
             Wire::DrainFailed(wire) => {
                 let failure = match wire::DrainFailure::try_from(wire.failure) {
@@ -184,6 +177,7 @@ impl Fact {
                     failure,
                     message: wire.message,
                     obstacle: wire.obstacle.map(Obstacle::from_wire),
+                    report: wire.report.map(DrainReport::from_wire).map(Box::new),
                 }
             }
             Wire::Uncordoned(wire::NodeUncordoned { left_unschedulable }) => Self::Uncordoned { left_unschedulable },
@@ -212,30 +206,25 @@ impl Fact {
         use wire::node_event::Fact as Wire;
         match self.clone() {
             Self::Cordoned => Wire::Cordoned(wire::NodeCordoned {}),
-            Self::DrainProgressed {
-                pods_left,
-                pods_gone,
-                held_up_by,
-            } => Wire::DrainProgressed(wire::DrainProgressed {
-                pods_left,
-                pods_gone,
-                held_up_by,
-            }),
+            Self::DrainProgressed(progress) => Wire::DrainProgressed(progress.to_wire()),
             Self::Drained {
                 pods_gone,
                 pods_left,
                 pods_returning,
                 message,
+                report,
             } => Wire::Drained(wire::NodeDrained {
                 pods_gone,
                 pods_left,
                 pods_returning,
                 message,
+                report: report.as_deref().map(DrainReport::to_wire),
             }),
             Self::DrainFailed {
                 failure,
                 message,
                 obstacle,
+                report,
             } => {
                 let failure = match failure {
                     DrainFailure::Timeout => wire::DrainFailure::Timeout,
@@ -247,6 +236,7 @@ impl Fact {
                     failure: failure.into(),
                     message,
                     obstacle: obstacle.as_ref().map(Obstacle::to_wire),
+                    report: report.as_deref().map(DrainReport::to_wire),
                 })
             }
             Self::Uncordoned { left_unschedulable } => Wire::Uncordoned(wire::NodeUncordoned { left_unschedulable }),
@@ -337,11 +327,7 @@ mod tests {
 
     #[test]
     fn progress_and_a_failed_uncordon_are_news_each_time_and_have_no_id() {
-        let progress = Fact::DrainProgressed {
-            pods_left: 1,
-            pods_gone: 0,
-            held_up_by: vec![],
-        };
+        let progress = Fact::DrainProgressed(DrainProgress::default());
         assert_eq!(event(progress).message_id(), None);
         assert_eq!(
             event(Fact::UncordonFailed { message: String::new() }).message_id(),

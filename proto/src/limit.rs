@@ -10,6 +10,10 @@ use jiff::SignedDuration;
 
 use crate::wire;
 
+mod drain;
+
+use drain::{cut_obstacle, cut_progress, cut_report};
+
 /// Longest body of a message: a quarter of the `max_payload` of a NATS server as it comes (1 MiB), so
 /// that headers, the fields of later versions and a server with a lower limit have room.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
@@ -60,6 +64,12 @@ pub const NODES_BESIDE_MAX: usize = 100;
 
 /// Most findings of a check: more than an operator reads at once. The most important ones stay.
 pub const DRAIN_FINDINGS_MAX: usize = 30;
+
+/// Most entries of `blockers`: one for each reason, and the budgets that keep most pods.
+pub const BLOCKER_KINDS_MAX: usize = 20;
+
+/// Most budgets, stuck pods and owners that a drain's report names: what an operator reads about a drain that is over.
+pub const REPORTED_MAX: usize = 10;
 
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
@@ -164,20 +174,6 @@ fn cut_problem(problem: Option<&mut wire::Problem>) {
     }
 }
 
-fn cut_obstacle(obstacle: Option<&mut wire::Obstacle>) {
-    if let Some(wire::Obstacle {
-        kind: _,
-        namespace,
-        owner,
-        pod,
-    }) = obstacle
-    {
-        for name in [namespace, owner, pod] {
-            cut(name, OBJECT_BYTES_MAX);
-        }
-    }
-}
-
 impl Limited for wire::Attempt {
     fn limit(&mut self) {
         let Self {
@@ -209,6 +205,7 @@ impl Limited for wire::Attempt {
             obstacle_run,
             drain_terms: _,
             left_behind,
+            drain_report,
             history,
         } = self;
         if let Some(wire::LastReboot {
@@ -246,6 +243,7 @@ impl Limited for wire::Attempt {
         if let Some(wire::ObstacleRun { obstacle, attempts: _ }) = obstacle_run {
             cut_obstacle(obstacle.as_mut());
         }
+        cut_report(drain_report.as_mut());
         cut_history(history);
     }
 }
@@ -374,29 +372,31 @@ fn cut_fact(fact: &mut wire::node_event::Fact) {
     use wire::node_event::Fact;
     match fact {
         Fact::Cordoned(wire::NodeCordoned {}) | Fact::Uncordoned(wire::NodeUncordoned { left_unschedulable: _ }) => (),
-        Fact::DrainProgressed(wire::DrainProgressed {
-            pods_left: _,
-            pods_gone: _,
-            held_up_by,
-        }) => cut_list(held_up_by, BLOCKERS_MAX, BLOCKER_BYTES_MAX),
+        Fact::DrainProgressed(progress) => cut_progress(progress),
         Fact::RebootStarted(wire::RebootStarted { boot_id: _, method }) => cut(method, WORD_BYTES_MAX),
         Fact::DrainFailed(wire::DrainFailed {
             failure: _,
             message,
             obstacle,
+            report,
         }) => {
             cut(message, MESSAGE_BYTES_MAX);
             cut_obstacle(obstacle.as_mut());
+            cut_report(report.as_mut());
         }
-        Fact::UncordonFailed(wire::UncordonFailed { message })
-        | Fact::RebootRefused(wire::RebootRefused { message })
-        | Fact::RebootFailed(wire::RebootFailed { message })
-        | Fact::Drained(wire::NodeDrained {
+        Fact::Drained(wire::NodeDrained {
             pods_gone: _,
             pods_left: _,
             pods_returning: _,
             message,
-        })
+            report,
+        }) => {
+            cut(message, MESSAGE_BYTES_MAX);
+            cut_report(report.as_mut());
+        }
+        Fact::UncordonFailed(wire::UncordonFailed { message })
+        | Fact::RebootRefused(wire::RebootRefused { message })
+        | Fact::RebootFailed(wire::RebootFailed { message })
         | Fact::PhaseChanged(wire::PhaseChanged {
             from: _,
             to: _,

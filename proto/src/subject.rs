@@ -301,6 +301,7 @@ mod tests {
                 pods_left: 0,
                 pods_returning: 0,
                 message: String::new(),
+                report: None,
             },
         };
         for kind in kinds.chain(&["", "Drained"]) {

@@ -78,6 +78,7 @@ async fn thousands_of_events_of_other_attempts_cost_few_requests_and_no_decision
                 pods_left: 0,
                 pods_returning: 0,
                 message: String::new(),
+                report: None,
             },
         };
         let encoded = encode(&event);
@@ -174,7 +175,7 @@ async fn a_new_leader_shows_what_blocks_a_drain_although_the_drainer_reports_not
         let events = Bus::connect(&fleet.world.nats).await?.events(host.name()).await?;
         let progress = events
             .iter()
-            .filter(|event| matches!(event.fact, Fact::DrainProgressed { .. }));
+            .filter(|event| matches!(event.fact, Fact::DrainProgressed(_)));
         Ok(progress.count())
     };
     let before = progress().await?;

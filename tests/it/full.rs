@@ -200,6 +200,7 @@ async fn a_record_that_is_too_long_for_nats_stops_its_node_alone() -> Result<()>
             failure: DrainFailure::Forbidden,
             message: "long ".repeat(640),
             obstacle: None,
+            report: None,
         },
     };
     let bus = Bus::connect(&fleet.world.nats).await?;

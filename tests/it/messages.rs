@@ -105,6 +105,7 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
         pods_left: 0,
         pods_returning: 0,
         message: String::new(),
+        report: None,
     };
     let records = [subject::drain_command(&token), subject::uncordon_command(&token)];
     for subject in records {
@@ -238,6 +239,7 @@ async fn an_event_on_the_subject_of_another_kind_or_node_is_rejected_and_moves_n
             pods_left: 0,
             pods_returning: 0,
             message: String::new(),
+            report: None,
         },
     };
     let started = Fact::RebootStarted {

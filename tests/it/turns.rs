@@ -69,8 +69,25 @@ async fn a_blocked_drain_costs_few_requests_disturbs_no_other_pod_and_continues_
         Ok(tries <= 1.0 && uids("free").await? == before_free && uids("db").await? == before_db)
     })
     .await?;
-    let words = ["default/db", "wait until each budget of the node has let a pod go"];
+    let words = [
+        "3 wait for the disruption budget default/db (3 of 3 healthy, 3 have to be)",
+        "2 wait for their turn",
+        "wait until each budget of the node has let a pod go",
+    ];
     fleet.explained(host.name(), &words).await?;
+    let blocked_seconds = "bellwether_drainer_budget_blocked_seconds_total{namespace=\"default\",budget=\"db\"}";
+    wait::until("the figures of the blocked drain", DEADLINE, async || {
+        let left = drainer
+            .metric("bellwether_drainer_pods_left{reason=\"Budget\"}")
+            .await?;
+        let seconds = drainer.metric(blocked_seconds).await?;
+        ensure!(
+            left.total_cmp(&3.0).is_eq() && seconds > 0.0,
+            "{left} pods, {seconds} s"
+        );
+        Ok(())
+    })
+    .await?;
 
     let budgets: Api<PodDisruptionBudget> = Api::namespaced(fleet.world.client(), NAMESPACE);
     let room = json!({ "spec": { "minAvailable": 2 } });
@@ -101,5 +118,20 @@ async fn a_blocked_drain_costs_few_requests_disturbs_no_other_pod_and_continues_
         accepted.total_cmp(&5.0).is_eq() && blocked <= 3.0,
         "{accepted} accepted, {blocked} blocked"
     );
+    // D51: what the drain has met is known after its end.
+    let attempt = fleet.attempt(host.name()).await?.context("an attempt")?;
+    let report = attempt.drain_report.context("a report")?;
+    let names: Vec<&str> = report.budgets.iter().map(|budget| budget.budget.as_str()).collect();
+    ensure!(
+        report.pods_gone == 5 && report.pods_left == 0 && names == ["db"],
+        "{report:?}"
+    );
+    fleet
+        .explained(host.name(), &["Blocked by:", "disruption budget default/db for "])
+        .await?;
+    let left = drainer
+        .metric("bellwether_drainer_pods_left{reason=\"Budget\"}")
+        .await?;
+    ensure!(left.total_cmp(&0.0).is_eq(), "{left} pods after the end");
     fleet.finish()
 }

@@ -1,6 +1,7 @@
 //! The actions that a state machine asks of its driver.
 
-use bellwether_proto::{DrainFailure, Fact, Obstacle};
+pub use bellwether_proto::StayingPods as Staying;
+use bellwether_proto::{DrainFailure, DrainProgress, DrainReport, Fact, Obstacle};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ pub enum Action {
     /// Store this event, with as many tries as it takes: [`crate::Machine::handle_stored`].
     StoreFact(RequestId, Fact),
     /// Try once to store this event about the progress: [`crate::Machine::handle_progress_sent`].
-    SendProgress(Fact),
+    SendProgress(DrainProgress),
     /// Watch the Node object from now on: [`crate::Machine::handle_node`].
     WatchNode,
     /// Watch the node's pods from now on, beginning with a new list; drop the watch before, if there
@@ -57,36 +58,6 @@ pub enum Notice {
     NodeEditFailed(String),
 }
 
-/// Pods that stay on the node on purpose.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Staying {
-    /// Pods of DaemonSets.
-    pub daemon_set: u32,
-    /// Static pods.
-    pub r#static: u32,
-    /// Finished pods.
-    pub finished: u32,
-    /// Pods whose annotation asks for it.
-    pub annotated: u32,
-    /// Pods that their owners put back onto the node.
-    pub returning: u32,
-}
-
-impl Staying {
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u32 {
-        let all = [
-            self.daemon_set,
-            self.r#static,
-            self.finished,
-            self.annotated,
-            self.returning,
-        ];
-        all.into_iter().fold(0, u32::saturating_add)
-    }
-}
-
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandEnd {
@@ -100,6 +71,8 @@ pub enum CommandEnd {
         remarks: String,
         /// The volumes that are still attached, or why that is not known, for operators; empty if there are none.
         attached: String,
+        /// What the drain has met.
+        report: Box<DrainReport>,
     },
     /// The drain failed for good.
     DrainFailed {
@@ -109,6 +82,8 @@ pub enum CommandEnd {
         message: String,
         /// What kept the drain from its end, for comparison with other attempts.
         obstacle: Option<Obstacle>,
+        /// What the drain has met; none if it ended before its evictions could begin.
+        report: Option<Box<DrainReport>>,
     },
     /// The node does not carry our cordon.
     Uncordoned {
@@ -144,20 +119,24 @@ impl CommandEnd {
                 staying,
                 remarks,
                 attached,
+                report,
             } => Fact::Drained {
                 pods_gone: *pods_gone,
                 pods_left: staying.total(),
                 pods_returning: staying.returning,
                 message: joined(&[remarks, attached]),
+                report: Some(report.clone()),
             },
             Self::DrainFailed {
                 failure,
                 message,
                 obstacle,
+                report,
             } => Fact::DrainFailed {
                 failure: *failure,
                 message: message.clone(),
                 obstacle: obstacle.clone(),
+                report: report.clone(),
             },
             Self::Uncordoned { left_unschedulable } => Fact::Uncordoned {
                 left_unschedulable: *left_unschedulable,
@@ -193,6 +172,7 @@ mod tests {
             staying,
             remarks: "1 of ReplicaSet/web".to_owned(),
             attached: "volumes are still attached: pv-1".to_owned(),
+            report: Box::default(),
         };
         let counted = |staying| match end(staying).fact() {
             Some(Fact::Drained {
@@ -200,6 +180,7 @@ mod tests {
                 pods_left,
                 pods_returning,
                 message,
+                ..
             }) if message == "1 of ReplicaSet/web; volumes are still attached: pv-1" => (pods_left, pods_returning),
             fact => unreachable!("{fact:?}"),
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bellwether_proto::BudgetNumbers;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube_core::{Selector, SelectorExt as _};
 
@@ -147,6 +148,18 @@ impl BudgetView {
 
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The budget with the numbers of its status.
+    pub(crate) fn status(&self) -> BudgetNumbers {
+        let number = |number: i32| u32::try_from(number).unwrap_or_default();
+        BudgetNumbers {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            healthy: number(self.healthy),
+            desired: number(self.desired),
+            expected: number(self.expected),
+        }
     }
 
     /// The numbers of the budget, for operators.

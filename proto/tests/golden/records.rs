@@ -1,8 +1,9 @@
 //! Records of samples: attempts in their phases, and the orders; with the names that all samples share.
 
 use bellwether_proto::{
-    Attempt, Cause, DrainTerms, Ending, FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _,
-    Obstacle, ObstacleKind, ObstacleRun, OrderKind, OrderScope, Phase, PhaseEntered, wire,
+    Attempt, BlockedBudget, Blocker, BlockerKind, BudgetNumbers, Cause, DrainReport, DrainTerms, Ending, FailedReboot,
+    FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun, OrderKind,
+    OrderScope, Phase, PhaseEntered, ReturnedPods, StayingPods, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,6 +54,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         obstacle_run: None,
         drain_terms: DrainTerms::default(),
         left_behind: String::new(),
+        drain_report: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -105,6 +107,57 @@ pub(crate) fn obstacle() -> Obstacle {
     }
 }
 
+/// What keeps a drain from its end, with every field of a blocker.
+pub(crate) fn blockers() -> Vec<Blocker> {
+    let budget = BudgetNumbers {
+        namespace: "shop".into(),
+        name: "web".into(),
+        healthy: 1,
+        desired: 2,
+        expected: 3,
+    };
+    vec![
+        Blocker {
+            budget: Some(budget),
+            ..Blocker::of(BlockerKind::Budget, 2)
+        },
+        Blocker {
+            grace_ends_at: Some(at(90)),
+            ..Blocker::of(BlockerKind::Grace, 1)
+        },
+        Blocker::of(BlockerKind::Unknown(99), 1),
+    ]
+}
+
+/// What a drain has met.
+pub(crate) fn drain_report() -> DrainReport {
+    DrainReport {
+        seconds: 95,
+        pods_gone: 7,
+        evictions: 6,
+        pods_left: 1,
+        staying: StayingPods {
+            daemon_set: 3,
+            r#static: 2,
+            finished: 4,
+            annotated: 5,
+            returning: 1,
+        },
+        budgets: vec![BlockedBudget {
+            namespace: "shop".into(),
+            budget: "web".into(),
+            blocked_seconds: 40,
+        }],
+        longest_grace_seconds: 30,
+        stuck_pods: vec!["shop/web-0".into()],
+        returned: vec![ReturnedPods {
+            namespace: "shop".into(),
+            owner: "ReplicaSet/web".into(),
+            pods: 4,
+        }],
+    }
+}
+
 /// With all that is known of the reboots and drains before.
 pub(crate) fn failed_again() -> Attempt {
     Attempt {
@@ -123,6 +176,7 @@ pub(crate) fn failed_again() -> Attempt {
             obstacle: obstacle(),
             attempts: 3,
         }),
+        drain_report: Some(Box::new(drain_report())),
         ..failed()
     }
 }

@@ -6,15 +6,15 @@
 use std::fmt;
 
 use bellwether_proto::{
-    AttemptRef, DrainFailure, DrainNode, Fact, Generation, HostReport, Message, NeedReport, NodeEvent, Phase, Problem,
-    ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    AttemptRef, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, Message, NeedReport, NodeEvent,
+    Phase, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::file::File;
 use crate::records::{
-    ATTEMPT, BOOT_AFTER, BOOT_BEFORE, NODE, NODE_UID, TRACE, at, attempt, failed, failed_again, fleet_control,
-    fleet_control_before, never, obstacle, rebooting, uncordoning,
+    ATTEMPT, BOOT_AFTER, BOOT_BEFORE, NODE, NODE_UID, TRACE, at, attempt, blockers, drain_report, failed, failed_again,
+    fleet_control, fleet_control_before, never, obstacle, rebooting, uncordoning,
 };
 
 /// Checks that a file of this sample has the sample's meaning.
@@ -84,16 +84,26 @@ pub(crate) fn all() -> Vec<Sample> {
     ];
     samples.extend(facts().map(|(name, generation, fact)| {
         let mut today = fact.clone();
-        if let Fact::DrainFailed { obstacle: added, .. } = &mut today {
-            *added = Some(obstacle());
+        if let Fact::DrainFailed {
+            obstacle: added,
+            report,
+            ..
+        } = &mut today
+        {
+            (*added, *report) = (Some(obstacle()), Some(Box::new(drain_report())));
         }
         if let Fact::Drained {
             pods_returning,
             message,
+            report,
             ..
         } = &mut today
         {
             (*pods_returning, *message) = (1, "1 of ReplicaSet/web".to_owned());
+            *report = Some(Box::new(drain_report()));
+        }
+        if let Fact::DrainProgressed(progress) = &mut today {
+            progress.blockers = blockers();
         }
         let added = (today != fact).then_some(today);
         let sample = bus(name, event(generation, fact));
@@ -251,11 +261,12 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
         (
             "event-drain-progressed",
             1,
-            Fact::DrainProgressed {
+            Fact::DrainProgressed(DrainProgress {
                 pods_left: 3,
                 pods_gone: 4,
                 held_up_by: vec!["budget web".into()],
-            },
+                blockers: vec![],
+            }),
         ),
         (
             "event-drained",
@@ -265,6 +276,7 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
                 pods_left: 2,
                 pods_returning: 0,
                 message: String::new(),
+                report: None,
             },
         ),
         (
@@ -274,6 +286,7 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
                 failure: DrainFailure::Forbidden,
                 message: message(),
                 obstacle: None,
+                report: None,
             },
         ),
         (
@@ -377,6 +390,7 @@ fn node_status() -> wire::NodeStatus {
             pods_left: 3,
             pods_gone: 4,
             held_up_by: vec!["budget web".into()],
+            blockers: vec![],
         }),
         ..Default::default()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bellwether_proto::limit::{BLOCKERS_MAX, HISTORY_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, REASONS_MAX};
 use bellwether_proto::{
-    Attempt, Cause, DrainFailure, Ending, Fact, NodeEvent, Phase, PhaseEntered, decode_body, encode,
+    Attempt, Cause, DrainFailure, DrainProgress, Ending, Fact, NodeEvent, Phase, PhaseEntered, decode_body, encode,
 };
 use jiff::{SignedDuration, Timestamp};
 use prost_reflect::prost::Message as _;
@@ -66,10 +66,13 @@ fn limits_of(field: &str) -> (usize, usize) {
         "earlier" => (0, 9),
         "daemon_pods" => (0, 128),
         "beside" => (253, 100),
+        "blockers" => (0, 20),
+        "budgets" | "returned" => (0, 10),
+        "stuck_pods" => (317, 10),
         "findings" => (0, 30),
         "object" => (317, 1),
         "sentence" => (1024, 1),
-        "daemon_set" | "namespace" | "owner" | "pod" => (317, 1),
+        "daemon_set" | "namespace" | "budget" | "owner" | "pod" => (317, 1),
         "run" => (256, 1),
         "node" => (253, 1),
         "node_uid" => (128, 1),
@@ -91,6 +94,7 @@ fn a_record_carries_the_longest_event_there_can_be() {
         failure: DrainFailure::Timeout,
         message,
         obstacle: None,
+        report: None,
     };
     let event = NodeEvent {
         fact,
@@ -149,7 +153,7 @@ fn texts_and_lists_of_an_older_writer_are_cut_when_they_are_read() {
     let sentences = vec![Value::String("é".repeat(3_000)); 500];
     field::set(&mut message, path.unwrap(), Value::List(sentences));
     let event: NodeEvent = decode_body(&message.encode_to_vec()).unwrap();
-    let Fact::DrainProgressed { held_up_by, .. } = event.fact else {
+    let Fact::DrainProgressed(DrainProgress { held_up_by, .. }) = event.fact else {
         panic!("another fact")
     };
     assert_eq!((held_up_by.len(), held_up_by[0].len()), (BLOCKERS_MAX, 1023));

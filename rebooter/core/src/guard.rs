@@ -383,6 +383,7 @@ mod tests {
             obstacle_run: None,
             drain_terms: Default::default(),
             left_behind: String::new(),
+            drain_report: None,
             trace: TraceParent {
                 trace_id: [1; 16],
                 span_id: [1; 8],

@@ -24,7 +24,6 @@ mod service;
 mod taints;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 
 use bellwether_proto::NodeName;
 use jiff::Timestamp;
@@ -37,31 +36,6 @@ use crate::fleet::member::Member;
 use crate::fleet::taints::WaitingTaints;
 use crate::policy::Policy;
 use crate::timers::Timers;
-
-/// How far a drain is, as its drainer last reported.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DrainProgress {
-    /// Pods that still have to go.
-    pub pods_left: u32,
-    /// Pods that are gone.
-    pub pods_gone: u32,
-    /// What blocks the drain, for operators, most important first.
-    pub blocked_by: Vec<String>,
-}
-
-impl fmt::Display for DrainProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pods = if self.pods_left == 1 { "pod" } else { "pods" };
-        write!(f, "{} {pods} left, {} gone", self.pods_left, self.pods_gone)?;
-        if let Some((first, more)) = self.blocked_by.split_first() {
-            write!(f, "; held up by {first}")?;
-            if !more.is_empty() {
-                write!(f, " and {} more", more.len())?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// The deciding core. See the file's documentation for its contract.
 #[derive(Debug, Clone)]

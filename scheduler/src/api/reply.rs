@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bellwether_proto::{
-    Attempt, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind, OrderScope, Problem,
-    RebooterReport, to_duration, to_timestamp, wire,
+    Attempt, DrainProgress, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind, OrderScope,
+    Problem, RebooterReport, to_duration, to_timestamp, wire,
 };
-use bellwether_scheduler_core::fleet::DrainProgress;
 use bellwether_scheduler_core::{
     AnnotatedKind, CancelEffect, Fleet, NodeView, Outlook, PolicyOutlook, PolicyStanding, Reason, Standing, State,
     StoredReport, Turn,
@@ -178,7 +177,7 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, outlook: &Outlook
             .unwrap_or_default(),
         os: node.os.clone(),
         attempt: fleet.attempt(&node.name).map(Attempt::to_wire),
-        drain: fleet.drain(&node.name).map(drain),
+        drain: fleet.drain(&node.name).map(DrainProgress::to_wire),
         sentinel: fleet.sentinel(&node.name).map(|stored| sentinel_agent(stored, now)),
         rebooter: fleet.rebooter(&node.name).map(|stored| rebooter_agent(stored, now)),
         further_reasons: Vec::new(),
@@ -249,14 +248,6 @@ fn rebooter_agent(stored: &StoredReport<RebooterReport>, now: Timestamp) -> wire
         method: report.method.clone(),
         clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
         classified_problem: report.problem.as_ref().map(Problem::to_wire),
-    }
-}
-
-fn drain(progress: &DrainProgress) -> wire::DrainProgressed {
-    wire::DrainProgressed {
-        pods_left: progress.pods_left,
-        pods_gone: progress.pods_gone,
-        held_up_by: progress.blocked_by.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bellwether_chassis::{Bus, Expect, PublishError, Watched};
 use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{Attempt, Fact, NodeEvent, NodeName, Phase, attribute, encode, subject};
+use bellwether_proto::{Attempt, DrainProgress, Fact, NodeEvent, NodeName, Phase, attribute, encode, subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
@@ -33,11 +33,7 @@ pub(crate) async fn last_progress(bus: &Bus, attempts: &[Attempt]) -> Vec<NodeEv
     let mut found = Vec::new();
     // At most as many as there are slots.
     for attempt in attempts.iter().filter(|attempt| attempt.phase == Phase::Draining) {
-        let progress = Fact::DrainProgressed {
-            pods_left: 0,
-            pods_gone: 0,
-            held_up_by: Vec::new(),
-        };
+        let progress = Fact::DrainProgressed(DrainProgress::default());
         let subject = subject::event(&attempt.node.token(), &progress);
         match bus.read_current(EVENTS_STREAM.name, subject).await {
             Ok(record) => {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bellwether_proto::{AttemptRef, DrainFailure, Fact};
+use bellwether_proto::{AttemptRef, Blocker, BlockerKind, DrainFailure, DrainProgress, DrainReport, Fact};
 use jiff::Timestamp;
 
 use super::detach::Awaited;
 use super::progress::Due;
-use super::proof::Stage as ProofStage;
+use super::proof::{self, Stage as ProofStage};
 use super::state::{Drain, Forbidden, Stage};
 use crate::action::{Action, CommandEnd, Notice};
 use crate::backoff::after;
@@ -15,7 +15,7 @@ use crate::cordon::{Cordon, cordon_of, cordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::fault::ApiFault;
 use crate::node::NodeView;
-use crate::plan::{Step, Suspension};
+use crate::plan::{Step, Suspension, seconds};
 use crate::pod::NodePod;
 use crate::timers::Timer;
 
@@ -72,11 +72,11 @@ impl Drain {
                 self.forbidden.reset(&Forbidden::Cordon);
                 self.cordoned(now);
             }
-            EditPoll::Done(Wanted::Failure(failure, message)) => self.fail(failure, message),
+            EditPoll::Done(Wanted::Failure(failure, message)) => self.fail(now, failure, message),
             EditPoll::Failed(EditFault::Api(ApiFault::Forbidden(reason)))
                 if self.forbidden.is_over(now, Forbidden::Cordon) =>
             {
-                self.fail(DrainFailure::Forbidden, reason);
+                self.fail(now, DrainFailure::Forbidden, reason);
             }
             EditPoll::Failed(fault) => {
                 // A record that does not authorise the patch is no answer about the right to it.
@@ -108,7 +108,7 @@ impl Drain {
 
     fn decide_pods(&mut self, now: Timestamp) {
         if let Some(cordon) = self.lost_cordon.take() {
-            self.cordon_lost(cordon);
+            self.cordon_lost(now, cordon);
             return;
         }
         let mut step = self.step(now);
@@ -120,7 +120,8 @@ impl Drain {
             return;
         }
         self.decide_evictions(now, &step);
-        if self.inventory.is_complete() {
+        // Also before the first look has succeeded: the fault of a watch has to be known.
+        if self.inventory.is_complete() || !self.watch_faults.is_empty() {
             self.decide_progress(now, step);
         }
         if let Some(suspension) = &self.unauthorised {
@@ -129,10 +130,10 @@ impl Drain {
     }
 
     /// Ends the drain of a node that is gone or cordoned by another owner, and cordons any other node again.
-    fn cordon_lost(&mut self, cordon: Cordon) {
+    fn cordon_lost(&mut self, now: Timestamp, cordon: Cordon) {
         match cordon {
-            Cordon::NodeGone(reason) => self.fail(DrainFailure::NodeGone, reason),
-            Cordon::Foreign(reason) => self.fail(DrainFailure::ForeignCordon, reason),
+            Cordon::NodeGone(reason) => self.fail(now, DrainFailure::NodeGone, reason),
+            Cordon::Foreign(reason) => self.fail(now, DrainFailure::ForeignCordon, reason),
             Cordon::None | Cordon::Ours => {
                 self.batch = None;
                 self.stage = Stage::Cordoning(NodeEdit::new());
@@ -155,7 +156,10 @@ impl Drain {
         let pods = self.inventory.pods();
         self.detach.note(&pods);
         let mut step = self.plan.step(now, &pods, longest.as_ref());
-        step.held_up_by.splice(0..0, self.watch_faults.values().cloned());
+        if !self.watch_faults.is_empty() {
+            step.held_up_by.splice(0..0, self.watch_faults.values().cloned());
+            step.blockers.insert(0, Blocker::of(BlockerKind::Look, 0));
+        }
         step
     }
 
@@ -174,6 +178,7 @@ impl Drain {
             Awaited::Until(until, sentence) if self.proof.stage == ProofStage::Idle => {
                 self.timers.set(Timer::Detach, until);
                 step.held_up_by.push(sentence);
+                step.blockers.push(Blocker::of(BlockerKind::Volume, 0));
                 return;
             }
             // A proof that has begun continues: the volume came, or a look at it failed, since.
@@ -198,12 +203,20 @@ impl Drain {
             ProofStage::Listing(_) | ProofStage::ReadingNode(..) => (),
             ProofStage::Authorising(ticket, staying) => match self.permit.result(ticket) {
                 None => (),
-                Some(Ok(())) => self.finish(CommandEnd::Drained {
-                    pods_gone: step.pods_gone,
-                    staying,
-                    remarks: step.remarks.clone(),
-                    attached,
-                }),
+                Some(Ok(())) => {
+                    let report = DrainReport {
+                        pods_gone: step.pods_gone,
+                        staying,
+                        ..self.report(now, &[])
+                    };
+                    self.finish(CommandEnd::Drained {
+                        pods_gone: step.pods_gone,
+                        staying,
+                        remarks: step.remarks.clone(),
+                        attached,
+                        report: Box::new(report),
+                    });
+                }
                 Some(Err(refusal)) => {
                     let notice = Notice::Unconfirmed(refusal.to_string());
                     self.actions.push_back(Action::Log(notice));
@@ -257,14 +270,15 @@ impl Drain {
     }
 
     fn decide_progress(&mut self, now: Timestamp, step: Step) {
-        let state = Fact::DrainProgressed {
+        let state = DrainProgress {
             pods_left: step.pods_left,
             pods_gone: step.pods_gone,
             held_up_by: step.held_up_by,
+            blockers: step.blockers,
         };
         match self.progress.poll(now, state) {
             Due::Nothing => (),
-            Due::Now(fact) => self.actions.push_back(Action::SendProgress(fact)),
+            Due::Now(progress) => self.actions.push_back(Action::SendProgress(progress)),
             Due::At(at) => self.timers.set(Timer::Progress, at),
         }
     }
@@ -278,11 +292,37 @@ impl Drain {
             None => self.time_over_before_evictions(),
         };
         let obstacle = step.and_then(|step| step.obstacle);
+        let report = self.failure_report(now);
         self.finish(CommandEnd::DrainFailed {
             failure: DrainFailure::Timeout,
             message,
             obstacle,
+            report,
         });
+    }
+
+    /// What a drain has met that failed; none before its evictions could begin.
+    pub(super) fn failure_report(&mut self, now: Timestamp) -> Option<Box<DrainReport>> {
+        let has_met_pods = self.has_begun && self.is_announced;
+        let pods: Vec<NodePod> = self
+            .inventory
+            .pods()
+            .into_iter()
+            .map(|pod| self.plan.classify(pod))
+            .collect();
+        has_met_pods.then(|| Box::new(self.report(now, &pods)))
+    }
+
+    /// What the drain has met, given with the pods that are there.
+    fn report(&mut self, now: Timestamp, pods: &[NodePod]) -> DrainReport {
+        let took = Duration::try_from(now.duration_since(self.began_at)).unwrap_or_default();
+        let left = pods.iter().filter(|pod| pod.has_to_go()).count();
+        DrainReport {
+            seconds: seconds(took),
+            pods_left: u32::try_from(left).unwrap_or(u32::MAX),
+            staying: proof::staying(pods),
+            ..self.plan.report(now)
+        }
     }
 
     fn time_over_before_evictions(&self) -> String {

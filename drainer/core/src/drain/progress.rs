@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bellwether_proto::Fact;
+use bellwether_proto::DrainProgress;
 use jiff::Timestamp;
 
 use crate::backoff::after;
@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// The progress published so far.
 #[derive(Debug)]
 pub(super) struct Progress {
-    published: Option<Fact>,
+    published: Option<DrainProgress>,
     next_at: Timestamp,
     is_sending: bool,
 }
@@ -26,7 +26,7 @@ pub(super) enum Due {
     /// The state is published already, or the end of the event under way will lead here again.
     Nothing,
     /// Publish the state now.
-    Now(Fact),
+    Now(DrainProgress),
     /// Publish it at this instant, if it still is the state.
     At(Timestamp),
 }
@@ -40,7 +40,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn poll(&mut self, now: Timestamp, state: Fact) -> Due {
+    pub(super) fn poll(&mut self, now: Timestamp, state: DrainProgress) -> Due {
         if self.is_sending || self.published.as_ref() == Some(&state) {
             return Due::Nothing;
         }
@@ -77,11 +77,10 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn left(pods_left: u32) -> Fact {
-        Fact::DrainProgressed {
+    fn left(pods_left: u32) -> DrainProgress {
+        DrainProgress {
             pods_left,
-            pods_gone: 0,
-            held_up_by: vec![],
+            ..DrainProgress::default()
         }
     }
 }

@@ -101,7 +101,8 @@ impl Proof {
     }
 }
 
-fn staying(pods: &[NodePod]) -> Staying {
+/// The pods that stay, by their class.
+pub(super) fn staying(pods: &[NodePod]) -> Staying {
     let mut staying = Staying::default();
     for pod in pods {
         let Class::Stays(reason) = pod.class else { continue };

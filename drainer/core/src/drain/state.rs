@@ -87,6 +87,7 @@ pub struct DrainOrder {
 pub struct Drain {
     pub(super) attempt: AttemptRef,
     pub(super) not_after: Timestamp,
+    pub(super) began_at: Timestamp,
     pub(super) stage: Stage,
     pub(super) permit: Permit,
     /// The event about the cordon is stored: it is not published again after a second cordon.
@@ -139,6 +140,7 @@ impl Drain {
         };
         Self {
             not_after,
+            began_at: now,
             stage: Stage::Cordoning(NodeEdit::new()),
             permit: Permit::new(command, now),
             is_announced: false,
@@ -174,11 +176,13 @@ impl Drain {
         self.actions.push_back(Action::Finish(end));
     }
 
-    pub(super) fn fail(&mut self, failure: DrainFailure, message: String) {
+    pub(super) fn fail(&mut self, now: Timestamp, failure: DrainFailure, message: String) {
+        let report = self.failure_report(now);
         self.finish(CommandEnd::DrainFailed {
             failure,
             message,
             obstacle: None,
+            report,
         });
     }
 
@@ -205,7 +209,7 @@ impl Drain {
     fn look_failed(&mut self, now: Timestamp, thing: Forbidden, target: WatchTarget, fault: &ApiFault) {
         if let ApiFault::Forbidden(reason) = fault {
             if self.forbidden.is_over(now, thing) {
-                self.fail(DrainFailure::Forbidden, reason.clone());
+                self.fail(now, DrainFailure::Forbidden, reason.clone());
                 return;
             }
         } else {
@@ -324,7 +328,7 @@ impl Machine for Drain {
         let thing = Forbidden::Eviction(uid.to_owned());
         let answer = if let Answer::Forbidden(reason) = answer {
             if self.forbidden.is_over(now, thing) {
-                self.fail(DrainFailure::Forbidden, reason);
+                self.fail(now, DrainFailure::Forbidden, reason);
                 return;
             }
             Answer::Failed(reason)

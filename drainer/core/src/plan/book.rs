@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_proto::Obstacle;
+use bellwether_proto::{Blocker as Held, BlockerKind, DrainReport, Obstacle};
 use jiff::Timestamp;
 
 use super::blockers::{self, Blocker, Rank};
 use super::delay;
 use super::force::{Force, Forced};
+use super::ledger::Ledger;
 use super::returns::{self, Owner, Returns};
+use super::tally::{self, Tally};
 use super::turns::{Ask, Turns, Waiting};
 use crate::answer::Answer;
 use crate::backoff::after;
@@ -36,6 +38,7 @@ pub struct Plan {
     /// What the evictions of the newest step ask for, by the UIDs of the pods.
     offered: BTreeMap<String, Ask>,
     pods_gone: u32,
+    ledger: Ledger,
 }
 
 /// The evictions of one pod that has or had to go.
@@ -111,6 +114,8 @@ pub struct Step {
     /// What blocks the drain, for operators, most important first. Without new facts it changes at
     /// most once a minute.
     pub held_up_by: Vec<String>,
+    /// Why the pods of [`Self::pods_left`] are still there, in numbers, most important first; each pod counts once.
+    pub blockers: Vec<Held>,
     /// The most important blocker that lasts beyond this drain, for comparison with other ones.
     pub obstacle: Option<Obstacle>,
     /// When the decision changes without new facts.
@@ -141,6 +146,7 @@ impl Plan {
             budgets: None,
             offered: BTreeMap::new(),
             pods_gone: 0,
+            ledger: Ledger::default(),
         }
     }
 
@@ -170,6 +176,7 @@ impl Plan {
         let mut overdue = Vec::new();
         let mut blocking = Vec::new();
         let mut terminating = Vec::new();
+        let mut tally = Tally::default();
         for pod in pods {
             match &pod.class {
                 Class::Stays(_) => step.pods_staying = step.pods_staying.saturating_add(1),
@@ -185,8 +192,15 @@ impl Plan {
                     let (stuck, changes_at) = blockers::of_terminating(pod, *grace_ends_at, now);
                     sooner(&mut step.look_again, changes_at);
                     match stuck {
-                        Some(blocker) => blocking.push(blocker),
-                        None => terminating.push((*grace_ends_at, pod)),
+                        Some(blocker) => {
+                            blocking.push(blocker);
+                            tally.count(BlockerKind::Stuck);
+                            self.ledger.is_stuck(pod);
+                        }
+                        None => {
+                            terminating.push((*grace_ends_at, pod));
+                            tally.count_ending(*grace_ends_at);
+                        }
                     }
                 }
                 Class::Evictable { .. } => {
@@ -202,6 +216,7 @@ impl Plan {
                         let next = self.returns.next_round_at(&entry.owner);
                         next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
                         blocking.push(blockers::of_return(pod));
+                        tally.count(BlockerKind::Returning);
                         continue;
                     }
                     let answer = entry.last.as_ref();
@@ -213,6 +228,7 @@ impl Plan {
                         let due_at = force.due_at(pod);
                         if due_at <= now {
                             overdue.push(pod);
+                            tally.count(tally::kind_of(answer));
                             let next = entry.next_try.filter(|_| !entry.may_be_deleted(now));
                             next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
                             continue;
@@ -242,7 +258,19 @@ impl Plan {
         }
         overdue.retain(|pod| !self.in_flight.contains(&pod.uid) && self.may_be_deleted(&pod.uid, now));
         let mut offered = BTreeMap::new();
-        match suspension.filter(|suspension| suspension.until > now) {
+        let suspension = suspension.filter(|suspension| suspension.until > now);
+        let rests =
+            |pod: &NodePod| suspension.is_some() && choice.ready.iter().any(|(ready, _)| ready.pod.uid == pod.uid);
+        for Waiting { pod, last, .. } in waiting.iter().chain(&in_flight) {
+            match choice.kept.get(pod.uid.as_str()) {
+                Some(kept) => tally.count_kept(kept),
+                None if rests(pod) => tally.count(BlockerKind::Rest),
+                None => tally.count(tally::kind_of(*last)),
+            }
+        }
+        self.ledger.looked(now, tally.budgets().cloned().collect());
+        step.blockers = tally.blockers();
+        match suspension {
             Some(suspension) if !choice.ready.is_empty() || !overdue.is_empty() => {
                 blocking.push(Blocker::passing(Rank::Suspended, suspension.reason.clone()));
                 sooner(&mut step.look_again, suspension.until);
@@ -271,6 +299,7 @@ impl Plan {
             if !self.book.contains_key(&pod.uid) {
                 let owner = Owner::of(pod);
                 let is_return = self.returns.is_return(&owner);
+                self.ledger.entered(pod, is_return.then_some(&owner));
                 self.book.insert(pod.uid.clone(), Entry::new(owner, is_return));
             }
         }
@@ -318,6 +347,14 @@ impl Plan {
         NodePod { class, ..pod }
     }
 
+    /// What the drain has met until now, for its report; without the pods that are there.
+    pub fn report(&mut self, now: Timestamp) -> DrainReport {
+        DrainReport {
+            pods_gone: self.pods_gone,
+            ..self.ledger.report(now)
+        }
+    }
+
     /// The node was schedulable for a while: pods that have come since do not count as those that came back.
     pub fn cordoned_again(&mut self) {
         self.returns.forget();
@@ -358,6 +395,7 @@ impl Plan {
         if answer == Answer::Accepted {
             self.returns.evicted(&entry.owner, entry.is_return);
             entry.deleted.iter().for_each(|name| self.forced.add(name));
+            self.ledger.evicted();
         }
         let is_gone = answer == Answer::Gone;
         entry.gone_answers = if is_gone {

@@ -3,17 +3,22 @@
 //! [`book`] has the state of each pod and takes the decision; `delay` is the wait after each answer
 //! of the API server; `returns` knows the pods that come back; `turns` the budgets that let pods go one after the other;
 //! `force` the pods that are deleted at the end of the time, if the policy demands that; [`blockers`] is the text for
-//! operators. A new rule about order or waves belongs into `book`, beside the choice of the pods that are evicted next.
+//! operators, `tally` the same in numbers, and `ledger` counts what the drain meets. A new rule about order or waves belongs into `book`, beside the choice of the pods that are evicted next.
 
 pub mod blockers;
 pub mod book;
 mod delay;
 pub(crate) mod force;
+mod ledger;
 mod returns;
+mod tally;
 mod turns;
 
 pub use book::{Plan, Step, Suspension};
+pub(crate) use ledger::seconds;
 
+#[cfg(test)]
+mod tally_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bellwether_proto::ReturnedPods;
 use jiff::Timestamp;
 
 use crate::backoff::after;
@@ -32,6 +33,15 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    /// Pods of this owner that came back, for the report.
+    pub(super) fn returned(&self, pods: u32) -> ReturnedPods {
+        ReturnedPods {
+            namespace: self.namespace.clone(),
+            owner: self.name.clone(),
+            pods,
+        }
+    }
+
     pub(super) fn of(pod: &NodePod) -> Self {
         let name = if pod.owner.is_empty() {
             format!("pod {}", pod.name)

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bellwether_proto::BudgetNumbers;
 use jiff::Timestamp;
 
 use super::blockers::{self, Blocker};
@@ -83,10 +84,36 @@ impl Waiting<'_> {
 pub(super) struct Choice<'a> {
     pub(super) ready: Vec<(Waiting<'a>, Option<Ask>)>,
     pub(super) blocking: Vec<Blocker>,
+    /// The pods that a budget keeps, by UID.
+    pub(super) kept: BTreeMap<&'a str, Kept<'a>>,
     pub(super) look_again: Option<Timestamp>,
 }
 
-impl Choice<'_> {
+/// A pod that a budget keeps.
+#[derive(Debug)]
+pub(super) struct Kept<'a> {
+    pod: &'a NodePod,
+    /// None: only the API server's answer names the budget, in prose.
+    budget: Option<BudgetNumbers>,
+}
+
+impl Kept<'_> {
+    /// The budget with its numbers. One that only an answer names has none, and no name.
+    pub(super) fn numbers(&self) -> BudgetNumbers {
+        let nameless = || BudgetNumbers {
+            namespace: self.pod.namespace.clone(),
+            ..BudgetNumbers::default()
+        };
+        self.budget.clone().unwrap_or_else(nameless)
+    }
+}
+
+impl<'a> Choice<'a> {
+    fn keep(&mut self, pod: &'a NodePod, budget: Option<&BudgetView>) {
+        let budget = budget.map(BudgetView::status);
+        self.kept.insert(&pod.uid, Kept { pod, budget });
+    }
+
     fn look_again(&mut self, at: Timestamp) {
         self.look_again = Some(self.look_again.map_or(at, |earlier| earlier.min(at)));
     }
@@ -137,6 +164,7 @@ impl Turns {
                 // A budget that the watch does not show, or that is gone since.
                 if let Some(answer) = waiting.last.filter(|_| waiting.is_blocked_by_budget()) {
                     choice.blocking.extend(blockers::of_answer(waiting.pod, answer));
+                    choice.keep(waiting.pod, None);
                 }
                 choice.due(now, waiting, None);
             }
@@ -235,9 +263,11 @@ impl<'a> Choice<'a> {
             match waiting.last {
                 None | Some(Answer::BudgetBlocked(_) | Answer::BudgetUnprocessed) if room == 0 => {
                     self.blocking.push(blockers::of_budget(waiting.pod, budget));
+                    self.keep(waiting.pod, Some(budget));
                 }
                 Some(answer @ Answer::BudgetBlocked(_)) => {
                     self.blocking.extend(blockers::of_answer(waiting.pod, answer));
+                    self.keep(waiting.pod, Some(budget));
                 }
                 Some(_) | None => (),
             }

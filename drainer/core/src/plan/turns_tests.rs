@@ -201,19 +201,19 @@ fn without_a_watch_of_the_budgets_each_pod_is_tried_on_its_own() {
     assert_eq!(drain.evict(5, &pods), ["web-0"]);
 }
 
-struct Drain {
-    plan: Plan,
+pub(super) struct Drain {
+    pub(super) plan: Plan,
 }
 
 impl Drain {
     /// A drain with budgets, each given with its name, its room and its version.
-    fn new(budgets: &[(&str, i32, u32)]) -> Self {
+    pub(super) fn new(budgets: &[(&str, i32, u32)]) -> Self {
         let mut drain = Self { plan: Plan::new(10) };
         drain.budgets(budgets);
         drain
     }
 
-    fn budgets(&mut self, budgets: &[(&str, i32, u32)]) {
+    pub(super) fn budgets(&mut self, budgets: &[(&str, i32, u32)]) {
         let named: Vec<_> = budgets
             .iter()
             .map(|(name, room, version)| (*name, *name, *room, *version))
@@ -236,12 +236,12 @@ impl Drain {
         self.plan.handle_budgets(Some(Arc::new(known)));
     }
 
-    fn step(&mut self, second: i64, pods: &[NodePod]) -> Step {
+    pub(super) fn step(&mut self, second: i64, pods: &[NodePod]) -> Step {
         self.plan.step(at(second), pods, None)
     }
 
     /// The pods whose evictions begin now.
-    fn evict(&mut self, second: i64, pods: &[NodePod]) -> Vec<String> {
+    pub(super) fn evict(&mut self, second: i64, pods: &[NodePod]) -> Vec<String> {
         let evict = self.step(second, pods).evict;
         for pod in &evict {
             self.plan.started(&pod.uid);
@@ -249,21 +249,21 @@ impl Drain {
         evict.into_iter().map(|pod| pod.uid).collect()
     }
 
-    fn answered(&mut self, second: i64, uid: &str, answer: Answer) {
+    pub(super) fn answered(&mut self, second: i64, uid: &str, answer: Answer) {
         self.plan.answered(at(second), uid, answer, |wait: Duration| wait);
     }
 }
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn blocked() -> Answer {
+pub(super) fn blocked() -> Answer {
     Answer::BudgetBlocked("the budget needs 3 and has 3".to_owned())
 }
 
 /// A pod of the application before the dash.
-fn pod(name: &str) -> NodePod {
+pub(super) fn pod(name: &str) -> NodePod {
     view(name, None)
 }
 

@@ -1,7 +1,7 @@
 //! Stories of drains whose requests to the API server fail. Times are seconds since the begin.
 
 use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Notice, WatchTarget};
-use bellwether_proto::{DrainFailure, ObstacleKind};
+use bellwether_proto::{Blocker, BlockerKind, DrainFailure, ObstacleKind};
 
 use crate::stories::held_up_by;
 use crate::world::{World, at, pod, staying};
@@ -154,6 +154,19 @@ fn a_drain_that_is_blind_names_the_failed_watch_until_the_watch_works_again() {
         world.pass(5);
         assert!(!is_named(&world), "{:?}", held_up_by(&world));
     }
+}
+
+#[test]
+fn a_drain_that_has_never_found_its_pods_reports_the_fault_of_its_watch() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.is_blind = true;
+    world.pass(5);
+    assert_eq!(world.progress.last(), None);
+    world.watch_fails(WatchTarget::Pods, ApiFault::Unavailable("down".to_owned()));
+    world.pass(1);
+    let progress = world.progress.last().unwrap();
+    assert_eq!(progress.held_up_by, ["pods cannot be watched: down"]);
+    assert_eq!(progress.blockers, [Blocker::of(BlockerKind::Look, 0)]);
 }
 
 #[test]

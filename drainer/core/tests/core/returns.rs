@@ -2,7 +2,7 @@
 
 use bellwether_drainer_core::pod::view::Controller;
 use bellwether_drainer_core::{Answer, CommandEnd, Drain, Machine as _, PodView};
-use bellwether_proto::ObstacleKind;
+use bellwether_proto::{ObstacleKind, ReturnedPods};
 
 use crate::stories::held_up_by;
 use crate::world::{Response, World, at, pod};
@@ -19,6 +19,17 @@ fn d51_a_pod_that_always_comes_back_is_evicted_four_times_then_stays_and_the_dra
     assert_eq!((ended_at, returning), (at(21), 1));
     let owner = "1 of ReplicaSet/r in namespace shop";
     assert!(sentence.ends_with(owner), "{sentence}");
+    let Some((_, CommandEnd::Drained { report, staying, .. })) = &world.end else {
+        unreachable!("{:?}", world.end)
+    };
+    let returned = ReturnedPods {
+        namespace: "shop".to_owned(),
+        owner: "ReplicaSet/r".to_owned(),
+        pods: 4,
+    };
+    assert_eq!((&report.returned[..], report.staying), (&[returned][..], *staying));
+    let numbers = (report.seconds, report.pods_gone, report.evictions, report.pods_left);
+    assert_eq!(numbers, (21, 4, 4, 0));
 }
 
 #[test]

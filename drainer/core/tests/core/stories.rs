@@ -2,7 +2,7 @@
 
 use bellwether_drainer_core::action::Staying;
 use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice};
-use bellwether_proto::{DrainFailure, Fact, ObstacleKind, Phase};
+use bellwether_proto::{DrainFailure, DrainReport, Fact, ObstacleKind, Phase};
 
 use crate::world::{Response, World, at, pod, staying};
 use std::time::Duration;
@@ -18,11 +18,17 @@ fn d49_an_empty_node_is_drained_two_seconds_after_its_cordon_and_not_before() {
         annotated: 1,
         ..Staying::default()
     };
+    let report = DrainReport {
+        seconds: 2,
+        staying,
+        ..DrainReport::default()
+    };
     let drained = CommandEnd::Drained {
         pods_gone: 0,
         staying,
         remarks: String::new(),
         attached: String::new(),
+        report: Box::new(report),
     };
     assert_eq!(world.end, Some((at(2), drained)));
 }
@@ -37,7 +43,7 @@ fn a_node_is_drained_when_its_last_pod_is_gone_and_not_when_it_terminates() {
     world.remove_pod("b");
     world.pass(0);
     assert_eq!(world.drained(), 2);
-    let left: Vec<_> = world.progress.iter().filter_map(pods_left).collect();
+    let left: Vec<_> = world.progress.iter().map(|progress| progress.pods_left).collect();
     assert_eq!(
         left,
         [2, 2, 1],
@@ -207,9 +213,21 @@ fn d50_a_drain_that_a_budget_blocks_ends_in_time_and_names_the_budget() {
     assert_eq!(world.failure(), DrainFailure::Timeout);
     let (ended_at, end) = world.end.unwrap();
     assert_eq!(ended_at, at(120));
-    let CommandEnd::DrainFailed { message, obstacle, .. } = end else {
+    let CommandEnd::DrainFailed {
+        message,
+        obstacle,
+        report,
+        ..
+    } = end
+    else {
         unreachable!()
     };
+    let report = report.unwrap();
+    let [budget] = &report.budgets[..] else {
+        unreachable!("{report:?}")
+    };
+    assert_eq!((&*budget.namespace, budget.blocked_seconds), ("shop", 120));
+    assert_eq!((report.seconds, report.pods_left, report.evictions), (120, 1, 0));
     let of = obstacle.map(|obstacle| (obstacle.kind, obstacle.namespace, obstacle.owner));
     let expected = (ObstacleKind::Budget, "shop".to_owned(), "ReplicaSet/r".to_owned());
     assert_eq!(of, Some(expected));
@@ -362,16 +380,9 @@ fn a_slow_api_server_gets_one_consistent_list_at_a_time() {
 /// Blockers in the newest event about the progress.
 pub(crate) fn held_up_by<M>(world: &World<M>) -> &[String] {
     match world.progress.last() {
-        Some(Fact::DrainProgressed { held_up_by, .. }) => held_up_by,
-        fact => unreachable!("{fact:?}"),
+        Some(progress) => &progress.held_up_by,
+        None => unreachable!("no progress"),
     }
-}
-
-fn pods_left(fact: &Fact) -> Option<u32> {
-    let Fact::DrainProgressed { pods_left, .. } = fact else {
-        return None;
-    };
-    Some(*pods_left)
 }
 
 impl<M> World<M> {

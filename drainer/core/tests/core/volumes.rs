@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellwether_drainer_core::pod::PodFacts;
 use bellwether_drainer_core::volume::Attached;
 use bellwether_drainer_core::{CommandEnd, Drain, Looked, Machine as _, PodView, Unseen, VolumeTerms};
-use bellwether_proto::AfterTimeout;
+use bellwether_proto::{AfterTimeout, Blocker, BlockerKind};
 use jiff::Timestamp;
 
 use crate::stories::held_up_by;
@@ -30,6 +30,8 @@ fn d36_a_drain_waits_until_the_volumes_of_its_pods_are_detached_and_names_them()
         held_up_by(&world),
         ["volumes are still attached: pv-0 of pod shop/db-0 (disk.example.com), pv-1 (disk.example.com)"]
     );
+    let blockers = &world.progress.last().unwrap().blockers;
+    assert_eq!(*blockers, [Blocker::of(BlockerKind::Volume, 0)]);
     attach(&mut world, Ok(vec![volume("pv-1", None)]));
     world.pass(3);
     assert_eq!(

@@ -9,7 +9,7 @@ use bellwether_drainer_core::{
     NodeRead, NodeView, Notice, PodView, RecordView, RequestId, VolumeTerms, WatchTarget, Watched,
 };
 use bellwether_proto::mark::CORDONED_FOR;
-use bellwether_proto::{AfterTimeout, Attempt, DrainTerms, Fact, Phase};
+use bellwether_proto::{AfterTimeout, Attempt, DrainProgress, DrainTerms, Fact, Phase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -43,6 +43,8 @@ pub(crate) struct World<M> {
     pub(crate) eviction_answer: Answer,
     /// The answers to evictions of these pods, by UID, instead of that one.
     pub(crate) eviction_answers: BTreeMap<String, Answer>,
+    /// The watch of the pods never shows anything.
+    pub(crate) is_blind: bool,
     watches_pods: bool,
     watches_node: bool,
     // The bus.
@@ -65,7 +67,7 @@ pub(crate) struct World<M> {
     pub(crate) patches: u32,
     pub(crate) lists: u32,
     pub(crate) facts: Vec<Fact>,
-    pub(crate) progress: Vec<Fact>,
+    pub(crate) progress: Vec<DrainProgress>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) throttles: Vec<Timestamp>,
     pub(crate) end: Option<(Timestamp, CommandEnd)>,
@@ -147,6 +149,7 @@ impl<M: Machine> World<M> {
             api_fault: None,
             eviction_answer: Answer::Accepted,
             eviction_answers: BTreeMap::new(),
+            is_blind: false,
             watches_pods: false,
             watches_node: false,
             phase,
@@ -328,8 +331,10 @@ impl<M: Machine> World<M> {
                 self.facts.push(fact);
                 Response::Stored(id)
             }
-            Action::SendProgress(fact) => {
-                self.progress.push(fact);
+            Action::SendProgress(progress) => {
+                let counted: u32 = progress.blockers.iter().map(|blocker| blocker.pods).sum();
+                assert_eq!(counted, progress.pods_left, "each pod has one reason: {progress:?}");
+                self.progress.push(progress);
                 Response::ProgressSent
             }
             Action::WatchNode => {
@@ -339,6 +344,7 @@ impl<M: Machine> World<M> {
                 self.responses.extend(events.into_iter().flatten().map(Response::Node));
                 return;
             }
+            Action::WatchPods if self.is_blind => return,
             Action::WatchPods => {
                 self.watches_pods = true;
                 self.responses.retain(|response| !matches!(response, Response::Pod(_)));

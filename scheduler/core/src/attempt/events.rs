@@ -28,15 +28,20 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
     let current = event.generation == attempt.generation;
     match &event.fact {
         Fact::Cordoned if attempt.phase == Phase::Draining => Consequence::CordonReported,
-        Fact::Drained { .. } if current && attempt.phase == Phase::Draining => Consequence::DrainReported,
+        Fact::Drained { report, .. } if current && attempt.phase == Phase::Draining => {
+            attempt.drain_report.clone_from(report);
+            Consequence::DrainReported
+        }
         Fact::DrainFailed {
             failure,
             message,
             obstacle,
+            report,
         } if current && attempt.phase == Phase::Draining => {
             let before = attempt.obstacle_run.take();
             let run = |obstacle: &Obstacle| ObstacleRun::continued(before.as_ref(), obstacle.clone());
             attempt.obstacle_run = obstacle.as_ref().map(run);
+            attempt.drain_report.clone_from(report);
             drain_failed(attempt, *failure, message)
         }
         Fact::Uncordoned { .. } if current && matches!(attempt.phase, Phase::Uncordoning | Phase::RollingBack) => {
@@ -59,7 +64,7 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
         | Fact::Uncordoned { .. }
         | Fact::RebootStarted { .. }
         | Fact::RebootRefused { .. }
-        | Fact::DrainProgressed { .. }
+        | Fact::DrainProgressed(_)
         | Fact::UncordonFailed { .. }
         | Fact::PhaseChanged { .. } => Consequence::Facts,
     }

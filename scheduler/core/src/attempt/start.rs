@@ -82,6 +82,7 @@ fn record(
         last_reboot: last.and_then(|last| last.last_reboot.clone()),
         failed_reboot: last.and_then(|last| last.failed_reboot),
         obstacle_run: last.and_then(|last| last.obstacle_run.clone()),
+        drain_report: None,
         ..Attempt::new(attempt, node.boot_id.clone()?, now, trace)
     })
 }

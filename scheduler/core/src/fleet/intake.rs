@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::admission::PolicyBudgets;
 use crate::attempt::{self, Consequence, Transition};
 use crate::effect::Command;
+use crate::fleet::Fleet;
 use crate::fleet::member::Member;
-use crate::fleet::{DrainProgress, Fleet};
 use crate::input::{CancelEffect, CancelRefusal, Handled, Input};
 use crate::observed::NodeView;
 use crate::orders::Orders;
@@ -143,17 +143,8 @@ impl Fleet {
         let Some(attempt) = attempt else {
             return Handled::OtherAttempt;
         };
-        if let Fact::DrainProgressed {
-            pods_left,
-            pods_gone,
-            held_up_by,
-        } = &event.fact
-        {
-            member.drain = Some(Box::new(DrainProgress {
-                pods_left: *pods_left,
-                pods_gone: *pods_gone,
-                blocked_by: held_up_by.clone(),
-            }));
+        if let Fact::DrainProgressed(progress) = &event.fact {
+            member.drain = Some(Box::new(progress.clone()));
             return Handled::Accepted;
         }
         let mut changed = attempt.as_ref().clone();

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bellwether_proto::{Attempt, Generation, HostReport, RebooterReport};
+use bellwether_proto::{Attempt, DrainProgress, Generation, HostReport, RebooterReport};
 use jiff::Timestamp;
 
 use crate::admission::budget::{self, Holder};
 use crate::admission::{DrainCheck, Group, OwnReadings, Place, Position};
 use crate::explain::Stand;
-use crate::fleet::DrainProgress;
 use crate::observed::{Memory, NodeView, Observation, StoredReport};
 use crate::policy::Policy;
 use crate::reading::{PodReadings, Slot};

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_policy::{Governing, RebootPolicy};
-use bellwether_proto::{Attempt, FleetControl, HostReport, NodeName, Phase, RebooterReport};
+use bellwether_proto::{Attempt, DrainProgress, FleetControl, HostReport, NodeName, Phase, RebooterReport};
 
 use crate::admission::budget::Holder;
 use crate::admission::{Full, Reason, Scope};
 use crate::attempt::{LastLook, Service};
 use crate::explain::{Basis, Blocker, Counts, PolicyNodes, PolicyStanding, Stand, Standing, State};
+use crate::fleet::Fleet;
 use crate::fleet::drain_checks::is_draining;
 use crate::fleet::member::Member;
-use crate::fleet::{DrainProgress, Fleet};
 use crate::observed::{NodeView, PolicyView, StoredReport};
 use crate::timers::Clock;
 use crate::wait::Wait;

@@ -70,6 +70,7 @@ impl World {
                 failure: DrainFailure::ForeignCordon,
                 message: "foreign".into(),
                 obstacle: None,
+                report: None,
             },
             Command::Drain(_) => {
                 host.view.unschedulable = true;
@@ -80,12 +81,14 @@ impl World {
                         pods_left: 1,
                         pods_returning: 0,
                         message: String::new(),
+                        report: None,
                     }
                 } else {
                     Fact::DrainFailed {
                         failure: DrainFailure::Timeout,
                         message: "a budget".into(),
                         obstacle: host.obstacle.clone(),
+                        report: None,
                     }
                 }
             }

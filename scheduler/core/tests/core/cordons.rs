@@ -27,6 +27,7 @@ fn drained() -> Fact {
         pods_left: 0,
         pods_returning: 0,
         message: String::new(),
+        report: None,
     }
 }
 
@@ -175,6 +176,7 @@ fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_ca
             failure: DrainFailure::Timeout,
             message: String::new(),
             obstacle: None,
+            report: None,
         };
         world.say(&name("a"), failed, record.generation, record.id);
         world.drainer("a", true, uncordons);
@@ -356,6 +358,7 @@ fn an_old_report_of_a_drain_does_not_count_for_a_drain_that_a_new_leader_asked_f
         pods_left: 1,
         pods_returning: 0,
         message: String::new(),
+        report: None,
     };
     world.say(&name("a"), drained, first.generation, first.id);
     assert_eq!(

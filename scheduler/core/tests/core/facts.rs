@@ -65,6 +65,7 @@ fn facts() -> Vec<Fact> {
         failure,
         message: message.clone(),
         obstacle: None,
+        report: None,
     };
     vec![
         Fact::Cordoned,
@@ -73,6 +74,7 @@ fn facts() -> Vec<Fact> {
             pods_left: 0,
             pods_returning: 0,
             message: String::new(),
+            report: None,
         },
         failure(DrainFailure::Timeout),
         failure(DrainFailure::NodeGone),

@@ -1,7 +1,7 @@
 //! Stories of what is left behind: by agents that are gone, by nodes that are gone, by events of others.
 
 use bellwether_proto::limit::HISTORY_MAX;
-use bellwether_proto::{Attempt, Fact, Generation, Phase};
+use bellwether_proto::{Attempt, DrainProgress, Fact, Generation, Phase};
 use bellwether_scheduler_core::{Handled, Input, Wait};
 use jiff::SignedDuration;
 
@@ -176,11 +176,12 @@ fn a_drain_says_how_far_it_is_and_what_blocks_it() {
         ),
     ] {
         let held_up_by = held_up_by.into_iter().map(String::from).collect();
-        let progress = Fact::DrainProgressed {
+        let progress = Fact::DrainProgressed(DrainProgress {
             pods_left,
             pods_gone: 4,
             held_up_by,
-        };
+            blockers: vec![],
+        });
         world.say(&name("a"), progress, generation, id);
         assert_eq!(world.message("a"), text);
     }

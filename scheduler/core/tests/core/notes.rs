@@ -209,6 +209,7 @@ fn a_report_that_has_become_stale_does_not_count_at_the_last_look() {
             pods_left: 0,
             pods_returning: 0,
             message: String::new(),
+            report: None,
         },
     }));
     world.advance();

@@ -1,6 +1,7 @@
 //! What operators and metrics read of the fleet: each reading is of the node that was asked for, and of now.
 
-use bellwether_proto::{Fact, Phase};
+use bellwether_proto::{DrainFailure, DrainProgress, DrainReport, Fact, Phase};
+use jiff::SignedDuration;
 
 use crate::world::{World, kured, name};
 
@@ -39,11 +40,12 @@ fn the_progress_of_a_drain_is_read_while_the_node_drains_and_is_the_reason_for_t
     let mut world = World::new(1, &["a"]);
     world.need("a");
     let record = world.records[&name("a")].clone();
-    let progress = Fact::DrainProgressed {
+    let progress = Fact::DrainProgressed(DrainProgress {
         pods_left: 2,
         pods_gone: 5,
         held_up_by: vec!["budget web".into()],
-    };
+        blockers: vec![],
+    });
     world.say(&name("a"), progress, record.generation, record.id);
     let drain = world.fleet.drain(&name("a")).unwrap();
     assert_eq!((drain.pods_left, drain.pods_gone), (2, 5));
@@ -59,4 +61,51 @@ fn the_progress_of_a_drain_is_read_while_the_node_drains_and_is_the_reason_for_t
         "{}",
         world.message("a")
     );
+}
+
+#[test]
+fn d51_the_report_of_a_drain_stays_with_its_attempt_and_the_next_attempt_begins_without_one() {
+    let report = |seconds| {
+        Some(Box::new(DrainReport {
+            seconds,
+            pods_gone: 3,
+            ..DrainReport::default()
+        }))
+    };
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    let record = world.records[&name("a")].clone();
+    let drained = |seconds| Fact::Drained {
+        pods_gone: 3,
+        pods_left: 0,
+        pods_returning: 0,
+        message: String::new(),
+        report: report(seconds),
+    };
+    world.say(&name("a"), drained(7), record.generation, record.id);
+    assert_eq!(world.records[&name("a")].drain_report, report(7));
+    let failed = Fact::DrainFailed {
+        failure: DrainFailure::Timeout,
+        message: "a budget".into(),
+        obstacle: None,
+        report: report(90),
+    };
+    world.say(&name("a"), failed, record.generation, record.id);
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    world.say(&name("a"), drained(8), record.generation, record.id);
+    assert_eq!(
+        world.records[&name("a")].drain_report,
+        report(90),
+        "of another generation"
+    );
+    // The command to drain that is void, then the one to uncordon.
+    world.drainer("a", true, 1);
+    world.drainer("a", true, 1);
+    world.pass(SignedDuration::from_mins(1));
+    let ended = world.records[&name("a")].clone();
+    assert_eq!((ended.phase, ended.drain_report), (Phase::Failed, report(90)));
+    world.pass(SignedDuration::from_mins(10));
+    let next = &world.records[&name("a")];
+    assert_ne!(next.id, record.id);
+    assert_eq!(next.drain_report, None);
 }

@@ -158,6 +158,7 @@ fn time_is_over_without_cordon(world: &mut World) {
         failure: bellwether_proto::DrainFailure::Timeout,
         message: "no cordon".into(),
         obstacle: None,
+        report: None,
     };
     world.say(&name("a"), fact, record.generation, record.id);
     world.settle();

@@ -105,6 +105,7 @@ pub(crate) fn drainer(state: &mut State, number: usize, works: bool) -> Vec<Mess
                 failure,
                 message,
                 obstacle: None,
+                report: None,
             },
         )];
     }
@@ -128,6 +129,7 @@ pub(crate) fn drainer(state: &mut State, number: usize, works: bool) -> Vec<Mess
         pods_left: 0,
         pods_returning: 0,
         message: String::new(),
+        report: None,
     };
     vec![event(state, &attempt, drained)]
 }

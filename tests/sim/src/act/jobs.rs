@@ -105,8 +105,8 @@ impl World {
                 self.publish(id, Some(request), fact);
                 return;
             }
-            Action::SendProgress(fact) => {
-                self.publish(id, None, fact);
+            Action::SendProgress(progress) => {
+                self.publish(id, None, Fact::DrainProgressed(progress));
                 return;
             }
             Action::WatchNode => {
