@@ -24,7 +24,7 @@ use crate::metrics::{Metrics, Rejection};
 const AT_ONCE: usize = 4;
 
 /// How long one answer may take; below the time that the scheduler waits for an answer.
-const TIMEOUT: Duration = Duration::from_secs(6);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What answers take.
 #[derive(Clone)]

@@ -14,7 +14,6 @@
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
 //! kube/        all requests to the Kubernetes API server
-//! turns.rs     the turns of StatefulSets, shared by all drains
 //! throttle.rs  the quiet that the API server asked for, shared by all drains
 //! ```
 //!
@@ -36,7 +35,6 @@ mod run;
 mod taint;
 mod throttle;
 mod tools;
-mod turns;
 mod wire;
 
 use std::process::ExitCode;
