@@ -206,7 +206,6 @@ impl Limited for wire::Attempt {
             drain_terms: _,
             left_behind,
             drain_report,
-            cordon_removed_at: _,
             history,
         } = self;
         if let Some(wire::LastReboot {

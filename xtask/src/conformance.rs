@@ -11,7 +11,7 @@ use crate::{cache, step::Steps, tools};
 pub(crate) const HELP: &str = "\
 Try whether a program keeps the contract of a part of Bellwether (proto/README.md, proto/drainer.md).
 
-Usage: cargo xtask conformance PART [--list] [--only ID...] [-- COMMAND...]
+Usage: cargo xtask conformance PART [--list] [--fast] [--only ID...] [-- COMMAND...]
 
 Runs COMMAND as the part, with the environment and the rights of its pod, against a private NATS server and API server
 and a scripted scheduler and kubelet, and breaks what can break. Without COMMAND: Bellwether's own program. Each check
@@ -22,6 +22,7 @@ Parts: drainer
 
 Options:
   --list        Print the checks, and run nothing
+  --fast        Leave out the checks that wait for more than 20 s
   --only ID...  Only these checks, separated by commas or blanks
 ";
 

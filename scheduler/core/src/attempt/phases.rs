@@ -204,9 +204,7 @@ impl Rule<'_> {
         if is_proved && self.looks.service == Service::Back {
             return Some(Transition::Enter(Phase::Uncordoning, String::new()));
         }
-        // The limit of a hold is its operator, or the end that the order states.
-        let is_held = is_proved && matches!(self.looks.service, Service::Held(_));
-        if is_held || !self.overdue(ON_TIME) {
+        if !self.overdue(ON_TIME) {
             return None;
         }
         if let (true, Service::Missing(missing)) = (is_proved, &self.looks.service) {
@@ -346,9 +344,6 @@ impl Rule<'_> {
         if !self.carries_our_mark() && !self.may_take_effect_late() {
             let message = "the node does not carry our cordon any more";
             return Some(Transition::ReleaseSlot(message.to_owned()));
-        }
-        if self.carries_our_mark() && !observation.node.unschedulable {
-            return Some(Transition::RollBack(Cause::Operator, CORDON_REMOVED.to_owned()));
         }
         let message = if observation.left_boot(&attempt.boot_before) {
             "the node was rebooted, and not by this attempt"

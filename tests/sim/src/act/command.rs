@@ -3,6 +3,7 @@
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{
     Command, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine as _, RecordView, Refusal, Task, Uncordon,
+    VolumeTerms,
 };
 use bellwether_scheduler_core::Command as Sent;
 
@@ -24,6 +25,7 @@ fn settings() -> DrainSettings {
     DrainSettings {
         evictions_in_flight_max: EVICTIONS_MAX,
         daemon_sets: DaemonSetKinds::default(),
+        volumes: VolumeTerms::default(),
     }
 }
 
@@ -150,10 +152,7 @@ impl World {
                         drain.handle_attached(Ok(vec![]));
                         Stage::Draining(Box::new(drain))
                     }
-                    Task::Uncordon => {
-                        let is_cordon_removed = record.cordon_removed_at.is_some();
-                        Stage::Uncordoning(Box::new(Uncordon::new(attempt, is_cordon_removed, read_at)))
-                    }
+                    Task::Uncordon => Stage::Uncordoning(Box::new(Uncordon::new(attempt, read_at))),
                 };
                 true
             }

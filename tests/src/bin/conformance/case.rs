@@ -133,6 +133,13 @@ impl<'s> Case<'s> {
         Ok(ack.await?.await?.sequence)
     }
 
+    /// Publishes what no stream stores.
+    pub(crate) async fn tell(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<()> {
+        let client = self.stage.bus.jetstream().client();
+        client.publish_with_headers(subject, headers, payload.into()).await?;
+        Ok(client.flush().await?)
+    }
+
     /// Sends a command as it is.
     pub(crate) async fn send_raw(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<Sent> {
         let (from, at) = (self.stage.ledger.len(), Instant::now());

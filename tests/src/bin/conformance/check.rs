@@ -44,6 +44,8 @@ pub(crate) struct Check<S> {
     pub(crate) id: &'static str,
     pub(crate) level: Level,
     pub(crate) manner: Manner,
+    /// Waits longer than a test of each change may.
+    pub(crate) slow: bool,
     /// From a page of the contract, word for word; only line breaks may differ.
     pub(crate) sentence: &'static str,
     pub(crate) trial: Trial<S>,
@@ -55,6 +57,7 @@ impl<S> Check<S> {
             id,
             level: Level::Must,
             manner: Manner::Beside,
+            slow: false,
             sentence,
             trial,
         }
@@ -72,6 +75,11 @@ impl<S> Check<S> {
             level: Level::Open,
             ..Self::must(id, sentence, trial)
         }
+    }
+
+    /// Left out by `--fast`.
+    pub(crate) fn slow(self) -> Self {
+        Self { slow: true, ..self }
     }
 
     /// No other check runs meanwhile.

@@ -41,19 +41,20 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must("D-ANSWER-04", BUSY, |stage| Box::pin(retry_after(stage))).alone(),
         Check::may("D-ANSWER-05", BUSY, |stage| Box::pin(all_rest(stage))).alone(),
         Check::must("D-ANSWER-06", PASSING, |stage| Box::pin(passing_403(stage))),
-        Check::must("D-ANSWER-07", FINAL, |stage| Box::pin(final_403(stage))),
+        Check::must("D-ANSWER-07", FINAL, |stage| Box::pin(final_403(stage))).slow(),
         Check::must(
             "D-ANSWER-08",
             "| 403 with the cause `NamespaceTerminating` | the pod goes with its namespace | 10 s |",
             |stage| Box::pin(namespace_ends(stage)),
         ),
-        Check::must("D-ANSWER-09", DENIED, |stage| Box::pin(denied(stage))),
+        Check::must("D-ANSWER-09", DENIED, |stage| Box::pin(denied(stage))).slow(),
         Check::must("D-ANSWER-10", ANY, |stage| Box::pin(server_errors(stage))),
         Check::must(
             "D-ANSWER-11",
             "and do not wait longer than 20 s for the answer to a request",
             |stage| Box::pin(silence(stage)),
-        ),
+        )
+        .slow(),
         Check::must("D-ANSWER-12", ANY, |stage| Box::pin(lost(stage))),
         Check::must("D-ANSWER-13", PASSING, |stage| Box::pin(cordon_forbidden(stage))),
         Check::must(

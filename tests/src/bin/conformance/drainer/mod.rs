@@ -1,13 +1,17 @@
 //! The checks of a drainer, by the sections of its page.
 
 mod answers;
+mod ask;
 mod cordon;
 mod decode;
 mod evict;
 mod permit;
+mod pods;
 mod proof;
+mod races;
 mod settle;
 mod start;
+mod taint;
 mod uncordon;
 
 use crate::check::Check;
@@ -22,8 +26,12 @@ pub(crate) fn checks() -> Vec<Check<Stage>> {
         cordon::checks(),
         evict::checks(),
         answers::checks(),
+        pods::checks(),
         proof::checks(),
         uncordon::checks(),
+        taint::checks(),
+        ask::checks(),
+        races::checks(),
         settle::checks(),
     ];
     sections.into_iter().flatten().collect()

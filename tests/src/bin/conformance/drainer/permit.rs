@@ -49,7 +49,8 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             "D-PERMIT-13",
             "`+ACK` once the command was stored 60 s ago: the record was lost",
             |stage| Box::pin(record_lost(stage)),
-        ),
+        )
+        .slow(),
     ]
 }
 

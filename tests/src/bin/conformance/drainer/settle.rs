@@ -37,6 +37,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             "**Every message may come twice, late, out of order, or never.**",
             |stage| Box::pin(paused(stage)),
         )
+        .slow()
         .alone(),
         Check::must(
             "D-SETTLE-07",
@@ -44,7 +45,9 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             |stage| Box::pin(short_silence(stage)),
         )
         .alone(),
-        Check::must("D-SETTLE-08", UNREAD, |stage| Box::pin(long_silence(stage))).alone(),
+        Check::must("D-SETTLE-08", UNREAD, |stage| Box::pin(long_silence(stage)))
+            .slow()
+            .alone(),
     ]
 }
 

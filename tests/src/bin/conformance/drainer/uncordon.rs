@@ -38,7 +38,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         ),
         Check::must("D-UNCORDON-06", ORDER, |stage| Box::pin(order(stage))),
         Check::must("D-UNCORDON-07", ORDER, |stage| Box::pin(moved_on_in_between(stage))),
-        Check::must("D-UNCORDON-08", STUCK, |stage| Box::pin(stuck(stage))),
+        Check::must("D-UNCORDON-08", STUCK, |stage| Box::pin(stuck(stage))).slow(),
     ]
 }
 
