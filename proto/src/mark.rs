@@ -5,6 +5,17 @@
 /// A node that is unschedulable without it carries a foreign cordon.
 pub const CORDONED_FOR: &str = "bellwether.dev/cordoned-for";
 
+/// Annotations by which the cluster autoscaler and Karpenter leave a node alone. A node that is drained and rebooted looks
+/// empty and useless to both. Each is set to `true` with the cordon and removed with [`CORDONED_FOR`], unless the node
+/// carried the annotation before.
+pub const AUTOSCALER_GUARDS: [&str; 2] = [
+    "cluster-autoscaler.kubernetes.io/scale-down-disabled",
+    "karpenter.sh/do-not-disrupt",
+];
+
+/// Annotation with those of [`AUTOSCALER_GUARDS`] that we set, separated by commas.
+pub const GUARDED_BY: &str = "bellwether.dev/guarded-by";
+
 /// Key of the taint of nodes that wait for their reboot. The drainer writes it on command of the scheduler, with the effect
 /// [`WAITS_FOR_REBOOT_EFFECT`] and no value.
 pub const WAITS_FOR_REBOOT: &str = "bellwether.dev/waits-for-reboot";

@@ -91,27 +91,25 @@ fn present<'n>(node: Option<&'n NodeView>, attempt: &AttemptRef) -> Result<&'n N
 }
 
 /// The merge patch that cordons the node. The patch names the cordon's owner together with the
-/// cordon, not before and not after (D2). Nothing else of the original state has to be remembered:
-/// only a schedulable node is cordoned.
+/// cordon, not before and not after (D2), and sets what keeps autoscalers off the node (D46). Nothing else of the original
+/// state has to be remembered: only a schedulable node is cordoned.
 #[must_use]
 pub fn cordon_patch(node: &NodeView, attempt: &AttemptRef) -> Value {
+    let mut annotations = node.guards.set();
+    annotations.insert(CORDONED_FOR.to_owned(), attempt.attempt.to_string().into());
     json!({
-        "metadata": {
-            "resourceVersion": node.resource_version,
-            "annotations": { CORDONED_FOR: attempt.attempt.to_string() },
-        },
+        "metadata": { "resourceVersion": node.resource_version, "annotations": annotations },
         "spec": { "unschedulable": true },
     })
 }
 
-/// The merge patch that removes the mark, and the cordon with it if `cordon_too`.
+/// The merge patch that removes the mark with its guards, and the cordon with them if `cordon_too`.
 #[must_use]
 pub fn uncordon_patch(node: &NodeView, cordon_too: bool) -> Value {
+    let mut annotations = node.guards.remove();
+    annotations.insert(CORDONED_FOR.to_owned(), Value::Null);
     let mut patch = json!({
-        "metadata": {
-            "resourceVersion": node.resource_version,
-            "annotations": { CORDONED_FOR: null },
-        },
+        "metadata": { "resourceVersion": node.resource_version, "annotations": annotations },
     });
     if cordon_too && let Some(fields) = patch.as_object_mut() {
         fields.insert("spec".to_owned(), json!({ "unschedulable": null }));

@@ -43,7 +43,17 @@ fn d8_the_cordon_touches_two_fields_under_the_version_that_was_read() {
     // D2: mark and cordon in one patch.
     let patch = cordon_patch(&node(json!({}), json!({})), &attempt());
     let wanted = json!({
-        "metadata": { "resourceVersion": "7", "annotations": { CORDONED_FOR: attempt().attempt.to_string() } },
+        "metadata": {
+            "resourceVersion": "7",
+            "annotations": {
+                CORDONED_FOR: attempt().attempt.to_string(),
+                // D46.
+                "cluster-autoscaler.kubernetes.io/scale-down-disabled": "true",
+                "karpenter.sh/do-not-disrupt": "true",
+                "bellwether.dev/guarded-by":
+                    "cluster-autoscaler.kubernetes.io/scale-down-disabled,karpenter.sh/do-not-disrupt",
+            },
+        },
         "spec": { "unschedulable": true },
     });
     assert_eq!(patch, wanted);
@@ -53,7 +63,10 @@ fn d8_the_cordon_touches_two_fields_under_the_version_that_was_read() {
 fn the_cordon_goes_together_with_its_mark() {
     assert_eq!(removal(Some(&cordoned()), &attempt()), Removal::MarkAndCordon);
     let wanted = json!({
-        "metadata": { "resourceVersion": "7", "annotations": { CORDONED_FOR: null } },
+        "metadata": {
+            "resourceVersion": "7",
+            "annotations": { CORDONED_FOR: null, "bellwether.dev/guarded-by": null },
+        },
         "spec": { "unschedulable": null },
     });
     assert_eq!(uncordon_patch(&cordoned(), true), wanted);

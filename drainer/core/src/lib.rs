@@ -15,6 +15,7 @@
 //! plan      which pod is evicted when, and what blocks the drain
 //! answer    the meaning of each answer of the API server to an eviction
 //! grace     tells a passing 403 from a missing right
+//! guard     the annotations that keep autoscalers off a node
 //! drain     the state machine of a drain; proof is its last stage
 //! uncordon  the state machine of an uncordon
 //! taint     the taint of nodes that wait for their reboot
@@ -35,6 +36,7 @@ pub mod drain;
 mod edit;
 pub mod fault;
 pub mod grace;
+pub mod guard;
 pub mod machine;
 pub mod node;
 pub mod permit;
@@ -54,6 +56,7 @@ pub use conclusion::Conclusion;
 pub use drain::{Drain, DrainOrder, DrainSettings, VolumeTerms};
 pub use fault::ApiFault;
 pub use grace::ForbiddenGrace;
+pub use guard::Guards;
 pub use machine::Machine;
 pub use node::{NodePatched, NodeRead, NodeView};
 pub use permit::{RecordView, Refusal};

@@ -4,6 +4,7 @@ use bellwether_proto::mark::CORDONED_FOR;
 use k8s_openapi::api::core::v1::Node;
 
 use crate::fault::ApiFault;
+use crate::guard::Guards;
 use crate::watched::Watched;
 
 /// A Node object at one resource version.
@@ -19,6 +20,8 @@ pub struct NodeView {
     pub is_unschedulable: bool,
     /// Value of our annotation: the attempt whose cordon the node carries.
     pub mark: Option<String>,
+    /// What keeps autoscalers off the node.
+    pub guards: Guards,
 }
 
 impl From<&Node> for NodeView {
@@ -31,6 +34,7 @@ impl From<&Node> for NodeView {
             is_being_deleted: metadata.deletion_timestamp.is_some(),
             is_unschedulable: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
             mark: annotations.and_then(|all| all.get(CORDONED_FOR)).cloned(),
+            guards: Guards::of(annotations),
         }
     }
 }

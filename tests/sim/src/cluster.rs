@@ -55,6 +55,8 @@ impl Node {
             is_being_deleted: self.deleting,
             is_unschedulable: self.unschedulable,
             mark: self.mark.map(|mark| mark.to_string()),
+            // No autoscaler is in these worlds.
+            guards: bellwether_drainer_core::Guards::default(),
         }
     }
 }

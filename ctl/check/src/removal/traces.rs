@@ -1,7 +1,7 @@
 //! After the removal: every trace of Bellwether in the cluster, each with the command that
 //! removes it.
 
-use bellwether_proto::mark::{CORDONED_FOR, LEASE};
+use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, LEASE};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -40,9 +40,19 @@ fn of_node(node: &Node) -> Vec<Finding> {
     if cordoned {
         left("cordoned by Bellwether".to_owned(), uncordon(name));
     }
-    for key in ours(meta.annotations.iter().flat_map(|all| all.keys())) {
+    for (key, value) in meta
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with(OUR_PREFIX))
+    {
         if !(cordoned && key == CORDONED_FOR) {
-            let remedy = format!("kubectl annotate node {name} {key}-");
+            let guards = if key == GUARDED_BY {
+                guards(value)
+            } else {
+                String::new()
+            };
+            let remedy = format!("kubectl annotate node {name} {key}-{guards}");
             left(format!("annotation {key}"), remedy);
         }
     }
@@ -65,6 +75,13 @@ fn of_node(node: &Node) -> Vec<Finding> {
         left(format!("condition {of_type}"), remedy);
     }
     findings
+}
+
+/// The annotations for autoscalers that the drainer has set, by its list, as further words of the command.
+fn guards(list: &str) -> String {
+    let is_listed = |guard: &&str| list.split(',').any(|name| name == *guard);
+    let guards = AUTOSCALER_GUARDS.into_iter().filter(is_listed);
+    guards.map(|guard| format!(" {guard}-")).collect()
 }
 
 fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a String> {
