@@ -143,6 +143,8 @@ func checkHeaders(headers nats.Header, kind string) error {
 
 var (
 	nodeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	bootID   = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+	trace    = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 	uuid     = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
@@ -245,6 +247,9 @@ func decodeRecord(headers nats.Header, data []byte) (Record, error) {
 	_, since := body.instant(11)
 	if err := errors.Join(err, since, checkNode(record.node), checkUID(record.uid)); err != nil {
 		return record, err
+	}
+	if !bootID.MatchString(body.text(7)) || !trace.MatchString(body.text(21)) {
+		return record, errors.New("no boot id, or no trace")
 	}
 	if record.phase < 1 || record.phase > phases {
 		return record, fmt.Errorf("the unknown phase %d", record.phase)

@@ -14,6 +14,7 @@ mod codes;
 mod file;
 mod names;
 mod records;
+mod rejected;
 mod samples;
 
 use std::collections::BTreeSet;

@@ -1,8 +1,11 @@
 //! Which commands are read, and which are thrown out of the queue.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use async_nats::HeaderMap;
 use bellwether_proto::{Message as _, UncordonNode, header, subject};
+use rig::tools;
 
 use super::permit::without;
 use crate::case::{Case, packed};
@@ -39,6 +42,9 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             "A reader rejects a message as a whole if a value breaks this table.",
             |stage| Box::pin(broken_values(stage)),
         ),
+        Check::must("D-DECODE-11", "A reader rejects a message as a whole", |stage| {
+            Box::pin(golden(stage))
+        }),
     ]
 }
 
@@ -161,4 +167,57 @@ async fn broken_values(stage: &Stage) -> Result<()> {
         )
     })
     .await
+}
+
+/// The messages that every reader rejects, as plain files: commands, and records that do not permit one.
+async fn golden(stage: &Stage) -> Result<()> {
+    let folder = tools::repository().join("proto/tests/golden");
+    let list = std::fs::read_to_string(folder.join("rejected/list.txt"))?;
+    let mut case = Case::without_record(stage).await?;
+    case.node = "node-1.rig".parse()?;
+    let node = case.node.token();
+    let command = message(&folder.join("previous/drain-node.txt"))?;
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(" | ");
+        let (name, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (headers, body) = message(&folder.join(format!("rejected/{name}.txt")))?;
+        let (sent, term) = match kind {
+            "drain" => (case.send_raw(subject::drain_command(&node), headers, body).await?, true),
+            "uncordon" => (
+                case.send_raw(subject::uncordon_command(&node), headers, body).await?,
+                true,
+            ),
+            _ => {
+                case.publish(case.record_subject(), headers, body).await?;
+                let (headers, body) = command.clone();
+                (
+                    case.send_raw(subject::drain_command(&node), headers, body).await?,
+                    false,
+                )
+            }
+        };
+        let replied = if term {
+            case.replied(&sent, &Reply::Term).await.map(drop)
+        } else {
+            case.delayed(&sent, 3.0..=8.0).await
+        };
+        replied.with_context(|| format!("rejected/{name}.txt"))?;
+    }
+    Ok(())
+}
+
+/// A message as a file of the contract has it: its name, its headers, and its body in hex.
+fn message(path: &Path) -> Result<(HeaderMap, Vec<u8>)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("no file {}", path.display()))?;
+    let (mut headers, mut body) = (HeaderMap::new(), Vec::new());
+    for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
+        if let Some((name, value)) = line.split_once(": ") {
+            headers.insert(name, value);
+            continue;
+        }
+        for pair in line.as_bytes().chunks(2) {
+            body.push(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?);
+        }
+    }
+    Ok((headers, body))
 }
