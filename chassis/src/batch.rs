@@ -16,7 +16,8 @@ use bellwether_proto::stream::ConsumerDefinition;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::bus::Bus;
-use crate::consume::{PULL_EXPIRY, RETRY_DELAY, SIGNAL_TIMEOUT, settled_by};
+use crate::consume::{RETRY_DELAY, SIGNAL_TIMEOUT, settled_by};
+use crate::pull::PULL_EXPIRY;
 use crate::record::Record;
 use crate::runtime::Chassis;
 use crate::verdict::Verdict;
@@ -44,8 +45,10 @@ where
     F: Future<Output = Vec<Verdict>>,
 {
     while !chassis.stop.is_cancelled() {
-        let Err(error) = pull(chassis, bus, definition, &handle).await else {
-            break;
+        let error = match pull(chassis, bus, definition, &handle).await {
+            Ok(Ended::Stopped) => break,
+            Ok(Ended::Reconnected) => continue,
+            Err(error) => error,
         };
         if is_missing(&error) {
             return Err(error.context(format!("consumer {}", definition.name)));
@@ -65,12 +68,20 @@ fn is_missing(error: &anyhow::Error) -> bool {
     matches!(kind, Some(ConsumerErrorKind::JetStream(cause)) if MISSING.contains(&cause.error_code().0))
 }
 
-async fn pull<H, F>(chassis: &Chassis, bus: &Bus, definition: &ConsumerDefinition, handle: &H) -> anyhow::Result<()>
+/// Why no more messages are pulled.
+enum Ended {
+    Stopped,
+    /// The server of the new connection knows no request.
+    Reconnected,
+}
+
+async fn pull<H, F>(chassis: &Chassis, bus: &Bus, definition: &ConsumerDefinition, handle: &H) -> anyhow::Result<Ended>
 where
     H: Fn(Vec<Record>) -> F,
     F: Future<Output = Vec<Verdict>>,
 {
     // As many as may be under way: the server sends no more.
+    let mut connections = bus.connections();
     let max = usize::try_from(definition.max_ack_pending).unwrap_or(1).max(1);
     let consumer: PullConsumer = bus
         .jetstream
@@ -81,7 +92,11 @@ where
     loop {
         let first = tokio::select! {
             message = messages.next() => message.context("the consumer ended")??,
-            () = chassis.stop.cancelled() => return Ok(()),
+            changed = connections.changed() => {
+                changed.context("the connection to NATS has ended")?;
+                return Ok(Ended::Reconnected);
+            }
+            () = chassis.stop.cancelled() => return Ok(Ended::Stopped),
         };
         let mut batch = vec![first];
         let mut failed = None;

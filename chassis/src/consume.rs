@@ -7,20 +7,16 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, AckKind};
 use bellwether_proto::stream::ConsumerDefinition;
-use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::args::StreamArgs;
 use crate::bus::Bus;
+use crate::pull::Pulls;
 use crate::record::Record;
 use crate::runtime::Chassis;
 use crate::stream;
 use crate::verdict::Verdict;
-
-/// How long one request for messages stays open. Short, so that a stop is quick and a
-/// consumer that was deleted is noticed.
-pub(crate) const PULL_EXPIRY: Duration = Duration::from_secs(10);
 
 /// How long a signal of progress may take to be handed to the connection.
 pub(crate) const SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,8 +58,12 @@ where
                 error = format!("{error:#}"),
                 "Messages cannot be fetched, trying again"
             );
-            if !chassis.sleep(RETRY_DELAY).await {
-                break;
+            // A new connection is worth a new try at once.
+            let mut connections = bus.connections();
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_DELAY) => (),
+                Ok(()) = connections.changed() => (),
+                () = chassis.stop.cancelled() => break,
             }
             // The server may have lost its state: what is missing is made again.
             if bus.is_connected()
@@ -101,10 +101,25 @@ where
     H: Fn(Record) -> F + Send + Sync + 'static,
     F: Future<Output = Verdict> + Send + 'static,
 {
-    let consumer: jetstream::consumer::PullConsumer = bus
-        .jetstream
-        .get_consumer_from_stream(definition.name, definition.stream)
-        .await?;
+    let mut pulls = Pulls::open(bus, definition).await?;
+    let pulling = pull_until_stopped(chassis, &mut pulls, definition, free, under_way, handle);
+    let ended = pulling.await;
+    pulls.end().await;
+    ended
+}
+
+async fn pull_until_stopped<H, F>(
+    chassis: &Chassis,
+    pulls: &mut Pulls<'_>,
+    definition: &ConsumerDefinition,
+    free: &Arc<Semaphore>,
+    under_way: &mut JoinSet<()>,
+    handle: &Arc<H>,
+) -> anyhow::Result<()>
+where
+    H: Fn(Record) -> F + Send + Sync + 'static,
+    F: Future<Output = Verdict> + Send + 'static,
+{
     loop {
         // A place first, then a message: what is fetched is handled at once.
         let place = tokio::select! {
@@ -112,15 +127,10 @@ where
             () = chassis.stop.cancelled() => return Ok(()),
         };
         while under_way.try_join_next().is_some() {}
-        let fetched = async {
-            let mut batch = consumer.batch().max_messages(1).expires(PULL_EXPIRY).messages().await?;
-            batch.next().await.transpose().map_err(|error| anyhow::anyhow!(error))
-        };
         let message = tokio::select! {
-            fetched = tokio::time::timeout(PULL_EXPIRY * 2, fetched) => fetched??,
+            message = pulls.next() => message?,
             () = chassis.stop.cancelled() => return Ok(()),
         };
-        let Some(message) = message else { continue };
         let handle = Arc::clone(handle);
         let ack_wait = definition.ack_wait;
         under_way.spawn(async move {

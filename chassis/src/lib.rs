@@ -17,6 +17,7 @@ pub mod host;
 pub mod kubernetes;
 pub mod nats;
 pub mod propagate;
+mod pull;
 pub mod record;
 pub mod retry;
 pub mod runtime;

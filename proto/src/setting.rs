@@ -35,7 +35,7 @@ settings! {
     /// Of scheduler and drainer: how many NATS servers hold each stream.
     STREAM_REPLICAS = "BELLWETHER_STREAM_REPLICAS";
 
-    /// Of the agents: name of the node.
+    /// Of the agents, and of the scheduler: name of the node.
     NODE_NAME = "BELLWETHER_NODE_NAME";
     /// Of the agents: where the host's files are mounted.
     HOST_ROOT = "BELLWETHER_HOST_ROOT";

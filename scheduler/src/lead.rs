@@ -8,6 +8,7 @@
 mod events;
 mod hold;
 mod kept;
+mod own_node;
 mod requests;
 mod views;
 
@@ -33,6 +34,7 @@ use crate::error::{NotLoaded, Refusal};
 use crate::lead::events::Taken;
 use crate::lead::kept::Refused;
 pub(crate) use crate::lead::kept::{Kept, LED_WELL};
+pub(crate) use crate::lead::own_node::{OwnNode, OwnNodeDrains};
 use crate::lead::views::Views;
 use crate::message::{self, LeaderMessage};
 use crate::observe::metrics::Metrics;
@@ -67,6 +69,7 @@ pub(crate) struct LeaderContext {
     pub(crate) streams: StreamArgs,
     /// Where the files are that the gates of policies name.
     pub(crate) gate_secrets: PathBuf,
+    pub(crate) own_node: OwnNode,
 }
 
 impl LeaderContext {
@@ -179,6 +182,7 @@ impl Leader<'_> {
             if let Some(taken) = taken.take() {
                 taken.settle();
             }
+            self.context.own_node.check(&self.fleet, &self.context.client).await?;
             self.context.metrics.lead(&self.fleet);
             let timeout = self.fleet.poll_timeout().filter(|_| !watch_failed);
             tokio::select! {

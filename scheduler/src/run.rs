@@ -12,7 +12,7 @@ use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
 use crate::error::{NotLoaded, Refusal};
-use crate::lead::{Kept, LED_WELL, LeaderContext};
+use crate::lead::{Kept, LED_WELL, LeaderContext, OwnNode, OwnNodeDrains};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::Recorder;
 
@@ -63,6 +63,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         source: format!("scheduler {} ({})", chassis.service.version, args.identity),
         streams: args.streams,
         gate_secrets: args.gate_secrets,
+        own_node: OwnNode::new(args.node_name, args.namespace),
     };
     // A standby that watches the Lease takes it at once; one whose watch is silent, when it ends by its count.
     let turn_of_others = Duration::try_from(args.lease_duration).context("--lease-duration")?;
@@ -91,6 +92,13 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
             Ok(()) => {
                 context.step_down(Refusal::NotLeading);
                 tracing::info!("Not leading any more");
+            }
+            Err(error) if error.is::<OwnNodeDrains>() => {
+                tracing::info!(
+                    reason = chain(error.as_ref()),
+                    "Releases the Lease: another replica has the next turn"
+                );
+                leadership.step_aside(turn_of_others).await;
             }
             Err(error) => {
                 tracing::error!(
@@ -138,7 +146,8 @@ impl Turns<'_> {
     /// Leads, and loads the records again after each error.
     ///
     /// # Errors
-    /// The records could not be loaded so often that another replica may do better.
+    /// Another replica has to lead: the records could not be loaded so often that it may do better, or this replica's node is
+    /// being drained.
     async fn lead(&mut self) -> anyhow::Result<()> {
         let context = self.context;
         let mut reload = RELOAD;
@@ -148,6 +157,10 @@ impl Turns<'_> {
             let Err(error) = self.lead_once().await else {
                 return Ok(());
             };
+            if error.is::<OwnNodeDrains>() {
+                context.step_down(Refusal::NotLeading);
+                return Err(error);
+            }
             context.step_down(Refusal::CannotLead(chain(error.as_ref())));
             context.metrics.reloaded();
             failed_loads = if error.is::<NotLoaded>() { failed_loads + 1 } else { 0 };

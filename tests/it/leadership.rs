@@ -9,11 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::{Fact, NodeEvent, Phase};
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use kube::Api;
+use kube::api::PostParams;
 use rig::bus::Bus;
 use rig::proxy::{Proxy, Way};
 use rig::service::Service;
 use rig::services::ServicesOptions;
 use rig::wait;
+use rig::world::{World, WorldOptions};
+use serde_json::json;
 
 use crate::fleet::{DEADLINE, Fleet};
 
@@ -89,6 +94,76 @@ async fn a_standby_leads_at_once_when_the_leader_stops_in_order() -> Result<()> 
         leader.process.restart()?;
         leader.wait_ready().await?;
     }
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_node_is_drained_leaves_the_lead_to_a_ready_replica_on_another_node_and_else_leads_on()
+-> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 2,
+        ..WorldOptions::default()
+    })
+    .await?;
+    let nodes = [0, 1].map(|number| world.host(number).map(|host| host.name().to_owned()));
+    let [one, two] = nodes;
+    let options = ServicesOptions {
+        scheduler_nodes: vec![one?, two?],
+        ..lease_of(LONG)
+    };
+    let fleet = Fleet::start_in(world, options).await?;
+    let (leader, standby) = pair(&fleet).await?;
+    let is_first = leader.process.name() == "scheduler-1";
+    let (own, other) = if is_first { (0, 1) } else { (1, 0) };
+    let (own, other) = (fleet.world.host(own)?, fleet.world.host(other)?);
+    // No pod of another scheduler is there: nothing would be won.
+    own.upgrade_kernel("6.12.48")?;
+    fleet.rebooted_once(std::slice::from_ref(&own)).await?;
+    ensure!(leads(&leader).await?, "the lead was left to no replica");
+
+    let pod = json!({
+        "metadata": {
+            "name": "scheduler-other", "namespace": "bellwether",
+            "labels": {
+                "app.kubernetes.io/component": "scheduler", "app.kubernetes.io/part-of": "bellwether",
+            },
+        },
+        "spec": {
+            "nodeName": other.name(), "serviceAccountName": "scheduler", "automountServiceAccountToken": false,
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "scheduler", "image": "rig.bellwether.dev/app:1",
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+            }],
+        },
+    });
+    let pods: Api<Pod> = Api::namespaced(fleet.world.client(), "bellwether");
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
+        .await?;
+    wait::until("the other scheduler's pod to be Ready", DEADLINE, async || {
+        let status = pods.get("scheduler-other").await?.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let is_ready = |it: &PodCondition| it.type_ == "Ready" && it.status == "True";
+        ensure!(conditions.iter().any(is_ready), "{conditions:?}");
+        Ok(())
+    })
+    .await?;
+    own.upgrade_kernel("6.12.50")?;
+    fleet.in_phase(own.name(), Phase::Draining).await?;
+    let led = led_after(&standby, Instant::now()).await?;
+    println!("led {led:?} after the begin of the drain of the leader's node");
+    ensure!(led < PROMPT, "the standby led only after {led:?}");
+    wait::until("the node to be rebooted under the other leader", DEADLINE, async || {
+        let attempt = fleet.attempt(own.name()).await?.context("no attempt")?;
+        let is_done = attempt.phase == Phase::Done && own.reboots() == 2;
+        ensure!(is_done, "{} after {} reboots", attempt.phase.as_str(), own.reboots());
+        Ok(())
+    })
+    .await?;
+    ensure!(
+        leads(&standby).await? && !leads(&leader).await?,
+        "the lead has changed again"
+    );
     fleet.finish()
 }
 

@@ -92,6 +92,41 @@ async fn a_command_that_comes_twice_or_late_does_nothing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drainer_takes_a_command_at_once_after_each_crash_of_nats() -> Result<()> {
+    /// A fifth of the time for which a request for messages is open, which the crash has made void.
+    const AT_ONCE: Duration = Duration::from_secs(2);
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let drainer = fleet.services.drainers.first().context("a drainer")?;
+    let token = fleet
+        .world
+        .host(0)?
+        .name()
+        .parse::<bellwether_proto::NodeName>()?
+        .token();
+    let rejected = "bellwether_drainer_commands_rejected_total{why=\"Malformed\"}";
+    for crash in 1..=4 {
+        fleet.world.nats.kill9();
+        fleet.world.nats.restart().await?;
+        drainer.wait_ready().await?;
+        let garbage = b"\xff\xff\xff not protobuf".to_vec();
+        publish(&fleet, subject::drain_command(&token), HeaderMap::new(), garbage).await?;
+        let since = std::time::Instant::now();
+        wait::until("the drainer to take the command", DEADLINE, async || {
+            let count = drainer.metric(rejected).await.unwrap_or_default();
+            ensure!(count >= f64::from(crash), "{count} commands");
+            Ok(())
+        })
+        .await?;
+        let took = since.elapsed();
+        ensure!(
+            took < AT_ONCE,
+            "the drainer took the command {took:?} after crash {crash}"
+        );
+    }
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_fleet_rolls() -> Result<()> {
     let fleet = Fleet::start(2, ServicesOptions::default()).await?;
     // It listens before the false report is sent: the next true report replaces it.

@@ -36,6 +36,8 @@ pub struct ServicesOptions {
     pub schedulers: usize,
     /// Replicas of the drainer.
     pub drainers: usize,
+    /// The nodes on which the schedulers think they run, in their order; none: they do not know.
+    pub scheduler_nodes: Vec<String>,
     /// Environment of all services, over the rig's own; see `--help` of each.
     pub env: BTreeMap<String, String>,
 }
@@ -60,6 +62,7 @@ impl Default for ServicesOptions {
         Self {
             schedulers: 2,
             drainers: 1,
+            scheduler_nodes: Vec::new(),
             env,
         }
     }
@@ -97,6 +100,7 @@ pub struct Services {
     /// The drainers.
     pub drainers: Vec<Service>,
     agents: Mutex<BTreeMap<String, Agents>>,
+    scheduler_nodes: Vec<String>,
     env: BTreeMap<String, String>,
 }
 
@@ -128,6 +132,7 @@ impl Services {
             schedulers: vec![],
             drainers: vec![],
             agents: Mutex::default(),
+            scheduler_nodes: options.scheduler_nodes,
             env,
         };
         for number in 1..=options.schedulers {
@@ -258,6 +263,9 @@ impl Services {
         env.insert("BELLWETHER_API_ADDRESS".to_owned(), format!("127.0.0.1:{api_port}"));
         env.insert("BELLWETHER_IDENTITY".to_owned(), name.clone());
         env.insert("BELLWETHER_NAMESPACE".to_owned(), NAMESPACE.to_owned());
+        if let Some(node) = self.scheduler_nodes.get(number.saturating_sub(1)) {
+            env.insert(setting::NODE_NAME.to_owned(), node.clone());
+        }
         let service = self.start_service(world, &name, "bellwether-scheduler", env)?;
         Ok(Service {
             api_port: Some(api_port),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bellwether_chassis::{ChassisArgs, StreamArgs};
-use bellwether_proto::setting;
+use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
 
 use crate::args::policy::PolicyArgs;
@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Namespace of the Lease by which one replica leads
     #[arg(long, env = setting::NAMESPACE, default_value = "bellwether", value_name = "NAME", value_parser = not_empty)]
     pub(crate) namespace: String,
+
+    /// Node on which this replica runs: when it is drained, another replica on another node leads
+    #[arg(long, env = setting::NODE_NAME, value_name = "NODE")]
+    pub(crate) node_name: Option<NodeName>,
 
     /// Namespace of this installation's agents; a rebooter elsewhere is another installation's, and a rival
     #[arg(long, env = setting::AGENTS_NAMESPACE, default_value = "bellwether-agents", value_name = "NAME", value_parser = not_empty)]

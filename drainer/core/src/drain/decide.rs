@@ -15,7 +15,7 @@ use crate::cordon::{Cordon, cordon_of, cordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::fault::ApiFault;
 use crate::node::NodeView;
-use crate::plan::{Step, Suspension, seconds};
+use crate::plan::{QUIET_MAX, Step, Suspension, seconds};
 use crate::pod::NodePod;
 use crate::timers::Timer;
 
@@ -144,7 +144,8 @@ impl Drain {
 
     fn step(&mut self, now: Timestamp) -> Step {
         self.unauthorised.take_if(|suspension| suspension.until <= now);
-        let throttled = self.throttled_until.map(|until| Suspension {
+        let throttled = self.throttled_until.filter(|until| *until <= after(now, QUIET_MAX));
+        let throttled = throttled.map(|until| Suspension {
             until,
             reason: "the API server is busy and asked for fewer requests".to_owned(),
         });

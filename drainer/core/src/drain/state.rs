@@ -23,7 +23,7 @@ use crate::machine::Machine;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
 use crate::plan::force::Force;
-use crate::plan::{Plan, Suspension};
+use crate::plan::{Plan, Suspension, quiet};
 use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
 use crate::timers::Timers;
@@ -107,6 +107,8 @@ pub struct Drain {
     pub(super) unauthorised: Option<Suspension>,
     /// The API server asked the drainer for quiet until this instant.
     pub(super) throttled_until: Option<Timestamp>,
+    /// So often in a row the API server was busy.
+    pub(super) busy_in_a_row: u32,
     /// Why the cluster cannot be watched at present, for operators.
     pub(super) watch_faults: BTreeMap<WatchTarget, String>,
     /// Has at most four entries besides those of the node's pods.
@@ -154,6 +156,7 @@ impl Drain {
             batch: None,
             unauthorised: None,
             throttled_until: None,
+            busy_in_a_row: 0,
             watch_faults: BTreeMap::new(),
             forbidden: ForbiddenGrace::default(),
             ids: RequestIds::default(),
@@ -336,10 +339,16 @@ impl Machine for Drain {
             self.forbidden.reset(&thing);
             answer
         };
-        if let Answer::Throttled(wait) = answer {
-            let until = after(now, self.spread.vary(wait));
+        if let Answer::Throttled(asked) = answer {
+            // The answers to evictions that were sent before this quiet are the same news.
+            if self.throttled_until.is_none_or(|until| until <= now) {
+                self.busy_in_a_row = self.busy_in_a_row.saturating_add(1);
+            }
+            let until = after(now, self.spread.vary(quiet(asked, self.busy_in_a_row)));
             self.handle_throttle(until);
             self.actions.push_back(Action::Throttle(until));
+        } else {
+            self.busy_in_a_row = 0;
         }
         self.plan.answered(now, uid, answer, |wait| self.spread.vary(wait));
     }

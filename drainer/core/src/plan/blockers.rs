@@ -120,6 +120,12 @@ pub(super) fn of_overdue(pods: usize) -> Blocker {
     Blocker::passing(Rank::Overdue, sentence)
 }
 
+/// The sentence about pods of Bellwether itself that wait until all other pods have been evicted.
+pub(super) fn of_own(pods: usize) -> Blocker {
+    let sentence = format!("{pods} pods of Bellwether itself go last, once no other pod has to be evicted");
+    Blocker::passing(Rank::Passing, sentence)
+}
+
 /// The sentence about a pod that came back, and is evicted again after a wait.
 pub(super) fn of_return(pod: &NodePod) -> Blocker {
     let owner = if pod.owner.is_empty() {

@@ -4,6 +4,7 @@
 //! The book never states that a node is drained: that takes a proof ([`crate::drain`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use crate::pod::{Class, NodePod, StayReason};
 #[derive(Debug)]
 pub struct Plan {
     in_flight_max: usize,
+    /// Half of that after each answer that the API server is busy, and one more after each other answer: a server that
+    /// recovers is not met by all evictions that have waited.
+    in_flight_now: usize,
     in_flight: BTreeSet<String>,
     book: BTreeMap<String, Entry>,
     returns: Returns,
@@ -56,8 +60,8 @@ struct Entry {
     last: Option<Answer>,
     /// The pod is deleted, and not evicted any more: its name.
     deleted: Option<String>,
-    /// How often in a row the answer was that the pod is gone.
-    gone_answers: u32,
+    /// How often in a row the answer had this cause.
+    same_answers: u32,
     /// A consistent list has contained the pod after such an answer.
     is_contradicted: bool,
 }
@@ -73,7 +77,7 @@ impl Entry {
             next_try: None,
             last: None,
             deleted: None,
-            gone_answers: 0,
+            same_answers: 0,
             is_contradicted: false,
         }
     }
@@ -88,10 +92,19 @@ impl Entry {
         self.deleted.is_none() || self.next_try.is_none_or(|next| next <= now)
     }
 
+    /// How often in a row the answer was that the pod is gone.
+    fn gone_answers(&self) -> u32 {
+        if self.last == Some(Answer::Gone) {
+            self.same_answers
+        } else {
+            0
+        }
+    }
+
     /// The API server answered that the pod is gone, and the watch may only be late (D24). A wrong answer is believed
     /// once, until the next eviction is due or a list shows the pod.
     fn is_gone(&self, now: Timestamp) -> bool {
-        let is_first = self.gone_answers == 1 && !self.is_contradicted;
+        let is_first = self.gone_answers() == 1 && !self.is_contradicted;
         is_first && self.next_try.is_some_and(|next| next > now)
     }
 }
@@ -137,6 +150,7 @@ impl Plan {
     pub fn new(in_flight_max: usize) -> Self {
         Self {
             in_flight_max,
+            in_flight_now: in_flight_max,
             in_flight: BTreeSet::new(),
             book: BTreeMap::new(),
             returns: Returns::default(),
@@ -177,6 +191,8 @@ impl Plan {
         let mut blocking = Vec::new();
         let mut terminating = Vec::new();
         let mut tally = Tally::default();
+        // A pod that is not Bellwether's has to be evicted.
+        let mut others_wait = false;
         for pod in pods {
             match &pod.class {
                 Class::Stays(_) => step.pods_staying = step.pods_staying.saturating_add(1),
@@ -212,6 +228,7 @@ impl Plan {
                         continue;
                     }
                     step.pods_left = step.pods_left.saturating_add(1);
+                    others_wait |= !pod.is_own();
                     if entry.is_held() {
                         let next = self.returns.next_round_at(&entry.owner);
                         next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
@@ -247,6 +264,13 @@ impl Plan {
         }
         let none = Budgets::default();
         let budgets = self.budgets.as_deref().unwrap_or(&none);
+        // Bellwether's own pods come last, and their budgets keep no other pod until then.
+        let (own, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| others_wait && it.pod.is_own());
+        waiting = others;
+        if !own.is_empty() {
+            blocking.push(blockers::of_own(own.len()));
+        }
+        own.iter().for_each(|_| tally.count(BlockerKind::Turn));
         let choice = self.turns.choose(now, &waiting, &in_flight, pods, budgets);
         choice
             .look_again
@@ -277,7 +301,7 @@ impl Plan {
             }
             Some(_) => (),
             None => {
-                let places = self.in_flight_max.saturating_sub(self.in_flight.len());
+                let places = self.in_flight_now.saturating_sub(self.in_flight.len());
                 overdue.truncate(places);
                 (step.evict, offered) = next_evictions(choice.ready, places.saturating_sub(overdue.len()));
                 step.delete = overdue.into_iter().cloned().collect();
@@ -397,13 +421,21 @@ impl Plan {
             entry.deleted.iter().for_each(|name| self.forced.add(name));
             self.ledger.evicted();
         }
-        let is_gone = answer == Answer::Gone;
-        entry.gone_answers = if is_gone {
-            entry.gone_answers.saturating_add(1)
+        let is_same = entry
+            .last
+            .as_ref()
+            .is_some_and(|last| discriminant(last) == discriminant(&answer));
+        entry.same_answers = if is_same {
+            entry.same_answers.saturating_add(1)
         } else {
-            0
+            1
         };
-        let wait = delay::after_answer(&answer, entry.tries, entry.gone_answers);
+        self.in_flight_now = if matches!(answer, Answer::Throttled(_)) {
+            (self.in_flight_now / 2).max(1)
+        } else {
+            self.in_flight_now.saturating_add(1).min(self.in_flight_max)
+        };
+        let wait = delay::after_answer(&answer, entry.same_answers);
         entry.next_try = Some(after(now, vary(wait)));
         entry.last = Some(answer);
     }
@@ -417,7 +449,7 @@ impl Plan {
     pub fn listed(&mut self, pods: &[NodePod]) -> Vec<String> {
         let listed: BTreeSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
         let mut gone = Vec::new();
-        for (uid, entry) in self.book.iter_mut().filter(|(_, entry)| entry.gone_answers > 0) {
+        for (uid, entry) in self.book.iter_mut().filter(|(_, entry)| entry.gone_answers() > 0) {
             if listed.contains(uid.as_str()) {
                 entry.is_contradicted = true;
             } else {

@@ -21,23 +21,36 @@ const NAMESPACE: Duration = Duration::from_secs(10);
 /// An accepted eviction shows on the pod within milliseconds; one that does not was lost.
 const LOST: Duration = Duration::from_secs(30);
 
-/// The wait after this answer to the pod's eviction number `tries`, of which the last `same` had no other answer.
-pub(super) fn after_answer(answer: &Answer, tries: u32, same: u32) -> Duration {
+/// First and longest wait while the API server is busy, beside the wait that it asks for. A longer one counts as the
+/// longest: a server that recovers is used again within half a minute, whatever a proxy before it asks for.
+const BUSY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// The longest rest, with its spread: one that ends later was noted before the clock was set back.
+pub(crate) const QUIET_MAX: Duration = Duration::from_secs(36);
+
+/// How long all evictions rest after the API server asked for this wait, `same` times in a row.
+pub(crate) fn quiet(asked: Duration, same: u32) -> Duration {
+    asked.max(growing(BUSY, same)).min(BUSY.1)
+}
+
+/// The wait after this answer to an eviction of the pod, which was the answer `same` times in a row: each cause has a wait
+/// of its own, so that a pod that a budget kept for long is tried again soon after another fault.
+pub(super) fn after_answer(answer: &Answer, same: u32) -> Duration {
     match answer {
         Answer::Accepted => LOST,
         Answer::Gone => growing(GONE, same),
         Answer::Conflict => MOMENT,
         Answer::BudgetUnprocessed => UNPROCESSED,
-        Answer::Throttled(wait) => *wait,
+        Answer::Throttled(wait) => quiet(*wait, same),
         Answer::NamespaceEnding => NAMESPACE,
-        Answer::BudgetBlocked(_) | Answer::AdmissionDenied(_) => growing(BLOCKED, tries),
+        Answer::BudgetBlocked(_) | Answer::AdmissionDenied(_) => growing(BLOCKED, same),
         // The server will always refuse, but an operator may remove one of the budgets.
         Answer::SeveralBudgets => BLOCKED.1,
-        Answer::Forbidden(_) | Answer::Failed(_) => growing(FAILED, tries),
+        Answer::Forbidden(_) | Answer::Failed(_) => growing(FAILED, same),
     }
 }
 
-fn growing((first, longest): (Duration, Duration), tries: u32) -> Duration {
-    let doubled = tries.saturating_sub(1).min(16);
+fn growing((first, longest): (Duration, Duration), same: u32) -> Duration {
+    let doubled = same.saturating_sub(1).min(16);
     first.saturating_mul(1 << doubled).min(longest)
 }

@@ -15,8 +15,11 @@ mod tally;
 mod turns;
 
 pub use book::{Plan, Step, Suspension};
+pub(crate) use delay::{QUIET_MAX, quiet};
 pub(crate) use ledger::seconds;
 
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod tally_tests;
 #[cfg(test)]

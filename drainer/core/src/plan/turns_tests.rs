@@ -267,7 +267,7 @@ pub(super) fn pod(name: &str) -> NodePod {
     view(name, None)
 }
 
-fn ending(name: &str) -> NodePod {
+pub(super) fn ending(name: &str) -> NodePod {
     view(name, Some("2030-01-01T00:00:00Z"))
 }
 

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod kinds;
 mod mirror;
 pub mod node_pod;
+mod own;
 mod rules;
 mod terminating;
 pub mod view;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::class::Class;
 use super::facts::PodFacts;
 use super::kinds::DaemonSetKinds;
+use super::own;
 use super::rules;
 use super::view::PodView;
 use crate::volume::ClaimKey;
@@ -49,6 +50,11 @@ impl NodePod {
     pub(crate) fn claims(&self) -> impl Iterator<Item = ClaimKey> {
         let claims = self.facts.claims.iter();
         claims.map(|claim| (self.namespace.clone(), claim.clone()))
+    }
+
+    /// The pod is part of Bellwether itself.
+    pub(crate) fn is_own(&self) -> bool {
+        own::is_own(&self.facts)
     }
 
     /// True while the node is not drained because of this pod.

@@ -270,12 +270,12 @@ fn d1_a_drain_that_only_waits_ends_at_once_after_a_hint() {
 #[test]
 fn a_busy_api_server_gets_the_quiet_that_it_asks_for() {
     let mut world = World::drain(600, &[pod("a")]);
-    world.eviction_answer = Answer::Throttled(Duration::from_secs(100));
+    world.eviction_answer = Answer::Throttled(Duration::from_secs(20));
     world.pass(1);
     let quiet = world.throttles[0];
-    assert!(quiet >= at(80) && quiet <= at(121), "{quiet}");
+    assert!(quiet >= at(16) && quiet <= at(25), "{quiet}");
     world.put_pod(pod("b"));
-    world.pass(78);
+    world.pass(14);
     assert_eq!(world.evicted, ["a"]);
     world.eviction_answer = Answer::Accepted;
     world.pass(60);
@@ -283,12 +283,31 @@ fn a_busy_api_server_gets_the_quiet_that_it_asks_for() {
 }
 
 #[test]
+fn a_quiet_of_a_day_rests_evictions_for_half_a_minute_and_other_causes_not_at_all() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.eviction_answer = Answer::Throttled(Duration::from_hours(24));
+    world.pass(5);
+    assert_eq!(world.evicted.len(), 1);
+    world.eviction_answer = Answer::Accepted;
+    world.pass(36);
+    assert_eq!(world.evicted.len(), 2);
+    // The cordon is no eviction: it does not rest.
+    let mut world = World::drain(600, &[pod("a")]);
+    world.eviction_answer = Answer::Throttled(Duration::from_secs(30));
+    world.pass(5);
+    let patches = world.patches;
+    world.change_node(|node| node.is_unschedulable = false);
+    world.pass(2);
+    assert_eq!(world.patches, patches + 1);
+}
+
+#[test]
 fn the_longest_quiet_counts_that_any_drain_was_asked_for() {
     let mut world = World::drain(600, &[pod("a")]);
-    for until in [50, 100, 70] {
+    for until in [10, 30, 20] {
         world.machine.handle_throttle(at(until));
     }
-    world.pass(99);
+    world.pass(29);
     assert_eq!(world.evicted.len(), 0);
     let blocker = "the API server is busy and asked for fewer requests";
     assert_eq!(held_up_by(&world), [blocker]);

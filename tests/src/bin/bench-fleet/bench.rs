@@ -186,6 +186,7 @@ fn options(args: &Args) -> ServicesOptions {
     // All others have the defaults of the services, which the rig shortens for tests.
     let options = ServicesOptions {
         schedulers: 2,
+        scheduler_nodes: Vec::new(),
         drainers: 1,
         env: [("BELLWETHER_LOG_FORMAT".to_owned(), "json".to_owned())].into(),
     };
