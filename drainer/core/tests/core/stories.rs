@@ -283,6 +283,14 @@ fn a_busy_api_server_gets_the_quiet_that_it_asks_for() {
 }
 
 #[test]
+fn a_quiet_that_was_noted_before_the_clock_was_set_back_is_over() {
+    let mut world = World::drain(7200, &[pod("a")]);
+    world.machine.handle_throttle(at(3600));
+    world.pass(1);
+    assert_eq!(world.evicted, ["a"]);
+}
+
+#[test]
 fn a_quiet_of_a_day_rests_evictions_for_half_a_minute_and_other_causes_not_at_all() {
     let mut world = World::drain(600, &[pod("a")]);
     world.eviction_answer = Answer::Throttled(Duration::from_hours(24));
