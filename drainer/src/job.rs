@@ -186,7 +186,7 @@ impl Drainer {
                 }
             }
             Task::Uncordon => {
-                let uncordon = Uncordon::new(command.attempt.clone(), read_at);
+                let uncordon = Uncordon::new(command.attempt.clone(), attempt.cordon_removed_at.is_some(), read_at);
                 Box::pin(driver.drive(uncordon)).await
             }
         };

@@ -93,6 +93,8 @@ pub struct Attempt {
     pub left_behind: String,
     /// What the last drain of this attempt has met, as its drainer reported.
     pub drain_report: Option<Box<DrainReport>>,
+    /// When a Node object first showed the mark without a cordon, after the drain: a later cordon is not ours.
+    pub cordon_removed_at: Option<Timestamp>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// Span in which the need was first reported.
@@ -134,6 +136,7 @@ impl Attempt {
             drain_terms: DrainTerms::default(),
             left_behind: String::new(),
             drain_report: None,
+            cordon_removed_at: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -219,6 +222,7 @@ impl Message for Attempt {
             drain_terms: wire.drain_terms.as_ref().map(DrainTerms::from_wire).unwrap_or_default(),
             left_behind: wire.left_behind,
             drain_report: wire.drain_report.map(DrainReport::from_wire).map(Box::new),
+            cordon_removed_at: instant(T, "cordon_removed_at", wire.cordon_removed_at)?,
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -265,6 +269,7 @@ impl Message for Attempt {
             drain_terms: self.drain_terms.to_wire(),
             left_behind: self.left_behind.clone(),
             drain_report: self.drain_report.as_deref().map(DrainReport::to_wire),
+            cordon_removed_at: self.cordon_removed_at.map(to_timestamp),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

@@ -206,6 +206,7 @@ impl Limited for wire::Attempt {
             drain_terms: _,
             left_behind,
             drain_report,
+            cordon_removed_at: _,
             history,
         } = self;
         if let Some(wire::LastReboot {

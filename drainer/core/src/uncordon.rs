@@ -26,6 +26,8 @@ pub struct Uncordon {
     attempt: AttemptRef,
     permit: Permit,
     edit: NodeEdit,
+    /// An operator has taken our cordon away: one that the node carries now is not ours.
+    is_cordon_removed: bool,
     /// A try that fails at this instant or later was the last one.
     last_try_until: Timestamp,
     ids: RequestIds,
@@ -36,9 +38,10 @@ pub struct Uncordon {
 }
 
 impl Uncordon {
-    /// Begins an uncordon that a read of the record begun at `now` authorised.
+    /// Begins an uncordon that a read of the record begun at `now` authorised. `is_cordon_removed`: by that record an
+    /// operator has taken our cordon away, so only the mark is ours.
     #[must_use]
-    pub fn new(attempt: AttemptRef, now: Timestamp) -> Self {
+    pub fn new(attempt: AttemptRef, is_cordon_removed: bool, now: Timestamp) -> Self {
         let spread = Spread::seeded_by(&attempt.attempt.to_string());
         let command = Command {
             attempt: attempt.clone(),
@@ -48,6 +51,7 @@ impl Uncordon {
             attempt,
             permit: Permit::new(command, now),
             edit: NodeEdit::new(),
+            is_cordon_removed,
             last_try_until: after(now, TRIES_MAX),
             ids: RequestIds::default(),
             spread,
@@ -76,9 +80,9 @@ impl Uncordon {
     }
 }
 
-fn change_of(node: Option<&NodeView>, attempt: &AttemptRef) -> Change<bool> {
+fn change_of(node: Option<&NodeView>, attempt: &AttemptRef, is_cordon_removed: bool) -> Change<bool> {
     match (removal(node, attempt), node) {
-        (Removal::MarkAndCordon, Some(node)) => Change::Patch(uncordon_patch(node, true)),
+        (Removal::MarkAndCordon, Some(node)) => Change::Patch(uncordon_patch(node, !is_cordon_removed)),
         (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false)),
         (Removal::Nothing { left_unschedulable }, _) => Change::Done(left_unschedulable),
         // A node that does not exist carries no cordon.
@@ -114,8 +118,8 @@ impl Machine for Uncordon {
                 reason: refusal.to_string(),
             }));
         }
-        let attempt = &self.attempt;
-        let decide = |node: Option<&NodeView>| change_of(node, attempt);
+        let (attempt, is_cordon_removed) = (&self.attempt, self.is_cordon_removed);
+        let decide = |node: Option<&NodeView>| change_of(node, attempt, is_cordon_removed);
         let polled = self
             .edit
             .poll(now, &mut self.permit, &mut self.ids, &mut self.spread, decide);

@@ -55,6 +55,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         drain_terms: DrainTerms::default(),
         left_behind: String::new(),
         drain_report: None,
+        cordon_removed_at: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],

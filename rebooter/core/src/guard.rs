@@ -384,6 +384,7 @@ mod tests {
             drain_terms: Default::default(),
             left_behind: String::new(),
             drain_report: None,
+            cordon_removed_at: None,
             trace: TraceParent {
                 trace_id: [1; 16],
                 span_id: [1; 8],

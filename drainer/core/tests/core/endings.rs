@@ -136,7 +136,7 @@ fn an_uncordon_that_a_webhook_undoes_is_reported() {
 #[test]
 fn an_uncordon_that_waits_continues_when_the_clock_is_set_back() {
     let mut world = uncordon();
-    world.machine = Uncordon::new(attempt(), at(7200));
+    world.machine = Uncordon::new(attempt(), false, at(7200));
     world.now = at(7200);
     world.api_fault = Some(ApiFault::Unavailable("busy".to_owned()));
     world.settle();
@@ -150,8 +150,21 @@ fn an_uncordon_that_waits_continues_when_the_clock_is_set_back() {
     );
 }
 
+#[test]
+fn d3_a_cordon_that_is_set_after_an_operator_took_ours_away_stays() {
+    let mut world = uncordon();
+    world.machine = Uncordon::new(attempt(), true, at(0));
+    world.pass(1);
+    let end = CommandEnd::Uncordoned {
+        left_unschedulable: true,
+    };
+    assert_eq!(world.end, Some((at(0), end)));
+    let node = world.node.unwrap();
+    assert_eq!((node.mark, node.is_unschedulable), (None, true));
+}
+
 fn uncordon() -> World<Uncordon> {
-    let mut world = World::new(Uncordon::new(attempt(), at(0)), Phase::Uncordoning);
+    let mut world = World::new(Uncordon::new(attempt(), false, at(0)), Phase::Uncordoning);
     world.change_node(|node| {
         node.is_unschedulable = true;
         node.mark = Some(attempt().attempt.to_string());

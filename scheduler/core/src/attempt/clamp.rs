@@ -35,6 +35,7 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
     let facts = [
         attempt.cordoned_at.as_mut(),
         attempt.drained_at.as_mut(),
+        attempt.cordon_removed_at.as_mut(),
         attempt.reboot_started_at.as_mut(),
         attempt.failed_reboot.as_mut().map(|failed| &mut failed.at),
     ];

@@ -345,6 +345,9 @@ impl Rule<'_> {
             let message = "the node does not carry our cordon any more";
             return Some(Transition::ReleaseSlot(message.to_owned()));
         }
+        if self.carries_our_mark() && !observation.node.unschedulable {
+            return Some(Transition::RollBack(Cause::Operator, CORDON_REMOVED.to_owned()));
+        }
         let message = if observation.left_boot(&attempt.boot_before) {
             "the node was rebooted, and not by this attempt"
         } else if observation.need_is_gone() {

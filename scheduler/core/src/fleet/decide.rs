@@ -83,9 +83,12 @@ impl Fleet {
         }
         self.clamp_times(name, now);
         self.note_cordon(name, now);
+        self.note_removed_cordon(name, now);
         self.note_drain(name, now);
         self.note_newest_need(name, now);
         self.take_transitions(name, &clock);
+        // Of the phase that was entered.
+        self.note_removed_cordon(name, now);
         self.note_late_reboot(name, now);
         self.note_cleared_need(name, now);
         self.end_fulfilled_orders(name, &clock);
@@ -129,6 +132,26 @@ impl Fleet {
         if may_be_new && attempt.cordoned_at.is_none() && observation.is_cordoned_for(attempt) {
             let mut changed = attempt.clone();
             changed.cordoned_at = Some(now);
+            self.change_attempt(changed, None, now);
+        }
+    }
+
+    /// Notes that an operator took the cordon away after the drain. The drainer writes mark and cordon together, so a node
+    /// with the mark alone was uncordoned by others. Before the end of the drain the drainer cordons such a node again.
+    fn note_removed_cordon(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        let node = observation.node;
+        let is_uncordoned = node.cordoned_for == Some(attempt.id) && !node.unschedulable;
+        let drain_is_over = match attempt.phase {
+            Phase::Rebooting | Phase::Verifying | Phase::Uncordoning | Phase::Failed => true,
+            Phase::Draining | Phase::Soaking | Phase::RollingBack | Phase::Done | Phase::Cancelled => false,
+        };
+        if is_uncordoned && drain_is_over && attempt.cordon_removed_at.is_none() {
+            let mut changed = attempt.clone();
+            changed.cordon_removed_at = Some(now);
             self.change_attempt(changed, None, now);
         }
     }

@@ -94,6 +94,48 @@ fn a_held_node_that_an_operator_uncordons_gives_its_slot_back() {
 }
 
 #[test]
+fn d3_a_node_that_an_operator_cordons_after_an_uncordon_keeps_that_cordon() {
+    // `kubectl uncordon` leaves our mark.
+    let mut world = draining(&json!({ "onTimeout": "Hold" }));
+    time_is_over(&mut world);
+    world.host("a").view.unschedulable = false;
+    world.settle();
+    assert_eq!(
+        (world.phase("a"), cause(&world)),
+        (Some(Phase::RollingBack), Some(Cause::Operator))
+    );
+    assert!(world.records[&name("a")].cordon_removed_at.is_some());
+    // The same in an attempt whose reboot is under way.
+    let mut world = draining(&json!({}));
+    world.drainer("a", true, 1);
+    world.rebooter_then("a", true, false);
+    world.host("a").view.unschedulable = false;
+    world.settle();
+    let removed = world.records[&name("a")].cordon_removed_at;
+    assert!(removed.is_some(), "{:?}", world.phase("a"));
+    let host = world.host("a");
+    (host.view.unschedulable, host.view.ready) = (true, true);
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning), "{:?}", world.reason("a"));
+    assert_eq!(
+        world.records[&name("a")].cordon_removed_at,
+        removed,
+        "for the drainer to read"
+    );
+}
+
+#[test]
+fn a_cordon_that_is_taken_away_in_the_drain_is_not_noted_since_the_drainer_cordons_again() {
+    let mut world = draining(&json!({}));
+    world.drainer("a", true, 0);
+    world.settle();
+    world.host("a").view.unschedulable = false;
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+    assert_eq!(world.records[&name("a")].cordon_removed_at, None);
+}
+
+#[test]
 fn a_held_node_is_uncordoned_once_its_host_was_rebooted_by_others() {
     let mut world = draining(&json!({ "onTimeout": "Hold" }));
     time_is_over(&mut world);

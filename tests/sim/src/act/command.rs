@@ -152,7 +152,10 @@ impl World {
                         drain.handle_attached(Ok(vec![]));
                         Stage::Draining(Box::new(drain))
                     }
-                    Task::Uncordon => Stage::Uncordoning(Box::new(Uncordon::new(attempt, read_at))),
+                    Task::Uncordon => {
+                        let is_cordon_removed = record.cordon_removed_at.is_some();
+                        Stage::Uncordoning(Box::new(Uncordon::new(attempt, is_cordon_removed, read_at)))
+                    }
                 };
                 true
             }
