@@ -37,6 +37,12 @@ impl Orders {
         self.of(node, policy, clock).find(|order| order.blocks())
     }
 
+    /// The order that holds this node alone.
+    pub(crate) fn hold(&self, node: &NodeName, clock: &Clock) -> Option<&Arc<FleetOrder>> {
+        let is_own = |order: &&Arc<FleetOrder>| matches!(order.scope, OrderScope::Node(_)) && order.blocks();
+        self.of(node, None, clock).find(is_own)
+    }
+
     /// An operator has approved the reboot of a node of this policy.
     pub(crate) fn is_approved(&self, node: &NodeName, policy: Option<&str>, clock: &Clock) -> bool {
         let approves = |order: &Arc<FleetOrder>| matches!(order.kind, OrderKind::Approve | OrderKind::Now);

@@ -204,7 +204,9 @@ impl Rule<'_> {
         if is_proved && self.looks.service == Service::Back {
             return Some(Transition::Enter(Phase::Uncordoning, String::new()));
         }
-        if !self.overdue(ON_TIME) {
+        // The limit of a hold is its operator, or the end that the order states.
+        let is_held = is_proved && matches!(self.looks.service, Service::Held(_));
+        if is_held || !self.overdue(ON_TIME) {
             return None;
         }
         if let (true, Service::Missing(missing)) = (is_proved, &self.looks.service) {

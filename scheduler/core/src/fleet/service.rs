@@ -1,5 +1,7 @@
 //! The pods of DaemonSets of a node, listed once before its reboot and then until they are Ready again.
 
+use std::sync::Arc;
+
 use bellwether_policy::{BackInService, Governing, PrometheusGate, Selector};
 use bellwether_proto::{Attempt, Cause, DaemonPod, NodeName, Phase};
 use jiff::{SignedDuration, Timestamp};
@@ -69,12 +71,24 @@ impl Fleet {
         if since_back(attempt, observation).is_none() {
             return Service::Back;
         }
+        if let Some(hold) = self.hold(observation.node, clock) {
+            return Service::Held(hold.message());
+        }
         let Some(demanded) = self.demanded(observation.node) else {
             return Service::Back;
         };
         let since = observation.memory.ready_from.unwrap_or_else(|| clock.now());
         let listed = member.daemon_pods.outcome(since, clock);
         attempt::service(attempt, observation.node, &demanded, listed)
+    }
+
+    /// The order by which an operator holds this node alone: one to stop a policy or the fleet leaves no node cordoned.
+    fn hold(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
+        let ordered = self.blockers.orders.hold(&node.name, clock);
+        let annotated = || node.annotated_hold(clock).cloned();
+        ordered
+            .map(|order| Reason::Paused(Arc::clone(order)))
+            .or_else(|| Some(Reason::Held(Box::new(annotated()?))))
     }
 
     /// Why a soak whose time is over is not; none: its time is not over, or nothing keeps it.

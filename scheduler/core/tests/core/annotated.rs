@@ -237,3 +237,39 @@ fn a_view_with_orders_is_recorded_and_one_of_an_older_recording_is_read() {
     let (before, after) = (Timestamp::MIN, Timestamp::MAX);
     assert_eq!([before, after].map(|at| view.annotated_orders(at).count()), [1, 1]);
 }
+
+#[test]
+fn a_node_that_is_held_during_its_reboot_keeps_its_cordon_until_the_hold_ends() {
+    for by_annotation in [false, true] {
+        let mut world = World::new(1, &["a", "b"]);
+        world.need("a");
+        world.need("b");
+        world.drainer("a", true, 1);
+        if by_annotation {
+            let hold = order(&world, AnnotatedKind::Hold);
+            world.annotate("a", [hold]);
+        } else {
+            let ordered = world.order(OrderKind::Block, of_node("a"), None);
+            assert_eq!(ordered, Handled::Accepted);
+        }
+        world.rebooter("a", true);
+        for hours in [0, 1, 30] {
+            world.pass(HOUR * hours);
+            assert_eq!(world.phase("a"), Some(Phase::Verifying), "{by_annotation}");
+            assert_eq!(world.reason("a"), Some("WaitsForService"));
+            let message = world.message("a");
+            assert!(
+                message.contains("held") && message.contains("keeps its cordon"),
+                "{message}"
+            );
+            assert_eq!(world.reason("b"), Some("NoSlot"));
+        }
+        if by_annotation {
+            world.annotate("a", []);
+        } else {
+            world.end(OrderKind::Block, of_node("a"));
+            world.settle();
+        }
+        assert_eq!(world.phase("a"), Some(Phase::Uncordoning), "{by_annotation}");
+    }
+}
