@@ -19,6 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future};
 
 use crate::events::EventPublisher;
 use crate::kube::budgets::KnownBudgets;
+use crate::kube::sets::KnownSets;
 use crate::kube::volumes::KnownVolumes;
 use crate::kube::watch::{self, Events};
 use crate::kube::{evict, node, pods};
@@ -49,6 +50,8 @@ enum Response {
     PodsListed(RequestId, Result<Vec<PodView>, ApiFault>),
     Stored(RequestId),
     ProgressSent,
+    /// The pod with this UID was not evicted: another drain has the turn of its StatefulSet.
+    NoTurn(String, String),
 }
 
 /// An eviction or a deletion under way: the UID of the pod, and the answer.
@@ -65,6 +68,7 @@ struct Inbox<'a> {
     budgets: KnownBudgets,
     volumes: KnownVolumes,
     meter: Meter,
+    sets: KnownSets,
 }
 
 impl<'a> Driver<'a> {
@@ -96,6 +100,7 @@ impl<'a> Driver<'a> {
             budgets: self.tools.budgets.clone(),
             volumes: self.tools.volumes.clone(),
             meter: self.tools.metrics.meter(clock::now()),
+            sets: self.tools.sets.clone(),
         }
     }
 
@@ -103,6 +108,7 @@ impl<'a> Driver<'a> {
         machine.handle_budgets(inbox.budgets.borrow_and_update().as_ref().ok().cloned());
         let mut attached = inbox.volumes.of_node(self.node);
         machine.handle_attached(attached.clone());
+        machine.handle_sets(inbox.sets.borrow_and_update().clone());
         loop {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
@@ -133,6 +139,7 @@ impl<'a> Driver<'a> {
                         machine.handle_attached(now);
                     }
                 }
+                Ok(()) = inbox.sets.changed() => machine.handle_sets(inbox.sets.borrow_and_update().clone()),
                 event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
                 event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),
                 () = tokio::time::sleep(sleep) => (),
@@ -182,10 +189,22 @@ impl<'a> Driver<'a> {
                 }
                 .boxed()
             }
-            Action::Evict(pod) => {
+            Action::Evict(pod, turn) => {
+                let taken = turn
+                    .as_ref()
+                    .map_or(Ok(()), |turn| self.tools.turns.take(turn, self.node));
+                if let Err(reason) = taken {
+                    inbox
+                        .responses
+                        .push(future::ready(Response::NoTurn(pod.uid, reason)).boxed());
+                    return None;
+                }
                 self.warn_of_risks(&pod);
                 let eviction = async move {
                     let answer = evict::evict(client, &pod).await;
+                    if answer != Answer::Accepted {
+                        turn.iter().for_each(|turn| self.tools.turns.give_back(turn, self.node));
+                    }
                     (pod.uid, answer)
                 };
                 inbox.evictions.push(eviction.boxed());
@@ -235,6 +254,7 @@ impl<'a> Driver<'a> {
             }
             Response::Stored(id) => machine.handle_stored(id),
             Response::ProgressSent => machine.handle_progress_sent(),
+            Response::NoTurn(uid, reason) => machine.handle_answer(now, &uid, Answer::BudgetBlocked(reason)),
         }
     }
 

@@ -14,6 +14,7 @@
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
 //! kube/        all requests to the Kubernetes API server
+//! turns.rs     the turns of StatefulSets, shared by all drains
 //! throttle.rs  the quiet that the API server asked for, shared by all drains
 //! ```
 //!
@@ -35,6 +36,7 @@ mod run;
 mod taint;
 mod throttle;
 mod tools;
+mod turns;
 mod wire;
 
 use std::process::ExitCode;

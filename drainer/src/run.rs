@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, consume, nats, stream};
-use bellwether_drainer_core::{DaemonSetKinds, DrainSettings, VolumeTerms};
+use bellwether_drainer_core::{DaemonSetKinds, DrainSettings};
 use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
@@ -14,10 +14,11 @@ use crate::check::Checks;
 use crate::job::{Drainer, InProgress};
 use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
-use crate::kube::{budgets, volumes};
+use crate::kube::{budgets, sets, volumes};
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
 use crate::tools::Tools;
+use crate::turns::Turns;
 
 /// Places besides those of the drains, so that drains that wait for hours never keep a node
 /// from being uncordoned.
@@ -55,6 +56,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let daemon_sets = DaemonSetKinds::with(args.daemon_set_kinds.clone());
     let budgets = budgets::watched(&chassis, clients.watches.clone());
     let volumes = volumes::watched(&chassis, &clients.watches);
+    let watches = clients.watches.clone();
     let checks = Checks {
         bus: bus.clone(),
         client: clients.requests.clone(),
@@ -75,10 +77,11 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             throttle: Throttle::default(),
             budgets,
             volumes,
+            sets: sets::watched(&chassis, watches),
+            turns: Turns::default(),
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),
                 daemon_sets,
-                volumes: VolumeTerms::default(),
             },
         },
         places: Semaphore::new(concurrency),

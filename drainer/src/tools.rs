@@ -5,9 +5,11 @@ use bellwether_drainer_core::DrainSettings;
 
 use crate::kube::budgets::KnownBudgets;
 use crate::kube::client::Clients;
+use crate::kube::sets::KnownSets;
 use crate::kube::volumes::KnownVolumes;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
+use crate::turns::Turns;
 
 /// The tools that all commands of this process share.
 #[derive(Clone)]
@@ -18,5 +20,7 @@ pub(crate) struct Tools {
     pub(crate) throttle: Throttle,
     pub(crate) budgets: KnownBudgets,
     pub(crate) volumes: KnownVolumes,
+    pub(crate) sets: KnownSets,
+    pub(crate) turns: Turns,
     pub(crate) drains: DrainSettings,
 }

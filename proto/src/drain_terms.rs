@@ -60,6 +60,12 @@ pub struct DrainTerms {
     pub after_timeout: AfterTimeout,
     /// How long the drain may take, in whole seconds; none: as long as the scheduler's setting says.
     pub timeout: Option<Duration>,
+    /// How long the drain waits for volumes, in whole seconds; none: as long as the drainer says.
+    pub detach_wait: Option<Duration>,
+    /// Pods with volumes go one after the other; else together.
+    pub serial_volumes: bool,
+    /// The members of a StatefulSet without a disruption budget go one at a time; else together.
+    pub one_member_at_a_time: bool,
 }
 
 impl DrainTerms {
@@ -68,15 +74,23 @@ impl DrainTerms {
         Self {
             after_timeout: AfterTimeout::from_wire(wire.after_timeout),
             timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
+            detach_wait: wire
+                .detach_wait_seconds
+                .map(|seconds| Duration::from_secs(seconds.into())),
+            serial_volumes: wire.serial_volumes,
+            one_member_at_a_time: wire.one_member_at_a_time,
         }
     }
 
     /// The defaults are not written: a record without terms is that of a node without a policy.
     pub(crate) fn to_wire(self) -> Option<wire::DrainTerms> {
-        let seconds = self.timeout.map_or(0, |timeout| timeout.as_secs());
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         (self != Self::default()).then(|| wire::DrainTerms {
             after_timeout: self.after_timeout.to_wire().into(),
-            timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            timeout_seconds: self.timeout.map_or(0, seconds),
+            detach_wait_seconds: self.detach_wait.map(seconds),
+            serial_volumes: self.serial_volumes,
+            one_member_at_a_time: self.one_member_at_a_time,
         })
     }
 }
@@ -90,6 +104,7 @@ mod tests {
         let newer = wire::DrainTerms {
             after_timeout: 99,
             timeout_seconds: 60,
+            ..wire::DrainTerms::default()
         };
         let read = DrainTerms::from_wire(&newer);
         assert_eq!(read.after_timeout, AfterTimeout::Restore);
@@ -103,6 +118,20 @@ mod tests {
             let terms = DrainTerms {
                 after_timeout,
                 timeout: Some(Duration::from_secs(90)),
+                ..DrainTerms::default()
+            };
+            assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);
+        }
+        for (detach_wait, serial_volumes, one_member_at_a_time) in [
+            (Some(Duration::ZERO), false, false),
+            (Some(Duration::from_secs(90)), true, false),
+            (None, false, true),
+        ] {
+            let terms = DrainTerms {
+                detach_wait,
+                serial_volumes,
+                one_member_at_a_time,
+                ..DrainTerms::default()
             };
             assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);
         }

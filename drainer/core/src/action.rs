@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::permit::Refusal;
 use crate::pod::NodePod;
 use crate::request::RequestId;
+use crate::stateful_set::SetTurn;
 
 /// One action. The driver returns the result of each request exactly once, by the method named here.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +32,10 @@ pub enum Action {
     ListPods(RequestId),
     /// Ask the API server to evict this pod, with its UID as a condition and its own grace:
     /// [`crate::Machine::handle_answer`].
-    Evict(NodePod),
+    ///
+    /// With the turn of a StatefulSet only if no drain of another node has taken that turn in this process: else the answer is
+    /// [`crate::Answer::BudgetBlocked`], with the reason. Give the turn back if the pod was not evicted.
+    Evict(NodePod, Option<SetTurn>),
     /// Delete this pod whatever its budgets say, with its UID as a condition and its own grace:
     /// [`crate::Machine::handle_answer`].
     Delete(NodePod),

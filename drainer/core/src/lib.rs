@@ -11,6 +11,8 @@
 //! node      the view of a Node object; cordon decides on it, edit changes it step by step
 //! budget    the views of disruption budgets, and what a pod asks of them
 //! volume    the views of volumes, and which are attached to a node
+//! stateful_set  the views of StatefulSets, and the turns of their members
+//! terms     what counts where no policy states otherwise
 //! pod       one file for each class of pod, and their order
 //! plan      which pod is evicted when, and what blocks the drain
 //! answer    the meaning of each answer of the API server to an eviction
@@ -43,7 +45,9 @@ pub mod permit;
 pub mod plan;
 pub mod pod;
 pub mod request;
+pub mod stateful_set;
 pub mod taint;
+mod terms;
 mod timers;
 pub mod uncordon;
 pub mod volume;
@@ -53,7 +57,7 @@ pub use action::{Action, CommandEnd, Notice};
 pub use answer::Answer;
 pub use command::{Command, Task};
 pub use conclusion::Conclusion;
-pub use drain::{Drain, DrainOrder, DrainSettings, VolumeTerms};
+pub use drain::{Drain, DrainOrder, DrainSettings};
 pub use fault::ApiFault;
 pub use grace::ForbiddenGrace;
 pub use guard::Guards;

@@ -12,6 +12,7 @@ use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::RecordView;
 use crate::pod::PodView;
 use crate::request::RequestId;
+use crate::stateful_set::StatefulSets;
 use crate::volume::Attached;
 use crate::watched::{Looked, WatchTarget, Watched};
 
@@ -57,6 +58,9 @@ pub trait Machine {
 
     /// The volumes that are attached to the node, as they are now; or why that is not known.
     fn handle_attached(&mut self, _attached: Looked<Vec<Attached>>) {}
+
+    /// The StatefulSets of the cluster, as they are now; or why they are not known.
+    fn handle_sets(&mut self, _sets: Looked<Arc<StatefulSets>>) {}
 
     /// A watch failed; the driver continues it by itself.
     fn handle_watch_failed(&mut self, _now: Timestamp, _target: WatchTarget, _fault: ApiFault) {}

@@ -18,6 +18,8 @@ pub struct NodeView {
     pub is_being_deleted: bool,
     /// `spec.unschedulable`.
     pub is_unschedulable: bool,
+    /// Why the node is not Ready, for operators; none while it is, and before its kubelet has reported.
+    pub not_ready: Option<String>,
     /// Value of our annotation: the attempt whose cordon the node carries.
     pub mark: Option<String>,
     /// What keeps autoscalers off the node.
@@ -33,10 +35,18 @@ impl From<&Node> for NodeView {
             resource_version: metadata.resource_version.clone(),
             is_being_deleted: metadata.deletion_timestamp.is_some(),
             is_unschedulable: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
+            not_ready: not_ready(node),
             mark: annotations.and_then(|all| all.get(CORDONED_FOR)).cloned(),
             guards: Guards::of(annotations),
         }
     }
+}
+
+fn not_ready(node: &Node) -> Option<String> {
+    let conditions = node.status.as_ref()?.conditions.as_deref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    let message = ready.message.as_deref().or(ready.reason.as_deref());
+    (ready.status != "True").then(|| message.unwrap_or("no reason is stated").to_owned())
 }
 
 /// The result of reading the Node object.
@@ -89,6 +99,24 @@ impl NodeWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d45_a_node_is_not_ready_once_its_condition_states_so() {
+        let node = |conditions| {
+            let node = serde_json::json!({ "status": { "conditions": conditions } });
+            NodeView::from(&serde_json::from_value::<Node>(node).unwrap()).not_ready
+        };
+        let ready = |status| serde_json::json!({ "type": "Ready", "status": status, "message": "kubelet silent" });
+        let pressure = serde_json::json!({ "type": "DiskPressure", "status": "True", "message": "full" });
+        assert_eq!(node(serde_json::json!([pressure, ready("True")])), None);
+        for status in ["False", "Unknown"] {
+            assert_eq!(
+                node(serde_json::json!([pressure, ready(status)])),
+                Some("kubelet silent".to_owned())
+            );
+        }
+        assert_eq!(node(serde_json::json!([])), None, "no kubelet has reported yet");
+    }
 
     #[test]
     fn d42_a_node_that_no_list_contains_is_gone() {

@@ -9,6 +9,7 @@ pub(crate) mod node;
 pub(crate) mod pods;
 mod request;
 pub(crate) mod rights;
+pub(crate) mod sets;
 pub(crate) mod shared;
 mod status;
 pub(crate) mod volumes;

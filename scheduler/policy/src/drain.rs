@@ -24,6 +24,58 @@ pub struct DrainSpec {
     /// grace; if pods are left all the same, as Restore.
     #[serde(default, skip_serializing_if = "OnTimeout::is_restore")]
     pub on_timeout: OnTimeout,
+
+    /// How long a drain waits, once its pods are gone, until the node's volumes are detached, such as 5m. 0s: not at all.
+    /// Absent: 2m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
+    pub detach_wait: Option<String>,
+
+    /// Together: pods with volumes go at once. Serial: they go one after the other, by priority, each once the volumes of the
+    /// one before are detached, or that wait is over.
+    #[serde(default, skip_serializing_if = "VolumeOrder::is_together")]
+    pub volumes: VolumeOrder,
+
+    /// Together: members of a StatefulSet go at once, as far as disruption budgets let them. OneAtATime: those that no budget
+    /// selects go one at a time, each while all members are Ready.
+    #[serde(default, skip_serializing_if = "MemberOrder::is_together")]
+    pub stateful_sets: MemberOrder,
+}
+
+/// In which order pods with volumes go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum VolumeOrder {
+    /// At once.
+    #[default]
+    Together,
+    /// One after the other, by priority, each once the volumes of the one before are detached.
+    Serial,
+}
+
+impl VolumeOrder {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_together(&self) -> bool {
+        *self == Self::Together
+    }
+}
+
+/// In which order the members of a StatefulSet go that no disruption budget selects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum MemberOrder {
+    /// At once.
+    #[default]
+    Together,
+    /// One at a time, each while all members are Ready.
+    OneAtATime,
+}
+
+impl MemberOrder {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_together(&self) -> bool {
+        *self == Self::Together
+    }
 }
 
 /// What follows when the time of a drain is over and pods are left.
@@ -64,6 +116,12 @@ pub struct Drain {
     pub timeout: Option<SignedDuration>,
     /// What follows when that time is over and pods are left.
     pub on_timeout: OnTimeout,
+    /// How long a drain waits for volumes; none: as long as the drainer says.
+    pub detach_wait: Option<SignedDuration>,
+    /// In which order pods with volumes go.
+    pub volumes: VolumeOrder,
+    /// In which order the members of a StatefulSet go.
+    pub stateful_sets: MemberOrder,
 }
 
 impl Drain {
@@ -71,16 +129,20 @@ impl Drain {
     const TIMEOUT_MIN: SignedDuration = SignedDuration::from_mins(1);
     /// Longest time: a day. A node that is cordoned for longer is forgotten.
     const TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(24);
+    /// Longest wait for volumes: then Kubernetes itself may detach by force.
+    const DETACH_WAIT_MAX: SignedDuration = SignedDuration::from_mins(6);
 
     /// The meaning of the fields. Mistakes are noted, and their fields count as absent.
     pub(crate) fn read(spec: Option<&DrainSpec>, faults: &mut Vec<Fault>) -> Self {
         let Some(spec) = spec else { return Self::default() };
+        let mut or_note = |read: Result<SignedDuration, Fault>| read.map_err(|fault| faults.push(fault)).ok();
+        let detach_wait = |text| duration(text, "spec.drain.detachWait", Self::DETACH_WAIT_MAX);
         Self {
-            timeout: spec.timeout.as_deref().and_then(|text| {
-                let read = timeout(text);
-                read.map_err(|fault| faults.push(fault)).ok()
-            }),
+            timeout: spec.timeout.as_deref().and_then(|text| or_note(timeout(text))),
             on_timeout: spec.on_timeout,
+            detach_wait: spec.detach_wait.as_deref().and_then(|text| or_note(detach_wait(text))),
+            volumes: spec.volumes,
+            stateful_sets: spec.stateful_sets,
         }
     }
 }
@@ -106,6 +168,17 @@ impl std::fmt::Display for Drain {
             OnTimeout::Hold => "; then the node stays cordoned, with its slot, until an operator cancels",
             OnTimeout::Proceed => "; then the node REBOOTS, and the pods that are left end with it",
             OnTimeout::Force => "; in time for their grace before that, pods are DELETED whatever their budgets say",
+        })?;
+        if let Some(wait) = self.detach_wait {
+            write!(f, "; waits {wait:#} at most for volumes")?;
+        }
+        f.write_str(match self.volumes {
+            VolumeOrder::Together => "",
+            VolumeOrder::Serial => "; pods with volumes go one after the other",
+        })?;
+        f.write_str(match self.stateful_sets {
+            MemberOrder::Together => "",
+            MemberOrder::OneAtATime => "; members of StatefulSets go one at a time",
         })
     }
 }

@@ -29,7 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use brakes::{Brakes, CohortBrake};
 pub use budget::{Amount, Budget, Topology};
 pub use canaries::Canaries;
-pub use drain::{Drain, DrainSpec, OnTimeout};
+pub use drain::{Drain, DrainSpec, MemberOrder, OnTimeout, VolumeOrder};
 pub use fault::Fault;
 pub use gates::{
     AlertFilter, AlertsSpec, BasicAuthSpec, ConditionGate, ConditionSpec, Credentials, Gates, GatesSpec, OnError,

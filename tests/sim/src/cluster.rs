@@ -53,6 +53,7 @@ impl Node {
             uid: self.uid.to_string(),
             resource_version: Some(self.version.to_string()),
             is_being_deleted: self.deleting,
+            not_ready: None,
             is_unschedulable: self.unschedulable,
             mark: self.mark.map(|mark| mark.to_string()),
             // No autoscaler is in these worlds.

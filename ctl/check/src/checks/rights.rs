@@ -78,7 +78,7 @@ const OF_SCHEDULER: [Right; 12] = [
 ];
 
 /// All that `deploy/base/drainer.yaml` grants.
-const OF_DRAINER: [Right; 13] = [
+const OF_DRAINER: [Right; 15] = [
     everywhere("get", "", "nodes"),
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
@@ -92,6 +92,8 @@ const OF_DRAINER: [Right; 13] = [
     everywhere("watch", "storage.k8s.io", "volumeattachments"),
     everywhere("list", "", "persistentvolumes"),
     everywhere("watch", "", "persistentvolumes"),
+    everywhere("list", "apps", "statefulsets"),
+    everywhere("watch", "apps", "statefulsets"),
 ];
 
 /// The Role `reboots` of `deploy/base/people.yaml`.

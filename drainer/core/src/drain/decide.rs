@@ -15,7 +15,7 @@ use crate::cordon::{Cordon, cordon_of, cordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::fault::ApiFault;
 use crate::node::NodeView;
-use crate::plan::{QUIET_MAX, Step, Suspension, seconds};
+use crate::plan::{QUIET_MAX, Step, Suspension, of_long_graces, seconds};
 use crate::pod::NodePod;
 use crate::timers::Timer;
 
@@ -149,7 +149,15 @@ impl Drain {
             until,
             reason: "the API server is busy and asked for fewer requests".to_owned(),
         });
-        let suspensions = [self.unauthorised.clone(), throttled];
+        // Without its kubelet nothing ends, and no end is confirmed (D45). The watch of the node ends the wait.
+        let not_ready = self.not_ready.as_ref().map(|reason| Suspension {
+            until: self.not_after,
+            reason: format!(
+                "node {} is not Ready ({reason}): its kubelet ends no pod, and evictions pause until it is",
+                self.attempt.node
+            ),
+        });
+        let suspensions = [self.unauthorised.clone(), throttled, not_ready.clone()];
         let longest = suspensions
             .into_iter()
             .flatten()
@@ -157,6 +165,13 @@ impl Drain {
         let pods = self.inventory.pods();
         self.detach.note(&pods);
         let mut step = self.plan.step(now, &pods, longest.as_ref());
+        let of_graces = of_long_graces(&pods, now, self.not_after);
+        step.held_up_by.extend(of_graces);
+        if let Some(Suspension { reason, .. }) = not_ready.filter(|_| step.pods_left > 0)
+            && !step.held_up_by.contains(&reason)
+        {
+            step.held_up_by.insert(0, reason);
+        }
         if !self.watch_faults.is_empty() {
             step.held_up_by.splice(0..0, self.watch_faults.values().cloned());
             step.blockers.insert(0, Blocker::of(BlockerKind::Look, 0));
@@ -250,8 +265,8 @@ impl Drain {
         match result {
             Ok(()) => {
                 for pod in &step.evict {
-                    self.plan.started(&pod.uid);
-                    self.actions.push_back(Action::Evict(pod.clone()));
+                    let turn = self.plan.started(&pod.uid);
+                    self.actions.push_back(Action::Evict(pod.clone(), turn));
                 }
                 for pod in &step.delete {
                     self.plan.deletion_started(pod);

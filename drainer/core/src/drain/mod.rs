@@ -11,14 +11,12 @@
 //!
 //! `state` has the facts and takes them in; `decide` reads from them the next action; `proof` decides
 //! whether the node may be called drained, `detach` how long the drain waits for volumes; `progress` decides when an event
-//! about the progress is due. `terms` are what operators choose.
+//! about the progress is due.
 
 mod decide;
 mod detach;
 mod progress;
 mod proof;
 mod state;
-mod terms;
 
 pub use state::{Drain, DrainOrder, DrainSettings};
-pub use terms::VolumeTerms;

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::detach::Detach;
 use super::progress::Progress;
 use super::proof::{Proof, Stage as ProofStage};
-use super::terms::VolumeTerms;
 use crate::action::{Action, CommandEnd};
 use crate::answer::Answer;
 use crate::backoff::{Spread, after};
@@ -26,6 +25,8 @@ use crate::plan::force::Force;
 use crate::plan::{Plan, Suspension, quiet};
 use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
+use crate::stateful_set::StatefulSets;
+use crate::terms::detach_wait;
 use crate::timers::Timers;
 use crate::volume::Attached;
 use crate::watched::{Looked, WatchTarget, Watched};
@@ -65,8 +66,6 @@ pub struct DrainSettings {
     pub evictions_in_flight_max: usize,
     /// The kinds of controllers whose pods stay on the node.
     pub daemon_sets: DaemonSetKinds,
-    /// What operators choose by policy.
-    pub volumes: VolumeTerms,
 }
 
 /// The order to drain one node.
@@ -96,6 +95,8 @@ pub struct Drain {
     /// The newest cordon of the node that was observed and is not ours, until a decision considers it. A later
     /// state with our cordon does not replace it: pods may have come between (D9).
     pub(super) lost_cordon: Option<Cordon>,
+    /// Why the node is not Ready, as it was observed last.
+    pub(super) not_ready: Option<String>,
     pub(super) inventory: Inventory,
     pub(super) plan: Plan,
     pub(super) proof: Proof,
@@ -134,7 +135,6 @@ impl Drain {
         let DrainSettings {
             evictions_in_flight_max,
             daemon_sets,
-            volumes,
         } = settings;
         let command = Command {
             attempt: attempt.clone(),
@@ -148,10 +148,13 @@ impl Drain {
             is_announced: false,
             node_watch: NodeWatch::default(),
             lost_cordon: None,
+            not_ready: None,
             inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
-            plan: Plan::new(evictions_in_flight_max).forcing(Force::of(&terms, began_at, not_after)),
+            plan: Plan::new(evictions_in_flight_max)
+                .forcing(Force::of(&terms, began_at, not_after))
+                .ordered(terms),
             proof: Proof::since_cordon(now),
-            detach: Detach::new(volumes.detach_wait),
+            detach: Detach::new(detach_wait(&terms)),
             progress: Progress::new(),
             batch: None,
             unauthorised: None,
@@ -189,13 +192,14 @@ impl Drain {
         });
     }
 
-    /// Remembers a state of the node without our cordon. A failed read shows nothing.
+    /// Remembers whether the node is Ready, and a state of the node without our cordon. A failed read shows nothing.
     fn observe_node(&mut self, node: &NodeRead) {
         let view = match node {
             NodeRead::Found(view) => Some(view),
             NodeRead::Absent => None,
             NodeRead::Failed(_) => return,
         };
+        self.not_ready = view.and_then(|view| view.not_ready.clone());
         let cordon = cordon_of(view, &self.attempt);
         if cordon != Cordon::Ours {
             self.lost_cordon = Some(cordon);
@@ -295,7 +299,12 @@ impl Machine for Drain {
     }
 
     fn handle_attached(&mut self, attached: Looked<Vec<Attached>>) {
+        self.plan.handle_attached(attached.clone());
         self.detach.handle(attached);
+    }
+
+    fn handle_sets(&mut self, sets: Looked<Arc<StatefulSets>>) {
+        self.plan.handle_sets(sets);
     }
 
     fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {

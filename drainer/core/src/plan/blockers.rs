@@ -9,13 +9,16 @@ use super::returns::ROUNDS_MAX;
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::budget::BudgetView;
-use crate::pod::NodePod;
+use crate::pod::{Class, NodePod};
 
 /// A pod that is so long past its grace is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 /// How many sentences one list has: more would not fit on an operator's screen.
 const SENTENCES_MAX: usize = 10;
-/// How many pods that terminate in time are named.
+/// A grace of a pod that is to be evicted is worth a sentence from this length on: each shorter one would be named in the
+/// last moments of a drain that waits for something else.
+const LONG_GRACE: Duration = Duration::from_secs(120);
+/// How many names one sentence has.
 const NAMES_MAX: usize = 3;
 
 /// Rank of a sentence: the lowest comes first. Suspended evictions and deletions come before all others, pods that
@@ -54,7 +57,8 @@ impl Blocker {
         }
     }
 
-    fn lasting(rank: Rank, sentence: String, kind: ObstacleKind, pod: &NodePod) -> Self {
+    /// A blocker that lasts beyond this drain.
+    pub(super) fn lasting(rank: Rank, sentence: String, kind: ObstacleKind, pod: &NodePod) -> Self {
         let obstacle = Obstacle {
             kind,
             namespace: pod.namespace.clone(),
@@ -147,11 +151,66 @@ pub(super) fn of_terminating(pod: &NodePod, grace_ends_at: Timestamp, now: Times
         return (None, after(grace_ends_at, STUCK));
     }
     let minutes = over.as_secs() / 60;
-    let sentence =
-        format!("{pod} does not end: {minutes} min over its grace (a finalizer, its preStop hook, or the kubelet)");
+    let sentence = format!("{pod} does not end: {minutes} min over its grace; {}", why_stuck(pod));
     let changes_at = after(grace_ends_at, Duration::from_secs(60 * (minutes + 1)));
     let blocker = Blocker::lasting(Rank::Stuck, sentence, ObstacleKind::StuckPod, pod);
     (Some(blocker), changes_at)
+}
+
+/// What keeps the pod (D26).
+fn why_stuck(pod: &NodePod) -> String {
+    let facts = &pod.facts;
+    let mut reasons = Vec::new();
+    if !facts.running.is_empty() {
+        reasons.push(format!(
+            "not ended by the kubelet's report: container {} (its preStop hook, its process, or the kubelet itself)",
+            listed(&facts.running)
+        ));
+    }
+    if !facts.finalizers.is_empty() {
+        reasons.push(format!("kept by finalizer {}", listed(&facts.finalizers)));
+    }
+    if !reasons.is_empty() {
+        return reasons.join("; ");
+    }
+    if facts.claims.is_empty() {
+        return "all its containers have ended, and the kubelet has not removed it".to_owned();
+    }
+    format!(
+        "all its containers have ended, and the kubelet has not removed it: the volume of claim {} may not unmount",
+        listed(&facts.claims)
+    )
+}
+
+/// The sentence about pods that by their grace may take longer than the drain (D32).
+pub(crate) fn of_long_graces(pods: &[NodePod], now: Timestamp, not_after: Timestamp) -> Option<String> {
+    let is_longer = |pod: &&NodePod| match &pod.class {
+        Class::Terminating { grace_ends_at } => *grace_ends_at > not_after,
+        Class::Evictable { .. } => {
+            let grace = pod.facts.grace;
+            grace >= LONG_GRACE && now < not_after && after(now, grace) > not_after
+        }
+        Class::Stays(_) => false,
+    };
+    let mut names: Vec<String> = pods.iter().filter(is_longer).map(ToString::to_string).collect();
+    if names.is_empty() {
+        return None;
+    }
+    names.sort();
+    Some(format!(
+        "by its grace may end only after the drain's time is over at {not_after:.0}: {}",
+        listed(&names)
+    ))
+}
+
+/// The first few names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let (named, more) = names.split_at(names.len().min(NAMES_MAX));
+    let named = named.join(", ");
+    match more.len() {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 /// One sentence for all pods that terminate in time, with a few of their names.
@@ -159,13 +218,7 @@ pub(super) fn of_all_terminating(terminating: &[(Timestamp, &NodePod)]) -> Optio
     let last = terminating.iter().map(|(grace_ends_at, _)| grace_ends_at).max()?;
     let mut names: Vec<String> = terminating.iter().map(|(_, pod)| pod.to_string()).collect();
     names.sort();
-    let more = names.len().saturating_sub(NAMES_MAX);
-    names.truncate(NAMES_MAX);
-    let mut names = names.join(", ");
-    if more > 0 {
-        names = format!("{names} and {more} more");
-    }
-    let sentence = format!("ending, with time until {last:.0}: {names}");
+    let sentence = format!("ending, with time until {last:.0}: {}", listed(&names));
     Some(Blocker::passing(Rank::Terminating, sentence))
 }
 

@@ -8,20 +8,25 @@ use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_proto::{Blocker as Held, BlockerKind, DrainReport, Obstacle};
+use bellwether_proto::{BlockerKind, DrainReport, DrainTerms};
 use jiff::Timestamp;
 
 use super::blockers::{self, Blocker, Rank};
 use super::delay;
 use super::force::{Force, Forced};
 use super::ledger::Ledger;
+use super::order::Order;
 use super::returns::{self, Owner, Returns};
+use super::step::{Step, Suspension, sooner};
 use super::tally::{self, Tally};
 use super::turns::{Ask, Turns, Waiting};
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::budget::Budgets;
 use crate::pod::{Class, NodePod, StayReason};
+use crate::stateful_set::{SetTurn, StatefulSets};
+use crate::volume::Attached;
+use crate::watched::Looked;
 
 /// The book of one drain.
 #[derive(Debug)]
@@ -37,10 +42,13 @@ pub struct Plan {
     /// When pods are deleted whatever their budgets say; none: never.
     force: Option<Force>,
     forced: Forced,
+    order: Order,
     /// What the watch shows of the budgets; none: nothing, so that each pod is tried on its own.
     budgets: Option<Arc<Budgets>>,
     /// What the evictions of the newest step ask for, by the UIDs of the pods.
     offered: BTreeMap<String, Ask>,
+    /// The turns of StatefulSets that these take, by the UIDs of the pods.
+    offered_turns: BTreeMap<String, SetTurn>,
     pods_gone: u32,
     ledger: Ledger,
 }
@@ -55,6 +63,8 @@ struct Entry {
     is_in_round: bool,
     /// What the eviction in flight asked for.
     ask: Option<Ask>,
+    /// The turn of its StatefulSet that the eviction in flight took.
+    turn: Option<SetTurn>,
     tries: u32,
     next_try: Option<Timestamp>,
     last: Option<Answer>,
@@ -73,6 +83,7 @@ impl Entry {
             is_return,
             is_in_round: false,
             ask: None,
+            turn: None,
             tries: 0,
             next_try: None,
             last: None,
@@ -109,41 +120,6 @@ impl Entry {
     }
 }
 
-/// The decision about all pods of the node at one instant.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// Pods to evict now.
-    pub evict: Vec<NodePod>,
-    /// Pods to delete now, whatever their budgets say.
-    pub delete: Vec<NodePod>,
-    /// Pods that still have to go, the ones to evict included.
-    pub pods_left: u32,
-    /// Pods that had to go and are gone.
-    pub pods_gone: u32,
-    /// Pods that stay on purpose.
-    pub pods_staying: u32,
-    /// The pods among these that came back and stay, and those that were deleted, for operators; empty if there are none.
-    pub remarks: String,
-    /// What blocks the drain, for operators, most important first. Without new facts it changes at
-    /// most once a minute.
-    pub held_up_by: Vec<String>,
-    /// Why the pods of [`Self::pods_left`] are still there, in numbers, most important first; each pod counts once.
-    pub blockers: Vec<Held>,
-    /// The most important blocker that lasts beyond this drain, for comparison with other ones.
-    pub obstacle: Option<Obstacle>,
-    /// When the decision changes without new facts.
-    pub look_again: Option<Timestamp>,
-}
-
-/// A time without evictions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspension {
-    /// When evictions continue.
-    pub until: Timestamp,
-    /// Why they are suspended, for operators.
-    pub reason: String,
-}
-
 impl Plan {
     /// An empty book. At most `in_flight_max` evictions await their answer at once.
     #[must_use]
@@ -157,8 +133,10 @@ impl Plan {
             turns: Turns::default(),
             force: None,
             forced: Forced::default(),
+            order: Order::new(DrainTerms::default()),
             budgets: None,
             offered: BTreeMap::new(),
+            offered_turns: BTreeMap::new(),
             pods_gone: 0,
             ledger: Ledger::default(),
         }
@@ -169,9 +147,26 @@ impl Plan {
         Self { force, ..self }
     }
 
+    /// The same book, with the orders of these terms.
+    #[must_use]
+    pub fn ordered(self, terms: DrainTerms) -> Self {
+        let order = Order::new(terms);
+        Self { order, ..self }
+    }
+
     /// Takes in what the watch shows of the budgets; none: nothing.
     pub fn handle_budgets(&mut self, budgets: Option<Arc<Budgets>>) {
         self.budgets = budgets;
+    }
+
+    /// Takes in what is attached to the node.
+    pub fn handle_attached(&mut self, attached: Looked<Vec<Attached>>) {
+        self.order.handle_attached(attached);
+    }
+
+    /// Takes in what the watch shows of StatefulSets.
+    pub fn handle_sets(&mut self, sets: Looked<Arc<StatefulSets>>) {
+        self.order.handle_sets(sets);
     }
 
     /// Decides about all pods that are on the node now. The caller reports each eviction that it
@@ -281,10 +276,20 @@ impl Plan {
             blocking.push(blockers::of_overdue(overdue.len()));
         }
         overdue.retain(|pod| !self.in_flight.contains(&pod.uid) && self.may_be_deleted(&pod.uid, now));
+        let accepted = waiting.iter().filter(|waiting| {
+            // The watch does not show yet that they end.
+            waiting.last == Some(&Answer::Accepted) && waiting.next_try.is_some_and(|next| next > now)
+        });
+        let under_way: Vec<Waiting<'_>> = in_flight.iter().chain(accepted).copied().collect();
+        let ordered = self.order.choose(now, choice.ready, &under_way, pods);
+        let again = ordered.look_again;
+        again.into_iter().for_each(|at| sooner(&mut step.look_again, at));
+        blocking.extend(ordered.blocking);
+        self.offered_turns = ordered.turns;
         let mut offered = BTreeMap::new();
         let suspension = suspension.filter(|suspension| suspension.until > now);
         let rests =
-            |pod: &NodePod| suspension.is_some() && choice.ready.iter().any(|(ready, _)| ready.pod.uid == pod.uid);
+            |pod: &NodePod| suspension.is_some() && ordered.ready.iter().any(|(ready, _)| ready.pod.uid == pod.uid);
         for Waiting { pod, last, .. } in waiting.iter().chain(&in_flight) {
             match choice.kept.get(pod.uid.as_str()) {
                 Some(kept) => tally.count_kept(kept),
@@ -295,7 +300,7 @@ impl Plan {
         self.ledger.looked(now, tally.budgets().cloned().collect());
         step.blockers = tally.blockers();
         match suspension {
-            Some(suspension) if !choice.ready.is_empty() || !overdue.is_empty() => {
+            Some(suspension) if !ordered.ready.is_empty() || !overdue.is_empty() => {
                 blocking.push(Blocker::passing(Rank::Suspended, suspension.reason.clone()));
                 sooner(&mut step.look_again, suspension.until);
             }
@@ -303,7 +308,7 @@ impl Plan {
             None => {
                 let places = self.in_flight_now.saturating_sub(self.in_flight.len());
                 overdue.truncate(places);
-                (step.evict, offered) = next_evictions(choice.ready, places.saturating_sub(overdue.len()));
+                (step.evict, offered) = next_evictions(ordered.ready, places.saturating_sub(overdue.len()));
                 step.delete = overdue.into_iter().cloned().collect();
             }
         }
@@ -399,12 +404,16 @@ impl Plan {
         }
     }
 
-    /// The eviction of this pod is under way.
-    pub fn started(&mut self, uid: &str) {
+    /// The eviction of this pod is under way. Returns the turn of its StatefulSet that the eviction takes, if one does.
+    pub fn started(&mut self, uid: &str) -> Option<SetTurn> {
         self.in_flight.insert(uid.to_owned());
+        self.order.started(uid);
+        let turn = self.offered_turns.remove(uid);
         if let Some(entry) = self.book.get_mut(uid) {
             entry.ask = self.offered.remove(uid);
+            entry.turn.clone_from(&turn);
         }
+        turn
     }
 
     /// Takes in the API server's answer. `vary` spreads the wait, so that drains do not act in step.
@@ -416,7 +425,9 @@ impl Plan {
         if let Some(ask) = entry.ask.take() {
             self.turns.answered(now, ask, &answer);
         }
+        let turn = entry.turn.take();
         if answer == Answer::Accepted {
+            turn.into_iter().for_each(|turn| self.order.evicted(turn));
             self.returns.evicted(&entry.owner, entry.is_return);
             entry.deleted.iter().for_each(|name| self.forced.add(name));
             self.ledger.evicted();
@@ -485,8 +496,4 @@ fn next_evictions(mut ready: Vec<(Waiting<'_>, Option<Ask>)>, places: usize) -> 
         ready.into_iter().map(|(waiting, _)| waiting.pod.clone()).collect(),
         asks,
     )
-}
-
-fn sooner(earliest: &mut Option<Timestamp>, other: Timestamp) {
-    *earliest = Some(earliest.map_or(other, |earliest| earliest.min(other)));
 }

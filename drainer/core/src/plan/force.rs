@@ -87,6 +87,7 @@ mod tests {
         let terms = DrainTerms {
             after_timeout: AfterTimeout::Force,
             timeout: None,
+            ..DrainTerms::default()
         };
         let force = Force::of(&terms, at(0), at(1800)).unwrap();
         assert_eq!(force.due_at(&pod_with_grace(30)), at(1800 - 30 - 60));
@@ -101,6 +102,7 @@ mod tests {
             let terms = DrainTerms {
                 after_timeout,
                 timeout: None,
+                ..DrainTerms::default()
             };
             assert!(Force::of(&terms, at(0), at(1800)).is_none(), "{after_timeout:?}");
         }

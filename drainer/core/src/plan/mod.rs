@@ -2,22 +2,29 @@
 //!
 //! [`book`] has the state of each pod and takes the decision; `delay` is the wait after each answer
 //! of the API server; `returns` knows the pods that come back; `turns` the budgets that let pods go one after the other;
-//! `force` the pods that are deleted at the end of the time, if the policy demands that; [`blockers`] is the text for
-//! operators, `tally` the same in numbers, and `ledger` counts what the drain meets. A new rule about order or waves belongs into `book`, beside the choice of the pods that are evicted next.
+//! `force` the pods that are deleted at the end of the time, and `order` the orders of pods, if the policy demands that;
+//! [`blockers`] is the text for operators, `tally` the same in numbers, and `ledger` counts what the drain meets. A new rule
+//! about order or waves belongs into `order`.
 
 pub mod blockers;
 pub mod book;
 mod delay;
 pub(crate) mod force;
 mod ledger;
+mod order;
 mod returns;
+mod step;
 mod tally;
 mod turns;
 
-pub use book::{Plan, Step, Suspension};
+pub(crate) use blockers::of_long_graces;
+pub use book::Plan;
 pub(crate) use delay::{QUIET_MAX, quiet};
 pub(crate) use ledger::seconds;
+pub use step::{Step, Suspension};
 
+#[cfg(test)]
+mod by_policy_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]

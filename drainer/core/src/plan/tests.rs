@@ -191,6 +191,69 @@ fn a_suspension_is_no_blocker_while_no_pod_could_be_evicted_now() {
 }
 
 #[test]
+fn d26_the_sentence_about_a_stuck_pod_names_what_keeps_this_pod() {
+    let sentence = |change: fn(&mut PodFacts)| {
+        let mut pod = terminating_at("a", 30);
+        change(std::sync::Arc::make_mut(&mut pod.facts));
+        let step = Plan::new(10).step(at(90), &[pod], None);
+        let (_, reason) = step.held_up_by[0].split_once("its grace; ").unwrap();
+        reason.to_owned()
+    };
+    assert_eq!(
+        sentence(|facts| facts.running = vec!["app".to_owned(), "log".to_owned()]),
+        "not ended by the kubelet's report: container app, log (its preStop hook, its process, or the kubelet itself)"
+    );
+    let held = sentence(|facts| {
+        facts.running = vec!["app".to_owned()];
+        facts.finalizers = vec!["shop.example.com/bill".to_owned()];
+    });
+    assert!(
+        held.contains("app") && held.ends_with("; kept by finalizer shop.example.com/bill"),
+        "{held}"
+    );
+    let ended = "all its containers have ended, and the kubelet has not removed it";
+    assert_eq!(sentence(|_| ()), ended);
+    assert_eq!(
+        sentence(|facts| facts.claims = vec!["data".to_owned()]),
+        format!("{ended}: the volume of claim data may not unmount")
+    );
+}
+
+#[test]
+fn d32_a_pod_whose_grace_is_longer_than_the_drain_may_take_is_named_at_once() {
+    let long = |uid: &str, seconds| {
+        let mut pod = pod(uid);
+        std::sync::Arc::make_mut(&mut pod.facts).grace = Duration::from_secs(seconds);
+        pod
+    };
+    let named = |now, pods: &[NodePod]| of_long_graces(pods, at(now), at(600));
+    assert_eq!(
+        named(
+            0,
+            &[
+                long("a", 600),
+                pod("b"),
+                terminating_at("c", 600),
+                staying("d", StayReason::Static)
+            ]
+        ),
+        None
+    );
+    let sentence = "by its grace may end only after the drain's time is over at 1970-01-01T00:10:00Z: ";
+    assert_eq!(named(0, &[long("a", 601)]), Some(format!("{sentence}pod shop/a")));
+    assert_eq!(
+        named(1, &[long("a", 600), terminating_at("c", 601)]),
+        Some(format!("{sentence}pod shop/a, pod shop/c"))
+    );
+    assert_eq!(
+        named(599, &[long("a", 119)]),
+        None,
+        "an ordinary grace in the last moments"
+    );
+    assert_eq!(named(600, &[long("a", 601)]), None, "the time is over");
+}
+
+#[test]
 fn a_pod_over_its_grace_is_stuck_after_a_minute_and_reported_by_the_minute() {
     let mut plan = Plan::new(10);
     let pods = [terminating_at("a", 30)];

@@ -1,9 +1,9 @@
 //! The facts of a pod on which disruption budgets and estimates rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodCondition, Volume};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus, Volume};
 
 /// The grace of a pod that names none. The API server writes it into each pod that it stores.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -21,6 +21,12 @@ pub struct PodFacts {
     pub grace: Duration,
     /// The PersistentVolumeClaims that its volumes name, in its namespace; those of generic ephemeral volumes included.
     pub claims: Vec<String>,
+    /// `metadata.finalizers`.
+    pub finalizers: Vec<String>,
+    /// The containers that have not ended, as far as the kubelet has reported.
+    pub running: Vec<String>,
+    /// `spec.priority`, by the pod's priority class.
+    pub priority: i32,
 }
 
 impl Default for PodFacts {
@@ -31,6 +37,9 @@ impl Default for PodFacts {
             is_ready: true,
             grace: DEFAULT_GRACE,
             claims: Vec::new(),
+            finalizers: Vec::new(),
+            running: Vec::new(),
+            priority: 0,
         }
     }
 }
@@ -50,8 +59,35 @@ impl PodFacts {
                 Duration::from_secs(seconds.try_into().unwrap_or(0))
             }),
             claims: claims(pod),
+            finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
+            running: running(pod),
+            priority: pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0),
         }
     }
+}
+
+/// A container without a status may run: the kubelet has not reported yet. A sidecar is an init container.
+fn running(pod: &Pod) -> Vec<String> {
+    let status = pod.status.as_ref();
+    let lists = |of: fn(&PodStatus) -> Option<&Vec<ContainerStatus>>| status.and_then(of).into_iter().flatten();
+    let main = lists(|status| status.container_statuses.as_ref());
+    let init = lists(|status| status.init_container_statuses.as_ref());
+    let has_ended = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    let ended: BTreeSet<&str> = main
+        .chain(init.clone())
+        .filter(|status| has_ended(status))
+        .map(|status| status.name.as_str())
+        .collect();
+    let spec = pod.spec.as_ref();
+    let containers = spec
+        .into_iter()
+        .flat_map(|spec| &spec.containers)
+        .map(|container| &container.name);
+    // An init container that never ran has no status, or waits for ever.
+    let runs = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
+    let sidecars = init.filter(runs).map(|status| &status.name);
+    let all = containers.chain(sidecars).filter(|name| !ended.contains(name.as_str()));
+    all.cloned().collect()
 }
 
 fn claims(pod: &Pod) -> Vec<String> {

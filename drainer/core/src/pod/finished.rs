@@ -1,4 +1,5 @@
-//! Finished pods: no container runs any more, so the reboot disturbs nothing.
+//! Finished pods: no container runs any more, so the reboot disturbs nothing. A finalizer may keep the object of such a pod
+//! for as long as its owner likes; the drain does not wait for that (D27).
 //!
 //! A finished pod that is being deleted and has no finalizer is no such pod: only the kubelet has to
 //! tidy up, and while the node is down the object would stay and keep its name.

@@ -63,6 +63,46 @@ fn finished_pods_stay_unless_only_the_kubelet_has_to_tidy_them_up() {
 }
 
 #[test]
+fn d27_a_pod_that_only_a_finalizer_keeps_stays() {
+    let deleted = "2026-01-01T00:00:30Z";
+    let ended = json!({ "terminated": { "exitCode": 0 } });
+    let running = json!({ "running": {} });
+    let held = |finalizers: Value, states: &[(&str, &Value)], sidecar: Option<&Value>| {
+        let mut object = json(json!({ "deletionTimestamp": deleted, "finalizers": finalizers }));
+        object["spec"]["containers"] = json!([{ "name": "app" }, { "name": "log" }]);
+        let status = |(name, state): &(&str, &Value)| json!({ "name": name, "state": state, "ready": false, "restartCount": 0, "image": "", "imageID": "" });
+        let of: Vec<Value> = states.iter().map(status).collect();
+        let init: Vec<Value> = sidecar.iter().map(|state| status(&("proxy", state))).collect();
+        object["status"] = json!({ "phase": "Running", "containerStatuses": of, "initContainerStatuses": init });
+        on_node(object).unwrap()
+    };
+    let finalizer = || json!(["shop.example.com/bill"]);
+    let both = [("app", &ended), ("log", &ended)];
+    let kept = held(finalizer(), &both, Some(&ended));
+    assert_eq!(kept.class, Class::Stays(StayReason::Finished));
+    let class = Class::Terminating {
+        grace_ends_at: deleted.parse().unwrap(),
+    };
+    // A container runs, or has no status yet; a sidecar runs; no finalizer keeps the object, only the kubelet.
+    let one_runs = held(finalizer(), &[("app", &running), ("log", &ended)], None);
+    assert_eq!(
+        (one_runs.class, &one_runs.facts.running[..]),
+        (class.clone(), &["app".to_owned()][..])
+    );
+    let unreported = held(finalizer(), &[("app", &ended)], None);
+    assert_eq!(
+        (unreported.class, &unreported.facts.running[..]),
+        (class.clone(), &["log".to_owned()][..])
+    );
+    let sidecar = held(finalizer(), &both, Some(&running));
+    assert_eq!(
+        (sidecar.class, &sidecar.facts.running[..]),
+        (class.clone(), &["proxy".to_owned()][..])
+    );
+    assert_eq!(held(json!([]), &both, None).class, class);
+}
+
+#[test]
 fn d47_the_drain_only_waits_for_a_terminating_pod() {
     let by = "2026-01-01T00:00:30Z";
     assert_eq!(

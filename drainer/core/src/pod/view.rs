@@ -33,7 +33,8 @@ pub struct PodView {
     pub is_mirror: bool,
     /// The pod's owner asks that it stays.
     pub asks_to_stay: bool,
-    /// `status.phase` is Succeeded or Failed: no container runs and none will.
+    /// No container runs and none will: `status.phase` is Succeeded or Failed; or the pod is being deleted, and each of its
+    /// containers has ended (D27).
     pub is_finished: bool,
     /// At least one finalizer keeps the object.
     pub has_finalizers: bool,
@@ -69,6 +70,9 @@ impl PodView {
         let metadata = &pod.metadata;
         let annotation = |name| metadata.annotations.as_ref().and_then(|all| all.get(name));
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let facts = PodFacts::of(pod);
+        let has_containers = pod.spec.as_ref().is_some_and(|spec| !spec.containers.is_empty());
+        let has_ended = metadata.deletion_timestamp.is_some() && has_containers && facts.running.is_empty();
         Some(Self {
             uid: metadata.uid.clone()?,
             namespace: metadata.namespace.clone()?,
@@ -81,11 +85,11 @@ impl PodView {
             controller: controller(pod),
             is_mirror: annotation(MIRROR).is_some(),
             asks_to_stay: annotation(STAYS).is_some_and(|value| value == "true"),
-            is_finished: matches!(phase, Some("Succeeded" | "Failed")),
+            is_finished: has_ended || matches!(phase, Some("Succeeded" | "Failed")),
             has_finalizers: metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()),
             deletion_at: metadata.deletion_timestamp.as_ref().map(|at| at.0),
             has_scratch_data: has_scratch_data(pod),
-            facts: Arc::new(PodFacts::of(pod)),
+            facts: Arc::new(facts),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Stories of one drain over time. Times are seconds since its begin.
 
 use bellwether_drainer_core::action::Staying;
-use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice};
+use bellwether_drainer_core::{Answer, ApiFault, CommandEnd, Machine as _, Notice, PodView};
 use bellwether_proto::{DrainFailure, DrainReport, Fact, ObstacleKind, Phase};
 
 use crate::world::{Response, World, at, pod, staying};
@@ -128,6 +128,43 @@ fn d42_a_node_that_is_deleted_ends_the_drain() {
     world.delete_node();
     world.pass(0);
     assert_eq!(world.failure(), DrainFailure::NodeGone);
+}
+
+#[test]
+fn d45_evictions_pause_while_the_node_is_not_ready_and_the_reason_is_named() {
+    let mut world = World::drain(600, &[]);
+    world.pass(1);
+    world.change_node(|node| node.not_ready = Some("kubelet silent".to_owned()));
+    world.put_pod(pod("a"));
+    world.put_pod(PodView {
+        deletion_at: Some(at(2000)),
+        ..pod("b")
+    });
+    world.pass(10);
+    assert!(world.evicted.is_empty());
+    let reason = "node n1 is not Ready (kubelet silent): its kubelet ends no pod, and evictions pause until it is";
+    assert_eq!(held_up_by(&world)[0], reason);
+    assert_eq!(held_up_by(&world).iter().filter(|it| *it == reason).count(), 1);
+    world.remove_pod("a");
+    world.pass(10);
+    assert_eq!(
+        held_up_by(&world)[0],
+        reason,
+        "a pod that ends does not end there either"
+    );
+    world.put_pod(pod("a"));
+    world.change_node(|node| node.not_ready = None);
+    world.pass(3);
+    assert_eq!(world.evicted, ["a"]);
+    assert!(!held_up_by(&world).iter().any(|it| it == reason));
+    let grace = "by its grace may end only after the drain's time is over at 1970-01-01T00:10:00Z: pod shop/b";
+    assert!(
+        held_up_by(&world).iter().any(|it| it == grace),
+        "D32: {:?}",
+        held_up_by(&world)
+    );
+    world.pass(600);
+    assert_eq!(world.failure(), DrainFailure::Timeout);
 }
 
 #[test]

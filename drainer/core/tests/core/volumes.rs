@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bellwether_drainer_core::pod::PodFacts;
 use bellwether_drainer_core::volume::Attached;
-use bellwether_drainer_core::{CommandEnd, Drain, Looked, Machine as _, PodView, Unseen, VolumeTerms};
-use bellwether_proto::{AfterTimeout, Blocker, BlockerKind};
+use bellwether_drainer_core::{CommandEnd, Drain, Looked, Machine as _, PodView, Unseen};
+use bellwether_proto::{Blocker, BlockerKind, DrainTerms};
 use jiff::Timestamp;
 
 use crate::stories::held_up_by;
@@ -168,15 +168,16 @@ fn d36_a_passing_fault_is_waited_for_and_a_missing_right_is_not() {
 
 #[test]
 fn d36_without_a_wait_by_policy_the_volumes_are_only_named() {
-    let terms = VolumeTerms {
-        detach_wait: Duration::ZERO,
+    let terms = DrainTerms {
+        detach_wait: Some(Duration::ZERO),
+        ..DrainTerms::default()
     };
-    let mut world = World::drain_with(AfterTimeout::Restore, terms.clone(), 600, &[]);
+    let mut world = World::drain_with(terms, 600, &[]);
     attach(&mut world, Ok(vec![volume("pv-0", None)]));
     world.pass(2);
     let sentence = "volumes are still attached: pv-0 (disk.example.com)".to_owned();
     assert_eq!(ended(&world), (at(2), sentence));
-    let mut world = World::drain_with(AfterTimeout::Restore, terms, 600, &[]);
+    let mut world = World::drain_with(terms, 600, &[]);
     attach(&mut world, Err(Unseen::passing("the API server is down")));
     world.pass(2);
     assert_eq!(ended(&world), (at(2), String::new()));
@@ -196,10 +197,11 @@ fn d36_a_clock_that_is_set_back_does_not_prolong_the_wait() {
 }
 
 fn drain(not_after: i64, pods: &[PodView]) -> World<Drain> {
-    let terms = VolumeTerms {
-        detach_wait: Duration::from_secs(WAIT.unsigned_abs()),
+    let terms = DrainTerms {
+        detach_wait: Some(Duration::from_secs(WAIT.unsigned_abs())),
+        ..DrainTerms::default()
     };
-    World::drain_with(AfterTimeout::Restore, terms, not_after, pods)
+    World::drain_with(terms, not_after, pods)
 }
 
 fn attach(world: &mut World<Drain>, attached: Looked<Vec<Attached>>) {

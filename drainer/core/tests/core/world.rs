@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_drainer_core::{
     Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine, NodePatched,
-    NodeRead, NodeView, Notice, PodView, RecordView, RequestId, VolumeTerms, WatchTarget, Watched,
+    NodeRead, NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
 };
 use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::{AfterTimeout, Attempt, DrainProgress, DrainTerms, Fact, Phase};
@@ -100,34 +100,29 @@ impl World<Drain> {
 
     /// The same, with this to follow once its time is over.
     pub(crate) fn drain_by(after_timeout: AfterTimeout, not_after: i64, pods: &[PodView]) -> Self {
-        Self::drain_with(after_timeout, VolumeTerms::default(), not_after, pods)
+        let terms = DrainTerms {
+            after_timeout,
+            ..DrainTerms::default()
+        };
+        Self::drain_with(terms, not_after, pods)
     }
 
-    /// The same, with these terms about volumes.
-    pub(crate) fn drain_with(
-        after_timeout: AfterTimeout,
-        volumes: VolumeTerms,
-        not_after: i64,
-        pods: &[PodView],
-    ) -> Self {
+    /// The same, with these terms.
+    pub(crate) fn drain_with(terms: DrainTerms, not_after: i64, pods: &[PodView]) -> Self {
         let settings = DrainSettings {
             evictions_in_flight_max: 10,
             daemon_sets: DaemonSetKinds::default(),
-            volumes,
         };
         let order = DrainOrder {
             attempt: attempt(),
             began_at: at(0),
             not_after: at(not_after),
-            terms: DrainTerms {
-                after_timeout,
-                timeout: None,
-            },
+            terms,
         };
         let mut drain = Drain::new(order, settings, at(0));
         drain.handle_attached(Ok(vec![]));
         let mut world = Self::new(drain, Phase::Draining);
-        world.forces = after_timeout == AfterTimeout::Force;
+        world.forces = terms.after_timeout == AfterTimeout::Force;
         world.pods = pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect();
         world
     }
@@ -142,6 +137,7 @@ impl<M: Machine> World<M> {
                 uid: "u".to_owned(),
                 resource_version: Some("1".to_owned()),
                 is_being_deleted: false,
+                not_ready: None,
                 is_unschedulable: false,
                 mark: None,
                 guards: Default::default(),
@@ -363,7 +359,7 @@ impl<M: Machine> World<M> {
                 let pods = self.pods.values().cloned().collect();
                 Response::PodsListed(id, self.api_fault.clone().map_or(Ok(pods), Err))
             }
-            Action::Evict(pod) => {
+            Action::Evict(pod, _) => {
                 self.evicted.push(pod.uid.clone());
                 self.check_eviction(&pod.uid);
                 let of_pod = self.eviction_answers.get(&pod.uid);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether_policy::{Governing, OnTimeout};
+use bellwether_policy::{Governing, MemberOrder, OnTimeout, VolumeOrder};
 use bellwether_proto::{AfterTimeout, DrainTerms};
 
 /// The terms for the record of a new attempt. Without one policy that has no mistake: the defaults.
@@ -18,5 +18,8 @@ pub(crate) fn drain_terms(governing: &Governing) -> DrainTerms {
             OnTimeout::Force => AfterTimeout::Force,
         },
         timeout: drain.timeout.and_then(|timeout| Duration::try_from(timeout).ok()),
+        detach_wait: drain.detach_wait.and_then(|wait| Duration::try_from(wait).ok()),
+        serial_volumes: drain.volumes == VolumeOrder::Serial,
+        one_member_at_a_time: drain.stateful_sets == MemberOrder::OneAtATime,
     }
 }

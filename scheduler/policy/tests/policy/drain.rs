@@ -1,6 +1,6 @@
 //! How nodes are drained: the meaning of the fields, and each mistake with its field and the remedy.
 
-use bellwether_policy::{Drain, OnTimeout, RebootPolicy};
+use bellwether_policy::{Drain, MemberOrder, OnTimeout, RebootPolicy, VolumeOrder};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -24,6 +24,29 @@ fn a_node_is_restored_unless_its_policy_says_otherwise() {
 }
 
 #[test]
+fn the_orders_of_pods_are_those_of_the_policy_and_shown() {
+    let absent = read(&json!({})).terms.unwrap().drain;
+    assert_eq!(
+        (absent.volumes, absent.stateful_sets),
+        (VolumeOrder::Together, MemberOrder::Together)
+    );
+    assert_eq!(absent.detach_wait, None);
+    let spec = json!({ "detachWait": "5m", "volumes": "Serial", "statefulSets": "OneAtATime" });
+    let given = read(&spec).terms.unwrap().drain;
+    assert_eq!(
+        (given.volumes, given.stateful_sets),
+        (VolumeOrder::Serial, MemberOrder::OneAtATime)
+    );
+    assert_eq!(given.detach_wait, Some(SignedDuration::from_mins(5)));
+    let shown = given.to_string();
+    for words in ["5m at most for volumes", "one after the other", "one at a time"] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    let none = read(&json!({ "detachWait": "0s" })).terms.unwrap().drain;
+    assert_eq!(none.detach_wait, Some(SignedDuration::ZERO));
+}
+
+#[test]
 fn each_mistake_names_its_field_and_the_remedy() {
     for (spec, field, remedy) in [
         (
@@ -33,6 +56,7 @@ fn each_mistake_names_its_field_and_the_remedy() {
         ),
         (json!({ "timeout": "30s" }), "timeout: 30s", "write a longer one"),
         (json!({ "timeout": "25h" }), "timeout: 25h", "write a shorter one"),
+        (json!({ "detachWait": "7m" }), "detachWait: 7m", "write a shorter one"),
     ] {
         let faults = read(&spec).terms.unwrap_err();
         assert_eq!(faults.len(), 1, "{spec}: {faults:?}");

@@ -3,7 +3,6 @@
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{
     Command, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine as _, RecordView, Refusal, Task, Uncordon,
-    VolumeTerms,
 };
 use bellwether_scheduler_core::Command as Sent;
 
@@ -25,7 +24,6 @@ fn settings() -> DrainSettings {
     DrainSettings {
         evictions_in_flight_max: EVICTIONS_MAX,
         daemon_sets: DaemonSetKinds::default(),
-        volumes: VolumeTerms::default(),
     }
 }
 

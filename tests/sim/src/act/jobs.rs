@@ -147,7 +147,7 @@ impl World {
                 (self.delay(Way::Api), JobFact::PodsListed(request, pods))
             }
             // The worlds have no policy, so no drain deletes a pod.
-            Action::Evict(pod) | Action::Delete(pod) => {
+            Action::Evict(pod, _) | Action::Delete(pod) => {
                 let delay = self.delay(Way::Api);
                 if self.random.chance(500) {
                     self.enter(delay, Happening::Evict(id, node, pod.uid));
