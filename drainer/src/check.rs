@@ -17,6 +17,7 @@ use kube::Client;
 use crate::error::CommandError;
 use crate::kube::budgets::KnownBudgets;
 use crate::kube::pods;
+use crate::kube::volumes::KnownVolumes;
 use crate::metrics::{Metrics, Rejection};
 
 /// How many questions are answered at once, and how many nodes are listed at once for each: the API server answers from
@@ -32,6 +33,7 @@ pub(crate) struct Checks {
     pub(crate) bus: Bus,
     pub(crate) client: Client,
     pub(crate) budgets: KnownBudgets,
+    pub(crate) volumes: KnownVolumes,
     pub(crate) daemon_sets: DaemonSetKinds,
     pub(crate) metrics: Metrics,
     pub(crate) source: String,
@@ -86,7 +88,9 @@ impl Checks {
         let beside: Vec<NodePods> = beside.buffered(AT_ONCE).try_collect().await?;
         // After the pods: a budget that has changed meanwhile counts as it is now.
         let budgets = self.budgets.borrow().clone().map_err(|unseen| unseen.reason)?;
-        Ok(forecast(question, &self.source, &pods, &beside, &budgets))
+        let volumes = self.volumes.all();
+        let volumes = volumes.as_ref().ok();
+        Ok(forecast(question, &self.source, &pods, &beside, &budgets, volumes))
     }
 
     async fn pods_of(&self, node: &NodeName) -> Result<Vec<NodePod>, String> {

@@ -61,6 +61,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         bus: bus.clone(),
         client: clients.requests.clone(),
         budgets: budgets.clone(),
+        volumes: volumes.clone(),
         daemon_sets: daemon_sets.clone(),
         metrics: metrics.clone(),
         source: source.clone(),

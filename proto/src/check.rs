@@ -119,6 +119,8 @@ pub enum DrainFindingKind {
     BudgetInTurns,
     /// A pod may take long to end.
     LongGrace,
+    /// A volume ties a pod to the node: the pod is pending until the node is back.
+    TiedVolume,
     /// No controller starts a pod again.
     NoController,
     /// A pod loses the data of an emptyDir volume.
@@ -129,7 +131,7 @@ pub enum DrainFindingKind {
 
 impl DrainFindingKind {
     /// Every kind that this version knows.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NotChecked,
         Self::SeveralBudgets,
         Self::BudgetNeverAllows,
@@ -139,6 +141,7 @@ impl DrainFindingKind {
         Self::BudgetShared,
         Self::BudgetInTurns,
         Self::LongGrace,
+        Self::TiedVolume,
         Self::NoController,
         Self::ScratchData,
     ];
@@ -150,9 +153,12 @@ impl DrainFindingKind {
             Self::NotChecked => DrainVerdict::Unknown,
             Self::SeveralBudgets | Self::BudgetNeverAllows | Self::BudgetBroken => DrainVerdict::Cannot,
             Self::BudgetExhausted | Self::BudgetUnprocessed | Self::BudgetShared => DrainVerdict::NotNow,
-            Self::BudgetInTurns | Self::LongGrace | Self::NoController | Self::ScratchData | Self::Unknown(_) => {
-                DrainVerdict::Can
-            }
+            Self::BudgetInTurns
+            | Self::LongGrace
+            | Self::TiedVolume
+            | Self::NoController
+            | Self::ScratchData
+            | Self::Unknown(_) => DrainVerdict::Can,
         }
     }
 
@@ -183,6 +189,7 @@ impl DrainFindingKind {
             Self::BudgetShared => wire::DrainFindingKind::BudgetShared,
             Self::BudgetInTurns => wire::DrainFindingKind::BudgetInTurns,
             Self::LongGrace => wire::DrainFindingKind::LongGrace,
+            Self::TiedVolume => wire::DrainFindingKind::TiedVolume,
             Self::NoController => wire::DrainFindingKind::NoController,
             Self::ScratchData => wire::DrainFindingKind::ScratchData,
             Self::Unknown(number) => return number,

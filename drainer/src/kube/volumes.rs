@@ -7,6 +7,7 @@ use bellwether_proto::NodeName;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::Client;
+use tokio::sync::watch;
 
 use super::shared::{self, Collection, Shared};
 
@@ -36,6 +37,11 @@ impl KnownVolumes {
             // The service stops.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// All volumes as they are now.
+    pub(crate) fn all(&self) -> watch::Ref<'_, Looked<Volumes>> {
+        self.volumes.borrow()
     }
 
     /// What is attached to this node now.

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use super::needs::Needs;
 use crate::budget::{BudgetView, Budgets, State};
 use crate::pod::{Class, NodePod, Risk};
+use crate::volume::Volumes;
 
 /// How many pods or nodes a sentence names.
 const NAMES_MAX: usize = 3;
@@ -27,7 +28,8 @@ pub struct NodePods {
     pub pods: Vec<NodePod>,
 }
 
-/// Forecasts the drain of a node with these pods. `source` is the service and version that answers.
+/// Forecasts the drain of a node with these pods. `source` is the service and version that answers; without `volumes` no pod
+/// counts as tied to the node.
 #[must_use]
 pub fn forecast(
     question: &CheckDrain,
@@ -35,6 +37,7 @@ pub fn forecast(
     pods: &[NodePod],
     beside: &[NodePods],
     budgets: &Budgets,
+    volumes: Option<&Volumes>,
 ) -> DrainForecast {
     let needs = Needs::of(pods, budgets);
     let mut findings: Vec<DrainFinding> = needs
@@ -45,7 +48,7 @@ pub fn forecast(
     for (budget, asking) in &needs.of_one {
         findings.extend(of_budget(budget, asking, pods, beside));
     }
-    findings.extend(remarks(pods));
+    findings.extend(remarks(pods, volumes));
     findings.sort_by(|one, other| (one.kind, &one.object).cmp(&(other.kind, &other.object)));
     let verdict = findings.iter().map(|finding| finding.kind.verdict()).max();
     let verdict = verdict.unwrap_or(DrainVerdict::Can);
@@ -173,7 +176,7 @@ fn nodes_that_ask(budget: &BudgetView, beside: &[NodePods]) -> Vec<(String, usiz
 }
 
 /// What an operator may regret.
-fn remarks(pods: &[NodePod]) -> Vec<DrainFinding> {
+fn remarks(pods: &[NodePod], volumes: Option<&Volumes>) -> Vec<DrainFinding> {
     let mut remarks = Vec::new();
     let with =
         |risk: Risk| move |pod: &&NodePod| matches!(&pod.class, Class::Evictable { risks } if risks.contains(&risk));
@@ -188,6 +191,15 @@ fn remarks(pods: &[NodePod]) -> Vec<DrainFinding> {
         DrainFindingKind::LongGrace,
         "may take more than ten minutes to end, by its grace",
         pods.iter().filter(is_long).collect(),
+    );
+    let is_tied = |pod: &&NodePod| {
+        let is_tied = |claim| volumes.is_some_and(|volumes| volumes.is_tied(&claim));
+        pod.has_to_go() && pod.claims().any(is_tied)
+    };
+    remark(
+        DrainFindingKind::TiedVolume,
+        "is pending until this node is back, since a volume ties it to the node",
+        pods.iter().filter(is_tied).collect(),
     );
     remark(
         DrainFindingKind::NoController,

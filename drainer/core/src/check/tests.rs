@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::budget::{BudgetView, Budgets};
 use crate::pod::{DaemonSetKinds, NodePod, PodView};
+use crate::volume::{VolumeView, Volumes};
 
 #[test]
 fn d4_a_node_without_budgets_can_be_drained_within_the_longest_grace() {
@@ -235,6 +236,26 @@ fn d10_every_loss_is_a_remark_that_keeps_no_node() {
 }
 
 #[test]
+fn d39_a_pod_whose_volume_ties_it_to_the_node_is_a_remark_that_keeps_no_node() {
+    let mut volumes = Volumes::default();
+    volumes.insert(VolumeView {
+        name: "pv".to_owned(),
+        claim: Some(("shop".to_owned(), "data".to_owned())),
+        is_tied: true,
+    });
+    let claims = |claim: &str| json!([{ "name": "data", "persistentVolumeClaim": { "claimName": claim } }]);
+    let tied = |number| with(pod("db", number), "/spec/volumes", claims("data"));
+    let free = with(pod("db", 1), "/spec/volumes", claims("other"));
+    let stays = with(daemon("net"), "/spec/volumes", claims("data"));
+    let pods = [tied(0), free, stays];
+    let forecast = check_with(&pods, &[], &[], Some(&volumes));
+    assert_eq!(verdict(&forecast), (DrainVerdict::Can, vec![Kind::TiedVolume]));
+    let sentence = "is pending until this node is back, since a volume ties it to the node: pod shop/db-0";
+    assert_eq!(forecast.findings[0].sentence, sentence);
+    assert_eq!(check(&pods, &[], &[]).findings, [], "without a look at volumes");
+}
+
+#[test]
 fn the_worst_finding_comes_first_and_decides() {
     let budgets = [budget("web", "web", 2, 2, 3, 0), budget("api", "api", 1, 1, 1, 0)];
     let forecast = check(&[pod("web", 0), pod("api", 0)], &[], &budgets);
@@ -271,6 +292,15 @@ fn question() -> CheckDrain {
 }
 
 fn check(pods: &[Value], beside: &[(&str, Vec<Value>)], budgets: &[Value]) -> DrainForecast {
+    check_with(pods, beside, budgets, None)
+}
+
+fn check_with(
+    pods: &[Value],
+    beside: &[(&str, Vec<Value>)],
+    budgets: &[Value],
+    volumes: Option<&Volumes>,
+) -> DrainForecast {
     let on = |node: &str, pods: &[Value]| -> Vec<NodePod> {
         let pods = pods.iter().map(|pod| with(pod.clone(), "/spec/nodeName", json!(node)));
         pods.filter_map(|pod| {
@@ -294,7 +324,7 @@ fn check(pods: &[Value], beside: &[(&str, Vec<Value>)], budgets: &[Value]) -> Dr
         let budget = serde_json::from_value::<PodDisruptionBudget>(budget.clone()).unwrap();
         known.insert(BudgetView::of(&budget).unwrap());
     }
-    forecast(&question(), "drainer 0", &on("n1", pods), &beside, &known)
+    forecast(&question(), "drainer 0", &on("n1", pods), &beside, &known, volumes)
 }
 
 fn verdict(forecast: &DrainForecast) -> (DrainVerdict, Vec<Kind>) {

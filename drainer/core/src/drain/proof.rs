@@ -17,6 +17,10 @@ use crate::request::RequestId;
 
 /// How long a node must carry our cordon before it may be called drained. A scheduler that chose the
 /// node just before still binds its pod to it.
+///
+/// A list of the pods without a node would not prove that earlier. It shows that no pod older than the list can still be
+/// bound; a pod that is created after it may be, by a scheduler whose watch of nodes lags behind its watch of pods.
+/// No object of the API server shows how far that watch is, so only time helps.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Wait before the next proof, after one that failed.
 const RETRY: Duration = Duration::from_secs(1);

@@ -3,12 +3,15 @@
 //! A volume may leave a node only after its pod has ended and the kubelet has unmounted it; Kubernetes then deletes the
 //! VolumeAttachment. So the volume is attached for as long as the object exists, whatever its status says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::PersistentVolume;
+use k8s_openapi::api::core::v1::{NodeSelector, PersistentVolume};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 
 use crate::watched::Looked;
+
+/// The label that names a host, in the node affinity of a volume.
+const HOST: &str = "kubernetes.io/hostname";
 
 /// Namespace and name of a PersistentVolumeClaim.
 pub type ClaimKey = (String, String);
@@ -75,35 +78,71 @@ pub struct VolumeView {
     pub name: String,
     /// `spec.claimRef`: the claim that owns the volume.
     pub claim: Option<ClaimKey>,
+    /// `spec.nodeAffinity` lets one host alone use the volume, as it is with local volumes.
+    pub is_tied: bool,
 }
 
 impl VolumeView {
     /// Reads the view; none if the object lacks its identity, as no stored object does.
     #[must_use]
     pub fn of(volume: &PersistentVolume) -> Option<Self> {
-        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        let spec = volume.spec.as_ref();
+        let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
+        let affinity = spec.and_then(|spec| spec.node_affinity.as_ref()?.required.as_ref());
         Some(Self {
             name: volume.metadata.name.clone()?,
             claim: claim.and_then(|claim| Some((claim.namespace.clone()?, claim.name.clone()?))),
+            is_tied: affinity.is_some_and(is_of_one_host),
         })
     }
+}
+
+/// Each term names the host, and all of them the same one.
+fn is_of_one_host(affinity: &NodeSelector) -> bool {
+    let hosts = affinity.node_selector_terms.iter().map(|term| {
+        let mut requirements = term.match_expressions.iter().flatten();
+        let host = requirements.find(|requirement| requirement.key == HOST && requirement.operator == "In")?;
+        match host.values.as_deref()? {
+            [host] => Some(host),
+            _ => None,
+        }
+    });
+    let hosts: Option<BTreeSet<&String>> = hosts.collect();
+    hosts.is_some_and(|hosts| hosts.len() == 1)
 }
 
 /// All PersistentVolumes of the cluster, by name.
 #[derive(Debug, Default)]
 pub struct Volumes {
     by_name: BTreeMap<String, VolumeView>,
+    /// The claims of volumes that one host alone may use.
+    tied: BTreeMap<ClaimKey, String>,
 }
 
 impl Volumes {
     /// Adds a volume, in place of the one with its name.
     pub fn insert(&mut self, volume: VolumeView) {
+        self.remove(&volume);
+        if let Some(claim) = volume.claim.clone().filter(|_| volume.is_tied) {
+            self.tied.insert(claim, volume.name.clone());
+        }
         self.by_name.insert(volume.name.clone(), volume);
     }
 
     /// Removes a volume.
     pub fn remove(&mut self, volume: &VolumeView) {
-        self.by_name.remove(&volume.name);
+        // The claim may have come since.
+        let before = self.by_name.remove(&volume.name).and_then(|before| before.claim);
+        if let Some(claim) = before
+            && self.tied.get(&claim) == Some(&volume.name)
+        {
+            self.tied.remove(&claim);
+        }
+    }
+
+    /// The volume of this claim can be used on one host alone.
+    pub(crate) fn is_tied(&self, claim: &ClaimKey) -> bool {
+        self.tied.contains_key(claim)
     }
 
     fn claim_of(&self, name: &str) -> Option<&ClaimKey> {
@@ -181,6 +220,49 @@ mod tests {
             [of("inline", None), of("pv-b", None)]
         );
         assert_eq!(attached("n2", &attachments, &volumes).unwrap(), []);
+    }
+
+    #[test]
+    fn d39_a_volume_is_tied_if_its_affinity_names_one_host_in_each_term() {
+        let of = |terms: serde_json::Value| {
+            let affinity = json!({ "required": { "nodeSelectorTerms": terms } });
+            let volume = json!({ "metadata": { "name": "pv" }, "spec": { "nodeAffinity": affinity } });
+            VolumeView::of(&serde_json::from_value(volume).unwrap())
+                .unwrap()
+                .is_tied
+        };
+        let term = |key: &str, operator: &str, values: &[&str]| {
+            json!({ "matchExpressions": [
+                { "key": "arch", "operator": "Exists" },
+                { "key": key, "operator": operator, "values": values },
+            ] })
+        };
+        let host = |values: &[&str]| term(HOST, "In", values);
+        assert!(of(json!([host(&["n1"])])));
+        assert!(of(json!([host(&["n1"]), host(&["n1"])])));
+        assert!(!of(json!([host(&["n1"]), host(&["n2"])])));
+        assert!(!of(json!([host(&["n1", "n2"])])));
+        assert!(!of(json!([host(&["n1"]), term("zone", "In", &["a"])])));
+        assert!(!of(json!([term(HOST, "NotIn", &["n1"])])));
+        assert!(!of(json!([])));
+        assert!(!volume("pv", None).is_tied);
+    }
+
+    #[test]
+    fn d39_the_claim_of_a_tied_volume_is_known_until_the_volume_changes_hands_or_goes() {
+        let tied = |name: &str, claim: &str| VolumeView {
+            is_tied: true,
+            ..volume(name, Some(claim))
+        };
+        let claim = |name: &str| ("shop".to_owned(), name.to_owned());
+        let mut volumes = Volumes::default();
+        volumes.insert(tied("pv", "a"));
+        volumes.insert(volume("other", Some("c")));
+        assert!(volumes.is_tied(&claim("a")) && !volumes.is_tied(&claim("c")));
+        volumes.insert(tied("pv", "b"));
+        assert!(volumes.is_tied(&claim("b")) && !volumes.is_tied(&claim("a")));
+        volumes.remove(&tied("pv", "b"));
+        assert!(!volumes.is_tied(&claim("b")));
     }
 
     fn attachment(name: &str, node: &str, source: serde_json::Value) -> AttachmentView {
