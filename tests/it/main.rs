@@ -43,6 +43,7 @@ mod skew;
 mod smoke;
 mod taints;
 mod three;
+mod timeouts;
 mod traces;
 mod turns;
 mod views;
