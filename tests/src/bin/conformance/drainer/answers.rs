@@ -16,7 +16,7 @@ use crate::stage::{LASTS, Stage};
 
 const NOT_GONE: &str = "the pod is gone; a pod that watch or list still show then is not";
 const BUSY: &str = "| another 429 | the API server is busy: all evictions of this process rest | `retryAfterSeconds`, at \
-    least 1 s |";
+    least 1 s, doubled in a row, at most 30 s;";
 const PASSING: &str = "An API server that has just started forbids everything for a while, so one `403` proves nothing";
 const FINAL: &str = "a right is missing once the same thing was forbidden for 60 s without another answer about it in \
     between";

@@ -12,8 +12,8 @@ use crate::observe::shown;
 use crate::stage::{DAEMON_SET_KIND, Stage};
 
 const STATIC: &str = "| static: annotation `kubernetes.io/config.mirror`, or a controller of kind `Node` | stays |";
-const FINISHED: &str =
-    "| finished (`Succeeded`, `Failed`), unless it has a deletion timestamp and no finalizer | stays |";
+const FINISHED: &str = "| finished (`Succeeded`, `Failed`, or a deletion timestamp and each container ended), unless it has \
+    a deletion timestamp and no finalizer | stays |";
 const DAEMON: &str = "| controlled (`controller: true`) by a DaemonSet of `apps` or `apps.kruise.io`, an \
     ExtendedDaemonSetReplicaSet of `datadoghq.com`, or a kind that `BELLWETHER_DRAINER_DAEMON_SET_KINDS` names";
 const ROUNDS: &str = "Evict all that came back in at most 3 rounds for each owner";

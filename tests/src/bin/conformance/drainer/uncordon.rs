@@ -15,7 +15,7 @@ use crate::front::{Answer, Fault};
 use crate::observe::{At, Reply, between, shown};
 use crate::stage::Stage;
 
-const OWN: &str = "if the mark names this attempt, remove it, and `spec.unschedulable` with it.";
+const OWN: &str = "if the mark names this attempt, remove it, and `spec.unschedulable` with it";
 const OTHER: &str = "If the mark names another attempt or is missing, change nothing.";
 const ORDER: &str = "read the Node, then the record, then patch under the Node's version that was read";
 const STUCK: &str = "| could not uncordon within 20 s of tries | event `uncordon-failed`, `-NAK` 5 s; without the event if \
