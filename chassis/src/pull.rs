@@ -35,6 +35,10 @@ pub(crate) struct Pulls<'a> {
     inbox: String,
     messages: Subscriber,
     connections: watch::Receiver<u64>,
+    /// The inbox of the newest request, and its number. The end of an older one, which the server has kept over a
+    /// new connection, begins no further request: else two would be open for ever.
+    newest: String,
+    number: u64,
     /// When the request under way ends at the latest. None: no request is under way.
     ends_at: Option<Instant>,
 }
@@ -53,7 +57,7 @@ impl<'a> Pulls<'a> {
             .get_consumer_from_stream(definition.name, definition.stream)
             .await?;
         let inbox = bus.client.new_inbox();
-        let messages = bus.client.subscribe(inbox.clone()).await?;
+        let messages = bus.client.subscribe(format!("{inbox}.*")).await?;
         let expires = u64::try_from(PULL_EXPIRY.as_nanos()).unwrap_or(u64::MAX);
         Ok(Self {
             bus,
@@ -62,6 +66,8 @@ impl<'a> Pulls<'a> {
             inbox,
             messages,
             connections,
+            newest: String::new(),
+            number: 0,
             ends_at: None,
         })
     }
@@ -79,7 +85,10 @@ impl<'a> Pulls<'a> {
             tokio::select! {
                 message = self.messages.next() => {
                     let message = message.context("the subscription has ended")?;
+                    // A message comes under its own subject, the end of a request under the inbox of the request.
+                    let is_of_older = message.status.is_some() && message.subject.as_str() != self.newest;
                     match message.status {
+                        Some(_) if is_of_older => (),
                         None | Some(StatusCode::OK) => {
                             self.ends_at = None;
                             let context = self.bus.jetstream.clone();
@@ -105,10 +114,19 @@ impl<'a> Pulls<'a> {
     }
 
     async fn request(&mut self) -> anyhow::Result<Instant> {
+        // A request without a connection would wait in the client, and join those that follow.
+        while !self.bus.is_connected() {
+            self.connections
+                .changed()
+                .await
+                .context("the connection to NATS has ended")?;
+        }
         // Noted first: dropped in between, at most this request's time passes without a message.
         let ends_at = Instant::now() + PULL_EXPIRY + EXPIRY_MARGIN;
         self.ends_at = Some(ends_at);
-        let (subject, inbox, body) = (self.subject.clone(), self.inbox.clone(), self.body.clone());
+        self.number = self.number.wrapping_add(1);
+        self.newest = format!("{}.{}", self.inbox, self.number);
+        let (subject, inbox, body) = (self.subject.clone(), self.newest.clone(), self.body.clone());
         self.bus.client.publish_with_reply(subject, inbox, body).await?;
         Ok(ends_at)
     }

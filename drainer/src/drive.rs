@@ -26,6 +26,7 @@ use crate::kube::{evict, node, pods};
 use crate::meter::Meter;
 use crate::record::RecordReader;
 use crate::tools::Tools;
+use crate::turns::Taken;
 
 /// Longest sleep, so that a clock that was set does not delay a timer by much.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -190,20 +191,20 @@ impl<'a> Driver<'a> {
                 .boxed()
             }
             Action::Evict(pod, turn) => {
-                let taken = turn
-                    .as_ref()
-                    .map_or(Ok(()), |turn| self.tools.turns.take(turn, self.node));
-                if let Err(reason) = taken {
-                    inbox
-                        .responses
-                        .push(future::ready(Response::NoTurn(pod.uid, reason)).boxed());
-                    return None;
-                }
+                let taken = turn.map(|turn| self.tools.turns.take(turn, self.node)).transpose();
+                let mut taken = match taken {
+                    Ok(taken) => taken,
+                    Err(reason) => {
+                        let no_turn = Response::NoTurn(pod.uid, reason);
+                        inbox.responses.push(future::ready(no_turn).boxed());
+                        return None;
+                    }
+                };
                 self.warn_of_risks(&pod);
                 let eviction = async move {
                     let answer = evict::evict(client, &pod).await;
-                    if answer != Answer::Accepted {
-                        turn.iter().for_each(|turn| self.tools.turns.give_back(turn, self.node));
+                    if answer == Answer::Accepted {
+                        taken.iter_mut().for_each(Taken::used);
                     }
                     (pod.uid, answer)
                 };

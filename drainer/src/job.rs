@@ -17,7 +17,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::drive::Driver;
 use crate::events::EventPublisher;
-use crate::kube::rights::Rights;
+use crate::kube::rights::{self, Rights};
 use crate::metrics::{Outcome, Rejection};
 use crate::record::RecordReader;
 use crate::taint;
@@ -38,8 +38,11 @@ const RECORD_LAG: Duration = Duration::from_secs(1);
 /// So long after a command its record may be read as an older one; later the record was lost.
 const RECORD_LAG_MAX: Duration = Duration::from_secs(60);
 
-/// The component of the deployment that grants the right to delete pods.
-const FORCE_COMPONENT: &str = "deploy/components/force-drain";
+/// The right that a policy needs which has pods deleted, with the remedy.
+const FORCE_FORBIDDEN: &str = "delete pods, which the policy's drain.onTimeout: Force needs: deploy the component \
+    deploy/components/force-drain, or choose another value";
+/// A right that the API server has forbidden for so long is missing.
+const DELETION_GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 /// The shared parts of all commands.
 pub(crate) struct Drainer {
@@ -114,11 +117,20 @@ impl Drainer {
         if matches!(command.task, Task::Drain { .. }) && self.are_rights_open() {
             return Verdict::RetryAfter(AGAIN);
         }
+        let deletions = match command.task {
+            Task::Drain { .. } => self.deletions(attempt.drain_terms.after_timeout, commanded_at).await,
+            Task::Uncordon => Deletions::Allowed,
+        };
+        let may_delete = match deletions {
+            Deletions::Allowed => true,
+            Deletions::Forbidden => false,
+            Deletions::Unknown => return Verdict::RetryAfter(AGAIN),
+        };
         let span = span_of(&command);
         propagate::set_parent(&span, attempt.trace);
         let work = async {
             let started = clock::now();
-            let end = self.run(&command, &attempt, &record, read_at).await;
+            let end = self.run(&command, &attempt, may_delete, &record, read_at).await;
             let outcome = Outcome::from(&end);
             close(&Span::current(), outcome, &end);
             match command.task {
@@ -149,8 +161,15 @@ impl Drainer {
         verdict_after(refusal)
     }
 
-    /// Runs the command's state machine, then the one that stores its end.
-    async fn run(&self, command: &Command, attempt: &Attempt, record: &RecordReader, read_at: Timestamp) -> CommandEnd {
+    /// Runs the command's state machine, then the one that stores its end. `may_delete`: or no pod has to be deleted.
+    async fn run(
+        &self,
+        command: &Command,
+        attempt: &Attempt,
+        may_delete: bool,
+        record: &RecordReader,
+        read_at: Timestamp,
+    ) -> CommandEnd {
         let events = EventPublisher {
             bus: self.bus.clone(),
             source: self.source.clone(),
@@ -165,7 +184,8 @@ impl Drainer {
         let end = match command.task {
             Task::Drain { not_after } => {
                 let _under_way = self.tools.metrics.under_way();
-                match self.missing_rights(attempt.drain_terms.after_timeout) {
+                let of_force = (!may_delete).then(|| FORCE_FORBIDDEN.to_owned());
+                match self.missing_rights().or(of_force) {
                     None => {
                         let order = DrainOrder {
                             attempt: command.attempt.clone(),
@@ -204,25 +224,40 @@ impl Drainer {
         match &*self.rights.borrow() {
             Rights::Unknown => true,
             Rights::Missing { is_final, .. } => !is_final,
-            Rights::Held { .. } => false,
+            Rights::Held => false,
         }
     }
 
-    /// The names of the rights that a drain with these terms lacks; none: no right is missing.
-    fn missing_rights(&self, after_timeout: AfterTimeout) -> Option<String> {
-        let forces = match after_timeout {
-            AfterTimeout::Force => true,
-            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => false,
-        };
+    fn missing_rights(&self) -> Option<String> {
         match &*self.rights.borrow() {
             Rights::Missing { names, .. } => Some(names.clone()),
-            Rights::Held { may_delete_pods: false } if forces => Some(format!(
-                "delete pods, which the policy's drain.onTimeout: Force needs: deploy the component {FORCE_COMPONENT}, or \
-                 choose another value"
-            )),
-            Rights::Held { .. } | Rights::Unknown => None,
+            Rights::Held | Rights::Unknown => None,
         }
     }
+
+    /// Whether a drain with these terms may begin, by the right that only such drains need.
+    async fn deletions(&self, after_timeout: AfterTimeout, commanded_at: Timestamp) -> Deletions {
+        match after_timeout {
+            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => return Deletions::Allowed,
+            AfterTimeout::Force => (),
+        }
+        match rights::may_delete_pods(&self.tools.clients.requests).await {
+            Ok(true) => Deletions::Allowed,
+            // An API server that has just started forbids everything, and the right may be on its way.
+            Ok(false) if clock::now().duration_since(commanded_at) >= DELETION_GRACE => Deletions::Forbidden,
+            Ok(false) | Err(_) => Deletions::Unknown,
+        }
+    }
+}
+
+/// Whether pods may be deleted, as a drain needs that.
+enum Deletions {
+    /// They may, or the drain deletes none.
+    Allowed,
+    /// The API server has forbidden that for a minute.
+    Forbidden,
+    /// Not known yet: the command comes again.
+    Unknown,
 }
 
 fn log(node: &NodeName, end: &CommandEnd) {

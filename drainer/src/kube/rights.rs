@@ -62,10 +62,7 @@ pub(crate) enum Rights {
     /// The API server has not answered yet.
     Unknown,
     /// No right is missing.
-    Held {
-        /// Pods may be deleted whatever their budgets say.
-        may_delete_pods: bool,
-    },
+    Held,
     /// At least one right is missing.
     Missing {
         /// The names of the missing rights.
@@ -87,17 +84,13 @@ pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Send
     let mut unhelped = Vec::new();
     loop {
         let pause = match reviewed(&client).await {
-            Ok(Reviewed {
-                missing,
-                less,
-                may_delete_pods,
-            }) => {
+            Ok(Reviewed { missing, less }) => {
                 tries = 0;
                 if less != unhelped {
                     warn_of_less(&less);
                     unhelped = less;
                 }
-                let now = judge(clock::now(), &missing, may_delete_pods, &mut grace);
+                let now = judge(clock::now(), &missing, &mut grace);
                 chassis.health.ready(Part::Kubernetes);
                 publish(&chassis, &now);
                 let pause = if missing.is_empty() {
@@ -144,17 +137,17 @@ fn publish(chassis: &Chassis, rights: &Rights) {
                 "Rights are missing in Kubernetes, no drain starts"
             );
         }
-        Rights::Held { .. } | Rights::Unknown => chassis.health.ready(Part::Rights),
+        Rights::Held | Rights::Unknown => chassis.health.ready(Part::Rights),
     }
 }
 
 /// Judges one review, given with the rights that it found missing.
-fn judge(now: Timestamp, missing: &[Right], may_delete_pods: bool, grace: &mut ForbiddenGrace<Right>) -> Rights {
+fn judge(now: Timestamp, missing: &[Right], grace: &mut ForbiddenGrace<Right>) -> Rights {
     for held in NEEDED.iter().filter(|right| !missing.contains(right)) {
         grace.reset(held);
     }
     if missing.is_empty() {
-        return Rights::Held { may_delete_pods };
+        return Rights::Held;
     }
     let names: Vec<String> = missing.iter().copied().map(name).collect();
     let over = missing.iter().filter(|right| grace.is_over(now, **right)).count();
@@ -180,34 +173,33 @@ struct Reviewed {
     missing: Vec<Right>,
     /// The helpful rights that are missing, each with what drains do without.
     less: Vec<(Right, &'static str)>,
-    /// Pods may be deleted whatever their budgets say.
-    may_delete_pods: bool,
+}
+
+/// Asks the API server whether pods may be deleted, for a drain that needs that.
+pub(crate) async fn may_delete_pods(client: &Client) -> Result<bool, ApiFault> {
+    is_held(client, DELETE).await
+}
+
+async fn is_held(client: &Client, right: Right) -> Result<bool, ApiFault> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = call(reviews.create(&PostParams::default(), &question(right))).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// Asks the API server for each right.
 async fn reviewed(client: &Client) -> Result<Reviewed, ApiFault> {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let is_held = async |right| {
-        let answer = call(reviews.create(&PostParams::default(), &question(right))).await?;
-        Ok::<_, ApiFault>(answer.status.is_some_and(|status| status.allowed))
-    };
     let (mut missing, mut less) = (Vec::new(), Vec::new());
     for right in NEEDED {
-        if !is_held(right).await? {
+        if !is_held(client, right).await? {
             missing.push(right);
         }
     }
     for (right, consequence) in HELPFUL {
-        if !is_held(right).await? {
+        if !is_held(client, right).await? {
             less.push((right, consequence));
         }
     }
-    let may_delete_pods = is_held(DELETE).await?;
-    Ok(Reviewed {
-        missing,
-        less,
-        may_delete_pods,
-    })
+    Ok(Reviewed { missing, less })
 }
 
 /// The review names no namespace: the right has to hold in all of them, or the object has none.
@@ -244,9 +236,9 @@ mod tests {
         let mut grace = ForbiddenGrace::default();
         let mut review = |second, missing: &[Right]| {
             let now = Timestamp::from_second(second).unwrap();
-            match judge(now, missing, false, &mut grace) {
+            match judge(now, missing, &mut grace) {
                 Rights::Missing { names, is_final } => (names, is_final),
-                rights @ (Rights::Unknown | Rights::Held { .. }) => unreachable!("{rights:?}"),
+                rights @ (Rights::Unknown | Rights::Held) => unreachable!("{rights:?}"),
             }
         };
         assert_eq!(
@@ -259,8 +251,8 @@ mod tests {
         assert!(!review(121, &[list, evict]).1);
         assert!(review(122, &[list, evict]).1, "one of them is enough");
         assert_eq!(
-            judge(Timestamp::from_second(123).unwrap(), &[], true, &mut grace),
-            Rights::Held { may_delete_pods: true }
+            judge(Timestamp::from_second(123).unwrap(), &[], &mut grace),
+            Rights::Held
         );
     }
 }

@@ -193,10 +193,9 @@ impl Plan {
                 Class::Stays(_) => step.pods_staying = step.pods_staying.saturating_add(1),
                 _ if self.is_gone(&pod.uid, now) => {
                     step.pods_gone = step.pods_gone.saturating_add(1);
-                    let believed_until = self.book.get(&pod.uid).and_then(|entry| entry.next_try);
-                    believed_until
-                        .into_iter()
-                        .for_each(|at| sooner(&mut step.look_again, at));
+                    if let Some(believed_until) = self.book.get(&pod.uid).and_then(|entry| entry.next_try) {
+                        sooner(&mut step.look_again, believed_until);
+                    }
                 }
                 Class::Terminating { grace_ends_at } => {
                     step.pods_left = step.pods_left.saturating_add(1);
@@ -236,16 +235,19 @@ impl Plan {
                     let other = answer.filter(|answer| !answer.is_of_budget());
                     blocking.extend(other.and_then(|answer| blockers::of_answer(pod, answer)));
                     let is_in_flight = self.in_flight.contains(&pod.uid);
-                    if let Some(force) = &self.force {
-                        let due_at = force.due_at(pod);
-                        if due_at <= now {
+                    let due_at = self.force.map(|force| (force.due_at(pod), force.deletes));
+                    let is_late = due_at.is_some_and(|(at, _)| at <= now);
+                    if let Some((due_at, deletes)) = due_at {
+                        if is_late && deletes {
                             overdue.push(pod);
                             tally.count(tally::kind_of(answer));
                             let next = entry.next_try.filter(|_| !entry.may_be_deleted(now));
                             next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
                             continue;
                         }
-                        sooner(&mut step.look_again, due_at);
+                        if !is_late {
+                            sooner(&mut step.look_again, due_at);
+                        }
                     }
                     let pods = if is_in_flight { &mut in_flight } else { &mut waiting };
                     pods.push(Waiting {
@@ -253,6 +255,7 @@ impl Plan {
                         tries: entry.tries,
                         next_try: entry.next_try,
                         last: answer,
+                        is_late,
                     });
                 }
             }
@@ -260,11 +263,11 @@ impl Plan {
         let none = Budgets::default();
         let budgets = self.budgets.as_deref().unwrap_or(&none);
         // Bellwether's own pods come last, and their budgets keep no other pod until then.
-        let (own, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| others_wait && it.pod.is_own());
+        let (own, others): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|it| others_wait && !it.is_late && it.pod.is_own());
         waiting = others;
-        if !own.is_empty() {
-            blocking.push(blockers::of_own(own.len()));
-        }
+        blocking.extend((!own.is_empty()).then(|| blockers::of_own(own.len())));
         own.iter().for_each(|_| tally.count(BlockerKind::Turn));
         let choice = self.turns.choose(now, &waiting, &in_flight, pods, budgets);
         choice
@@ -272,9 +275,7 @@ impl Plan {
             .into_iter()
             .for_each(|at| sooner(&mut step.look_again, at));
         blocking.extend(choice.blocking);
-        if !overdue.is_empty() {
-            blocking.push(blockers::of_overdue(overdue.len()));
-        }
+        blocking.extend((!overdue.is_empty()).then(|| blockers::of_overdue(overdue.len())));
         overdue.retain(|pod| !self.in_flight.contains(&pod.uid) && self.may_be_deleted(&pod.uid, now));
         let accepted = waiting.iter().filter(|waiting| {
             // The watch does not show yet that they end.
@@ -315,8 +316,8 @@ impl Plan {
         blocking.extend(blockers::of_all_terminating(&terminating));
         self.offered = offered;
         let remarks = [returns::sentence(&returning), self.forced.sentence()];
-        let remarks: Vec<String> = remarks.into_iter().filter(|remark| !remark.is_empty()).collect();
-        step.remarks = remarks.join("; ");
+        let remarks = remarks.into_iter().filter(|remark| !remark.is_empty());
+        step.remarks = remarks.collect::<Vec<_>>().join("; ");
         step.obstacle = blockers::obstacle(&blocking);
         step.held_up_by = blockers::sentences(blocking);
         step

@@ -1,7 +1,9 @@
-//! Pods that are deleted whatever their budgets say, since the time of the drain ends (D32, D50).
+//! Pods that go whatever the budgets say, since the time of the drain ends (D32, D50).
 //!
-//! Only with [`AfterTimeout::Force`]. Each pod is deleted so early that its own grace ends before the drain has to; and not
-//! in the first half of the drain, which belongs to the budgets whatever a pod's grace is.
+//! With [`AfterTimeout::Force`] pods are deleted. With [`AfterTimeout::Proceed`] pods that no budget keeps, and that would
+//! wait for those that one does, are evicted: the reboot would end them without a grace. Each pod so early that its own
+//! grace ends before the drain has to; and not in the first half of the drain, which belongs to the budgets whatever a
+//! pod's grace is.
 
 use bellwether_proto::{AfterTimeout, DrainTerms};
 use jiff::{SignedDuration, Timestamp};
@@ -13,29 +15,36 @@ const RESERVE: SignedDuration = SignedDuration::from_secs(60);
 /// How many pods one sentence names.
 const NAMES_MAX: usize = 5;
 
-/// When pods of a drain are deleted.
+/// When pods of a drain go whatever the budgets say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Force {
+    /// They are deleted; else evicted.
+    pub(super) deletes: bool,
     not_before: Timestamp,
     not_after: Timestamp,
 }
 
 impl Force {
-    /// Of a drain with these terms, which began and has to end at these instants; none: no pod is ever deleted.
+    /// Of a drain with these terms, which began and has to end at these instants; none: each pod waits for the budgets to the end.
     pub(crate) fn of(terms: &DrainTerms, began_at: Timestamp, not_after: Timestamp) -> Option<Self> {
-        match terms.after_timeout {
-            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => return None,
-            AfterTimeout::Force => (),
-        }
+        let deletes = match terms.after_timeout {
+            AfterTimeout::Restore | AfterTimeout::Hold => return None,
+            AfterTimeout::Proceed => false,
+            AfterTimeout::Force => true,
+        };
         let half = not_after.duration_since(began_at).checked_div(2).unwrap_or_default();
-        // A begin after the end was noted by another clock: then only the pods' own times count.
+        // A begin after the end was noted by another clock: then no pod goes before the end.
         let not_before = not_after
             .checked_sub(half.max(SignedDuration::ZERO))
             .unwrap_or(not_after);
-        Some(Self { not_before, not_after })
+        Some(Self {
+            deletes,
+            not_before,
+            not_after,
+        })
     }
 
-    /// When the pod is deleted if its eviction has not been accepted by then.
+    /// When the pod goes if its eviction has not been accepted by then.
     pub(super) fn due_at(&self, pod: &NodePod) -> Timestamp {
         let grace = SignedDuration::try_from(pod.facts.grace).unwrap_or(SignedDuration::MAX);
         let needs = grace.saturating_add(RESERVE);
@@ -81,6 +90,7 @@ impl Forced {
 mod tests {
     use super::*;
     use crate::plan::tests::pod_with_grace;
+    use crate::plan::turns_tests::{Drain, blocked, pod};
 
     #[test]
     fn d32_a_pod_is_deleted_in_time_for_its_own_grace_and_not_in_the_first_half() {
@@ -104,7 +114,28 @@ mod tests {
                 timeout: None,
                 ..DrainTerms::default()
             };
-            assert!(Force::of(&terms, at(0), at(1800)).is_none(), "{after_timeout:?}");
+            let deletes = Force::of(&terms, at(0), at(1800)).is_some_and(|force| force.deletes);
+            assert!(!deletes, "{after_timeout:?}");
+        }
+    }
+
+    #[test]
+    fn d50_before_a_reboot_with_pods_left_those_that_no_budget_keeps_are_evicted_in_time_for_their_grace() {
+        for (after_timeout, goes) in [(AfterTimeout::Restore, false), (AfterTimeout::Proceed, true)] {
+            let terms = DrainTerms {
+                after_timeout,
+                ..DrainTerms::default()
+            };
+            let mut drain = Drain::new(&[("web", 0, 1)]);
+            drain.plan = drain.plan.forcing(Force::of(&terms, at(0), at(1800)));
+            let pods = [pod("free-0"), pod("web-0")];
+            assert_eq!(drain.evict(0, &pods), ["web-0"]);
+            drain.answered(0, "web-0", blocked());
+            assert_eq!(drain.evict(1709, &pods), ["web-0"], "the budget is probed");
+            drain.answered(1709, "web-0", blocked());
+            let evicted = drain.evict(1710, &pods);
+            assert_eq!(evicted.contains(&"free-0".to_owned()), goes, "{after_timeout:?}");
+            assert!(drain.step(1710, &pods).delete.is_empty());
         }
     }
 

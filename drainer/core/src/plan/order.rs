@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::blockers::{Blocker, Rank};
 use super::turns::{Ask, Waiting};
 use crate::backoff::after;
-use crate::pod::{Class, NodePod};
+use crate::pod::{Class, NodePod, StayReason};
 use crate::stateful_set::{SetKey, SetTurn, StatefulSets};
 use crate::terms::detach_wait;
 use crate::volume::{Attached, ClaimKey};
@@ -211,12 +211,17 @@ impl Order {
         let attached = &self.attached;
         let flying: BTreeSet<&str> = under_way.iter().map(|waiting| waiting.pod.uid.as_str()).collect();
         self.moving.retain(|uid, moving| {
+            // An instant that was noted before the clock was set back.
+            if moving.is_gone {
+                moving.since = moving.since.map(|since| since.min(now));
+            }
             match present.get(uid.as_str()).map(|pod| &pod.class) {
-                None if !moving.is_gone => {
+                // A finalizer keeps the object of a pod whose containers have ended: the volume is free to move.
+                None | Some(Class::Stays(StayReason::Finished)) if !moving.is_gone => {
                     moving.is_gone = true;
                     moving.since = Some(now);
                 }
-                None | Some(Class::Terminating { .. }) => (),
+                None | Some(Class::Terminating { .. } | Class::Stays(StayReason::Finished)) => (),
                 // The eviction had no success.
                 Some(Class::Evictable { .. } | Class::Stays(_)) if !flying.contains(uid.as_str()) => return false,
                 Some(Class::Evictable { .. } | Class::Stays(_)) => return true,

@@ -66,6 +66,8 @@ pub(super) struct Waiting<'a> {
     /// When the pod may be tried again after its last answer.
     pub(super) next_try: Option<Timestamp>,
     pub(super) last: Option<&'a Answer>,
+    /// The time of the drain ends, and the pod waits for no other one any more.
+    pub(super) is_late: bool,
 }
 
 impl Waiting<'_> {
@@ -157,17 +159,17 @@ impl Turns {
             may_be_kept |= !turn.is_some_and(|turn| turn.has_let_go) && !pods.iter().any(ends);
             choice.of_budget(now, &key, of, turn);
         }
-        if may_be_kept && !free.is_empty() {
-            choice.blocking.push(blockers::of_free(free.len()));
-        } else {
-            for waiting in free {
-                // A budget that the watch does not show, or that is gone since.
-                if let Some(answer) = waiting.last.filter(|_| waiting.is_blocked_by_budget()) {
-                    choice.blocking.extend(blockers::of_answer(waiting.pod, answer));
-                    choice.keep(waiting.pod, None);
-                }
-                choice.due(now, waiting, None);
+        let (go, wait): (Vec<_>, Vec<_>) = free.into_iter().partition(|free| free.is_late || !may_be_kept);
+        if !wait.is_empty() {
+            choice.blocking.push(blockers::of_free(wait.len()));
+        }
+        for waiting in go {
+            // A budget that the watch does not show, or that is gone since.
+            if let Some(answer) = waiting.last.filter(|_| waiting.is_blocked_by_budget()) {
+                choice.blocking.extend(blockers::of_answer(waiting.pod, answer));
+                choice.keep(waiting.pod, None);
             }
+            choice.due(now, waiting, None);
         }
         choice
     }

@@ -40,9 +40,16 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
         } if current && attempt.phase == Phase::Draining => {
             let before = attempt.obstacle_run.take();
             let run = |obstacle: &Obstacle| ObstacleRun::continued(before.as_ref(), obstacle.clone());
-            attempt.obstacle_run = obstacle.as_ref().map(run);
-            attempt.drain_report.clone_from(report);
-            drain_failed(attempt, *failure, message)
+            let again = obstacle.as_ref().map(run);
+            // A drainer that the time left no look at the node knows less than the one before.
+            if attempt.left_behind.is_empty() || report.is_some() {
+                attempt.obstacle_run = again;
+                attempt.drain_report.clone_from(report);
+                drain_failed(attempt, *failure, message)
+            } else {
+                attempt.obstacle_run = before;
+                drain_failed(attempt, *failure, &attempt.left_behind.clone())
+            }
         }
         Fact::Uncordoned { .. } if current && matches!(attempt.phase, Phase::Uncordoning | Phase::RollingBack) => {
             Consequence::UncordonReported

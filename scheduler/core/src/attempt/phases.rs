@@ -55,6 +55,8 @@ pub(crate) struct Looks {
     pub(crate) service: Service,
     /// What keeps the soak from its end, though its time is over.
     pub(crate) soak: Option<Reason>,
+    /// An operator holds the node itself: after the reboot it stays as it is, and the operator is the limit of that.
+    pub(crate) is_held: bool,
 }
 
 /// What the last look before the order to reboot has shown.
@@ -199,14 +201,15 @@ impl Rule<'_> {
     }
 
     fn verifying(&self) -> Option<Transition> {
+        if self.looks.is_held {
+            return None;
+        }
         let observation = self.observation;
         let is_proved = observation.proved_boot(&self.attempt.boot_before).is_some();
         if is_proved && self.looks.service == Service::Back {
             return Some(Transition::Enter(Phase::Uncordoning, String::new()));
         }
-        // The limit of a hold is its operator, or the end that the order states.
-        let is_held = is_proved && matches!(self.looks.service, Service::Held(_));
-        if is_held || !self.overdue(ON_TIME) {
+        if !self.overdue(ON_TIME) {
             return None;
         }
         if let (true, Service::Missing(missing)) = (is_proved, &self.looks.service) {
@@ -343,7 +346,10 @@ impl Rule<'_> {
     /// the reason for the reboot is gone.
     fn held(&self) -> Option<Transition> {
         let (attempt, observation) = (self.attempt, self.observation);
-        if !self.carries_our_mark() && !self.may_take_effect_late() {
+        // The view of a node that was cordoned right before the end of its drain may be late.
+        let shown = attempt.cordoned_at.is_some();
+        let is_late = || self.clock.reached(later(attempt.phase_since(), Policy::VIEW_LAG_MAX));
+        if !self.carries_our_mark() && (shown || is_late()) {
             let message = "the node does not carry our cordon any more";
             return Some(Transition::ReleaseSlot(message.to_owned()));
         }
@@ -366,6 +372,9 @@ impl Rule<'_> {
     }
 
     fn came_back_late(&self) -> Option<Transition> {
+        if self.looks.is_held {
+            return None;
+        }
         if self.observation.proved_boot(&self.attempt.boot_before).is_some() {
             let message = "the node came back late".to_owned();
             return (self.looks.service == Service::Back).then_some(Transition::Enter(Phase::Uncordoning, message));

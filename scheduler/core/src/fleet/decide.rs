@@ -89,6 +89,7 @@ impl Fleet {
         self.take_transitions(name, &clock);
         // Of the phase that was entered.
         self.note_removed_cordon(name, now);
+        self.note_hold(name, &clock);
         self.note_late_reboot(name, now);
         self.note_cleared_need(name, now);
         self.end_fulfilled_orders(name, &clock);
@@ -136,26 +137,6 @@ impl Fleet {
         }
     }
 
-    /// Notes that an operator took the cordon away after the drain. The drainer writes mark and cordon together, so a node
-    /// with the mark alone was uncordoned by others. Before the end of the drain the drainer cordons such a node again.
-    fn note_removed_cordon(&mut self, name: &NodeName, now: Timestamp) {
-        let Some(member) = self.members.get(name) else { return };
-        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
-            return;
-        };
-        let node = observation.node;
-        let is_uncordoned = node.cordoned_for == Some(attempt.id) && !node.unschedulable;
-        let drain_is_over = match attempt.phase {
-            Phase::Rebooting | Phase::Verifying | Phase::Uncordoning | Phase::Failed => true,
-            Phase::Draining | Phase::Soaking | Phase::RollingBack | Phase::Done | Phase::Cancelled => false,
-        };
-        if is_uncordoned && drain_is_over && attempt.cordon_removed_at.is_none() {
-            let mut changed = attempt.clone();
-            changed.cordon_removed_at = Some(now);
-            self.change_attempt(changed, None, now);
-        }
-    }
-
     /// Notes that the drain is done, if a drainer reports that and the view of the node shows the cordon of the attempt.
     fn note_drain(&mut self, name: &NodeName, now: Timestamp) {
         let Some(member) = self.members.get(name) else { return };
@@ -166,6 +147,10 @@ impl Fleet {
         if is_due && member.is_drain_reported() && observation.is_cordoned_for(attempt) {
             let mut changed = attempt.clone();
             changed.drained_at = Some(now);
+            if !changed.left_behind.is_empty() {
+                // The time of the drain is over: the looks before the order need some of their own.
+                changed.deadline = Some(later(now, Policy::READING_PATIENCE));
+            }
             self.change_attempt(changed, None, now);
         }
     }
@@ -243,6 +228,7 @@ impl Fleet {
                 last_look: self.last_look(member, attempt, &observation, clock),
                 service: self.service(member, attempt, &observation, clock),
                 soak: self.soak_is_held_by(attempt, observation.node),
+                is_held: self.hold(observation.node, clock).is_some(),
             };
             let next = attempt::next_transition(
                 attempt,

@@ -1,4 +1,5 @@
-//! The pods of DaemonSets of a node, listed once before its reboot and then until they are Ready again.
+//! What a node needs after its reboot before it is uncordoned: its pods of DaemonSets, listed once before the reboot and then
+//! until they are Ready again; and the operator who holds the node.
 
 use std::sync::Arc;
 
@@ -83,12 +84,61 @@ impl Fleet {
     }
 
     /// The order by which an operator holds this node alone: one to stop a policy or the fleet leaves no node cordoned.
-    fn hold(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
+    pub(super) fn hold(&self, node: &NodeView, clock: &Clock) -> Option<Reason> {
         let ordered = self.blockers.orders.hold(&node.name, clock);
         let annotated = || node.annotated_hold(clock).cloned();
         ordered
             .map(|order| Reason::Paused(Arc::clone(order)))
             .or_else(|| Some(Reason::Held(Box::new(annotated()?))))
+    }
+
+    /// Notes that an operator took the cordon away after the reboot. The drainer writes mark and cordon together, so a node
+    /// with the mark alone was uncordoned by others. A view of the old boot may be one of before the end of the drain, in
+    /// which the drainer has cordoned the node again since.
+    pub(super) fn note_removed_cordon(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        let node = observation.node;
+        let is_uncordoned = node.cordoned_for == Some(attempt.id) && !node.unschedulable;
+        let may_be_cordoned = match attempt.phase {
+            Phase::Verifying | Phase::Uncordoning | Phase::Failed => true,
+            Phase::Draining
+            | Phase::Rebooting
+            | Phase::Soaking
+            | Phase::RollingBack
+            | Phase::Done
+            | Phase::Cancelled => false,
+        };
+        let is_new = observation.kubelet_left_boot(&attempt.boot_before);
+        if is_uncordoned && may_be_cordoned && is_new && attempt.cordon_removed_at.is_none() {
+            let mut changed = attempt.clone();
+            changed.cordon_removed_at = Some(now);
+            self.change_attempt(changed, None, now);
+        }
+    }
+
+    /// Moves the deadline of a node that an operator holds after its reboot, so that at least half of the time is left for
+    /// the rest once the hold ends, under another leader too.
+    pub(super) fn note_hold(&mut self, name: &NodeName, clock: &Clock) {
+        let Some(member) = self.members.get(name) else { return };
+        let (Some(observation), Some(attempt)) = (member.observation(), member.attempt.as_deref()) else {
+            return;
+        };
+        let deadline = attempt.deadline.filter(|_| attempt.phase == Phase::Verifying);
+        let Some(deadline) = deadline.filter(|_| self.hold(observation.node, clock).is_some()) else {
+            return;
+        };
+        let limit = self.policy.verify_timeout;
+        let half = deadline.checked_sub(limit / 2).unwrap_or(deadline);
+        if clock.reached(half) {
+            let mut changed = attempt.clone();
+            changed.deadline = Some(later(clock.now(), limit));
+            self.change_attempt(changed, None, clock.now());
+            // When the deadline is moved again.
+            clock.reached(later(clock.now(), limit / 2));
+        }
     }
 
     /// Why a soak whose time is over is not; none: its time is not over, or nothing keeps it.
