@@ -32,9 +32,12 @@ async fn blocked(on_timeout: &str, may_delete: bool) -> Result<Fleet> {
         let rights = rights.to_str().context("a path in UTF-8")?;
         world.kubectl()?.run(&["apply", "-f", rights], "").await?;
     }
+    // A right counts as missing after a minute.
+    let is_refused = on_timeout == "Force" && !may_delete;
+    let timeout = if is_refused { "100s" } else { DRAIN_TIMEOUT };
     let options = ServicesOptions::default()
         .without_drain_checks()
-        .set("BELLWETHER_DRAIN_TIMEOUT", DRAIN_TIMEOUT);
+        .set("BELLWETHER_DRAIN_TIMEOUT", timeout);
     let fleet = Fleet::start_in(world, options).await?;
     fleet.world.host(0)?.upgrade_kernel("6.12.48")?;
     Ok(fleet)
