@@ -102,42 +102,29 @@ where
     F: Future<Output = Verdict> + Send + 'static,
 {
     let mut pulls = Pulls::open(bus, definition).await?;
-    let pulling = pull_until_stopped(chassis, &mut pulls, definition, free, under_way, handle);
-    let ended = pulling.await;
+    let ended = async {
+        loop {
+            // A place first, then a message: what is fetched is handled at once.
+            let place = tokio::select! {
+                place = Arc::clone(free).acquire_owned() => place?,
+                () = chassis.stop.cancelled() => return Ok(()),
+            };
+            while under_way.try_join_next().is_some() {}
+            let message = tokio::select! {
+                message = pulls.next() => message?,
+                () = chassis.stop.cancelled() => return Ok(()),
+            };
+            let handle = Arc::clone(handle);
+            let ack_wait = definition.ack_wait;
+            under_way.spawn(async move {
+                settle(message, ack_wait, handle.as_ref()).await;
+                drop(place);
+            });
+        }
+    }
+    .await;
     pulls.end().await;
     ended
-}
-
-async fn pull_until_stopped<H, F>(
-    chassis: &Chassis,
-    pulls: &mut Pulls<'_>,
-    definition: &ConsumerDefinition,
-    free: &Arc<Semaphore>,
-    under_way: &mut JoinSet<()>,
-    handle: &Arc<H>,
-) -> anyhow::Result<()>
-where
-    H: Fn(Record) -> F + Send + Sync + 'static,
-    F: Future<Output = Verdict> + Send + 'static,
-{
-    loop {
-        // A place first, then a message: what is fetched is handled at once.
-        let place = tokio::select! {
-            place = Arc::clone(free).acquire_owned() => place?,
-            () = chassis.stop.cancelled() => return Ok(()),
-        };
-        while under_way.try_join_next().is_some() {}
-        let message = tokio::select! {
-            message = pulls.next() => message?,
-            () = chassis.stop.cancelled() => return Ok(()),
-        };
-        let handle = Arc::clone(handle);
-        let ack_wait = definition.ack_wait;
-        under_way.spawn(async move {
-            settle(message, ack_wait, handle.as_ref()).await;
-            drop(place);
-        });
-    }
 }
 
 async fn settle<H, F>(message: jetstream::Message, ack_wait: Duration, handle: &H)

@@ -117,14 +117,8 @@ impl Drainer {
         if matches!(command.task, Task::Drain { .. }) && self.are_rights_open() {
             return Verdict::RetryAfter(AGAIN);
         }
-        let deletions = match command.task {
-            Task::Drain { .. } => self.deletions(attempt.drain_terms.after_timeout, commanded_at).await,
-            Task::Uncordon => Deletions::Allowed,
-        };
-        let may_delete = match deletions {
-            Deletions::Allowed => true,
-            Deletions::Forbidden => false,
-            Deletions::Unknown => return Verdict::RetryAfter(AGAIN),
+        let Some(may_delete) = self.may_delete(&command, &attempt, commanded_at).await else {
+            return Verdict::RetryAfter(AGAIN);
         };
         let span = span_of(&command);
         propagate::set_parent(&span, attempt.trace);
@@ -235,29 +229,20 @@ impl Drainer {
         }
     }
 
-    /// Whether a drain with these terms may begin, by the right that only such drains need.
-    async fn deletions(&self, after_timeout: AfterTimeout, commanded_at: Timestamp) -> Deletions {
-        match after_timeout {
-            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => return Deletions::Allowed,
-            AfterTimeout::Force => (),
+    /// Whether the drainer may delete pods, or the command deletes none. None: not known yet, so that the command comes again.
+    async fn may_delete(&self, command: &Command, attempt: &Attempt, commanded_at: Timestamp) -> Option<bool> {
+        let deletes = match attempt.drain_terms.after_timeout {
+            AfterTimeout::Force => matches!(command.task, Task::Drain { .. }),
+            AfterTimeout::Restore | AfterTimeout::Hold | AfterTimeout::Proceed => false,
+        };
+        if !deletes {
+            return Some(true);
         }
-        match rights::may_delete_pods(&self.tools.clients.requests).await {
-            Ok(true) => Deletions::Allowed,
-            // An API server that has just started forbids everything, and the right may be on its way.
-            Ok(false) if clock::now().duration_since(commanded_at) >= DELETION_GRACE => Deletions::Forbidden,
-            Ok(false) | Err(_) => Deletions::Unknown,
-        }
+        let may_delete = rights::may_delete_pods(&self.tools.clients.requests).await.ok()?;
+        // An API server that has just started forbids everything, and the right may be on its way.
+        let is_final = clock::now().duration_since(commanded_at) >= DELETION_GRACE;
+        (may_delete || is_final).then_some(may_delete)
     }
-}
-
-/// Whether pods may be deleted, as a drain needs that.
-enum Deletions {
-    /// They may, or the drain deletes none.
-    Allowed,
-    /// The API server has forbidden that for a minute.
-    Forbidden,
-    /// Not known yet: the command comes again.
-    Unknown,
 }
 
 fn log(node: &NodeName, end: &CommandEnd) {

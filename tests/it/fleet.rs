@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::{Attempt, Fact, Message as _, NodeEvent, NodeName, Phase, decode, subject};
 use futures_util::StreamExt as _;
@@ -105,6 +105,16 @@ impl Fleet {
             Ok(attempt)
         })
         .await
+    }
+
+    /// Waits for the end of a drain, and returns the message about it.
+    pub(crate) async fn drained(&mut self) -> Result<String> {
+        let is_drained = |event: &NodeEvent| matches!(event.fact, Fact::Drained { .. });
+        let event = self.event("the end of the drain", is_drained).await?;
+        let Fact::Drained { message, .. } = event.fact else {
+            bail!("another event: {event:?}")
+        };
+        Ok(message)
     }
 
     /// Waits until `explain` shows all of these words for a node.

@@ -46,13 +46,7 @@ async fn blocked(on_timeout: &str, may_delete: bool) -> Result<Fleet> {
 #[tokio::test(flavor = "multi_thread")]
 async fn force_deletes_what_its_budget_keeps_and_names_the_pod() -> Result<()> {
     let mut fleet = blocked("Force", true).await?;
-    let is_drained = |fact: &Fact| matches!(fact, Fact::Drained { .. });
-    let event = fleet
-        .event("the end of the drain", |event| is_drained(&event.fact))
-        .await?;
-    let Fact::Drained { message, .. } = event.fact else {
-        anyhow::bail!("another event")
-    };
+    let message = fleet.drained().await?;
     ensure!(
         message.contains("deleted") && message.contains("default/stuck-"),
         "{message}"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::{Fact, Phase};
+use bellwether_proto::Phase;
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
@@ -94,14 +94,7 @@ async fn d36_a_drain_waits_until_the_volumes_of_its_pods_are_detached_and_not_fo
     })
     .await?;
     detach(&client, "pv-data").await?;
-    let event = fleet
-        .event("the end of the drain", |event| {
-            matches!(event.fact, Fact::Drained { .. })
-        })
-        .await?;
-    let Fact::Drained { message, .. } = event.fact else {
-        anyhow::bail!("another event")
-    };
+    let message = fleet.drained().await?;
     ensure!(message.is_empty(), "{message}");
     fleet.rebooted_once(&[host]).await?;
     fleet.finish()
@@ -126,14 +119,7 @@ async fn d36_a_drainer_without_the_right_to_read_attachments_drains_all_the_same
         .await?;
     // A new watch is refused at once, and counts as forbidden for good after a minute.
     host.upgrade_kernel("6.12.48")?;
-    let event = fleet
-        .event("the end of the drain", |event| {
-            matches!(event.fact, Fact::Drained { .. })
-        })
-        .await?;
-    let Fact::Drained { message, .. } = event.fact else {
-        anyhow::bail!("another event")
-    };
+    let message = fleet.drained().await?;
     let reason = "whether volumes are still attached is not known: VolumeAttachments cannot be watched: forbidden";
     ensure!(message.starts_with(reason), "{message}");
     fleet.rebooted_once(&[host]).await?;

@@ -21,7 +21,7 @@ use crate::grace::ForbiddenGrace;
 use crate::machine::Machine;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
-use crate::plan::force::Force;
+use crate::plan::deadline::Deadline;
 use crate::plan::{Plan, Suspension, quiet};
 use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
@@ -151,7 +151,7 @@ impl Drain {
             not_ready: None,
             inventory: Inventory::new(attempt.node.to_string(), daemon_sets),
             plan: Plan::new(evictions_in_flight_max)
-                .forcing(Force::of(&terms, began_at, not_after))
+                .ending_by(Deadline::of(&terms, began_at, not_after))
                 .ordered(terms),
             proof: Proof::since_cordon(now),
             detach: Detach::new(detach_wait(&terms)),

@@ -12,8 +12,8 @@ use bellwether_proto::{BlockerKind, DrainReport, DrainTerms};
 use jiff::Timestamp;
 
 use super::blockers::{self, Blocker, Rank};
+use super::deadline::{Deadline, Forced};
 use super::delay;
-use super::force::{Force, Forced};
 use super::ledger::Ledger;
 use super::order::Order;
 use super::returns::{self, Owner, Returns};
@@ -39,8 +39,8 @@ pub struct Plan {
     book: BTreeMap<String, Entry>,
     returns: Returns,
     turns: Turns,
-    /// When pods are deleted whatever their budgets say; none: never.
-    force: Option<Force>,
+    /// When pods go whatever their budgets say; none: never.
+    deadline: Option<Deadline>,
     forced: Forced,
     order: Order,
     /// What the watch shows of the budgets; none: nothing, so that each pod is tried on its own.
@@ -131,7 +131,7 @@ impl Plan {
             book: BTreeMap::new(),
             returns: Returns::default(),
             turns: Turns::default(),
-            force: None,
+            deadline: None,
             forced: Forced::default(),
             order: Order::new(DrainTerms::default()),
             budgets: None,
@@ -142,9 +142,9 @@ impl Plan {
         }
     }
 
-    /// The same book, of a drain that deletes pods at the end of its time.
-    pub(crate) fn forcing(self, force: Option<Force>) -> Self {
-        Self { force, ..self }
+    /// The same book, of a drain in which pods go at the end of its time whatever their budgets say.
+    pub(crate) fn ending_by(self, deadline: Option<Deadline>) -> Self {
+        Self { deadline, ..self }
     }
 
     /// The same book, with the orders of these terms.
@@ -235,7 +235,7 @@ impl Plan {
                     let other = answer.filter(|answer| !answer.is_of_budget());
                     blocking.extend(other.and_then(|answer| blockers::of_answer(pod, answer)));
                     let is_in_flight = self.in_flight.contains(&pod.uid);
-                    let due_at = self.force.map(|force| (force.due_at(pod), force.deletes));
+                    let due_at = self.deadline.map(|deadline| (deadline.due_at(pod), deadline.deletes));
                     let is_late = due_at.is_some_and(|(at, _)| at <= now);
                     if let Some((due_at, deletes)) = due_at {
                         if is_late && deletes {

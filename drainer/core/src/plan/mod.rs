@@ -2,14 +2,14 @@
 //!
 //! [`book`] has the state of each pod and takes the decision; `delay` is the wait after each answer
 //! of the API server; `returns` knows the pods that come back; `turns` the budgets that let pods go one after the other;
-//! `force` the pods that are deleted at the end of the time, and `order` the orders of pods, if the policy demands that;
+//! `deadline` the pods that go at the end of the time whatever their budgets say, and `order` the orders of pods, if the policy demands that;
 //! [`blockers`] is the text for operators, `tally` the same in numbers, and `ledger` counts what the drain meets. A new rule
 //! about order or waves belongs into `order`.
 
 pub mod blockers;
 pub mod book;
+pub(crate) mod deadline;
 mod delay;
-pub(crate) mod force;
 mod ledger;
 mod order;
 mod returns;

@@ -15,8 +15,6 @@ pub(crate) enum Service {
     Back,
     /// It is not, for this reason.
     Missing(String),
-    /// An operator holds the node, by this order: it keeps its cordon for as long as the operator wants.
-    Held(String),
 }
 
 /// What has to be back on a node; none: that it is Ready is enough, since no policy is in the cluster. While there is

@@ -256,17 +256,14 @@ impl Fleet {
         {
             return Some(Reason::InAttempt(Wait::GateReading, reason.message()));
         }
-        if wait == Wait::NewBootReports {
-            let clock = Clock::new(self.decided_at?);
-            let missing = match self.service(member, attempt, &observation, &clock) {
-                Service::Back => None,
-                Service::Missing(missing) => Some(missing),
-                Service::Held(hold) => Some(format!("{hold}; until then the node keeps its cordon and its slot")),
-            };
-            if let Some(missing) = missing {
-                let message = format!("the node is Ready in its new boot: {missing}");
-                return Some(Reason::InAttempt(Wait::Service, message));
-            }
+        if wait == Wait::NewBootReports
+            && let Service::Missing(missing) =
+                self.service(member, attempt, &observation, &Clock::new(self.decided_at?))
+        {
+            return Some(Reason::InAttempt(
+                Wait::Service,
+                format!("the node is Ready in its new boot: {missing}"),
+            ));
         }
         if wait == Wait::Soak
             && let Some(reason) = self.soak_is_held_by(attempt, observation.node)

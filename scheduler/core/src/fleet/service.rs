@@ -73,7 +73,8 @@ impl Fleet {
             return Service::Back;
         }
         if let Some(hold) = self.hold(observation.node, clock) {
-            return Service::Held(hold.message());
+            let hold = hold.message();
+            return Service::Missing(format!("{hold}; until then the node keeps its cordon and its slot"));
         }
         let Some(demanded) = self.demanded(observation.node) else {
             return Service::Back;

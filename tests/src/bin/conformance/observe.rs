@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use bellwether_proto::{Fact, NodeEvent, subject};
+use anyhow::{Context as _, Result};
+use bellwether_proto::{DrainFailure, Fact, NodeEvent, subject};
 use rig::wait;
 use serde_json::Value;
 
 use crate::case::{Case, SOON, Sent};
-use crate::check::miss;
+use crate::check::{expect, miss};
 use crate::ledger::{Entry, Published, Request};
 use crate::tap;
 
@@ -147,6 +147,17 @@ impl Case<'_> {
         .await
     }
 
+    /// Waits for the event `drain-failed` with the code of a drain whose time is over.
+    pub(crate) async fn timed_out(&self) -> Result<At<()>> {
+        let is_timeout = |fact: &Fact| {
+            let Fact::DrainFailed { failure, .. } = fact else {
+                return None;
+            };
+            (*failure == DrainFailure::Timeout).then_some(())
+        };
+        self.event("the event drain-failed TIMEOUT", SOON, is_timeout).await
+    }
+
     /// Waits for the event `drained`.
     pub(crate) async fn drained(&self) -> Result<At<()>> {
         self.event("the event drained", SOON, drained).await
@@ -186,6 +197,20 @@ impl Case<'_> {
         let all = self.requests().into_iter();
         let is_read = |it: &Request| it.is("GET", &path) || (it.is("GET", "/api/v1/nodes") && !it.is_watch());
         all.filter(|(_, _, it)| is_read(it)).collect()
+    }
+
+    /// The record was read between the read of the node and the first change of it.
+    pub(crate) fn read_record_before_first_patch(&self) -> Result<()> {
+        let patches = self.patches();
+        let (patch, ..) = patches.first().context("no patch")?;
+        let reads = self.node_reads();
+        let read = reads.iter().rev().find(|(index, ..)| index < patch);
+        let (read, ..) = read.context("the node was not read before the patch")?;
+        expect(
+            between(&self.record_reads(), *read, *patch),
+            "a read of the record between the read of the node and the patch",
+            || "none there".to_owned(),
+        )
     }
 
     /// All evictions of the node's pods so far.

@@ -106,16 +106,7 @@ async fn order(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     case.drain().await?;
     case.cordoned().await?;
-    let patches = case.patches();
-    let (patch, ..) = patches.first().context("no patch")?;
-    let reads = case.node_reads();
-    let read = reads.iter().rev().find(|(index, ..)| index < patch);
-    let (read, ..) = read.context("the node was not read before the patch")?;
-    expect(
-        between(&case.record_reads(), *read, *patch),
-        "a read of the record between the read of the node and the patch",
-        || "none there".to_owned(),
-    )
+    case.read_record_before_first_patch()
 }
 
 async fn moved_on_in_between(stage: &Stage) -> Result<()> {

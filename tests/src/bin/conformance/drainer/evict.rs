@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bellwether_proto::{DrainFailure, Fact, ObstacleKind};
+use bellwether_proto::{Fact, ObstacleKind};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -171,17 +171,7 @@ async fn time_over(stage: &Stage) -> Result<()> {
     case.pod("web", json!({})).await?;
     case.budget("none", "web", 0).await?;
     let command = case.drain_within(Duration::from_secs(6)).await?;
-    let timeout = |fact: &Fact| {
-        matches!(
-            fact,
-            Fact::DrainFailed {
-                failure: DrainFailure::Timeout,
-                ..
-            }
-        )
-        .then_some(())
-    };
-    let (_, at, ()) = case.event("the event drain-failed TIMEOUT", SOON, timeout).await?;
+    let (_, at, ()) = case.timed_out().await?;
     let after = at.duration_since(command.at);
     expect(after >= Duration::from_millis(5900), "the event at `not_after`", || {
         format!("after {after:?}")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use async_nats::HeaderMap;
-use bellwether_proto::{Attempt, DrainFailure, Fact, Phase, UncordonNode, subject};
+use bellwether_proto::{Attempt, Fact, Phase, UncordonNode, subject};
 use rig::wait;
 
 use crate::case::{Case, SOON, packed};
@@ -152,17 +152,7 @@ async fn late(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     case.pod("web", serde_json::json!({})).await?;
     let command = case.drain_within(Duration::ZERO).await?;
-    let timeout = |fact: &Fact| {
-        matches!(
-            fact,
-            Fact::DrainFailed {
-                failure: DrainFailure::Timeout,
-                ..
-            }
-        )
-        .then_some(())
-    };
-    case.event("the event drain-failed TIMEOUT", SOON, timeout).await?;
+    case.timed_out().await?;
     case.replied(&command, &Reply::Ack).await?;
     expect(case.patches().is_empty(), "no change of the node", || {
         shown(&case.patches())

@@ -136,17 +136,7 @@ async fn record_deleted(stage: &Stage) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = stage.ledger.len();
     case.allow_budget("tight", 1).await?;
-    let timeout = |fact: &Fact| {
-        matches!(
-            fact,
-            Fact::DrainFailed {
-                failure: DrainFailure::Timeout,
-                ..
-            }
-        )
-        .then_some(())
-    };
-    case.event("the event drain-failed TIMEOUT", SOON, timeout).await?;
+    case.timed_out().await?;
     case.replied(&command, &Reply::Ack).await?;
     let mut late = case.evictions();
     late.retain(|(index, ..)| *index >= before);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bellwether_proto::Fact;
 use bellwether_proto::mark::CORDONED_FOR;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::cordon::names_version;
 use crate::case::{Case, SOON};
 use crate::check::{Check, expect};
 use crate::front::{Answer, Fault};
-use crate::observe::{At, Reply, between, shown};
+use crate::observe::{At, Reply, shown};
 use crate::stage::Stage;
 
 const OWN: &str = "if the mark names this attempt, remove it, and `spec.unschedulable` with it";
@@ -137,16 +137,7 @@ async fn order(stage: &Stage) -> Result<()> {
     case.carry_cordon().await?;
     case.uncordon().await?;
     uncordoned(&case).await?;
-    let patches = case.patches();
-    let (patch, ..) = patches.first().context("no patch")?;
-    let reads = case.node_reads();
-    let read = reads.iter().rev().find(|(index, ..)| index < patch);
-    let (read, ..) = read.context("the node was not read before the patch")?;
-    expect(
-        between(&case.record_reads(), *read, *patch),
-        "a read of the record between the read of the node and the patch",
-        || "none there".to_owned(),
-    )
+    case.read_record_before_first_patch()
 }
 
 async fn moved_on_in_between(stage: &Stage) -> Result<()> {

@@ -15,16 +15,16 @@ const RESERVE: SignedDuration = SignedDuration::from_secs(60);
 /// How many pods one sentence names.
 const NAMES_MAX: usize = 5;
 
-/// When pods of a drain go whatever the budgets say.
+/// The end of a drain's time, before which pods go whatever the budgets say.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Force {
+pub(crate) struct Deadline {
     /// They are deleted; else evicted.
     pub(super) deletes: bool,
     not_before: Timestamp,
     not_after: Timestamp,
 }
 
-impl Force {
+impl Deadline {
     /// Of a drain with these terms, which began and has to end at these instants; none: each pod waits for the budgets to the end.
     pub(crate) fn of(terms: &DrainTerms, began_at: Timestamp, not_after: Timestamp) -> Option<Self> {
         let deletes = match terms.after_timeout {
@@ -99,11 +99,11 @@ mod tests {
             timeout: None,
             ..DrainTerms::default()
         };
-        let force = Force::of(&terms, at(0), at(1800)).unwrap();
-        assert_eq!(force.due_at(&pod_with_grace(30)), at(1800 - 30 - 60));
-        assert_eq!(force.due_at(&pod_with_grace(600)), at(1800 - 600 - 60));
-        assert_eq!(force.due_at(&pod_with_grace(7200)), at(900));
-        assert_eq!(force.due_at(&pod_with_grace(u64::MAX)), at(900));
+        let deadline = Deadline::of(&terms, at(0), at(1800)).unwrap();
+        assert_eq!(deadline.due_at(&pod_with_grace(30)), at(1800 - 30 - 60));
+        assert_eq!(deadline.due_at(&pod_with_grace(600)), at(1800 - 600 - 60));
+        assert_eq!(deadline.due_at(&pod_with_grace(7200)), at(900));
+        assert_eq!(deadline.due_at(&pod_with_grace(u64::MAX)), at(900));
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
                 timeout: None,
                 ..DrainTerms::default()
             };
-            let deletes = Force::of(&terms, at(0), at(1800)).is_some_and(|force| force.deletes);
+            let deletes = Deadline::of(&terms, at(0), at(1800)).is_some_and(|deadline| deadline.deletes);
             assert!(!deletes, "{after_timeout:?}");
         }
     }
@@ -127,7 +127,7 @@ mod tests {
                 ..DrainTerms::default()
             };
             let mut drain = Drain::new(&[("web", 0, 1)]);
-            drain.plan = drain.plan.forcing(Force::of(&terms, at(0), at(1800)));
+            drain.plan = drain.plan.ending_by(Deadline::of(&terms, at(0), at(1800)));
             let pods = [pod("free-0"), pod("web-0")];
             assert_eq!(drain.evict(0, &pods), ["web-0"]);
             drain.answered(0, "web-0", blocked());
