@@ -26,14 +26,25 @@ impl Spread {
 
     /// The duration times a factor between 0.8 and 1.2.
     pub fn vary(&mut self, duration: Duration) -> Duration {
+        self.times_per_mille(duration, 800, 1200)
+    }
+
+    /// The duration times a factor between 1 and 1.2: a wait that a server asks for is not shortened.
+    pub fn lengthen(&mut self, duration: Duration) -> Duration {
+        self.times_per_mille(duration, 1000, 1200)
+    }
+
+    fn times_per_mille(&mut self, duration: Duration, least: u32, most: u32) -> Duration {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        // Per mille in whole numbers, so that every machine rounds alike: 800 to 1200.
-        let per_mille = 800_u32.saturating_add(u32::try_from(mixed % 401).unwrap_or_default());
+        // Per mille in whole numbers, so that every machine rounds alike.
+        let span = u64::from(most.saturating_sub(least)).saturating_add(1);
+        let beyond = mixed.checked_rem(span).unwrap_or_default();
+        let per_mille = least.saturating_add(u32::try_from(beyond).unwrap_or_default());
         duration.saturating_mul(per_mille) / 1000
     }
 }
@@ -86,6 +97,18 @@ mod tests {
         };
         assert_eq!(waits("a"), waits("a"));
         assert_ne!(waits("a"), waits("b"));
+    }
+
+    #[test]
+    fn a_wait_that_a_server_asks_for_is_spread_and_never_shortened() {
+        let mut spread = Spread::seeded_by("attempt");
+        let asked = Duration::from_secs(4);
+        let waits = [0; 100].map(|_| spread.lengthen(asked));
+        assert!(
+            waits.iter().all(|wait| (asked..=asked * 12 / 10).contains(wait)),
+            "{waits:?}"
+        );
+        assert_ne!(waits.iter().min(), waits.iter().max());
     }
 
     #[test]

@@ -353,7 +353,7 @@ impl Machine for Drain {
             if self.throttled_until.is_none_or(|until| until <= now) {
                 self.busy_in_a_row = self.busy_in_a_row.saturating_add(1);
             }
-            let until = after(now, self.spread.vary(quiet(asked, self.busy_in_a_row)));
+            let until = after(now, self.spread.lengthen(quiet(asked, self.busy_in_a_row)));
             self.handle_throttle(until);
             self.actions.push_back(Action::Throttle(until));
         } else {

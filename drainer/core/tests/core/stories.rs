@@ -310,7 +310,7 @@ fn a_busy_api_server_gets_the_quiet_that_it_asks_for() {
     world.eviction_answer = Answer::Throttled(Duration::from_secs(20));
     world.pass(1);
     let quiet = world.throttles[0];
-    assert!(quiet >= at(16) && quiet <= at(25), "{quiet}");
+    assert!(quiet >= at(20) && quiet <= at(24), "{quiet}");
     world.put_pod(pod("b"));
     world.pass(14);
     assert_eq!(world.evicted, ["a"]);
