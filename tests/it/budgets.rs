@@ -46,7 +46,7 @@ async fn six_nodes_in_three_zones_go_one_zone_after_the_other() -> Result<()> {
         Ok(())
     })
     .await?;
-    fleet.upgrade_all()?;
+    fleet.upgrade_all_at_once().await?;
     fleet
         .explained(hosts[5].name(), &["NoSlot", "policy zones, values of", "Policy:"])
         .await?;

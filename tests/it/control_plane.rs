@@ -4,10 +4,9 @@ use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::Attempt;
 use jiff::Timestamp;
 use rig::services::ServicesOptions;
-use rig::wait;
 use rig::world::{World, WorldOptions};
 
-use crate::fleet::{DEADLINE, Fleet};
+use crate::fleet::Fleet;
 
 fn is_of_control_plane(node: &str) -> bool {
     node.starts_with("control-plane")
@@ -30,17 +29,7 @@ async fn three_nodes_of_the_control_plane_go_one_at_a_time_under_two_slots_and_a
     .await?;
     let options = ServicesOptions::default().set("BELLWETHER_SLOTS", "2");
     let fleet = Fleet::start_in(world, options).await?;
-    // All needs are known before the first slot is given: the order is the scheduler's alone.
-    fleet.services.leader(&fleet.world).await?;
-    fleet.services.ctl_ok(&["pause"]).await?;
-    fleet.upgrade_all()?;
-    wait::until("all five to wait", DEADLINE, async || {
-        let status = fleet.services.ctl_ok(&["status"]).await?;
-        ensure!(status.matches("Waiting").count() == 5, "{status}");
-        Ok(())
-    })
-    .await?;
-    fleet.services.ctl_ok(&["resume"]).await?;
+    fleet.upgrade_all_at_once().await?;
     fleet.rebooted_once(&fleet.world.hosts()).await?;
 
     let order = fleet.nodes.cordon_order();

@@ -54,6 +54,23 @@ impl Fleet {
             .try_for_each(|host| host.upgrade_kernel("6.12.48"))
     }
 
+    /// A package update on every host, while the leader starts no attempt until it knows all of them: which node goes first
+    /// is the scheduler's decision alone then.
+    pub(crate) async fn upgrade_all_at_once(&self) -> Result<()> {
+        self.services.leader(&self.world).await?;
+        self.services.ctl_ok(&["pause", "--reason", "collecting"]).await?;
+        self.upgrade_all()?;
+        let nodes = self.world.hosts().len();
+        wait::until("all nodes to wait", DEADLINE, async || {
+            let status = self.services.ctl_ok(&["status"]).await?;
+            ensure!(status.matches("Waiting").count() == nodes, "{status}");
+            Ok(())
+        })
+        .await?;
+        self.services.ctl_ok(&["resume"]).await?;
+        Ok(())
+    }
+
     /// The next event that fits.
     pub(crate) async fn event(&mut self, awaited: &str, fits: impl Fn(&NodeEvent) -> bool) -> Result<NodeEvent> {
         let events = &mut self.events;

@@ -27,17 +27,7 @@ async fn a_fleet_of_five_rolls_one_at_a_time_and_no_budget_is_broken() -> Result
     pods.settle(4, Duration::from_secs(30)).await?;
 
     let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
-    // All needs are known before the first slot is given: the order is the scheduler's alone.
-    fleet.services.leader(&fleet.world).await?;
-    fleet.services.ctl_ok(&["pause", "--reason", "collecting"]).await?;
-    fleet.upgrade_all()?;
-    wait::until("all five to wait", DEADLINE, async || {
-        let status = fleet.services.ctl_ok(&["status"]).await?;
-        ensure!(status.matches("Waiting").count() == 5, "{status}");
-        Ok(())
-    })
-    .await?;
-    fleet.services.ctl_ok(&["resume"]).await?;
+    fleet.upgrade_all_at_once().await?;
     fleet.rebooted_once(&fleet.world.hosts()).await?;
 
     assert!(pods.fewest() >= 3, "the budget of web was broken: {}", pods.fewest());

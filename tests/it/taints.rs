@@ -31,15 +31,7 @@ async fn pods_go_to_nodes_that_do_not_wait_for_their_reboot() -> Result<()> {
         .patch(&last, &PatchParams::default(), &Patch::Merge(&taints))
         .await?;
     policies::create(&fleet.world, "all", &json!({})).await?;
-    fleet
-        .services
-        .ctl_ok(&["pause", "--reason", "until all of them wait"])
-        .await?;
-    fleet.upgrade_all()?;
-    for host in &hosts {
-        fleet.explained(host.name(), &["Paused"]).await?;
-    }
-    fleet.services.ctl_ok(&["resume"]).await?;
+    fleet.upgrade_all_at_once().await?;
 
     wait::until("every node but the first to be tainted", DEADLINE, async || {
         let tainted = taints_of(&fleet, mark::WAITS_FOR_REBOOT).await?;
