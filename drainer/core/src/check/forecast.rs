@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::needs::Needs;
 use crate::budget::{BudgetView, Budgets, State};
-use crate::pod::{Class, NodePod, Risk};
+use crate::pod::{Class, NodePod, Risk, Wave};
 use crate::volume::Volumes;
 
 /// How many pods or nodes a sentence names.
@@ -214,19 +214,31 @@ fn remarks(pods: &[NodePod], volumes: Option<&Volumes>) -> Vec<DrainFinding> {
     remarks
 }
 
-/// The pods without a budget end at the same time; those of a budget in turns.
+/// The waves follow each other. In a wave, the pods without a budget end at the same time, and those of a budget in turns.
 fn takes(needs: &Needs<'_>) -> Duration {
-    let longest = |pods: &[&NodePod]| pods.iter().map(|pod| pod.facts.grace).max().unwrap_or_default();
+    let waves = Wave::ALL.into_iter().map(|wave| takes_of(needs, wave));
+    waves.fold(OVERHEAD, Duration::saturating_add)
+}
+
+fn takes_of(needs: &Needs<'_>, wave: Wave) -> Duration {
+    let of_wave = |pods: &[&NodePod]| -> Vec<Duration> {
+        let pods = pods.iter().filter(|pod| pod.wave() == wave);
+        pods.map(|pod| pod.facts.grace).collect()
+    };
+    let longest = |graces: &[Duration]| graces.iter().max().copied().unwrap_or_default();
     let in_turns = needs.of_one.iter().map(|(budget, asking)| {
         let State::Allows(allowed) = budget.state() else {
             return Duration::ZERO;
         };
-        let turns = count(asking.len()).div_ceil((*allowed).max(1));
-        let turn = longest(asking).saturating_add(REPLACEMENT);
+        let graces = of_wave(asking);
+        let turns = count(graces.len()).div_ceil((*allowed).max(1));
+        let turn = longest(&graces).saturating_add(REPLACEMENT);
         turn.saturating_mul(turns).saturating_sub(REPLACEMENT)
     });
-    let longest = in_turns.chain([longest(&needs.free)]).max().unwrap_or_default();
-    longest.saturating_add(OVERHEAD)
+    in_turns
+        .chain([longest(&of_wave(&needs.free))])
+        .max()
+        .unwrap_or_default()
 }
 
 fn finding(kind: DrainFindingKind, object: String, sentence: String) -> DrainFinding {

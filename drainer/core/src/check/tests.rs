@@ -182,6 +182,16 @@ fn d20_pods_of_one_budget_go_in_turns_and_the_time_counts_each_turn() {
 }
 
 #[test]
+fn d12_the_waves_follow_each_other_in_the_time_that_a_drain_takes() {
+    let critical = |index| with(pod("dns", index), "/spec/priority", json!(2_000_000_000));
+    let slow = with(pod("web", 0), "/spec/terminationGracePeriodSeconds", json!(90));
+    let pods = [slow, pod("api", 0), critical(0), critical(1)];
+    let budget = budget("dns", "dns", 2, 1, 2, 1);
+    // 90 s; then two graces of 30 s, with 30 s between them until a pod is Ready elsewhere.
+    assert_eq!(check(&pods, &[], &[budget]).takes, Some(SignedDuration::from_secs(183)));
+}
+
+#[test]
 fn d22_a_node_waits_while_a_node_that_is_drained_needs_the_rest_of_a_budget_of_both() {
     let budget_of = |allowed| budget("web", "web", 5, 5 - allowed, 5, allowed);
     let pods = [pod("web", 0)];

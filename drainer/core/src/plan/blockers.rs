@@ -1,5 +1,6 @@
 //! The text for operators about pods that block the drain, most important first.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bellwether_proto::{Obstacle, ObstacleKind};
@@ -9,7 +10,7 @@ use super::returns::ROUNDS_MAX;
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::budget::BudgetView;
-use crate::pod::{Class, NodePod};
+use crate::pod::{Class, NodePod, Wave};
 
 /// A pod that is so long past its grace is stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -124,10 +125,22 @@ pub(super) fn of_overdue(pods: usize) -> Blocker {
     Blocker::passing(Rank::Overdue, sentence)
 }
 
-/// The sentence about pods of Bellwether itself that wait until all other pods have been evicted.
-pub(super) fn of_own(pods: usize) -> Blocker {
-    let sentence = format!("{pods} pods of Bellwether itself go last, once no other pod has to be evicted");
-    Blocker::passing(Rank::Passing, sentence)
+/// The sentences about pods that wait until those of earlier waves are gone, one for each wave.
+pub(super) fn of_later_waves<'a>(pods: impl Iterator<Item = &'a NodePod>) -> impl Iterator<Item = Blocker> {
+    let mut waves: BTreeMap<Wave, usize> = BTreeMap::new();
+    for pod in pods {
+        let count = waves.entry(pod.wave()).or_default();
+        *count = count.saturating_add(1);
+    }
+    waves.into_iter().map(|(wave, pods)| {
+        let kind = match wave {
+            Wave::Ordinary => "",
+            Wave::Critical => " of a priority class of the cluster itself",
+            Wave::Own => " of Bellwether itself",
+        };
+        let sentence = format!("{pods} pods{kind} go later, once the pods before them are gone");
+        Blocker::passing(Rank::Passing, sentence)
+    })
 }
 
 /// The sentence about a pod that came back, and is evicted again after a wait.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::blockers::{self, Blocker, Rank};
 use super::deadline::{Deadline, Forced};
 use super::delay;
+use super::entry::Entry;
 use super::ledger::Ledger;
 use super::order::Order;
 use super::returns::{self, Owner, Returns};
@@ -23,7 +24,7 @@ use super::turns::{Ask, Turns, Waiting};
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::budget::Budgets;
-use crate::pod::{Class, NodePod, StayReason};
+use crate::pod::{Class, NodePod, StayReason, Wave};
 use crate::stateful_set::{SetTurn, StatefulSets};
 use crate::volume::Attached;
 use crate::watched::Looked;
@@ -51,73 +52,6 @@ pub struct Plan {
     offered_turns: BTreeMap<String, SetTurn>,
     pods_gone: u32,
     ledger: Ledger,
-}
-
-/// The evictions of one pod that has or had to go.
-#[derive(Debug)]
-struct Entry {
-    owner: Owner,
-    /// The owner put the pod onto the node after another pod of its had been evicted there.
-    is_return: bool,
-    /// A pod that came back is evicted: it belongs to a round of its owner.
-    is_in_round: bool,
-    /// What the eviction in flight asked for.
-    ask: Option<Ask>,
-    /// The turn of its StatefulSet that the eviction in flight took.
-    turn: Option<SetTurn>,
-    tries: u32,
-    next_try: Option<Timestamp>,
-    last: Option<Answer>,
-    /// The pod is deleted, and not evicted any more: its name.
-    deleted: Option<String>,
-    /// How often in a row the answer had this cause.
-    same_answers: u32,
-    /// A consistent list has contained the pod after such an answer.
-    is_contradicted: bool,
-}
-
-impl Entry {
-    fn new(owner: Owner, is_return: bool) -> Self {
-        Self {
-            owner,
-            is_return,
-            is_in_round: false,
-            ask: None,
-            turn: None,
-            tries: 0,
-            next_try: None,
-            last: None,
-            deleted: None,
-            same_answers: 0,
-            is_contradicted: false,
-        }
-    }
-
-    /// A pod that came back and is not to be evicted, at least not before the next round.
-    fn is_held(&self) -> bool {
-        self.is_return && !self.is_in_round
-    }
-
-    /// The pod, whose time to be evicted is over, may be deleted now: for the first time at once.
-    fn may_be_deleted(&self, now: Timestamp) -> bool {
-        self.deleted.is_none() || self.next_try.is_none_or(|next| next <= now)
-    }
-
-    /// How often in a row the answer was that the pod is gone.
-    fn gone_answers(&self) -> u32 {
-        if self.last == Some(Answer::Gone) {
-            self.same_answers
-        } else {
-            0
-        }
-    }
-
-    /// The API server answered that the pod is gone, and the watch may only be late (D24). A wrong answer is believed
-    /// once, until the next eviction is due or a list shows the pod.
-    fn is_gone(&self, now: Timestamp) -> bool {
-        let is_first = self.gone_answers() == 1 && !self.is_contradicted;
-        is_first && self.next_try.is_some_and(|next| next > now)
-    }
 }
 
 impl Plan {
@@ -186,8 +120,8 @@ impl Plan {
         let mut blocking = Vec::new();
         let mut terminating = Vec::new();
         let mut tally = Tally::default();
-        // A pod that is not Bellwether's has to be evicted.
-        let mut others_wait = false;
+        // The first wave of which a pod waits or ends. One that is stuck in its end keeps no later wave.
+        let mut first_wave = Wave::Own;
         for pod in pods {
             match &pod.class {
                 Class::Stays(_) => step.pods_staying = step.pods_staying.saturating_add(1),
@@ -208,6 +142,7 @@ impl Plan {
                             self.ledger.is_stuck(pod);
                         }
                         None => {
+                            first_wave = first_wave.min(pod.wave());
                             terminating.push((*grace_ends_at, pod));
                             tally.count_ending(*grace_ends_at);
                         }
@@ -222,7 +157,7 @@ impl Plan {
                         continue;
                     }
                     step.pods_left = step.pods_left.saturating_add(1);
-                    others_wait |= !pod.is_own();
+                    first_wave = first_wave.min(pod.wave());
                     if entry.is_held() {
                         let next = self.returns.next_round_at(&entry.owner);
                         next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
@@ -262,13 +197,12 @@ impl Plan {
         }
         let none = Budgets::default();
         let budgets = self.budgets.as_deref().unwrap_or(&none);
-        // Bellwether's own pods come last, and their budgets keep no other pod until then.
-        let (own, others): (Vec<_>, Vec<_>) = waiting
-            .into_iter()
-            .partition(|it| others_wait && !it.is_late && it.pod.is_own());
-        waiting = others;
-        blocking.extend((!own.is_empty()).then(|| blockers::of_own(own.len())));
-        own.iter().for_each(|_| tally.count(BlockerKind::Turn));
+        // The budgets of a later wave keep no other pod until its turn. At the end of the time there are no waves (D14).
+        let is_later = |it: &Waiting<'_>| !it.is_late && it.pod.wave() > first_wave;
+        let (later, of_first): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_later);
+        waiting = of_first;
+        blocking.extend(blockers::of_later_waves(later.iter().map(|later| later.pod)));
+        later.iter().for_each(|_| tally.count(BlockerKind::Turn));
         let choice = self.turns.choose(now, &waiting, &in_flight, pods, budgets);
         choice
             .look_again

@@ -1,15 +1,16 @@
 //! Which pods of a node are evicted when, which are waited for, and what blocks the drain.
 //!
-//! [`book`] has the state of each pod and takes the decision; `delay` is the wait after each answer
+//! [`book`] takes the decision by the state of each pod, its `entry`; `delay` is the wait after each answer
 //! of the API server; `returns` knows the pods that come back; `turns` the budgets that let pods go one after the other;
 //! `deadline` the pods that go at the end of the time whatever their budgets say, and `order` the orders of pods, if the policy demands that;
 //! [`blockers`] is the text for operators, `tally` the same in numbers, and `ledger` counts what the drain meets. A new rule
-//! about order or waves belongs into `order`.
+//! about order belongs into `order`; the waves of pods are in [`crate::pod::wave`].
 
 pub mod blockers;
 pub mod book;
 pub(crate) mod deadline;
 mod delay;
+mod entry;
 mod ledger;
 mod order;
 mod returns;

@@ -1,39 +1,81 @@
 //! Which pods come last, and how evictions begin again: pods and answers in, evictions out. Times are seconds since the
 //! epoch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_proto::{Blocker, BlockerKind};
+use bellwether_proto::{AfterTimeout, Blocker, BlockerKind, DrainTerms};
 
+use super::deadline::Deadline;
 use super::turns_tests::{Drain, at, blocked, ending, pod};
 use super::*;
 use crate::answer::Answer;
 use crate::pod::{NodePod, PodFacts};
 
 #[test]
-fn pods_of_bellwether_itself_go_once_no_other_pod_has_to_be_evicted() {
-    let mut drain = Drain::new(&[("drainer", 1, 1)]);
-    let pods = [own("drainer-0"), pod("free-0"), pod("free-1")];
+fn d12_pods_go_in_waves_each_once_those_before_are_gone() {
+    let mut drain = Drain::new(&[("drainer", 1, 1), ("dns", 1, 1)]);
+    let critical = |name| changed(pod(name), |facts| facts.priority = 2_000_001_000);
+    let [dns, drainer] = [critical("dns-0"), critical("drainer-0")];
+    let drainer = changed(drainer, |facts| {
+        let label = ("app.kubernetes.io/part-of".to_owned(), "bellwether".to_owned());
+        facts.labels.extend([label]);
+    });
+    let almost = changed(pod("free-1"), |facts| facts.priority = 1_999_999_999);
+    let with = |others: &[NodePod]| [others, &[dns.clone(), drainer.clone()][..]].concat();
+    let pods = with(&[pod("free-0"), almost.clone()]);
     assert_eq!(
         drain.evict(0, &pods),
         ["free-0", "free-1"],
-        "the budget of an own pod keeps no other pod"
+        "the budget of a later wave keeps no other pod"
     );
     let step = drain.step(0, &pods);
     assert_eq!(step.evict, []);
-    assert_eq!(step.blockers, [Blocker::of(BlockerKind::Turn, 3)]);
-    let sentence = "1 pods of Bellwether itself go last, once no other pod has to be evicted";
-    assert!(step.held_up_by.iter().any(|it| it == sentence), "{:?}", step.held_up_by);
+    assert_eq!(step.blockers, [Blocker::of(BlockerKind::Turn, 4)]);
+    let sentences = [
+        "1 pods of Bellwether itself go later, once the pods before them are gone",
+        "1 pods of a priority class of the cluster itself go later, once the pods before them are gone",
+    ];
+    assert_eq!(step.held_up_by, sentences);
     drain.answered(0, "free-0", Answer::Accepted);
-    let pods = [own("drainer-0"), ending("free-0"), pod("free-1")];
+    let pods = with(&[ending("free-0"), almost]);
     assert!(drain.evict(0, &pods).is_empty(), "free-1 has no answer yet");
     drain.answered(1, "free-1", Answer::Failed("502".to_owned()));
     assert_eq!(drain.evict(2, &pods), ["free-1"]);
     drain.answered(2, "free-1", Answer::Accepted);
-    let pods = [own("drainer-0"), ending("free-0"), ending("free-1")];
-    assert_eq!(drain.evict(2, &pods), ["drainer-0"], "the others only end");
+    let ending_ones = with(&[ending("free-0"), ending("free-1")]);
+    assert!(drain.evict(2, &ending_ones).is_empty(), "they may still need their DNS");
+    assert_eq!(drain.evict(3, &with(&[])), ["dns-0"]);
+    drain.answered(3, "dns-0", Answer::Accepted);
+    assert!(drain.evict(3, &[ending("dns-0"), drainer.clone()]).is_empty());
+    assert_eq!(drain.evict(4, &[drainer]), ["drainer-0"]);
+}
+
+#[test]
+fn d14_neither_a_stuck_pod_nor_the_end_of_the_time_leaves_a_later_wave_behind() {
+    let critical = changed(pod("dns-0"), |facts| facts.priority = i32::MAX);
+    let stuck = [ending("free-0"), critical.clone()];
+    let mut drain = Drain::new(&[]);
+    // The first seconds of 2030, when the grace of the pod that ends is over.
+    let grace_ends_at = 1_893_456_000;
+    assert!(drain.evict(grace_ends_at + 59, &stuck).is_empty());
+    assert_eq!(drain.evict(grace_ends_at + 60, &stuck), ["dns-0"]);
+
+    let terms = DrainTerms {
+        after_timeout: AfterTimeout::Proceed,
+        ..DrainTerms::default()
+    };
+    // Each grace is 30 s; a minute is kept in reserve.
+    let deadline = Deadline::of(&terms, at(0), at(600));
+    let mut plan = Plan::new(10).ending_by(deadline);
+    let pods = [pod("web-0"), critical];
+    let evicted = |step: Step| step.evict.into_iter().map(|pod| pod.name).collect::<Vec<_>>();
+    assert_eq!(evicted(plan.step(at(0), &pods, None)), ["web-0"]);
+    plan.started("web-0");
+    plan.answered(at(0), "web-0", Answer::AdmissionDenied("no".to_owned()), |wait| wait);
+    let before = plan.step(at(509), &pods, None);
+    assert!(!evicted(before).contains(&"dns-0".to_owned()));
+    assert!(evicted(plan.step(at(510), &pods, None)).contains(&"dns-0".to_owned()));
 }
 
 #[test]
@@ -92,14 +134,9 @@ fn a_quiet_is_at_least_what_the_api_server_asks_for_grows_and_has_a_limit() {
     assert!(QUIET_MAX >= Duration::from_secs(30).mul_f64(1.2), "the spread counts");
 }
 
-fn own(name: &str) -> NodePod {
-    let pod = pod(name);
-    let mut labels: BTreeMap<String, String> = pod.facts.labels.clone();
-    labels.insert("app.kubernetes.io/part-of".to_owned(), "bellwether".to_owned());
-    let facts = PodFacts {
-        labels,
-        ..pod.facts.as_ref().clone()
-    };
+fn changed(pod: NodePod, change: impl FnOnce(&mut PodFacts)) -> NodePod {
+    let mut facts = pod.facts.as_ref().clone();
+    change(&mut facts);
     NodePod {
         facts: Arc::new(facts),
         ..pod

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::class::Class;
 use super::facts::PodFacts;
 use super::kinds::DaemonSetKinds;
-use super::own;
 use super::rules;
 use super::view::PodView;
+use super::wave::Wave;
 use crate::volume::ClaimKey;
 
 /// A pod of the node under drain, with its class.
@@ -52,9 +52,9 @@ impl NodePod {
         claims.map(|claim| (self.namespace.clone(), claim.clone()))
     }
 
-    /// The pod is part of Bellwether itself.
-    pub(crate) fn is_own(&self) -> bool {
-        own::is_own(&self.facts)
+    /// When the pod goes, beside the others of the node.
+    pub(crate) fn wave(&self) -> Wave {
+        Wave::of(&self.facts)
     }
 
     /// True while the node is not drained because of this pod.
