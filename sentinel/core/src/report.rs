@@ -32,8 +32,6 @@ pub struct Reporter {
     /// By the reports without their times.
     due: Due<HostReport>,
     lasting: Lasting,
-    /// The need that a sentinel before this one reported of this boot.
-    inherited: Option<(Timestamp, TraceParent)>,
     /// The earliest time of the file of the need that lasts.
     first_since: Option<Timestamp>,
 }
@@ -66,7 +64,6 @@ impl Reporter {
             identity,
             due: Due::default(),
             lasting: Lasting::NoNeed,
-            inherited: None,
             first_since: None,
         }
     }
@@ -79,7 +76,8 @@ impl Reporter {
             && let NeedReport::Required(need) = previous.need
         {
             self.first_since = Some(need.first_since);
-            self.inherited = need.trace.map(|trace| (need.since, trace));
+            // A need without a trace may still get one.
+            self.lasting = need.trace.map_or(Lasting::NoNeed, Lasting::Traced);
         }
     }
 
@@ -141,9 +139,7 @@ impl Reporter {
     }
 
     fn trace_of(&mut self, need: &Need, first_seen: impl FnOnce(&Need) -> Option<TraceParent>) -> Option<TraceParent> {
-        if let Some((_, trace)) = self.inherited.take().filter(|(since, _)| *since == need.since) {
-            self.lasting = Lasting::Traced(trace);
-        } else if matches!(self.lasting, Lasting::NoNeed) {
+        if matches!(self.lasting, Lasting::NoNeed) {
             self.lasting = first_seen(need).map_or(Lasting::Untraced, Lasting::Traced);
         }
         self.lasting.trace()
@@ -273,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_goes_on_with_the_trace_of_the_same_need_in_the_same_boot_only() {
+    fn a_restart_goes_on_with_the_trace_of_a_need_that_lasts_in_the_same_boot_only() {
         let before = |change: fn(&mut HostReport)| {
             let look = look(Ok(Some(need(1))));
             let (mut report, _) = reporter().handle_look(look, at(1), |_| Some(span(1))).unwrap();
@@ -286,15 +282,14 @@ mod tests {
         };
         assert_eq!(before(|_| ()), span(1));
         assert_eq!(before(|report| report.boot_id = "other".parse().unwrap()), span(9));
-        assert_eq!(
-            before(|report| {
-                let NeedReport::Required(need) = &mut report.need else {
-                    panic!("no need")
-                };
-                need.since = at(7);
-            }),
-            span(9)
-        );
+        let written_again = |report: &mut HostReport| {
+            let NeedReport::Required(need) = &mut report.need else {
+                panic!("no need")
+            };
+            need.since = at(7);
+        };
+        assert_eq!(before(written_again), span(1), "no report in between had no need");
+        assert_eq!(before(|report| report.need = NeedReport::NotRequired), span(9));
     }
 
     proptest! {
