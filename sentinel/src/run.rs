@@ -157,7 +157,9 @@ impl Sentinel {
         } else {
             tracing::info!(why = why.as_str(), reboot_required, sequence, "Report stored");
         }
-        self.reporter.handle_stored(&report, jitter(self.refresh_interval));
+        // Varied downwards only: a fleet does not report in step, and no report comes late.
+        let refresh_after = jitter(self.refresh_interval).min(self.refresh_interval);
+        self.reporter.handle_stored(&report, refresh_after);
     }
 
     fn refresh_in(&self) -> Duration {
