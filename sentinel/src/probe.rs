@@ -3,6 +3,7 @@
 //! Owned by `run.rs`, which calls it off the runtime's thread since files can be slow. It reads
 //! files and nothing else; it remembers nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -16,12 +17,6 @@ use crate::host;
 
 /// How much of the list of packages is read: far more than a distribution upgrade writes.
 const PACKAGES_BYTES_MAX: u64 = 64 * 1024;
-
-/// How many packages are reported: operators read a few, and the report stays a small message.
-const PACKAGES_MAX: usize = 100;
-
-/// Longest name that is reported; what is longer is no package.
-const PACKAGE_CHARS_MAX: usize = 200;
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -68,7 +63,10 @@ impl Probe {
         let since = match written_at(&file) {
             Ok(Some(since)) => since,
             Ok(None) => return Err(ProbeError::NotAFile { path: file }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // A link to nothing is an entry all the same: its target may only be missing in our mounts.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&file).is_err() => {
+                return Ok(None);
+            }
             Err(source) => return Err(ProbeError::File { path: file, source }),
         };
         Ok(Some(Need {
@@ -113,23 +111,13 @@ fn reasons(sentinel_file: &Path) -> Vec<String> {
     }
 }
 
-/// Each package once, in the order of the list.
+/// Each package once, in the order of the list. The contract cuts long names and lists when the report is encoded, and
+/// counts what it leaves out.
 fn parse_packages(text: &str) -> Vec<String> {
-    let mut packages = Vec::<String>::new();
-    for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
-        if packages.len() == PACKAGES_MAX {
-            break;
-        }
-        let name: String = name
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(PACKAGE_CHARS_MAX)
-            .collect();
-        if !packages.contains(&name) {
-            packages.push(name);
-        }
-    }
-    packages
+    let mut known = BTreeSet::new();
+    let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
+    let plain = names.map(|name| name.chars().filter(|c| !c.is_control()).collect::<String>());
+    plain.filter(|name| known.insert(name.clone())).collect()
 }
 
 #[cfg(test)]
@@ -190,6 +178,12 @@ mod tests {
     }
 
     #[test]
+    fn a_long_list_is_read_whole_so_that_the_report_counts_what_it_leaves_out() {
+        let text: String = (0..500).map(|number| format!("package-{number}\n")).collect();
+        assert_eq!(parse_packages(&text).len(), 500);
+    }
+
+    #[test]
     fn a_missing_directory_is_an_error_and_not_a_no() {
         let root = tempfile::tempdir().unwrap();
         let error = probe(&root).need().unwrap_err();
@@ -206,22 +200,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_an_error_and_not_a_yes() {
-        let root = root_with_run();
-        symlink("reboot-required", root.path().join("run/reboot-required")).unwrap();
-        let error = probe(&root).need().unwrap_err();
-        assert!(matches!(error, ProbeError::File { .. }), "{error}");
+    fn a_file_that_cannot_be_read_is_an_error_and_neither_a_yes_nor_a_no() {
+        // A link to itself, and one to a file that is not mounted.
+        for target in ["reboot-required", "/nowhere/reboot-required"] {
+            let root = root_with_run();
+            symlink(target, root.path().join("run/reboot-required")).unwrap();
+            let error = probe(&root).need().unwrap_err();
+            assert!(matches!(error, ProbeError::File { .. }), "{error}");
+        }
     }
 
     proptest! {
         #[test]
-        fn packages_are_few_distinct_and_in_order(text in "([a-z]{0,2} ?\n){0,300}") {
+        fn packages_are_distinct_and_in_order(text in "([a-z]{0,2} ?\n){0,300}") {
             let packages = parse_packages(&text);
-            prop_assert!(packages.len() <= PACKAGES_MAX);
             let mut lines = text.lines().map(str::trim);
             // Each one is found further down than the one before: the order of first appearance.
             prop_assert!(packages.iter().all(|package| lines.any(|line| line == package)));
-            let distinct: std::collections::BTreeSet<_> = packages.iter().collect();
+            let distinct: BTreeSet<_> = packages.iter().collect();
             prop_assert_eq!(distinct.len(), packages.len());
         }
     }
