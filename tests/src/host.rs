@@ -223,7 +223,7 @@ impl Host {
     }
 
     /// Lets time pass: obeys new orders, comes back up when it is time.
-    pub(crate) fn tick(&self) -> Result<()> {
+    pub fn tick(&self) -> Result<()> {
         let orders = self.reboot_orders();
         let mut state = self.locked();
         let ordered = orders > state.orders_handled;

@@ -9,16 +9,16 @@ use anyhow::{Result, anyhow};
 use crate::{cache, step::Steps, tools};
 
 pub(crate) const HELP: &str = "\
-Try whether a program keeps the contract of a part of Bellwether (proto/README.md, proto/drainer.md).
+Try whether a program keeps the contract of a part of Bellwether (proto/README.md, and its own page beside it).
 
 Usage: cargo xtask conformance PART [--list] [--fast] [--only ID...] [-- COMMAND...]
 
-Runs COMMAND as the part, with the environment and the rights of its pod, against a private NATS server and API server
-and a scripted scheduler and kubelet, and breaks what can break. Without COMMAND: Bellwether's own program. Each check
-is a sentence of the contract; it prints pass or fail, what was expected, and what was observed. The exit code is 0 only
-if all checks of the level `must` passed.
+Runs COMMAND as the part, with the environment and the rights of its pod, against private servers and a scripted rest of
+Bellwether, and breaks what can break: NATS, and for a drainer the API server. An agent runs on a simulated host.
+Without COMMAND: Bellwether's own program. Each check is a sentence of the contract; it prints pass or fail, what was
+expected, and what was observed. The exit code is 0 only if all checks of the level `must` passed.
 
-Parts: drainer
+Parts: drainer, sentinel
 
 Options:
   --list        Print the checks, and run nothing

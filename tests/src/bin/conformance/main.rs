@@ -9,6 +9,7 @@
     reason = "a command line that prints its report, and measures how fast a program acts"
 )]
 
+mod agent;
 mod case;
 mod check;
 mod drainer;
@@ -17,13 +18,15 @@ mod http;
 mod ledger;
 mod observe;
 mod report;
+mod sentinel;
 mod stage;
 mod tap;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
+use bellwether_proto::permission::Role;
 use clap::{Parser, ValueEnum};
 use rig::tools;
 
@@ -36,7 +39,7 @@ use crate::stage::{Command, Stage};
 struct Args {
     /// The part that the program replaces
     #[arg(value_enum)]
-    role: Role,
+    part: Part,
 
     /// Only these checks
     #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',')]
@@ -57,8 +60,9 @@ struct Args {
 
 /// A part of Bellwether.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Role {
+enum Part {
     Drainer,
+    Sentinel,
 }
 
 #[tokio::main]
@@ -75,19 +79,45 @@ async fn main() -> ExitCode {
 
 /// Returns whether all checks passed that a program must pass.
 async fn run(args: &Args) -> Result<bool> {
-    let Role::Drainer = args.role;
-    let mut checks = chosen(drainer::checks(), &args.only)?;
+    match args.part {
+        Part::Drainer => {
+            let Some(checks) = wanted(args, drainer::checks())? else {
+                return Ok(true);
+            };
+            // Boxed, as the largest part of the future.
+            let stage = Box::pin(Stage::start(&command(&args.command, "bellwether-drainer")?)).await?;
+            let passed = report::run(&stage, &checks).await;
+            kept(&stage.finish()?);
+            Ok(passed)
+        }
+        Part::Sentinel => of_agent(args, Role::Sentinel, sentinel::checks(), "bellwether-sentinel").await,
+    }
+}
+
+/// The same for an agent.
+async fn of_agent(args: &Args, role: Role, checks: Vec<Check<agent::stage::Stage>>, own: &str) -> Result<bool> {
+    let Some(checks) = wanted(args, checks)? else {
+        return Ok(true);
+    };
+    let stage = agent::stage::Stage::start(role, &command(&args.command, own)?).await?;
+    let passed = report::run(&stage, &checks).await;
+    kept(&stage.finish()?);
+    Ok(passed)
+}
+
+fn kept(output: &Path) {
+    println!("The program's output: {}", output.display());
+}
+
+/// The checks to run; none if they are only listed.
+fn wanted<S>(args: &Args, checks: Vec<Check<S>>) -> Result<Option<Vec<Check<S>>>> {
+    let mut checks = chosen(checks, &args.only)?;
     checks.retain(|check| !(args.fast && check.slow));
     if args.list {
         report::list(&checks);
-        return Ok(true);
+        return Ok(None);
     }
-    let command = command(&args.command, "bellwether-drainer")?;
-    // Boxed, as the largest part of the future.
-    let stage = Box::pin(Stage::start(&command)).await?;
-    let passed = report::run(&stage, &checks).await;
-    println!("The program's output: {}", stage.finish()?.display());
-    Ok(passed)
+    Ok(Some(checks))
 }
 
 /// The checks with these ids, or all.
@@ -127,12 +157,13 @@ mod tests {
 
     use rig::tools;
 
-    use super::drainer;
+    use super::{drainer, sentinel};
 
     /// The pages of the contract.
-    const PAGES: [&str; 4] = [
+    const PAGES: [&str; 5] = [
         "proto/README.md",
         "proto/drainer.md",
+        "proto/sentinel.md",
         "proto/attempt.md",
         "docs/replace.md",
     ];
@@ -144,15 +175,17 @@ mod tests {
     #[test]
     fn each_sentence_that_a_check_quotes_stands_in_the_contract() {
         let pages = PAGES.map(|page| one_line(&std::fs::read_to_string(tools::repository().join(page)).unwrap()));
+        let mut quotes: Vec<(&str, &str)> = Vec::new();
+        quotes.extend(drainer::checks().iter().map(|check| (check.id, check.sentence)));
+        quotes.extend(sentinel::checks().iter().map(|check| (check.id, check.sentence)));
         let mut ids = BTreeSet::new();
-        for check in drainer::checks() {
-            assert!(ids.insert(check.id), "two checks have the id {}", check.id);
-            let sentence = one_line(check.sentence);
+        for (id, sentence) in quotes {
+            assert!(ids.insert(id), "two checks have the id {id}");
+            let sentence = one_line(sentence);
             let found = pages.iter().any(|page| page.contains(&sentence));
             assert!(
                 found,
-                "{}: no page of the contract has this sentence any more; change the check with the page:\n{sentence}",
-                check.id
+                "{id}: no page of the contract has this sentence any more; change the check with the page:\n{sentence}"
             );
         }
     }

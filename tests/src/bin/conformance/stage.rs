@@ -170,7 +170,7 @@ impl Stage {
     pub(crate) fn finish(&self) -> Result<PathBuf> {
         let folder = tools::target()?.join("conformance");
         std::fs::create_dir_all(&folder)?;
-        let kept = folder.join("program.log");
+        let kept = folder.join("drainer.log");
         std::fs::copy(self.service.process.log(), &kept).context("cannot keep the output of the program")?;
         self.place.finish();
         Ok(kept)

@@ -1,0 +1,126 @@
+//! The stage of an agent: a real NATS server with the streams of the contract, and what listens on it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::NodeName;
+use bellwether_proto::permission::Role;
+use bellwether_proto::stream::HOSTS_STREAM;
+use rig::bus::Bus;
+use rig::nats::Nats;
+use rig::place::Place;
+use rig::{tools, wait};
+use tokio::task::JoinSet;
+
+use super::{rights, streams};
+use crate::ledger::Ledger;
+use crate::stage::Command;
+use crate::tap::Tap;
+
+/// How many trials there may be: each has a node, which is a user of the NATS server.
+const NODES_MAX: u32 = 200;
+
+/// A server on loopback lists its streams within milliseconds.
+const BUCKET_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Everything that runs beside the processes of the trials.
+pub(crate) struct Stage {
+    pub(crate) role: Role,
+    pub(crate) command: Command,
+    pub(crate) bus: Bus,
+    pub(crate) ledger: Ledger,
+    pub(crate) tap: Tap,
+    pub(super) nats: Nats,
+    pub(super) password: PathBuf,
+    numbers: AtomicU32,
+    _tasks: JoinSet<()>,
+    /// The folder with logs and hosts. It goes after all that writes into it.
+    pub(crate) place: Place,
+}
+
+impl Stage {
+    /// Starts all of it for this role.
+    pub(crate) async fn start(role: Role, command: &Command) -> Result<Self> {
+        let place = Place::new()?;
+        let tokens = (1..=NODES_MAX).map(|number| Ok(name(number)?.token().as_str().to_owned()));
+        let tokens: Vec<String> = tokens.collect::<Result<_>>()?;
+        let nats = Nats::start_with(&place, &rights::config(role, tokens.into_iter())).await?;
+        let password = place.file("password", rights::PASSWORD)?;
+        let bus = Bus::connect(&nats).await?;
+        streams::create(bus.jetstream()).await?;
+        let mut tasks = JoinSet::new();
+        let ledger = Ledger::default();
+        let tap = Tap::start(&nats, ledger.clone(), &mut tasks).await?;
+        Ok(Self {
+            role,
+            command: command.clone(),
+            bus,
+            ledger,
+            tap,
+            nats,
+            password,
+            numbers: AtomicU32::new(1),
+            _tasks: tasks,
+            place,
+        })
+    }
+
+    /// A node that no other trial has.
+    pub(crate) fn next_node(&self) -> Result<NodeName> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        ensure!(
+            number <= NODES_MAX,
+            "there are no users for more than {NODES_MAX} trials"
+        );
+        name(number)
+    }
+
+    /// Takes the bucket of the reports away, with all reports.
+    pub(crate) async fn delete_hosts_bucket(&self) -> Result<()> {
+        let deleted = self.bus.jetstream().delete_stream(HOSTS_STREAM.name).await;
+        deleted.map(drop).context("cannot delete the bucket")
+    }
+
+    /// Puts the bucket back, empty.
+    pub(crate) async fn create_hosts_bucket(&self) -> Result<()> {
+        streams::create_one(self.bus.jetstream(), &HOSTS_STREAM).await?;
+        wait::until("the bucket to be there", BUCKET_DEADLINE, async || {
+            Ok(self.bus.jetstream().get_stream(HOSTS_STREAM.name).await.map(drop)?)
+        })
+        .await
+    }
+
+    /// What the agent of a node tried on the bus without the right to.
+    pub(crate) fn violations(&self, node: &NodeName) -> Vec<String> {
+        rights::violations(&self.nats.process.output(), node.token().as_str())
+    }
+
+    /// Everything has been tried: the folder goes, and the output of all processes stays in one file; returns where.
+    pub(crate) fn finish(&self) -> Result<PathBuf> {
+        let mut text = String::new();
+        let mut logs: Vec<PathBuf> = fs::read_dir(self.place.path().join("logs"))?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
+        logs.sort();
+        for log in logs {
+            let output = fs::read(&log).unwrap_or_default();
+            // Writing to a text does not fail.
+            writeln!(text, "--- {}\n{}", log.display(), String::from_utf8_lossy(&output)).ok();
+        }
+        let folder = tools::target()?.join("conformance");
+        fs::create_dir_all(&folder)?;
+        let kept = folder.join(format!("{}.log", self.role.as_str()));
+        fs::write(&kept, text).context("cannot keep the output of the program")?;
+        self.place.finish();
+        Ok(kept)
+    }
+}
+
+/// A name with a dot, which its token writes in another way.
+fn name(number: u32) -> Result<NodeName> {
+    Ok(format!("c{number:03}.conf").parse()?)
+}
