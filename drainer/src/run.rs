@@ -38,15 +38,16 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     );
     let metrics = Metrics::register(&chassis);
     let clients = Clients::set_up().await?;
-    let bus = nats::connect(&chassis, &args.chassis).await?;
-    if !stream::set_up(&chassis, &bus, &args.streams).await {
-        return Ok(());
-    }
+    // Before NATS: an operator whose NATS server is missing should not look for a fault of the API server.
     let (publish_rights, mut rights) = watch::channel(Rights::Unknown);
     chassis.spawn(
         "rights",
         rights::review(chassis.clone(), clients.requests.clone(), publish_rights),
     );
+    let bus = nats::connect(&chassis, &args.chassis).await?;
+    if !stream::set_up(&chassis, &bus, &args.streams).await {
+        return Ok(());
+    }
     rights
         .wait_for(|rights| *rights != Rights::Unknown)
         .await

@@ -75,10 +75,6 @@ pub(crate) enum Rights {
 
 /// Reviews the rights until the service stops.
 pub(crate) async fn review(chassis: Chassis, client: Client, rights: watch::Sender<Rights>) -> anyhow::Result<()> {
-    chassis.health.not_ready(
-        ReadinessCode::KubernetesUnreachable,
-        "the API server has not answered yet",
-    );
     let mut tries: u32 = 0;
     let mut grace = ForbiddenGrace::default();
     let mut unhelped = Vec::new();
