@@ -66,6 +66,9 @@ pub struct DrainTerms {
     pub serial_volumes: bool,
     /// The members of a StatefulSet without a disruption budget go one at a time; else together.
     pub one_member_at_a_time: bool,
+    /// How long after the cordon, in whole seconds, external load balancers have to stop to use the node before its pods go;
+    /// none: they are not asked to.
+    pub load_balancer_wait: Option<Duration>,
 }
 
 impl DrainTerms {
@@ -79,6 +82,9 @@ impl DrainTerms {
                 .map(|seconds| Duration::from_secs(seconds.into())),
             serial_volumes: wire.serial_volumes,
             one_member_at_a_time: wire.one_member_at_a_time,
+            load_balancer_wait: wire
+                .load_balancer_wait_seconds
+                .map(|seconds| Duration::from_secs(seconds.into())),
         }
     }
 
@@ -91,6 +97,7 @@ impl DrainTerms {
             detach_wait_seconds: self.detach_wait.map(seconds),
             serial_volumes: self.serial_volumes,
             one_member_at_a_time: self.one_member_at_a_time,
+            load_balancer_wait_seconds: self.load_balancer_wait.map(seconds),
         })
     }
 }
@@ -122,15 +129,18 @@ mod tests {
             };
             assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);
         }
-        for (detach_wait, serial_volumes, one_member_at_a_time) in [
-            (Some(Duration::ZERO), false, false),
-            (Some(Duration::from_secs(90)), true, false),
-            (None, false, true),
+        let wait = |seconds| Some(Duration::from_secs(seconds));
+        for (detach_wait, serial_volumes, one_member_at_a_time, load_balancer_wait) in [
+            (wait(0), false, false, None),
+            (wait(90), true, false, wait(30)),
+            (None, false, true, None),
+            (None, false, false, wait(0)),
         ] {
             let terms = DrainTerms {
                 detach_wait,
                 serial_volumes,
                 one_member_at_a_time,
+                load_balancer_wait,
                 ..DrainTerms::default()
             };
             assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);

@@ -13,7 +13,11 @@ pub const AUTOSCALER_GUARDS: [&str; 2] = [
     "karpenter.sh/do-not-disrupt",
 ];
 
-/// Annotation with those of [`AUTOSCALER_GUARDS`] that we set, separated by commas.
+/// Label by which cloud providers take a node out of their load balancers, whatever its value. Set with the cordon where the
+/// terms of the drain demand that, and removed with [`CORDONED_FOR`], unless the node carried the label before.
+pub const OUT_OF_LOAD_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// Annotation with those of [`AUTOSCALER_GUARDS`] and [`OUT_OF_LOAD_BALANCERS`] that we set, separated by commas.
 pub const GUARDED_BY: &str = "bellwether.dev/guarded-by";
 
 /// Key of the taint of nodes that wait for their reboot. The drainer writes it on command of the scheduler, with the effect

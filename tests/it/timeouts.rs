@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::mark::AUTOSCALER_GUARDS;
+use bellwether_proto::mark::{AUTOSCALER_GUARDS, OUT_OF_LOAD_BALANCERS};
 use bellwether_proto::{Cause, Fact, Phase};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt as _};
@@ -25,7 +25,7 @@ const WHILE: Duration = Duration::from_secs(8);
 async fn blocked(on_timeout: &str, may_delete: bool) -> Result<Fleet> {
     let world = World::start(WorldOptions::default()).await?;
     world.block_drain(0).await?;
-    let spec = json!({ "drain": { "onTimeout": on_timeout } });
+    let spec = json!({ "drain": { "onTimeout": on_timeout, "loadBalancerWait": "1s" } });
     policies::create(&world, "patch-by-friday", &spec).await?;
     if may_delete {
         let rights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/components/force-drain/rights.yaml");
@@ -86,12 +86,17 @@ async fn a_held_node_stays_cordoned_until_an_operator_cancels() -> Result<()> {
     wait::steadily("the cordon of a held node", WHILE, &is_cordoned).await?;
     let guards = async || -> Result<usize> {
         let node = nodes.get(host.name()).await?;
-        let set = AUTOSCALER_GUARDS
+        let annotations = AUTOSCALER_GUARDS
             .iter()
             .filter(|guard| node.annotations().contains_key(**guard));
-        Ok(set.count())
+        let labels = [OUT_OF_LOAD_BALANCERS].into_iter();
+        let labels = labels.filter(|guard| node.labels().contains_key(*guard));
+        Ok(annotations.count() + labels.count())
     };
-    ensure!(guards().await? == AUTOSCALER_GUARDS.len(), "autoscalers see the node");
+    ensure!(
+        guards().await? == AUTOSCALER_GUARDS.len() + 1,
+        "autoscalers or load balancers use the node"
+    );
     fleet
         .explained(host.name(), &["held by the policy", "default/stuck"])
         .await?;

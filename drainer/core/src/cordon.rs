@@ -7,8 +7,9 @@
 
 use bellwether_proto::AttemptRef;
 use bellwether_proto::mark::CORDONED_FOR;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::guard::GuardPatch;
 use crate::node::NodeView;
 
 /// Whose cordon the node carries, from the point of view of one attempt.
@@ -91,30 +92,42 @@ fn present<'n>(node: Option<&'n NodeView>, attempt: &AttemptRef) -> Result<&'n N
 }
 
 /// The merge patch that cordons the node. The patch names the cordon's owner together with the
-/// cordon, not before and not after (D2), and sets what keeps autoscalers off the node (D46). Nothing else of the original
-/// state has to be remembered: only a schedulable node is cordoned.
+/// cordon, not before and not after (D2), sets what keeps autoscalers off the node (D46), and takes the node out of
+/// external load balancers where the drain demands that (D6). Nothing else of the original state has to be remembered: only
+/// a schedulable node is cordoned.
 #[must_use]
-pub fn cordon_patch(node: &NodeView, attempt: &AttemptRef) -> Value {
-    let mut annotations = node.guards.set();
-    annotations.insert(CORDONED_FOR.to_owned(), attempt.attempt.to_string().into());
-    json!({
-        "metadata": { "resourceVersion": node.resource_version, "annotations": annotations },
-        "spec": { "unschedulable": true },
-    })
+pub fn cordon_patch(node: &NodeView, attempt: &AttemptRef, leaves_load_balancers: bool) -> Value {
+    let guards = node.guards.set(leaves_load_balancers);
+    let mark = attempt.attempt.to_string();
+    let mut patch = metadata_patch(node, guards, mark.into());
+    patch.insert("spec".to_owned(), json!({ "unschedulable": true }));
+    patch.into()
 }
 
 /// The merge patch that removes the mark with its guards, and the cordon with them if `cordon_too`.
 #[must_use]
 pub fn uncordon_patch(node: &NodeView, cordon_too: bool) -> Value {
-    let mut annotations = node.guards.remove();
-    annotations.insert(CORDONED_FOR.to_owned(), Value::Null);
-    let mut patch = json!({
-        "metadata": { "resourceVersion": node.resource_version, "annotations": annotations },
-    });
-    if cordon_too && let Some(fields) = patch.as_object_mut() {
-        fields.insert("spec".to_owned(), json!({ "unschedulable": null }));
+    let mut patch = metadata_patch(node, node.guards.remove(), Value::Null);
+    if cordon_too {
+        patch.insert("spec".to_owned(), json!({ "unschedulable": null }));
     }
-    patch
+    patch.into()
+}
+
+/// The mark with its guards, under the version that was read.
+fn metadata_patch(node: &NodeView, guards: GuardPatch, mark: Value) -> Map<String, Value> {
+    let GuardPatch {
+        mut annotations,
+        labels,
+    } = guards;
+    annotations.insert(CORDONED_FOR.to_owned(), mark);
+    let mut metadata = Map::new();
+    metadata.insert("resourceVersion".to_owned(), json!(node.resource_version));
+    metadata.insert("annotations".to_owned(), annotations.into());
+    if !labels.is_empty() {
+        metadata.insert("labels".to_owned(), labels.into());
+    }
+    Map::from_iter([("metadata".to_owned(), metadata.into())])
 }
 
 #[cfg(test)]

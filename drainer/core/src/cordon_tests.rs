@@ -41,7 +41,7 @@ fn d9_a_node_that_an_operator_uncordoned_has_no_cordon_though_it_keeps_our_mark(
 #[test]
 fn d8_the_cordon_touches_two_fields_under_the_version_that_was_read() {
     // D2: mark and cordon in one patch.
-    let patch = cordon_patch(&node(json!({}), json!({})), &attempt());
+    let patch = cordon_patch(&node(json!({}), json!({})), &attempt(), false);
     let wanted = json!({
         "metadata": {
             "resourceVersion": "7",
@@ -57,6 +57,10 @@ fn d8_the_cordon_touches_two_fields_under_the_version_that_was_read() {
         "spec": { "unschedulable": true },
     });
     assert_eq!(patch, wanted);
+    // D6: the label too, if the drain demands that.
+    let patch = cordon_patch(&node(json!({}), json!({})), &attempt(), true);
+    let label = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "true" });
+    assert_eq!(patch.pointer("/metadata/labels"), Some(&label));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct NodeView {
     pub not_ready: Option<String>,
     /// Value of our annotation: the attempt whose cordon the node carries.
     pub mark: Option<String>,
-    /// What keeps autoscalers off the node.
+    /// What was set together with a cordon.
     pub guards: Guards,
 }
 
@@ -37,7 +37,7 @@ impl From<&Node> for NodeView {
             is_unschedulable: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
             not_ready: not_ready(node),
             mark: annotations.and_then(|all| all.get(CORDONED_FOR)).cloned(),
-            guards: Guards::of(annotations),
+            guards: Guards::of(annotations, metadata.labels.as_ref()),
         }
     }
 }

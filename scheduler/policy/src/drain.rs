@@ -40,6 +40,13 @@ pub struct DrainSpec {
     /// selects go one at a time, each while all members are Ready.
     #[serde(default, skip_serializing_if = "MemberOrder::is_together")]
     pub stateful_sets: MemberOrder,
+
+    /// External load balancers stop to use the node before its pods go: with the cordon the node gets the label
+    /// node.kubernetes.io/exclude-from-external-load-balancers, and evictions begin so much later, such as 30s. Absent: no
+    /// label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
+    pub load_balancer_wait: Option<String>,
 }
 
 /// In which order pods with volumes go.
@@ -122,6 +129,8 @@ pub struct Drain {
     pub volumes: VolumeOrder,
     /// In which order the members of a StatefulSet go.
     pub stateful_sets: MemberOrder,
+    /// How long after the cordon pods stay, while external load balancers stop to use the node; none: they are not asked to.
+    pub load_balancer_wait: Option<SignedDuration>,
 }
 
 impl Drain {
@@ -131,18 +140,26 @@ impl Drain {
     const TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(24);
     /// Longest wait for volumes: then Kubernetes itself may detach by force.
     const DETACH_WAIT_MAX: SignedDuration = SignedDuration::from_mins(6);
+    /// Longest wait for load balancers: twice the longest that clouds take by default to let connections end.
+    const LOAD_BALANCER_WAIT_MAX: SignedDuration = SignedDuration::from_mins(10);
 
     /// The meaning of the fields. Mistakes are noted, and their fields count as absent.
     pub(crate) fn read(spec: Option<&DrainSpec>, faults: &mut Vec<Fault>) -> Self {
         let Some(spec) = spec else { return Self::default() };
         let mut or_note = |read: Result<SignedDuration, Fault>| read.map_err(|fault| faults.push(fault)).ok();
         let detach_wait = |text| duration(text, "spec.drain.detachWait", Self::DETACH_WAIT_MAX);
+        let timeout = spec.timeout.as_deref().and_then(|text| or_note(timeout(text)));
+        let load_balancer_wait = |text| load_balancer_wait(text, timeout);
         Self {
-            timeout: spec.timeout.as_deref().and_then(|text| or_note(timeout(text))),
+            timeout,
             on_timeout: spec.on_timeout,
             detach_wait: spec.detach_wait.as_deref().and_then(|text| or_note(detach_wait(text))),
             volumes: spec.volumes,
             stateful_sets: spec.stateful_sets,
+            load_balancer_wait: spec
+                .load_balancer_wait
+                .as_deref()
+                .and_then(|text| or_note(load_balancer_wait(text))),
         }
     }
 }
@@ -155,6 +172,19 @@ fn timeout(text: &str) -> Result<SignedDuration, Fault> {
         return Err(Fault::new(FIELD, message));
     }
     Ok(read)
+}
+
+fn load_balancer_wait(text: &str, timeout: Option<SignedDuration>) -> Result<SignedDuration, Fault> {
+    const FIELD: &str = "spec.drain.loadBalancerWait";
+    let wait = duration(text, FIELD, Drain::LOAD_BALANCER_WAIT_MAX)?;
+    match timeout {
+        // The other half belongs to the pods.
+        Some(timeout) if wait.saturating_mul(2) > timeout => {
+            let message = format!("{wait:#} is more than half of spec.drain.timeout, {timeout:#}: write a shorter one");
+            Err(Fault::new(FIELD, message))
+        }
+        Some(_) | None => Ok(wait),
+    }
 }
 
 impl std::fmt::Display for Drain {
@@ -171,6 +201,12 @@ impl std::fmt::Display for Drain {
         })?;
         if let Some(wait) = self.detach_wait {
             write!(f, "; waits {wait:#} at most for volumes")?;
+        }
+        if let Some(wait) = self.load_balancer_wait {
+            write!(
+                f,
+                "; takes the node out of external load balancers, and evicts {wait:#} later"
+            )?;
         }
         f.write_str(match self.volumes {
             VolumeOrder::Together => "",

@@ -8,7 +8,7 @@ use crate::labels::LabelSelector;
 use crate::selector::Selector;
 
 /// Taints by which programs keep pods away from a node that they have not set up yet. A policy may name more.
-const STARTUP_TAINTS: [&str; 8] = [
+const STARTUP_TAINTS: [&str; 9] = [
     "node.cloudprovider.kubernetes.io/uninitialized",
     "node.kubernetes.io/network-unavailable",
     "node.cilium.io/agent-not-ready",
@@ -17,6 +17,8 @@ const STARTUP_TAINTS: [&str; 8] = [
     "ebs.csi.aws.com/agent-not-ready",
     "efs.csi.aws.com/agent-not-ready",
     "fsx.csi.aws.com/agent-not-ready",
+    // D40: an operator who declared the machine to be off has to take that back before pods get on the node.
+    "node.kubernetes.io/out-of-service",
 ];
 
 /// What has to be back before a node is uncordoned after its reboot.

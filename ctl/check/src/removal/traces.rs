@@ -1,7 +1,7 @@
 //! After the removal: every trace of Bellwether in the cluster, each with the command that
 //! removes it.
 
-use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, LEASE};
+use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, LEASE, OUT_OF_LOAD_BALANCERS};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -47,12 +47,10 @@ fn of_node(node: &Node) -> Vec<Finding> {
         .filter(|(key, _)| key.starts_with(OUR_PREFIX))
     {
         if !(cordoned && key == CORDONED_FOR) {
-            let guards = if key == GUARDED_BY {
-                guards(value)
-            } else {
-                String::new()
-            };
-            let remedy = format!("kubectl annotate node {name} {key}-{guards}");
+            let mut remedy = format!("kubectl annotate node {name} {key}-");
+            if key == GUARDED_BY {
+                remedy.push_str(&guards(value, name));
+            }
             left(format!("annotation {key}"), remedy);
         }
     }
@@ -77,11 +75,14 @@ fn of_node(node: &Node) -> Vec<Finding> {
     findings
 }
 
-/// The annotations for autoscalers that the drainer has set, by its list, as further words of the command.
-fn guards(list: &str) -> String {
+/// What the drainer has set with its cordon, by its list, as the rest of the command that removes annotations of this node.
+fn guards(list: &str, node: &str) -> String {
     let is_listed = |guard: &&str| list.split(',').any(|name| name == *guard);
-    let guards = AUTOSCALER_GUARDS.into_iter().filter(is_listed);
-    guards.map(|guard| format!(" {guard}-")).collect()
+    let annotations = AUTOSCALER_GUARDS.into_iter().filter(is_listed);
+    let annotations = annotations.map(|guard| format!(" {guard}-"));
+    let label = Some(OUT_OF_LOAD_BALANCERS).filter(is_listed);
+    let label = label.map(|label| format!("; kubectl label node {node} {label}-"));
+    annotations.chain(label).collect()
 }
 
 fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a String> {

@@ -59,8 +59,8 @@ impl Drain {
         let Stage::Cordoning(edit) = &mut self.stage else {
             return;
         };
-        let attempt = &self.attempt;
-        let decide = |node: Option<&NodeView>| change_of(node, attempt);
+        let (attempt, leaves) = (&self.attempt, self.load_balancers.are_left());
+        let decide = |node: Option<&NodeView>| change_of(node, attempt, leaves);
         let polled = edit.poll(now, &mut self.permit, &mut self.ids, &mut self.spread, decide);
         if let Some(at) = edit.next_try_at() {
             self.timers.set(Timer::NodeEdit, at);
@@ -93,6 +93,7 @@ impl Drain {
     /// The node carries our cordon.
     fn cordoned(&mut self, now: Timestamp) {
         self.proof.restart(now);
+        self.load_balancers.cordoned(now);
         if self.is_announced {
             // Pods may have come while the node was schedulable: what is known of them is void (D9).
             self.inventory.mark_incomplete();
@@ -157,7 +158,8 @@ impl Drain {
                 self.attempt.node
             ),
         });
-        let suspensions = [self.unauthorised.clone(), throttled, not_ready.clone()];
+        let leaving = self.load_balancers.leaving(now);
+        let suspensions = [self.unauthorised.clone(), throttled, not_ready.clone(), leaving];
         let longest = suspensions
             .into_iter()
             .flatten()
@@ -187,6 +189,13 @@ impl Drain {
             if self.proof.stage != ProofStage::Idle {
                 self.proof.fail(now);
             }
+            return;
+        }
+        // Also of a node without pods that go: a pod of a DaemonSet may be what the load balancers use.
+        if let Some(leaving) = self.load_balancers.leaving(now) {
+            self.timers.set(Timer::Proof, leaving.until);
+            step.held_up_by.push(leaving.reason);
+            step.blockers.push(Blocker::of(BlockerKind::Rest, 0));
             return;
         }
         let attached = match self.poll_detach(now) {
@@ -357,12 +366,15 @@ impl Drain {
     }
 }
 
-fn change_of(node: Option<&NodeView>, attempt: &AttemptRef) -> Change<Wanted> {
+fn change_of(node: Option<&NodeView>, attempt: &AttemptRef, leaves_load_balancers: bool) -> Change<Wanted> {
     match (cordon_of(node, attempt), node) {
         (Cordon::Ours, _) => Change::Done(Wanted::Cordoned),
         (Cordon::NodeGone(reason), _) => Change::Done(Wanted::Failure(DrainFailure::NodeGone, reason)),
         (Cordon::Foreign(reason), _) => Change::Done(Wanted::Failure(DrainFailure::ForeignCordon, reason)),
-        (Cordon::None, Some(node)) => Change::Patch(cordon_patch(node, attempt)),
+        (Cordon::None, Some(node)) => {
+            let patch = cordon_patch(node, attempt, leaves_load_balancers);
+            Change::Patch(patch)
+        }
         (Cordon::None, None) => {
             let reason = format!("node {} does not exist", attempt.node);
             Change::Done(Wanted::Failure(DrainFailure::NodeGone, reason))

@@ -15,6 +15,7 @@
 
 mod decide;
 mod detach;
+mod load_balancers;
 mod progress;
 mod proof;
 mod state;

@@ -7,6 +7,7 @@ use bellwether_proto::{AttemptRef, DrainFailure, DrainTerms};
 use jiff::Timestamp;
 
 use super::detach::Detach;
+use super::load_balancers::LoadBalancers;
 use super::progress::Progress;
 use super::proof::{Proof, Stage as ProofStage};
 use crate::action::{Action, CommandEnd};
@@ -100,6 +101,7 @@ pub struct Drain {
     pub(super) inventory: Inventory,
     pub(super) plan: Plan,
     pub(super) proof: Proof,
+    pub(super) load_balancers: LoadBalancers,
     pub(super) detach: Detach,
     pub(super) progress: Progress,
     /// The read of the record that has to authorise the next batch of evictions.
@@ -154,6 +156,7 @@ impl Drain {
                 .ending_by(Deadline::of(&terms, began_at, not_after))
                 .ordered(terms),
             proof: Proof::since_cordon(now),
+            load_balancers: LoadBalancers::new(terms.load_balancer_wait),
             detach: Detach::new(detach_wait(&terms)),
             progress: Progress::new(),
             batch: None,

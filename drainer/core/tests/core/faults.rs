@@ -18,6 +18,18 @@ fn a_cordon_that_an_api_server_forbids_right_after_its_start_is_tried_again() {
 }
 
 #[test]
+fn d28_a_pod_of_a_node_that_is_not_ready_is_never_taken_for_gone() {
+    let mut world = World::drain(600, &[pod("a")]);
+    world.pass(1);
+    assert_eq!(world.evicted, ["a"]);
+    world.change_node(|node| node.not_ready = Some("kubelet silent".to_owned()));
+    world.pass(598);
+    assert_eq!(world.end, None);
+    world.pass(1);
+    assert_eq!(world.failure(), DrainFailure::Timeout);
+}
+
+#[test]
 fn a_cordon_that_is_forbidden_for_a_minute_ends_the_drain() {
     let mut world = World::drain(600, &[pod("a")]);
     world.api_fault = Some(ApiFault::Forbidden("no".to_owned()));

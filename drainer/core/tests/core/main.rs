@@ -10,6 +10,7 @@ mod endings;
 mod faults;
 mod force;
 mod invariants;
+mod load_balancers;
 mod returns;
 mod samples;
 mod stories;

@@ -21,5 +21,6 @@ pub(crate) fn drain_terms(governing: &Governing) -> DrainTerms {
         detach_wait: drain.detach_wait.and_then(|wait| Duration::try_from(wait).ok()),
         serial_volumes: drain.volumes == VolumeOrder::Serial,
         one_member_at_a_time: drain.stateful_sets == MemberOrder::OneAtATime,
+        load_balancer_wait: drain.load_balancer_wait.and_then(|wait| Duration::try_from(wait).ok()),
     }
 }

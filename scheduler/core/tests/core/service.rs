@@ -126,6 +126,8 @@ fn a_startup_taint_keeps_the_cordon() {
     for (key, waits_for) in [
         ("node.cilium.io/agent-not-ready", true),
         ("example.com/agent", true),
+        // D40.
+        ("node.kubernetes.io/out-of-service", true),
         ("example.com/other", false),
     ] {
         let mut world = World::new(1, &["a"]);

@@ -42,6 +42,17 @@ fn the_orders_of_pods_are_those_of_the_policy_and_shown() {
     for words in ["5m at most for volumes", "one after the other", "one at a time"] {
         assert!(shown.contains(words), "{shown}");
     }
+    let waits = read(&json!({ "loadBalancerWait": "30s", "timeout": "1m" }))
+        .terms
+        .unwrap()
+        .drain;
+    assert_eq!(waits.load_balancer_wait, Some(SignedDuration::from_secs(30)));
+    assert!(
+        waits
+            .to_string()
+            .contains("external load balancers, and evicts 30s later"),
+        "{waits}"
+    );
     let none = read(&json!({ "detachWait": "0s" })).terms.unwrap().drain;
     assert_eq!(none.detach_wait, Some(SignedDuration::ZERO));
 }
@@ -57,6 +68,16 @@ fn each_mistake_names_its_field_and_the_remedy() {
         (json!({ "timeout": "30s" }), "timeout: 30s", "write a longer one"),
         (json!({ "timeout": "25h" }), "timeout: 25h", "write a shorter one"),
         (json!({ "detachWait": "7m" }), "detachWait: 7m", "write a shorter one"),
+        (
+            json!({ "loadBalancerWait": "11m" }),
+            "loadBalancerWait: 11m",
+            "write a shorter one",
+        ),
+        (
+            json!({ "loadBalancerWait": "31s", "timeout": "1m" }),
+            "loadBalancerWait: 31s",
+            "more than half of spec.drain.timeout",
+        ),
     ] {
         let faults = read(&spec).terms.unwrap_err();
         assert_eq!(faults.len(), 1, "{spec}: {faults:?}");
