@@ -7,9 +7,14 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::pod::NodePod;
 
-/// Namespace and name of a StatefulSet.
+/// The API group of the StatefulSets that the drainer watches.
+const GROUP: &str = "apps";
+
+/// Group, namespace and name of a StatefulSet. Other groups have sets of this kind too, such as OpenKruise's: those are
+/// other objects, also under the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SetKey {
+    group: String,
     namespace: String,
     name: String,
 }
@@ -19,6 +24,7 @@ impl SetKey {
     pub(crate) fn of(pod: &NodePod) -> Option<Self> {
         let name = pod.owner.strip_prefix("StatefulSet/")?;
         Some(Self {
+            group: pod.facts.controller_group.clone(),
             namespace: pod.namespace.clone(),
             name: name.to_owned(),
         })
@@ -27,7 +33,11 @@ impl SetKey {
 
 impl fmt::Display for SetKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StatefulSet {}/{}", self.namespace, self.name)
+        f.write_str("StatefulSet")?;
+        if self.group != GROUP {
+            write!(f, ".{}", self.group)?;
+        }
+        write!(f, " {}/{}", self.namespace, self.name)
     }
 }
 
@@ -66,6 +76,7 @@ impl StatefulSetView {
         });
         Some(Self {
             key: SetKey {
+                group: GROUP.to_owned(),
                 namespace: metadata.namespace.clone()?,
                 name: metadata.name.clone()?,
             },

@@ -1,7 +1,7 @@
 //! The API server's objects: nodes and their pods.
 
 use bellwether_drainer_core::PodView;
-use bellwether_drainer_core::pod::view::Controller;
+use bellwether_drainer_core::pod::controller::Controller;
 use bellwether_proto::{AttemptId, BootId, NodeName, NodeUid};
 use bellwether_scheduler_core::NodeView;
 use jiff::Timestamp;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus, Volume};
 
+use super::controller::controller;
+
 /// The grace of a pod that names none. The API server writes it into each pod that it stores.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
@@ -25,6 +27,8 @@ pub struct PodFacts {
     pub finalizers: Vec<String>,
     /// The containers that have not ended, as far as the kubelet has reported.
     pub running: Vec<String>,
+    /// The API group of the owner that controls the pod; empty: none, or one of the core group.
+    pub controller_group: String,
     /// `spec.priority`, by the pod's priority class.
     pub priority: i32,
 }
@@ -39,6 +43,7 @@ impl Default for PodFacts {
             claims: Vec::new(),
             finalizers: Vec::new(),
             running: Vec::new(),
+            controller_group: String::new(),
             priority: 0,
         }
     }
@@ -61,6 +66,7 @@ impl PodFacts {
             claims: claims(pod),
             finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
             running: running(pod),
+            controller_group: controller(pod).map_or_else(String::new, |it| it.group().to_owned()),
             priority: pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::view::Controller;
+use super::controller::Controller;
 
 /// The kinds that are known besides `DaemonSet` of Kubernetes itself, as `GROUP/KIND`: OpenKruise's Advanced DaemonSet,
 /// and the owner of the pods of Datadog's ExtendedDaemonSet.
@@ -72,10 +72,8 @@ impl DaemonSetKinds {
     /// True if the controller is of one of these kinds.
     #[must_use]
     pub fn contains(&self, controller: &Controller) -> bool {
-        let Some((group, _)) = controller.api_version.split_once('/') else {
-            // The core group has no name and no such kind.
-            return false;
-        };
+        // The core group has no name and no such kind.
+        let group = controller.group();
         let kind = controller.kind.as_str();
         KNOWN.contains(&(group, kind)) || self.0.iter().any(|more| (&*more.group, &*more.kind) == (group, kind))
     }

@@ -8,6 +8,7 @@
 
 mod annotated;
 pub mod class;
+pub mod controller;
 mod daemon_set;
 mod evictable;
 pub mod facts;

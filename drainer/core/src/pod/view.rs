@@ -1,11 +1,11 @@
 //! The view of a Pod object: the fields on which the classes rest.
 
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::controller::{Controller, controller};
 use super::facts::PodFacts;
 
 /// Annotation of the kubelet on the API's image of a static pod.
@@ -46,23 +46,6 @@ pub struct PodView {
     pub facts: Arc<PodFacts>,
 }
 
-/// The owner that controls a pod; an owner that does not control manages nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Controller {
-    /// Its kind.
-    pub kind: String,
-    /// Its group and version.
-    pub api_version: String,
-    /// Its name, in the namespace of the pod.
-    pub name: String,
-}
-
-impl fmt::Display for Controller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
-    }
-}
-
 impl PodView {
     /// Reads the view; none if the object lacks its identity, as no stored object does.
     #[must_use]
@@ -92,16 +75,6 @@ impl PodView {
             facts: Arc::new(facts),
         })
     }
-}
-
-fn controller(pod: &Pod) -> Option<Controller> {
-    let owners = pod.metadata.owner_references.as_ref()?;
-    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
-    Some(Controller {
-        kind: owner.kind.clone(),
-        api_version: owner.api_version.clone(),
-        name: owner.name.clone(),
-    })
 }
 
 fn has_scratch_data(pod: &Pod) -> bool {

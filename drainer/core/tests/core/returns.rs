@@ -1,6 +1,6 @@
 //! Stories of pods that come back to the cordoned node. Times are seconds since the begin.
 
-use bellwether_drainer_core::pod::view::Controller;
+use bellwether_drainer_core::pod::controller::Controller;
 use bellwether_drainer_core::{Answer, CommandEnd, Drain, PodView};
 use bellwether_proto::{ObstacleKind, ReturnedPods};
 

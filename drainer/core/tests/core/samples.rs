@@ -1,7 +1,7 @@
 //! The attempt and the pods of the stories.
 
 use bellwether_drainer_core::pod::NodePod;
-use bellwether_drainer_core::pod::view::Controller;
+use bellwether_drainer_core::pod::controller::Controller;
 use bellwether_drainer_core::{DaemonSetKinds, PodView};
 use bellwether_proto::{AttemptId, AttemptRef, Generation, NodeUid};
 use jiff::Timestamp;
