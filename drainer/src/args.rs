@@ -25,6 +25,11 @@ pub(crate) struct Args {
     #[arg(long, env = "BELLWETHER_DRAINER_EVICTIONS_PER_NODE", default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) evictions_per_node: u16,
 
+    /// Evictions of this replica that may await the API server's answer at once, over all its drains; each drain may
+    /// always have one
+    #[arg(long, env = "BELLWETHER_DRAINER_EVICTIONS", default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) evictions: u16,
+
     /// Further kinds of controllers whose pods stay as those of DaemonSets do, without a version, such as
     /// example.com/NodeSet; DaemonSets of apps and apps.kruise.io, and Datadog's ExtendedDaemonSet, stay always
     #[arg(

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bellwether_chassis::clock;
 use bellwether_drainer_core::pod::{Class, Risk};
+use bellwether_drainer_core::stateful_set::SetTurn;
 use bellwether_drainer_core::{
-    Action, Answer, ApiFault, CommandEnd, Machine, NodePatched, NodePod, NodeRead, NodeView, Notice, PodView,
+    Action, Answer, ApiFault, CommandEnd, HeldBack, Machine, NodePatched, NodePod, NodeRead, NodeView, Notice, PodView,
     RecordView, RequestId, WatchTarget, Watched,
 };
 use bellwether_proto::{Fact, NodeName};
@@ -24,6 +25,7 @@ use crate::kube::volumes::KnownVolumes;
 use crate::kube::watch::{self, Events};
 use crate::kube::{evict, node, pods};
 use crate::meter::Meter;
+use crate::places::{Free, Place};
 use crate::record::RecordReader;
 use crate::tools::Tools;
 use crate::turns::Taken;
@@ -51,8 +53,8 @@ enum Response {
     PodsListed(RequestId, Result<Vec<PodView>, ApiFault>),
     Stored(RequestId),
     ProgressSent,
-    /// The pod with this UID was not evicted: another drain has the turn of its StatefulSet.
-    NoTurn(String, String),
+    /// The eviction or deletion of the pod with this UID was not sent.
+    HeldBack(String, HeldBack),
 }
 
 /// An eviction or a deletion under way: the UID of the pod, and the answer.
@@ -70,6 +72,15 @@ struct Inbox<'a> {
     volumes: KnownVolumes,
     meter: Meter,
     sets: KnownSets,
+    places: Free,
+}
+
+impl Inbox<'_> {
+    /// The eviction or deletion of the pod with this UID is not sent.
+    fn hold_back(&mut self, uid: String, why: HeldBack) {
+        let held_back = Response::HeldBack(uid, why);
+        self.responses.push(future::ready(held_back).boxed());
+    }
 }
 
 impl<'a> Driver<'a> {
@@ -102,6 +113,7 @@ impl<'a> Driver<'a> {
             volumes: self.tools.volumes.clone(),
             meter: self.tools.metrics.meter(clock::now()),
             sets: self.tools.sets.clone(),
+            places: self.tools.places.watch(),
         }
     }
 
@@ -114,6 +126,8 @@ impl<'a> Driver<'a> {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
             }
+            let places = self.tools.places.free(self.node);
+            machine.handle_places(places);
             while let Some(action) = machine.poll_action(clock::now()) {
                 if let Some(end) = self.act(action, inbox) {
                     return end;
@@ -140,6 +154,7 @@ impl<'a> Driver<'a> {
                         machine.handle_attached(now);
                     }
                 }
+                () = inbox.places.more_than(places, self.node), if machine.lacks_places() => (),
                 Ok(()) = inbox.sets.changed() => machine.handle_sets(inbox.sets.borrow_and_update().clone()),
                 event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
                 event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),
@@ -191,17 +206,16 @@ impl<'a> Driver<'a> {
                 .boxed()
             }
             Action::Evict(pod, turn) => {
-                let taken = turn.map(|turn| self.tools.turns.take(turn, self.node)).transpose();
-                let mut taken = match taken {
+                let (place, mut taken) = match self.may_send(turn) {
                     Ok(taken) => taken,
-                    Err(reason) => {
-                        let no_turn = Response::NoTurn(pod.uid, reason);
-                        inbox.responses.push(future::ready(no_turn).boxed());
+                    Err(why) => {
+                        inbox.hold_back(pod.uid, why);
                         return None;
                     }
                 };
                 self.warn_of_risks(&pod);
                 let eviction = async move {
+                    let _place = place;
                     let answer = evict::evict(client, &pod).await;
                     if answer == Answer::Accepted {
                         taken.iter_mut().for_each(Taken::used);
@@ -212,6 +226,13 @@ impl<'a> Driver<'a> {
                 return None;
             }
             Action::Delete(pod) => {
+                let place = match self.may_send(None) {
+                    Ok((place, _)) => place,
+                    Err(why) => {
+                        inbox.hold_back(pod.uid, why);
+                        return None;
+                    }
+                };
                 tracing::warn!(
                     node = %self.node,
                     namespace = pod.namespace,
@@ -220,6 +241,7 @@ impl<'a> Driver<'a> {
                 );
                 self.tools.metrics.forced_deletion();
                 let deletion = async move {
+                    let _place = place;
                     let answer = evict::delete(client, &pod).await;
                     (pod.uid, answer)
                 };
@@ -229,6 +251,13 @@ impl<'a> Driver<'a> {
         };
         inbox.responses.push(response);
         None
+    }
+
+    /// What an eviction or deletion takes before it is sent.
+    fn may_send(&'a self, turn: Option<SetTurn>) -> Result<(Place, Option<Taken<'a>>), HeldBack> {
+        let place = self.tools.places.take(self.node).ok_or(HeldBack::NoPlace)?;
+        let taken = turn.map(|turn| self.tools.turns.take(turn, self.node)).transpose();
+        Ok((place, taken.map_err(HeldBack::NoTurn)?))
     }
 
     fn hand_over(&self, response: Response, machine: &mut impl Machine) {
@@ -255,7 +284,7 @@ impl<'a> Driver<'a> {
             }
             Response::Stored(id) => machine.handle_stored(id),
             Response::ProgressSent => machine.handle_progress_sent(),
-            Response::NoTurn(uid, reason) => machine.handle_answer(now, &uid, Answer::BudgetBlocked(reason)),
+            Response::HeldBack(uid, why) => machine.handle_held_back(now, &uid, why),
         }
     }
 

@@ -14,6 +14,7 @@
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
 //! kube/        all requests to the Kubernetes API server
+//! places.rs    the places of evictions that await their answer, shared by all drains
 //! turns.rs     the turns of StatefulSets, shared by all drains
 //! throttle.rs  the quiet that the API server asked for, shared by all drains
 //! ```
@@ -31,6 +32,7 @@ mod job;
 mod kube;
 mod meter;
 mod metrics;
+mod places;
 mod record;
 mod run;
 mod taint;

@@ -22,6 +22,8 @@ const DRAIN_SECONDS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800
 pub(crate) struct Metrics {
     evictions: Family<AnswerLabel, Counter>,
     forced_deletions: Counter,
+    /// Set by [`crate::places::Places`].
+    pub(crate) evictions_in_flight: Gauge,
     drains_under_way: Gauge,
     commands_rejected: Family<RejectionLabel, Counter>,
     drain_duration: Family<OutcomeLabel, Histogram>,
@@ -196,6 +198,7 @@ impl Metrics {
         let metrics = Self {
             evictions: Family::default(),
             forced_deletions: Counter::default(),
+            evictions_in_flight: Gauge::default(),
             drains_under_way: Gauge::default(),
             commands_rejected: Family::default(),
             drain_duration: Family::new_with_constructor(|| Histogram::new(DRAIN_SECONDS)),
@@ -214,6 +217,11 @@ impl Metrics {
                 "drainer_forced_deletions",
                 "Pods that were to be deleted whatever their budgets say, as a policy demands",
                 metrics.forced_deletions.clone(),
+            );
+            registry.register(
+                "drainer_evictions_in_flight",
+                "Evictions and deletions of pods that await the API server's answer",
+                metrics.evictions_in_flight.clone(),
             );
             registry.register(
                 "drainer_drains_under_way",

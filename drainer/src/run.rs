@@ -16,6 +16,7 @@ use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
 use crate::kube::{budgets, sets, volumes};
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::throttle::Throttle;
 use crate::tools::Tools;
 use crate::turns::Turns;
@@ -75,6 +76,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         tools: Tools {
             chassis: chassis.clone(),
             clients,
+            places: Places::new(usize::from(args.evictions), metrics.evictions_in_flight.clone()),
             metrics,
             throttle: Throttle::default(),
             budgets,

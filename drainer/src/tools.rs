@@ -8,6 +8,7 @@ use crate::kube::client::Clients;
 use crate::kube::sets::KnownSets;
 use crate::kube::volumes::KnownVolumes;
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::throttle::Throttle;
 use crate::turns::Turns;
 
@@ -22,5 +23,6 @@ pub(crate) struct Tools {
     pub(crate) volumes: KnownVolumes,
     pub(crate) sets: KnownSets,
     pub(crate) turns: Turns,
+    pub(crate) places: Places,
     pub(crate) drains: DrainSettings,
 }

@@ -62,6 +62,8 @@ settings! {
     DRAINER_CONCURRENCY = "BELLWETHER_DRAINER_CONCURRENCY";
     /// Of the drainer: how many evictions of one node are under way at once.
     DRAINER_EVICTIONS_PER_NODE = "BELLWETHER_DRAINER_EVICTIONS_PER_NODE";
+    /// Of the drainer: how many evictions of one replica are under way at once.
+    DRAINER_EVICTIONS = "BELLWETHER_DRAINER_EVICTIONS";
     /// Of the drainer: further kinds of controllers whose pods stay as those of DaemonSets do.
     DRAINER_DAEMON_SET_KINDS = "BELLWETHER_DRAINER_DAEMON_SET_KINDS";
 

@@ -33,11 +33,12 @@ pub enum Action {
     /// Ask the API server to evict this pod, with its UID as a condition and its own grace:
     /// [`crate::Machine::handle_answer`].
     ///
-    /// With the turn of a StatefulSet only if no drain of another node has taken that turn in this process: else the answer is
-    /// [`crate::Answer::BudgetBlocked`], with the reason. Give the turn back if the pod was not evicted.
+    /// With the turn of a StatefulSet only if no drain of another node has taken that turn in this process, and only while
+    /// there is a place ([`crate::Machine::handle_places`]): else [`crate::Machine::handle_held_back`]. Give the turn back
+    /// if the pod was not evicted.
     Evict(NodePod, Option<SetTurn>),
     /// Delete this pod whatever its budgets say, with its UID as a condition and its own grace:
-    /// [`crate::Machine::handle_answer`].
+    /// [`crate::Machine::handle_answer`]. Without a place [`crate::Machine::handle_held_back`].
     Delete(NodePod),
     /// Let all drains of this process evict nothing until this instant.
     Throttle(Timestamp),
@@ -45,6 +46,15 @@ pub enum Action {
     Log(Notice),
     /// The command has ended: drop the state machine and everything under way for it.
     Finish(CommandEnd),
+}
+
+/// Why the driver has not sent an eviction or deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldBack {
+    /// The drain of another node has the turn of the pod's StatefulSet. States which, for operators.
+    NoTurn(String),
+    /// So many evictions of the process await their answer as may.
+    NoPlace,
 }
 
 /// A turn in a drain that operators may look for in the log.

@@ -53,7 +53,7 @@ pub mod uncordon;
 pub mod volume;
 pub mod watched;
 
-pub use action::{Action, CommandEnd, Notice};
+pub use action::{Action, CommandEnd, HeldBack, Notice};
 pub use answer::Answer;
 pub use command::{Command, Task};
 pub use conclusion::Conclusion;

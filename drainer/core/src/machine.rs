@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::action::Action;
+use crate::action::{Action, HeldBack};
 use crate::answer::Answer;
 use crate::budget::Budgets;
 use crate::fault::ApiFault;
@@ -70,6 +70,17 @@ pub trait Machine {
 
     /// The API server's answer to [`Action::Evict`] of the pod with this UID.
     fn handle_answer(&mut self, _now: Timestamp, _uid: &str, _answer: Answer) {}
+
+    /// The driver has not sent [`Action::Evict`] or [`Action::Delete`] of the pod with this UID.
+    fn handle_held_back(&mut self, _now: Timestamp, _uid: &str, _why: HeldBack) {}
+
+    /// So many more evictions of this command may await their answer, beside those of other commands.
+    fn handle_places(&mut self, _free: usize) {}
+
+    /// With more places than were there at the last decision, more evictions would begin.
+    fn lacks_places(&self) -> bool {
+        false
+    }
 
     /// Some drain of this process asked that nothing is evicted until this instant.
     fn handle_throttle(&mut self, _until: Timestamp) {}

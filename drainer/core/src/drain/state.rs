@@ -10,7 +10,7 @@ use super::detach::Detach;
 use super::load_balancers::LoadBalancers;
 use super::progress::Progress;
 use super::proof::{Proof, Stage as ProofStage};
-use crate::action::{Action, CommandEnd};
+use crate::action::{Action, CommandEnd, HeldBack};
 use crate::answer::Answer;
 use crate::backoff::{Spread, after};
 use crate::budget::Budgets;
@@ -363,6 +363,18 @@ impl Machine for Drain {
             self.busy_in_a_row = 0;
         }
         self.plan.answered(now, uid, answer, |wait| self.spread.vary(wait));
+    }
+
+    fn handle_held_back(&mut self, now: Timestamp, uid: &str, why: HeldBack) {
+        self.plan.held_back(now, uid, why);
+    }
+
+    fn handle_places(&mut self, free: usize) {
+        self.plan.handle_places(free);
+    }
+
+    fn lacks_places(&self) -> bool {
+        self.plan.lacks_places()
     }
 
     fn handle_throttle(&mut self, until: Timestamp) {

@@ -143,6 +143,11 @@ pub(super) fn of_later_waves<'a>(pods: impl Iterator<Item = &'a NodePod>) -> imp
     })
 }
 
+/// The sentence about a pod whose StatefulSet lets a member go from another node now.
+pub(super) fn of_no_turn(pod: &NodePod, reason: &str) -> Blocker {
+    Blocker::passing(Rank::Passing, format!("{pod}: {reason}"))
+}
+
 /// The sentence about a pod that came back, and is evicted again after a wait.
 pub(super) fn of_return(pod: &NodePod) -> Blocker {
     let owner = if pod.owner.is_empty() {

@@ -21,6 +21,7 @@ use super::returns::{self, Owner, Returns};
 use super::step::{Step, Suspension, sooner};
 use super::tally::{self, Tally};
 use super::turns::{Ask, Turns, Waiting};
+use crate::action::HeldBack;
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::budget::Budgets;
@@ -37,6 +38,10 @@ pub struct Plan {
     /// recovers is not met by all evictions that have waited.
     in_flight_now: usize,
     in_flight: BTreeSet<String>,
+    /// How many more may join these, beside the evictions of other drains of the process.
+    places_free: usize,
+    /// The newest step has more evictions than there were such places.
+    lacks_places: bool,
     book: BTreeMap<String, Entry>,
     returns: Returns,
     turns: Turns,
@@ -62,6 +67,8 @@ impl Plan {
             in_flight_max,
             in_flight_now: in_flight_max,
             in_flight: BTreeSet::new(),
+            places_free: in_flight_max,
+            lacks_places: false,
             book: BTreeMap::new(),
             returns: Returns::default(),
             turns: Turns::default(),
@@ -93,6 +100,17 @@ impl Plan {
         self.budgets = budgets;
     }
 
+    /// Takes in how many more evictions may await their answer.
+    pub fn handle_places(&mut self, free: usize) {
+        self.places_free = free;
+    }
+
+    /// True if the newest step would have had more evictions with more places.
+    #[must_use]
+    pub fn lacks_places(&self) -> bool {
+        self.lacks_places
+    }
+
     /// Takes in what is attached to the node.
     pub fn handle_attached(&mut self, attached: Looked<Vec<Attached>>) {
         self.order.handle_attached(attached);
@@ -106,6 +124,7 @@ impl Plan {
     /// Decides about all pods that are on the node now. The caller reports each eviction that it
     /// begins by [`Self::started`].
     pub fn step(&mut self, now: Timestamp, pods: &[NodePod], suspension: Option<&Suspension>) -> Step {
+        self.lacks_places = false;
         self.count_gone(pods);
         self.enter(pods);
         self.begin_rounds(now, pods);
@@ -169,6 +188,7 @@ impl Plan {
                     // What a budget has answered is the matter of the turns.
                     let other = answer.filter(|answer| !answer.is_of_budget());
                     blocking.extend(other.and_then(|answer| blockers::of_answer(pod, answer)));
+                    blocking.extend(entry.no_turn(now).map(|reason| blockers::of_no_turn(pod, reason)));
                     let is_in_flight = self.in_flight.contains(&pod.uid);
                     let due_at = self.deadline.map(|deadline| (deadline.due_at(pod), deadline.deletes));
                     let is_late = due_at.is_some_and(|(at, _)| at <= now);
@@ -242,6 +262,9 @@ impl Plan {
             Some(_) => (),
             None => {
                 let places = self.in_flight_now.saturating_sub(self.in_flight.len());
+                let wanted = ordered.ready.len().saturating_add(overdue.len()).min(places);
+                self.lacks_places = wanted > self.places_free;
+                let places = places.min(self.places_free);
                 overdue.truncate(places);
                 (step.evict, offered) = next_evictions(ordered.ready, places.saturating_sub(overdue.len()));
                 step.delete = overdue.into_iter().cloned().collect();
@@ -347,8 +370,25 @@ impl Plan {
         if let Some(entry) = self.book.get_mut(uid) {
             entry.ask = self.offered.remove(uid);
             entry.turn.clone_from(&turn);
+            entry.no_turn = None;
         }
         turn
+    }
+
+    /// The eviction that was reported by [`Self::started`] was not sent.
+    pub fn held_back(&mut self, now: Timestamp, uid: &str, why: HeldBack) {
+        self.in_flight.remove(uid);
+        let Some(entry) = self.book.get_mut(uid) else { return };
+        entry.ask = None;
+        entry.turn = None;
+        match why {
+            HeldBack::NoTurn(reason) => {
+                entry.no_turn = Some(reason);
+                entry.next_try = Some(after(now, delay::NO_TURN));
+            }
+            // As soon as there is one.
+            HeldBack::NoPlace => self.places_free = 0,
+        }
     }
 
     /// Takes in the API server's answer. `vary` spreads the wait, so that drains do not act in step.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_proto::{DrainTerms, ObstacleKind};
+use bellwether_proto::{Blocker, BlockerKind, DrainTerms, ObstacleKind};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
+use crate::action::HeldBack;
 use crate::answer::Answer;
 use crate::budget::{BudgetView, Budgets};
 use crate::pod::{DaemonSetKinds, NodePod, PodView};
@@ -100,13 +101,37 @@ fn d35_a_turn_that_another_drain_has_taken_is_not_used_up_here() {
     let mut drain = Drain::new(members());
     drain.sets(1, 3, 3);
     assert_eq!(drain.evict(0, &[db(0)]), ["db-0"]);
-    drain.answered(
-        0,
-        "db-0",
-        Answer::BudgetBlocked("a member is evicted from node n2 now".to_owned()),
-    );
-    assert!(drain.evict(1, &[db(0)]).is_empty());
-    assert_eq!(drain.evict(5, &[db(0)]), ["db-0"], "after the wait of a blocked pod");
+    let reason = "a member is evicted from node n2 now".to_owned();
+    drain.plan.held_back(at(0), "db-0", HeldBack::NoTurn(reason));
+    let step = drain.step(1, &[db(0)]);
+    assert!(step.evict.is_empty());
+    // No budget keeps the pod, so none is named, and the wait is no obstacle for the next drain.
+    assert_eq!(step.held_up_by, ["pod shop/db-0: a member is evicted from node n2 now"]);
+    assert_eq!(step.blockers, [Blocker::of(BlockerKind::Turn, 1)]);
+    assert_eq!(step.obstacle, None);
+    assert_eq!(step.look_again, Some(at(2)));
+    let step = drain.step(2, &[db(0)]);
+    assert_eq!(step.evict, [db(0)]);
+    drain.plan.started("db-0");
+    assert!(drain.step(2, &[db(0)]).held_up_by.is_empty(), "it goes");
+}
+
+#[test]
+fn d35_a_set_of_another_group_is_not_its_namesake_in_apps_and_its_members_go_one_at_a_time_too() {
+    let mut drain = Drain::new(members());
+    // Two of the three members of shop/db in apps are Ready.
+    drain.sets(1, 3, 2);
+    let kruise = |number| {
+        let mut pod = db(number);
+        Arc::make_mut(&mut pod.facts).controller_group = "apps.kruise.io".to_owned();
+        pod
+    };
+    let pods = [kruise(0), kruise(1)];
+    assert_eq!(drain.evict(0, &pods), ["db-0"]);
+    let waits = "1 pods of StatefulSet.apps.kruise.io shop/db wait, since its members go one at a time by policy: ";
+    let step = drain.step(1, &pods);
+    assert_eq!(step.held_up_by, [format!("{waits}pod shop/db-0 ends first")]);
+    assert!(drain.step(1, &[db(2)]).evict.is_empty(), "of apps, by its numbers");
 }
 
 #[test]

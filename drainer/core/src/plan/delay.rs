@@ -16,6 +16,8 @@ const GONE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 const MOMENT: Duration = Duration::from_secs(1);
 /// Wait for the budget's controller.
 const UNPROCESSED: Duration = Duration::from_secs(2);
+/// Wait for the turn of a StatefulSet that another drain has: costs no request.
+pub(super) const NO_TURN: Duration = Duration::from_secs(2);
 /// Wait for the namespace controller to delete the pod.
 const NAMESPACE: Duration = Duration::from_secs(10);
 /// An accepted eviction shows on the pod within milliseconds; one that does not was lost.

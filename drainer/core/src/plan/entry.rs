@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) ask: Option<Ask>,
     /// The turn of its StatefulSet that the eviction in flight took.
     pub(super) turn: Option<SetTurn>,
+    /// The drain of another node has the turn of its StatefulSet, for operators.
+    pub(super) no_turn: Option<String>,
     pub(super) tries: u32,
     pub(super) next_try: Option<Timestamp>,
     pub(super) last: Option<Answer>,
@@ -38,6 +40,7 @@ impl Entry {
             is_in_round: false,
             ask: None,
             turn: None,
+            no_turn: None,
             tries: 0,
             next_try: None,
             last: None,
@@ -55,6 +58,12 @@ impl Entry {
     /// The pod, whose time to be evicted is over, may be deleted now: for the first time at once.
     pub(super) fn may_be_deleted(&self, now: Timestamp) -> bool {
         self.deleted.is_none() || self.next_try.is_none_or(|next| next <= now)
+    }
+
+    /// Why the pod waits for the turn of its StatefulSet, which another drain has.
+    pub(super) fn no_turn(&self, now: Timestamp) -> Option<&str> {
+        let reason = self.no_turn.as_deref()?;
+        self.next_try.is_some_and(|next| next > now).then_some(reason)
     }
 
     /// How often in a row the answer was that the pod is gone.

@@ -29,6 +29,8 @@ mod by_policy_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
+mod places_tests;
+#[cfg(test)]
 mod tally_tests;
 #[cfg(test)]
 mod tests;
