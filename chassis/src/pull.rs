@@ -32,15 +32,41 @@ pub(crate) struct Pulls<'a> {
     bus: &'a Bus,
     subject: String,
     body: bytes::Bytes,
-    inbox: String,
     messages: Subscriber,
     connections: watch::Receiver<u64>,
-    /// The inbox of the newest request, and its number. The end of an older one, which the server has kept over a
-    /// new connection, begins no further request: else two would be open for ever.
-    newest: String,
-    number: u64,
+    newest: Newest,
     /// When the request under way ends at the latest. None: no request is under way.
     ends_at: Option<Instant>,
+}
+
+/// The inbox of the newest request, each with a number. The end of an older one, which the server has kept over a new
+/// connection, begins no further request: else two would be open for ever.
+#[derive(Debug)]
+struct Newest {
+    inbox: String,
+    number: u64,
+}
+
+impl Newest {
+    /// Numbers below this inbox; none is in use yet.
+    fn under(inbox: String) -> Self {
+        Self { inbox, number: 0 }
+    }
+
+    /// The inbox of the next request, which is the newest from now on.
+    fn next(&mut self) -> String {
+        self.number = self.number.wrapping_add(1);
+        self.subject()
+    }
+
+    /// True for the inbox of the newest request.
+    fn is_at(&self, subject: &str) -> bool {
+        subject == self.subject()
+    }
+
+    fn subject(&self) -> String {
+        format!("{}.{}", self.inbox, self.number)
+    }
 }
 
 impl<'a> Pulls<'a> {
@@ -63,11 +89,9 @@ impl<'a> Pulls<'a> {
             bus,
             subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", definition.stream, definition.name),
             body: serde_json::json!({ "batch": 1, "expires": expires }).to_string().into(),
-            inbox,
             messages,
             connections,
-            newest: String::new(),
-            number: 0,
+            newest: Newest::under(inbox),
             ends_at: None,
         })
     }
@@ -86,7 +110,7 @@ impl<'a> Pulls<'a> {
                 message = self.messages.next() => {
                     let message = message.context("the subscription has ended")?;
                     // A message comes under its own subject, the end of a request under the inbox of the request.
-                    let is_of_older = message.status.is_some() && message.subject.as_str() != self.newest;
+                    let is_of_older = message.status.is_some() && !self.newest.is_at(&message.subject);
                     match message.status {
                         Some(_) if is_of_older => (),
                         None | Some(StatusCode::OK) => {
@@ -124,9 +148,7 @@ impl<'a> Pulls<'a> {
         // Noted first: dropped in between, at most this request's time passes without a message.
         let ends_at = Instant::now() + PULL_EXPIRY + EXPIRY_MARGIN;
         self.ends_at = Some(ends_at);
-        self.number = self.number.wrapping_add(1);
-        self.newest = format!("{}.{}", self.inbox, self.number);
-        let (subject, inbox, body) = (self.subject.clone(), self.newest.clone(), self.body.clone());
+        let (subject, inbox, body) = (self.subject.clone(), self.newest.next(), self.body.clone());
         self.bus.client.publish_with_reply(subject, inbox, body).await?;
         Ok(ends_at)
     }
@@ -151,5 +173,31 @@ impl<'a> Pulls<'a> {
             Ok(Err(error)) => tracing::debug!(error = format!("{error:#}"), "Messages may not be given back"),
             Err(_) => tracing::debug!("NATS does not confirm the end of the requests"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_has_an_inbox_of_its_own_and_only_the_newest_one_counts() {
+        let mut newest = Newest::under("_INBOX.a".to_owned());
+        let first = newest.next();
+        assert!(newest.is_at(&first));
+        let second = newest.next();
+        assert_ne!(first, second);
+        assert!(
+            !newest.is_at(&first),
+            "the end of the first request ends not the second"
+        );
+        assert!(newest.is_at(&second));
+        assert!(!newest.is_at("_INBOX.a") && !newest.is_at("$JS.API.x"));
+        // The subscription of all of them.
+        assert!(
+            [first, second]
+                .iter()
+                .all(|inbox| inbox.strip_prefix("_INBOX.a.").is_some_and(|it| !it.contains('.')))
+        );
     }
 }

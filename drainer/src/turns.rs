@@ -54,3 +54,53 @@ impl Drop for Taken<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bellwether_drainer_core::stateful_set::StatefulSetView;
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    use serde_json::json;
+
+    #[test]
+    fn d35_a_turn_without_effect_is_given_back_also_by_an_eviction_that_is_broken_off() {
+        let (turns, one, other) = (Turns::default(), node("n1"), node("n2"));
+        let taken = turns.take(turn(), &one).unwrap();
+        assert!(turns.take(turn(), &other).is_err(), "it is taken");
+        drop(taken);
+        let eviction = async {
+            let _taken = turns.take(turn(), &other);
+            std::future::pending::<()>().await;
+        };
+        let mut eviction = Box::pin(eviction);
+        assert!(futures_util::FutureExt::now_or_never(eviction.as_mut()).is_none());
+        assert!(turns.take(turn(), &one).is_err(), "its request is under way");
+        drop(eviction);
+        assert!(turns.take(turn(), &one).is_ok());
+    }
+
+    #[test]
+    fn d35_a_turn_by_which_a_member_was_evicted_is_used_up() {
+        let (turns, one, other) = (Turns::default(), node("n1"), node("n2"));
+        let mut taken = turns.take(turn(), &one).unwrap();
+        taken.used();
+        drop(taken);
+        let refused = turns.take(turn(), &other).err();
+        let reason = "a member of StatefulSet shop/db is evicted from node n1 now";
+        assert_eq!(refused.as_deref(), Some(reason));
+    }
+
+    fn turn() -> SetTurn {
+        let set = json!({ "metadata": { "name": "db", "namespace": "shop", "resourceVersion": "7" } });
+        let set: StatefulSet = serde_json::from_value(set).unwrap();
+        let key = StatefulSetView::of(&set).unwrap().key().clone();
+        SetTurn {
+            key,
+            version: "7".to_owned(),
+        }
+    }
+
+    fn node(name: &str) -> NodeName {
+        name.parse().unwrap()
+    }
+}
