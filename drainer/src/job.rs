@@ -17,6 +17,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::drive::Driver;
 use crate::events::EventPublisher;
+use crate::given_back::GivenBack;
 use crate::kube::rights::{self, Rights};
 use crate::metrics::{Outcome, Rejection};
 use crate::record::RecordReader;
@@ -24,8 +25,6 @@ use crate::taint;
 use crate::tools::Tools;
 use crate::wire::{self, Commanded};
 
-/// Wait before a drain that found no place comes again, to this replica or another one.
-const NO_PLACE: Duration = Duration::from_secs(2);
 /// Wait before a command that is in progress comes again, in case that work is dropped.
 const IN_PROGRESS: Duration = Duration::from_secs(10);
 /// Wait before an uncordon that failed comes again, and a drain while it is open whether the rights suffice.
@@ -50,6 +49,7 @@ pub(crate) struct Drainer {
     pub(crate) tools: Tools,
     pub(crate) rights: watch::Receiver<Rights>,
     pub(crate) places: Semaphore,
+    pub(crate) given_back: GivenBack,
     pub(crate) in_progress: InProgress,
     pub(crate) source: String,
 }
@@ -100,7 +100,7 @@ impl Drainer {
         let _place = match command.task {
             Task::Drain { .. } => match self.places.try_acquire() {
                 Ok(place) => Some(place),
-                Err(_) => return Verdict::RetryAfter(clock::jitter(NO_PLACE)),
+                Err(_) => return Verdict::RetryAfter(self.given_back.wait(&command)),
             },
             Task::Uncordon => None,
         };
@@ -239,10 +239,15 @@ impl Drainer {
             return Some(true);
         }
         let may_delete = rights::may_delete_pods(&self.tools.clients.requests).await.ok()?;
-        // An API server that has just started forbids everything, and the right may be on its way.
-        let is_final = clock::now().duration_since(commanded_at) >= DELETION_GRACE;
-        (may_delete || is_final).then_some(may_delete)
+        settled(may_delete, commanded_at, clock::now())
     }
+}
+
+/// Whether pods may be deleted, by this answer of the API server; none: not known yet. An API server that has just started
+/// forbids everything, and the right may be on its way.
+fn settled(may_delete: bool, commanded_at: Timestamp, now: Timestamp) -> Option<bool> {
+    let is_final = now.duration_since(commanded_at) >= DELETION_GRACE;
+    (may_delete || is_final).then_some(may_delete)
 }
 
 fn log(node: &NodeName, end: &CommandEnd) {
@@ -341,6 +346,20 @@ fn close(span: &Span, outcome: Outcome, end: &CommandEnd) {
 mod tests {
     use super::*;
     use bellwether_proto::{AttemptId, AttemptRef, Generation};
+
+    #[test]
+    fn the_right_to_delete_pods_is_missing_only_a_minute_after_the_command() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let missing = |second| settled(false, at(100), at(second));
+        assert_eq!((missing(100), missing(159)), (None, None), "the command comes again");
+        assert_eq!((missing(160), missing(1000)), (Some(false), Some(false)));
+        assert_eq!(missing(40), None, "a clock that was set back");
+        assert_eq!(
+            settled(true, at(100), at(100)),
+            Some(true),
+            "a right that is there is there"
+        );
+    }
 
     #[test]
     fn a_command_is_in_progress_once_at_a_time() {

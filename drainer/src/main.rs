@@ -11,6 +11,7 @@
 //! drive.rs     carries out the actions of one state machine, returns the results as facts
 //! check.rs     answers whether a node can be drained, and changes nothing
 //! taint.rs     carries out the commands that belong to no attempt
+//! given_back.rs  when a drain without a place comes again
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
 //! kube/        all requests to the Kubernetes API server
@@ -28,6 +29,7 @@ mod check;
 mod drive;
 mod error;
 mod events;
+mod given_back;
 mod job;
 mod kube;
 mod meter;

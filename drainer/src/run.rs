@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::args::Args;
 use crate::check::Checks;
+use crate::given_back::GivenBack;
 use crate::job::{Drainer, InProgress};
 use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
@@ -89,6 +90,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             },
         },
         places: Semaphore::new(concurrency),
+        given_back: GivenBack::default(),
         in_progress: InProgress::default(),
         bus: bus.clone(),
         rights,

@@ -34,6 +34,7 @@ mod orders;
 mod parts;
 mod policies;
 mod recording;
+mod replicas;
 mod returns;
 mod rights;
 mod rivals;
