@@ -66,6 +66,13 @@ impl Bus {
     /// All events of a node that are stored, oldest first.
     pub async fn events(&self, node: &str) -> Result<Vec<NodeEvent>> {
         let node = name(node)?;
+        let mut events = self.all_events().await?;
+        events.retain(|event| event.node == node);
+        Ok(events)
+    }
+
+    /// All events that are stored, oldest first.
+    pub async fn all_events(&self) -> Result<Vec<NodeEvent>> {
         let mut stream = self.jetstream.get_stream(EVENTS_STREAM.name).await?;
         let state = stream.info().await?.state.clone();
         let mut events = Vec::new();
@@ -74,9 +81,7 @@ impl Bus {
             let event: NodeEvent = read(&message)?;
             let own = subject::event(&event.node.token(), &event.fact);
             ensure!(*message.subject == *own, "{} carries {event:?}", message.subject);
-            if event.node == node {
-                events.push(event);
-            }
+            events.push(event);
         }
         Ok(events)
     }

@@ -27,7 +27,7 @@ const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
 
 /// The controllers that the rig needs; the others would only cost time at the start.
 const CONTROLLERS: &str = "daemonset-controller,\
-    deployment-controller,disruption-controller,garbage-collector-controller,\
+    deployment-controller,disruption-controller,garbage-collector-controller,job-controller,\
     namespace-controller,node-lifecycle-controller,pod-garbage-collector-controller,\
     replicaset-controller,resourcequota-controller,serviceaccount-controller,\
     statefulset-controller,\

@@ -22,6 +22,8 @@ pub struct Place {
     /// Removes the folder when dropped.
     guard: Option<TempDir>,
     finished: AtomicBool,
+    /// A place that does not finish keeps its files without showing the end of each log.
+    quiet: AtomicBool,
 }
 
 impl Place {
@@ -35,6 +37,7 @@ impl Place {
             folder: guard.path().to_path_buf(),
             guard: Some(guard),
             finished: AtomicBool::new(false),
+            quiet: AtomicBool::new(false),
         };
         place.folder("logs")?;
         Ok(place)
@@ -78,6 +81,11 @@ impl Place {
         })
     }
 
+    /// Shows no log if the place does not finish: for a rig of a hundred processes.
+    pub fn be_quiet(&self) {
+        self.quiet.store(true, Ordering::Relaxed);
+    }
+
     /// The test has passed: the folder goes with the place.
     pub fn finish(&self) {
         self.finished.store(true, Ordering::Relaxed);
@@ -89,7 +97,12 @@ impl Drop for Place {
         if let Some(guard) = self.guard.take()
             && !self.finished.load(Ordering::Relaxed)
         {
-            keep_logs(&guard.keep());
+            let lines = if self.quiet.load(Ordering::Relaxed) {
+                0
+            } else {
+                LOG_LINES
+            };
+            keep_logs(&guard.keep(), lines);
         }
     }
 }
@@ -108,10 +121,13 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
 }
 
 #[allow(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
-fn keep_logs(folder: &Path) {
+fn keep_logs(folder: &Path, shown: usize) {
     eprintln!("\nthe rig did not finish; its files are kept in {}", folder.display());
     // Large, and of no use to a reader.
     fs::remove_dir_all(folder.join("etcd")).ok();
+    if shown == 0 {
+        return;
+    }
     let logs = fs::read_dir(folder.join("logs"));
     let mut logs: Vec<PathBuf> = logs.into_iter().flatten().flatten().map(|it| it.path()).collect();
     logs.sort();
@@ -120,7 +136,7 @@ fn keep_logs(folder: &Path) {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         eprintln!("\n--- {} ({} lines)", log.display(), lines.len());
-        for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
+        for line in lines.iter().skip(lines.len().saturating_sub(shown)) {
             eprintln!("{line}");
         }
     }

@@ -3,6 +3,7 @@
 //! Every pod carries the label `app`, and spreads over the nodes, so that each drain hits some.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::de::DeserializeOwned;
@@ -116,6 +117,17 @@ impl Workload {
         self.object(json!({ "selector": self.selector(), "template": everywhere.template() }))
     }
 
+    /// As a Job, all of whose pods run at once. A pod that is evicted counts as none that failed.
+    pub fn job(&self) -> Result<Job> {
+        let rules = json!([{ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget" }] }]);
+        self.object(json!({
+            "parallelism": self.replicas,
+            "completions": self.replicas,
+            "podFailurePolicy": { "rules": rules },
+            "template": self.clone().spec("restartPolicy", json!("Never")).template(),
+        }))
+    }
+
     /// As a pod that nothing brings back.
     pub fn bare_pod(&self) -> Result<Pod> {
         let mut pod: Pod = self.object(self.spec.clone())?;
@@ -131,6 +143,15 @@ impl Workload {
     /// A budget that lets at most so many pods be missing.
     pub fn max_unavailable(&self, pods: u32) -> Result<PodDisruptionBudget> {
         self.object(json!({ "maxUnavailable": pods, "selector": self.selector() }))
+    }
+
+    /// A budget of this name with these fields beside its selector, such as a `maxUnavailable` in percent.
+    pub fn budget(&self, name: &str, fields: Value) -> Result<PodDisruptionBudget> {
+        let mut budget: PodDisruptionBudget = self.object(fields)?;
+        budget.metadata.name = Some(name.to_owned());
+        let spec = budget.spec.get_or_insert_default();
+        spec.selector = serde_json::from_value(self.selector())?;
+        Ok(budget)
     }
 
     fn object<T: DeserializeOwned>(&self, spec: Value) -> Result<T> {

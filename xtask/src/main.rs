@@ -25,6 +25,7 @@ mod progress;
 mod prometheus;
 mod reference;
 mod sim;
+mod soak;
 mod step;
 mod test;
 mod tidy;
@@ -48,6 +49,7 @@ Verbs:
   bench   Measure what a change costs
   conformance  Try whether a program keeps the contract of a part, such as a drainer of your own
   sim     Simulate clusters by seed around the real cores, and judge each run
+  soak    Kill and stop parts of a cluster of fifty nodes that reboot again and again, and judge what happens
   crd     Write the CustomResourceDefinition of RebootPolicy into deploy/base
   chart   Make the Helm chart from deploy/base
   images  Build the container images, without a container daemon
@@ -85,6 +87,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "bench" => (bench::HELP, bench::run),
         "conformance" => (conformance::HELP, conformance::run),
         "sim" => (sim::HELP, sim::run),
+        "soak" => (soak::HELP, soak::run),
         "crd" => (crd::HELP, crd::run),
         "chart" => (chart::HELP, chart::run),
         "images" => (images::HELP, images::run),
