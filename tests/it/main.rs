@@ -24,6 +24,7 @@ mod full;
 mod gates;
 mod inputs;
 mod journey;
+mod killed;
 mod leadership;
 mod leash;
 mod messages;

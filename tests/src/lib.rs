@@ -12,13 +12,16 @@
 pub mod bus;
 pub mod control_plane;
 pub mod findings;
+pub mod front;
 pub mod host;
+mod http;
 pub mod identity;
 pub mod kubectl;
 pub mod kubelet;
 pub mod machines;
 pub mod nats;
 pub mod nats_cluster;
+pub mod nats_front;
 pub mod otlp;
 pub mod place;
 pub mod ports;

@@ -212,14 +212,19 @@ impl Services {
 
     /// Starts a scheduler or drainer again, from now on with this way to the API server and to NATS.
     pub async fn reroute(&self, world: &World, service: &Service, api: &Proxy, nats: &Proxy) -> Result<()> {
+        self.reroute_to(world, service, api.port(), nats.port()).await
+    }
+
+    /// The same by these ports on loopback.
+    pub async fn reroute_to(&self, world: &World, service: &Service, api: u16, nats: u16) -> Result<()> {
         let name = service.process.name();
         let (account, _) = name.split_once('-').context("a service without a number")?;
-        let access = world.control_plane.access().through(api.port());
+        let access = world.control_plane.access().through(api);
         let folder = world.place.folder(&format!("{name}-access"))?;
         let path = service_account_kubeconfig(&world.client(), &access, NAMESPACE, account, &folder).await?;
         let own = [
             ("KUBECONFIG", path.display().to_string()),
-            ("BELLWETHER_NATS_URL", format!("nats://127.0.0.1:{}", nats.port())),
+            ("BELLWETHER_NATS_URL", format!("nats://127.0.0.1:{nats}")),
         ];
         service.process.reconfigure(|program| {
             program.env.extend(own.map(|(key, value)| (key.to_owned(), value)));

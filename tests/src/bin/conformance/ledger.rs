@@ -5,45 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use bellwether_proto::header;
-use serde_json::Value;
-
-/// A request to the API server.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    /// Without the query.
-    pub(crate) path: String,
-    pub(crate) query: String,
-    /// Null if the request has none, or none that is JSON.
-    pub(crate) body: Value,
-    /// When the answer's first bytes were on their way back.
-    pub(crate) answered: Option<Instant>,
-    pub(crate) code: Option<u16>,
-    /// The program closed the connection before the answer.
-    pub(crate) dropped: bool,
-}
-
-impl Request {
-    pub(crate) fn is(&self, method: &str, path: &str) -> bool {
-        self.method == method && self.path == path
-    }
-
-    pub(crate) fn is_eviction(&self) -> bool {
-        self.method == "POST" && self.path.ends_with("/eviction")
-    }
-
-    pub(crate) fn is_watch(&self) -> bool {
-        self.parameter("watch")
-            .is_some_and(|value| value != "false" && value != "0")
-    }
-
-    /// A parameter of the query, decoded.
-    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        let (_, value) = pairs.find(|(key, _)| *key == name)?;
-        Some(value.replace("%3D", "=").replace("%2F", "/").replace("%3d", "="))
-    }
-}
+use rig::front::Request;
 
 /// A message that the program, or the trial, published.
 #[derive(Clone, Debug)]

@@ -13,8 +13,6 @@ mod agent;
 mod case;
 mod check;
 mod drainer;
-mod front;
-mod http;
 mod ledger;
 mod observe;
 mod report;

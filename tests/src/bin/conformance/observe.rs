@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::case::{Case, SOON, Sent};
 use crate::check::{expect, miss};
-use crate::ledger::{Entry, Published, Request};
+use crate::ledger::{Entry, Published};
 use crate::tap;
+use rig::front::Request;
 
 /// A reply to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bellwether_proto::setting;
 use bellwether_proto::stream::STREAMS;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -29,9 +31,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::front::Front;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, What};
 use crate::tap::Tap;
+use rig::front::{Front, Observer, Request};
 
 /// A pod with this annotation does not end by itself.
 pub(crate) const LASTS: &str = "conformance.bellwether.dev/lasts";
@@ -50,6 +52,34 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Command {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
+}
+
+/// The observer of the front: notes each request in the ledger, after all that was published before it.
+struct Noted {
+    ledger: Ledger,
+    tap: Tap,
+}
+
+impl Observer for Noted {
+    fn arrives(&self) -> BoxFuture<'_, Result<()>> {
+        self.tap.catch_up().boxed()
+    }
+
+    fn begins(&self, request: Request) -> usize {
+        self.ledger.add(What::Request(request))
+    }
+
+    fn answered(&self, number: usize, code: u16) {
+        self.ledger.amend(number, |request| {
+            request.answered = Some(Instant::now());
+            request.code = Some(code);
+        });
+    }
+
+    fn closed(&self, number: usize) {
+        self.ledger
+            .amend(number, |request| request.dropped = request.code.is_none());
+    }
 }
 
 /// Everything that runs.
@@ -88,7 +118,11 @@ impl Stage {
         let ledger = Ledger::default();
         let tap = Tap::start(&nats, ledger.clone(), &mut tasks).await?;
         let certificate = api.access.certificate();
-        let front = Front::start(api.access.port(), certificate, ledger.clone(), tap.clone())?;
+        let noted = Noted {
+            ledger: ledger.clone(),
+            tap: tap.clone(),
+        };
+        let front = Front::start(api.access.port(), certificate, Arc::new(noted))?;
         let nats_way = Proxy::start(nats.port())?;
         let bus = Bus::connect(&nats).await?;
         tasks.spawn(kubelet(client.clone()));

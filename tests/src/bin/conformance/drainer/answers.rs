@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, SOON};
 use crate::check::{Check, expect};
-use crate::front::{Answer, Fault, Injection};
-use crate::ledger::Request;
 use crate::observe::{drained, shown};
 use crate::stage::{LASTS, Stage};
+use rig::front::Request;
+use rig::front::{Answer, Fault, Injection};
 
 const NOT_GONE: &str = "the pod is gone; a pod that watch or list still show then is not";
 const BUSY: &str = "| another 429 | the API server is busy: all evictions of this process rest | `retryAfterSeconds`, at \

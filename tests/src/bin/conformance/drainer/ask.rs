@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::case::{Case, packed};
 use crate::check::{Check, expect};
-use crate::front::Fault;
 use crate::observe::shown;
 use crate::stage::Stage;
+use rig::front::Fault;
 
 const CANNOT: &str = "`CANNOT`: two budgets select one pod";
 const NEVER: &str = "its `observedGeneration` is not below its `generation`, `desiredHealthy` ≥ `expectedPods` > 0, and \

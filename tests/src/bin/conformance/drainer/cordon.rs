@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use crate::case::{Case, SOON};
 use crate::check::{Check, expect};
-use crate::front::{Answer, Fault};
-use crate::ledger::Request;
 use crate::observe::{Reply, between, shown};
 use crate::stage::Stage;
+use rig::front::Request;
+use rig::front::{Answer, Fault};
 
 const ONE_PATCH: &str = "Write and remove the mark in the same patch as `spec.unschedulable`, under the object's \
     `resourceVersion`.";

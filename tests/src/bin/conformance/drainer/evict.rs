@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use crate::case::{Case, SOON};
 use crate::check::{Check, expect};
-use crate::front::Fault;
 use crate::observe::{Reply, between, shown};
 use crate::stage::Stage;
+use rig::front::Fault;
 
 const HOW: &str = "`policy/v1` Eviction, with the pod's UID as precondition and without a grace period, so that the pod's \
     own applies; at most 10 requests of one node at once.";
@@ -104,7 +104,7 @@ async fn at_once(stage: &Stage) -> Result<()> {
     }
     let (release, released) = watch::channel(false);
     let tag = case.tag.clone();
-    let held = move |it: &crate::ledger::Request| {
+    let held = move |it: &rig::front::Request| {
         (it.is_eviction() && it.path.contains(&tag)).then(|| Fault::Hold(released.clone()))
     };
     let _held = stage.front.inject(held);
@@ -123,7 +123,7 @@ async fn in_flight(stage: &Stage) -> Result<()> {
     case.pod("web", json!({})).await?;
     let (release, released) = watch::channel(false);
     let tag = case.tag.clone();
-    let held = move |it: &crate::ledger::Request| {
+    let held = move |it: &rig::front::Request| {
         (it.is_eviction() && it.path.contains(&tag)).then(|| Fault::Hold(released.clone()))
     };
     let _held = stage.front.inject(held);

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use crate::case::{Case, SOON, create_node};
 use crate::check::{Check, expect};
-use crate::front::Fault;
 use crate::observe::{Reply, shown};
 use crate::stage::{LASTS, Stage};
+use rig::front::Fault;
 
 const NAMESAKE: &str = "it exists, has the command's UID, and has no deletion timestamp";
 const VERSION: &str = "then patch under the Node's version that was read";

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::cordon::names_version;
 use crate::case::{Case, SOON};
 use crate::check::{Check, expect};
-use crate::front::{Answer, Fault};
 use crate::observe::{At, Reply, shown};
 use crate::stage::Stage;
+use rig::front::{Answer, Fault};
 
 const OWN: &str = "if the mark names this attempt, remove it, and `spec.unschedulable` with it";
 const OTHER: &str = "If the mark names another attempt or is missing, change nothing.";

@@ -1,5 +1,5 @@
-//! The front of the API server: all requests of the program under trial pass here, are noted in the ledger, and meet the
-//! faults of the trial.
+//! A front of the API server: all requests of one service pass here, are shown to an observer, and meet the faults of a
+//! test.
 //!
 //! Real servers decide everything else: a request without a fault is forwarded as it came. One connection carries one
 //! exchange, so that no answer has to be understood before it is forwarded.
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use rig::ports;
+use futures_util::future::BoxFuture;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -23,12 +23,71 @@ use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::http::{Message, read_head, read_request};
-use crate::ledger::{Ledger, Request, What};
-use crate::tap::Tap;
+use crate::ports;
+
+/// A request to the API server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Such as `GET`.
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// Without the question mark.
+    pub query: String,
+    /// Null if the request has none, or none that is JSON.
+    pub body: Value,
+    /// When the answer's first bytes were on their way back.
+    pub answered: Option<Instant>,
+    /// The status of the answer.
+    pub code: Option<u16>,
+    /// The service closed the connection before the answer.
+    pub dropped: bool,
+}
+
+impl Request {
+    /// Whether it is this one.
+    #[must_use]
+    pub fn is(&self, method: &str, path: &str) -> bool {
+        self.method == method && self.path == path
+    }
+
+    /// Whether it asks for the eviction of a pod.
+    #[must_use]
+    pub fn is_eviction(&self) -> bool {
+        self.method == "POST" && self.path.ends_with("/eviction")
+    }
+
+    /// Whether it begins a watch.
+    #[must_use]
+    pub fn is_watch(&self) -> bool {
+        self.parameter("watch")
+            .is_some_and(|value| value != "false" && value != "0")
+    }
+
+    /// A parameter of the query, decoded.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(key, _)| *key == name)?;
+        Some(value.replace("%3D", "=").replace("%2F", "/").replace("%3d", "="))
+    }
+}
+
+/// Is shown all requests.
+pub trait Observer: Send + Sync {
+    /// A request has come, and no rule has decided about it yet.
+    fn arrives(&self) -> BoxFuture<'_, Result<()>>;
+    /// It begins; returns the number by which the observer knows it.
+    fn begins(&self, request: Request) -> usize;
+    /// It has an answer on its way back, with this status.
+    fn answered(&self, number: usize, code: u16);
+    /// The service closed the connection.
+    fn closed(&self, number: usize);
+}
 
 /// What becomes of a request instead of the API server's answer.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The front answers by itself.
     Answer(Answer),
     /// The request is forwarded once the value is true.
@@ -37,18 +96,22 @@ pub(crate) enum Fault {
     Silence,
     /// The API server acts, and its answer is lost.
     LoseAnswer,
+    /// The API server acts, and its answer never comes; true once it has acted.
+    HoldAnswer(watch::Sender<bool>),
 }
 
 /// An answer with a `Status`.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     code: u16,
     retry_after: Option<u32>,
     body: Value,
 }
 
 impl Answer {
-    pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
+    /// A failure.
+    #[must_use]
+    pub fn new(code: u16, reason: &str, message: &str) -> Self {
         let body = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "code": code, "reason": reason, "message": message,
@@ -61,7 +124,8 @@ impl Answer {
     }
 
     /// With `details`, such as causes.
-    pub(crate) fn details(mut self, details: Value) -> Self {
+    #[must_use]
+    pub fn details(mut self, details: Value) -> Self {
         if let Some(body) = self.body.as_object_mut() {
             body.insert("details".to_owned(), details);
         }
@@ -69,7 +133,8 @@ impl Answer {
     }
 
     /// With the header `Retry-After`.
-    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
     }
@@ -97,13 +162,12 @@ type Rules = Arc<Mutex<Vec<(u64, Arc<Rule>)>>>;
 struct Shared {
     server: u16,
     connector: TlsConnector,
-    ledger: Ledger,
-    tap: Tap,
+    observer: Arc<dyn Observer>,
     rules: Rules,
 }
 
 /// The front. Dropped, all its connections are closed.
-pub(crate) struct Front {
+pub struct Front {
     port: u16,
     shared: Shared,
     number: AtomicU64,
@@ -111,7 +175,7 @@ pub(crate) struct Front {
 }
 
 /// A fault in force; dropped, it is over.
-pub(crate) struct Injection {
+pub struct Injection {
     number: u64,
     rules: Rules,
 }
@@ -124,7 +188,7 @@ impl Drop for Injection {
 
 impl Front {
     /// Listens on a port of its own before the API server on this port, and shows the API server's certificate.
-    pub(crate) fn start(server: u16, certificate: &Path, ledger: Ledger, tap: Tap) -> Result<Self> {
+    pub fn start(server: u16, certificate: &Path, observer: Arc<dyn Observer>) -> Result<Self> {
         let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_file(certificate.with_extension("key"))?;
         let mut roots = RootCertStore::empty();
@@ -143,8 +207,7 @@ impl Front {
         let shared = Shared {
             server,
             connector: TlsConnector::from(Arc::new(client)),
-            ledger,
-            tap,
+            observer,
             rules: Arc::default(),
         };
         let mut task = JoinSet::new();
@@ -158,12 +221,13 @@ impl Front {
     }
 
     /// Its port on loopback.
-    pub(crate) fn port(&self) -> u16 {
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Decides about each request from now on; none leaves it to older rules, and then to the API server.
-    pub(crate) fn inject(&self, rule: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static) -> Injection {
+    pub fn inject(&self, rule: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static) -> Injection {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         locked(&self.shared.rules).push((number, Arc::new(rule)));
         Injection {
@@ -195,13 +259,12 @@ async fn exchange(connection: TcpStream, tls: TlsAcceptor, shared: Shared) -> Re
         return Ok(());
     };
     let request = parse(&message)?;
-    // What the program has published before, the tap has noted before.
-    shared.tap.catch_up().await?;
+    shared.observer.arrives().await?;
     let fault = {
         let rules = locked(&shared.rules).clone();
         rules.iter().rev().find_map(|(_, rule)| rule(&request))
     };
-    let index = shared.ledger.add(What::Request(request));
+    let index = shared.observer.begins(request);
     let (mut reader, mut writer) = tokio::io::split(client);
     let mut rest = [0; 1];
     tokio::select! {
@@ -209,7 +272,7 @@ async fn exchange(connection: TcpStream, tls: TlsAcceptor, shared: Shared) -> Re
             done?;
             writer.shutdown().await?;
         }
-        _ = reader.read(&mut rest) => shared.ledger.amend(index, |request| request.dropped = request.code.is_none()),
+        _ = reader.read(&mut rest) => shared.observer.closed(index),
     }
     Ok(())
 }
@@ -221,10 +284,10 @@ async fn serve(
     shared: &Shared,
     index: usize,
 ) -> Result<()> {
-    match fault {
-        None => {}
+    match fault.clone() {
+        None | Some(Fault::HoldAnswer(_)) => {}
         Some(Fault::Answer(answer)) => {
-            note(shared, index, answer.code);
+            shared.observer.answered(index, answer.code);
             return Ok(client.write_all(&answer.to_bytes()).await?);
         }
         Some(Fault::Hold(mut released)) => drop(released.wait_for(|released| *released).await?),
@@ -242,7 +305,11 @@ async fn serve(
         .await?
         .context("the API server closed the connection")?;
     let code = answer.line.split(' ').nth(1).context("an answer without a code")?;
-    note(shared, index, code.parse()?);
+    shared.observer.answered(index, code.parse()?);
+    if let Some(Fault::HoldAnswer(acted)) = fault {
+        acted.send_replace(true);
+        std::future::pending::<()>().await;
+    }
     let mut head = format!("{}\r\n", answer.line);
     for (key, value) in &answer.headers {
         head.push_str(&format!("{key}: {value}\r\n"));
@@ -253,13 +320,6 @@ async fn serve(
     client.flush().await?;
     copy(&mut server, client).await?;
     Ok(())
-}
-
-fn note(shared: &Shared, index: usize, code: u16) {
-    shared.ledger.amend(index, |request| {
-        request.answered = Some(Instant::now());
-        request.code = Some(code);
-    });
 }
 
 async fn connect(shared: &Shared) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
