@@ -18,11 +18,13 @@ Benchmarks:
   fleet      Services, NATS and API server with 5,000 simulated nodes: idle cost, start, need to
              cordon, a rollout, take-over; fails if a figure is above its limit
   pods       How often a rollout moves a pod, with the real kube-scheduler: about three minutes
+  drains     One drainer with 50 drains in flight, 5,000 nodes and 100,000 pods: memory, connections, requests;
+             fails if a figure is above its limit
   drain      How fast a node is emptied, beside kubectl and the API server's floor: about five minutes;
              fails if a figure is above its limit
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
-`fleet` and `drain` are built for release, as the images are. Each prints its table. `fleet --help` lists its
+`fleet`, `drain` and `drains` are built for release, as the images are. Each prints its table. `fleet --help` lists its
 arguments; it takes about six minutes beside the build, and other programs on the machine show in
 its figures.
 ";
@@ -33,7 +35,7 @@ struct Bench {
     run: fn(&[String]) -> Result<()>,
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         name: "scheduler",
         run: scheduler,
@@ -49,6 +51,10 @@ const BENCHES: [Bench; 4] = [
     Bench {
         name: "drain",
         run: drain,
+    },
+    Bench {
+        name: "drains",
+        run: drains,
     },
 ];
 
@@ -84,6 +90,14 @@ fn scheduler(args: &[String]) -> Result<()> {
 
 fn fleet(args: &[String]) -> Result<()> {
     built_for_release(&FLEET_BINARIES, "bench-fleet", args)
+}
+
+/// The same fleet with pods.
+fn drains(args: &[String]) -> Result<()> {
+    let drains = ["--drains".to_owned(), "50".to_owned()];
+    let is_given = args.iter().any(|arg| arg.starts_with("--drains"));
+    let own = if is_given { &[][..] } else { &drains[..] };
+    fleet(&[own, args].concat())
 }
 
 fn drain(args: &[String]) -> Result<()> {
@@ -133,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_the_arguments_after_its_name() {
-        for name in ["scheduler", "fleet", "pods", "drain"] {
+        for name in ["scheduler", "fleet", "pods", "drain", "drains"] {
             let args = [name, "--nodes", "1000"].map(str::to_owned);
             let (bench, rest) = choose(&args).unwrap();
             assert_eq!((bench.name, rest), (name, &args[1..]));
@@ -144,7 +158,7 @@ mod tests {
     fn an_unknown_name_or_none_lists_the_known_ones() {
         for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
-            assert!(error.contains("scheduler, fleet, pods, drain"), "{error}");
+            assert!(error.contains("scheduler, fleet, pods, drain, drains"), "{error}");
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::Args;
 use crate::cpu::Sample;
 use crate::hosts::Hosts;
+use crate::load;
 use crate::observer::Observer;
 
 /// How long a host is down when it reboots.
@@ -69,6 +70,11 @@ impl Bench {
         let hosts = Hosts::new(world.client(), bus, usize::try_from(args.nodes)?, DOWN)?;
         hosts.register_all().await?;
         progress(began, &format!("{} Node objects are created", hosts.count()));
+        if let Some(drains) = args.drains {
+            let pods = usize::try_from(args.pods)?;
+            load::create(&world.client(), &hosts, pods, drains.into()).await?;
+            progress(began, &format!("{pods} pods are created"));
+        }
 
         let services = Services::start(&world, options(args)).await?;
         let mut tasks = JoinSet::new();
@@ -190,8 +196,18 @@ fn options(args: &Args) -> ServicesOptions {
         drainers: 1,
         env: [("BELLWETHER_LOG_FORMAT".to_owned(), "json".to_owned())].into(),
     };
+    let options = match args.drains {
+        None => options.set("BELLWETHER_SLOTS", &args.slots.to_string()),
+        Some(drains) => {
+            let places = u32::from(drains) + 1;
+            options
+                .without_drain_checks()
+                .set("BELLWETHER_SLOTS", &places.to_string())
+                .set("BELLWETHER_DRAINER_CONCURRENCY", &places.to_string())
+                .set("BELLWETHER_DRAIN_TIMEOUT", "1h")
+        }
+    };
     options
-        .set("BELLWETHER_SLOTS", &args.slots.to_string())
         .set("BELLWETHER_SOAK", &format!("{}s", SOAK.as_secs()))
         .set("BELLWETHER_LEASE_DURATION", &format!("{}s", LEASE_DURATION.as_secs()))
 }

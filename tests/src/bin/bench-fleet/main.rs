@@ -3,7 +3,8 @@
 //! Real are etcd, the API server, NATS, two schedulers and a drainer, each a process of its own. Simulated are the
 //! nodes: their objects have the size of real ones, and one stand-in writes all that kubelets, sentinels and
 //! rebooters write. Neither controllers nor kube-scheduler run, and the nodes have no pods: their time is not
-//! Bellwether's. docs/performance.md explains each figure.
+//! Bellwether's. With `--drains`, as `cargo xtask bench drains`, there are pods, and one drainer is measured instead.
+//! docs/performance.md explains each figure.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,6 +15,7 @@
 mod bench;
 mod cpu;
 mod hosts;
+mod load;
 mod measure;
 mod observer;
 mod shape;
@@ -51,6 +53,14 @@ struct Args {
     /// Seconds over which the idle processor time is measured
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
     idle: u32,
+
+    /// Measure the drainer only, with so many drains in flight
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
+    drains: Option<u16>,
+
+    /// How many pods the cluster has then
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pods: u32,
 }
 
 #[tokio::main]
@@ -89,6 +99,9 @@ async fn run(args: &Args) -> Result<()> {
 }
 
 async fn measure_all(parts: &bench::Parts, args: &Args, table: &mut Table) -> Result<()> {
+    if let Some(drains) = args.drains {
+        return measure::drains::measure(parts, args, drains.into(), table).await;
+    }
     measure::idle::measure(parts, args, table).await?;
     measure::start::measure(parts, table).await?;
     measure::cordon::measure(parts, args, table).await?;
