@@ -225,8 +225,9 @@ impl Judge {
         }
     }
 
+    /// Only cordons of attempts count: an operator may cordon what an attempt has just begun on.
     fn count_cordons(&mut self) {
-        let cordoned = self.cordoned();
+        let cordoned = self.now(Cordon::is_of_attempt);
         self.most_cordoned = self.most_cordoned.max(cordoned.len());
         if cordoned.len() > self.slots {
             let slots = self.slots;
@@ -240,22 +241,21 @@ impl Judge {
 
     /// The nodes that are cordoned now.
     pub(crate) fn cordoned(&self) -> Vec<String> {
-        let now = self
-            .nodes
-            .iter()
-            .filter_map(|(name, cordons)| cordons.last().map(|last| (name, last)));
-        now.filter(|(_, last)| last.cordoned)
-            .map(|(name, _)| name.clone())
-            .collect()
+        self.now(|last| last.cordoned)
     }
 
     /// The nodes that carry the mark of an attempt now.
     pub(crate) fn marked(&self) -> Vec<String> {
-        let now = self
+        self.now(|last| last.mark.is_some())
+    }
+
+    fn now(&self, is: impl Fn(&Cordon) -> bool) -> Vec<String> {
+        let lasts = self
             .nodes
             .iter()
             .filter_map(|(name, cordons)| cordons.last().map(|last| (name, last)));
-        now.filter(|(_, last)| last.mark.is_some())
+        lasts
+            .filter(|(_, last)| is(last))
             .map(|(name, _)| name.clone())
             .collect()
     }

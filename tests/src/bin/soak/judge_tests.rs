@@ -150,6 +150,7 @@ fn a_cordon_of_an_operator_and_a_mark_that_is_left_are_found_at_the_end() {
             "n2 was left schedulable with the mark a"
         ]
     );
+    assert_eq!(judge.most_cordoned(), 0, "an operator's cordon takes no slot of ours");
 }
 
 #[test]
