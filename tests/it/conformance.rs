@@ -50,6 +50,11 @@ async fn our_sentinel_keeps_the_contract() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn our_rebooter_keeps_the_contract() -> Result<()> {
+    keeps_the_contract("rebooter", None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drainer_in_another_language_keeps_the_contract() -> Result<()> {
     let folder = tools::target()?.join("conformance");
     std::fs::create_dir_all(&folder)?;

@@ -18,7 +18,7 @@ Bellwether, and breaks what can break: NATS, and for a drainer the API server. A
 Without COMMAND: Bellwether's own program. Each check is a sentence of the contract; it prints pass or fail, what was
 expected, and what was observed. The exit code is 0 only if all checks of the level `must` passed.
 
-Parts: drainer, sentinel
+Parts: drainer, sentinel, rebooter
 
 Options:
   --list        Print the checks, and run nothing

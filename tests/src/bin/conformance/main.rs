@@ -15,6 +15,7 @@ mod check;
 mod drainer;
 mod ledger;
 mod observe;
+mod rebooter;
 mod report;
 mod sentinel;
 mod stage;
@@ -30,6 +31,12 @@ use rig::tools;
 
 use crate::check::Check;
 use crate::stage::{Command, Stage};
+
+/// How many checks of a drainer run at once. Each waits most of its time; more make each other late on two cores.
+const DRAINS_AT_ONCE: usize = 8;
+
+/// How many checks of an agent run at once: each has a process that does little.
+const AGENTS_AT_ONCE: usize = 24;
 
 /// Tries whether a program keeps the contract of one of Bellwether's parts.
 #[derive(Debug, Parser)]
@@ -61,6 +68,7 @@ struct Args {
 enum Part {
     Drainer,
     Sentinel,
+    Rebooter,
 }
 
 #[tokio::main]
@@ -84,11 +92,12 @@ async fn run(args: &Args) -> Result<bool> {
             };
             // Boxed, as the largest part of the future.
             let stage = Box::pin(Stage::start(&command(&args.command, "bellwether-drainer")?)).await?;
-            let passed = report::run(&stage, &checks).await;
+            let passed = report::run(&stage, &checks, DRAINS_AT_ONCE).await;
             kept(&stage.finish()?);
             Ok(passed)
         }
         Part::Sentinel => of_agent(args, Role::Sentinel, sentinel::checks(), "bellwether-sentinel").await,
+        Part::Rebooter => of_agent(args, Role::Rebooter, rebooter::checks(), "bellwether-rebooter").await,
     }
 }
 
@@ -98,7 +107,7 @@ async fn of_agent(args: &Args, role: Role, checks: Vec<Check<agent::stage::Stage
         return Ok(true);
     };
     let stage = agent::stage::Stage::start(role, &command(&args.command, own)?).await?;
-    let passed = report::run(&stage, &checks).await;
+    let passed = report::run(&stage, &checks, AGENTS_AT_ONCE).await;
     kept(&stage.finish()?);
     Ok(passed)
 }
@@ -155,13 +164,14 @@ mod tests {
 
     use rig::tools;
 
-    use super::{drainer, sentinel};
+    use super::{drainer, rebooter, sentinel};
 
     /// The pages of the contract.
-    const PAGES: [&str; 5] = [
+    const PAGES: [&str; 6] = [
         "proto/README.md",
         "proto/drainer.md",
         "proto/sentinel.md",
+        "proto/rebooter.md",
         "proto/attempt.md",
         "docs/replace.md",
     ];
@@ -176,6 +186,7 @@ mod tests {
         let mut quotes: Vec<(&str, &str)> = Vec::new();
         quotes.extend(drainer::checks().iter().map(|check| (check.id, check.sentence)));
         quotes.extend(sentinel::checks().iter().map(|check| (check.id, check.sentence)));
+        quotes.extend(rebooter::checks().iter().map(|check| (check.id, check.sentence)));
         let mut ids = BTreeSet::new();
         for (id, sentence) in quotes {
             assert!(ids.insert(id), "two checks have the id {id}");

@@ -8,9 +8,6 @@ use tokio::time::timeout;
 
 use crate::check::{Check, Level, Manner, Miss};
 
-/// How many checks run at once. Each waits most of its time; more make each other late on two cores.
-const AT_ONCE: usize = 8;
-
 /// The longest check lasts two minutes.
 const CHECK_MAX: Duration = Duration::from_secs(240);
 
@@ -27,13 +24,13 @@ pub(crate) fn list<S>(checks: &[Check<S>]) {
     }
 }
 
-/// Runs the checks; returns whether all passed that a program must pass.
-pub(crate) async fn run<S>(stage: &S, checks: &[Check<S>]) -> bool {
+/// Runs the checks, so many of them at once; returns whether all passed that a program must pass.
+pub(crate) async fn run<S>(stage: &S, checks: &[Check<S>], at_once: usize) -> bool {
     let started = Instant::now();
     let beside = checks.iter().filter(|check| check.manner == Manner::Beside);
     let alone = checks.iter().filter(|check| check.manner == Manner::Alone);
     let mut outcomes: Vec<Outcome> = stream::iter(beside.map(|check| one(stage, check)))
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(at_once)
         .collect()
         .await;
     for check in alone {

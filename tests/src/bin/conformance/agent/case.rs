@@ -159,6 +159,21 @@ impl<'s> Case<'s> {
         .with_context(|| format!("see the output of {}", self.service.process.name()))
     }
 
+    /// For a while the program runs and is not ready.
+    pub(crate) async fn runs_and_is_not_ready(&self) -> Result<()> {
+        wait::until("an answer of /livez", SOON, async || {
+            let (status, body) = self.service.get("/livez").await?;
+            ensure!(status == 200, "it is {status} {body}");
+            Ok(())
+        })
+        .await?;
+        wait::steadily("it runs and is not ready", QUIET, async || {
+            let (status, _) = self.service.get("/readyz").await?;
+            Ok(status != 200 && self.service.process.is_running())
+        })
+        .await
+    }
+
     /// The subject of the agent's own report.
     pub(crate) fn report_subject(&self) -> String {
         report_subject(self.stage.role, &self.node)

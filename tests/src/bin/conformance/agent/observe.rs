@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use bellwether_proto::Message;
+use bellwether_proto::{Message, NodeEvent, subject};
 use rig::wait;
 
-use super::case::Case;
+use super::case::{Case, SOON};
 use crate::check::miss;
 use crate::ledger::Published;
 
@@ -46,6 +46,51 @@ impl Case<'_> {
             reports.push((index, at, report));
         }
         Ok(reports)
+    }
+
+    /// All events about the node so far. An event that breaks the contract is an error.
+    pub(crate) fn events(&self) -> Result<Vec<At<NodeEvent>>> {
+        let all = subject::events_of(&self.node.token());
+        let start = all.trim_end_matches('*').to_owned();
+        let published = self.stage.ledger.all(self.from, |entry| {
+            let message = entry.published()?;
+            message.subject.starts_with(&start).then(|| message.clone())
+        });
+        let mut events = Vec::new();
+        for (index, at, message) in published {
+            let event: NodeEvent = message.decode()?;
+            let own = subject::event(&self.node.token(), &event.fact);
+            let id = event.message_id();
+            if own != message.subject || event.node != self.node || message.message_id() != id.as_deref() {
+                let found = format!("{event:?} on {} with {:?}", message.subject, message.message_id());
+                return Err(miss(
+                    &format!("an event of {} on {own} with the id {id:?}", self.node),
+                    found,
+                ));
+            }
+            events.push((index, at, event));
+        }
+        Ok(events)
+    }
+
+    /// Waits for an event at or after this place for which `choose` gives a value.
+    pub(crate) async fn event<T>(
+        &self,
+        awaited: &str,
+        from: usize,
+        choose: impl Fn(&NodeEvent) -> Option<T>,
+    ) -> Result<At<T>> {
+        wait::until(awaited, SOON, async || {
+            let events = self.events()?;
+            let kinds: Vec<_> = events.iter().map(|(_, _, event)| event.fact.kind()).collect();
+            let mut found = events
+                .into_iter()
+                .filter(|(index, ..)| *index >= from)
+                .filter_map(|(index, at, event)| Some((index, at, choose(&event)?)));
+            found.next().ok_or_else(|| anyhow!("the events are {kinds:?}"))
+        })
+        .await
+        .map_err(|error| miss(awaited, format!("{error:#}")))
     }
 
     /// Waits for a report at or after this place for which `choose` gives a value.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::NodeName;
 use bellwether_proto::permission::Role;
-use bellwether_proto::stream::HOSTS_STREAM;
+use bellwether_proto::stream::StreamDefinition;
 use rig::bus::Bus;
 use rig::nats::Nats;
 use rig::place::Place;
@@ -25,7 +25,7 @@ use crate::tap::Tap;
 const NODES_MAX: u32 = 200;
 
 /// A server on loopback lists its streams within milliseconds.
-const BUCKET_DEADLINE: Duration = Duration::from_secs(10);
+const STREAM_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Everything that runs beside the processes of the trials.
 pub(crate) struct Stage {
@@ -79,17 +79,19 @@ impl Stage {
         name(number)
     }
 
-    /// Takes the bucket of the reports away, with all reports.
-    pub(crate) async fn delete_hosts_bucket(&self) -> Result<()> {
-        let deleted = self.bus.jetstream().delete_stream(HOSTS_STREAM.name).await;
-        deleted.map(drop).context("cannot delete the bucket")
+    /// Takes a stream away, with all that is in it.
+    pub(crate) async fn delete_stream(&self, stream: &StreamDefinition) -> Result<()> {
+        let deleted = self.bus.jetstream().delete_stream(stream.name).await;
+        deleted
+            .map(drop)
+            .with_context(|| format!("cannot delete {}", stream.name))
     }
 
-    /// Puts the bucket back, empty.
-    pub(crate) async fn create_hosts_bucket(&self) -> Result<()> {
-        streams::create_one(self.bus.jetstream(), &HOSTS_STREAM).await?;
-        wait::until("the bucket to be there", BUCKET_DEADLINE, async || {
-            Ok(self.bus.jetstream().get_stream(HOSTS_STREAM.name).await.map(drop)?)
+    /// Puts a stream back, empty.
+    pub(crate) async fn create_stream(&self, stream: &StreamDefinition) -> Result<()> {
+        streams::create_one(self.bus.jetstream(), stream).await?;
+        wait::until("the stream to be there", STREAM_DEADLINE, async || {
+            Ok(self.bus.jetstream().get_stream(stream.name).await.map(drop)?)
         })
         .await
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bellwether_proto::stream::HOSTS_STREAM;
 use bellwether_proto::{HostReport, NeedReport, setting};
 use rig::proxy::Way;
 
@@ -123,11 +124,11 @@ async fn forgotten(stage: &Stage) -> Result<()> {
 async fn lost_bucket(stage: &Stage) -> Result<()> {
     let case = Setup::new(stage)?.set(setting::REFRESH_INTERVAL, NEVER).start()?;
     case.wait_ready().await?;
-    stage.delete_hosts_bucket().await?;
+    stage.delete_stream(&HOSTS_STREAM).await?;
     need_at(case.host.root(), LONG_AGO)?;
     let tried = need_since(&case, 0, LONG_AGO).await;
     need_at(case.host.root(), LONG_AGO + 7)?;
-    stage.create_hosts_bucket().await?;
+    stage.create_stream(&HOSTS_STREAM).await?;
     tried?;
     let wanted = super::at(LONG_AGO + 7)?;
     rig::wait::until("the newest report to be stored", SOON, async || {

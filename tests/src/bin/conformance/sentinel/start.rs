@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bellwether_proto::stream::HOSTS_STREAM;
 use rig::proxy::Way;
-use rig::wait;
 
 use super::not_required;
-use crate::agent::case::{Case, QUIET, SOON, Setup};
+use crate::agent::case::{Case, Setup};
 use crate::agent::stage::Stage;
 use crate::check::{Check, expect};
 
@@ -68,30 +68,11 @@ async fn health(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the program answers on its admin address.
-async fn lives(case: &Case<'_>) -> Result<()> {
-    wait::until("an answer of /livez", SOON, async || {
-        let (status, body) = case.service.get("/livez").await?;
-        expect(status == 200, "200 from /livez", || format!("{status} {body}"))
-    })
-    .await
-}
-
-/// For a while the program runs and is not ready.
-async fn runs_and_is_not_ready(case: &Case<'_>) -> Result<()> {
-    lives(case).await?;
-    wait::steadily("it runs and is not ready", QUIET, async || {
-        let (status, _) = case.service.get("/readyz").await?;
-        Ok(status != 200 && case.service.process.is_running())
-    })
-    .await
-}
-
 async fn without_nats(stage: &Stage) -> Result<()> {
     let setup = Setup::new(stage)?;
     setup.way.set(Way::Cut);
     let case = setup.start()?;
-    runs_and_is_not_ready(&case).await?;
+    case.runs_and_is_not_ready().await?;
     case.way.set(Way::Open);
     not_required(&case, 0).await?;
     case.wait_ready().await
@@ -122,10 +103,10 @@ async fn rights(stage: &Stage) -> Result<()> {
 
 /// The bucket is missing: its report cannot be stored.
 async fn without_bucket(stage: &Stage) -> Result<()> {
-    stage.delete_hosts_bucket().await?;
+    stage.delete_stream(&HOSTS_STREAM).await?;
     let case = Setup::new(stage)?.start()?;
-    let waits = runs_and_is_not_ready(&case).await;
-    stage.create_hosts_bucket().await?;
+    let waits = case.runs_and_is_not_ready().await;
+    stage.create_stream(&HOSTS_STREAM).await?;
     waits?;
     case.wait_ready().await
 }
