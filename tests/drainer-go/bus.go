@@ -84,10 +84,16 @@ const (
 
 // permit reads the record from the leader of its stream.
 func (d *Drainer) permit(command Command) Permit {
+	permit, _ := d.permitWith(command)
+	return permit
+}
+
+// permitWith returns the record too, which counts only if it permits the command.
+func (d *Drainer) permitWith(command Command) (Permit, Record) {
 	query, _ := json.Marshal(map[string]string{"last_by_subj": "$KV.bellwether_attempts." + token(command.node)})
 	answer, err := d.nc.Request("$JS.API.STREAM.MSG.GET."+attemptsStream, query, 4*time.Second)
 	if err != nil {
-		return unread
+		return unread, Record{}
 	}
 	var found struct {
 		Error *struct {
@@ -99,37 +105,37 @@ func (d *Drainer) permit(command Command) Permit {
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(answer.Data, &found); err != nil {
-		return unread
+		return unread, Record{}
 	}
 	if found.Error != nil {
 		if found.Error.Code == 404 {
-			return older
+			return older, Record{}
 		}
-		return unread
+		return unread, Record{}
 	}
 	data, err := base64.StdEncoding.DecodeString(found.Message.Data)
 	if err != nil {
-		return unread
+		return unread, Record{}
 	}
 	headers := decodeHeaders(found.Message.Headers)
 	if operation := headers.Get("KV-Operation"); operation != "" && operation != "PUT" {
-		return older
+		return older, Record{}
 	}
 	record, err := decodeRecord(headers, data)
 	if err != nil || record.node != command.node {
-		return garbled
+		return garbled, Record{}
 	}
 	if record.generation < command.generation {
-		return older
+		return older, Record{}
 	}
 	fits := record.phase == draining
 	if command.kind == "uncordon" {
 		fits = record.phase == 4 || record.phase == rollingBack || record.phase == 8
 	}
 	if fits && record.attempt == command.attempt && record.uid == command.uid && record.generation == command.generation {
-		return permitted
+		return permitted, record
 	}
-	return moved
+	return moved, Record{}
 }
 
 // decodeHeaders reads the headers of a stored message. Their names are case-sensitive.

@@ -200,9 +200,14 @@ func (k *Kube) node(name string) (*Node, error) {
 
 // patchNode changes the version of the object that was read.
 func (k *Kube) patchNode(node *Node, annotations, spec map[string]any) error {
-	patch := map[string]any{
-		"metadata": map[string]any{"resourceVersion": node.Meta.Version, "annotations": annotations},
-		"spec":     spec,
+	metadata := map[string]any{"resourceVersion": node.Meta.Version}
+	patch := map[string]any{"metadata": metadata}
+	// A null would remove all of them.
+	if annotations != nil {
+		metadata["annotations"] = annotations
+	}
+	if spec != nil {
+		patch["spec"] = spec
 	}
 	path := "/api/v1/nodes/" + node.Meta.Name
 	return k.call(context.Background(), "PATCH", path, "application/merge-patch+json", patch, nil)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,7 +13,11 @@ import (
 const (
 	taintKey    = "bellwether.dev/waits-for-reboot"
 	taintEffect = "PreferNoSchedule"
+	guardedBy   = "bellwether.dev/guarded-by"
 )
+
+// The annotations by which autoscalers leave a node alone. This drainer sets none, and removes those of another one.
+var guards = []string{"cluster-autoscaler.kubernetes.io/scale-down-disabled", "karpenter.sh/do-not-disrupt"}
 
 // uncordon removes the attempt's cordon, and no other.
 func (d *Drainer) uncordon(ctx context.Context, command Command, message *nats.Msg) {
@@ -55,7 +61,7 @@ func (d *Drainer) tryUncordon(command Command) (left, done, gone bool) {
 	if err != nil {
 		return false, false, false
 	}
-	permit := d.permit(command)
+	permit, record := d.permitWith(command)
 	if permit != permitted {
 		return false, false, permit == moved
 	}
@@ -65,7 +71,17 @@ func (d *Drainer) tryUncordon(command Command) (left, done, gone bool) {
 	if node.Meta.Annotations[mark] != command.attempt {
 		return node.Spec.Unschedulable, true, false
 	}
-	err = d.kube.patchNode(node, map[string]any{mark: nil}, map[string]any{"unschedulable": nil})
+	annotations := map[string]any{mark: nil, guardedBy: nil}
+	for guard := range strings.SplitSeq(node.Meta.Annotations[guardedBy], ",") {
+		if slices.Contains(guards, guard) {
+			annotations[guard] = nil
+		}
+	}
+	if record.cordonRemoved {
+		err = d.kube.patchNode(node, annotations, nil)
+		return node.Spec.Unschedulable, err == nil, false
+	}
+	err = d.kube.patchNode(node, annotations, map[string]any{"unschedulable": nil})
 	return false, err == nil, false
 }
 

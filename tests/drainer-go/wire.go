@@ -231,6 +231,8 @@ const (
 type Record struct {
 	node, uid, attempt string
 	generation, phase  uint64
+	// An operator took the cordon away after the drain: the present one is an operator's.
+	cordonRemoved bool
 }
 
 // decodeRecord checks as much of an Attempt as the table of checked values demands.
@@ -250,6 +252,11 @@ func decodeRecord(headers nats.Header, data []byte) (Record, error) {
 	}
 	if !bootID.MatchString(body.text(7)) || !trace.MatchString(body.text(21)) {
 		return record, errors.New("no boot id, or no trace")
+	}
+	if _, record.cordonRemoved = body.body(31); record.cordonRemoved {
+		if _, err := body.instant(31); err != nil {
+			return record, err
+		}
 	}
 	if record.phase < 1 || record.phase > phases {
 		return record, fmt.Errorf("the unknown phase %d", record.phase)

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bellwether_proto::mark::CORDONED_FOR;
+use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY};
 use bellwether_proto::{DrainFailure, Fact};
+use kube::ResourceExt as _;
 use rig::wait;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -21,6 +22,9 @@ const ONE_PATCH: &str = "Write and remove the mark in the same patch as `spec.un
     `resourceVersion`.";
 const ORDER: &str = "read the Node, then the record, then patch under the Node's version that was read";
 const FOREIGN: &str = "An unschedulable node without the attempt's mark carries a foreign cordon: leave it.";
+const GUARDS: &str = "With the mark, Bellwether's drainer sets the annotations \
+    `cluster-autoscaler.kubernetes.io/scale-down-disabled` and `karpenter.sh/do-not-disrupt` to `true`, so that no autoscaler \
+    deletes a node that looks empty, and lists in `bellwether.dev/guarded-by`, with commas, those that the node lacked.";
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
     vec![
@@ -57,6 +61,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must("D-CORDON-11", "Publish before you settle.", |stage| {
             Box::pin(ack_after_event(stage))
         }),
+        Check::may("D-CORDON-13", GUARDS, |stage| Box::pin(guards(stage))),
         Check::must("D-CORDON-12", "with events that occur once per generation", |stage| {
             Box::pin(message_ids(stage))
         }),
@@ -99,6 +104,23 @@ async fn one_patch(stage: &Stage) -> Result<()> {
         now.metadata.labels == before.metadata.labels,
         "no other change of the node",
         || format!("labels {:?}", now.metadata.labels),
+    )
+}
+
+/// The node carries one of the two guards already.
+async fn guards(stage: &Stage) -> Result<()> {
+    let [present, lacked] = AUTOSCALER_GUARDS;
+    let case = Case::new(stage).await?;
+    case.change_node(json!({ "metadata": { "annotations": { present: "by another" } } }))
+        .await?;
+    case.drain().await?;
+    case.cordoned().await?;
+    let node = case.object().await?.context("no node")?;
+    let of = |name: &str| node.annotations().get(name).map(String::as_str);
+    expect(
+        of(lacked) == Some("true") && of(GUARDED_BY) == Some(lacked) && of(present) == Some("by another"),
+        &format!("{lacked} and the list of it alone, in the patch of the cordon"),
+        || format!("{:?}", node.annotations()),
     )
 }
 

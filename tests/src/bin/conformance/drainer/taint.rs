@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use bellwether_proto::mark::{WAITS_FOR_REBOOT, WAITS_FOR_REBOOT_EFFECT};
 use bellwether_proto::{TaintNode, subject};
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::cordon::names_version;
@@ -15,8 +16,8 @@ use crate::observe::{Reply, shown};
 use crate::stage::Stage;
 
 const TAINT: &str = "let the node carry exactly one taint with the key `bellwether.dev/waits-for-reboot`, with the effect \
-    `PreferNoSchedule` and no value, or none with that key; under the version that was read, and without a change of other \
-    taints.";
+    `PreferNoSchedule` and no value, or none with that key; under the version that was read, and without a change of \
+    anything else of the Node.";
 const BEFORE: &str = "Before `not_after`, and only if the Node object has the command's UID and no deletion timestamp";
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
@@ -64,8 +65,13 @@ async fn expect_taints(case: &Case<'_>, wanted: &[&str]) -> Result<()> {
 
 async fn set_and_removed(stage: &Stage) -> Result<()> {
     let case = Case::without_record(stage).await?;
+    case.change_node(json!({ "metadata": { "annotations": { "example.com/kept": "yes" } } }))
+        .await?;
     command(&case, true, 60).await?;
     expect_taints(&case, &[WAITS_FOR_REBOOT_EFFECT]).await?;
+    let node = case.object().await?.context("no node")?;
+    let kept = node.annotations().contains_key("example.com/kept");
+    expect(kept, "no change of annotations", || format!("{:?}", node.annotations()))?;
     let patches = case.patches();
     expect(
         patches.iter().all(|(_, _, it)| names_version(it)),

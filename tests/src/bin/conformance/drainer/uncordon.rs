@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use bellwether_proto::Fact;
-use bellwether_proto::mark::CORDONED_FOR;
+use anyhow::{Context as _, Result};
+use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY};
+use bellwether_proto::{AttemptRef, Fact, Phase, UncordonNode, subject};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -20,6 +22,10 @@ const OTHER: &str = "If the mark names another attempt or is missing, change not
 const ORDER: &str = "read the Node, then the record, then patch under the Node's version that was read";
 const STUCK: &str = "| could not uncordon within 20 s of tries | event `uncordon-failed`, `-NAK` 5 s; without the event if \
     the record could not be read |";
+const REMOVED: &str =
+    "if the record has `cordon_removed_at`, the mark alone, since the present cordon is an operator's.";
+const GUARDS: &str = "Whatever removes the mark removes the listed ones of these two and the list with it, no others. A drainer \
+    that sets none still removes them.";
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
     vec![
@@ -38,6 +44,8 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         ),
         Check::must("D-UNCORDON-06", ORDER, |stage| Box::pin(order(stage))),
         Check::must("D-UNCORDON-07", ORDER, |stage| Box::pin(moved_on_in_between(stage))),
+        Check::must("D-UNCORDON-09", REMOVED, |stage| Box::pin(cordon_of_operator(stage))),
+        Check::must("D-UNCORDON-10", GUARDS, |stage| Box::pin(guards(stage))),
         Check::must("D-UNCORDON-08", STUCK, |stage| Box::pin(stuck(stage))).slow(),
     ]
 }
@@ -88,6 +96,51 @@ async fn own(stage: &Stage) -> Result<()> {
     expect(!unschedulable && mark.is_none(), "neither cordon nor mark", || {
         format!("unschedulable {unschedulable}, mark {mark:?}")
     })
+}
+
+/// An operator took our cordon away after the drain, and then cordoned the node.
+async fn cordon_of_operator(stage: &Stage) -> Result<()> {
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    let attempt = AttemptRef {
+        generation: case.attempt.generation.next(),
+        ..case.attempt.clone()
+    };
+    case.store(|record| {
+        record.generation = attempt.generation;
+        record.phase = Phase::Uncordoning;
+        record.cordon_removed_at = Some(Timestamp::now());
+    })
+    .await?;
+    case.send(subject::uncordon_command(&case.node.token()), &UncordonNode { attempt })
+        .await?;
+    let (_, _, left) = uncordoned(&case).await?;
+    let (unschedulable, mark) = case.cordon_now().await?;
+    expect(
+        left && unschedulable && mark.is_none(),
+        "left_unschedulable true, a cordon and no mark",
+        || format!("left_unschedulable {left}, unschedulable {unschedulable}, mark {mark:?}"),
+    )
+}
+
+/// Another drainer set one of the two guards, and found the other one.
+async fn guards(stage: &Stage) -> Result<()> {
+    let [ours, foreign] = AUTOSCALER_GUARDS;
+    let case = Case::new(stage).await?;
+    case.carry_cordon().await?;
+    case.change_node(json!({ "metadata": { "annotations": {
+        ours: "true", foreign: "true", GUARDED_BY: ours, "example.com/kept": "yes",
+    } } }))
+    .await?;
+    case.uncordon().await?;
+    uncordoned(&case).await?;
+    let node = case.object().await?.context("the node is gone")?;
+    let has = |name: &str| node.annotations().contains_key(name);
+    expect(
+        !has(ours) && !has(GUARDED_BY) && has(foreign) && has("example.com/kept"),
+        &format!("neither {ours} nor the list, and all other annotations"),
+        || format!("{:?}", node.annotations()),
+    )
 }
 
 async fn other_mark(stage: &Stage) -> Result<()> {
