@@ -138,6 +138,7 @@ impl Soak<'_> {
     async fn run(&self) -> Result<Vec<String>> {
         tokio::select! {
             kept = self.load.keep(&self.world, &self.witness) => kept.map(|()| vec![]),
+            kept = self.keep_control_plane() => kept.map(|()| vec![]),
             ran = self.in_loaded_cluster() => ran,
         }
     }
@@ -187,6 +188,21 @@ impl Soak<'_> {
         let judge = self.witness.judge();
         Figures::of(&events).show(&judge, &tally, needs.counts());
         Ok(judge.violations().to_vec())
+    }
+
+    /// Starts controllers and kube-scheduler again when they end, as a kubelet does: a kube-scheduler ends by itself when
+    /// an API server that was killed has left its cache wrong.
+    async fn keep_control_plane(&self) -> Result<()> {
+        let plane = &self.world.control_plane;
+        loop {
+            sleep(LOOK).await;
+            for process in [&plane.controller_manager, &plane.scheduler] {
+                if process.exited().is_some() {
+                    println!("           {} has ended by itself, and starts again", process.name());
+                    process.restart()?;
+                }
+            }
+        }
     }
 
     /// All mishaps until `end`; everything runs again when they are over.
