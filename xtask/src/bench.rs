@@ -20,7 +20,7 @@ Benchmarks:
   pods       How often a rollout moves a pod, with the real kube-scheduler: about three minutes
   drains     One drainer with 50 drains in flight, 5,000 nodes and 100,000 pods: memory, connections, requests;
              fails if a figure is above its limit
-  drain      How fast a node is emptied, beside kubectl and the API server's floor: about five minutes;
+  drain      How fast one node and ten nodes are emptied, beside kubectl and the API server's floor: ten minutes;
              fails if a figure is above its limit
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);

@@ -1,8 +1,9 @@
 //! `cargo xtask bench drain`: how fast a node is emptied, beside kubectl and beside what the API server can do.
 //!
-//! The ways take turns on the same two nodes in the same run: each drains the node on which the pods are, and they move to
-//! the other one. A watch of its own sees when the node is cordoned and when its pods are gone; the metrics of the API
-//! server count the evictions. Bellwether's part begins with its cordon: what its scheduler decides before is no drain.
+//! The ways take turns on the same two halves of a cluster in the same run: each drains the nodes on which the pods are, all
+//! at once, and the pods move to the other half. A watch of its own sees when the first node is cordoned and when the pods are
+//! gone; the metrics of the API server count the evictions. Bellwether's part begins with its cordon: what its scheduler
+//! decides before is no drain.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
@@ -57,12 +59,45 @@ struct Args {
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=110))]
     budgeted: u32,
 
+    /// Nodes that are drained at once
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=50))]
+    nodes: u8,
+
+    /// Pods of each of these nodes
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    each: u32,
+
     /// How often each way drains; the median counts
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
 }
 
-/// A way to drain a node.
+/// What is drained.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    nodes: u8,
+    /// Of all nodes together.
+    pods: u32,
+    /// A budget lets one of them go at a time.
+    has_budget: bool,
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, pods, .. } = self;
+        match nodes {
+            1 => write!(f, "One node with {pods} pods")?,
+            nodes => write!(f, "{nodes} nodes at once with {pods} pods")?,
+        }
+        f.write_str(if self.has_budget {
+            ", of which a budget lets one go at a time"
+        } else {
+            " without a disruption budget"
+        })
+    }
+}
+
+/// A way to drain nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// All evictions over eight connections, as fast as the API server answers.
@@ -100,32 +135,37 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<()> {
-    println!(
-        "{} pods without a disruption budget, median of {}\n",
-        args.pods, args.rounds
-    );
+    let load = |nodes, pods, has_budget| Load {
+        nodes,
+        pods,
+        has_budget,
+    };
     let ways = [Way::Floor, Way::Bellwether, Way::Kubectl];
     // Boxed: the largest part of the future.
-    let free = Box::pin(compare(args.pods, false, args.rounds, &ways)).await?;
-    println!(
-        "\n{} pods of a budget that lets one go at a time, median of {}\n",
-        args.budgeted, args.rounds
-    );
+    let free = Box::pin(compare(load(1, args.pods, false), args.rounds, &ways)).await?;
+    let pods = args.each.saturating_mul(args.nodes.into());
+    let many = Box::pin(compare(load(args.nodes, pods, false), args.rounds, &ways)).await?;
     let ways = [Way::Bellwether, Way::Kubectl];
-    let budgeted = Box::pin(compare(args.budgeted, true, args.rounds, &ways)).await?;
-    let [floor, ours, kubectl] = free[..] else {
-        return Ok(());
-    };
+    let budgeted = Box::pin(compare(load(1, args.budgeted, true), args.rounds, &ways)).await?;
     let ratio = |one: Figures, other: Figures| one.took.as_secs_f64() / other.took.as_secs_f64();
-    println!(
-        "\nBeside the floor {:.2} (limit {FLOOR_MAX}), kubectl beside Bellwether {:.2}",
-        ratio(ours, floor),
-        ratio(kubectl, ours)
-    );
-    ensure!(
-        ratio(ours, floor) <= FLOOR_MAX,
-        "slower than the limit beside the floor"
-    );
+    for (nodes, figures) in [(1, free), (args.nodes, many)] {
+        let [floor, ours, kubectl] = figures[..] else {
+            return Ok(());
+        };
+        println!(
+            "{nodes} nodes: beside the floor {:.2} (limit {FLOOR_MAX}), kubectl beside Bellwether {:.2}",
+            ratio(ours, floor),
+            ratio(kubectl, ours)
+        );
+        ensure!(
+            ratio(ours, floor) <= FLOOR_MAX,
+            "slower than the limit beside the floor"
+        );
+        ensure!(
+            ours.evictions <= EVICTIONS_MAX,
+            "more evictions for each pod than {EVICTIONS_MAX}"
+        );
+    }
     let [ours, kubectl] = budgeted[..] else { return Ok(()) };
     println!("With a budget kubectl beside Bellwether {:.2}", ratio(kubectl, ours));
     ensure!(
@@ -136,14 +176,16 @@ async fn run(args: &Args) -> Result<()> {
 }
 
 /// The median of each way.
-async fn compare(pods: u32, budgeted: bool, rounds: u32, ways: &[Way]) -> Result<Vec<Figures>> {
+async fn compare(load: Load, rounds: u32, ways: &[Way]) -> Result<Vec<Figures>> {
+    println!("{load}, median of {rounds}\n");
+    let half = usize::from(load.nodes);
     let world = World::start(WorldOptions {
-        nodes: 2,
+        nodes: 2 * half,
         domain: "",
         ..WorldOptions::default()
     })
     .await?;
-    let mut bench = Bench::start(world, pods, budgeted).await?;
+    let mut bench = Bench::start(world, load).await?;
     let mut all: Vec<Vec<Figures>> = vec![Vec::new(); ways.len()];
     for _ in 0..rounds {
         for (way, figures) in ways.iter().zip(&mut all) {
@@ -162,6 +204,7 @@ async fn compare(pods: u32, budgeted: bool, rounds: u32, ways: &[Way]) -> Result
         );
         medians.push(median);
     }
+    println!();
     drop(bench.services);
     bench.world.finish()?;
     Ok(medians)
@@ -171,27 +214,36 @@ struct Bench {
     world: World,
     services: Services,
     nodes: NodeRecorder,
+    /// How many nodes are drained: the first ones, and then as many others.
+    half: usize,
     pods: usize,
     kernels: u32,
 }
 
 impl Bench {
-    /// All pods on the first node, and Bellwether with nothing to do.
-    async fn start(world: World, pods: u32, budgeted: bool) -> Result<Self> {
-        let second = world.host(1)?;
-        world.set_cordon(second.name(), true).await?;
-        let web = Workload::new(APP).replicas(pods);
+    /// All pods on the first half of the nodes, and Bellwether with nothing to do.
+    async fn start(world: World, load: Load) -> Result<Self> {
+        let half = usize::from(load.nodes);
+        let others = world.hosts().split_off(half);
+        for other in &others {
+            world.set_cordon(other.name(), true).await?;
+        }
+        let web = Workload::new(APP).replicas(load.pods);
         world.create(&web.deployment()?).await?;
-        if budgeted {
+        if load.has_budget {
             world.create(&web.max_unavailable(1)?).await?;
         }
-        let pods = usize::try_from(pods)?;
+        let pods = usize::try_from(load.pods)?;
         world.wait_ready_pods(APP, pods).await?;
-        world.set_cordon(second.name(), false).await?;
+        for other in &others {
+            world.set_cordon(other.name(), false).await?;
+        }
         let nodes = NodeRecorder::start(world.client()).await?;
         let services = Services::start(
             &world,
-            ServicesOptions::default().set("BELLWETHER_DRAIN_TIMEOUT", "10m"),
+            ServicesOptions::default()
+                .set("BELLWETHER_DRAIN_TIMEOUT", "10m")
+                .set("BELLWETHER_SLOTS", &load.nodes.to_string()),
         )
         .await?;
         services.leader(&world).await?;
@@ -199,35 +251,39 @@ impl Bench {
             world,
             services,
             nodes,
+            half,
             pods,
             kernels: 0,
         })
     }
 
-    /// Drains the node that has the pods.
+    /// Drains the nodes that have the pods.
     async fn drain(&mut self, way: Way) -> Result<Figures> {
         let before = self.world.wait_ready_pods(APP, self.pods).await?;
         let of = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-        let from = before.first().and_then(of).context("no pod")?;
-        ensure!(
-            before.iter().all(|pod| of(pod).as_ref() == Some(&from)),
-            "the pods are on several nodes"
-        );
-        let host = self.world.hosts().into_iter().find(|host| host.name() == from);
-        let host = host.context("an unknown node")?;
+        let from: BTreeSet<String> = before.iter().filter_map(of).collect();
+        let mut hosts = self.world.hosts();
+        let mut others = hosts.split_off(self.half);
+        if others.iter().any(|host| from.contains(host.name())) {
+            std::mem::swap(&mut hosts, &mut others);
+        }
+        let is_there = |host: &Arc<Host>| from.contains(host.name());
+        ensure!(!others.iter().any(is_there), "pods are on both halves of the cluster");
         let evictions = self.evictions().await?;
         self.kernels += 1;
         let kernel = format!("6.12.{}", 48 + self.kernels);
         let began = Instant::now();
-        let gone = last_gone(self.changes(&from).await?, &before);
-        let (gone_at, ()) = tokio::try_join!(gone, self.empty(way, &host, &kernel, &before))?;
+        let gone = last_gone(self.changes().await?, &before);
+        let (gone_at, ()) = tokio::try_join!(gone, self.empty(way, &hosts, &kernel, &before))?;
         let cordons = self.nodes.changes();
-        let cordoned = cordons.iter().find(|change| {
-            change.at >= began && change.node == from && change.state.is_some_and(|state| state.cordoned)
-        });
-        let cordoned_at = cordoned.context("the node was not cordoned")?.at;
+        let cordoned = cordons
+            .iter()
+            .find(|change| change.at >= began && change.state.is_some_and(|state| state.cordoned));
+        let cordoned_at = cordoned.context("no node was cordoned")?.at;
         let sent = self.evictions().await? - evictions;
-        self.world.set_cordon(&from, false).await?;
+        for host in &hosts {
+            self.world.set_cordon(host.name(), false).await?;
+        }
         let pods = u32::try_from(self.pods)?;
         Ok(Figures {
             took: gone_at.duration_since(cordoned_at),
@@ -235,18 +291,20 @@ impl Bench {
         })
     }
 
-    /// The changes of the pods on this node from now on.
-    async fn changes(&self, node: &str) -> Result<Changes> {
-        let on_node = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-        let mut events = watcher::watcher(Api::<Pod>::all(self.world.client()), on_node).boxed();
+    /// The changes of the pods from now on.
+    async fn changes(&self) -> Result<Changes> {
+        let ours = watcher::Config::default().labels(&format!("app={APP}"));
+        let mut events = watcher::watcher(Api::<Pod>::all(self.world.client()), ours).boxed();
         while !matches!(events.try_next().await?, Some(Event::InitDone)) {}
         Ok(events)
     }
 
-    async fn empty(&self, way: Way, host: &Arc<Host>, kernel: &str, pods: &[Pod]) -> Result<()> {
+    async fn empty(&self, way: Way, hosts: &[Arc<Host>], kernel: &str, pods: &[Pod]) -> Result<()> {
         match way {
             Way::Floor => {
-                self.world.set_cordon(host.name(), true).await?;
+                for host in hosts {
+                    self.world.set_cordon(host.name(), true).await?;
+                }
                 let world = &self.world;
                 let evictions = stream::iter(pods).map(|pod| world.evict(pod));
                 let answers: Vec<Result<u16>> = evictions.buffer_unordered(CONNECTIONS).collect().await;
@@ -257,16 +315,23 @@ impl Bench {
                 Ok(())
             }
             Way::Kubectl => {
-                let args = ["drain", host.name(), "--ignore-daemonsets", "--delete-emptydir-data"];
-                self.world.kubectl()?.run(&args, "").await.map(drop)
+                let drains = hosts.iter().map(async |host| {
+                    let args = ["drain", host.name(), "--ignore-daemonsets", "--delete-emptydir-data"];
+                    self.world.kubectl()?.run(&args, "").await.map(drop)
+                });
+                try_join_all(drains).await.map(drop)
             }
             Way::Bellwether => {
-                let reboots = host.reboots();
-                host.upgrade_kernel(kernel)?;
-                wait::until("the node to be rebooted and back", DEADLINE, async || {
-                    ensure!(host.reboots() > reboots, "no reboot yet");
-                    let state = node_state(&self.world.node(host.name()).await?);
-                    ensure!(!state.is_disrupted(), "the node is {state:?}");
+                let reboots: Vec<usize> = hosts.iter().map(|host| host.reboots()).collect();
+                for host in hosts {
+                    host.upgrade_kernel(kernel)?;
+                }
+                wait::until("all nodes to be rebooted and back", DEADLINE, async || {
+                    for (host, reboots) in hosts.iter().zip(&reboots) {
+                        ensure!(host.reboots() > *reboots, "no reboot yet");
+                        let state = node_state(&self.world.node(host.name()).await?);
+                        ensure!(!state.is_disrupted(), "{} is {state:?}", host.name());
+                    }
                     Ok(())
                 })
                 .await
