@@ -40,6 +40,7 @@ type Drain struct {
 	*Drainer
 	command    Command
 	read       time.Time
+	record     Record
 	cordoned   time.Time
 	announced  bool
 	tries      map[string]*Try
@@ -70,13 +71,13 @@ func (d *Drain) run(ctx context.Context, message *nats.Msg) {
 			message.Nak()
 			return
 		}
-		permit := d.permit(d.command)
+		permit, record := d.permitWith(d.command)
 		switch permit {
 		case moved:
 			message.Ack()
 			return
 		case permitted:
-			d.read = time.Now()
+			d.read, d.record = time.Now(), record
 		case older, garbled, unread:
 		}
 		var failure uint64
@@ -122,6 +123,9 @@ func (d *Drain) round(ctx context.Context) (failure uint64, why string, drained 
 	d.forbidden = time.Time{}
 	due := d.choose(pods)
 	d.progress(ctx)
+	if time.Since(d.cordoned) < d.record.loadBalancerWait {
+		return 0, "", false
+	}
 	if len(due) > 0 && d.mayAct() {
 		if failure, why = d.evict(due); failure != 0 {
 			return failure, why, false
@@ -169,7 +173,13 @@ func (d *Drain) cordon() (failure uint64, why string) {
 	if !d.mayAct() {
 		return 0, ""
 	}
-	err = d.kube.patchNode(node, map[string]any{mark: d.command.attempt}, map[string]any{"unschedulable": true})
+	annotations, labels := map[string]any{mark: d.command.attempt}, map[string]any(nil)
+	if _, there := node.Meta.Labels[outOfLoadBalancers]; d.record.leavesLoadBalancers && !there {
+		labels = map[string]any{outOfLoadBalancers: "true"}
+		listed := strings.Split(node.Meta.Annotations[guardedBy], ",")
+		annotations[guardedBy] = strings.Trim(strings.Join(append(listed, outOfLoadBalancers), ","), ",")
+	}
+	err = d.kube.patchNode(node, annotations, labels, map[string]any{"unschedulable": true})
 	if err != nil {
 		return d.forbid(err, &d.forbidden)
 	}

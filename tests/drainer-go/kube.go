@@ -153,8 +153,8 @@ type Meta struct {
 	UID         string            `json:"uid"`
 	Version     string            `json:"resourceVersion"`
 	Generation  int64             `json:"generation"`
-	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
+	Labels      map[string]string `json:"labels"`
 	Finalizers  []string          `json:"finalizers"`
 	Deletion    *time.Time        `json:"deletionTimestamp"`
 	Owners      []struct {
@@ -199,12 +199,15 @@ func (k *Kube) node(name string) (*Node, error) {
 }
 
 // patchNode changes the version of the object that was read.
-func (k *Kube) patchNode(node *Node, annotations, spec map[string]any) error {
+func (k *Kube) patchNode(node *Node, annotations, labels, spec map[string]any) error {
 	metadata := map[string]any{"resourceVersion": node.Meta.Version}
 	patch := map[string]any{"metadata": metadata}
 	// A null would remove all of them.
 	if annotations != nil {
 		metadata["annotations"] = annotations
+	}
+	if labels != nil {
+		metadata["labels"] = labels
 	}
 	if spec != nil {
 		patch["spec"] = spec

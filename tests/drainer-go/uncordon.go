@@ -14,6 +14,8 @@ const (
 	taintKey    = "bellwether.dev/waits-for-reboot"
 	taintEffect = "PreferNoSchedule"
 	guardedBy   = "bellwether.dev/guarded-by"
+	// A label, and listed with the annotations all the same.
+	outOfLoadBalancers = "node.kubernetes.io/exclude-from-external-load-balancers"
 )
 
 // The annotations by which autoscalers leave a node alone. This drainer sets none, and removes those of another one.
@@ -72,16 +74,20 @@ func (d *Drainer) tryUncordon(command Command) (left, done, gone bool) {
 		return node.Spec.Unschedulable, true, false
 	}
 	annotations := map[string]any{mark: nil, guardedBy: nil}
+	var labels map[string]any
 	for guard := range strings.SplitSeq(node.Meta.Annotations[guardedBy], ",") {
 		if slices.Contains(guards, guard) {
 			annotations[guard] = nil
 		}
+		if guard == outOfLoadBalancers {
+			labels = map[string]any{guard: nil}
+		}
 	}
 	if record.cordonRemoved {
-		err = d.kube.patchNode(node, annotations, nil)
+		err = d.kube.patchNode(node, annotations, labels, nil)
 		return node.Spec.Unschedulable, err == nil, false
 	}
-	err = d.kube.patchNode(node, annotations, map[string]any{"unschedulable": nil})
+	err = d.kube.patchNode(node, annotations, labels, map[string]any{"unschedulable": nil})
 	return false, err == nil, false
 }
 
@@ -127,5 +133,5 @@ func (d *Drainer) changeTaint(node *Node, present bool) error {
 	if present {
 		taints = append(taints, map[string]string{"key": taintKey, "effect": taintEffect})
 	}
-	return d.kube.patchNode(node, nil, map[string]any{"taints": taints})
+	return d.kube.patchNode(node, nil, nil, map[string]any{"taints": taints})
 }

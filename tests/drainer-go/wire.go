@@ -233,6 +233,9 @@ type Record struct {
 	generation, phase  uint64
 	// An operator took the cordon away after the drain: the present one is an operator's.
 	cordonRemoved bool
+	// The cordon takes the node out of load balancers, and no pod is evicted before this time is over.
+	leavesLoadBalancers bool
+	loadBalancerWait    time.Duration
 }
 
 // decodeRecord checks as much of an Attempt as the table of checked values demands.
@@ -257,6 +260,15 @@ func decodeRecord(headers nats.Header, data []byte) (Record, error) {
 		if _, err := body.instant(31); err != nil {
 			return record, err
 		}
+	}
+	if terms, ok := body.body(28); ok {
+		drain, err := parse(terms)
+		if err != nil {
+			return record, err
+		}
+		var seconds uint64
+		seconds, record.leavesLoadBalancers = drain.numbers[6]
+		record.loadBalancerWait = time.Duration(uint32(seconds)) * time.Second
 	}
 	if record.phase < 1 || record.phase > phases {
 		return record, fmt.Errorf("the unknown phase %d", record.phase)

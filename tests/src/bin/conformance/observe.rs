@@ -164,6 +164,18 @@ impl Case<'_> {
         self.event("the event drained", SOON, drained).await
     }
 
+    /// Waits for the event `uncordoned`; returns whether the node stays unschedulable by it.
+    pub(crate) async fn uncordoned(&self) -> Result<At<bool>> {
+        let uncordoned = |fact: &Fact| {
+            if let Fact::Uncordoned { left_unschedulable } = fact {
+                Some(*left_unschedulable)
+            } else {
+                None
+            }
+        };
+        self.event("the event uncordoned", SOON, uncordoned).await
+    }
+
     /// Whether `drained` was published.
     pub(crate) fn is_drained(&self) -> Result<bool> {
         Ok(self.kinds()?.contains(&"drained"))

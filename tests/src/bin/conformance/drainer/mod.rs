@@ -5,6 +5,7 @@ mod ask;
 mod cordon;
 mod decode;
 mod evict;
+mod load_balancers;
 mod permit;
 mod pods;
 mod proof;
@@ -24,6 +25,7 @@ pub(crate) fn checks() -> Vec<Check<Stage>> {
         permit::checks(),
         decode::checks(),
         cordon::checks(),
+        load_balancers::checks(),
         evict::checks(),
         answers::checks(),
         pods::checks(),

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::cordon::names_version;
 use crate::case::{Case, SOON};
 use crate::check::{Check, expect};
-use crate::observe::{At, Reply, shown};
+use crate::observe::{Reply, shown};
 use crate::stage::Stage;
 use rig::front::{Answer, Fault};
 
@@ -50,22 +50,10 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
     ]
 }
 
-/// Waits for `uncordoned`; returns whether the node stays unschedulable by it.
-async fn uncordoned(case: &Case<'_>) -> Result<At<bool>> {
-    let uncordoned = |fact: &Fact| {
-        if let Fact::Uncordoned { left_unschedulable } = fact {
-            Some(*left_unschedulable)
-        } else {
-            None
-        }
-    };
-    case.event("the event uncordoned", SOON, uncordoned).await
-}
-
 /// The answer is `uncordoned` with this value, without a change of the node.
 async fn left_alone(case: &Case<'_>, unschedulable: bool) -> Result<()> {
     let command = case.uncordon().await?;
-    let (_, _, left) = uncordoned(case).await?;
+    let (_, _, left) = case.uncordoned().await?;
     case.replied(&command, &Reply::Ack).await?;
     expect(
         left == unschedulable,
@@ -81,7 +69,7 @@ async fn own(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     case.carry_cordon().await?;
     let command = case.uncordon().await?;
-    let (event, _, left) = uncordoned(&case).await?;
+    let (event, _, left) = case.uncordoned().await?;
     let (ack, ..) = case.replied(&command, &Reply::Ack).await?;
     expect(event < ack, "the event before +ACK", || "+ACK before it".to_owned())?;
     expect(!left, "left_unschedulable false", || left.to_string())?;
@@ -114,7 +102,7 @@ async fn cordon_of_operator(stage: &Stage) -> Result<()> {
     .await?;
     case.send(subject::uncordon_command(&case.node.token()), &UncordonNode { attempt })
         .await?;
-    let (_, _, left) = uncordoned(&case).await?;
+    let (_, _, left) = case.uncordoned().await?;
     let (unschedulable, mark) = case.cordon_now().await?;
     expect(
         left && unschedulable && mark.is_none(),
@@ -133,7 +121,7 @@ async fn guards(stage: &Stage) -> Result<()> {
     } } }))
     .await?;
     case.uncordon().await?;
-    uncordoned(&case).await?;
+    case.uncordoned().await?;
     let node = case.object().await?.context("the node is gone")?;
     let has = |name: &str| node.annotations().contains_key(name);
     expect(
@@ -166,7 +154,7 @@ async fn gone(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     case.nodes().delete(case.node.as_str(), &Default::default()).await?;
     let command = case.uncordon().await?;
-    uncordoned(&case).await?;
+    case.uncordoned().await?;
     case.replied(&command, &Reply::Ack).await.map(drop)
 }
 
@@ -177,7 +165,7 @@ async fn being_deleted(stage: &Stage) -> Result<()> {
         .await?;
     case.nodes().delete(case.node.as_str(), &Default::default()).await?;
     let command = case.uncordon().await?;
-    uncordoned(&case).await?;
+    case.uncordoned().await?;
     case.replied(&command, &Reply::Ack).await?;
     expect(case.patches().is_empty(), "no change of the node", || {
         shown(&case.patches())
@@ -189,7 +177,7 @@ async fn order(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     case.carry_cordon().await?;
     case.uncordon().await?;
-    uncordoned(&case).await?;
+    case.uncordoned().await?;
     case.read_record_before_first_patch()
 }
 
@@ -233,5 +221,5 @@ async fn stuck(stage: &Stage) -> Result<()> {
     })?;
     case.delayed(&command, 3.0..=8.0).await?;
     drop(fault);
-    uncordoned(&case).await.map(drop)
+    case.uncordoned().await.map(drop)
 }
