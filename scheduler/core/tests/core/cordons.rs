@@ -188,6 +188,22 @@ fn the_slot_of_a_drain_that_was_broken_off_is_kept_until_no_request_to_cordon_ca
 }
 
 #[test]
+fn an_uncordon_that_got_no_answer_is_asked_for_again_though_the_host_has_gone_down_since() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    let first = world.records[&name("a")].generation;
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
+    world.boot("a", false);
+    // A drainer takes the command and dies.
+    world.drainer("a", false, 0);
+    world.pass(MINUTE / 2);
+    let record = &world.records[&name("a")];
+    assert_eq!((record.phase, record.generation), (Phase::Uncordoning, first.next()));
+}
+
+#[test]
 fn a_view_that_is_behind_the_drainers_report_is_waited_for() {
     let mut world = World::new(1, &["a"]);
     world.need("a");

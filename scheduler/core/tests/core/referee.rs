@@ -64,7 +64,8 @@ impl World {
         let node = &attempt.node;
         let host = &self.hosts.get(node);
         let old = self.records.get(node);
-        let entered = old.is_none_or(|old| old.generation != attempt.generation);
+        // A command that is asked for again has a new generation, and no new phase.
+        let entered = old.is_none_or(|old| old.id != attempt.id || old.phase != attempt.phase);
         if old.is_none_or(|old| old.id != attempt.id) && attempt.phase == Phase::Draining {
             let views = self.hosts.iter().map(|(node, host)| (node.clone(), host.view.clone()));
             let slots = self.policy.slots.get();
