@@ -1,12 +1,9 @@
 //! `cargo xtask bench`: what a change costs, measured.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use anyhow::{Result, bail};
 
-use anyhow::{Result, anyhow, bail};
-
+use crate::rigged;
 use crate::step::Steps;
-use crate::{cache, tools};
 
 pub(crate) const HELP: &str = "\
 Measure what a change costs. docs/performance.md explains the figures.
@@ -89,7 +86,7 @@ fn scheduler(args: &[String]) -> Result<()> {
 }
 
 fn fleet(args: &[String]) -> Result<()> {
-    built_for_release(&FLEET_BINARIES, "bench-fleet", args)
+    rigged::run_for_release("bench-fleet", &FLEET_BINARIES, args)
 }
 
 /// The same fleet with pods.
@@ -101,33 +98,11 @@ fn drains(args: &[String]) -> Result<()> {
 }
 
 fn drain(args: &[String]) -> Result<()> {
-    built_for_release(&DRAIN_BINARIES, "bench-drain", args)
+    rigged::run_for_release("bench-drain", &DRAIN_BINARIES, args)
 }
 
-/// A binary of the `tests` crate, on top of the rig, beside the services' binaries.
-fn built_for_release(binaries: &[&str], bench: &str, args: &[String]) -> Result<()> {
-    let mut steps = Steps::new();
-    steps.work("tools", tools::ensure)?;
-    let mut line = vec!["cargo", "build", "--release", "--locked"];
-    for binary in binaries {
-        line.extend(["--bin", binary]);
-    }
-    steps.command("build", &[], &line)?;
-    let bench = cache::target_dir().join("release").join(bench);
-    // Replaces this process, so that Ctrl-C and the exit code are the benchmark's own.
-    let error = Command::new(&bench).args(args).exec();
-    Err(anyhow!("cannot start {}: {error}", bench.display()))
-}
-
-/// As the demo, since speed does not matter.
 fn pods(args: &[String]) -> Result<()> {
-    let mut steps = Steps::new();
-    steps.work("tools", tools::ensure)?;
-    steps.command("build", &[], &["cargo", "build", "--locked", "--workspace", "--bins"])?;
-    let pods = cache::target_dir().join("debug/bench-pods");
-    // Replaces this process, as for the fleet.
-    let error = Command::new(&pods).args(args).exec();
-    Err(anyhow!("cannot start {}: {error}", pods.display()))
+    rigged::run("bench-pods", args)
 }
 
 fn choose(args: &[String]) -> Result<(&'static Bench, &[String])> {

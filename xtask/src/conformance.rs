@@ -1,12 +1,9 @@
 //! `cargo xtask conformance`: tries whether a program keeps the contract of one of Bellwether's parts. The trial itself is a
 //! binary of the `tests` crate, on top of the rig.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, anyhow};
-
-use crate::{cache, step::Steps, tools};
+use crate::rigged;
 
 pub(crate) const HELP: &str = "\
 Try whether a program keeps the contract of a part of Bellwether (proto/README.md, and its own page beside it).
@@ -27,11 +24,5 @@ Options:
 ";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let mut steps = Steps::new();
-    steps.work("tools", tools::ensure)?;
-    steps.command("build", &[], &["cargo", "build", "--workspace", "--bins"])?;
-    let conformance = cache::target_dir().join("debug/conformance");
-    // Replaces this process, so that Ctrl-C and the exit code are its own.
-    let error = Command::new(&conformance).args(args).exec();
-    Err(anyhow!("cannot start {}: {error}", conformance.display()))
+    rigged::run("conformance", args)
 }

@@ -1,12 +1,9 @@
 //! `cargo xtask demo`: everything from nothing to the show. The show itself is a binary of the
 //! `tests` crate, on top of the rig.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, anyhow};
-
-use crate::{cache, step::Steps, tools};
+use crate::rigged;
 
 pub(crate) const HELP: &str = "\
 Start a real control plane, NATS and the services here, and show rolling reboots.
@@ -25,11 +22,5 @@ Options:
 ";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let mut steps = Steps::new();
-    steps.work("tools", tools::ensure)?;
-    steps.command("build", &[], &["cargo", "build", "--workspace", "--bins"])?;
-    let demo = cache::target_dir().join("debug/demo");
-    // Replaces this process, so that Ctrl-C and the exit code are the demo's own.
-    let error = Command::new(&demo).args(args).exec();
-    Err(anyhow!("cannot start {}: {error}", demo.display()))
+    rigged::run("demo", args)
 }

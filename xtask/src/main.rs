@@ -24,6 +24,7 @@ mod node;
 mod progress;
 mod prometheus;
 mod reference;
+mod rigged;
 mod sim;
 mod soak;
 mod step;

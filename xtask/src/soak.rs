@@ -1,12 +1,9 @@
 //! `cargo xtask soak`: fifty nodes under mishaps, judged by an independent watch. The soak itself is a binary of the
 //! `tests` crate, on top of the rig.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, anyhow};
-
-use crate::{cache, step::Steps, tools};
+use crate::rigged;
 
 pub(crate) const HELP: &str = "\
 Soak Bellwether: nodes need reboots again and again, while parts of the cluster die.
@@ -27,11 +24,5 @@ Options:
 ";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let mut steps = Steps::new();
-    steps.work("tools", tools::ensure)?;
-    steps.command("build", &[], &["cargo", "build", "--workspace", "--bins"])?;
-    let soak = cache::target_dir().join("debug/soak");
-    // Replaces this process, so that Ctrl-C and the exit code are its own.
-    let error = Command::new(&soak).args(args).exec();
-    Err(anyhow!("cannot start {}: {error}", soak.display()))
+    rigged::run("soak", args)
 }
