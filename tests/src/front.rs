@@ -12,9 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use futures_util::future::BoxFuture;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::http::{Message, read_head, read_request};
-use crate::ports;
+use crate::{ports, tls};
 
 /// A request to the API server.
 #[derive(Clone, Debug)]
@@ -189,21 +188,14 @@ impl Drop for Injection {
 impl Front {
     /// Listens on a port of its own before the API server on this port, and shows the API server's certificate.
     pub fn start(server: u16, certificate: &Path, observer: Arc<dyn Observer>) -> Result<Self> {
-        let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(certificate.with_extension("key"))?;
+        let (acceptor, chain) = tls::acceptor(certificate)?;
         let mut roots = RootCertStore::empty();
-        let (trusted, _) = roots.add_parsable_certificates(chain.clone());
+        let (trusted, _) = roots.add_parsable_certificates(chain);
         anyhow::ensure!(trusted > 0, "no authority in {}", certificate.display());
         let client = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        let listener = ports::listener()?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let port = listener.local_addr()?.port();
+        let (listener, port) = ports::listener()?;
         let shared = Shared {
             server,
             connector: TlsConnector::from(Arc::new(client)),
@@ -211,7 +203,7 @@ impl Front {
             rules: Arc::default(),
         };
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), shared.clone()));
+        task.spawn(accept(listener, acceptor, shared.clone()));
         Ok(Self {
             port,
             shared,

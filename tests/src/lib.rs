@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod record;
 pub mod service;
 pub mod services;
+mod tls;
 pub mod tools;
 pub mod vm;
 pub mod wait;

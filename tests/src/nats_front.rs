@@ -60,10 +60,7 @@ pub struct NatsFront {
 impl NatsFront {
     /// Listens on a port of its own before the server on this port.
     pub fn start(server: u16) -> Result<Self> {
-        let listener = ports::listener()?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let port = listener.local_addr()?.port();
+        let (listener, port) = ports::listener()?;
         let shared = Shared::default();
         let mut task = JoinSet::new();
         task.spawn(accept(listener, server, shared.clone()));

@@ -37,10 +37,13 @@ pub fn free_port() -> Result<u16> {
     RESERVED.lock().unwrap_or_else(PoisonError::into_inner).free_port()
 }
 
-/// Listens on such a port at once. For listeners in this process: a child that is just being started may hold the port
-/// of [`free_port`] for a moment.
-pub fn listener() -> Result<TcpListener> {
-    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).listener()
+/// Listens on such a port at once, which is returned too. For listeners in this process: a child that is just being started
+/// may hold the port of [`free_port`] for a moment.
+pub(crate) fn listener() -> Result<(tokio::net::TcpListener, u16)> {
+    let listener = RESERVED.lock().unwrap_or_else(PoisonError::into_inner).listener()?;
+    listener.set_nonblocking(true)?;
+    let port = listener.local_addr()?.port();
+    Ok((tokio::net::TcpListener::from_std(listener)?, port))
 }
 
 impl Reserved {

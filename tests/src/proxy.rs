@@ -49,10 +49,7 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a port of its own, in front of this port on loopback.
     pub fn start(server: u16) -> Result<Self> {
-        let listener = ports::listener()?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let port = listener.local_addr()?.port();
+        let (listener, port) = ports::listener()?;
         let (way, changes) = watch::channel(Way::Open);
         let (silenced, birth) = watch::channel(0);
         let (closed, closing) = watch::channel(());

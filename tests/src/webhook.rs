@@ -6,16 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::ports;
+use crate::{ports, tls};
 
 /// Larger than any request of the API server about one object of a test.
 const REQUEST_MAX: usize = 1 << 20;
@@ -32,17 +29,10 @@ impl Webhook {
     /// denial; none allows the request. The webhook shows this certificate, whose key is the file beside it with
     /// the extension `key`.
     pub fn start(certificate: &Path, decide: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Result<Self> {
-        let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(certificate.with_extension("key"))?;
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        let listener = ports::listener()?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let port = listener.local_addr()?.port();
+        let (acceptor, _) = tls::acceptor(certificate)?;
+        let (listener, port) = ports::listener()?;
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), Arc::new(decide)));
+        task.spawn(accept(listener, acceptor, Arc::new(decide)));
         Ok(Self { port, _task: task })
     }
 
