@@ -4,6 +4,7 @@ use std::fmt;
 
 use anyhow::Result;
 use futures_util::future::LocalBoxFuture;
+use rig::service::Service;
 
 /// What a sentence demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,4 +119,15 @@ pub(crate) fn expect(holds: bool, expected: &str, observed: impl FnOnce() -> Str
 pub(crate) fn miss(expected: &str, observed: String) -> anyhow::Error {
     let expected = expected.to_owned();
     Miss { expected, observed }.into()
+}
+
+/// The program answers on the port of its health.
+pub(crate) async fn expect_health(service: &Service) -> Result<()> {
+    for path in ["/livez", "/readyz"] {
+        let (status, body) = service.get(path).await?;
+        expect(status == 200, &format!("200 from {path}"), || {
+            format!("{status} {body}")
+        })?;
+    }
+    Ok(())
 }

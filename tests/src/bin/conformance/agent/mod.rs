@@ -8,3 +8,4 @@ pub(crate) mod observe;
 mod rights;
 pub(crate) mod stage;
 mod streams;
+pub(crate) mod trials;

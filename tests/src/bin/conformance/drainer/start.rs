@@ -4,7 +4,7 @@ use anyhow::Result;
 use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy, StorageType};
 use bellwether_proto::stream::{DRAINERS_CONSUMER, Retention, STREAMS};
 
-use crate::check::{Check, expect};
+use crate::check::{Check, expect, expect_health};
 use crate::stage::Stage;
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
@@ -22,7 +22,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must(
             "D-START-03",
             "| health | `/livez` and `/readyz` on the port of",
-            |stage| Box::pin(health(stage)),
+            |stage| Box::pin(expect_health(&stage.service)),
         ),
     ]
 }
@@ -81,14 +81,4 @@ async fn streams(stage: &Stage) -> Result<()> {
         "the consumer as in the table",
         || format!("an ack wait of {wait:?}, at most {pending} pending"),
     )
-}
-
-async fn health(stage: &Stage) -> Result<()> {
-    for path in ["/livez", "/readyz"] {
-        let (status, body) = stage.service.get(path).await?;
-        expect(status == 200, &format!("200 from {path}"), || {
-            format!("{status} {body}")
-        })?;
-    }
-    Ok(())
 }

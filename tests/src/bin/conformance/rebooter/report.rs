@@ -4,23 +4,20 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bellwether_proto::{ProblemCode, RebooterReport, header, setting, wire};
-use jiff::{SignedDuration, Timestamp};
+use bellwether_proto::{ProblemCode, RebooterReport, setting, wire};
 use rig::proxy::Way;
 
 use super::refusal::with_script;
-use crate::agent::case::{Case, REFRESH, SOON, Setup};
+use crate::agent::case::{Case, SOON, Setup};
 use crate::agent::observe::{self, At};
 use crate::agent::stage::Stage;
+use crate::agent::trials::{self, LATE};
 use crate::check::{Check, expect};
 
 const STORE: &str = "**Store a report at the start, when the preflight finds something else, in another boot, and at least \
     each `refresh_interval`**, until the bucket has acknowledged it.";
 const PROBLEM: &str = "| `problem`, `preflight_problem` | why the host could not be rebooted: the text in both, the \
     [code](codes.md#problems) in the latter; absent if it could.";
-
-/// A report may be this much late on busy cores.
-const LATE: Duration = Duration::from_secs(2);
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
     vec![
@@ -40,12 +37,12 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must(
             "R-REPORT-04",
             "| `reported_at` | the time of the report, by the host's clock |",
-            |stage| Box::pin(reported_at(stage)),
+            |stage| Box::pin(trials::reported_at::<RebooterReport>(stage)),
         ),
         Check::must(
             "R-REPORT-05",
             "| `refresh_interval` | `BELLWETHER_REFRESH_INTERVAL` |",
-            |stage| Box::pin(refresh_interval(stage)),
+            |stage| Box::pin(trials::refresh_interval::<RebooterReport>(stage)),
         ),
         Check::must(
             "R-REPORT-06",
@@ -54,7 +51,9 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         ),
         Check::must("R-REPORT-07", PROBLEM, |stage| Box::pin(problem(stage))),
         Check::must("R-REPORT-08", STORE, |stage| Box::pin(problem_passes(stage))),
-        Check::must("R-REPORT-09", STORE, |stage| Box::pin(refresh(stage))),
+        Check::must("R-REPORT-09", STORE, |stage| {
+            Box::pin(trials::refresh::<RebooterReport>(stage))
+        }),
         Check::must("R-REPORT-10", STORE, |stage| Box::pin(lost_ack(stage))),
         Check::must("R-REPORT-11", STORE, |stage| Box::pin(boot_changes(stage))),
         Check::must(
@@ -93,18 +92,8 @@ async fn with_problem(case: &Case<'_>, from: usize, code: Option<ProblemCode>) -
 }
 
 async fn message(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    case.now().await?;
-    case.reports::<RebooterReport>()?;
-    let reports = case.raw_reports();
-    let (_, _, first) = reports.first().context("no report")?;
-    let type_of = first.header(header::CONTENT_TYPE);
-    expect(type_of == Some(header::PROTOBUF), header::PROTOBUF, || {
-        format!("{type_of:?}")
-    })?;
-    let headers = first.headers.iter();
-    let conditions: Vec<_> = headers.filter(|(name, _)| name.starts_with("Nats-Expected")).collect();
-    expect(conditions.is_empty(), "no condition", || format!("{conditions:?}"))
+    trials::content_type(stage).await?;
+    trials::no_condition::<RebooterReport>(stage).await
 }
 
 async fn node(stage: &Stage) -> Result<()> {
@@ -115,32 +104,7 @@ async fn node(stage: &Stage) -> Result<()> {
 
 async fn boot(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
-    case.reboot_host().await?;
-    let boot = case.host.boot_id();
-    report(&case, "a report with the boot that runs now", 0, |report| {
-        (report.boot_id.as_str() == boot).then_some(())
-    })
-    .await
-    .map(drop)
-}
-
-async fn reported_at(stage: &Stage) -> Result<()> {
-    let before = Timestamp::now();
-    let case = Case::new(stage).await?;
-    let (_, _, found) = report(&case, "a report", 0, |report| Some(report.reported_at)).await?;
-    let after = Timestamp::now();
-    // Whole seconds are fine too.
-    let within = found.as_second() >= before.as_second() && found <= after;
-    expect(within, &format!("a time from {before} to {after}"), || {
-        found.to_string()
-    })
-}
-
-async fn refresh_interval(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    let (_, _, found) = report(&case, "a report", 0, |report| Some(report.refresh_interval)).await?;
-    let wanted = SignedDuration::try_from(REFRESH)?;
-    expect(found == wanted, &format!("{wanted:#}"), || format!("{found:#}"))
+    trials::next_boot::<RebooterReport>(&case).await
 }
 
 async fn method(stage: &Stage) -> Result<()> {
@@ -179,22 +143,6 @@ async fn problem_passes(stage: &Stage) -> Result<()> {
     let from = case.now().await?;
     fs::rename(&aside, &script)?;
     with_problem(&case, from, None).await
-}
-
-async fn refresh(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    let (mut index, mut at, ()) = report(&case, "a report", 0, |_| Some(())).await?;
-    for _ in 0..2 {
-        let (next, later, ()) = report(&case, "the next report", index + 1, |_| Some(())).await?;
-        let pause = later.duration_since(at);
-        expect(
-            pause <= REFRESH + LATE,
-            &format!("the next report after at most {REFRESH:?}"),
-            || format!("one after {pause:?}"),
-        )?;
-        (index, at) = (next, later);
-    }
-    Ok(())
 }
 
 /// The bucket has the first report, and its acknowledgement does not arrive.

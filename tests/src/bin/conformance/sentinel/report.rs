@@ -1,30 +1,25 @@
 //! The fields of a report, and when the next one is stored.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result};
-use bellwether_proto::{HostReport, header};
-use jiff::SignedDuration;
+use anyhow::Result;
+use bellwether_proto::HostReport;
 
 use super::{LONG_AGO, at, report};
-use crate::agent::case::{Case, QUIET, REFRESH, SOON, Setup};
+use crate::agent::case::{Case, QUIET, Setup};
 use crate::agent::stage::Stage;
+use crate::agent::trials;
 use crate::check::{Check, expect};
-
-/// A report may be this much late on busy cores.
-const LATE: Duration = Duration::from_secs(2);
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
     vec![
         Check::must(
             "S-REPORT-01",
             "without a condition: the record has no other writer.",
-            |stage| Box::pin(message(stage)),
+            |stage| Box::pin(trials::no_condition::<HostReport>(stage)),
         ),
         Check::must(
             "S-REPORT-02",
             "| `content-type` | `application/protobuf` | always written; readers ignore it |",
-            |stage| Box::pin(content_type(stage)),
+            |stage| Box::pin(trials::content_type(stage)),
         ),
         Check::must("S-REPORT-03", "| `node` | `BELLWETHER_NODE_NAME` |", |stage| {
             Box::pin(async {
@@ -40,12 +35,12 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must(
             "S-REPORT-05",
             "| `reported_at` | the time of the look, by the host's clock |",
-            |stage| Box::pin(reported_at(stage)),
+            |stage| Box::pin(trials::reported_at::<HostReport>(stage)),
         ),
         Check::must(
             "S-REPORT-06",
             "| `refresh_interval` | `BELLWETHER_REFRESH_INTERVAL` |",
-            |stage| Box::pin(refresh_interval(stage)),
+            |stage| Box::pin(trials::refresh_interval::<HostReport>(stage)),
         ),
         Check::must(
             "S-REPORT-07",
@@ -75,7 +70,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             |stage| Box::pin(agent_version(stage)),
         ),
         Check::must("S-REPORT-12", "and at least each `refresh_interval`.**", |stage| {
-            Box::pin(refresh(stage))
+            Box::pin(trials::refresh::<HostReport>(stage))
         }),
         Check::may(
             "S-REPORT-13",
@@ -83,31 +78,6 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             |stage| Box::pin(no_change(stage)),
         ),
     ]
-}
-
-async fn message(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    case.now().await?;
-    case.reports::<HostReport>()?;
-    let reports = case.raw_reports();
-    let (_, _, first) = reports.first().context("no report")?;
-    let conditions: Vec<_> = first
-        .headers
-        .iter()
-        .filter(|(name, _)| name.starts_with("Nats-Expected"))
-        .collect();
-    expect(conditions.is_empty(), "no condition", || format!("{conditions:?}"))
-}
-
-async fn content_type(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    case.now().await?;
-    let reports = case.raw_reports();
-    let (_, _, first) = reports.first().context("no report")?;
-    let found = first.header(header::CONTENT_TYPE);
-    expect(found == Some(header::PROTOBUF), header::PROTOBUF, || {
-        format!("{found:?}")
-    })
 }
 
 /// The first report has this text in a field.
@@ -119,32 +89,7 @@ async fn field(case: &Case<'_>, read: impl Fn(&HostReport) -> String, wanted: &s
 async fn boot_id(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     field(&case, |report| report.boot_id.to_string(), &case.host.boot_id()).await?;
-    case.reboot_host().await?;
-    let boot = case.host.boot_id();
-    report(&case, "a report with the boot that runs now", 0, |report| {
-        (report.boot_id.as_str() == boot).then_some(())
-    })
-    .await
-    .map(drop)
-}
-
-async fn reported_at(stage: &Stage) -> Result<()> {
-    let before = jiff::Timestamp::now();
-    let case = Case::new(stage).await?;
-    let (_, _, found) = report(&case, "a report", 0, |report| Some(report.reported_at)).await?;
-    let after = jiff::Timestamp::now();
-    // Whole seconds are fine too.
-    let within = found.as_second() >= before.as_second() && found <= after;
-    expect(within, &format!("a time from {before} to {after}"), || {
-        found.to_string()
-    })
-}
-
-async fn refresh_interval(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    let (_, _, found) = report(&case, "a report", 0, |report| Some(report.refresh_interval)).await?;
-    let wanted = SignedDuration::try_from(REFRESH)?;
-    expect(found == wanted, &format!("{wanted:#}"), || format!("{found:#}"))
+    trials::next_boot::<HostReport>(&case).await
 }
 
 async fn booted_at(stage: &Stage) -> Result<()> {
@@ -203,24 +148,6 @@ async fn agent_version(stage: &Stage) -> Result<()> {
     let mut numbers = found.split(['.', '-', '+']).map(|part| part.parse::<u32>().is_ok());
     let begins = numbers.next() == Some(true) && numbers.next() == Some(true);
     expect(begins, "a version such as 0.1.0", || format!("{found:?}"))
-}
-
-async fn refresh(stage: &Stage) -> Result<()> {
-    let case = Case::new(stage).await?;
-    let (mut index, mut at, ()) = report(&case, "a report", 0, |_| Some(())).await?;
-    for _ in 0..2 {
-        let (next, later, ()) = case
-            .report::<HostReport, ()>("the next report", index + 1, SOON, |_| Some(()))
-            .await?;
-        let pause = later.duration_since(at);
-        expect(
-            pause <= REFRESH + LATE,
-            &format!("the next report after at most {REFRESH:?}"),
-            || format!("one after {pause:?}"),
-        )?;
-        (index, at) = (next, later);
-    }
-    Ok(())
 }
 
 async fn no_change(stage: &Stage) -> Result<()> {
