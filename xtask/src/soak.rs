@@ -17,7 +17,7 @@ an attempt, no node reboots twice for one need, no more nodes are cordoned than 
 cordoned at the end. Prints the figures; the exit code is 1 if a promise was broken, and the logs are kept then.
 
 Options:
-  --minutes N  Minutes of mishaps; start and end take about three more [default: 10]
+  --minutes N  Minutes of mishaps, beside the start of the cluster and its end [default: 10]
   --nodes N    Number of nodes, 10 to 50, each with thirty pods [default: 50]
   --slots N    How many nodes may be disrupted at once [default: 5]
   --seed S     The mishaps of this seed; else of a random one, which is printed
