@@ -126,13 +126,15 @@ impl<'a> Driver<'a> {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
             }
-            let places = self.tools.places.free(self.node);
-            machine.handle_places(places);
+            let free = self.tools.places.free(self.node);
+            machine.handle_places(free);
             while let Some(action) = machine.poll_action(clock::now()) {
                 if let Some(end) = self.act(action, inbox) {
                     return end;
                 }
             }
+            // What this drain has taken since is no place that becomes free.
+            let known = free.min(self.tools.places.free(self.node));
             inbox.meter.tick(clock::now());
             let due = machine.poll_timeout();
             let sleep = due.map_or(SLEEP_MAX, |due| clock::until(due).min(SLEEP_MAX));
@@ -154,7 +156,7 @@ impl<'a> Driver<'a> {
                         machine.handle_attached(now);
                     }
                 }
-                () = inbox.places.more_than(places, self.node), if machine.lacks_places() => (),
+                () = inbox.places.more_than(known, self.node), if machine.lacks_places() => (),
                 Ok(()) = inbox.sets.changed() => machine.handle_sets(inbox.sets.borrow_and_update().clone()),
                 event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
                 event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),

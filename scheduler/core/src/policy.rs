@@ -53,6 +53,10 @@ impl Policy {
     /// An agent that has not reported for so many of its own intervals is not heard any more.
     pub const REPORTS_MISSED_MAX: i32 = 3;
 
+    /// How long the proof that a node is drained suffices for the order to reboot: longer than the looks before the order
+    /// take, so that a node is drained again only if something held the order back.
+    pub const DRAIN_PROVED_FOR: SignedDuration = SignedDuration::from_mins(1);
+
     /// How long a drained node waits for a gate that cannot be read: a server that restarts is back by then, and a
     /// node that is cordoned for longer serves nothing.
     pub const READING_PATIENCE: SignedDuration = SignedDuration::from_mins(2);

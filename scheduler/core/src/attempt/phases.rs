@@ -132,7 +132,7 @@ impl Rule<'_> {
             return Some(Transition::RollBack(Cause::DrainFailed, message));
         }
         // The last look before the order: what was true at the start may have changed.
-        attempt.drained_at?;
+        let drained_at = attempt.drained_at?;
         if !observation.needs_reboot(self.clock) {
             let message = "whether the host needs a reboot is not known any more".to_owned();
             return Some(Transition::RollBack(Cause::NotFit, message));
@@ -144,8 +144,17 @@ impl Rule<'_> {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
         let passed = self.looks.last_look == LastLook::Passed;
-        (passed && observation.node.ready && observation.is_cordoned_for(attempt))
-            .then(|| Transition::Enter(Phase::Rebooting, self.left_behind()))
+        if !(passed && observation.node.ready && observation.is_cordoned_for(attempt)) {
+            return None;
+        }
+        // Pods that tolerate the cordon, or name the node, may have come since. A policy that lets pods go down with the
+        // node asks for no such proof.
+        let is_old = self.clock.reached(later(drained_at, Policy::DRAIN_PROVED_FOR));
+        Some(if is_old && attempt.left_behind.is_empty() {
+            Transition::DrainAgain
+        } else {
+            Transition::Enter(Phase::Rebooting, self.left_behind())
+        })
     }
 
     /// The pods that go down with the host, as the message of the order to reboot; empty: none.

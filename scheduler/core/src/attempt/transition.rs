@@ -24,6 +24,8 @@ pub(crate) enum Transition {
     /// The command of the phase is not queued any more and has no answer: a new generation asks for
     /// the same again, so that no answer to the old command counts for the new one.
     AskAgain,
+    /// The drain was proved too long ago: a new generation asks for it again, and pods that were bound since go too.
+    DrainAgain,
     /// The slot of an ended attempt is free.
     ReleaseSlot(String),
 }
@@ -37,7 +39,7 @@ impl Transition {
             | Self::End(_, message)
             | Self::Hold(message)
             | Self::ReleaseSlot(message) => message,
-            Self::AskAgain => "",
+            Self::AskAgain | Self::DrainAgain => "",
         }
     }
 
@@ -97,6 +99,10 @@ pub(crate) fn apply(
             attempt.slot_held = true;
         }
         Transition::AskAgain => attempt.generation = attempt.generation.next(),
+        Transition::DrainAgain => {
+            attempt.generation = attempt.generation.next();
+            attempt.drained_at = None;
+        }
         Transition::ReleaseSlot(_) => {
             note_reboot(attempt, observation);
             attempt.slot_held = false;

@@ -20,6 +20,7 @@ mod clocks;
 mod control_plane;
 mod cordons;
 mod drain_checks;
+mod drained_again;
 mod facts;
 mod gates;
 mod gone;

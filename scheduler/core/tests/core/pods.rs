@@ -138,7 +138,10 @@ fn a_drained_node_is_rebooted_after_a_listing_of_its_own() {
     world.asked.clear();
     world.pass(MINUTE);
     assert_eq!(asked(&world), ["a"]);
+    world.answer = Some(Outcome::Open);
     world.answer_with(&Outcome::Open);
+    // The drain was proved a minute ago, and is proved once more first.
+    world.drainer("a", true, 1);
     assert_eq!(world.phase("a"), Some(Phase::Rebooting));
 }
 
@@ -157,6 +160,8 @@ fn a_fresh_listing_lets_a_drained_node_be_rebooted_that_was_not_ready_at_first()
     assert!(listings(&world, "a") > before, "renewed for as long as the node waits");
     world.host("a").view.ready = true;
     world.settle();
+    // The drain was proved five minutes ago, and is proved once more first.
+    world.drainer("a", true, 1);
     assert_eq!(world.phase("a"), Some(Phase::Rebooting));
 }
 
