@@ -35,6 +35,15 @@ pub struct ChassisArgs {
     #[arg(long, env = setting::NATS_PASSWORD, value_name = "FILE", requires = "nats_user")]
     pub nats_password: Option<PathBuf>,
 
+    /// File with a token for NATS, such as a projected ServiceAccount token [default: none]
+    #[arg(
+        long,
+        env = setting::NATS_TOKEN,
+        value_name = "FILE",
+        conflicts_with_all = ["nats_credentials", "nats_user"]
+    )]
+    pub nats_token: Option<PathBuf>,
+
     /// File with the certificate authority of the NATS servers (PEM) [default: the system's]
     #[arg(long, env = setting::NATS_CA, value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,

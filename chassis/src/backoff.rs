@@ -44,8 +44,18 @@ impl Backoff {
     /// The wait after so many failed tries before this one, for callers that count the tries themselves.
     #[must_use]
     pub fn after(&self, tries: u32) -> Duration {
+        clock::jitter(self.unvaried(tries))
+    }
+
+    /// The same, varied by up to a half in both directions, for thousands of clients that one fault stops in one moment.
+    #[must_use]
+    pub fn spread_after(&self, tries: u32) -> Duration {
+        clock::spread(self.unvaried(tries))
+    }
+
+    fn unvaried(&self, tries: u32) -> Duration {
         let factor = 1 << tries.min(DOUBLINGS_MAX);
-        clock::jitter(self.first.saturating_mul(factor).min(self.max))
+        self.first.saturating_mul(factor).min(self.max)
     }
 
     /// Starts again with the first wait: the try succeeded.

@@ -22,3 +22,9 @@ pub fn until(instant: Timestamp) -> Duration {
 pub fn jitter(duration: Duration) -> Duration {
     duration.mul_f64(0.8 + 0.4 * fastrand::f64())
 }
+
+/// A duration, varied by up to a half in both directions.
+#[must_use]
+pub fn spread(duration: Duration) -> Duration {
+    duration.mul_f64(0.5 + fastrand::f64())
+}

@@ -1,18 +1,27 @@
 //! Connecting to NATS: for ever, saying what it waits for, and refusing servers that are too old.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod authority;
+mod credentials;
+mod file;
+mod link;
+mod pace;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use async_nats::{ClientError, ConnectOptions, Event};
-use bellwether_proto::readiness::{Part, ReadinessCode};
+use async_nats::{AuthError, ConnectOptions, Event};
+use bellwether_proto::readiness::ReadinessCode;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::admin::Health;
 use crate::args::ChassisArgs;
-use crate::backoff::Backoff;
 use crate::bus::Bus;
 use crate::runtime::Chassis;
+use credentials::Credentials;
+use file::{FileError, NamedFile};
+use link::Link;
+use pace::Pace;
 
 /// JetStream's API level of NATS 2.11, the oldest version whose options do what they say.
 const API_LEVEL_MIN: u64 = 1;
@@ -24,59 +33,59 @@ const REMINDER: Duration = Duration::from_secs(10);
 /// twelve seconds. Ten thousand agents cost a server 2,500 pings a second, well below a hundredth of its time.
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 
-/// Waits between two tries to connect: short enough that a reboot of the NATS server's own node
-/// costs seconds, long enough that thousands of agents do not drown a server that starts.
-const RECONNECT: Backoff = Backoff::between(Duration::from_millis(100), Duration::from_secs(5));
+/// The files on which a connection depends. Each try reads them again.
+#[derive(Debug, Clone)]
+struct Files {
+    credentials: Option<Credentials>,
+    authority: Option<NamedFile>,
+}
 
-/// Connects, and waits for as long as it takes.
+/// Connects, and waits for as long as it takes: for a server, and for files that are missing or cannot be used.
 ///
 /// # Errors
-/// The server is older than NATS 2.11, an address holds a user or password, or a file of credentials,
-/// password or certificates cannot be read.
+/// The server is older than NATS 2.11, or an address holds a user or password.
 pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bus> {
     let link = Arc::new(Link::new(chassis.health.clone(), &args.nats_url));
     // The client would ignore them, and whoever NATS lets in without a name would not notice.
     if args.nats_url.iter().any(|url| url.contains('@')) {
         bail!(
             "--nats-url holds a user, a password or a token, which all may read who see the settings: leave it at {} \
-             and give the user by --nats-user and --nats-password, or by --nats-credentials",
+             and give the user by --nats-user and --nats-password, by --nats-credentials or by --nats-token",
             link.urls
         );
     }
+    let files = Files::of(args);
+    let pace = Pace::default();
     let heard = Arc::clone(&link);
     let (connected, connections) = watch::channel(0);
-    let mut options = ConnectOptions::new()
+    let looked_at = files.clone();
+    let options = files
+        .options()
         .name(format!("bellwether-{}", chassis.service.name))
         .retry_on_initial_connect()
         .max_reconnects(None)
         // A server whose machine lost its power closes no connection.
         .ping_interval(PING_INTERVAL)
-        .reconnect_delay_callback(|tries| RECONNECT.after(u32::try_from(tries).unwrap_or(u32::MAX)))
+        .reconnect_delay_callback(move |tries| pace.wait(tries, Instant::now()))
         .event_callback(move |event| {
-            heard.report(&event);
+            let (heard, looked_at) = (Arc::clone(&heard), looked_at.clone());
             if matches!(event, Event::Connected) {
                 connected.send_modify(|times| *times += 1);
             }
-            std::future::ready(())
+            async move {
+                let unusable = match event {
+                    Event::ClientError(_) => looked_at.unusable().await,
+                    Event::Connected
+                    | Event::Disconnected
+                    | Event::LameDuckMode
+                    | Event::Draining
+                    | Event::Closed
+                    | Event::SlowConsumer(_)
+                    | Event::ServerError(_) => None,
+                };
+                heard.report(&event, unusable);
+            }
         });
-    if let Some(file) = &args.nats_credentials {
-        options = options
-            .credentials_file(file)
-            .await
-            .with_context(|| format!("read --nats-credentials {}", file.display()))?;
-    }
-    if let (Some(user), Some(file)) = (&args.nats_user, &args.nats_password) {
-        let password = tokio::fs::read_to_string(file)
-            .await
-            .with_context(|| format!("read --nats-password {}", file.display()))?;
-        // Editors and `echo` end a file with a new line, which no password does.
-        let password = password.trim_end_matches(['\r', '\n']);
-        options = options.user_and_password(user.clone(), password.to_owned());
-    }
-    if let Some(file) = &args.nats_ca {
-        std::fs::metadata(file).with_context(|| format!("read --nats-ca {}", file.display()))?;
-        options = options.add_root_certificates(file.clone());
-    }
     let client = options
         .connect(args.nats_url.as_slice())
         .await
@@ -92,6 +101,43 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
     }
     link.found_useful(bus.is_connected());
     Ok(bus)
+}
+
+impl Files {
+    fn of(args: &ChassisArgs) -> Self {
+        let authority = args.nats_ca.as_deref();
+        Self {
+            credentials: Credentials::of(args),
+            authority: authority.map(|path| NamedFile::new("--nats-ca", path)),
+        }
+    }
+
+    /// Options of a client that reads the files at each try.
+    fn options(self) -> ConnectOptions {
+        let options = match self.credentials {
+            Some(credentials) => ConnectOptions::with_auth_callback(move |nonce| {
+                let credentials = credentials.clone();
+                async move { credentials.answer(&nonce).await.map_err(AuthError::new) }
+            }),
+            None => ConnectOptions::new(),
+        };
+        match self.authority {
+            Some(file) => options.add_root_certificates(file.path().to_owned()),
+            None => options,
+        }
+    }
+
+    /// The first file that cannot be used now: the cause of a failed try, which the client keeps to itself.
+    async fn unusable(&self) -> Option<(ReadinessCode, FileError)> {
+        if let Some(file) = &self.authority
+            && let Err(error) = authority::check(file).await
+        {
+            return Some((ReadinessCode::NatsAuthorityUnusable, error));
+        }
+        let credentials = self.credentials.as_ref()?;
+        let error = credentials.check().await.err()?;
+        Some((ReadinessCode::NatsCredentialsUnusable, error))
+    }
 }
 
 /// The API level of JetStream, as soon as there is one.
@@ -131,157 +177,4 @@ async fn api_level(bus: &Bus) -> anyhow::Result<u64> {
         .pointer("/api/level")
         .and_then(serde_json::Value::as_u64)
         .unwrap_or(0))
-}
-
-/// The state of the connection to NATS, as `/readyz` and the log show it.
-#[derive(Debug)]
-struct Link {
-    health: Health,
-    /// Where to, as it may be shown.
-    urls: String,
-    encrypted: bool,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// JetStream has answered once: from then on a connection is enough.
-    of_use: bool,
-    /// What is in the way; meaningless while nothing is.
-    trouble: String,
-}
-
-impl Link {
-    fn new(health: Health, urls: &[String]) -> Self {
-        let urls = shown(urls);
-        let trouble = format!("not connected to {urls}: is the server running, and does --nats-url name it?");
-        health.not_ready(ReadinessCode::NatsUnreachable, trouble.clone());
-        Self {
-            health,
-            encrypted: urls.contains("tls://"),
-            urls,
-            state: Mutex::new(State { of_use: false, trouble }),
-        }
-    }
-
-    fn trouble(&self) -> String {
-        self.locked().trouble.clone()
-    }
-
-    fn found_useful(&self, connected: bool) {
-        self.locked().of_use = true;
-        // If the connection was lost meanwhile, the next one marks the part as ready.
-        if connected {
-            self.health.ready(Part::Nats);
-        }
-    }
-
-    fn found_useless(&self, code: ReadinessCode, why: String) {
-        self.health.not_ready(code, why.clone());
-        self.locked().trouble = why;
-    }
-
-    fn report(&self, event: &Event) {
-        match event {
-            Event::Connected => {
-                if self.locked().of_use {
-                    self.health.ready(Part::Nats);
-                }
-                tracing::info!("Connected to NATS");
-            }
-            Event::Disconnected | Event::Closed => {
-                let lost = format!("connection to {} lost", self.urls);
-                self.found_useless(ReadinessCode::NatsConnectionLost, lost);
-                tracing::warn!("Connection to NATS lost");
-            }
-            // A refused publish shows up only here; the publisher sees a time-out.
-            Event::ServerError(error) => tracing::warn!(%error, "NATS server refuses"),
-            // It could not connect; it tries again and again.
-            Event::ClientError(error) => {
-                let (code, explained) = explained(error, self.encrypted);
-                let why = format!("not connected to {}: {explained}", self.urls);
-                if self.trouble() != why {
-                    tracing::warn!(error = why, code = code.as_str(), "No connection to NATS");
-                    self.found_useless(code, why);
-                }
-            }
-            Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS messages were dropped"),
-            Event::LameDuckMode | Event::Draining => tracing::info!(%event, "NATS connection"),
-        }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Addresses without the user and password that they may carry: `/readyz` and the log show them.
-fn shown(urls: &[String]) -> String {
-    let bare = |url: &String| match url.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
-        None => url.rsplit('@').next().unwrap_or_default().to_owned(),
-    };
-    urls.iter().map(bare).collect::<Vec<_>>().join(",")
-}
-
-/// The code of an error of the client, and its text with what may be wrong. The client gives errors of
-/// the connection as text only, and no cause: this is the one place that reads the text.
-fn explained(error: &ClientError, encrypted: bool) -> (ReadinessCode, String) {
-    let text = error.to_string();
-    let text = text.strip_prefix("nats: ").unwrap_or(&text);
-    let (code, hint) = match text {
-        "authorization violation" => (
-            ReadinessCode::NatsAuthRefused,
-            "does the server know the user of --nats-credentials, or --nats-user with its password?",
-        ),
-        "failed signing nonce" => (
-            ReadinessCode::NatsAuthRefused,
-            "is --nats-credentials a file of credentials, as `nsc` writes it?",
-        ),
-        "DNS error" => (
-            ReadinessCode::NatsUnreachable,
-            "does --nats-url name a host that is there?",
-        ),
-        "IO error" | "TLS error" if encrypted => (
-            ReadinessCode::NatsTlsFailed,
-            "is the server running, and does --nats-ca hold the authority of its certificate?",
-        ),
-        "TLS error" => return (ReadinessCode::NatsTlsFailed, text.to_owned()),
-        "IO error" | "timed out" => (
-            ReadinessCode::NatsUnreachable,
-            "is the server running, and does --nats-url name it?",
-        ),
-        _ => return (ReadinessCode::NatsUnreachable, text.to_owned()),
-    };
-    (code, format!("{text}: {hint}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_user_and_password() {
-        let urls = ["nats://anna:p@ss@nats-0:4222", "tls://nats-1:4222", "token@nats-2"].map(str::to_owned);
-        assert_eq!(shown(&urls), "nats://nats-0:4222,tls://nats-1:4222,nats-2");
-    }
-
-    #[test]
-    fn what_may_be_wrong_is_said_with_what_the_client_says() {
-        use ReadinessCode::{NatsAuthRefused, NatsTlsFailed, NatsUnreachable};
-        for (error, encrypted, code, named) in [
-            ("authorization violation", false, NatsAuthRefused, "--nats-credentials"),
-            ("failed signing nonce", false, NatsAuthRefused, "--nats-credentials"),
-            ("DNS error", false, NatsUnreachable, "--nats-url"),
-            ("IO error", false, NatsUnreachable, "--nats-url"),
-            ("IO error", true, NatsTlsFailed, "--nats-ca"),
-            ("TLS error", true, NatsTlsFailed, "--nats-ca"),
-        ] {
-            let (found, text) = explained(&ClientError::Other(error.to_owned()), encrypted);
-            assert_eq!(found, code, "{error}");
-            assert!(text.starts_with(error) && text.contains(named), "{text}");
-        }
-        let other = explained(&ClientError::MaxReconnects, false);
-        assert_eq!(other, (NatsUnreachable, "max reconnects reached".to_owned()));
-    }
 }

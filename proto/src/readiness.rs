@@ -45,6 +45,10 @@ pub enum ReadinessCode {
     NatsTlsFailed,
     /// NATS does not accept the user or the credentials.
     NatsAuthRefused,
+    /// The file of credentials, password or token for NATS is missing, cannot be read, or is not what it has to be.
+    NatsCredentialsUnusable,
+    /// The file with the authority of NATS's certificate is missing, cannot be read, or holds no certificate.
+    NatsAuthorityUnusable,
     /// The connection to NATS is lost, and the cause is not known yet.
     NatsConnectionLost,
     /// NATS is connected, and JetStream does not answer, or refuses.
@@ -88,12 +92,14 @@ impl Part {
 
 impl ReadinessCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::KubernetesUnreachable,
         Self::KubernetesForbidden,
         Self::NatsUnreachable,
         Self::NatsTlsFailed,
         Self::NatsAuthRefused,
+        Self::NatsCredentialsUnusable,
+        Self::NatsAuthorityUnusable,
         Self::NatsConnectionLost,
         Self::JetStreamUnavailable,
         Self::ReportPending,
@@ -111,6 +117,8 @@ impl ReadinessCode {
             Self::NatsUnreachable => "NatsUnreachable",
             Self::NatsTlsFailed => "NatsTlsFailed",
             Self::NatsAuthRefused => "NatsAuthRefused",
+            Self::NatsCredentialsUnusable => "NatsCredentialsUnusable",
+            Self::NatsAuthorityUnusable => "NatsAuthorityUnusable",
             Self::NatsConnectionLost => "NatsConnectionLost",
             Self::JetStreamUnavailable => "JetStreamUnavailable",
             Self::ReportPending => "ReportPending",
@@ -128,6 +136,8 @@ impl ReadinessCode {
             Self::NatsUnreachable
             | Self::NatsTlsFailed
             | Self::NatsAuthRefused
+            | Self::NatsCredentialsUnusable
+            | Self::NatsAuthorityUnusable
             | Self::NatsConnectionLost
             | Self::JetStreamUnavailable => Part::Nats,
             Self::ReportPending => Part::Report,

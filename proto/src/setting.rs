@@ -22,6 +22,8 @@ settings! {
     NATS_USER = "BELLWETHER_NATS_USER";
     /// Of every service: file with the password of that user.
     NATS_PASSWORD = "BELLWETHER_NATS_PASSWORD";
+    /// Of every service: file with a token for NATS.
+    NATS_TOKEN = "BELLWETHER_NATS_TOKEN";
     /// Of every service: file with the authority of NATS's certificate.
     NATS_CA = "BELLWETHER_NATS_CA";
     /// Of every service: where `/livez`, `/readyz` and `/metrics` are served.

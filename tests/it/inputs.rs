@@ -13,7 +13,7 @@ use rig::service::Service;
 use rig::{ports, tools, wait, world};
 use serde_json::json;
 
-const SERVICES: [&str; 4] = [
+pub(crate) const SERVICES: [&str; 4] = [
     "bellwether-sentinel",
     "bellwether-scheduler",
     "bellwether-drainer",
@@ -23,7 +23,7 @@ const SERVICES: [&str; 4] = [
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A service with all its settings, and the changes of a test.
-fn start(place: &Place, binary: &str, change: &[(&str, &str)]) -> Result<Process> {
+pub(crate) fn start(place: &Place, binary: &str, change: &[(&str, &str)]) -> Result<Process> {
     let host = rig::host::Host::new(&place.folder("hosts")?, binary, rig::host::Behaviour::default())?;
     let root = host.root().display().to_string();
     let mut env: BTreeMap<String, String> = BTreeMap::new();

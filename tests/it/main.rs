@@ -14,6 +14,7 @@ mod check;
 mod conformance;
 mod control_plane;
 mod crashes;
+mod credentials;
 mod denials;
 mod deploy;
 mod drain_check;

@@ -9,6 +9,7 @@
     reason = "the rig is the outside world: it reads the clock that Kubernetes would read"
 )]
 
+pub mod authority;
 pub mod bus;
 pub mod control_plane;
 pub mod findings;
@@ -22,6 +23,7 @@ pub mod machines;
 pub mod nats;
 pub mod nats_cluster;
 pub mod nats_front;
+pub mod nats_operator;
 pub mod otlp;
 pub mod place;
 pub mod ports;

@@ -179,6 +179,11 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Has it read its configuration again, as NATS does on SIGHUP.
+    pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let child = locked(&self.child);
         let Some(child) = child.as_ref() else {

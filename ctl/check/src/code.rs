@@ -85,6 +85,10 @@ codes! {
     NatsAuthRefused,
     /// A pod cannot make a TLS connection to NATS.
     NatsTlsFailed,
+    /// A pod's file of credentials, password or token for NATS cannot be used.
+    NatsCredentialsUnusable,
+    /// A pod's file with the authority of NATS's certificate cannot be used.
+    NatsAuthorityUnusable,
     /// NATS does not let a pod use JetStream.
     JetStreamUnavailable,
     /// NATS does not store what a pod writes.

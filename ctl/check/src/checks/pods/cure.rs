@@ -1,18 +1,20 @@
 //! What helps against the trouble of a pod.
 
 use bellwether_proto::readiness::{NotReady, ReadinessCode};
-use bellwether_proto::setting::{NATS_CA, NATS_CREDENTIALS, NATS_PASSWORD, NATS_URL};
+use bellwether_proto::setting::{NATS_CA, NATS_CREDENTIALS, NATS_PASSWORD, NATS_TOKEN, NATS_URL};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::code::Code;
 use crate::environment;
 use crate::facts::Facts;
 use crate::foreign::{self, MissingKind, MissingObject};
-use crate::object::{COMPONENT, label, name, namespace};
-use crate::part::PARTS;
+use crate::object::{name, namespace};
 
 /// The Secret that `deploy/components/nats-existing` and `nats-password` mount.
 const SECRET: &str = "bellwether-nats";
+
+/// Services read such files at each try to connect; kubelets bring a changed object into a pod within about a minute.
+const BY_ITSELF: &str = "; the pod then connects by itself within two minutes";
 
 /// What helps, in general; in particular it depends on the pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub(super) enum Cure {
     Credentials,
     /// Let it trust the certificate of NATS.
     TrustNats,
+    /// Give it a file of credentials that it can use.
+    CredentialsFile,
+    /// Give it a file with an authority that it can use.
+    AuthorityFile,
     /// Enable JetStream.
     EnableJetStream,
     /// See why NATS stores nothing.
@@ -59,7 +65,11 @@ impl Cure {
     /// For the parts that a service reports as not ready, by their codes; the most certain first.
     pub(super) fn of_readiness(parts: &[NotReady]) -> (Code, Self) {
         let has = |code| parts.iter().any(|part| part.code == Some(code));
-        if has(ReadinessCode::NatsAuthRefused) {
+        if has(ReadinessCode::NatsCredentialsUnusable) {
+            (Code::NatsCredentialsUnusable, Self::CredentialsFile)
+        } else if has(ReadinessCode::NatsAuthorityUnusable) {
+            (Code::NatsAuthorityUnusable, Self::AuthorityFile)
+        } else if has(ReadinessCode::NatsAuthRefused) {
             (Code::NatsAuthRefused, Self::Credentials)
         } else if has(ReadinessCode::NatsTlsFailed) {
             (Code::NatsTlsFailed, Self::TrustNats)
@@ -93,9 +103,28 @@ impl Cure {
                 "NATS asks for credentials: add deploy/components/nats-existing, or nats-password, to your overlay"
                     .to_owned()
             }
-            Self::Credentials => {
-                let restart = restart(pod, facts);
-                format!("renew the credentials in the Secret `{SECRET}`, then {restart}")
+            Self::Credentials if setting(NATS_TOKEN, pod, facts).is_some() => {
+                "see the log of NATS, and of what checks tokens for it: it has to know the ServiceAccount of this pod, \
+                 and the audience of its token"
+                    .to_owned()
+            }
+            Self::Credentials => format!("renew the credentials in the Secret `{SECRET}`{BY_ITSELF}"),
+            Self::CredentialsFile => match setting(NATS_TOKEN, pod, facts) {
+                Some(path) => format!(
+                    "see that the pod mounts a projected ServiceAccount token as {path}{BY_ITSELF}: \
+                     kubectl -n {namespace} describe pod {name}"
+                ),
+                None => format!(
+                    "put the right file into the Secret `{SECRET}` of the namespace {namespace}, under the key that the \
+                     path ends with{BY_ITSELF}"
+                ),
+            },
+            Self::AuthorityFile => {
+                let path = setting(NATS_CA, pod, facts).unwrap_or("the file that BELLWETHER_NATS_CA names");
+                format!(
+                    "put the authority of NATS's certificate (PEM) into the Secret or ConfigMap that the pod mounts for \
+                     {path}{BY_ITSELF}: kubectl -n {namespace} describe pod {name}"
+                )
             }
             Self::TrustNats => "if NATS runs: put the authority of NATS's certificate into the Secret as ca.crt, \
                  and BELLWETHER_NATS_CA into the settings, as deploy/components/nats-existing says"
@@ -148,28 +177,19 @@ fn files(secret: &str, pod: &Pod, facts: &Facts) -> Vec<String> {
     keys.map(|key| format!("--from-file={key}=YOUR-FILE")).collect()
 }
 
-/// Whether the settings are known, and name no file of credentials or of a password.
+/// The value of this setting, if it is known.
+fn setting<'a>(key: &str, pod: &'a Pod, facts: &'a Facts) -> Option<&'a str> {
+    environment::of_pod(pod, facts).get(key).copied().flatten()
+}
+
+/// Whether the settings are known, and name no file of credentials, a password or a token.
 fn has_none(pod: &Pod, facts: &Facts) -> bool {
     let environment = environment::of_pod(pod, facts);
     let known = environment.get(NATS_URL).copied().flatten().is_some();
     known
-        && ![NATS_CREDENTIALS, NATS_PASSWORD]
+        && ![NATS_CREDENTIALS, NATS_PASSWORD, NATS_TOKEN]
             .iter()
             .any(|key| environment.contains_key(key))
-}
-
-/// A service reads its credentials once, when it starts.
-fn restart(pod: &Pod, facts: &Facts) -> String {
-    let meta = &pod.metadata;
-    let (namespace, component) = (namespace(meta), label(meta, COMPONENT));
-    let part = PARTS.iter().find(|part| part.component == component);
-    match part.and_then(|part| facts.workload(part)) {
-        Some(workload) => {
-            let (kind, workload) = (workload.kind().argument(), name(workload.meta()));
-            format!("kubectl -n {namespace} rollout restart {kind}/{workload}")
-        }
-        None => format!("kubectl -n {namespace} delete pod {}", name(meta)),
-    }
 }
 
 #[cfg(test)]

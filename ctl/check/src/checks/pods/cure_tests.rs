@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::tests::{pod, set};
 use super::*;
-use crate::testing::{beside, facts, objects, typed};
+use crate::testing::{beside, facts, typed};
 
 /// A cluster with these settings, and a pod that mounts the Secret `nats` as `deploy` does.
 fn mounted(settings: Value) -> (Facts, Pod) {
@@ -65,20 +65,39 @@ fn a_missing_secret_is_made_of_the_files_that_the_settings_name() {
 }
 
 #[test]
-fn credentials_that_nats_refuses_are_renewed_and_read_again() {
+fn credentials_that_nats_refuses_are_renewed_without_a_restart() {
     let (_, cure) = of(ReadinessCode::NatsAuthRefused);
-    let (mut facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_CREDENTIALS: "/x/nats.creds" }));
+    let (facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_CREDENTIALS: "/x/nats.creds" }));
     assert_eq!(
         cure.remedy(&pod, &facts),
-        "renew the credentials in the Secret `bellwether-nats`, \
-         then kubectl -n bellwether-agents delete pod rebooter-x7k2p"
+        "renew the credentials in the Secret `bellwether-nats`; the pod then connects by itself within two minutes"
     );
-    let metadata =
-        json!({ "name": "eu-rebooter", "namespace": "bellwether-agents", "labels": { COMPONENT: "rebooter" } });
-    facts.workloads.objects = objects([json!({ "kind": "DaemonSet", "metadata": metadata })]);
+    let (facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_TOKEN: "/x/token" }));
     assert!(
         cure.remedy(&pod, &facts)
-            .ends_with("then kubectl -n bellwether-agents rollout restart daemonset/eu-rebooter")
+            .contains("to know the ServiceAccount of this pod")
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_put_where_the_settings_name_it() {
+    let credentials = of(ReadinessCode::NatsCredentialsUnusable).1;
+    let (facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_PASSWORD: "/x/password" }));
+    let remedy = credentials.remedy(&pod, &facts);
+    assert!(
+        remedy.contains("the Secret `bellwether-nats` of the namespace bellwether-agents"),
+        "{remedy}"
+    );
+    let (facts, pod) = mounted(json!({ NATS_URL: "tls://x:4222", NATS_TOKEN: "/x/token", NATS_CA: "/y/ca.crt" }));
+    let remedy = credentials.remedy(&pod, &facts);
+    assert!(
+        remedy.contains("a projected ServiceAccount token as /x/token"),
+        "{remedy}"
+    );
+    let remedy = of(ReadinessCode::NatsAuthorityUnusable).1.remedy(&pod, &facts);
+    assert!(
+        remedy.contains("Secret or ConfigMap that the pod mounts for /y/ca.crt"),
+        "{remedy}"
     );
 }
 
@@ -107,6 +126,14 @@ fn the_remedy_follows_the_code_that_the_service_reports() {
             "enable JetStream on the server and for this account",
         ),
         (ReadinessCode::WritesNotStored, "the limits and the log of NATS"),
+        (
+            ReadinessCode::NatsCredentialsUnusable,
+            "put the right file into the Secret",
+        ),
+        (
+            ReadinessCode::NatsAuthorityUnusable,
+            "put the authority of NATS's certificate",
+        ),
     ] {
         let remedy = of(code).1.remedy(&pod, &facts);
         assert!(remedy.contains(helps), "{code:?}: {remedy}");
@@ -114,6 +141,8 @@ fn the_remedy_follows_the_code_that_the_service_reports() {
     let special = [
         ReadinessCode::NatsAuthRefused,
         ReadinessCode::NatsTlsFailed,
+        ReadinessCode::NatsCredentialsUnusable,
+        ReadinessCode::NatsAuthorityUnusable,
         ReadinessCode::JetStreamUnavailable,
         ReadinessCode::WritesNotStored,
     ];
