@@ -17,6 +17,14 @@ pub const READY: &str = "ok";
 /// A part of a service without which the service is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
+    /// The gatekeeper's authority, as clients know it.
+    Authority,
+    /// The certificate of the NATS server beside a gatekeeper.
+    Certificate,
+    /// The clock of the machine.
+    Clock,
+    /// The gatekeeper's keys.
+    Keys,
     /// The Kubernetes API server.
     Kubernetes,
     /// NATS, with JetStream.
@@ -29,6 +37,8 @@ pub enum Part {
     Store,
     /// The streams, buckets and consumers of the contract.
     Streams,
+    /// The tokens of the clients.
+    Tokens,
 }
 
 /// Why a part is not ready.
@@ -62,6 +72,22 @@ pub enum ReadinessCode {
     /// NATS is connected and does not store what the service writes: a limit is reached, the disk is full, or the
     /// stream has no leader.
     WritesNotStored,
+    /// The Secret with the gatekeepers' keys is missing, or no gatekeeper has filled it yet.
+    KeysMissing,
+    /// The Secret with the gatekeepers' keys holds something else than a gatekeeper wrote.
+    KeysMalformed,
+    /// The Secret with the gatekeepers' keys was emptied or overwritten: the keys in use are others.
+    KeysChanged,
+    /// The NATS server has not taken its new certificate yet.
+    CertificateNotServed,
+    /// The authority ends before the next certificate would.
+    AuthorityEnds,
+    /// A ConfigMap does not hold the authority's certificate, so its clients trust no NATS server.
+    AuthorityNotPublished,
+    /// A token that the API server accepts is over by the clock of this machine.
+    ClockWrong,
+    /// A token of a pod names no node.
+    TokensWithoutNode,
 }
 
 /// One part that is not ready.
@@ -80,19 +106,24 @@ impl Part {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Authority => "authority",
+            Self::Certificate => "certificate",
+            Self::Clock => "clock",
+            Self::Keys => "keys",
             Self::Kubernetes => "kubernetes",
             Self::Nats => "nats",
             Self::Report => "report",
             Self::Rights => "rights",
             Self::Store => "store",
             Self::Streams => "streams",
+            Self::Tokens => "tokens",
         }
     }
 }
 
 impl ReadinessCode {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 21] = [
         Self::KubernetesUnreachable,
         Self::KubernetesForbidden,
         Self::NatsUnreachable,
@@ -106,6 +137,14 @@ impl ReadinessCode {
         Self::RightsMissing,
         Self::StreamsNotSetUp,
         Self::WritesNotStored,
+        Self::KeysMissing,
+        Self::KeysMalformed,
+        Self::KeysChanged,
+        Self::CertificateNotServed,
+        Self::AuthorityEnds,
+        Self::AuthorityNotPublished,
+        Self::ClockWrong,
+        Self::TokensWithoutNode,
     ];
 
     /// The word in `/readyz`.
@@ -125,6 +164,14 @@ impl ReadinessCode {
             Self::RightsMissing => "RightsMissing",
             Self::StreamsNotSetUp => "StreamsNotSetUp",
             Self::WritesNotStored => "WritesNotStored",
+            Self::KeysMissing => "KeysMissing",
+            Self::KeysMalformed => "KeysMalformed",
+            Self::KeysChanged => "KeysChanged",
+            Self::CertificateNotServed => "CertificateNotServed",
+            Self::AuthorityEnds => "AuthorityEnds",
+            Self::AuthorityNotPublished => "AuthorityNotPublished",
+            Self::ClockWrong => "ClockWrong",
+            Self::TokensWithoutNode => "TokensWithoutNode",
         }
     }
 
@@ -144,6 +191,11 @@ impl ReadinessCode {
             Self::RightsMissing => Part::Rights,
             Self::StreamsNotSetUp => Part::Streams,
             Self::WritesNotStored => Part::Store,
+            Self::KeysMissing | Self::KeysMalformed | Self::KeysChanged => Part::Keys,
+            Self::CertificateNotServed | Self::AuthorityEnds => Part::Certificate,
+            Self::AuthorityNotPublished => Part::Authority,
+            Self::ClockWrong => Part::Clock,
+            Self::TokensWithoutNode => Part::Tokens,
         }
     }
 

@@ -73,7 +73,7 @@ settings! {
     API_ADDRESS = "BELLWETHER_API_ADDRESS";
     /// Of the scheduler: name of the replica in the Lease.
     IDENTITY = "BELLWETHER_IDENTITY";
-    /// Of the scheduler: namespace of the Lease.
+    /// Of the scheduler: namespace of the Lease. Of the gatekeeper: namespace of its Secret.
     NAMESPACE = "BELLWETHER_NAMESPACE";
     /// Of the scheduler: namespace of the agents.
     AGENTS_NAMESPACE = "BELLWETHER_AGENTS_NAMESPACE";
@@ -103,6 +103,27 @@ settings! {
     RECORD_INPUTS = "BELLWETHER_RECORD_INPUTS";
     /// Of the scheduler: the folder of the files that gates of policies name.
     GATE_SECRETS = "BELLWETHER_GATE_SECRETS";
+
+    /// Of the gatekeeper: the folder of the NATS server's files.
+    SERVER_DIR = "BELLWETHER_SERVER_DIR";
+    /// Of the gatekeeper: names of the NATS server in its certificate.
+    SERVER_NAMES = "BELLWETHER_SERVER_NAMES";
+    /// Of the gatekeeper: how long a certificate counts.
+    CERTIFICATE_LIFETIME = "BELLWETHER_CERTIFICATE_LIFETIME";
+    /// Of the gatekeeper: the Secret with the seed of all keys.
+    GATE_SECRET = "BELLWETHER_GATE_SECRET";
+    /// Of the gatekeeper: how often Secret and ConfigMaps are looked at.
+    GATE_INTERVAL = "BELLWETHER_GATE_INTERVAL";
+    /// Of the gatekeeper: the namespaces of the clients.
+    CLIENT_NAMESPACES = "BELLWETHER_CLIENT_NAMESPACES";
+    /// Of the gatekeeper: the ServiceAccount of the sentinels.
+    SENTINEL_ACCOUNT = "BELLWETHER_SENTINEL_ACCOUNT";
+    /// Of the gatekeeper: the ServiceAccount of the rebooters.
+    REBOOTER_ACCOUNT = "BELLWETHER_REBOOTER_ACCOUNT";
+    /// Of the gatekeeper: the ServiceAccount of the drainers.
+    DRAINER_ACCOUNT = "BELLWETHER_DRAINER_ACCOUNT";
+    /// Of the gatekeeper: the ServiceAccount of the schedulers.
+    SCHEDULER_ACCOUNT = "BELLWETHER_SCHEDULER_ACCOUNT";
 
     /// Of `kubectl reboots`: addresses of the schedulers.
     SCHEDULER = "BELLWETHER_SCHEDULER";
