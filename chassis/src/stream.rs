@@ -190,7 +190,7 @@ fn stream_config(definition: &StreamDefinition, args: &StreamArgs) -> Config {
         max_age: definition.max_age.unwrap_or(Duration::ZERO),
         duplicate_window: definition.duplicate_window,
         num_replicas: usize::from(args.stream_replicas),
-        allow_rollup: definition.bucket,
+        allow_rollup: definition.rollup,
         // Direct reads are how agents read a record without a consumer.
         allow_direct: true,
         ..Config::default()

@@ -6,6 +6,7 @@
 //! every field checked, so that inside a service a wrong value cannot exist.
 //! It owns no connection and does no input or output.
 
+pub mod account;
 pub mod attempt;
 mod attempt_ref;
 pub mod attribute;

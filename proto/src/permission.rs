@@ -31,6 +31,31 @@ pub struct Permissions {
     pub subscribe: Vec<String>,
 }
 
+/// What an agent does with its server, besides subscribing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The subject.
+    pub(crate) subject: String,
+    /// The subject is of one node.
+    pub(crate) own: bool,
+}
+
+impl Use {
+    /// Of one node.
+    pub(crate) fn own(name: &'static str, subject: String) -> Self {
+        let own = true;
+        Self { name, subject, own }
+    }
+
+    /// Of no node.
+    pub(crate) fn shared(name: &'static str, subject: String) -> Self {
+        let own = false;
+        Self { name, subject, own }
+    }
+}
+
 impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Sentinel, Self::Rebooter, Self::Drainer, Self::Scheduler];
@@ -50,27 +75,16 @@ impl Role {
     /// Scheduler and drainer need [`set_up`] too.
     #[must_use]
     pub fn permissions(self, node: &str) -> Permissions {
+        let used = self.uses(node).into_iter().map(|it| it.subject).collect();
         let (publish, subscribe) = match self {
-            Self::Sentinel => {
-                let own = format!("$KV.{}.{node}.sentinel", crate::stream::HOSTS);
-                let read = direct_get(HOSTS_STREAM.name, &own);
-                (vec![own, read], vec![])
-            }
-            Self::Rebooter => {
-                let own = format!("$KV.{}.{node}.rebooter", crate::stream::HOSTS);
-                let record = format!("$KV.{}.{node}", crate::stream::ATTEMPTS);
-                let mut publish = vec![own];
-                publish.extend(events(node, &REBOOTER_EVENTS));
-                publish.push(direct_get(ATTEMPTS_STREAM.name, &record));
-                // This one reads any record of the bucket.
-                publish.push(message_get(ATTEMPTS_STREAM.name));
-                (publish, vec![record])
-            }
+            Self::Sentinel => (used, vec![]),
+            Self::Rebooter => (used, vec![format!("$KV.{}.{node}", crate::stream::ATTEMPTS)]),
             Self::Drainer => {
-                let mut publish: Vec<String> = events("*", &DRAINER_EVENTS).collect();
+                let mut publish = vec![INFO.to_owned()];
+                publish.extend(events("*", &DRAINER_EVENTS));
                 publish.push(message_get(ATTEMPTS_STREAM.name));
                 publish.push(next(DRAINERS_CONSUMER.stream, DRAINERS_CONSUMER.name));
-                publish.push(ack(DRAINERS_CONSUMER.stream, DRAINERS_CONSUMER.name));
+                publish.extend(acks(DRAINERS_CONSUMER.stream, DRAINERS_CONSUMER.name));
                 publish.push(subject::ALL_DRAIN_ANSWERS.to_owned());
                 let subscribe = vec![
                     format!("$KV.{}.*", crate::stream::ATTEMPTS),
@@ -80,6 +94,7 @@ impl Role {
             }
             Self::Scheduler => {
                 let mut publish = vec![
+                    INFO.to_owned(),
                     format!("$KV.{}.*", crate::stream::ATTEMPTS),
                     subject::ALL_COMMANDS.to_owned(),
                     subject::ALL_DRAIN_QUESTIONS.to_owned(),
@@ -90,16 +105,43 @@ impl Role {
                     publish.push(message_get(stream));
                     publish.extend(["CREATE", "DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
                 }
-                publish.push(ack(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));
+                publish.extend(acks(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));
                 (publish, vec![subject::ALL_DRAIN_ANSWERS.to_owned()])
             }
         };
         Permissions {
-            publish: [vec!["$JS.API.INFO".to_owned()], publish].concat(),
+            publish,
             subscribe: [vec!["_INBOX.>".to_owned()], subscribe].concat(),
         }
     }
+
+    /// What an agent does with its server, besides subscribing. Drainer and scheduler have no such list: nothing maps
+    /// their subjects.
+    pub(crate) fn uses(self, node: &str) -> Vec<Use> {
+        let info = Use::shared("info", INFO.to_owned());
+        match self {
+            Self::Sentinel => {
+                let record = format!("$KV.{}.{node}.sentinel", crate::stream::HOSTS);
+                let read = direct_get(HOSTS_STREAM.name, &record);
+                vec![info, Use::own("store", record), Use::own("read", read)]
+            }
+            Self::Rebooter => {
+                let store = format!("$KV.{}.{node}.rebooter", crate::stream::HOSTS);
+                let read = direct_get(ATTEMPTS_STREAM.name, &format!("$KV.{}.{node}", crate::stream::ATTEMPTS));
+                let mut uses = vec![info, Use::own("store", store)];
+                uses.extend(REBOOTER_EVENTS.map(|kind| Use::own(kind, subject::event_of(node, kind))));
+                uses.push(Use::own("read", read));
+                // This one reads any record of the bucket.
+                uses.push(Use::shared("read-current", message_get(ATTEMPTS_STREAM.name)));
+                uses
+            }
+            Self::Drainer | Self::Scheduler => vec![],
+        }
+    }
 }
+
+/// Which server and JetStream this is.
+const INFO: &str = "$JS.API.INFO";
 
 /// What scheduler and drainer publish to set up JetStream; with `manage` false, to verify it only.
 #[must_use]
@@ -151,8 +193,9 @@ fn next(stream: &str, consumer: &str) -> String {
     format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}")
 }
 
-fn ack(stream: &str, consumer: &str) -> String {
-    format!("$JS.ACK.{stream}.{consumer}.>")
+/// Replies to messages of a consumer; newer servers may put two tokens, domain and account, before the stream.
+fn acks(stream: &str, consumer: &str) -> [String; 2] {
+    ["", "*.*."].map(|before| format!("$JS.ACK.{before}{stream}.{consumer}.>"))
 }
 
 /// Of the consumers that the scheduler's watches make, whose names are random.

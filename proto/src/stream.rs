@@ -47,8 +47,10 @@ pub struct StreamDefinition {
     pub max_bytes: Option<i64>,
     /// How long a message id is remembered to drop a second copy.
     pub duplicate_window: Duration,
-    /// It is a key-value bucket: direct reads, roll-ups.
+    /// It is a key-value bucket.
     pub bucket: bool,
+    /// A message may delete what is stored before it. Not where agents write: one of them could delete all reports.
+    pub rollup: bool,
 }
 
 /// Where a durable consumer starts that is created, and by which service.
@@ -91,6 +93,7 @@ pub const HOSTS_STREAM: StreamDefinition = StreamDefinition {
     max_bytes: None,
     duplicate_window: Duration::from_secs(120),
     bucket: true,
+    rollup: false,
 };
 
 /// The attempts: one record a node. A few old revisions stay, for operators who look into the past.
@@ -104,6 +107,7 @@ pub const ATTEMPTS_STREAM: StreamDefinition = StreamDefinition {
     max_bytes: None,
     duplicate_window: Duration::from_secs(120),
     bucket: true,
+    rollup: true,
 };
 
 /// Commands to the drainers: of each kind for each node only the newest is kept.
@@ -118,6 +122,7 @@ pub const COMMANDS_STREAM: StreamDefinition = StreamDefinition {
     max_bytes: None,
     duplicate_window: Duration::from_secs(120),
     bucket: false,
+    rollup: false,
 };
 
 /// What happened: the audit trail.
@@ -133,6 +138,7 @@ pub const EVENTS_STREAM: StreamDefinition = StreamDefinition {
     max_bytes: Some(512 * 1024 * 1024),
     duplicate_window: Duration::from_secs(120),
     bucket: false,
+    rollup: false,
 };
 
 // An agent that is gone is noticed by its record: it has to be stale before the bucket drops it.

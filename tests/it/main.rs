@@ -48,6 +48,7 @@ mod taints;
 mod three;
 mod timeouts;
 mod traces;
+mod trust;
 mod turns;
 mod views;
 mod volumes;

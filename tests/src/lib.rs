@@ -9,6 +9,7 @@
     reason = "the rig is the outside world: it reads the clock that Kubernetes would read"
 )]
 
+pub mod accounts;
 pub mod authority;
 pub mod bus;
 pub mod control_plane;
@@ -30,6 +31,7 @@ pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
+pub mod raw_client;
 pub mod record;
 pub mod service;
 pub mod services;

@@ -31,7 +31,7 @@ pub(super) async fn create_one(jetstream: &Context, definition: &StreamDefinitio
         max_bytes: definition.max_bytes.unwrap_or(-1),
         max_age: definition.max_age.unwrap_or(Duration::ZERO),
         duplicate_window: definition.duplicate_window,
-        allow_rollup: definition.bucket,
+        allow_rollup: definition.rollup,
         allow_direct: true,
         ..Config::default()
     };

@@ -66,7 +66,7 @@ async fn streams(stage: &Stage) -> Result<()> {
         compare("discard", found.discard == DiscardPolicy::Old);
         compare("storage", found.storage == StorageType::File);
         compare("direct reads", found.allow_direct);
-        compare("roll-ups", found.allow_rollup == wanted.bucket);
+        compare("roll-ups", found.allow_rollup == wanted.rollup);
         compare("duplicate window", found.duplicate_window == wanted.duplicate_window);
         expect(wrong.is_empty(), &format!("{name} as in the table"), || {
             format!("other {}", wrong.join(", "))
