@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_nats::{AuthError, ConnectOptions, Event};
 use bellwether_proto::readiness::ReadinessCode;
+use bellwether_proto::{NodeName, subject};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -42,9 +43,11 @@ struct Files {
 
 /// Connects, and waits for as long as it takes: for a server, and for files that are missing or cannot be used.
 ///
+/// `node` is the node of an agent: answers arrive below an inbox of its own.
+///
 /// # Errors
 /// The server is older than NATS 2.11, or an address holds a user or password.
-pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bus> {
+pub async fn connect(chassis: &Chassis, args: &ChassisArgs, node: Option<&NodeName>) -> anyhow::Result<Bus> {
     let link = Arc::new(Link::new(chassis.health.clone(), &args.nats_url));
     // The client would ignore them, and whoever NATS lets in without a name would not notice.
     if args.nats_url.iter().any(|url| url.contains('@')) {
@@ -59,9 +62,11 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs) -> anyhow::Result<Bu
     let heard = Arc::clone(&link);
     let (connected, connections) = watch::channel(0);
     let looked_at = files.clone();
+    let inbox = subject::inbox(chassis.service.name, node.map(NodeName::token).as_ref());
     let options = files
         .options()
         .name(format!("bellwether-{}", chassis.service.name))
+        .custom_inbox_prefix(inbox)
         .retry_on_initial_connect()
         .max_reconnects(None)
         // A server whose machine lost its power closes no connection.
@@ -166,7 +171,7 @@ async fn api_level(bus: &Bus) -> anyhow::Result<u64> {
     let request = bus.client.request("$JS.API.INFO", bytes::Bytes::new());
     let answer = tokio::time::timeout(Duration::from_secs(2), request)
         .await
-        .context("JetStream does not answer: may this user ask for $JS.API.INFO?")?
+        .context("JetStream does not answer: may this user ask for $JS.API.INFO, and subscribe to its inbox?")?
         .context("JetStream does not answer: is it enabled on the server (-js), and for this account?")?;
     let info: serde_json::Value = serde_json::from_slice(&answer.payload).context("JetStream's answer is not JSON")?;
     if let Some(error) = info.get("error") {

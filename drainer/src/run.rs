@@ -46,7 +46,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         "rights",
         rights::review(chassis.clone(), clients.requests.clone(), publish_rights),
     );
-    let bus = nats::connect(&chassis, &args.chassis).await?;
+    let bus = nats::connect(&chassis, &args.chassis, None).await?;
     if !stream::set_up(&chassis, &bus, &args.streams).await {
         return Ok(());
     }

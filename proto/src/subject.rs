@@ -98,6 +98,17 @@ pub fn events_of(node: &NodeToken) -> String {
     format!("bellwether.v1.evt.{node}.*")
 }
 
+/// What the inboxes of a connection begin with: the subjects on which a service receives the answers to its requests. A
+/// prefix for each service, and for each node of an agent, so that permissions can keep one client from the answers to
+/// another. `service` is the service's word, `node` the node of an agent.
+#[must_use]
+pub fn inbox(service: &str, node: Option<&NodeToken>) -> String {
+    match node {
+        Some(node) => format!("_INBOX.{service}.{node}"),
+        None => format!("_INBOX.{service}"),
+    }
+}
+
 /// The record of this node's attempt.
 #[must_use]
 pub fn attempt_record(node: &NodeToken) -> String {
@@ -244,6 +255,13 @@ impl Topic {
 mod tests {
     use super::*;
     use crate::ids::Generation;
+
+    #[test]
+    fn an_agent_has_inboxes_of_its_own_node() {
+        let node = "a.b-c".parse::<NodeName>().unwrap().token();
+        assert_eq!(inbox("sentinel", Some(&node)), "_INBOX.sentinel.a_b-c");
+        assert_eq!(inbox("drainer", None), "_INBOX.drainer");
+    }
 
     #[test]
     fn every_subject_is_understood_by_its_reader() {

@@ -60,7 +60,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         chassis.health.clone(),
         metrics.clone(),
     );
-    let bus = nats::connect(&chassis, &args.chassis).await?;
+    let bus = nats::connect(&chassis, &args.chassis, Some(host.node())).await?;
     // Heard first, then read: what is written in between is a hint.
     let mut hints = bus.hints(wire::record_subject(host.node())).await?;
     let mut connections = bus.connections();

@@ -33,7 +33,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let metrics = chassis.metrics(Metrics::register);
     let recorder = Recorder::start(args.record_inputs.as_deref(), &args.identity)?;
     let listener = service::bind(args.api_address).await?;
-    let bus = nats::connect(&chassis, &args.chassis).await?;
+    let bus = nats::connect(&chassis, &args.chassis, None).await?;
     // Serve the API from startup, even before a replica leads.
     let api = ApiHandle::default();
     chassis.spawn(

@@ -50,7 +50,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         .health
         .not_ready(ReadinessCode::ReportPending, "the host is not reported yet");
     let mut sentinel = Sentinel {
-        bus: nats::connect(&chassis, &args.chassis).await?,
+        bus: nats::connect(&chassis, &args.chassis, Some(&agent.node_name)).await?,
         probe: Probe::new(agent.host, args.sentinel_file),
         reporter: Reporter::new(identity),
         health: chassis.health.clone(),

@@ -43,6 +43,16 @@ type Drainer struct {
 	restUntil time.Time
 }
 
+// secret is the content of the file that a setting names, read at each connection: it is renewed while we run. Without
+// the file NATS refuses us, and the next try reads it again.
+func secret(setting string) string {
+	content, err := os.ReadFile(os.Getenv(setting))
+	if err != nil {
+		log.Printf("%s: %v", setting, err)
+	}
+	return strings.TrimRight(string(content), "\r\n")
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -55,16 +65,20 @@ func main() {
 		drains: make(chan struct{}, places), working: map[string]bool{},
 	}
 	go drainer.serveHealth()
-	options := []nats.Option{nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second)}
+	options := []nats.Option{
+		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
+		nats.IgnoreAuthErrorAbort(), nats.CustomInboxPrefix("_INBOX.drainer"),
+	}
 	if credentials := os.Getenv("BELLWETHER_NATS_CREDENTIALS"); credentials != "" {
 		options = append(options, nats.UserCredentials(credentials))
 	}
 	if user := os.Getenv("BELLWETHER_NATS_USER"); user != "" {
-		password, err := os.ReadFile(os.Getenv("BELLWETHER_NATS_PASSWORD"))
-		if err != nil {
-			log.Fatal(err)
-		}
-		options = append(options, nats.UserInfo(user, strings.TrimRight(string(password), "\r\n")))
+		options = append(options, nats.UserInfoHandler(func() (string, string) {
+			return user, secret("BELLWETHER_NATS_PASSWORD")
+		}))
+	}
+	if os.Getenv("BELLWETHER_NATS_TOKEN") != "" {
+		options = append(options, nats.TokenHandler(func() string { return secret("BELLWETHER_NATS_TOKEN") }))
 	}
 	if ca := os.Getenv("BELLWETHER_NATS_CA"); ca != "" {
 		options = append(options, nats.RootCAs(ca))

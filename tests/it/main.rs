@@ -23,6 +23,7 @@ mod failures;
 mod fleet;
 mod full;
 mod gates;
+mod inboxes;
 mod inputs;
 mod journey;
 mod killed;
