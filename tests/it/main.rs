@@ -31,6 +31,7 @@ mod leadership;
 mod leash;
 mod messages;
 mod migrate;
+mod narrow;
 mod needs;
 mod network;
 mod orders;

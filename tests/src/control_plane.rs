@@ -31,7 +31,7 @@ const CONTROLLERS: &str = "daemonset-controller,\
     namespace-controller,node-lifecycle-controller,pod-garbage-collector-controller,\
     replicaset-controller,resourcequota-controller,serviceaccount-controller,\
     statefulset-controller,\
-    taint-eviction-controller";
+    taint-eviction-controller,validatingadmissionpolicy-status-controller";
 
 /// The controllers that pods on real kubelets need beside those: the API server's certificate, endpoints of Services
 /// for kube-proxy, volumes, and quotas that are counted.

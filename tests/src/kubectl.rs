@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(660);
 
 /// Kinds that the rig applies for real. Workloads are left out: their images do not exist here,
 /// and the services run as processes.
-const APPLIED_KINDS: [&str; 8] = [
+const APPLIED_KINDS: [&str; 10] = [
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
@@ -25,6 +25,8 @@ const APPLIED_KINDS: [&str; 8] = [
     "Role",
     "RoleBinding",
     "ServiceAccount",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
 ];
 
 /// kubectl with the rig's admin rights.

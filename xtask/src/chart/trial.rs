@@ -44,7 +44,8 @@ pub(super) fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
 
     let set = "nats.enabled=true,nats.image.repository=mirror/nats,nats.goMemoryLimit=900MiB,\
                nats.volumeClaim.storageClassName=fast,imagePullSecrets[0].name=registry,metrics.enabled=true,\
-               metrics.labels.release=prometheus,metrics.namespace=observability";
+               metrics.labels.release=prometheus,metrics.namespace=observability,narrowRights.enabled=true,\
+               narrowRights.keptNamespaces=['ledger']";
     let rendered = output(template(helm, chart).args(["--set", set]))?;
     let wanted = [
         ("mirror/nats:", 1),
@@ -54,6 +55,7 @@ pub(super) fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
         ("\"name\":\"registry\"", 5),
         ("\"release\":\"prometheus\"", 2),
         ("\"observability\"", 2),
+        ("['ledger']", 1),
     ];
     counts(&rendered, set, &wanted)?;
 
