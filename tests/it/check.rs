@@ -199,6 +199,36 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
         .until("the right to be back", async |findings| findings.in_order())
         .await?;
 
+    // The component of narrow rights, as this version has it, and with a policy that an operator weakened.
+    deployed.check().await?.has("RightsNotNarrowed")?;
+    let component = "deploy/chart/with-narrow-rights";
+    kubectl.run(&["apply", "--server-side", "-k", component], "").await?;
+    deployed
+        .run("check", world.control_plane.admin_kubeconfig())
+        .await?
+        .in_order()?;
+    deployed
+        .check()
+        .await?
+        .says("rights narrower than RBAC: enforced by admission policies")?;
+    let weaker = r#"{"spec":{"failurePolicy":"Ignore"}}"#;
+    let policy = [
+        "patch",
+        "validatingadmissionpolicy",
+        "bellwether-drainer-nodes",
+        "--type=merge",
+        "-p",
+        weaker,
+    ];
+    kubectl.run(&policy, "").await?;
+    let findings = deployed.check().await?;
+    findings.has("NarrowRightsDiffer")?;
+    findings.says("bellwether-drainer-nodes differs at spec.failurePolicy")?;
+    let ours = ["-l", "app.kubernetes.io/part-of=bellwether"];
+    for kind in ["validatingadmissionpolicies", "validatingadmissionpolicybindings"] {
+        kubectl.run(&["delete", kind, ours[0], ours[1]], "").await?;
+    }
+
     // Another tool that reboots nodes: both are named, and while it is there nobody is rebooted.
     kubectl.run(&["apply", "-f", "-"], KURED).await?;
     let lives = async |findings: &Findings| findings.remedy("kured (kube-system/kured): runs on 2 nodes").map(drop);

@@ -6,6 +6,7 @@ pub(crate) mod clocks;
 pub(crate) mod cordons;
 pub(crate) mod kubernetes;
 pub(crate) mod leader;
+pub(crate) mod narrow;
 pub(crate) mod nats;
 pub(crate) mod pods;
 pub(crate) mod reading;

@@ -105,6 +105,10 @@ codes! {
     ServiceRightsMissing,
     /// The user lacks rights that `kubectl reboots` needs.
     UserRightsMissing,
+    /// The component `narrow-rights` is not installed.
+    RightsNotNarrowed,
+    /// The component `narrow-rights` is there in part, or not as this version has it.
+    NarrowRightsDiffer,
 
     /// No leading scheduler was reached.
     NoLeader,

@@ -10,6 +10,7 @@ use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccess
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::namespaces::Namespaces;
@@ -46,6 +47,10 @@ pub struct ServiceObjects {
     /// EndpointSlices.
     pub endpoint_slices: Vec<EndpointSlice>,
 }
+
+/// An object of admission control as the API server returns it: each of its fields is compared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AdmissionObject(pub Value);
 
 /// The answer of the leading scheduler.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -101,6 +106,8 @@ pub struct Facts {
     pub lease: Gathered<Option<Lease>>,
     /// Those of the namespaces that the settings name for NATS: [`crate::nats_namespaces`].
     pub services: Gathered<ServiceObjects>,
+    /// ValidatingAdmissionPolicies and their bindings, ours at least.
+    pub policies: Gathered<Vec<AdmissionObject>>,
     /// Answers to [`crate::own_reviews`].
     pub own_rights: Gathered<Vec<SelfSubjectAccessReview>>,
     /// Answers to [`crate::account_reviews`].
@@ -127,6 +134,7 @@ impl Facts {
             agents: Gathered::default(),
             lease: Gathered::default(),
             services: Gathered::default(),
+            policies: Gathered::default(),
             own_rights: Gathered::default(),
             account_rights: Gathered::default(),
             readiness: BTreeMap::new(),

@@ -51,7 +51,7 @@ pub use checks::nats::namespaces as nats_namespaces;
 pub use checks::pods::ask::{PodToAsk, pods_to_ask};
 pub use checks::rights::{account_reviews, own_reviews};
 pub use code::Code;
-pub use facts::{Facts, FleetAnswer, Gathered, NamespaceObjects, PodKey, Readiness, ServiceObjects};
+pub use facts::{AdmissionObject, Facts, FleetAnswer, Gathered, NamespaceObjects, PodKey, Readiness, ServiceObjects};
 pub use failure::{Failure, FailureKind};
 pub use finding::{Finding, Severity, Topic};
 pub use kured::{Kured, KuredLock};

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::facts::{Gathered, NamespaceObjects, ServiceObjects};
+use crate::facts::{AdmissionObject, Gathered, NamespaceObjects, ServiceObjects};
 use crate::failure::Failure;
 use crate::removal_facts::{AnyObject, ClusterObject};
 use crate::workload::Workload;
@@ -60,6 +60,15 @@ impl Collect for Vec<Namespace> {
     fn collect(&mut self, kind: &str, object: Value) -> serde_json::Result<()> {
         if kind == "Namespace" {
             self.push(typed(object)?);
+        }
+        Ok(())
+    }
+}
+
+impl Collect for Vec<AdmissionObject> {
+    fn collect(&mut self, kind: &str, object: Value) -> serde_json::Result<()> {
+        if kind.starts_with("ValidatingAdmissionPolicy") {
+            self.push(AdmissionObject(object));
         }
         Ok(())
     }

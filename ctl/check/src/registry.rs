@@ -2,7 +2,8 @@
 
 use crate::check::Check;
 use crate::checks::{
-    agents, clocks, cordons, kubernetes, leader, nats, pods, reading, rights, rivals, settings, versions, workloads,
+    agents, clocks, cordons, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, versions,
+    workloads,
 };
 
 /// All checks, in the order of the report: from the cluster inwards to each node.
@@ -13,6 +14,7 @@ pub const CHECKS: &[Check] = &[
     pods::CHECK,
     settings::CHECK,
     rights::CHECK,
+    narrow::CHECK,
     leader::CHECK,
     versions::CHECK,
     nats::CHECK,

@@ -11,6 +11,14 @@ use crate::time;
 /// The objects of a namespace that a check looks at.
 const BESIDE: [&str; 2] = ["get", "pods,events,configmaps"];
 
+/// Admission policies of ours, and which requests they are asked about.
+const POLICIES: [&str; 4] = [
+    "get",
+    "validatingadmissionpolicies,validatingadmissionpolicybindings",
+    "-l",
+    "app.kubernetes.io/part-of=bellwether",
+];
+
 /// Gathers all facts, in two rounds: the second asks for what the first one names.
 pub(crate) async fn installation(connect: &ConnectArgs, args: &CheckArgs) -> Facts {
     let kubectl = Kubectl::new(connect);
@@ -26,12 +34,13 @@ pub(crate) async fn installation(connect: &ConnectArgs, args: &CheckArgs) -> Fac
     }
     let own = own_reviews(&control);
     let lease = ["get", "lease", LEASE, "--ignore-not-found"];
-    let (nodes, workloads, in_control, in_agents, lease, own_rights, fleet) = tokio::join!(
+    let (nodes, workloads, in_control, in_agents, lease, policies, own_rights, fleet) = tokio::join!(
         kubectl.ask(&control, &["get", "nodes"]),
         kubectl.ask(&control, &WORKLOADS),
         kubectl.ask(&control, &BESIDE),
         kubectl.ask(&agents, &BESIDE),
         kubectl.ask(&control, &lease),
+        kubectl.ask(&control, &POLICIES),
         kubectl.review(&own),
         fleet(connect),
     );
@@ -40,6 +49,7 @@ pub(crate) async fn installation(connect: &ConnectArgs, args: &CheckArgs) -> Fac
     facts.control = in_control.gathered();
     facts.agents = in_agents.gathered();
     facts.lease = lease.gathered();
+    facts.policies = policies.gathered();
     facts.own_rights = own_rights.gathered();
     facts.fleet = fleet;
     let accounts = account_reviews(&facts);

@@ -8,8 +8,8 @@ use crate::kubectl::Kubectl;
 use crate::time;
 
 /// Kinds without a namespace of which we bring, or may bring, objects.
-const CLUSTER_KINDS: &str =
-    "clusterroles,clusterrolebindings,priorityclasses,customresourcedefinitions,persistentvolumes";
+const CLUSTER_KINDS: &str = "clusterroles,clusterrolebindings,priorityclasses,customresourcedefinitions,\
+    persistentvolumes,validatingadmissionpolicies,validatingadmissionpolicybindings";
 /// Kinds that matter where a namespace outlives us: those that hold data or rights.
 const NAMESPACED_KINDS: &str = "leases,persistentvolumeclaims,configmaps,services,serviceaccounts,roles,rolebindings";
 

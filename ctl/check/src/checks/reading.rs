@@ -16,13 +16,14 @@ pub(crate) const CHECK: Check = Check {
 const RIGHTS: &str = "bind the rights of a check to yourself: the commands in deploy/base/people.yaml";
 
 fn findings(facts: &Facts) -> Vec<Finding> {
-    let read: [(&str, &Option<Failure>); 8] = [
+    let read: [(&str, &Option<Failure>); 9] = [
         ("nodes", &facts.nodes.failure),
         ("workloads", &facts.workloads.failure),
         ("control namespace", &facts.control.failure),
         ("agents' namespace", &facts.agents.failure),
         ("Lease", &facts.lease.failure),
         ("Service of NATS", &facts.services.failure),
+        ("admission policies", &facts.policies.failure),
         ("rights of services", &facts.account_rights.failure),
         ("your own rights", &facts.own_rights.failure),
     ];
