@@ -22,6 +22,7 @@ mod events;
 mod failures;
 mod fleet;
 mod full;
+mod gatekeeper;
 mod gates;
 mod inboxes;
 mod inputs;

@@ -15,6 +15,7 @@ pub mod bus;
 pub mod control_plane;
 pub mod findings;
 pub mod front;
+pub mod gate;
 pub mod host;
 mod http;
 pub mod identity;

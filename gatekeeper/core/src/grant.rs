@@ -127,7 +127,7 @@ fn user(key: &str, grant: &Grant, issuer: &KeyPair, now: Timestamp) -> Result<St
         None => role.as_str().to_owned(),
     };
     let claims = Claims {
-        aud: rights::account(*role).to_owned(),
+        aud: role.account().as_str().to_owned(),
         exp: grant.until.as_second(),
         jti: String::new(),
         iat: now.as_second(),
@@ -198,6 +198,7 @@ mod tests {
     fn an_agent_may_write_for_its_node_only_and_small_messages_only() {
         let user = granted(Role::Sentinel, Some("n1.example"));
         assert_eq!((user.exp, &*user.name), (2000, "sentinel of n1.example"));
+        assert_eq!(user.aud, "BELLWETHER_NODES");
         assert_eq!(user.nats["payload"], json!(AGENT_BYTES_MAX));
         assert_eq!(user.nats["allowed_connection_types"], json!(["STANDARD"]));
         let allowed = user.nats["pub"]["allow"].as_array().unwrap();
