@@ -11,7 +11,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Context};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::{Encoded, header};
+use bellwether_proto::{Encoded, MessageIds, header};
 use tokio::sync::watch;
 
 use crate::admin::Health;
@@ -36,6 +36,7 @@ pub struct Bus {
     pub(crate) jetstream: Context,
     connections: watch::Receiver<u64>,
     health: Health,
+    message_ids: MessageIds,
 }
 
 /// What must be true of the stream for a message to be stored.
@@ -99,7 +100,14 @@ impl Bus {
             jetstream,
             connections,
             health,
+            message_ids: MessageIds::random(),
         }
+    }
+
+    /// The message ids of this process.
+    #[must_use]
+    pub fn message_ids(&self) -> &MessageIds {
+        &self.message_ids
     }
 
     /// Stores a message and waits until the server has it. Its sequence is returned.

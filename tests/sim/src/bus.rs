@@ -130,9 +130,10 @@ impl Bus {
         }
     }
 
-    /// Stores an event, unless the stream drops it as a duplicate.
-    pub(crate) fn publish(&mut self, event: NodeEvent, now: Ms) {
-        if let Some(id) = event.message_id() {
+    /// Stores an event, unless the stream drops it as a repetition by the same writer, whose ids no other one has.
+    pub(crate) fn publish(&mut self, event: NodeEvent, writer: &str, now: Ms) {
+        if let Some(id) = event.message_id_begin() {
+            let id = format!("{id}{writer}");
             self.message_ids
                 .retain(|_, stored_at| *stored_at + DUPLICATE_WINDOW > now);
             if self.message_ids.insert(id, now).is_some() {

@@ -197,7 +197,9 @@ impl World {
         let is_lost = self.nats_is_away() || (!is_alive && self.random.chance(500));
         let is_dropped = is_progress && self.random.chance(self.setup.lost_hints);
         if !is_lost && !is_dropped {
-            self.bus.publish((*event).clone(), self.now);
+            // A drain that another drainer continues is another job.
+            let writer = format!("{:?}", job.map(|(id, _)| id));
+            self.bus.publish((*event).clone(), &writer, self.now);
             self.offer_events();
         }
         match job {

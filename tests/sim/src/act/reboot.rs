@@ -173,7 +173,7 @@ impl World {
                 method: "logind".to_owned(),
             },
         };
-        self.bus.publish(event, self.now);
+        self.bus.publish(event, &format!("{node}.{run}"), self.now);
         self.offer_events();
         let delay = self.delay(Way::Nats) + self.random.between(0, 2_000);
         if may_be_lost && self.random.chance(self.setup.lost_acks) {

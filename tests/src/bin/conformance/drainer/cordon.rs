@@ -1,10 +1,12 @@
 //! The cordon and its mark.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY};
+use bellwether_proto::message_id::random_part;
 use bellwether_proto::{DrainFailure, Fact};
 use kube::ResourceExt as _;
 use rig::wait;
@@ -320,13 +322,20 @@ async fn message_ids(stage: &Stage) -> Result<()> {
     case.event("the event uncordoned", Duration::from_secs(30), uncordoned)
         .await?;
     let published = case.published();
+    let mut random = BTreeSet::new();
     for ((_, _, event), (_, _, message)) in case.events()?.into_iter().zip(&published) {
         let kind = event.fact.kind();
-        expect(
-            message.message_id() == event.message_id().as_deref(),
-            "the message id of the contract",
-            || format!("{kind} with {:?}", message.message_id()),
-        )?;
+        let id = message.message_id();
+        let found = || format!("{kind} with {id:?}");
+        match id {
+            Some(id) => {
+                let part = random_part(id, &event);
+                expect(part.is_some(), "the message id of the contract", found)?;
+                let is_new = part.is_some_and(|part| random.insert(part.to_owned()));
+                expect(is_new, "a random part that no other event has", found)?;
+            }
+            None => expect(event.message_id_begin().is_none(), "a message id", found)?,
+        }
         expect(
             event.attempt == case.attempt.attempt,
             "the attempt's id in each event",
