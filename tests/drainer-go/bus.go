@@ -35,7 +35,7 @@ func (d *Drainer) setUpStreams() error {
 		return &nats.StreamConfig{
 			Name: name, Subjects: []string{subject}, MaxMsgsPerSubject: perSubject, MaxAge: age, MaxBytes: -1, MaxMsgs: -1,
 			Storage: nats.FileStorage, Discard: nats.DiscardOld, AllowDirect: true, Duplicates: 2 * time.Minute,
-			Replicas: replicas, AllowRollup: strings.HasPrefix(name, "KV_"),
+			Replicas: replicas, AllowRollup: name == attemptsStream,
 		}
 	}
 	hosts := stream("KV_bellwether_hosts", "$KV.bellwether_hosts.>", 1, day)
