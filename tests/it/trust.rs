@@ -95,7 +95,7 @@ fn subscribed() -> Result<BTreeSet<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_do_what_its_list_has_and_nothing_else() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::config(&NODES)).await?;
+    let nats = Nats::start_with(&place, &accounts::config(&User::all(&NODES))).await?;
     let mut wrong = Vec::new();
     let mut cells = 0;
     for user in User::all(&NODES) {
@@ -282,7 +282,7 @@ async fn attack(nats: &Nats, jetstream: &Context) -> Result<Vec<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_of_one_node_does_no_harm_by_reply_subjects_or_headers() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::config(&NODES)).await?;
+    let nats = Nats::start_with(&place, &accounts::config(&User::all(&NODES))).await?;
     let jetstream = with_state(&nats).await?;
     let harmed = attack(&nats, &jetstream).await?;
     assert!(harmed.is_empty(), "{harmed:#?}");
@@ -294,7 +294,7 @@ async fn an_agent_of_one_node_does_no_harm_by_reply_subjects_or_headers() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_single_account_the_rights_of_one_node_suffice_to_harm_all() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::single(&NODES)).await?;
+    let nats = Nats::start_with(&place, &accounts::single(&User::all(&NODES))).await?;
     let jetstream = with_state(&nats).await?;
     let harmed = attack(&nats, &jetstream).await?;
     assert!(!harmed.is_empty());
@@ -305,7 +305,7 @@ async fn in_a_single_account_the_rights_of_one_node_suffice_to_harm_all() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_hears_what_its_node_is_ordered_and_reaches_its_own_records() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::config(&NODES)).await?;
+    let nats = Nats::start_with(&place, &accounts::config(&User::all(&NODES))).await?;
     let jetstream = with_state(&nats).await?;
     let mut rebooter = RawClient::connect(nats.port(), "rebooter.n1").await?;
     let (own, other) = (

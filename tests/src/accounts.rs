@@ -52,28 +52,28 @@ impl User<'_> {
     }
 }
 
-/// The configuration of such a server for these nodes: with users and passwords, one for each role and node.
+/// The configuration of such a server with these users; each has the same password.
 #[must_use]
-pub fn config(nodes: &[&str]) -> String {
+pub fn config(users: &[User<'_>]) -> String {
     let mut accounts = String::new();
     for account in Account::ALL {
-        let mut users = String::new();
+        let mut entries = String::new();
         if account == Account::Control {
-            users.push_str(&rig());
+            entries.push_str(&rig());
         }
-        for user in User::all(nodes).into_iter().filter(|it| it.role.account() == account) {
-            users.push_str(&entry(&user.name(), &user.permissions()));
+        for user in users.iter().filter(|it| it.role.account() == account) {
+            entries.push_str(&entry(&user.name(), &user.permissions()));
         }
-        accounts.push_str(&account.definition(&format!("  users: [\n{users}  ]\n")));
+        accounts.push_str(&account.definition(&format!("  users: [\n{entries}  ]\n")));
     }
     format!("no_auth_user: \"{RIG}\"\naccounts {{\n{accounts}}}\n")
 }
 
 /// The configuration of a server with the same users in one account, each with the subjects of the contract.
 #[must_use]
-pub fn single(nodes: &[&str]) -> String {
-    let users: String = User::all(nodes)
-        .into_iter()
+pub fn single(users: &[User<'_>]) -> String {
+    let users: String = users
+        .iter()
         .map(|user| entry(&user.name(), &user.role.permissions(user.node)))
         .collect();
     format!(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use bellwether_proto::permission::Role;
+use bellwether_proto::stream::StreamDefinition;
 use bellwether_proto::{NodeName, setting, subject};
 use rig::host::{Behaviour, Host};
 use rig::ports::free_port;
@@ -51,7 +52,7 @@ impl<'s> Setup<'s> {
         let admin_port = free_port()?;
         let own = [
             (setting::NATS_URL, format!("nats://127.0.0.1:{}", way.port())),
-            (setting::NATS_USER, node.token().as_str().to_owned()),
+            (setting::NATS_USER, stage.user(&node)),
             (setting::NATS_PASSWORD, stage.password.display().to_string()),
             (setting::ADMIN_ADDRESS, format!("127.0.0.1:{admin_port}")),
             (setting::LOG_FORMAT, "text".to_owned()),
@@ -215,10 +216,15 @@ pub(crate) async fn publish(stage: &Stage, subject: String, headers: HeaderMap, 
     Ok(ack.await?.await?.sequence)
 }
 
-/// The marker of a deleted record.
-pub(crate) fn deletion() -> HeaderMap {
+/// The marker of a deleted record, as `nats kv del` writes it and a scheduler does; the latter needs a bucket that allows
+/// roll-ups, which that of the hosts does not.
+pub(crate) fn deletion(stream: &StreamDefinition) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert("KV-Operation", "PURGE");
-    headers.insert("Nats-Rollup", "sub");
+    if stream.rollup {
+        headers.insert("KV-Operation", "PURGE");
+        headers.insert("Nats-Rollup", "sub");
+    } else {
+        headers.insert("KV-Operation", "DEL");
+    }
     headers
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::NodeName;
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::StreamDefinition;
+use rig::accounts::{self, User};
 use rig::bus::Bus;
 use rig::nats::Nats;
 use rig::place::Place;
@@ -48,8 +49,9 @@ impl Stage {
         let place = Place::new()?;
         let tokens = (1..=NODES_MAX).map(|number| Ok(name(number)?.token().as_str().to_owned()));
         let tokens: Vec<String> = tokens.collect::<Result<_>>()?;
-        let nats = Nats::start_with(&place, &rights::config(role, tokens.into_iter())).await?;
-        let password = place.file("password", rights::PASSWORD)?;
+        let users: Vec<User<'_>> = tokens.iter().map(|node| User { role, node }).collect();
+        let nats = Nats::start_with(&place, &accounts::config(&users)).await?;
+        let password = place.file("password", accounts::PASSWORD)?;
         let bus = Bus::connect(&nats).await?;
         streams::create(bus.jetstream()).await?;
         let mut tasks = JoinSet::new();
@@ -96,9 +98,16 @@ impl Stage {
         .await
     }
 
+    /// The user of the agent of a node.
+    pub(super) fn user(&self, node: &NodeName) -> String {
+        let node = node.token();
+        let (role, node) = (self.role, node.as_str());
+        User { role, node }.name()
+    }
+
     /// What the agent of a node tried on the bus without the right to.
     pub(crate) fn violations(&self, node: &NodeName) -> Vec<String> {
-        rights::violations(&self.nats.process.output(), node.token().as_str())
+        rights::violations(&self.nats.process.output(), &self.user(node))
     }
 
     /// Everything has been tried: the folder goes, and the output of all processes stays in one file; returns where.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use async_nats::HeaderMap;
+use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::{HostReport, Message as _, header, subject};
 
 use crate::agent::case::{Case, deletion, publish};
@@ -122,7 +123,7 @@ async fn deleted(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     // The body of an order, which a reader of the marker must not look at.
     let (mut headers, body) = packed(&case.order()?);
-    for (key, values) in deletion().iter() {
+    for (key, values) in deletion(&ATTEMPTS_STREAM).iter() {
         let key: &str = key.as_ref();
         for value in values {
             headers.append(key, value.as_str());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bellwether_proto::stream::EVENTS_STREAM;
+use bellwether_proto::stream::{ATTEMPTS_STREAM, EVENTS_STREAM};
 use bellwether_proto::{Fact, Phase, setting, subject};
 use jiff::{SignedDuration, Timestamp};
 use rig::proxy::Way;
@@ -140,7 +140,7 @@ async fn deleted(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     case.announced(|_| ()).await?;
     let subject = subject::attempt_record(&case.node.token());
-    crate::agent::case::publish(stage, subject, crate::agent::case::deletion(), vec![]).await?;
+    crate::agent::case::publish(stage, subject, crate::agent::case::deletion(&ATTEMPTS_STREAM), vec![]).await?;
     no_call(&case).await
 }
 

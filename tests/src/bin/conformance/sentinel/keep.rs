@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use async_nats::HeaderMap;
+use bellwether_proto::stream::HOSTS_STREAM;
 use bellwether_proto::{HostReport, NeedReport, Problem, ProblemCode, RebootNeed, TraceParent};
 use jiff::{SignedDuration, Timestamp};
 use rig::proxy::Way;
 
 use super::{LONG_AGO, at, need_at, need_since, report};
-use crate::agent::case::{Case, Setup};
+use crate::agent::case::{Case, Setup, deletion};
 use crate::agent::observe::WRITTEN_BY_TRIAL;
 use crate::agent::stage::Stage;
 use crate::case::packed;
@@ -58,7 +59,9 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must("S-KEEP-08", BROKEN, |stage| {
             Box::pin(broken(stage, HeaderMap::new(), b"\xff\xff\xff not protobuf".to_vec()))
         }),
-        Check::must("S-KEEP-09", BROKEN, |stage| Box::pin(broken(stage, deleted(), vec![]))),
+        Check::must("S-KEEP-09", BROKEN, |stage| {
+            Box::pin(broken(stage, deletion(&HOSTS_STREAM), vec![]))
+        }),
         Check::must("S-KEEP-10", KEEP, |stage| Box::pin(killed(stage))),
         Check::must("S-KEEP-11", SAME, |stage| Box::pin(rebooted(stage))),
     ]
@@ -137,13 +140,6 @@ async fn fresh(stage: &Stage, change: impl FnOnce(&mut HostReport) -> Result<()>
     let mut report = previous(&setup)?;
     change(&mut report)?;
     is_fresh(&started(setup, packed(&report), LONG_AGO, Way::Open).await?)
-}
-
-/// The marker of a deleted report. Its bucket takes no roll-up, with which other markers come.
-fn deleted() -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("KV-Operation", "DEL");
-    headers
 }
 
 /// A record that is none keeps no report from being stored.
