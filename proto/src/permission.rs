@@ -109,9 +109,13 @@ impl Role {
                 (publish, vec![subject::ALL_DRAIN_ANSWERS.to_owned()])
             }
         };
+        let inbox = match self {
+            Self::Sentinel | Self::Rebooter => subject::inbox_of_agent(self.as_str(), node),
+            Self::Drainer | Self::Scheduler => subject::inbox(self.as_str(), None),
+        };
         Permissions {
             publish,
-            subscribe: [vec!["_INBOX.>".to_owned()], subscribe].concat(),
+            subscribe: [vec![format!("{inbox}.>")], subscribe].concat(),
         }
     }
 

@@ -104,9 +104,14 @@ pub fn events_of(node: &NodeToken) -> String {
 #[must_use]
 pub fn inbox(service: &str, node: Option<&NodeToken>) -> String {
     match node {
-        Some(node) => format!("_INBOX.{service}.{node}"),
+        Some(node) => inbox_of_agent(service, node.as_str()),
         None => format!("_INBOX.{service}"),
     }
+}
+
+/// As [`inbox`]; the node may be a wildcard.
+pub(crate) fn inbox_of_agent(service: &str, node: &str) -> String {
+    format!("_INBOX.{service}.{node}")
 }
 
 /// The record of this node's attempt.

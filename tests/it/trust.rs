@@ -321,7 +321,10 @@ async fn an_agent_hears_what_its_node_is_ordered_and_reaches_its_own_records() -
 
     let client = |user: &str| {
         let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), PASSWORD.to_owned());
-        options.connect(nats.url())
+        // The users are called as their inboxes.
+        options
+            .custom_inbox_prefix(format!("_INBOX.{user}"))
+            .connect(nats.url())
     };
     let agent = jetstream::new(client("sentinel.n1").await?);
     let report = subject::sentinel_record(&token("n1")?);
