@@ -188,14 +188,16 @@ mod tests {
         quotes.extend(sentinel::checks().iter().map(|check| (check.id, check.sentence)));
         quotes.extend(rebooter::checks().iter().map(|check| (check.id, check.sentence)));
         let mut ids = BTreeSet::new();
+        let mut gone = Vec::new();
         for (id, sentence) in quotes {
             assert!(ids.insert(id), "two checks have the id {id}");
             let sentence = one_line(sentence);
             let found = pages.iter().any(|page| page.contains(&sentence));
-            assert!(
-                found,
-                "{id}: no page of the contract has this sentence any more; change the check with the page:\n{sentence}"
-            );
+            if !found {
+                gone.push(format!("{id}: {sentence}"));
+            }
         }
+        let remedy = "no page of the contract has these sentences any more; change the checks with the page";
+        assert!(gone.is_empty(), "{remedy}: {gone:#?}");
     }
 }

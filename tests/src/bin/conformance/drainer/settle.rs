@@ -41,7 +41,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         .alone(),
         Check::must(
             "D-SETTLE-07",
-            "| NATS unavailable | wait without limit; do not exit |",
+            "| NATS unavailable | wait without limit; do not exit, also if a file of the table below is missing or empty |",
             |stage| Box::pin(short_silence(stage)),
         )
         .alone(),

@@ -10,7 +10,8 @@ use crate::agent::case::{Case, QUIET};
 use crate::agent::stage::Stage;
 use crate::check::{Check, expect};
 
-const WAITS: &str = "| NATS unavailable | wait without limit; do not exit |";
+const WAITS: &str =
+    "| NATS unavailable | wait without limit; do not exit, also if a file of the table below is missing or empty |";
 const SAFE: &str = "after a crash between 2 and 4 the restarted rebooter calls again; after the reboot it finds another boot id \
     and does nothing.";
 const TWICE: &str = "**Every message may come twice, late, out of order, or never.**";

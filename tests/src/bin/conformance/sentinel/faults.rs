@@ -13,7 +13,8 @@ use crate::agent::stage::Stage;
 use crate::check::{Check, expect, miss};
 
 const COUNTS: &str = "**A report counts once the bucket has acknowledged it.** Until then look again and store again";
-const WAITS: &str = "| NATS unavailable | wait without limit; do not exit |";
+const WAITS: &str =
+    "| NATS unavailable | wait without limit; do not exit, also if a file of the table below is missing or empty |";
 const RENEW: &str = "**Store a report at the start, on each change, and at least each `refresh_interval`.** A report that was not renewed for";
 const NEWEST: &str = "of several reports that could not be stored, only the newest is of use.";
 

@@ -25,7 +25,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         ),
         Check::must(
             "S-START-04",
-            "| NATS unavailable | wait without limit; do not exit |",
+            "| NATS unavailable | wait without limit; do not exit, also if a file of the table below is missing or empty |",
             |stage| Box::pin(without_nats(stage)),
         ),
         Check::must("S-START-05", "| stop | on SIGTERM, within 30 s", |stage| {
