@@ -30,9 +30,13 @@ fn token_of(node: &str) -> Result<NodeToken> {
     Ok(node.parse::<NodeName>()?.token())
 }
 
-/// A client with this token.
+/// A client with this token. Its answers arrive where those of n1's sentinel may, or those of a scheduler.
 async fn connect(cluster: &Cluster, nats: &Nats, namespace: &str, token: &str) -> Result<Client> {
-    let options = cluster.trusting(namespace).await?;
+    let inbox = match namespace {
+        AGENTS => subject::inbox("sentinel", Some(&token_of("n1")?)),
+        _ => subject::inbox("scheduler", None),
+    };
+    let options = cluster.trusting(namespace).await?.custom_inbox_prefix(inbox);
     let options = if token.is_empty() {
         options
     } else {
