@@ -138,6 +138,13 @@ async fn attacks(world: &World) -> Result<Vec<(&'static str, Change)>> {
         let entry = entry.as_object_mut().context("an entry")?;
         entry.insert("time".to_owned(), json!("2030-01-01T00:00:00Z"));
     }
+    let mut with_ours = serde_json::to_value(node.spec.as_ref().and_then(|it| it.taints.clone()).unwrap_or_default())?;
+    let taints = with_ours.as_array_mut().context("taints")?;
+    let before = taints.len();
+    taints.retain(|it| it["key"] != mark::WAITS_FOR_REBOOT || it["effect"] != mark::WAITS_FOR_REBOOT_EFFECT);
+    if taints.len() == before {
+        taints.push(taint(mark::WAITS_FOR_REBOOT, mark::WAITS_FOR_REBOOT_EFFECT));
+    }
     Ok(vec![
         ("a foreign label", merge(label("team", json!("b")))),
         (
@@ -153,7 +160,8 @@ async fn attacks(world: &World) -> Result<Vec<(&'static str, Change)>> {
         ),
         (
             "the time of an approval",
-            merge(json!({ "metadata": { "managedFields": fields } })),
+            // With a change that is allowed: the API server takes a change of times alone for none.
+            merge(json!({ "metadata": { "managedFields": fields }, "spec": { "taints": with_ours } })),
         ),
         (
             "all managed fields",
@@ -240,8 +248,13 @@ async fn attacks(world: &World) -> Result<Vec<(&'static str, Change)>> {
 async fn refused(world: &World, drainer: &Client, attacks: &[(&str, Change)]) -> Result<()> {
     let name = world.host(0)?.name().to_owned();
     let spec_and_marks = async || {
-        let node = world.node(&name).await?;
-        anyhow::Ok((node.spec.clone(), node.labels().clone(), node.annotations().clone()))
+        let mut node = world.node(&name).await?;
+        let (labels, annotations) = (node.labels().clone(), node.annotations().clone());
+        // A moment after a cordon, Kubernetes' own controller sets its taint.
+        if let Some(taints) = node.spec.as_mut().and_then(|it| it.taints.as_mut()) {
+            taints.retain(|it| !it.key.starts_with("node.kubernetes.io/"));
+        }
+        anyhow::Ok((node.spec, labels, annotations))
     };
     let before = spec_and_marks().await?;
     for (attack, patch) in attacks {
