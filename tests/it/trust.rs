@@ -4,17 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
-use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use async_nats::jetstream::{self, Context};
 use bellwether_proto::account::Account;
 use bellwether_proto::permission::{Role, set_up};
-use bellwether_proto::stream::{ATTEMPTS_STREAM, CONSUMERS, HOSTS_STREAM, Retention, STREAMS};
+use bellwether_proto::stream::{ATTEMPTS_STREAM, CONSUMERS, HOSTS_STREAM, STREAMS};
 use bellwether_proto::{Attempt, Message as _, NodeToken, header, subject};
 use futures_util::TryStreamExt as _;
-use rig::accounts::{self, PASSWORD, RIG, User};
+use rig::accounts::{self, PASSWORD, User};
 use rig::nats::Nats;
 use rig::place::Place;
 use rig::raw_client::{RawClient, RawMessage};
+use rig::streams;
 
 const NODES: [&str; 2] = ["n1", "n2"];
 
@@ -143,23 +143,8 @@ async fn each_role_may_do_what_its_list_has_and_nothing_else() -> Result<()> {
 
 /// The streams as scheduler and drainer make them, with a record of each kind for both nodes.
 async fn with_state(nats: &Nats) -> Result<Context> {
-    let options = async_nats::ConnectOptions::with_user_and_password(RIG.to_owned(), PASSWORD.to_owned());
-    let jetstream = jetstream::new(options.connect(nats.url()).await?);
-    for definition in &STREAMS {
-        let config = Config {
-            name: definition.name.to_owned(),
-            subjects: definition.subjects.iter().map(|it| (*it).to_owned()).collect(),
-            retention: match definition.retention {
-                Retention::Limits => RetentionPolicy::Limits,
-                Retention::WorkQueue => RetentionPolicy::WorkQueue,
-            },
-            max_messages_per_subject: definition.per_subject.unwrap_or(-1),
-            allow_rollup: definition.rollup,
-            allow_direct: true,
-            ..Config::default()
-        };
-        jetstream.create_stream(config).await?;
-    }
+    let jetstream = jetstream::new(nats.client().await?);
+    streams::create(&jetstream).await?;
     for consumer in &CONSUMERS {
         let config = jetstream::consumer::pull::Config {
             durable_name: Some(consumer.name.to_owned()),

@@ -36,6 +36,7 @@ pub mod raw_client;
 pub mod record;
 pub mod service;
 pub mod services;
+pub mod streams;
 mod tls;
 pub mod tools;
 pub mod vm;

@@ -7,5 +7,4 @@ pub(crate) mod case;
 pub(crate) mod observe;
 mod rights;
 pub(crate) mod stage;
-mod streams;
 pub(crate) mod trials;

@@ -14,10 +14,10 @@ use rig::accounts::{self, User};
 use rig::bus::Bus;
 use rig::nats::Nats;
 use rig::place::Place;
-use rig::{tools, wait};
+use rig::{streams, tools, wait};
 use tokio::task::JoinSet;
 
-use super::{rights, streams};
+use super::rights;
 use crate::ledger::Ledger;
 use crate::stage::Command;
 use crate::tap::Tap;

@@ -1,4 +1,4 @@
-//! Sets up JetStream as scheduler and drainer do: the agents have neither the right nor the duty.
+//! The streams of the contract, as scheduler and drainer create them, for tests that run neither.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
 use bellwether_proto::stream::{Retention, STREAMS, StreamDefinition};
 
 /// Creates all streams of the contract.
-pub(super) async fn create(jetstream: &Context) -> Result<()> {
+pub async fn create(jetstream: &Context) -> Result<()> {
     for definition in &STREAMS {
         create_one(jetstream, definition).await?;
     }
@@ -16,7 +16,7 @@ pub(super) async fn create(jetstream: &Context) -> Result<()> {
 }
 
 /// Creates one stream of the contract.
-pub(super) async fn create_one(jetstream: &Context, definition: &StreamDefinition) -> Result<()> {
+pub async fn create_one(jetstream: &Context, definition: &StreamDefinition) -> Result<()> {
     let subjects = definition.subjects.iter();
     let config = Config {
         name: definition.name.to_owned(),
