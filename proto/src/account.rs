@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use crate::permission::{Permissions, Role, Use};
+use crate::permission::{Permissions, Role, Use, set_up};
 use crate::stream::ATTEMPTS;
 
 /// An account of the NATS server.
@@ -74,13 +74,18 @@ impl Role {
         }
     }
 
-    /// What the role needs in [its account](Self::account). `node` is the token of the agent's node; drainer and scheduler
-    /// have none.
+    /// What the role needs in [its account](Self::account), with the set-up of JetStream. `node` is the token of the agent's
+    /// node; drainer and scheduler have none.
+    ///
+    /// The scheduler alone creates streams and consumers: the creator of a consumer chooses the subject to deliver to.
     #[must_use]
     pub fn permissions_in_account(self, node: &str) -> Permissions {
-        let contract = self.permissions(node);
+        let mut contract = self.permissions(node);
         match self.account() {
-            Account::Control => contract,
+            Account::Control => {
+                contract.publish.extend(set_up(self == Self::Scheduler));
+                contract
+            }
             Account::Nodes => Permissions {
                 publish: self
                     .uses(node)

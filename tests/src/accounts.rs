@@ -1,7 +1,7 @@
 //! A NATS server whose users have no more than the rights of their roles, in the two accounts of the contract.
 
 use bellwether_proto::account::Account;
-use bellwether_proto::permission::{Permissions, Role, set_up};
+use bellwether_proto::permission::{Permissions, Role};
 
 /// Of no worth: the servers of the rig listen on loopback, for as long as a test lasts.
 pub const PASSWORD: &str = "rig";
@@ -44,11 +44,7 @@ impl User<'_> {
     /// What it may publish and subscribe to, as the server judges.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
-        let mut permissions = self.role.permissions_in_account(self.node);
-        if self.role.account() == Account::Control {
-            permissions.publish.extend(set_up(self.role == Role::Scheduler));
-        }
-        permissions
+        self.role.permissions_in_account(self.node)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bellwether_proto::NodeName;
 use bellwether_proto::account::Account;
-use bellwether_proto::permission::{Permissions, Role, set_up};
+use bellwether_proto::permission::{Permissions, Role};
 
 /// The entries of all roles' accounts in the server's configuration.
 pub(crate) fn accounts() -> String {
@@ -11,19 +11,12 @@ pub(crate) fn accounts() -> String {
 
 /// What clients of this role may publish and subscribe to. An agent without a node may do nothing.
 pub(crate) fn permissions(role: Role, node: Option<&NodeName>) -> Permissions {
-    let mut permissions = match (role, node) {
+    match (role, node) {
         (Role::Sentinel | Role::Rebooter, None) => Permissions {
             publish: vec![],
             subscribe: vec![],
         },
         (Role::Sentinel | Role::Rebooter, Some(node)) => role.permissions_in_account(node.token().as_str()),
         (Role::Drainer | Role::Scheduler, _) => role.permissions_in_account(""),
-    };
-    match role {
-        Role::Sentinel | Role::Rebooter => (),
-        // The scheduler alone creates streams and consumers: a consumer may have any subject to deliver to.
-        Role::Drainer => permissions.publish.extend(set_up(false)),
-        Role::Scheduler => permissions.publish.extend(set_up(true)),
     }
-    permissions
 }
