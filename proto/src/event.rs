@@ -81,6 +81,8 @@ pub enum Fact {
     RebootRefused {
         /// The reason, for operators.
         message: String,
+        /// The reason, from a closed list; empty: the rebooter is of a version before the codes.
+        code: String,
     },
     /// The call to reboot returned an error; the host may reboot all the same.
     RebootFailed {
@@ -189,7 +191,7 @@ impl Fact {
                     .map_err(WireError::id("bellwether.v1.RebootStarted", "boot_id"))?,
                 method: wire.method,
             },
-            Wire::RebootRefused(wire::RebootRefused { message }) => Self::RebootRefused { message },
+            Wire::RebootRefused(wire::RebootRefused { message, code }) => Self::RebootRefused { message, code },
             Wire::RebootFailed(wire::RebootFailed { message }) => Self::RebootFailed { message },
             Wire::PhaseChanged(wire) => Self::PhaseChanged {
                 from: Phase::from_wire(wire.from),
@@ -245,7 +247,7 @@ impl Fact {
                 boot_id: boot_id.to_string(),
                 method,
             }),
-            Self::RebootRefused { message } => Wire::RebootRefused(wire::RebootRefused { message }),
+            Self::RebootRefused { message, code } => Wire::RebootRefused(wire::RebootRefused { message, code }),
             Self::RebootFailed { message } => Wire::RebootFailed(wire::RebootFailed { message }),
             Self::PhaseChanged { from, to, message } => Wire::PhaseChanged(wire::PhaseChanged {
                 from: from.map_or(wire::Phase::Unspecified, Phase::to_wire).into(),

@@ -15,6 +15,9 @@ pub const PROTOBUF: &str = "application/protobuf";
 /// W3C trace context, in lower case since NATS headers are case-sensitive.
 pub const TRACEPARENT: &str = "traceparent";
 
+/// Signature of a record of the bucket of attempts; see [`crate::signature`].
+pub const SIGNATURE: &str = "Bellwether-Signature";
+
 /// The server's header by which it drops a second copy of a message; see [`crate::MessageIds`].
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 

@@ -7,6 +7,7 @@ use crate::ids::{BootId, NodeName, TraceParent};
 use crate::limit::REFRESH_INTERVAL_MAX;
 use crate::message::{Message, WireError};
 use crate::problem::Problem;
+use crate::signature::KeyId;
 use crate::wire;
 
 /// The sentinel's view of its host. See [`wire::HostReport`].
@@ -159,6 +160,8 @@ pub struct RebooterReport {
     pub problem: Option<Problem>,
     /// Version of the agent.
     pub agent_version: String,
+    /// The keys by which it verifies records; none: it is of a version before signatures, and verifies nothing.
+    pub record_keys: Option<Vec<KeyId>>,
 }
 
 impl Message for RebooterReport {
@@ -174,6 +177,7 @@ impl Message for RebooterReport {
             method: wire.method,
             problem: Problem::from_wire(wire.preflight_problem, wire.problem),
             agent_version: wire.agent_version,
+            record_keys: wire.record_keys.map(record_keys).transpose()?,
         })
     }
 
@@ -187,6 +191,15 @@ impl Message for RebooterReport {
             problem: self.problem.as_ref().map(Problem::text).unwrap_or_default(),
             agent_version: self.agent_version.clone(),
             preflight_problem: self.problem.as_ref().map(Problem::to_wire),
+            record_keys: self.record_keys.as_ref().map(|keys| wire::RecordKeys {
+                ids: keys.iter().map(KeyId::to_string).collect(),
+            }),
         }
     }
+}
+
+fn record_keys(wire: wire::RecordKeys) -> Result<Vec<KeyId>, WireError> {
+    let ids = wire.ids.iter().map(|id| id.parse());
+    ids.collect::<Result<_, _>>()
+        .map_err(WireError::id("bellwether.v1.RecordKeys", "ids"))
 }

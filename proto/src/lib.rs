@@ -37,6 +37,8 @@ pub mod readiness;
 #[cfg(feature = "grpc")]
 pub mod refusal;
 pub mod setting;
+pub mod signature;
+mod signed;
 pub mod stream;
 pub mod subject;
 
@@ -77,3 +79,5 @@ pub use phase::{Cause, Phase};
 pub use problem::{Problem, ProblemCode};
 #[cfg(feature = "grpc")]
 pub use refusal::RefusalCode;
+pub use signature::{KeyId, PublicKeys, SignatureFault, SigningKey};
+pub use signed::{Signed, Unsigned};

@@ -8,6 +8,7 @@
 
 use jiff::SignedDuration;
 
+use crate::signature::KEYS_MAX;
 use crate::wire;
 
 mod drain;
@@ -160,7 +161,11 @@ impl Limited for wire::RebooterReport {
             problem,
             agent_version,
             preflight_problem,
+            record_keys,
         } = self;
+        if let Some(wire::RecordKeys { ids }) = record_keys {
+            ids.truncate(KEYS_MAX);
+        }
         cut(method, WORD_BYTES_MAX);
         cut(problem, MESSAGE_BYTES_MAX);
         cut(agent_version, WORD_BYTES_MAX);
@@ -395,8 +400,11 @@ fn cut_fact(fact: &mut wire::node_event::Fact) {
             cut(message, MESSAGE_BYTES_MAX);
             cut_report(report.as_mut());
         }
+        Fact::RebootRefused(wire::RebootRefused { message, code }) => {
+            cut(message, MESSAGE_BYTES_MAX);
+            cut(code, WORD_BYTES_MAX);
+        }
         Fact::UncordonFailed(wire::UncordonFailed { message })
-        | Fact::RebootRefused(wire::RebootRefused { message })
         | Fact::RebootFailed(wire::RebootFailed { message })
         | Fact::PhaseChanged(wire::PhaseChanged {
             from: _,

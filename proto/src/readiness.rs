@@ -23,7 +23,7 @@ pub enum Part {
     Certificate,
     /// The clock of the machine.
     Clock,
-    /// The gatekeeper's keys.
+    /// The keys of the gatekeeper, or those of the records' signatures.
     Keys,
     /// The Kubernetes API server.
     Kubernetes,
@@ -33,6 +33,8 @@ pub enum Part {
     Report,
     /// The service's permissions in Kubernetes.
     Rights,
+    /// The records of attempts and orders, as they are signed.
+    Records,
     /// What NATS does with the service's writes.
     Store,
     /// The streams, buckets and consumers of the contract.
@@ -88,6 +90,14 @@ pub enum ReadinessCode {
     ClockWrong,
     /// A token of a pod names no node.
     TokensWithoutNode,
+    /// The scheduler has no keys to sign records with.
+    RecordKeysMissing,
+    /// A ConfigMap does not hold the keys by which records are verified.
+    RecordKeysNotPublished,
+    /// There is no file of keys by which records are verified, or it is not as it has to be.
+    RecordKeysUnusable,
+    /// A record was read whose signature does not verify.
+    RecordNotVerified,
 }
 
 /// One part that is not ready.
@@ -112,6 +122,7 @@ impl Part {
             Self::Keys => "keys",
             Self::Kubernetes => "kubernetes",
             Self::Nats => "nats",
+            Self::Records => "records",
             Self::Report => "report",
             Self::Rights => "rights",
             Self::Store => "store",
@@ -123,7 +134,7 @@ impl Part {
 
 impl ReadinessCode {
     /// Every code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::KubernetesUnreachable,
         Self::KubernetesForbidden,
         Self::NatsUnreachable,
@@ -145,6 +156,10 @@ impl ReadinessCode {
         Self::AuthorityNotPublished,
         Self::ClockWrong,
         Self::TokensWithoutNode,
+        Self::RecordKeysMissing,
+        Self::RecordKeysNotPublished,
+        Self::RecordKeysUnusable,
+        Self::RecordNotVerified,
     ];
 
     /// The word in `/readyz`.
@@ -172,6 +187,10 @@ impl ReadinessCode {
             Self::AuthorityNotPublished => "AuthorityNotPublished",
             Self::ClockWrong => "ClockWrong",
             Self::TokensWithoutNode => "TokensWithoutNode",
+            Self::RecordKeysMissing => "RecordKeysMissing",
+            Self::RecordKeysNotPublished => "RecordKeysNotPublished",
+            Self::RecordKeysUnusable => "RecordKeysUnusable",
+            Self::RecordNotVerified => "RecordNotVerified",
         }
     }
 
@@ -196,6 +215,8 @@ impl ReadinessCode {
             Self::AuthorityNotPublished => Part::Authority,
             Self::ClockWrong => Part::Clock,
             Self::TokensWithoutNode => Part::Tokens,
+            Self::RecordKeysMissing | Self::RecordKeysNotPublished | Self::RecordKeysUnusable => Part::Keys,
+            Self::RecordNotVerified => Part::Records,
         }
     }
 

@@ -37,6 +37,9 @@ settings! {
     /// Of scheduler and drainer: how many NATS servers hold each stream.
     STREAM_REPLICAS = "BELLWETHER_STREAM_REPLICAS";
 
+    /// Of drainer and rebooter: file with the public keys by which records are verified.
+    RECORD_KEYS = "BELLWETHER_RECORD_KEYS";
+
     /// Of the agents, and of the scheduler: name of the node.
     NODE_NAME = "BELLWETHER_NODE_NAME";
     /// Of the agents: where the host's files are mounted.
@@ -103,6 +106,10 @@ settings! {
     RECORD_INPUTS = "BELLWETHER_RECORD_INPUTS";
     /// Of the scheduler: the folder of the files that gates of policies name.
     GATE_SECRETS = "BELLWETHER_GATE_SECRETS";
+    /// Of the scheduler: how long a key signs records.
+    RECORD_KEY_LIFETIME = "BELLWETHER_RECORD_KEY_LIFETIME";
+    /// Of the scheduler: how long a new key is published before it signs records.
+    RECORD_KEY_NOTICE = "BELLWETHER_RECORD_KEY_NOTICE";
 
     /// Of the gatekeeper: the folder of the NATS server's files.
     SERVER_DIR = "BELLWETHER_SERVER_DIR";

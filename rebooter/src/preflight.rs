@@ -105,6 +105,7 @@ impl Preflight {
                 method: self.method.name().to_owned(),
                 problem: ability.problem().cloned(),
                 agent_version: self.agent_version.to_owned(),
+                record_keys: None,
             };
             match wire::store_report(bus, &report).await {
                 Ok(_) => {

@@ -268,7 +268,8 @@ impl Rebooter {
                 reason = message,
             );
             propagate::set_parent(&span, record.trace);
-            let event = self.event(record.id, record.generation, Fact::RebootRefused { message });
+            let code = refusal.code().to_owned();
+            let event = self.event(record.id, record.generation, Fact::RebootRefused { message, code });
             self.remember(event, span);
         }
     }

@@ -254,6 +254,7 @@ async fn a_problem_code_of_a_newer_version_is_shown_with_its_message_and_counted
         method: "logind".to_owned(),
         problem: Some(Problem::new(ProblemCode::Unknown(9999), "the firmware is locked")),
         agent_version: "9.0.0".to_owned(),
+        record_keys: None,
     };
     say(&fleet, subject::rebooter_record(&node.token()), &report).await?;
     host.upgrade_kernel("6.12.48")?;

@@ -16,6 +16,7 @@ mod names;
 mod records;
 mod rejected;
 mod samples;
+mod signed;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -12,6 +12,7 @@ pub(crate) fn all() -> Vec<String> {
         format!("header {}", header::SCHEMA),
         format!("header {}", header::CONTENT_TYPE),
         format!("header {}", header::TRACEPARENT),
+        format!("header {}", header::SIGNATURE),
         format!("taint {} {}", mark::WAITS_FOR_REBOOT, mark::WAITS_FOR_REBOOT_EFFECT),
     ];
     let annotations = [

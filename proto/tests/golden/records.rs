@@ -11,6 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) const NODE: &str = "node-1.rig";
 pub(crate) const NODE_UID: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
 pub(crate) const BOOT_BEFORE: &str = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb";
+/// The id of a key that signs records.
+pub(crate) const KEY: &str = "21fe31dfa154a261";
 pub(crate) const BOOT_AFTER: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc";
 pub(crate) const ATTEMPT: &str = "dddddddd-dddd-4ddd-8ddd-dddddddddddd";
 pub(crate) const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::file::File;
 use crate::records::{
-    ATTEMPT, BOOT_AFTER, BOOT_BEFORE, NODE, NODE_UID, TRACE, at, attempt, blockers, drain_report, failed, failed_again,
-    fleet_control, fleet_control_before, never, obstacle, rebooting, uncordoning,
+    ATTEMPT, BOOT_AFTER, BOOT_BEFORE, KEY, NODE, NODE_UID, TRACE, at, attempt, blockers, drain_report, failed,
+    failed_again, fleet_control, fleet_control_before, never, obstacle, rebooting, uncordoning,
 };
 
 /// Checks that a file of this sample has the sample's meaning.
@@ -64,7 +64,13 @@ pub(crate) fn all() -> Vec<Sample> {
         // Before the codes, a problem was its message alone.
         bus("host-report-blind", blind(ProblemCode::Unclassified))
             .adding(&blind(ProblemCode::SentinelFileUnreadable).to_wire()),
-        bus("rebooter-report-able", rebooter_report(BOOT_BEFORE, None)),
+        bus("rebooter-report-able", rebooter_report(BOOT_BEFORE, None)).adding(
+            &RebooterReport {
+                record_keys: Some([KEY.parse().unwrap()].into()),
+                ..rebooter_report(BOOT_BEFORE, None)
+            }
+            .to_wire(),
+        ),
         bus("rebooter-report-unable", unable(ProblemCode::Unclassified))
             .adding(&unable(ProblemCode::BusAccessDenied).to_wire()),
         bus("attempt-draining", attempt(1, Phase::Draining)),
@@ -104,6 +110,9 @@ pub(crate) fn all() -> Vec<Sample> {
         }
         if let Fact::DrainProgressed(progress) = &mut today {
             progress.blockers = blockers();
+        }
+        if let Fact::RebootRefused { code, .. } = &mut today {
+            "RecordKeyUnknown".clone_into(code);
         }
         let added = (today != fact).then_some(today);
         let sample = bus(name, event(generation, fact));
@@ -217,6 +226,7 @@ fn rebooter_report(boot: &str, problem: Option<Problem>) -> RebooterReport {
         method: "logind".into(),
         problem,
         agent_version: "0.1.0".into(),
+        record_keys: None,
     }
 }
 
@@ -305,7 +315,7 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
                 method: "logind".into(),
             },
         ),
-        ("event-reboot-refused", 2, Fact::RebootRefused { message: message() }),
+        ("event-reboot-refused", 2, refused("")),
         ("event-reboot-failed", 2, Fact::RebootFailed { message: message() }),
         (
             "event-phase-changed",
@@ -408,5 +418,12 @@ fn pause_fleet_request() -> wire::PauseFleetRequest {
     wire::PauseFleetRequest {
         by: "anna".into(),
         reason: "release night".into(),
+    }
+}
+
+fn refused(code: &str) -> Fact {
+    Fact::RebootRefused {
+        message: "webhook denied it".into(),
+        code: code.into(),
     }
 }

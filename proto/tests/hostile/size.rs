@@ -80,6 +80,8 @@ fn limits_of(field: &str) -> (usize, usize) {
         "attempt_id" => (36, 1),
         "traceparent" => (55, 1),
         "need_span_id" => (16, 1),
+        "ids" => (16, 8),
+        "code" => (256, 1),
         other => panic!("decide the limit of {other}, for this table and that of proto/README.md"),
     }
 }

@@ -121,6 +121,19 @@ impl Refusal {
         }
     }
 
+    /// The code in the event, from a closed list.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherNode(_) => "OtherNode",
+            Self::NotDrained => "NotDrained",
+            Self::Unlimited => "Unlimited",
+            Self::Late { .. } => "Late",
+            Self::Unable { .. } => "Unable",
+            Self::Spent { .. } => "Spent",
+        }
+    }
+
     /// True if the refusal is reported as an event. About another node's attempt the rebooter reports nothing.
     #[must_use]
     pub fn is_reported(&self) -> bool {

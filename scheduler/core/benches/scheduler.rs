@@ -303,6 +303,7 @@ impl Bench {
                 method: "logind".into(),
                 problem: None,
                 agent_version: "0.1.0".into(),
+                record_keys: None,
             },
             stored_at: self.stored_at(index),
         })

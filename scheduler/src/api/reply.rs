@@ -325,6 +325,7 @@ mod tests {
                 method: "logind".into(),
                 problem: Some(Problem::new(ProblemCode::Unknown(77), "access denied")),
                 agent_version: "0.1.1".into(),
+                record_keys: None,
             },
             stored_at: at(0),
         };

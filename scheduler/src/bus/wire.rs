@@ -93,6 +93,7 @@ mod tests {
                     method: "logind".into(),
                     problem: Some(Problem::new(code, "access denied")),
                     agent_version: "9.0.0".into(),
+                    record_keys: None,
                 },
                 stored_at: Timestamp::UNIX_EPOCH,
             })

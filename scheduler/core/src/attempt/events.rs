@@ -60,9 +60,12 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
             attempt.reboot_started_at = Some(now);
             reboot_started(attempt)
         }
-        Fact::RebootRefused { message } if current && attempt.phase == Phase::Rebooting => Consequence::Transition(
-            Transition::RollBack(Cause::RebootRefused, format!("the rebooter refused: {message}")),
-        ),
+        Fact::RebootRefused { message, code: _ } if current && attempt.phase == Phase::Rebooting => {
+            Consequence::Transition(Transition::RollBack(
+                Cause::RebootRefused,
+                format!("the rebooter refused: {message}"),
+            ))
+        }
         // The host may reboot all the same, so only the deadline ends the phase.
         Fact::RebootFailed { .. } => Consequence::Facts,
         Fact::Cordoned

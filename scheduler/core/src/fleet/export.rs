@@ -85,6 +85,7 @@ mod tests {
             method: String::new(),
             problem: None,
             agent_version: String::new(),
+            record_keys: None,
         };
         Input::Rebooter(StoredReport { report, stored_at: NOW })
     }

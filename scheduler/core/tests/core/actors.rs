@@ -181,7 +181,10 @@ impl World {
         let message = "it does not fit".into();
         self.say(
             &name(node),
-            Fact::RebootRefused { message },
+            Fact::RebootRefused {
+                message,
+                code: String::new(),
+            },
             record.generation,
             record.id,
         );

@@ -87,6 +87,7 @@ fn facts() -> Vec<Fact> {
         },
         Fact::RebootRefused {
             message: message.clone(),
+            code: "Late".to_owned(),
         },
         Fact::RebootFailed {
             message: message.clone(),

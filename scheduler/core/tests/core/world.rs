@@ -405,6 +405,7 @@ impl World {
                 method: "logind".into(),
                 problem: host.preflight.clone().map(Problem::unclassified),
                 agent_version: "0".into(),
+                record_keys: None,
             };
             inputs.push(Input::Rebooter(StoredReport {
                 report,

@@ -91,6 +91,7 @@ impl State {
             method: "logind".into(),
             problem: host.unfit.then(|| Problem::unclassified("unfit")),
             agent_version: "0".into(),
+            record_keys: None,
         };
         let stored_at = start();
         let sentinel = Input::Sentinel(StoredReport {

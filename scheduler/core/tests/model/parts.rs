@@ -25,7 +25,10 @@ pub(crate) fn works(state: &mut State, node: usize, work: Work) -> Vec<Message> 
             let host = &mut state.hosts[node];
             host.spent_boot = Some(host.boot);
             let fact = if host.unfit {
-                Fact::RebootRefused { message: String::new() }
+                Fact::RebootRefused {
+                    message: String::new(),
+                    code: String::new(),
+                }
             } else {
                 host.announced = Some(record.id);
                 Fact::RebootStarted {

@@ -229,6 +229,7 @@ impl World {
             method: "logind".to_owned(),
             problem: ability.problem().cloned(),
             agent_version: "sim".to_owned(),
+            record_keys: None,
         };
         let wait = if self.nats_is_away() {
             self.until_back(self.bus.away_until)

@@ -116,7 +116,14 @@ impl World {
         self.hosts[node].rebooter.refused = Some((record.id, record.generation));
         if let Some(message) = message {
             tell!(self, "{}: rebooter refuses: {message}", self.names[node]);
-            let event = self.event_of(node, record, Fact::RebootRefused { message });
+            let event = self.event_of(
+                node,
+                record,
+                Fact::RebootRefused {
+                    message,
+                    code: String::new(),
+                },
+            );
             self.send_event(event);
         }
     }

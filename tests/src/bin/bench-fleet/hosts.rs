@@ -322,6 +322,7 @@ impl Hosts {
             method: "bench".to_owned(),
             problem: None,
             agent_version: "0.1.0".to_owned(),
+            record_keys: None,
         };
         let subject = subject::rebooter_record(&host.name.token());
         self.bus.publish(subject, &report).await

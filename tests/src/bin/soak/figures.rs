@@ -52,7 +52,7 @@ impl Figures {
                     let kept = obstacle.map_or_else(String::new, |obstacle| format!(", kept by {obstacle}"));
                     reasons.insert(&event.attempt, format!("{failure}{kept}"));
                 }
-                Fact::RebootRefused { message } => {
+                Fact::RebootRefused { message, code: _ } => {
                     reasons
                         .entry(&event.attempt)
                         .or_insert_with(|| format!("reboot refused: {message}"));
