@@ -103,7 +103,8 @@ impl Role {
                 publish.push(direct_get(COMMANDS_STREAM.name, ">"));
                 for stream in [HOSTS_STREAM.name, ATTEMPTS_STREAM.name, EVENTS_STREAM.name] {
                     publish.push(message_get(stream));
-                    publish.extend(["CREATE", "DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
+                    publish.push(ordered_consumer(stream));
+                    publish.extend(["DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
                 }
                 publish.extend(acks(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));
                 (publish, vec![subject::ALL_DRAIN_ANSWERS.to_owned()])
@@ -202,7 +203,12 @@ fn acks(stream: &str, consumer: &str) -> [String; 2] {
     ["", "*.*."].map(|before| format!("$JS.ACK.{before}{stream}.{consumer}.>"))
 }
 
-/// Of the consumers that the scheduler's watches make, whose names are random.
+/// The scheduler's watches make ordered consumers, without a name: the server draws one.
+fn ordered_consumer(stream: &str) -> String {
+    format!("$JS.API.CONSUMER.CREATE.{stream}")
+}
+
+/// Of those consumers, whose names are random.
 fn consumer(verb: &str, stream: &str) -> String {
     format!("$JS.API.CONSUMER.{verb}.{stream}.>")
 }
