@@ -5,6 +5,9 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::NodeName;
+use bellwether_proto::permission::Role;
+use rig::accounts::User;
 use rig::findings::Findings;
 use rig::host::Behaviour;
 use rig::identity::service_account_kubeconfig;
@@ -310,13 +313,19 @@ async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
         ("BELLWETHER_NODE_NAME", host.name().to_owned()),
         ("BELLWETHER_HOST_ROOT", root.clone()),
         ("BELLWETHER_PROC_ROOT", format!("{root}/proc")),
-        ("BELLWETHER_NATS_URL", world.nats.url()),
         ("BELLWETHER_ADMIN_ADDRESS", format!("127.0.0.1:{}", ports::free_port()?)),
     ];
-    let env = env.map(|(key, value)| (key.to_owned(), value)).into();
-    let _rebooter = world
-        .place
-        .start("rebooter-logind", tools::binary("bellwether-rebooter")?, vec![], env)?;
+    let node: NodeName = host.name().parse()?;
+    let token = node.token();
+    let (role, node) = (Role::Rebooter, token.as_str());
+    let mut settings = world.nats.settings(&User { role, node });
+    settings.extend(env.map(|(key, value)| (key.to_owned(), value)));
+    let _rebooter = world.place.start(
+        "rebooter-logind",
+        tools::binary("bellwether-rebooter")?,
+        vec![],
+        settings,
+    )?;
     deployed
         .until("the missing bus to be named", async |findings| {
             let remedy = findings.remedy("rebooter of node-1.rig: could not reboot its host: D-Bus socket")?;

@@ -108,7 +108,7 @@ async fn a_changed_password_or_token_brings_the_services_back_without_a_restart(
             setting::NATS_TOKEN => format!("authorization {{ token: {secret:?} }}\n"),
             _ => format!("authorization {{ users = [{{ user: anna, password: {secret:?} }}] }}\n"),
         };
-        let nats = Nats::start_with(&place, &config("first")).await?;
+        let nats = Nats::start_bare(&place, &config("first")).await?;
         let file = place.file("secret", "first\n")?;
         let mut settings = vec![(setting::NATS_URL, nats.url()), (flag, file.display().to_string())];
         if flag == setting::NATS_PASSWORD {
@@ -162,7 +162,7 @@ async fn credentials_that_expire_are_replaced_by_those_in_the_file() -> Result<(
     let _turn = world::turn().await?;
     let place = Place::new()?;
     let operator = Operator::new();
-    let nats = Nats::start_with(&place, &operator.config()?).await?;
+    let nats = Nats::start_bare(&place, &operator.config()?).await?;
     let file = place.file("nats.creds", operator.credentials(LASTS)?)?;
     let settings = [
         (setting::NATS_URL, nats.url()),
@@ -203,21 +203,17 @@ async fn credentials_that_expire_are_replaced_by_those_in_the_file() -> Result<(
 async fn a_file_that_is_missing_empty_or_wrong_is_waited_for_by_name() -> Result<()> {
     use ReadinessCode::NatsCredentialsUnusable;
     let _turn = world::turn().await?;
-    let place = Place::new()?;
     let operator = Operator::new();
     let right = operator.credentials(Duration::from_secs(3600))?;
-    let users = place.file(
-        "users.conf",
-        "authorization { users = [{ user: anna, password: right }] }\n",
-    )?;
-    let token = place.file("token.conf", "authorization { token: right }\n")?;
-    let operated = place.file("operator.conf", operator.config()?)?;
+    let users = "authorization { users = [{ user: anna, password: right }] }\n".to_owned();
+    let token = "authorization { token: right }\n".to_owned();
+    let operated = operator.config()?;
     for (name, flag, argument, config, right, wrong, fault) in [
         (
             "users",
             setting::NATS_PASSWORD,
             "--nats-password",
-            &users,
+            users,
             "right\n",
             right.as_str(),
             "more than one line",
@@ -226,7 +222,7 @@ async fn a_file_that_is_missing_empty_or_wrong_is_waited_for_by_name() -> Result
             "token",
             setting::NATS_TOKEN,
             "--nats-token",
-            &token,
+            token,
             "right\n",
             "two words",
             "holds blanks",
@@ -235,21 +231,21 @@ async fn a_file_that_is_missing_empty_or_wrong_is_waited_for_by_name() -> Result
             "operator",
             setting::NATS_CREDENTIALS,
             "--nats-credentials",
-            &operated,
+            operated,
             &*right,
             "right",
             "no credentials",
         ),
     ] {
-        let of_kind = Place::new()?;
-        let nats = Nats::start_as(&of_kind, "nats-server", &[format!("--config={}", config.display())]).await?;
-        let file = of_kind.path().join(name);
+        let place = Place::new()?;
+        let nats = Nats::start_bare(&place, &config).await?;
+        let file = place.path().join(name);
         let path = file.display().to_string();
         let mut settings = vec![(setting::NATS_URL, nats.url()), (flag, path.clone())];
         if flag == setting::NATS_PASSWORD {
             settings.push((setting::NATS_USER, "anna".to_owned()));
         }
-        let services = start_all(&of_kind, &settings)?;
+        let services = start_all(&place, &settings)?;
         all_report(&services, NatsCredentialsUnusable, &[argument, &path, "is missing"]).await?;
         replace(&file, "")?;
         all_report(&services, NatsCredentialsUnusable, &[argument, &path, "is empty"]).await?;
@@ -263,9 +259,8 @@ async fn a_file_that_is_missing_empty_or_wrong_is_waited_for_by_name() -> Result
         all_report(&services, NatsCredentialsUnusable, &[argument, &path, "is missing"]).await?;
         replace(&file, right)?;
         all_connected(&services, "by the file that is back").await?;
-        of_kind.finish();
+        place.finish();
     }
-    place.finish();
     Ok(())
 }
 
@@ -278,7 +273,7 @@ async fn an_authority_that_is_missing_or_exchanged_needs_no_restart() -> Result<
     let (certificate, key) = (place.path().join("server.crt"), place.path().join("server.key"));
     old.certify(&certificate, &key)?;
     let config = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n");
-    let nats = Nats::start_with(&place, &config).await?;
+    let nats = Nats::start_bare(&place, &config).await?;
     let file = place.path().join("ca.crt");
     let settings = [
         (setting::NATS_URL, nats.url().replace("nats://", "tls://")),

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use bellwether_proto::account::Account;
+use bellwether_proto::permission::Role;
+use rig::accounts::User;
 use rig::nats::Nats;
 use rig::place::Place;
 use rig::process::Process;
@@ -19,6 +22,9 @@ pub(crate) const SERVICES: [&str; 4] = [
     "bellwether-drainer",
     "bellwether-rebooter",
 ];
+
+/// Their roles.
+const ROLES: [Role; 4] = [Role::Sentinel, Role::Scheduler, Role::Drainer, Role::Rebooter];
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -72,9 +78,15 @@ async fn log_of_failed(service: &Process) -> Result<String> {
 async fn a_nats_server_that_is_too_old_is_refused_with_its_version() -> Result<()> {
     let _turn = world::turn().await?;
     let place = Place::new()?;
-    let nats = Nats::start_old(&place).await?;
-    for binary in SERVICES {
-        let service = start(&place, binary, &[("BELLWETHER_NATS_URL", &nats.url())])?;
+    let nats = Nats::start_old(&place, &["node-1"]).await?;
+    for (binary, role) in SERVICES.into_iter().zip(ROLES) {
+        let node = if role.account() == Account::Nodes { "node-1" } else { "" };
+        let settings = nats.settings(&User { role, node });
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let service = start(&place, binary, &settings)?;
         let log = log_of_failed(&service).await?;
         assert!(log.contains("at least 2.11 is needed"), "{binary}: {log}");
     }
@@ -115,8 +127,7 @@ const NO_JETSTREAM: &str = "accounts { plain { users = [{ user: anna, password: 
 async fn a_nats_server_that_refuses_is_waited_for_with_its_reason() -> Result<()> {
     let _turn = world::turn().await?;
     let place = Place::new()?;
-    let config = place.file("nats.conf", NO_JETSTREAM)?;
-    let nats = Nats::start_as(&place, "nats-server", &[format!("--config={}", config.display())]).await?;
+    let nats = Nats::start_bare(&place, NO_JETSTREAM).await?;
     let url = nats.url();
     // Only the right password leads so far that JetStream is missed.
     for (password, reason) in [("wrong", "authorization violation"), ("right", "JetStream refuses")] {

@@ -274,7 +274,7 @@ async fn a_drainer_that_is_killed_at_any_point_leaves_nothing_undone_and_nothing
     let evictions = Arc::new(Evictions::default());
     let access = fleet.world.control_plane.access();
     let front = Front::start(access.port(), access.certificate(), Arc::<Evictions>::clone(&evictions))?;
-    let nats = NatsFront::start(fleet.world.nats.port())?;
+    let nats = NatsFront::start(&fleet.world.nats)?;
     let drainer = fleet.services.drainers.first().context("no drainer")?.clone();
     fleet
         .services

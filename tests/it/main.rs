@@ -24,7 +24,6 @@ mod fleet;
 mod full;
 mod gatekeeper;
 mod gates;
-mod inboxes;
 mod inputs;
 mod journey;
 mod killed;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
+use bellwether_proto::permission::Role;
+use bellwether_proto::{NodeName, subject};
+use rig::accounts::User;
 use rig::host::{Behaviour, Host};
 use rig::nats::Nats;
 use rig::place::Place;
@@ -16,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_keeps_its_state_over_a_crash_and_loses_it_on_demand() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start(&place).await?;
+    let nats = Nats::start(&place, &["n1"]).await?;
     let stream = jetstream::stream::Config {
         name: "kept".to_owned(),
         ..Default::default()
@@ -34,9 +37,40 @@ async fn nats_keeps_its_state_over_a_crash_and_loses_it_on_demand() -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_nats_server_is_older_than_the_floor() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_old(&place).await?;
+    let nats = Nats::start_old(&place, &["n1"]).await?;
     assert!(nats.client().await?.server_info().version.starts_with("2.10."));
     place.finish();
+    Ok(())
+}
+
+/// The rig's own proof: all other stories rely on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_story_fails_in_which_nats_refuses_a_client() -> Result<()> {
+    let world = World::start(WorldOptions {
+        nodes: 1,
+        ..WorldOptions::default()
+    })
+    .await?;
+    let node: NodeName = world.host(0)?.name().parse()?;
+    let other: NodeName = "another".parse()?;
+    let token = node.token();
+    let (role, node) = (Role::Sentinel, token.as_str());
+    let sentinel = world.nats.client_of(&User { role, node }).await?;
+    let report = subject::sentinel_record(&other.token());
+    sentinel.publish(report.clone(), "x".into()).await?;
+    sentinel.flush().await?;
+    wait::eventually("the refusal in the log", DEADLINE, async || {
+        Ok(!world.nats.violations().is_empty())
+    })
+    .await?;
+    let folder = world.place.path().to_path_buf();
+    world.place.be_quiet();
+    let failure = world.finish().err().context("the story has passed")?.to_string();
+    std::fs::remove_dir_all(folder)?;
+    ensure!(
+        failure.contains("sentinel.node-1_rig") && failure.contains("bellwether.up.node.another.sentinel.store"),
+        "{failure}"
+    );
     Ok(())
 }
 

@@ -40,7 +40,7 @@ async fn world() -> Result<World> {
 }
 
 fn peers(world: &World) -> Result<&Peers> {
-    world.nats_peers.as_ref().context("one server alone")
+    world.nats_peers.as_deref().context("one server alone")
 }
 
 /// How many loads of the records began between these instants and read from this server.

@@ -2,6 +2,7 @@
 //! subjects alone do not stop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::{self, Context};
@@ -10,13 +11,21 @@ use bellwether_proto::permission::{Role, set_up};
 use bellwether_proto::stream::{ATTEMPTS_STREAM, CONSUMERS, HOSTS_STREAM, STREAMS};
 use bellwether_proto::{Attempt, Message as _, NodeToken, header, subject};
 use futures_util::TryStreamExt as _;
-use rig::accounts::{self, PASSWORD, User};
+use rig::accounts::{Access, Accounts, User};
 use rig::nats::Nats;
 use rig::place::Place;
 use rig::raw_client::{RawClient, RawMessage};
-use rig::streams;
+use rig::{streams, wait};
 
 const NODES: [&str; 2] = ["n1", "n2"];
+
+/// Longer than servers take to vote after one of them has died.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The agent of the first node.
+fn agent(role: Role) -> User<'static> {
+    User { role, node: "n1" }
+}
 
 fn token(node: &str) -> Result<NodeToken> {
     Ok(node.parse()?)
@@ -95,7 +104,14 @@ fn subscribed() -> Result<BTreeSet<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_do_what_its_list_has_and_nothing_else() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::config(&User::all(&NODES))).await?;
+    let nats = Nats::start(&place, &NODES).await?;
+    judges_by_the_lists(&nats).await?;
+    place.finish();
+    Ok(())
+}
+
+/// Tries all pairs of a client and a subject on this server.
+async fn judges_by_the_lists(nats: &Nats) -> Result<()> {
     let mut wrong = Vec::new();
     let mut cells = 0;
     for user in User::all(&NODES) {
@@ -111,7 +127,7 @@ async fn each_role_may_do_what_its_list_has_and_nothing_else() -> Result<()> {
                 may_publish.push(from);
             }
         }
-        let mut client = RawClient::connect(nats.port(), &user.name()).await?;
+        let mut client = RawClient::connect(nats, &user).await?;
         for subject in published()? {
             let may = may_publish.iter().any(|it| covers(it, &subject));
             let refusal = client.publish(&subject, &RawMessage::default()).await?;
@@ -135,16 +151,15 @@ async fn each_role_may_do_what_its_list_has_and_nothing_else() -> Result<()> {
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(cells > 600, "{cells} pairs of a client and a subject");
-    place.finish();
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    ensure!(cells > 600, "{cells} pairs of a client and a subject");
     Ok(())
 }
 
 /// The streams as scheduler and drainer make them, with a record of each kind for both nodes.
-async fn with_state(nats: &Nats) -> Result<Context> {
+async fn with_state(nats: &Nats, replicas: usize) -> Result<Context> {
     let jetstream = jetstream::new(nats.client().await?);
-    streams::create(&jetstream).await?;
+    streams::create(&jetstream, replicas).await?;
     for consumer in &CONSUMERS {
         let config = jetstream::consumer::pull::Config {
             durable_name: Some(consumer.name.to_owned()),
@@ -162,38 +177,44 @@ async fn with_state(nats: &Nats) -> Result<Context> {
         subjects.push(concrete(&subject::events_of(&token)));
     }
     for subject in subjects {
-        jetstream.publish(subject, "state".into()).await?.await?;
+        // A server hears of a new stream that another one leads a moment later.
+        wait::until("the stream to store", DEADLINE, async || {
+            let stored = jetstream.publish(subject.clone(), "state".into()).await?;
+            Ok(stored.await.map(drop)?)
+        })
+        .await?;
     }
     Ok(jetstream)
 }
 
-/// All messages of all streams: how many of each subject, and each consumer's name.
-async fn state(jetstream: &Context) -> Result<BTreeMap<String, usize>> {
+/// How many messages are stored, and the sequence of the newest one.
+type Stored = (usize, u64);
+
+/// What all streams hold of each subject, and each consumer's name.
+async fn state(jetstream: &Context) -> Result<BTreeMap<String, Stored>> {
     let mut state = BTreeMap::new();
     for definition in &STREAMS {
         let stream = jetstream.get_stream(definition.name).await?;
-        let info = stream.get_info().await?;
         ensure!(
-            info.config.allow_rollup == definition.rollup,
+            stream.cached_info().config.allow_rollup == definition.rollup,
             "{} is changed",
             definition.name
         );
-        for sequence in info.state.first_sequence.max(1)..=info.state.last_sequence {
-            // A sequence is free where a newer message of the subject is stored.
-            if let Ok(message) = stream.get_raw_message(sequence).await {
-                *state.entry(message.subject.to_string()).or_default() += 1;
-            }
+        let subjects: Vec<_> = stream.info_with_subjects(">").await?.try_collect().await?;
+        for (subject, count) in subjects {
+            let newest = stream.get_last_raw_message_by_subject(&subject).await?;
+            state.insert(subject, (count, newest.sequence));
         }
         let mut names = stream.consumer_names();
         while let Some(name) = names.try_next().await? {
-            state.insert(format!("consumer {name}"), 1);
+            state.insert(format!("consumer {name}"), (1, 0));
         }
     }
     Ok(state)
 }
 
 /// What changed that the agents of n1 may not write.
-fn harm<'a>(before: &'a BTreeMap<String, usize>, after: &'a BTreeMap<String, usize>) -> BTreeSet<&'a String> {
+fn harm<'a>(before: &'a BTreeMap<String, Stored>, after: &'a BTreeMap<String, Stored>) -> BTreeSet<&'a String> {
     let own = [Role::Sentinel, Role::Rebooter]
         .map(|role| role.permissions("n1").publish)
         .concat();
@@ -238,7 +259,7 @@ async fn attack(nats: &Nats, jetstream: &Context) -> Result<Vec<String>> {
     let read = serde_json::json!({ "last_by_subj": subject::attempt_record(&token("n2")?) }).to_string();
     for role in Role::ALL.into_iter().filter(|role| role.account() == Account::Nodes) {
         let user = User { role, node: "n1" };
-        let mut client = RawClient::connect(nats.port(), &user.name()).await?;
+        let mut client = RawClient::connect(nats, &user).await?;
         for subject in [role.permissions("n1").publish, user.permissions().publish].concat() {
             let before = state(jetstream).await?;
             for target in &targets {
@@ -267,8 +288,8 @@ async fn attack(nats: &Nats, jetstream: &Context) -> Result<Vec<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_of_one_node_does_no_harm_by_reply_subjects_or_headers() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::config(&User::all(&NODES))).await?;
-    let jetstream = with_state(&nats).await?;
+    let nats = Nats::start(&place, &NODES).await?;
+    let jetstream = with_state(&nats, 1).await?;
     let harmed = attack(&nats, &jetstream).await?;
     assert!(harmed.is_empty(), "{harmed:#?}");
     place.finish();
@@ -279,8 +300,9 @@ async fn an_agent_of_one_node_does_no_harm_by_reply_subjects_or_headers() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_single_account_the_rights_of_one_node_suffice_to_harm_all() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::single(&User::all(&NODES))).await?;
-    let jetstream = with_state(&nats).await?;
+    let access = Access::new(&place, Accounts::One, &NODES)?;
+    let nats = Nats::start_with(&place, access, "").await?;
+    let jetstream = with_state(&nats, 1).await?;
     let harmed = attack(&nats, &jetstream).await?;
     assert!(!harmed.is_empty());
     place.finish();
@@ -290,9 +312,9 @@ async fn in_a_single_account_the_rights_of_one_node_suffice_to_harm_all() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_hears_what_its_node_is_ordered_and_reaches_its_own_records() -> Result<()> {
     let place = Place::new()?;
-    let nats = Nats::start_with(&place, &accounts::config(&User::all(&NODES))).await?;
-    let jetstream = with_state(&nats).await?;
-    let mut rebooter = RawClient::connect(nats.port(), "rebooter.n1").await?;
+    let nats = Nats::start(&place, &NODES).await?;
+    let jetstream = with_state(&nats, 1).await?;
+    let mut rebooter = RawClient::connect(&nats, &agent(Role::Rebooter)).await?;
     let (own, other) = (
         subject::attempt_record(&token("n1")?),
         subject::attempt_record(&token("n2")?),
@@ -304,25 +326,18 @@ async fn an_agent_hears_what_its_node_is_ordered_and_reaches_its_own_records() -
     rebooter.flush().await?;
     assert_eq!(rebooter.received, [own.as_str()]);
 
-    let client = |user: &str| {
-        let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), PASSWORD.to_owned());
-        // The users are called as their inboxes.
-        options
-            .custom_inbox_prefix(format!("_INBOX.{user}"))
-            .connect(nats.url())
-    };
-    let agent = jetstream::new(client("sentinel.n1").await?);
+    let sentinel = jetstream::new(nats.client_of(&agent(Role::Sentinel)).await?);
     let report = subject::sentinel_record(&token("n1")?);
-    let stored = agent.publish(report.clone(), "report".into()).await?.await?;
+    let stored = sentinel.publish(report.clone(), "report".into()).await?.await?;
     assert_eq!(stored.stream, HOSTS_STREAM.name);
-    let hosts = agent.get_stream_no_info(HOSTS_STREAM.name).await?;
+    let hosts = sentinel.get_stream_no_info(HOSTS_STREAM.name).await?;
     assert_eq!(hosts.direct_get_last_for_subject(report).await?.payload, "report");
 
-    let agent = jetstream::new(client("rebooter.n1").await?);
-    let attempts = agent.get_stream_no_info(ATTEMPTS_STREAM.name).await?;
+    let rebooter = jetstream::new(nats.client_of(&agent(Role::Rebooter)).await?);
+    let attempts = rebooter.get_stream_no_info(ATTEMPTS_STREAM.name).await?;
     assert_eq!(attempts.direct_get_last_for_subject(&own).await?.payload, "order");
     assert_eq!(attempts.get_last_raw_message_by_subject(&own).await?.payload, "order");
-    let info = agent.client().request("$JS.API.INFO", "".into()).await?;
+    let info = rebooter.client().request("$JS.API.INFO", "".into()).await?;
     let info: serde_json::Value = serde_json::from_slice(&info.payload)?;
     info.pointer("/api/level").context("the level of JetStream")?;
     place.finish();

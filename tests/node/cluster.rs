@@ -70,7 +70,8 @@ impl Cluster {
         };
         let (control_plane, nats, registry) = tokio::try_join!(
             ControlPlane::start_for_real_nodes(&place, NODE_GRACE, &real),
-            Nats::start(&place),
+            // The overlays of the story state how services get in, and the machines reach it at another address.
+            Nats::start_bare(&place, ""),
             Registry::start(&place),
         )?;
         // Before the machines are on, which take all there is of the processors.

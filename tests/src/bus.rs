@@ -11,20 +11,28 @@ use bellwether_proto::event::NodeEvent;
 use bellwether_proto::stream::{ATTEMPTS_STREAM, EVENTS_STREAM, HOSTS_STREAM, StreamDefinition};
 use bellwether_proto::{Attempt, HostReport, Message, NodeName, Phase, RebooterReport, decode, encode, subject};
 
+use crate::accounts::User;
 use crate::nats::Nats;
 use crate::wait;
 
-/// A client of the bus that may do everything.
+/// A client of the bus.
 #[derive(Clone, Debug)]
 pub struct Bus {
     jetstream: Context,
 }
 
 impl Bus {
-    /// Connects.
+    /// Connects one that may do everything.
     pub async fn connect(nats: &Nats) -> Result<Self> {
         Ok(Self {
             jetstream: async_nats::jetstream::new(nats.client().await?),
+        })
+    }
+
+    /// Connects one with the rights of this user.
+    pub async fn connect_as(nats: &Nats, user: &User<'_>) -> Result<Self> {
+        Ok(Self {
+            jetstream: async_nats::jetstream::new(nats.client_of(user).await?),
         })
     }
 
@@ -101,7 +109,7 @@ impl Bus {
     }
 
     async fn last<M: Message>(&self, stream: &StreamDefinition, subject: &str) -> Result<Option<M>> {
-        let stream = self.jetstream.get_stream(stream.name).await?;
+        let stream = self.jetstream.get_stream_no_info(stream.name).await?;
         match stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) if message.payload.is_empty() => Ok(None),
             Ok(message) => read(&message).map(Some),

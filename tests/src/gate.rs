@@ -248,8 +248,7 @@ impl Cluster {
         let config = format!("server_name: {name}-nats\n{cluster}include '{name}-files/gate.conf'\n");
         let server = format!("{name}-nats");
         let config = self.place.file(&format!("{server}.conf"), config)?;
-        let arguments = [format!("--config={}", config.display())];
-        let nats = Nats::launch(&self.place, &server, "nats-server", port, others, &arguments)?;
+        let nats = Nats::launch(&self.place, (&server, "nats-server"), port, others, None, &config)?;
         nats.wait_ready().await?;
         Ok(nats)
     }

@@ -1,21 +1,28 @@
 //! A real nats-server with JetStream, which can be killed, started again and robbed of its state. Three that share
-//! their streams are in [`crate::nats_cluster`].
+//! their streams are in [`crate::nats_cluster`], and the way of clients into them in [`crate::accounts`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_nats::ConnectOptions;
+use bellwether_proto::setting;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use crate::accounts::{Access, Accounts, User};
 use crate::place::Place;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::tools::tool;
+use crate::wait;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a server logs of a client that tries what it has no right to, and of one that it does not let in.
+const VIOLATIONS: [&str; 2] = ["Violation", "authentication error"];
 
 /// The running server.
 #[derive(Debug)]
@@ -25,55 +32,66 @@ pub struct Nats {
     port: u16,
     /// The ports of the other servers of its cluster.
     others: Vec<u16>,
+    /// The way into it. None: it is as its configuration says.
+    access: Option<Arc<Access>>,
     store: PathBuf,
 }
 
 impl Nats {
-    /// Starts the current server.
-    pub async fn start(place: &Place) -> Result<Self> {
-        Self::start_as(place, "nats-server", &[]).await
+    /// Starts the current server for services, with agents on the nodes of these tokens.
+    pub async fn start(place: &Place, nodes: &[impl AsRef<str>]) -> Result<Self> {
+        Self::start_with(place, Access::new(place, Accounts::Two, nodes)?, "").await
     }
 
-    /// Starts the current server with these lines of configuration.
-    pub async fn start_with(place: &Place, config: &str) -> Result<Self> {
-        let config = place.file("nats.conf", config)?;
-        Self::start_as(place, "nats-server", &[format!("--config={}", config.display())]).await
+    /// Starts the current server with this way into it, and further lines of configuration.
+    pub async fn start_with(place: &Place, access: Access, config: &str) -> Result<Self> {
+        Self::start_as(place, "nats-server", Some(access), config).await
     }
 
-    /// Starts a server that is too old for Bellwether.
-    pub async fn start_old(place: &Place) -> Result<Self> {
-        Self::start_as(place, "nats-server-old", &[]).await
+    /// Starts a server that is too old for Bellwether, and else is as all others.
+    pub async fn start_old(place: &Place, nodes: &[impl AsRef<str>]) -> Result<Self> {
+        let access = Access::new(place, Accounts::Two, nodes)?;
+        Self::start_as(place, "nats-server-old", Some(access), "").await
     }
 
-    /// Starts a server with further arguments, such as `--config`.
-    pub async fn start_as(place: &Place, binary: &str, more: &[String]) -> Result<Self> {
-        let nats = Self::launch(place, binary, binary, free_port()?, vec![], more)?;
+    /// Starts the current server with these lines of configuration and nothing else, neither accounts nor TLS: for stories
+    /// about other ways into a server.
+    pub async fn start_bare(place: &Place, config: &str) -> Result<Self> {
+        Self::start_as(place, "nats-server", None, config).await
+    }
+
+    async fn start_as(place: &Place, binary: &str, access: Option<Access>, config: &str) -> Result<Self> {
+        let access = access.map(Arc::new);
+        let way = access.as_ref().map(|access| access.config()).unwrap_or_default();
+        let config = place.file("nats.conf", format!("{way}{config}\n"))?;
+        let nats = Self::launch(place, (binary, binary), free_port()?, vec![], access, &config)?;
         nats.wait_ready().await?;
         Ok(nats)
     }
 
-    /// Starts a server of this name on this port without waiting for it. `others` are the ports of its cluster.
+    /// Starts this binary by this name on this port, without waiting for it. `others` are the ports of its cluster.
     pub(crate) fn launch(
         place: &Place,
-        name: &str,
-        binary: &str,
+        (name, binary): (&str, &str),
         port: u16,
         others: Vec<u16>,
-        more: &[String],
+        access: Option<Arc<Access>>,
+        config: &Path,
     ) -> Result<Self> {
         let store = place.folder(name)?.join("store");
-        let mut args = vec![
+        let args = vec![
             "--addr=127.0.0.1".to_owned(),
             format!("--port={port}"),
             "--jetstream".to_owned(),
             format!("--store_dir={}", store.display()),
+            format!("--config={}", config.display()),
         ];
-        args.extend_from_slice(more);
         let process = place.start(name, tool(binary)?, args, BTreeMap::new())?;
         Ok(Self {
             process,
             port,
             others,
+            access,
             store,
         })
     }
@@ -87,14 +105,56 @@ impl Nats {
     /// Where clients connect to that shall use this server, and no other as long as it runs.
     #[must_use]
     pub fn own_url(&self) -> String {
-        url(self.port)
+        self.url_of(self.port)
     }
 
     fn urls(&self) -> Vec<String> {
         std::iter::once(&self.port)
             .chain(&self.others)
-            .map(|port| url(*port))
+            .map(|port| self.url_of(*port))
             .collect()
+    }
+
+    fn url_of(&self, port: u16) -> String {
+        let scheme = if self.access.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://127.0.0.1:{port}")
+    }
+
+    /// The settings of a service that is this user.
+    #[must_use]
+    pub fn settings(&self, user: &User<'_>) -> BTreeMap<String, String> {
+        let way = self.access.iter().flat_map(|access| access.settings(user));
+        let all = way.chain([(setting::NATS_URL, self.url())]);
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The way into a server that has one of the rig.
+    pub fn access(&self) -> Result<&Access> {
+        self.access
+            .as_deref()
+            .context("this server is as its configuration says")
+    }
+
+    /// Lets the agents of a node in that joins.
+    pub async fn admit(&self, node: &str) -> Result<()> {
+        let reloads = || self.process.output().matches("Reloaded server configuration").count();
+        let before = reloads();
+        self.access()?.admit(node)?;
+        self.process.reload()?;
+        wait::eventually("the server to know the node", START_DEADLINE, async || {
+            Ok(reloads() > before)
+        })
+        .await
+    }
+
+    /// What clients tried so far without the right to.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        let log = self.process.output();
+        let violations = log
+            .lines()
+            .filter(|line| VIOLATIONS.iter().any(|word| line.contains(word)));
+        violations.map(str::to_owned).collect()
     }
 
     /// Its port on loopback.
@@ -103,10 +163,19 @@ impl Nats {
         self.port
     }
 
-    /// A client of its own, for tests that listen in or speak out of turn. It uses this server as long as it runs, else
+    /// A client of the rig's own, for tests that listen in or speak out of turn. It uses this server as long as it runs, else
     /// another of its cluster.
     pub async fn client(&self) -> Result<async_nats::Client> {
-        let options = ConnectOptions::new().retain_servers_order();
+        let options = self.access.as_ref().map(|access| access.rig());
+        self.connect(options.unwrap_or_default().retain_servers_order()).await
+    }
+
+    /// A client that is this user, and has its rights.
+    pub async fn client_of(&self, user: &User<'_>) -> Result<async_nats::Client> {
+        self.connect(self.access()?.options(user)).await
+    }
+
+    async fn connect(&self, options: ConnectOptions) -> Result<async_nats::Client> {
         options
             .connect(self.urls())
             .await
@@ -150,8 +219,4 @@ impl Nats {
             })
             .await
     }
-}
-
-fn url(port: u16) -> String {
-    format!("nats://127.0.0.1:{port}")
 }

@@ -3,13 +3,14 @@
 //! Each pair has a route. That between the second and the third leads through proxies, so it alone can be late: then
 //! one of the two is behind what the other leads, while both reach the first at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, response::Response};
 use serde_json::{Value, json};
 
+use crate::accounts::Access;
 use crate::nats::Nats;
 use crate::place::Place;
 use crate::ports::free_port;
@@ -22,20 +23,20 @@ pub const NAMES: [&str; 3] = ["nats-1", "nats-2", "nats-3"];
 /// The servers have to find each other and to vote, for which they take up to nine seconds.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The user who may ask for another leader of JetStream itself. All others need no name.
-const SYSTEM: &str = "system";
-
 /// The second and the third server.
 #[derive(Debug)]
 pub struct Peers {
     /// Both, `nats-2` first.
     pub servers: [Nats; 2],
+    /// The port at which the first server takes routes.
+    pub route: u16,
     /// In front of the routes of both, for the other.
     ways: [Proxy; 2],
 }
 
 /// Where the servers listen.
 struct Ports {
+    access: Arc<Access>,
     clients: [u16; 3],
     routes: [u16; 3],
     /// Of the proxies in front of the second's and the third's routes.
@@ -43,14 +44,15 @@ struct Ports {
 }
 
 /// Starts all three; returns when they answer as one JetStream.
-pub(crate) async fn start(place: &Place, config: &str) -> Result<(Nats, Peers)> {
+pub async fn start(place: &Place, access: Access, config: &str) -> Result<(Nats, Peers)> {
     let three = || Ok::<_, anyhow::Error>([free_port()?, free_port()?, free_port()?]);
     let (clients, routes) = (three()?, three()?);
-    let [_, second, third] = routes;
+    let [route, second, third] = routes;
     let ways = [Proxy::start(second)?, Proxy::start(third)?];
     // Closed at first: else the first server might find the others through the proxies too.
     ways.iter().for_each(|way| way.set(Way::Cut));
     let ports = Ports {
+        access: Arc::new(access),
         clients,
         routes,
         ways: ways.each_ref().map(Proxy::port),
@@ -73,7 +75,7 @@ pub(crate) async fn start(place: &Place, config: &str) -> Result<(Nats, Peers)> 
         Ok(jetstream.query_account().await.map(drop)?)
     })
     .await?;
-    Ok((nats, Peers { servers, ways }))
+    Ok((nats, Peers { servers, route, ways }))
 }
 
 impl Peers {
@@ -86,8 +88,7 @@ impl Peers {
 
 /// Lets this server lead JetStream itself: it assigns streams and consumers to servers.
 pub async fn lead_all(nats: &Nats, server: &str) -> Result<()> {
-    let options = ConnectOptions::with_user_and_password(SYSTEM.to_owned(), SYSTEM.to_owned());
-    let client = options.connect(nats.own_url()).await?;
+    let client = nats.access()?.system().connect(nats.own_url()).await?;
     lead(client, "META.LEADER.STEPDOWN", server).await
 }
 
@@ -118,7 +119,7 @@ async fn lead(client: async_nats::Client, api: &str, server: &str) -> Result<()>
 }
 
 async fn knows_all(server: &Nats) -> Result<()> {
-    let client = async_nats::connect(server.own_url()).await?;
+    let client = server.access()?.rig().connect(server.own_url()).await?;
     let known = client.server_info().connect_urls;
     ensure!(known.len() == NAMES.len(), "it knows {known:?}");
     Ok(())
@@ -135,7 +136,7 @@ impl Ports {
             1 => (to_second, [first, second, to_third]),
             _ => (to_third, [first, to_second, third]),
         };
-        let [first, second, third] = routes.map(|port| format!("nats://127.0.0.1:{port}"));
+        let [first, second, third] = routes.map(|port| format!("tls://127.0.0.1:{port}"));
         let listen = self.routes.get(index).context("no such server")?;
         let config = format!(
             "server_name: {name}
@@ -144,19 +145,23 @@ impl Ports {
                listen: 127.0.0.1:{listen}
                advertise: 127.0.0.1:{advertised}
                routes: [{first}, {second}, {third}]
+               {}
              }}
-             accounts {{
-               SYSTEM {{ users: [{{ user: {SYSTEM}, password: {SYSTEM} }}] }}
-               ALL {{ jetstream: enabled, users: [{{ user: all, password: all }}] }}
-             }}
-             system_account: SYSTEM
-             no_auth_user: all
-             {config}"
+             {}
+             {config}",
+            self.access.routes(),
+            self.access.config(),
         );
         let config = place.file(&format!("{name}.conf"), config)?;
         let own = *self.clients.get(index).context("no such server")?;
         let others = self.clients.into_iter().filter(|port| *port != own).collect();
-        let arguments = [format!("--config={}", config.display())];
-        Nats::launch(place, name, "nats-server", own, others, &arguments)
+        Nats::launch(
+            place,
+            (name, "nats-server"),
+            own,
+            others,
+            Some(Arc::clone(&self.access)),
+            &config,
+        )
     }
 }

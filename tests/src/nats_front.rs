@@ -1,20 +1,22 @@
 //! A front of the NATS server: all messages of one service pass here, and the rules of a test hold single ones, or the
-//! answers to them, while all others pass.
+//! answers to them, while all others pass. It takes both halves of the TLS connection: towards the service as the server, with
+//! the server's own certificate, and towards the server as a client.
 //!
 //! It understands the lines of the protocol by which clients publish and servers deliver, and no more.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use crate::ports;
+use crate::nats::Nats;
+use crate::{ports, tls};
 
 /// Larger than any message of the contract.
 const PAYLOAD_MAX: usize = 1 << 20;
@@ -41,6 +43,14 @@ pub enum Held {
 
 type Rule = dyn Fn(&Published) -> Option<Held> + Send + Sync;
 
+/// The server, and what its clients know it by.
+#[derive(Clone)]
+struct Server {
+    port: u16,
+    authority: PathBuf,
+    acceptor: TlsAcceptor,
+}
+
 #[derive(Clone, Default)]
 struct Shared {
     rule: Arc<Mutex<Option<Arc<Rule>>>>,
@@ -58,9 +68,16 @@ pub struct NatsFront {
 }
 
 impl NatsFront {
-    /// Listens on a port of its own before the server on this port.
-    pub fn start(server: u16) -> Result<Self> {
+    /// Listens on a port of its own before this server.
+    pub fn start(nats: &Nats) -> Result<Self> {
         let (listener, port) = ports::listener()?;
+        let access = nats.access()?;
+        let (acceptor, _) = tls::acceptor(&access.certificate())?;
+        let server = Server {
+            port: nats.port(),
+            authority: access.authorities(),
+            acceptor,
+        };
         let shared = Shared::default();
         let mut task = JoinSet::new();
         task.spawn(accept(listener, server, shared.clone()));
@@ -88,14 +105,14 @@ impl NatsFront {
     }
 }
 
-async fn accept(listener: TcpListener, server: u16, shared: Shared) {
+async fn accept(listener: TcpListener, server: Server, shared: Shared) {
     // Aborted with this task, when the front is dropped.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { return };
-                let shared = shared.clone();
+                let (server, shared) = (server.clone(), shared.clone());
                 // Each side notices by itself that a connection breaks off.
                 connections.spawn(async move { drop(connect(client, server, shared).await) });
             }
@@ -104,9 +121,11 @@ async fn accept(listener: TcpListener, server: u16, shared: Shared) {
     }
 }
 
-async fn connect(client: TcpStream, server: u16, shared: Shared) -> Result<()> {
-    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await?;
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+async fn connect(mut client: TcpStream, server: Server, shared: Shared) -> Result<()> {
+    let (greeting, to) = tls::connect_nats(server.port, &server.authority).await?;
+    client.write_all(greeting.as_bytes()).await?;
+    let client = server.acceptor.accept(client).await?;
+    let ((from_client, to_client), (from_server, to_server)) = (split(client), split(to));
     // The end of one way is the end of the connection.
     tokio::select! {
         ended = from_clients(from_client, to_server, &shared) => ended,
@@ -114,7 +133,7 @@ async fn connect(client: TcpStream, server: u16, shared: Shared) -> Result<()> {
     }
 }
 
-async fn from_clients(from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) -> Result<()> {
+async fn from_clients(from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, shared: &Shared) -> Result<()> {
     let mut from = BufReader::new(from);
     while let Some(frame) = Frame::read(&mut from, &["PUB", "HPUB"]).await? {
         if let Some(published) = frame.published(shared) {
@@ -133,11 +152,12 @@ async fn from_clients(from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
             }
         }
         to.write_all(&frame.bytes).await?;
+        to.flush().await?;
     }
     Ok(())
 }
 
-async fn from_servers(from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) -> Result<()> {
+async fn from_servers(from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, shared: &Shared) -> Result<()> {
     let mut from = BufReader::new(from);
     while let Some(frame) = Frame::read(&mut from, &["MSG", "HMSG"]).await? {
         if let Some(subject) = frame.subject() {
@@ -150,6 +170,7 @@ async fn from_servers(from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
             }
         }
         to.write_all(&frame.bytes).await?;
+        to.flush().await?;
     }
     Ok(())
 }
@@ -165,7 +186,7 @@ struct Frame {
 
 impl Frame {
     /// Reads one line, and the payload of one with a message by these verbs; none at the end.
-    async fn read(from: &mut BufReader<OwnedReadHalf>, verbs: &[&str]) -> Result<Option<Self>> {
+    async fn read(from: &mut BufReader<impl AsyncRead + Unpin>, verbs: &[&str]) -> Result<Option<Self>> {
         let mut bytes = Vec::new();
         if from.read_until(b'\n', &mut bytes).await? == 0 {
             return Ok(None);

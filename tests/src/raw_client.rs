@@ -5,23 +5,28 @@
 use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
-use crate::accounts::PASSWORD;
+use crate::accounts::{PASSWORD, User};
+use crate::nats::Nats;
+use crate::tls;
 
 /// A connection as one user.
 #[derive(Debug)]
 pub struct RawClient {
-    connection: BufReader<TcpStream>,
+    connection: BufReader<TlsStream<TcpStream>>,
     subscriptions: u32,
     /// The subjects of all messages that came, oldest first.
     pub received: Vec<String>,
 }
 
 impl RawClient {
-    /// Connects to the server at this port of loopback.
-    pub async fn connect(port: u16, user: &str) -> Result<Self> {
+    /// Connects to this server.
+    pub async fn connect(nats: &Nats, user: &User<'_>) -> Result<Self> {
+        let user = user.name();
+        let (_, connection) = tls::connect_nats(nats.port(), &nats.access()?.authorities()).await?;
         let mut client = Self {
-            connection: BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?),
+            connection: BufReader::new(connection),
             subscriptions: 0,
             received: Vec::new(),
         };
@@ -62,6 +67,7 @@ impl RawClient {
 
     async fn exchange(&mut self, frame: &[u8]) -> Result<Option<String>> {
         self.connection.write_all(&[frame, b"PING\r\n"].concat()).await?;
+        self.connection.flush().await?;
         let mut refusal = None;
         loop {
             let mut line = String::new();
@@ -71,7 +77,10 @@ impl RawClient {
             let line = line.trim_end();
             match line.split_once(' ') {
                 _ if line == "PONG" => return Ok(refusal),
-                _ if line == "PING" => self.connection.write_all(b"PONG\r\n").await?,
+                _ if line == "PING" => {
+                    self.connection.write_all(b"PONG\r\n").await?;
+                    self.connection.flush().await?;
+                }
                 Some(("-ERR", error)) => refusal = Some(error.to_owned()),
                 Some(("MSG" | "HMSG", rest)) => self.receive(rest).await?,
                 _ => (),

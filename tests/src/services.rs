@@ -1,7 +1,8 @@
 //! Bellwether itself, as processes: schedulers, drainers, and two agents on each host.
 //!
 //! They run as they do in pods: with all settings in the environment, with their own ServiceAccount's
-//! rights and no others, and the agents with no Kubernetes access at all.
+//! rights and no others, and the agents with no Kubernetes access at all. Each is a user of NATS with the rights of its role,
+//! an agent those for its node.
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
@@ -10,10 +11,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::mark::LEASE;
-use bellwether_proto::setting;
+use bellwether_proto::permission::Role;
+use bellwether_proto::{NodeName, setting};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 
+use crate::accounts::User;
 use crate::host::Host;
 use crate::identity::service_account_kubeconfig;
 use crate::ports::free_port;
@@ -116,8 +119,6 @@ impl Services {
     pub async fn launch(world: &World, options: ServicesOptions) -> Result<Self> {
         let mut env = options.env;
         let traces = world.traces.url().to_owned();
-        env.entry("BELLWETHER_NATS_URL".to_owned())
-            .or_insert_with(|| world.nats.url());
         if world.nats_peers.is_some() {
             env.entry(setting::STREAM_REPLICAS.to_owned())
                 .or_insert_with(|| "3".to_owned());
@@ -181,13 +182,18 @@ impl Services {
                 host.root().join("proc").display().to_string(),
             ),
         ]);
-        let name = format!("sentinel-{}", host.name());
-        let sentinel = self.start_service(world, &name, "bellwether-sentinel", env.clone())?;
+        let node: NodeName = host.name().parse()?;
+        let token = node.token();
+        let start = |role: Role, env| {
+            let name = format!("{}-{node}", role.as_str());
+            let node = token.as_str();
+            self.start_service(world, &name, User { role, node }, env)
+        };
+        let sentinel = start(Role::Sentinel, env.clone())?;
         env.insert("BELLWETHER_REBOOT_METHOD".to_owned(), "command".to_owned());
         env.insert("BELLWETHER_REBOOT_COMMAND".to_owned(), host.reboot_command());
         env.insert("BELLWETHER_HOST_NAMESPACES".to_owned(), "false".to_owned());
-        let name = format!("rebooter-{}", host.name());
-        let rebooter = self.start_service(world, &name, "bellwether-rebooter", env)?;
+        let rebooter = start(Role::Rebooter, env)?;
         host.adopt_agents(vec![Arc::clone(&sentinel.process), Arc::clone(&rebooter.process)]);
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         agents.insert(host.name().to_owned(), Agents { sentinel, rebooter });
@@ -224,7 +230,7 @@ impl Services {
         let path = service_account_kubeconfig(&world.client(), &access, NAMESPACE, account, &folder).await?;
         let own = [
             ("KUBECONFIG", path.display().to_string()),
-            ("BELLWETHER_NATS_URL", format!("nats://127.0.0.1:{nats}")),
+            ("BELLWETHER_NATS_URL", format!("tls://127.0.0.1:{nats}")),
         ];
         service.process.reconfigure(|program| {
             program.env.extend(own.map(|(key, value)| (key.to_owned(), value)));
@@ -271,7 +277,7 @@ impl Services {
         if let Some(node) = self.scheduler_nodes.get(number.saturating_sub(1)) {
             env.insert(setting::NODE_NAME.to_owned(), node.clone());
         }
-        let service = self.start_service(world, &name, "bellwether-scheduler", env)?;
+        let service = self.start_service(world, &name, User::control(Role::Scheduler), env)?;
         Ok(Service {
             api_port: Some(api_port),
             ..service
@@ -280,15 +286,23 @@ impl Services {
 
     async fn start_drainer(&self, world: &World, number: usize) -> Result<Service> {
         let env = kubernetes(world, "drainer").await?;
-        self.start_service(world, &format!("drainer-{number}"), "bellwether-drainer", env)
+        self.start_service(world, &format!("drainer-{number}"), User::control(Role::Drainer), env)
     }
 
-    fn start_service(&self, world: &World, name: &str, binary: &str, own: BTreeMap<String, String>) -> Result<Service> {
+    fn start_service(
+        &self,
+        world: &World,
+        name: &str,
+        user: User<'_>,
+        own: BTreeMap<String, String>,
+    ) -> Result<Service> {
+        let binary = format!("bellwether-{}", user.role.as_str());
         let admin_port = free_port()?;
-        let mut env = self.env.clone();
+        let mut env = world.nats.settings(&user);
+        env.extend(self.env.clone());
         env.extend(own);
         env.insert("BELLWETHER_ADMIN_ADDRESS".to_owned(), format!("127.0.0.1:{admin_port}"));
-        let process = world.place.start(name, tools::binary(binary)?, vec![], env)?;
+        let process = world.place.start(name, tools::binary(&binary)?, vec![], env)?;
         Ok(Service {
             process: Arc::new(process),
             admin_port,

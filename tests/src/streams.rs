@@ -7,16 +7,16 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
 use bellwether_proto::stream::{Retention, STREAMS, StreamDefinition};
 
-/// Creates all streams of the contract.
-pub async fn create(jetstream: &Context) -> Result<()> {
+/// Creates all streams of the contract, each on so many servers.
+pub async fn create(jetstream: &Context, replicas: usize) -> Result<()> {
     for definition in &STREAMS {
-        create_one(jetstream, definition).await?;
+        create_one(jetstream, definition, replicas).await?;
     }
     Ok(())
 }
 
 /// Creates one stream of the contract.
-pub async fn create_one(jetstream: &Context, definition: &StreamDefinition) -> Result<()> {
+pub async fn create_one(jetstream: &Context, definition: &StreamDefinition, replicas: usize) -> Result<()> {
     let subjects = definition.subjects.iter();
     let config = Config {
         name: definition.name.to_owned(),
@@ -33,6 +33,7 @@ pub async fn create_one(jetstream: &Context, definition: &StreamDefinition) -> R
         duplicate_window: definition.duplicate_window,
         allow_rollup: definition.rollup,
         allow_direct: true,
+        num_replicas: replicas,
         ..Config::default()
     };
     let created = jetstream.create_stream(config).await;

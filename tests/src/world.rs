@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::NodeName;
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{EvictParams, ListParams, PostParams};
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
+use crate::accounts::{Access, Accounts, EVERY_NODE};
 use crate::control_plane::ControlPlane;
 use crate::host::{Behaviour, Host};
 use crate::kubectl::Kubectl;
@@ -59,6 +61,8 @@ pub struct WorldOptions {
     pub nats_config: &'static str,
     /// Whether there are three NATS servers that share their streams, instead of one.
     pub three_nats_servers: bool,
+    /// Whether a client of NATS may stand in for the agents of all nodes.
+    pub agents_stand_in: bool,
     /// Whether stand-ins for kubelets run; without them, Node objects and pods stay as they were created.
     pub kubelets: bool,
     /// The kustomize folder whose identities, rights and definitions of resources are applied, if it exists.
@@ -76,10 +80,35 @@ impl Default for WorldOptions {
             node_grace: Duration::from_secs(4),
             nats_config: "",
             three_nats_servers: false,
+            agents_stand_in: false,
             kubelets: true,
             deploy: tools::repository().join("deploy/base"),
         }
     }
+}
+
+impl WorldOptions {
+    /// The names of the nodes, each with whether it is of the control plane.
+    fn names(&self) -> impl Iterator<Item = (String, bool)> {
+        let names = |prefix: &'static str, count, control_plane| {
+            let domain = self.domain;
+            (1..=count).map(move |number| (format!("{prefix}-{number}{domain}"), control_plane))
+        };
+        names("control-plane", self.control_plane_nodes, true).chain(names("node", self.nodes, false))
+    }
+
+    /// The tokens of the nodes whose agents NATS lets in.
+    fn tokens(&self) -> Result<Vec<String>> {
+        let nodes = self.names().map(|(name, _)| token(&name));
+        let every = self.agents_stand_in.then(|| Ok(EVERY_NODE.to_owned()));
+        nodes.chain(every).collect()
+    }
+}
+
+/// The token of a node in subjects.
+fn token(node: &str) -> Result<String> {
+    let name: NodeName = node.parse()?;
+    Ok(name.token().to_string())
 }
 
 /// Everything that runs. End a test with [`World::finish`]: otherwise its [`Place`] keeps the logs.
@@ -89,7 +118,7 @@ pub struct World {
     /// The bus: its one server, or the first of three.
     pub nats: Nats,
     /// The other two servers of three.
-    pub nats_peers: Option<Peers>,
+    pub nats_peers: Option<Box<Peers>>,
     /// The hosts.
     pub machines: Machines,
     /// Receives the services' traces.
@@ -138,14 +167,22 @@ impl World {
         Ok(world)
     }
 
-    /// Stops everything and removes all files: the test has passed.
+    /// Stops everything and removes all files: the test has passed. It fails if a client of NATS tried anything that it has no
+    /// right to: so every story shows that the rights suffice.
     pub fn finish(self) -> Result<()> {
+        let violations: Vec<String> = self.nats_servers().flat_map(Nats::violations).collect();
+        ensure!(violations.is_empty(), "NATS has refused: {violations:#?}");
         for process in self.control_plane.processes() {
             let ended = process.exited();
             ensure!(ended.is_none(), "{} has died on the way: {ended:?}", process.name());
         }
         self.place.finish();
         Ok(())
+    }
+
+    /// All NATS servers, the first one first.
+    pub fn nats_servers(&self) -> impl Iterator<Item = &Nats> {
+        std::iter::once(&self.nats).chain(self.nats_peers.iter().flat_map(|peers| &peers.servers))
     }
 
     /// A client that may do everything.
@@ -171,8 +208,15 @@ impl World {
         self.machines.hosts()
     }
 
-    /// Adds a host and its node.
+    /// Adds a host and its node, whose agents NATS lets in.
     pub async fn add_node(&self, name: &str, shape: &NodeShape, behaviour: Behaviour) -> Result<Arc<Host>> {
+        for server in self.nats_servers() {
+            server.admit(&token(name)?).await?;
+        }
+        self.boot_node(name, shape, behaviour).await
+    }
+
+    async fn boot_node(&self, name: &str, shape: &NodeShape, behaviour: Behaviour) -> Result<Arc<Host>> {
         let host = Host::new(&self.place.folder("hosts")?, name, behaviour)?;
         kubelet::register(self.client(), &host, shape).await?;
         self.machines.add(Arc::clone(&host));
@@ -284,17 +328,11 @@ impl World {
     }
 
     async fn add_nodes(&self, options: &WorldOptions) -> Result<()> {
-        let names = |prefix: &'static str, count| {
-            let domain = options.domain;
-            (1..=count).map(move |number| format!("{prefix}-{number}{domain}"))
-        };
-        let control = names("control-plane", options.control_plane_nodes).map(|it| (it, true));
-        let workers = names("node", options.nodes).map(|it| (it, false));
         let zones = options.zones.max(1);
-        for (index, (name, control_plane)) in control.chain(workers).enumerate() {
+        for (index, (name, control_plane)) in options.names().enumerate() {
             let zone = format!("zone-{}", index % zones + 1);
             let shape = NodeShape { zone, control_plane };
-            self.add_node(&name, &shape, options.behaviour.clone()).await?;
+            self.boot_node(&name, &shape, options.behaviour.clone()).await?;
         }
         Ok(())
     }
@@ -331,16 +369,17 @@ impl World {
     }
 }
 
-type Parts = (ControlPlane, (Nats, Option<Peers>), OtlpReceiver);
+type Parts = (ControlPlane, (Nats, Option<Box<Peers>>), OtlpReceiver);
 
 async fn start_parts(place: &Place, options: &WorldOptions) -> Result<Parts> {
+    let access = Access::new(place, Accounts::Two, &options.tokens()?)?;
     let nats = async {
         if options.three_nats_servers {
             // Boxed, since few worlds need it.
-            let (nats, peers) = Box::pin(nats_cluster::start(place, options.nats_config)).await?;
-            return Ok((nats, Some(peers)));
+            let (nats, peers) = Box::pin(nats_cluster::start(place, access, options.nats_config)).await?;
+            return Ok((nats, Some(Box::new(peers))));
         }
-        Ok((Nats::start_with(place, options.nats_config).await?, None))
+        Ok((Nats::start_with(place, access, options.nats_config).await?, None))
     };
     tokio::try_join!(
         ControlPlane::start(place, options.node_grace),

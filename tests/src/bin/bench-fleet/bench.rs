@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result, anyhow};
-use bellwether_proto::subject;
-use rig::bus::Bus;
 use rig::service::Service;
 use rig::services::{Services, ServicesOptions};
 use rig::wait;
@@ -60,14 +58,14 @@ impl Bench {
         let world = World::start(WorldOptions {
             nodes: 0,
             kubelets: false,
+            agents_stand_in: true,
             ..WorldOptions::default()
         })
         .await?;
         // Without Leases of kubelets the node controller would call every node silent, and pods there are none.
         world.control_plane.controller_manager.kill9();
         world.control_plane.scheduler.kill9();
-        let bus = Bus::connect(&world.nats).await?;
-        let hosts = Hosts::new(world.client(), bus, usize::try_from(args.nodes)?, DOWN)?;
+        let hosts = Hosts::new(&world, usize::try_from(args.nodes)?, DOWN).await?;
         hosts.register_all().await?;
         progress(began, &format!("{} Node objects are created", hosts.count()));
         if let Some(drains) = args.drains {
@@ -80,8 +78,7 @@ impl Bench {
         let mut tasks = JoinSet::new();
         let observer = Observer::start(&world, &mut tasks).await?;
         hosts.report_all().await?;
-        let records = world.nats.client().await?;
-        let records = records.subscribe(subject::all_attempt_records()).await?;
+        let records = hosts.subscribe().await?;
         let hosts = Arc::new(hosts);
         let stand_in = Arc::clone(&hosts);
         tasks.spawn(async move { stand_in.run(records).await });

@@ -1,6 +1,6 @@
 //! One stand-in for all kubelets, sentinels and rebooters of the fleet.
 //!
-//! It publishes the contract's own messages and writes the Node objects as kubelets do. What it leaves out: pods, and
+//! It publishes the contract's own messages, through the account of the agents as they do, and writes the Node objects as kubelets do. What it leaves out: pods, and
 //! the kubelets' Leases, which the scheduler does not watch and whose renewal (one for each node in ten seconds) would
 //! take the API server's time.
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::Subscriber;
+use bellwether_proto::permission::Role;
 use bellwether_proto::{
     Attempt, BootId, Fact, HostReport, NeedReport, NodeEvent, NodeName, Phase, RebootNeed, RebooterReport, decode,
     subject,
@@ -17,9 +18,11 @@ use bellwether_proto::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use rig::accounts::{EVERY_NODE, User};
 use rig::bus::Bus;
+use rig::world::World;
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout_at};
 use uuid::Uuid;
@@ -42,7 +45,10 @@ const WRITE_MAX: Duration = Duration::from_secs(20);
 /// All hosts of the fleet.
 pub(crate) struct Hosts {
     nodes: Api<Node>,
-    bus: Bus,
+    /// As the sentinels of all nodes.
+    sentinels: Bus,
+    /// As their rebooters.
+    rebooters: Bus,
     hosts: Vec<Host>,
     indices: BTreeMap<NodeName, usize>,
     down_for: Mutex<Duration>,
@@ -63,7 +69,10 @@ struct State {
 
 impl Hosts {
     /// Hosts without Node objects and reports yet.
-    pub(crate) fn new(client: Client, bus: Bus, count: usize, down_for: Duration) -> Result<Self> {
+    pub(crate) async fn new(world: &World, count: usize, down_for: Duration) -> Result<Self> {
+        let of = |role| User { role, node: EVERY_NODE };
+        let sentinels = Bus::connect_as(&world.nats, &of(Role::Sentinel)).await?;
+        let rebooters = Bus::connect_as(&world.nats, &of(Role::Rebooter)).await?;
         let mut hosts = Vec::with_capacity(count);
         let mut indices = BTreeMap::new();
         for index in 0..count {
@@ -80,8 +89,9 @@ impl Hosts {
             });
         }
         Ok(Self {
-            nodes: Api::all(client),
-            bus,
+            nodes: Api::all(world.client()),
+            sentinels,
+            rebooters,
             hosts,
             indices,
             down_for: Mutex::new(down_for),
@@ -136,7 +146,7 @@ impl Hosts {
     }
 
     /// Renews reports and status of all hosts, spread evenly over the refresh interval, and reboots the hosts that
-    /// are ordered to. `records` is a subscription of all attempt records. Ends with the first error only.
+    /// are ordered to. `records` is what [`Self::subscribe`] returned. Ends with the first error only.
     pub(crate) async fn run(&self, mut records: Subscriber) -> Result<()> {
         let renew = self.renew();
         let reboot = async {
@@ -157,6 +167,14 @@ impl Hosts {
             ended = renew => ended,
             ended = reboot => ended,
         }
+    }
+
+    /// A subscription of the attempt records of all nodes.
+    pub(crate) async fn subscribe(&self) -> Result<Subscriber> {
+        // Its inbox comes first.
+        let records = Role::Rebooter.permissions(EVERY_NODE).subscribe.pop();
+        let records = records.context("a rebooter subscribes to its record")?;
+        Ok(self.rebooters.jetstream().client().subscribe(records).await?)
     }
 
     async fn renew(&self) -> Result<()> {
@@ -237,7 +255,7 @@ impl Hosts {
             },
         };
         let subject = subject::event(&host.name.token(), &event.fact);
-        self.bus.publish(subject, &event).await?;
+        self.rebooters.publish(subject, &event).await?;
         let again = self.read_order(host, &boot).await?;
         ensure!(
             again.generation == order.generation,
@@ -262,7 +280,7 @@ impl Hosts {
     }
 
     async fn read_order(&self, host: &Host, boot: &BootId) -> Result<Attempt> {
-        let record = self.bus.attempt(host.name.as_str()).await?;
+        let record = self.rebooters.attempt(host.name.as_str()).await?;
         let record = record.with_context(|| format!("{} has no attempt record", host.name))?;
         let in_time = record.reboot_not_after.is_some_and(|until| Timestamp::now() < until);
         ensure!(
@@ -309,7 +327,7 @@ impl Hosts {
             agent_version: "0.1.0".to_owned(),
         };
         let subject = subject::sentinel_record(&host.name.token());
-        self.bus.publish(subject, &report).await
+        self.sentinels.publish(subject, &report).await
     }
 
     async fn report_rebooter(&self, index: usize) -> Result<()> {
@@ -325,7 +343,7 @@ impl Hosts {
             record_keys: None,
         };
         let subject = subject::rebooter_record(&host.name.token());
-        self.bus.publish(subject, &report).await
+        self.rebooters.publish(subject, &report).await
     }
 
     fn host(&self, index: usize) -> Result<&Host> {

@@ -1,13 +1,13 @@
 //! The stage of a drainer: a real API server without controllers, a real NATS server, and between them and the program
 //! under trial what observes and disturbs.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use bellwether_proto::permission::Role;
 use bellwether_proto::setting;
 use bellwether_proto::stream::STREAMS;
 use futures_util::FutureExt as _;
@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use rig::accounts::{Access, Accounts, User};
 use rig::bus::Bus;
 use rig::control_plane::{self, RunningApi};
 use rig::identity::service_account_kubeconfig;
@@ -88,7 +89,7 @@ pub(crate) struct Stage {
     pub(crate) front: Front,
     pub(crate) ledger: Ledger,
     pub(crate) bus: Bus,
-    _nats: Nats,
+    pub(crate) nats: Nats,
     /// The program's way to NATS.
     pub(crate) nats_way: Proxy,
     /// May do everything, and takes another way than the program.
@@ -108,7 +109,10 @@ impl Stage {
     pub(crate) async fn start(command: &Command) -> Result<Self> {
         rustls::crypto::ring::default_provider().install_default().ok();
         let place = Place::new()?;
-        let ((api, admin_kubeconfig), nats) = tokio::try_join!(control_plane::start_api(&place), Nats::start(&place))?;
+        // The set-up is a part of the contract that a drainer is tried by; no scheduler runs beside it.
+        let access = Access::new(&place, Accounts::TwoForDrainers, &[""; 0])?;
+        let nats = Nats::start_with(&place, access, "");
+        let ((api, admin_kubeconfig), nats) = tokio::try_join!(control_plane::start_api(&place), nats)?;
         let client = api.admin.clone();
         let kubectl = Kubectl::new(admin_kubeconfig, place.folder("kubectl")?);
         kubectl.apply_rights(&tools::repository().join("deploy/base")).await?;
@@ -130,16 +134,15 @@ impl Stage {
         let access = api.access.through(front.port());
         let kubeconfig = service_account_kubeconfig(&client, &access, NAMESPACE, "drainer", place.path()).await?;
         let admin_port = free_port()?;
-        let env = BTreeMap::from([
-            ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
-            (
-                setting::NATS_URL.to_owned(),
-                format!("nats://127.0.0.1:{}", nats_way.port()),
-            ),
-            (setting::ADMIN_ADDRESS.to_owned(), format!("127.0.0.1:{admin_port}")),
-            (setting::LOG_FORMAT.to_owned(), "text".to_owned()),
-            (setting::DRAINER_DAEMON_SET_KINDS.to_owned(), DAEMON_SET_KIND.to_owned()),
-        ]);
+        let own = [
+            ("KUBECONFIG", kubeconfig.display().to_string()),
+            (setting::NATS_URL, format!("tls://127.0.0.1:{}", nats_way.port())),
+            (setting::ADMIN_ADDRESS, format!("127.0.0.1:{admin_port}")),
+            (setting::LOG_FORMAT, "text".to_owned()),
+            (setting::DRAINER_DAEMON_SET_KINDS, DAEMON_SET_KIND.to_owned()),
+        ];
+        let mut env = nats.settings(&User::control(Role::Drainer));
+        env.extend(own.map(|(key, value)| (key.to_owned(), value)));
         let process = place.start("program", command.program.clone(), command.args.clone(), env)?;
         let service = Service {
             process: Arc::new(process),
@@ -151,7 +154,7 @@ impl Stage {
             front,
             ledger,
             bus,
-            _nats: nats,
+            nats,
             nats_way,
             client,
             tap,

@@ -18,7 +18,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::permission::Role;
 use clap::Parser;
+use rig::accounts::{self, User};
 use rig::services::{Services, ServicesOptions};
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
@@ -175,8 +177,24 @@ async fn keep(world: &World, services: &Services) -> Result<()> {
     let host = world.host(0)?;
     heading("Everything keeps running. In another terminal:");
     println!("export KUBECONFIG={}", world.control_plane.admin_kubeconfig().display());
-    println!("export NATS_URL={}", world.nats.url());
+    let access = world.nats.access()?;
+    println!(
+        "export NATS_URL={} NATS_CA={}",
+        world.nats.url(),
+        access.authorities().display()
+    );
+    println!(
+        "export NATS_USER={} NATS_PASSWORD={}   # may do everything",
+        accounts::RIG,
+        accounts::PASSWORD
+    );
     println!("export BELLWETHER_SCHEDULER=127.0.0.1:{api}");
+    let of_drainers = world.nats.settings(&User::control(Role::Drainer));
+    let of_drainers: Vec<String> = of_drainers
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    println!("{} YOUR_DRAINER   # in place of the demo's", of_drainers.join(" "));
     println!("{} status --watch", rig::tools::binary("kubectl-reboots")?.display());
     println!(
         "touch {}   # {} needs a reboot",

@@ -51,9 +51,7 @@ impl<'s> Setup<'s> {
         let way = Proxy::start(stage.nats.port())?;
         let admin_port = free_port()?;
         let own = [
-            (setting::NATS_URL, format!("nats://127.0.0.1:{}", way.port())),
-            (setting::NATS_USER, stage.user(&node)),
-            (setting::NATS_PASSWORD, stage.password.display().to_string()),
+            (setting::NATS_URL, format!("tls://127.0.0.1:{}", way.port())),
             (setting::ADMIN_ADDRESS, format!("127.0.0.1:{admin_port}")),
             (setting::LOG_FORMAT, "text".to_owned()),
             (setting::NODE_NAME, node.to_string()),
@@ -61,7 +59,8 @@ impl<'s> Setup<'s> {
             (setting::PROC_ROOT, host.root().join("proc").display().to_string()),
             (setting::REFRESH_INTERVAL, format!("{}s", REFRESH.as_secs())),
         ];
-        let mut env: BTreeMap<String, String> = own.map(|(key, value)| (key.to_owned(), value)).into();
+        let mut env = stage.settings(&node);
+        env.extend(own.map(|(key, value)| (key.to_owned(), value)));
         let more = match stage.role {
             Role::Rebooter => vec![
                 (setting::REREAD_INTERVAL, "3s".to_owned()),

@@ -1,5 +1,6 @@
 //! The stage of an agent: a real NATS server with the streams of the contract, and what listens on it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::NodeName;
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::StreamDefinition;
-use rig::accounts::{self, User};
+use rig::accounts::User;
 use rig::bus::Bus;
 use rig::nats::Nats;
 use rig::place::Place;
@@ -36,7 +37,6 @@ pub(crate) struct Stage {
     pub(crate) ledger: Ledger,
     pub(crate) tap: Tap,
     pub(super) nats: Nats,
-    pub(super) password: PathBuf,
     numbers: AtomicU32,
     _tasks: JoinSet<()>,
     /// The folder with logs and hosts. It goes after all that writes into it.
@@ -49,11 +49,9 @@ impl Stage {
         let place = Place::new()?;
         let tokens = (1..=NODES_MAX).map(|number| Ok(name(number)?.token().as_str().to_owned()));
         let tokens: Vec<String> = tokens.collect::<Result<_>>()?;
-        let users: Vec<User<'_>> = tokens.iter().map(|node| User { role, node }).collect();
-        let nats = Nats::start_with(&place, &accounts::config(&users)).await?;
-        let password = place.file("password", accounts::PASSWORD)?;
+        let nats = Nats::start(&place, &tokens).await?;
         let bus = Bus::connect(&nats).await?;
-        streams::create(bus.jetstream()).await?;
+        streams::create(bus.jetstream(), 1).await?;
         let mut tasks = JoinSet::new();
         let ledger = Ledger::default();
         let tap = Tap::start(&nats, ledger.clone(), &mut tasks).await?;
@@ -64,7 +62,6 @@ impl Stage {
             ledger,
             tap,
             nats,
-            password,
             numbers: AtomicU32::new(1),
             _tasks: tasks,
             place,
@@ -91,23 +88,27 @@ impl Stage {
 
     /// Puts a stream back, empty.
     pub(crate) async fn create_stream(&self, stream: &StreamDefinition) -> Result<()> {
-        streams::create_one(self.bus.jetstream(), stream).await?;
+        streams::create_one(self.bus.jetstream(), stream, 1).await?;
         wait::until("the stream to be there", STREAM_DEADLINE, async || {
             Ok(self.bus.jetstream().get_stream(stream.name).await.map(drop)?)
         })
         .await
     }
 
-    /// The user of the agent of a node.
-    pub(super) fn user(&self, node: &NodeName) -> String {
+    /// The settings by which the agent of a node connects.
+    pub(super) fn settings(&self, node: &NodeName) -> BTreeMap<String, String> {
+        self.as_agent(node, |user| self.nats.settings(user))
+    }
+
+    fn as_agent<T>(&self, node: &NodeName, get: impl FnOnce(&User<'_>) -> T) -> T {
         let node = node.token();
         let (role, node) = (self.role, node.as_str());
-        User { role, node }.name()
+        get(&User { role, node })
     }
 
     /// What the agent of a node tried on the bus without the right to.
     pub(crate) fn violations(&self, node: &NodeName) -> Vec<String> {
-        rights::violations(&self.nats.process.output(), &self.user(node))
+        rights::violations(&self.nats.violations(), &self.as_agent(node, |user| user.name()))
     }
 
     /// Everything has been tried: the folder goes, and the output of all processes stays in one file; returns where.
