@@ -1,6 +1,9 @@
 //! No client of the bus can do more than its role: all pairs of a client and a subject, and attacks that permissions for
 //! subjects alone do not stop.
 
+mod attacks;
+mod three;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
