@@ -1,5 +1,7 @@
 //! The gatekeeper on a real API server and a real NATS server: who gets in, as what, and what happens without its parts.
 
+mod journey;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

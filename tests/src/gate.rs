@@ -17,7 +17,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
 use crate::control_plane::{RunningApi, start_api};
-use crate::identity::service_account_kubeconfig;
+use crate::identity::{Access, service_account_kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::nats::Nats;
 use crate::place::Place;
@@ -25,6 +25,7 @@ use crate::ports::free_port;
 use crate::proxy::Proxy;
 use crate::service::Service;
 use crate::services::{AGENTS, NAMESPACE};
+use crate::world::World;
 use crate::{tools, wait};
 
 /// The audience of the clients' tokens.
@@ -59,8 +60,10 @@ pub enum Bound<'a> {
 pub struct Cluster {
     /// A client that may do everything.
     pub admin: Client,
-    api: RunningApi,
+    access: Access,
     kubeconfig: PathBuf,
+    /// Its own API server, if it has one.
+    _api: Option<RunningApi>,
     /// The folder with logs and state.
     pub place: Place,
 }
@@ -76,7 +79,7 @@ pub struct Gate {
 }
 
 impl Cluster {
-    /// Starts it, with everything of `deploy/components/gatekeeper` but workloads.
+    /// Starts it with two nodes, and furnishes it.
     pub async fn start() -> Result<Self> {
         // The only provider in the tree; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -84,10 +87,35 @@ impl Cluster {
         let (api, kubeconfig) = start_api(&place).await?;
         let cluster = Self {
             admin: api.admin.clone(),
-            api,
+            access: api.access.clone(),
             kubeconfig,
+            _api: Some(api),
             place,
         };
+        cluster.furnish().await?;
+        let nodes: Api<Node> = Api::all(cluster.admin.clone());
+        for name in NODES {
+            let node = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+            nodes.create(&PostParams::default(), &node).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// The same in a world, with its API server and its nodes.
+    pub async fn beside(world: &World) -> Result<Self> {
+        let cluster = Self {
+            admin: world.client(),
+            access: world.control_plane.access().clone(),
+            kubeconfig: world.control_plane.admin_kubeconfig().clone(),
+            _api: None,
+            place: Place::new()?,
+        };
+        cluster.furnish().await?;
+        Ok(cluster)
+    }
+
+    /// Creates the namespaces and accounts of the manifests, and all of `deploy/components/gatekeeper` but workloads.
+    async fn furnish(&self) -> Result<()> {
         let mut objects = String::new();
         for namespace in [NAMESPACE, AGENTS] {
             objects.push_str(&format!(
@@ -99,17 +127,12 @@ impl Cluster {
                 "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{ name: {name}, namespace: {namespace} }}\n"
             ));
         }
-        let kubectl = cluster.kubectl()?;
+        let kubectl = self.kubectl()?;
         kubectl.run(&["apply", "-f", "-"], &objects).await?;
         kubectl
             .run(&["apply", "-f", "deploy/components/gatekeeper/rights.yaml"], "")
-            .await?;
-        let nodes: Api<Node> = Api::all(cluster.admin.clone());
-        for name in NODES {
-            let node = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
-            nodes.create(&PostParams::default(), &node).await?;
-        }
-        Ok(cluster)
+            .await
+            .map(drop)
     }
 
     /// kubectl as admin.
@@ -132,7 +155,13 @@ impl Cluster {
             "spec": {
                 "serviceAccountName": account,
                 "nodeName": node,
-                "containers": [{ "name": "pod", "image": "pod" }],
+                // As the namespace of the control services demands.
+                "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+                "containers": [{
+                    "name": "pod",
+                    "image": "pod",
+                    "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+                }],
             },
         }))?;
         Ok(pods.create(&PostParams::default(), &pod).await?)
@@ -190,8 +219,8 @@ impl Cluster {
 
     /// Starts a gatekeeper of this name without its server, which would be on this port.
     pub async fn gatekeeper(&self, name: &str, nats: u16, settings: &[(&str, &str)]) -> Result<(Service, Proxy)> {
-        let api = Proxy::start(self.api.access.port())?;
-        let access = self.api.access.through(api.port());
+        let api = Proxy::start(self.access.port())?;
+        let access = self.access.through(api.port());
         let folder = self.place.folder(&format!("{name}-access"))?;
         let kubeconfig = service_account_kubeconfig(&self.admin, &access, NAMESPACE, "nats", &folder).await?;
         let admin_port = free_port()?;
