@@ -10,6 +10,7 @@ mod permit;
 mod pods;
 mod proof;
 mod races;
+mod rights;
 mod settle;
 mod start;
 mod taint;
@@ -35,6 +36,8 @@ pub(crate) fn checks() -> Vec<Check<Stage>> {
         ask::checks(),
         races::checks(),
         settle::checks(),
+        // Last: it looks back on all.
+        rights::checks(),
     ];
     sections.into_iter().flatten().collect()
 }
