@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{self, DeliverPolicy};
 use async_nats::jetstream::message::StreamMessage;
-use bellwether_proto::{Message, WireError};
+use bellwether_proto::{
+    Encoded, KeyId, Message, PublicKeys, SignatureFault, Signed, SigningKey, Unsigned, WireError, header, signature,
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -39,6 +41,29 @@ pub struct Record {
     pub deleted: bool,
     headers: HeaderMap,
     payload: Bytes,
+}
+
+/// Why a stored record gives nothing to act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The record does not verify.
+    #[error("the record is not trusted, {code}: {0}", code = .0.code())]
+    Untrusted(SignatureFault),
+    /// The scheduler wrote it, and this version does not understand it.
+    #[error(transparent)]
+    Malformed(#[from] WireError),
+}
+
+/// What a record says that may not verify. Any client may have written it: to be compared and reported, not acted on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim<M>(M);
+
+impl<M> Claim<M> {
+    /// The content.
+    #[must_use]
+    pub fn unverified(self) -> M {
+        self.0
+    }
 }
 
 /// The state of a stream.
@@ -84,11 +109,68 @@ impl Record {
         })
     }
 
-    /// The message that is stored.
+    /// The message that is stored, of a type that carries no signature.
     ///
     /// # Errors
     /// Names the header or field that is missing or wrong.
-    pub fn decode<M: Message>(&self) -> Result<M, WireError> {
+    pub fn decode<M: Unsigned>(&self) -> Result<M, WireError> {
+        self.decode_any()
+    }
+
+    /// The message of a record that one of these keys has signed.
+    ///
+    /// # Errors
+    /// The record does not verify, or this version does not understand it.
+    pub fn verified<M: Signed>(&self, keys: &PublicKeys) -> Result<M, Unusable> {
+        self.verify(keys).map_err(Unusable::Untrusted)?;
+        Ok(self.decode_any()?)
+    }
+
+    /// What the record says, whether it verifies or not.
+    ///
+    /// # Errors
+    /// Not even that can be understood.
+    pub fn claim<M: Signed>(&self) -> Result<Claim<M>, WireError> {
+        self.decode_any().map(Claim)
+    }
+
+    /// Whether one of these keys has signed the record.
+    ///
+    /// # Errors
+    /// None has.
+    pub fn verify(&self, keys: &PublicKeys) -> Result<(), SignatureFault> {
+        let mut values = self.headers.get_all(header::SIGNATURE);
+        let signature = values.next().map(async_nats::HeaderValue::as_str);
+        if values.next().is_some() {
+            return Err(SignatureFault::Malformed);
+        }
+        keys.verify(&self.subject, self.sequence, signature, &self.payload)
+            .map(drop)
+    }
+
+    /// The key that the signature names, if there is one. Proves nothing.
+    #[must_use]
+    pub fn named_key(&self) -> Option<KeyId> {
+        signature::named_key(self.headers.get(header::SIGNATURE)?.as_str())
+    }
+
+    /// The same message, signed by this key for another place in the stream.
+    #[must_use]
+    pub fn signed_again(&self, key: &SigningKey, sequence: u64) -> Encoded {
+        let kept = [header::TYPE, header::SCHEMA, header::CONTENT_TYPE];
+        let kept = kept.into_iter().filter_map(|name| {
+            let value = self.headers.get(name)?.as_str().to_owned();
+            Some((name, value))
+        });
+        let mut headers: Vec<_> = kept.collect();
+        headers.push((header::SIGNATURE, key.sign(&self.subject, sequence, &self.payload)));
+        Encoded {
+            headers,
+            payload: self.payload.to_vec(),
+        }
+    }
+
+    fn decode_any<M: Message>(&self) -> Result<M, WireError> {
         bellwether_proto::decode(|name| self.headers.get(name).map(|value| value.as_str()), &self.payload)
     }
 }

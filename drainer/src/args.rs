@@ -2,7 +2,7 @@
 //!
 //! Only ranges are checked here; the meaning of a flag is documented where it is used.
 
-use bellwether_chassis::{ChassisArgs, StreamArgs};
+use bellwether_chassis::{ChassisArgs, RecordKeyArgs, StreamArgs};
 use bellwether_drainer_core::OwnerKind;
 
 /// Cordons, drains and uncordons nodes when Bellwether's scheduler commands it.
@@ -16,6 +16,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) streams: StreamArgs,
+
+    #[command(flatten)]
+    pub(crate) record_keys: RecordKeyArgs,
 
     /// Drains that this replica carries out at once; further ones go to other replicas, or wait
     #[arg(long, env = "BELLWETHER_DRAINER_CONCURRENCY", default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]

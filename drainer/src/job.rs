@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bellwether_chassis::{Bus, Record, Verdict, clock, propagate};
+use bellwether_chassis::{Bus, Record, RecordKeyFile, Verdict, clock, propagate};
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{Command, CommandEnd, Conclusion, Drain, DrainOrder, Refusal, Task, Uncordon};
 use bellwether_proto::{AfterTimeout, Attempt, DrainFailure, NodeName, attribute};
@@ -46,6 +46,8 @@ const DELETION_GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60)
 /// The shared parts of all commands.
 pub(crate) struct Drainer {
     pub(crate) bus: Bus,
+    /// Verify records.
+    pub(crate) keys: RecordKeyFile,
     pub(crate) tools: Tools,
     pub(crate) rights: watch::Receiver<Rights>,
     pub(crate) places: Semaphore,
@@ -108,7 +110,7 @@ impl Drainer {
     }
 
     async fn carry_out(&self, command: Command, commanded_at: Timestamp) -> Verdict {
-        let record = RecordReader::new(self.bus.clone(), &command.attempt.node);
+        let record = RecordReader::new(self.bus.clone(), self.keys.clone(), &command.attempt.node);
         let read_at = clock::now();
         let attempt = match judge(&command, record.read().await) {
             Ok(attempt) => attempt,
@@ -184,7 +186,8 @@ impl Drainer {
                         let order = DrainOrder {
                             attempt: command.attempt.clone(),
                             began_at: attempt.phase_since(),
-                            not_after,
+                            // No command is signed: none lets a drain continue beyond the time of its record.
+                            not_after: attempt.deadline.map_or(not_after, |deadline| not_after.min(deadline)),
                             terms: attempt.drain_terms,
                         };
                         let drain = Drain::new(order, self.tools.drains.clone(), read_at);

@@ -1,14 +1,15 @@
 //! Reads the record of an attempt, and listens for hints that it changed. Never writes a record.
 //!
-//! A record that names another node than its key counts as malformed: it authorises no command, and
-//! refuses none for good.
+//! A record that does not verify, or names another node than its key, counts as malformed: it authorises no command, and
+//! refuses none for good. So a drain that is under way rests, and one whose key the kubelet has not brought yet begins
+//! when it has.
 
 use std::time::Duration;
 
-use bellwether_chassis::Bus;
+use bellwether_chassis::{Bus, RecordKeyFile, Unusable};
 use bellwether_drainer_core::RecordView;
 use bellwether_proto::stream::ATTEMPTS_STREAM;
-use bellwether_proto::{Attempt, NodeName, NodeToken, WireError, subject};
+use bellwether_proto::{Attempt, NodeName, NodeToken, subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
@@ -19,15 +20,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct RecordReader {
     bus: Bus,
+    keys: RecordKeyFile,
     node: NodeToken,
     subject: String,
 }
 
 impl RecordReader {
-    pub(crate) fn new(bus: Bus, node: &NodeName) -> Self {
+    pub(crate) fn new(bus: Bus, keys: RecordKeyFile, node: &NodeName) -> Self {
         let node = node.token();
         Self {
             bus,
+            keys,
             subject: subject::attempt_record(&node),
             node,
         }
@@ -44,7 +47,7 @@ impl RecordReader {
         let Some(record) = record else {
             return RecordView::Absent;
         };
-        view_of(record.decode(), &self.node)
+        view_of(self.keys.verified(&record), &self.node)
     }
 
     /// One item for each hint that the record may have changed. The stream never ends.
@@ -66,8 +69,8 @@ impl RecordReader {
 }
 
 /// The view of a stored record at this node's key.
-fn view_of(decoded: Result<Attempt, WireError>, node: &NodeToken) -> RecordView {
-    let attempt = match decoded {
+fn view_of(verified: Result<Attempt, Unusable>, node: &NodeToken) -> RecordView {
+    let attempt = match verified {
         Ok(attempt) => attempt,
         Err(error) => return RecordView::Malformed(bellwether_chassis::chain(&error)),
     };
@@ -80,13 +83,18 @@ fn view_of(decoded: Result<Attempt, WireError>, node: &NodeToken) -> RecordView 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bellwether_proto::{AttemptId, AttemptRef, Generation};
+    use bellwether_proto::{AttemptId, AttemptRef, Generation, SignatureFault};
     use jiff::Timestamp;
 
     #[test]
-    fn a_record_that_names_another_node_than_its_key_is_malformed() {
+    fn a_record_that_does_not_verify_or_names_another_node_than_its_key_is_malformed() {
         let own: NodeName = "n1".parse().unwrap();
         assert!(matches!(view_of(Ok(record("n1")), &own.token()), RecordView::Stored(_)));
+        let forged = view_of(Err(Unusable::Untrusted(SignatureFault::Unsigned)), &own.token());
+        let RecordView::Malformed(why) = forged else {
+            panic!("{forged:?}")
+        };
+        assert!(why.contains("RecordUnsigned"), "{why}");
         let view = view_of(Ok(record("n2")), &own.token());
         let expected = "the body names node n2, the subject names node n1";
         assert_eq!(view, RecordView::Malformed(expected.to_owned()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bellwether_chassis::{Chassis, consume, nats, stream};
+use bellwether_chassis::{Chassis, RecordKeyFile, consume, nats, stream};
 use bellwether_drainer_core::{DaemonSetKinds, DrainSettings};
 use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::DRAINERS_CONSUMER;
@@ -39,6 +39,8 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         "the API server has not answered yet",
     );
     let metrics = Metrics::register(&chassis);
+    let keys = RecordKeyFile::new(&args.record_keys, &chassis);
+    chassis.spawn("record keys", keys.clone().look_after(chassis.clone()));
     let clients = Clients::set_up().await?;
     // Before NATS: an operator whose NATS server is missing should not look for a fault of the API server.
     let (publish_rights, mut rights) = watch::channel(Rights::Unknown);
@@ -93,6 +95,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         given_back: GivenBack::default(),
         in_progress: InProgress::default(),
         bus: bus.clone(),
+        keys,
         rights,
     });
     tracing::info!(concurrency, "Ready for commands");

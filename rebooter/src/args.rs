@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bellwether_chassis::args::duration;
-use bellwether_chassis::{AgentArgs, ChassisArgs};
+use bellwether_chassis::{AgentArgs, ChassisArgs, RecordKeyArgs};
 use bellwether_proto::setting;
 
 use crate::reboot::command::CommandLine;
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// How often the attempt record is read without a hint, since hints get lost
     #[arg(long, env = setting::REREAD_INTERVAL, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub(crate) reread_interval: Duration,
+
+    #[command(flatten)]
+    pub(crate) record_keys: RecordKeyArgs,
 
     #[command(flatten)]
     pub(crate) agent: AgentArgs,

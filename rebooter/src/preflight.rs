@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, Retry};
+use bellwether_chassis::{Bus, RecordKeyFile, Retry};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::{BootId, NodeName, Problem, ProblemCode, RebooterReport};
+use bellwether_proto::{BootId, KeyId, NodeName, Problem, ProblemCode, PublicKeys, RebooterReport};
 use bellwether_rebooter_core::schedule::{Ability, Schedule};
 use jiff::SignedDuration;
 
@@ -32,6 +32,9 @@ pub(crate) struct Preflight {
     /// Set once this boot's reboot was called: there is no second call, so this host must not be drained again.
     spent: bool,
     schedule: Schedule,
+    /// The keys of records, and those of the report that is stored.
+    keys: RecordKeyFile,
+    reported_keys: Vec<KeyId>,
     publishing: Retry,
     health: Health,
     metrics: Metrics,
@@ -43,6 +46,7 @@ impl Preflight {
         node: NodeName,
         refresh_interval: Duration,
         agent_version: &'static str,
+        keys: RecordKeyFile,
         health: Health,
         metrics: Metrics,
     ) -> Self {
@@ -55,6 +59,8 @@ impl Preflight {
             agent_version,
             spent: false,
             schedule: Schedule::default(),
+            keys,
+            reported_keys: Vec::new(),
             publishing: Retry::new("store the rebooter's report"),
             health,
             metrics,
@@ -95,6 +101,10 @@ impl Preflight {
         if self.schedule.look_in(clock::now(), self.own_interval).is_zero() {
             self.check().await;
         }
+        let keys: Vec<KeyId> = self.keys.read().iter().flat_map(PublicKeys::ids).collect();
+        if keys != self.reported_keys {
+            self.schedule.forget_stored();
+        }
         let now = clock::now();
         if let Some(ability) = self.schedule.due(boot_id, now) {
             let report = RebooterReport {
@@ -105,7 +115,7 @@ impl Preflight {
                 method: self.method.name().to_owned(),
                 problem: ability.problem().cloned(),
                 agent_version: self.agent_version.to_owned(),
-                record_keys: None,
+                record_keys: Some(keys.clone()),
             };
             match wire::store_report(bus, &report).await {
                 Ok(_) => {
@@ -114,6 +124,7 @@ impl Preflight {
                 }
                 Err(error) => return self.publishing.failed(&error),
             }
+            self.reported_keys = keys;
             self.schedule
                 .handle_stored(boot_id.clone(), ability, now, self.own_interval);
         }

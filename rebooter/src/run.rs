@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate, telemetry};
-use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, attribute};
-use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Refusal};
+use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, Unusable, nats, propagate, telemetry};
+use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, SignatureFault, attribute};
+use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Place, Refusal};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{Instrument as _, Span};
 
@@ -32,6 +32,14 @@ const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// there can be at once; the rest is for records that change while NATS is away.
 const UNSTORED_MAX: usize = 16;
 
+/// The record that is stored for our node.
+enum Found {
+    /// A scheduler has signed it.
+    Verified(Box<Attempt>),
+    /// It does not verify, and says this.
+    Untrusted(Box<Attempt>, SignatureFault),
+}
+
 struct Rebooter {
     chassis: Chassis,
     bus: Bus,
@@ -42,7 +50,14 @@ struct Rebooter {
     acted: Option<Acted>,
     refused: Option<(AttemptId, Generation)>,
     unstored: VecDeque<(NodeEvent, Span)>,
-    malformed: Option<u64>,
+    keys: RecordKeyFile,
+    /// The last record that was refused since it does not verify. Apart from the others, so that no forged record makes this
+    /// process forget what it has refused.
+    distrusted: Option<(AttemptId, Generation)>,
+    /// The newest record that this process has verified.
+    newest: Option<Place>,
+    /// The last record that was not obeyed for its form or signature, by its sequence.
+    unusable: Option<u64>,
     reading: Retry,
     storing: Retry,
 }
@@ -50,6 +65,8 @@ struct Rebooter {
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let metrics = chassis.metrics(Metrics::register);
     let method = Method::new(&args);
+    let keys = RecordKeyFile::new(&args.record_keys, &chassis);
+    chassis.spawn("record keys", keys.clone().look_after(chassis.clone()));
     let host = Host::new(args.agent.node_name, args.agent.host);
     tracing::info!(node = %host.node(), boot_id = %host.boot_id()?, method = method.name(), "Host found");
     let preflight = Preflight::new(
@@ -57,6 +74,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         host.node().clone(),
         args.agent.refresh_interval,
         chassis.service.version,
+        keys.clone(),
         chassis.health.clone(),
         metrics.clone(),
     );
@@ -74,7 +92,10 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         acted: None,
         refused: None,
         unstored: VecDeque::new(),
-        malformed: None,
+        keys,
+        distrusted: None,
+        newest: None,
+        unusable: None,
         reading: Retry::new("read the attempt record"),
         storing: Retry::new("store events"),
     };
@@ -114,7 +135,11 @@ impl Rebooter {
     /// Reads the record and obeys it, if it is a command. Returns when to try again if it could not be read.
     async fn look(&mut self) -> anyhow::Result<Option<Duration>> {
         let record = match self.read(false).await {
-            Ok(Some(record)) => record,
+            Ok(Some(Found::Verified(record))) => record,
+            Ok(Some(Found::Untrusted(claim, fault))) => {
+                self.distrust(&claim, fault)?;
+                return Ok(None);
+            }
             Ok(None) => return Ok(None),
             Err(delay) => return Ok(Some(delay)),
         };
@@ -185,7 +210,11 @@ impl Rebooter {
     async fn is_still_ordered(&mut self, order: &Order) -> anyhow::Result<bool> {
         loop {
             let delay = match self.read(true).await {
-                Ok(Some(record)) => {
+                Ok(Some(Found::Untrusted(claim, fault))) => {
+                    self.distrust(&claim, fault)?;
+                    return Ok(false);
+                }
+                Ok(Some(Found::Verified(record))) => {
                     return Ok(match guard::examine(&record, &self.own(None)?, clock::now()) {
                         Decision::Act(again) if again.is_same(order) => true,
                         Decision::Refuse(refusal) => {
@@ -250,8 +279,28 @@ impl Rebooter {
         }
     }
 
+    /// Refuses a record that does not verify, if it would be a command.
+    fn distrust(&mut self, claim: &Attempt, fault: SignatureFault) -> anyhow::Result<()> {
+        let own = Own {
+            refused: self.distrusted,
+            ..self.own(None)?
+        };
+        match guard::examine_claim(claim, fault, &own, clock::now()) {
+            Decision::Refuse(refusal) => {
+                self.distrusted = Some((claim.id, claim.generation));
+                self.report_refusal(claim, &refusal);
+            }
+            Decision::Nothing | Decision::Act(_) => (),
+        }
+        Ok(())
+    }
+
     fn refuse(&mut self, record: &Attempt, refusal: &Refusal) {
         self.refused = Some((record.id, record.generation));
+        self.report_refusal(record, refusal);
+    }
+
+    fn report_refusal(&mut self, record: &Attempt, refusal: &Refusal) {
         self.metrics.refused(refusal.reason());
         tracing::warn!(
             { attribute::ATTEMPT } = %record.id,
@@ -296,8 +345,8 @@ impl Rebooter {
         None
     }
 
-    /// The record that is stored for our node, if it is well-formed; else when to try again.
-    async fn read(&mut self, last_look: bool) -> Result<Option<Attempt>, Duration> {
+    /// The record that is stored for our node, if it is well-formed and none that was replaced; else when to try again.
+    async fn read(&mut self, last_look: bool) -> Result<Option<Found>, Duration> {
         let record = if last_look {
             wire::read_current_record(&self.bus, self.host.node()).await
         } else {
@@ -309,17 +358,43 @@ impl Rebooter {
         };
         self.reading.worked();
         let Some(record) = record else { return Ok(None) };
-        match record.decode() {
-            Ok(attempt) => Ok(Some(attempt)),
-            Err(error) => {
-                // Logged once for each write, however often the record is read.
-                if self.malformed.replace(record.sequence) != Some(record.sequence) {
-                    self.metrics.refused("malformed");
-                    tracing::warn!(sequence = record.sequence, %error, "Attempt record is malformed and not obeyed");
-                }
-                Ok(None)
-            }
+        let unusable = match self.keys.verified::<Attempt>(&record) {
+            Ok(attempt) => return Ok(self.unless_replaced(attempt, record.sequence)),
+            Err(unusable) => unusable,
+        };
+        // Logged once for each write, however often the record is read.
+        if self.unusable.replace(record.sequence) != Some(record.sequence) {
+            self.metrics.refused(match &unusable {
+                Unusable::Untrusted(_) => "untrusted",
+                Unusable::Malformed(_) => "malformed",
+            });
+            tracing::warn!(sequence = record.sequence, error = %unusable, "Attempt record is not obeyed");
         }
+        Ok(match unusable {
+            Unusable::Untrusted(fault) => {
+                let claim = record.claim::<Attempt>().ok();
+                claim.map(|claim| Found::Untrusted(Box::new(claim.unverified()), fault))
+            }
+            Unusable::Malformed(_) => None,
+        })
+    }
+
+    /// The record, unless this process has verified one that came after it, or has refused one of its attempt and generation
+    /// that did not verify.
+    fn unless_replaced(&mut self, attempt: Attempt, sequence: u64) -> Option<Found> {
+        let place = Place {
+            sequence,
+            since: attempt.phase_since(),
+        };
+        if self.newest.is_some_and(|newest| place.is_before(newest)) {
+            tracing::info!({ attribute::ATTEMPT } = %attempt.id, sequence, "Record was replaced, and is not obeyed again");
+            return None;
+        }
+        self.newest = Some(place);
+        if self.distrusted == Some((attempt.id, attempt.generation)) {
+            return None;
+        }
+        Some(Found::Verified(Box::new(attempt)))
     }
 
     /// Waits, but not beyond the time in which the order holds. False: it holds no longer.

@@ -19,15 +19,18 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use bellwether_chassis::args::StreamArgs;
 use bellwether_chassis::{Bus, Chassis, clock, stream};
+use bellwether_proto::SignatureFault;
+use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::SCHEDULER_CONSUMER;
 use bellwether_scheduler_core::{Input, Policy, PolicyStanding};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
 use crate::bus::{event, load};
+use crate::cluster::record_keys::{KeyKeeper, RecordKeys};
 use crate::cluster::{client, policy_status};
 use crate::effect::Effects;
 use crate::error::{NotLoaded, Refusal};
@@ -55,6 +58,9 @@ const OWNERSHIP_INTERVAL: Duration = Duration::from_secs(7);
 /// numbers all the time.
 const POLICIES_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long `/readyz` shows that a load has met records that are not trusted.
+const UNTRUSTED_SHOWN: Duration = Duration::from_secs(60);
+
 /// The parts of the service that the leader works with.
 pub(crate) struct LeaderContext {
     pub(crate) chassis: Chassis,
@@ -70,6 +76,10 @@ pub(crate) struct LeaderContext {
     /// Where the files are that the gates of policies name.
     pub(crate) gate_secrets: PathBuf,
     pub(crate) own_node: OwnNode,
+    /// The keys of records.
+    pub(crate) record_keys: Mutex<KeyKeeper>,
+    /// How often they are looked at.
+    pub(crate) keys_interval: Duration,
 }
 
 impl LeaderContext {
@@ -96,11 +106,41 @@ impl LeaderContext {
             return leader.stand_still(time, &mut messages).await;
         }
         leader.try_to_store().await?;
+        let keys = leader.keys.clone();
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
             ended = self.consume_events(sender) => ended,
             () = statuses => bail!("the leader shows no policies any more"),
+            ended = self.look_after_keys(keys) => ended,
+        }
+    }
+
+    /// Looks after the keys until another one signs.
+    ///
+    /// # Errors
+    /// Another key signs from now on: everything is loaded again, and signed with it.
+    async fn look_after_keys(&self, used: RecordKeys) -> anyhow::Result<()> {
+        loop {
+            tokio::time::sleep(self.keys_interval).await;
+            let newer = self.record_keys.lock().await.keys().await?;
+            self.metrics.signs_with(&used.signing, clock::now());
+            ensure!(
+                !used.is_outdated_by(&newer),
+                "another key signs the records from now on"
+            );
+        }
+    }
+
+    /// Shows records in the bucket that no scheduler has signed.
+    fn show_untrusted(&self, untrusted: &[(String, SignatureFault)]) {
+        self.metrics.untrusted(untrusted);
+        if let Some((subject, fault)) = untrusted.first() {
+            let (count, code) = (untrusted.len(), fault.code());
+            let message = format!("{count} records count as none, such as {subject}, {code}: {fault}");
+            self.chassis
+                .health
+                .not_ready_for(ReadinessCode::RecordNotVerified, message, UNTRUSTED_SHOWN);
         }
     }
 
@@ -111,7 +151,19 @@ impl LeaderContext {
     }
 
     async fn load<'a>(&'a self, recorder: &'a mut Recorder, kept: &mut Kept) -> anyhow::Result<Leader<'a>> {
-        let mut loaded = load::load(&self.bus).await.context("load the records")?;
+        let keys = self
+            .record_keys
+            .lock()
+            .await
+            .keys()
+            .await
+            .context("the keys of records")?;
+        self.metrics.signs_with(&keys.signing, clock::now());
+        let mut loaded = load::load(&self.bus, &keys).await.context("load the records")?;
+        if keys.adopts && loaded.is_signed() {
+            self.record_keys.lock().await.adopted().await?;
+        }
+        self.show_untrusted(&loaded.untrusted);
         let since = events::since(&loaded.attempts, clock::now());
         stream::ensure_consumer_since(&self.bus, &SCHEDULER_CONSUMER, &self.streams, since).await?;
         let mut views = match kept.views.take() {
@@ -137,12 +189,14 @@ impl LeaderContext {
             refused,
             policies: watch::Sender::default(),
             began: now,
+            keys,
         };
         // An empty core decides nothing; from this instant on it counts its grace.
         leader.fleet.advance(kept.resumes_at(outage, now));
         let attempts = loaded.attempts.into_iter().map(Box::new).map(Input::Attempt);
         let unreadable = loaded.unreadable.into_iter();
         let unreadable = unreadable.map(|(node, problem)| Input::UnreadableAttempt { node, problem });
+        leader.feed([Input::SigningKey(leader.keys.signing.id())]);
         leader.feed(attempts.chain(unreadable).chain(loaded.control.map(Input::Control)));
         leader.feed(progress.into_iter().map(Input::Event));
         leader.feed(observed);
@@ -161,6 +215,8 @@ struct Leader<'a> {
     /// What the policies' statuses are made of.
     policies: watch::Sender<Vec<PolicyStanding>>,
     began: Timestamp,
+    /// Sign what this turn stores.
+    keys: RecordKeys,
 }
 
 impl Leader<'_> {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Chassis, chain, clock, nats, stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
+use tokio::sync::Mutex;
 
 use crate::api::handle::ApiHandle;
 use crate::api::service;
 use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
+use crate::cluster::record_keys::KeyKeeper;
 use crate::error::{NotLoaded, Refusal};
 use crate::lead::{Kept, LED_WELL, LeaderContext, OwnNode, OwnNodeDrains};
 use crate::observe::metrics::Metrics;
@@ -52,7 +54,16 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         args.lease_duration,
     )
     .await?;
+    let record_keys = KeyKeeper::new(
+        &client,
+        [&args.namespace, &args.agents_namespace],
+        args.record_keys.lifetime()?,
+        args.record_keys.notice(),
+        chassis.health.clone(),
+    );
     let context = LeaderContext {
+        record_keys: Mutex::new(record_keys),
+        keys_interval: args.record_keys.interval(),
         chassis: chassis.clone(),
         bus,
         client,
@@ -193,6 +204,7 @@ impl Turns<'_> {
         }
         context.chassis.health.ready(Part::Streams);
         self.set_up = true;
-        context.lead(&mut self.recorder, &mut self.kept).await
+        // Boxed: the largest part of this replica's future.
+        Box::pin(context.lead(&mut self.recorder, &mut self.kept)).await
     }
 }

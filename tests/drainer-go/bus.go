@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/textproto"
 	"os"
 	"strconv"
@@ -101,6 +102,8 @@ func (d *Drainer) permitWith(command Command) (Permit, Record) {
 			Code int `json:"code"`
 		} `json:"error"`
 		Message struct {
+			Subject string `json:"subject"`
+			Seq     uint64 `json:"seq"`
 			Headers string `json:"hdrs"`
 			Data    string `json:"data"`
 		} `json:"message"`
@@ -121,6 +124,14 @@ func (d *Drainer) permitWith(command Command) (Permit, Record) {
 	headers := decodeHeaders(found.Message.Headers)
 	if operation := headers.Get("KV-Operation"); operation != "" && operation != "PUT" {
 		return older, Record{}
+	}
+	keys, err := recordKeys()
+	if err != nil {
+		log.Printf("the keys of records: %v", err)
+	}
+	if code := verify(found.Message.Subject, found.Message.Seq, headers, data, keys); code != "" {
+		log.Printf("the record of %s is not trusted: %s", command.node, code)
+		return garbled, Record{}
 	}
 	record, err := decodeRecord(headers, data)
 	if err != nil || record.node != command.node {

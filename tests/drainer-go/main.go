@@ -183,7 +183,8 @@ func (d *Drainer) handle(ctx context.Context, message *nats.Msg) {
 			return
 		}
 	}
-	switch d.permit(command) {
+	permit, record := d.permitWith(command)
+	switch permit {
 	case moved:
 		message.Ack()
 		return
@@ -200,6 +201,10 @@ func (d *Drainer) handle(ctx context.Context, message *nats.Msg) {
 	case permitted:
 	}
 	if command.kind == "drain" {
+		// No command is signed: none lets a drain continue beyond the time of its record.
+		if !record.deadline.IsZero() && record.deadline.Before(command.notAfter) {
+			command.notAfter = record.deadline
+		}
 		if !d.rights.Load() {
 			message.NakWithDelay(5 * time.Second)
 			return

@@ -235,7 +235,9 @@ type Record struct {
 	cordonRemoved bool
 	// The cordon takes the node out of load balancers, and no pod is evicted before this time is over.
 	leavesLoadBalancers bool
-	loadBalancerWait    time.Duration
+	// When the phase has to be over; zero: not stated.
+	deadline         time.Time
+	loadBalancerWait time.Duration
 }
 
 // decodeRecord checks as much of an Attempt as the table of checked values demands.
@@ -258,6 +260,11 @@ func decodeRecord(headers nats.Header, data []byte) (Record, error) {
 	}
 	if _, record.cordonRemoved = body.body(31); record.cordonRemoved {
 		if _, err := body.instant(31); err != nil {
+			return record, err
+		}
+	}
+	if _, ok := body.body(6); ok {
+		if record.deadline, err = body.instant(6); err != nil {
 			return record, err
 		}
 	}

@@ -69,5 +69,13 @@ async fn a_drainer_in_another_language_keeps_the_contract() -> Result<()> {
         .env("CGO_ENABLED", "0")
         .current_dir(tools::repository().join("tests/drainer-go"));
     output(&mut build).await.context("cannot build tests/drainer-go")?;
+    // It finds in the contract's vectors of signatures what they state.
+    let mut vectors = Command::new("go");
+    vectors
+        .args(["test", "-mod=readonly", "./..."])
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "")
+        .current_dir(tools::repository().join("tests/drainer-go"));
+    output(&mut vectors).await.context("the vectors of signatures")?;
     keeps_the_contract("drainer", Some(program)).await
 }

@@ -43,6 +43,7 @@ mod returns;
 mod rights;
 mod rivals;
 mod settings;
+mod signatures;
 mod silence;
 mod skew;
 mod smoke;

@@ -11,7 +11,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Ro
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use rig::identity::service_account_token;
-use rig::services::{NAMESPACE, ServicesOptions};
+use rig::services::{AGENTS, NAMESPACE, ServicesOptions};
 use rig::tools;
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
@@ -104,10 +104,12 @@ pub(crate) async fn are_those_of_the_readme(world: &World) -> Result<()> {
         let client = world.control_plane.access().client(&token).await?;
         // A right in the whole cluster is one in a namespace of strangers too.
         let everywhere = allowed(&client, "default").await?;
-        let here = allowed(&client, namespace).await?;
         found.extend(rows(account, "cluster", &everywhere));
-        let own: Vec<PolicyRule> = here.into_iter().filter(|rule| !everywhere.contains(rule)).collect();
-        found.extend(rows(account, namespace, &own));
+        for place in [NAMESPACE, AGENTS] {
+            let here = allowed(&client, place).await?;
+            let own: Vec<PolicyRule> = here.into_iter().filter(|rule| !everywhere.contains(rule)).collect();
+            found.extend(rows(account, place, &own));
+        }
     }
     let for_users = ListParams::default().labels("app.kubernetes.io/component=ctl");
     for role in Api::<Role>::all(world.client()).list(&for_users).await? {

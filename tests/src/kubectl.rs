@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::record_keys::NAME;
 use crate::{tools, wait};
 
 /// For any command: longer than the longest wait that is asked of one, a rollout on real nodes. What
@@ -87,7 +88,7 @@ impl Kubectl {
         let documents = self.render(folder).await?;
         let wanted: Vec<String> = documents
             .into_iter()
-            .filter(|document| kind(document).is_some_and(|it| APPLIED_KINDS.contains(&it)))
+            .filter(|document| kind(document).is_some_and(|it| APPLIED_KINDS.contains(&it)) || is_for_keys(document))
             .collect();
         let args = ["apply", "--server-side", "--validate=false", "-f", "-"];
         self.run(&args, &wanted.join("---\n")).await.map(drop)
@@ -113,6 +114,12 @@ impl Kubectl {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// The document is an object that the scheduler fills with the keys of records.
+fn is_for_keys(document: &str) -> bool {
+    let name = format!("  name: {NAME}");
+    document.lines().any(|line| line == name) && matches!(kind(document), Some("ConfigMap" | "Secret"))
 }
 
 /// The kind of a YAML document as kustomize writes it: top-level keys start a line.

@@ -21,14 +21,13 @@ use crate::host::Host;
 use crate::identity::service_account_kubeconfig;
 use crate::ports::free_port;
 use crate::proxy::Proxy;
+use crate::record_keys::KeyMounts;
 use crate::service::Service;
 use crate::world::World;
 use crate::{tools, wait};
 
-/// The namespace of the control services; the one of the deploy folder.
-pub const NAMESPACE: &str = "bellwether";
-/// The namespace of the two agents; the one of the deploy folder.
-pub const AGENTS: &str = "bellwether-agents";
+pub use crate::namespaces::{AGENTS, NAMESPACE};
+
 /// A lease of three seconds may have to run out first.
 const LEADER_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -105,6 +104,8 @@ pub struct Services {
     agents: Mutex<BTreeMap<String, Agents>>,
     scheduler_nodes: Vec<String>,
     env: BTreeMap<String, String>,
+    /// What the kubelets bring to drainers and rebooters.
+    pub keys: KeyMounts,
 }
 
 impl Services {
@@ -135,6 +136,7 @@ impl Services {
             agents: Mutex::default(),
             scheduler_nodes: options.scheduler_nodes,
             env,
+            keys: KeyMounts::start(&world.client(), &world.place.folder("record-keys")?)?,
         };
         for number in 1..=options.schedulers {
             let scheduler = services.start_scheduler(world, number).await?;
@@ -193,6 +195,10 @@ impl Services {
         env.insert("BELLWETHER_REBOOT_METHOD".to_owned(), "command".to_owned());
         env.insert("BELLWETHER_REBOOT_COMMAND".to_owned(), host.reboot_command());
         env.insert("BELLWETHER_HOST_NAMESPACES".to_owned(), "false".to_owned());
+        env.insert(
+            setting::RECORD_KEYS.to_owned(),
+            self.keys.file(AGENTS).display().to_string(),
+        );
         let rebooter = start(Role::Rebooter, env)?;
         host.adopt_agents(vec![Arc::clone(&sentinel.process), Arc::clone(&rebooter.process)]);
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
@@ -285,7 +291,9 @@ impl Services {
     }
 
     async fn start_drainer(&self, world: &World, number: usize) -> Result<Service> {
-        let env = kubernetes(world, "drainer").await?;
+        let mut env = kubernetes(world, "drainer").await?;
+        let keys = self.keys.file(NAMESPACE).display().to_string();
+        env.insert(setting::RECORD_KEYS.to_owned(), keys);
         self.start_service(world, &format!("drainer-{number}"), User::control(Role::Drainer), env)
     }
 

@@ -32,7 +32,7 @@ pub(crate) async fn installation(connect: &ConnectArgs, args: &CheckArgs) -> Fac
         facts.fleet = fleet(connect).await;
         return facts;
     }
-    let own = own_reviews(&control);
+    let own = own_reviews(&facts.namespaces);
     let lease = ["get", "lease", LEASE, "--ignore-not-found"];
     let (nodes, workloads, in_control, in_agents, lease, policies, own_rights, fleet) = tokio::join!(
         kubectl.ask(&control, &["get", "nodes"]),

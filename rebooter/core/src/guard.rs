@@ -10,7 +10,9 @@
 //! sees another boot id and does nothing. Within one process it acts at most once per boot id
 //! anyway; whether a call that did nothing is tried again is not the rebooter's decision.
 
-use bellwether_proto::{Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, TraceParent, subject};
+use bellwether_proto::{
+    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, SignatureFault, TraceParent, subject,
+};
 use jiff::Timestamp;
 
 /// What the rebooter knows of itself and its host, now.
@@ -97,6 +99,9 @@ pub enum Refusal {
         /// Why.
         problem: Problem,
     },
+    /// The record looks like a command, and no scheduler has signed it.
+    #[error("the record is not trusted: {0}")]
+    Untrusted(SignatureFault),
     /// For another attempt this process has tried to end this very boot.
     #[error(
         "this boot was told to end already, for attempt {before}, and goes on: look at the host; a restart of its rebooter allows another try"
@@ -118,6 +123,7 @@ impl Refusal {
             Self::Late { .. } => "late",
             Self::Unable { .. } => "unable",
             Self::Spent { .. } => "spent",
+            Self::Untrusted(_) => "untrusted",
         }
     }
 
@@ -131,6 +137,7 @@ impl Refusal {
             Self::Late { .. } => "Late",
             Self::Unable { .. } => "Unable",
             Self::Spent { .. } => "Spent",
+            Self::Untrusted(fault) => fault.code(),
         }
     }
 
@@ -139,7 +146,12 @@ impl Refusal {
     pub fn is_reported(&self) -> bool {
         match self {
             Self::OtherNode(_) => false,
-            Self::NotDrained | Self::Unlimited | Self::Late { .. } | Self::Unable { .. } | Self::Spent { .. } => true,
+            Self::NotDrained
+            | Self::Unlimited
+            | Self::Late { .. }
+            | Self::Unable { .. }
+            | Self::Spent { .. }
+            | Self::Untrusted(_) => true,
         }
     }
 }
@@ -177,6 +189,35 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
         // the reboot happened is decided by the attempt's deadline.
         Err(Refusal::Late { .. } | Refusal::Unable { .. }) if record.reboot_started_at.is_some() => Decision::Nothing,
         Err(refusal) => Decision::Refuse(refusal),
+    }
+}
+
+/// Examines what a record says that does not verify: it is never obeyed. One that would be a command is refused, so that
+/// the scheduler, if the record is its own, learns the reason.
+#[must_use]
+pub fn examine_claim(claim: &Attempt, fault: SignatureFault, own: &Own, now: Timestamp) -> Decision {
+    match examine(claim, own, now) {
+        Decision::Act(_) => Decision::Refuse(Refusal::Untrusted(fault)),
+        // Another refusal would say of whom the record is.
+        Decision::Refuse(_) | Decision::Nothing => Decision::Nothing,
+    }
+}
+
+/// The place of a verified record, by its stream and by its own times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When its phase was entered.
+    pub since: Timestamp,
+}
+
+impl Place {
+    /// True if the record was replaced by the other one: a client that may delete messages can show it again. By both,
+    /// since a stream that was made again counts from the start, and a scheduler's clock may be set back.
+    #[must_use]
+    pub fn is_before(self, other: Self) -> bool {
+        self.sequence < other.sequence && self.since < other.since
     }
 }
 
@@ -260,6 +301,36 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_does_not_verify_is_refused_if_it_would_be_a_command_and_else_ignored() {
+        let fault = || SignatureFault::Unsigned;
+        let decision = examine_claim(&record(), fault(), &own(), at(50));
+        let Decision::Refuse(refusal) = decision else {
+            panic!("not refused")
+        };
+        let found = (refusal.reason(), refusal.code(), refusal.is_reported());
+        assert_eq!(found, ("untrusted", "RecordUnsigned", true));
+        let late = examine_claim(&record(), fault(), &own(), at(100));
+        assert_eq!(late, Decision::Nothing);
+        let done = Attempt {
+            phase: Phase::Done,
+            ..record()
+        };
+        assert_eq!(examine_claim(&done, fault(), &own(), at(50)), Decision::Nothing);
+    }
+
+    #[test]
+    fn a_record_is_older_only_by_its_stream_and_its_own_times() {
+        let place = |sequence, second| Place {
+            sequence,
+            since: at(second),
+        };
+        assert!(place(7, 100).is_before(place(8, 101)));
+        assert!(!place(7, 100).is_before(place(7, 100)));
+        assert!(!place(1, 102).is_before(place(8, 101)), "the stream was made again");
+        assert!(!place(9, 99).is_before(place(8, 101)), "a clock was set back");
+    }
+
+    #[test]
     fn a_restart_while_the_host_goes_down_refuses_nothing_and_may_call_again() {
         let record = Attempt {
             reboot_started_at: Some(at(40)),
@@ -330,6 +401,12 @@ mod tests {
         fn late_is_refused(record in any_record(), limit in 0..200_i64, after in 0..200_i64) {
             let record = Attempt { reboot_not_after: Some(at(limit)), ..record };
             prop_assert!(!matches!(examine(&record, &own(), at(limit + after)), Decision::Act(_)));
+        }
+
+        #[test]
+        fn what_does_not_verify_is_never_obeyed(record in any_record(), now in 0..200_i64) {
+            let decision = examine_claim(&record, SignatureFault::Unsigned, &own(), at(now));
+            prop_assert!(!matches!(decision, Decision::Act(_)));
         }
 
         #[test]

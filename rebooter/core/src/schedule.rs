@@ -55,6 +55,11 @@ impl Schedule {
         self.found = None;
     }
 
+    /// What is stored is not the content of today: a report is due at once.
+    pub fn forget_stored(&mut self) {
+        self.stored = Due::default();
+    }
+
     /// Takes note that a report is stored; the next one is due this much later.
     pub fn handle_stored(&mut self, boot_id: BootId, ability: Ability, now: Timestamp, refresh_after: Duration) {
         self.stored.handle_stored((boot_id, ability), now, refresh_after);
@@ -103,6 +108,9 @@ mod tests {
         assert_eq!(schedule.due(&boot("a"), at(299)), None);
         assert_eq!(schedule.due(&boot("b"), at(1)), Some(Ability::Able));
         assert_eq!(schedule.due(&boot("a"), at(300)), Some(Ability::Able));
+        schedule.handle_stored(boot("a"), Ability::Able, at(300), INTERVAL);
+        schedule.forget_stored();
+        assert_eq!(schedule.due(&boot("a"), at(301)), Some(Ability::Able));
         schedule.handle_found(unable(), at(1));
         assert_eq!(schedule.due(&boot("a"), at(1)), Some(unable()));
     }

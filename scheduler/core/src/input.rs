@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::{
-    Attempt, AttemptId, FleetControl, FleetOrder, HostReport, NodeEvent, NodeName, Phase, RebooterReport,
+    Attempt, AttemptId, FleetControl, FleetOrder, HostReport, KeyId, NodeEvent, NodeName, Phase, RebooterReport,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub enum Input {
     },
     /// The stored orders of operators; only while loading.
     Control(#[serde(with = "as_message")] FleetControl),
+    /// The key that signs records; only while loading. Without it no node waits for its rebooter to know the key.
+    SigningKey(#[serde(with = "as_text")] KeyId),
     /// A node was added or has changed.
     Node(NodeView),
     /// A node was deleted.

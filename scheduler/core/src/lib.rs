@@ -20,6 +20,7 @@ pub mod observed;
 mod orders;
 pub mod policy;
 pub mod reading;
+pub mod record_keys;
 pub mod recording;
 pub mod rival;
 mod timers;

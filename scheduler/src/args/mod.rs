@@ -1,6 +1,7 @@
 //! Arguments of the scheduler: the only place where its settings are read.
 
 mod policy;
+mod record_keys;
 mod value;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
 
 use crate::args::policy::PolicyArgs;
+use crate::args::record_keys::RecordKeyArgs;
 use crate::args::value::{lease, not_empty};
 use crate::readings::DEFAULT_FOLDER;
 
@@ -66,6 +68,9 @@ pub(crate) struct Args {
     /// server that the policy names. The files are read for each query, so a renewed secret needs no restart.
     #[arg(long, env = setting::GATE_SECRETS, default_value = DEFAULT_FOLDER, value_name = "FOLDER")]
     pub(crate) gate_secrets: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) record_keys: RecordKeyArgs,
 
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -137,6 +142,18 @@ mod tests {
             let policy = parse(more).unwrap().policy.policy().unwrap();
             assert_eq!(policy.tolerate_rivals, tolerated, "{more:?}");
         }
+    }
+
+    #[test]
+    fn a_key_may_not_be_replaced_before_it_signs() {
+        let args = |lifetime| parse(&["--record-key-lifetime", lifetime, "--record-key-notice", "20s"]);
+        let error = args("20s").unwrap().record_keys.lifetime().unwrap_err();
+        assert!(error.to_string().contains("--record-key-notice"), "{error}");
+        assert_eq!(
+            args("21s").unwrap().record_keys.lifetime().unwrap(),
+            SignedDuration::from_secs(21)
+        );
+        assert!(args("400d").is_err() && args("0s").is_err());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use jiff::SignedDuration;
 /// Longest time that can be set. A node that takes longer needs an operator, not more patience.
 const TIME_MAX: SignedDuration = SignedDuration::from_hours(24);
 
+/// Longest time for something that an operator looks at once a year.
+const LONG_MAX: SignedDuration = SignedDuration::from_hours(8760);
+
 /// A time as it is written in arguments, such as `90s`, `30m` or `2h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Time(pub(super) SignedDuration);
@@ -24,6 +27,15 @@ pub(super) fn time(text: &str) -> Result<Time, String> {
         return Err("has to be at least 1s".to_owned());
     }
     Ok(time)
+}
+
+/// At least a second, and a year at most.
+pub(super) fn long(text: &str) -> Result<Time, String> {
+    let time: SignedDuration = text.parse().map_err(|error| format!("{error}; write it as 720h"))?;
+    if time < SignedDuration::from_secs(1) || time > LONG_MAX {
+        return Err("has to be between 1s and 8760h".to_owned());
+    }
+    Ok(Time(time))
 }
 
 /// Zero or more.

@@ -1,16 +1,18 @@
 //! Reading every record before this replica leads.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use bellwether_chassis::{Bus, Record, Watched};
+use bellwether_chassis::{Bus, PublishError, Record, Watched};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{Attempt, FleetControl, NodeName, NodeToken};
+use bellwether_proto::{Attempt, FleetControl, FleetOrder, NodeName, NodeToken, OrderKind, OrderScope, SignatureFault};
 use futures_util::StreamExt as _;
 
 use crate::bus::store::Store;
 use crate::bus::wire::Rejection;
+use crate::cluster::record_keys::RecordKeys;
 
 /// How often loading starts again because another scheduler writes meanwhile. It should have lost its
 /// Lease by now; if it writes on, loading fails, and the caller tries again later.
@@ -23,19 +25,26 @@ pub(crate) struct Loaded {
     /// Nodes whose record cannot be parsed, each with the reason.
     pub(crate) unreadable: BTreeMap<NodeName, String>,
     pub(crate) control: Option<FleetControl>,
+    /// Records that count for nothing, since no scheduler has signed them: the subject of each, and the fault.
+    pub(crate) untrusted: Vec<(String, SignatureFault)>,
     pub(crate) store: Store,
+    /// Records that another key has signed, or none, and that count.
+    outdated: Vec<Record>,
 }
 
-/// Reads every record.
+/// Reads every record, and signs those again that the key of today has not signed.
 ///
 /// # Errors
 /// NATS does not answer, another scheduler keeps writing, or the orders for the fleet cannot be parsed.
-pub(crate) async fn load(bus: &Bus) -> anyhow::Result<Loaded> {
+pub(crate) async fn load(bus: &Bus, keys: &RecordKeys) -> anyhow::Result<Loaded> {
     for _ in 0..LOADS_MAX {
         let state = bus.state(ATTEMPTS_STREAM.name).await?;
         let records = all_records(bus).await?;
         if bus.state(ATTEMPTS_STREAM.name).await? == state {
-            return parse(Store::new(bus.clone(), state), &records);
+            let store = Store::new(bus.clone(), state, Arc::clone(&keys.signing));
+            let mut loaded = parse(store, &records, keys)?;
+            loaded.sign_again().await?;
+            return Ok(loaded);
         }
     }
     bail!(
@@ -58,19 +67,65 @@ async fn all_records(bus: &Bus) -> anyhow::Result<Vec<Record>> {
     bail!("the watch of the records ended before all were read")
 }
 
-fn parse(store: Store, records: &[Record]) -> anyhow::Result<Loaded> {
+impl Loaded {
+    /// Every record that counts is signed by the key of today. What NATS does not store is tried again at the next load:
+    /// the key before counts until then.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.outdated.is_empty()
+    }
+
+    async fn sign_again(&mut self) -> anyhow::Result<()> {
+        if self.is_signed() {
+            return Ok(());
+        }
+        tracing::info!(records = self.outdated.len(), "Signing records with the key of today");
+        while let Some(record) = self.outdated.last() {
+            match self.store.sign_again(record).await {
+                Ok(()) => drop(self.outdated.pop()),
+                Err(error @ PublishError::Conflict { .. }) => return Err(error.into()),
+                Err(error) => {
+                    let error = bellwether_chassis::chain(&error);
+                    tracing::warn!(error, "Records are not signed with the key of today");
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<Loaded> {
     let mut loaded = Loaded {
         attempts: Vec::new(),
         unreadable: BTreeMap::new(),
         control: None,
+        untrusted: Vec::new(),
         store,
+        outdated: Vec::new(),
     };
     for record in records.iter().filter(|record| !record.deleted) {
-        match Topic::parse(&record.subject) {
+        let topic = Topic::parse(&record.subject);
+        if matches!(topic, Some(Topic::Control | Topic::Attempt(_))) {
+            match trust(record, keys) {
+                Ok(()) if record.named_key() == Some(keys.signing.id()) => (),
+                Ok(()) => loaded.outdated.push(record.clone()),
+                Err(fault) => {
+                    let code = fault.code();
+                    let subject = &record.subject;
+                    tracing::error!(subject, code, error = %fault, "Record is not trusted, and counts as none");
+                    if topic == Some(Topic::Control) {
+                        loaded.control = Some(paused(record, &fault));
+                    }
+                    loaded.untrusted.push((subject.clone(), fault));
+                    continue;
+                }
+            }
+        }
+        match topic {
             // Without this record no replica knows whether the fleet is paused: better that none leads.
             Some(Topic::Control) => {
                 let remedy = || format!("read {}; write it again or delete it", record.subject);
-                loaded.control = Some(record.decode().with_context(remedy)?);
+                loaded.control = Some(record.claim().with_context(remedy)?.unverified());
             }
             Some(Topic::Attempt(token)) => match attempt(record, &token) {
                 Ok(attempt) => loaded.attempts.push(attempt),
@@ -105,7 +160,37 @@ fn parse(store: Store, records: &[Record]) -> anyhow::Result<Loaded> {
 }
 
 fn attempt(record: &Record, token: &NodeToken) -> Result<Attempt, Rejection> {
-    let attempt: Attempt = record.decode()?;
+    let attempt: Attempt = record.claim()?.unverified();
     subject::same_node(token, &attempt.node)?;
     Ok(attempt)
+}
+
+/// Whether a record counts: a scheduler has signed it; or no record is signed yet, since this release is new here.
+fn trust(record: &Record, keys: &RecordKeys) -> Result<(), SignatureFault> {
+    match record.verify(&keys.public) {
+        Err(SignatureFault::Unsigned) if keys.adopts => Ok(()),
+        verified => verified,
+    }
+}
+
+/// What counts in place of orders that are not trusted: nothing starts until an operator has looked.
+fn paused(record: &Record, fault: &SignatureFault) -> FleetControl {
+    let by = "bellwether-scheduler".to_owned();
+    let reason = format!(
+        "the stored orders are not trusted, {}: {fault}. Resume the fleet, and give again the orders that have to stand",
+        fault.code()
+    );
+    FleetControl {
+        by: by.clone(),
+        reason: reason.clone(),
+        since: record.stored_at,
+        orders: vec![FleetOrder {
+            kind: OrderKind::Block,
+            scope: OrderScope::Fleet,
+            by,
+            reason,
+            since: record.stored_at,
+            until: None,
+        }],
+    }
 }

@@ -4,9 +4,11 @@
 //! has superseded cannot store anything, on any node: compare-and-swap protects not only one
 //! attempt, but the budget as a whole.
 
-use bellwether_chassis::{Bus, Expect, PublishError, StreamState};
+use std::sync::Arc;
+
+use bellwether_chassis::{Bus, Expect, PublishError, Record, StreamState};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
-use bellwether_proto::{Attempt, Encoded, FleetControl, NodeName, encode, subject};
+use bellwether_proto::{Attempt, Encoded, FleetControl, NodeName, SigningKey, encode, header, subject};
 
 /// The right to write records, until another writer changes one.
 #[derive(Debug)]
@@ -14,12 +16,20 @@ pub(crate) struct Store {
     bus: Bus,
     /// The bucket after the last message that this replica read or wrote.
     state: StreamState,
+    /// Signs each record.
+    key: Arc<SigningKey>,
 }
 
 impl Store {
     /// The right to write to a bucket in this state, of which all records have been read.
-    pub(crate) fn new(bus: Bus, state: StreamState) -> Self {
-        Self { bus, state }
+    pub(crate) fn new(bus: Bus, state: StreamState, key: Arc<SigningKey>) -> Self {
+        Self { bus, state, key }
+    }
+
+    /// Stores a record again as it is, signed by the key of today.
+    pub(crate) async fn sign_again(&mut self, record: &Record) -> Result<(), PublishError> {
+        let signed = record.signed_again(&self.key, self.next());
+        self.store(record.subject.clone(), signed).await
     }
 
     /// Stores an attempt.
@@ -52,9 +62,28 @@ impl Store {
         Ok(self.bus.state(ATTEMPTS_STREAM.name).await? == self.state)
     }
 
-    async fn write(&mut self, subject: String, message: Encoded) -> Result<(), PublishError> {
-        self.state.last_sequence = self.bus.publish(subject, message, None, self.unchanged()).await?;
-        Ok(())
+    async fn write(&mut self, subject: String, mut message: Encoded) -> Result<(), PublishError> {
+        let signature = self.key.sign(&subject, self.next(), &message.payload);
+        message.headers.push((header::SIGNATURE, signature));
+        self.store(subject, message).await
+    }
+
+    async fn store(&mut self, subject: String, message: Encoded) -> Result<(), PublishError> {
+        let expected = self.next();
+        let stored = self.bus.publish(subject.clone(), message, None, self.unchanged());
+        self.state.last_sequence = stored.await?;
+        // Does not happen: a server that stores only after the expected message gives the next sequence. The signature would be
+        // that of another place, so the record has to be written again.
+        if self.state.last_sequence == expected {
+            Ok(())
+        } else {
+            Err(PublishError::Conflict { subject })
+        }
+    }
+
+    /// The sequence of the next record. What is stored is signed for it, and for no other place.
+    fn next(&self) -> u64 {
+        self.state.last_sequence.saturating_add(1)
     }
 
     fn unchanged(&self) -> Expect {

@@ -11,6 +11,7 @@ mod order;
 mod owner;
 mod policy;
 pub(crate) mod policy_status;
+pub(crate) mod record_keys;
 mod rival;
 mod version;
 pub(crate) mod watch;

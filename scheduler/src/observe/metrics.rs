@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use bellwether_proto::{Attempt, Cause, FleetControl, Phase};
+use bellwether_proto::{Attempt, Cause, FleetControl, Phase, SignatureFault, SigningKey};
 use bellwether_scheduler_core::explain::Counts;
 use bellwether_scheduler_core::{Fleet, PolicyStanding, Reason, State};
 use jiff::Timestamp;
@@ -21,6 +21,11 @@ struct StateLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabels {
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,6 +62,8 @@ pub(crate) struct Metrics {
     rejected: Counter,
     unknown_problem_codes: Counter,
     reloads: Counter,
+    key_age: Gauge,
+    untrusted: Family<CodeLabels, Gauge>,
 }
 
 impl Metrics {
@@ -82,6 +89,8 @@ impl Metrics {
             rejected: Counter::default(),
             unknown_problem_codes: Counter::default(),
             reloads: Counter::default(),
+            key_age: Gauge::default(),
+            untrusted: Family::default(),
         };
         let Self {
             leading,
@@ -99,7 +108,19 @@ impl Metrics {
             rejected,
             unknown_problem_codes,
             reloads,
+            key_age,
+            untrusted,
         } = metrics.clone();
+        registry.register(
+            "record_key_age_seconds",
+            "Age of the key that signs records; 0 if this replica does not lead",
+            key_age,
+        );
+        registry.register(
+            "records_untrusted_stored",
+            "Records in the bucket of attempts that count as none, by the code of the fault of their signature",
+            untrusted,
+        );
         registry.register("scheduler_leading", "1 if this replica leads", leading);
         registry.register("nodes", "Nodes by state", nodes);
         registry.register("nodes_waiting", "Nodes that wait or have failed, by reason", waiting);
@@ -158,6 +179,20 @@ impl Metrics {
         self.unknown_problem_codes.inc();
     }
 
+    /// Publishes the age of the key that signs records.
+    pub(crate) fn signs_with(&self, key: &SigningKey, now: Timestamp) {
+        self.key_age.set(now.duration_since(key.created()).as_secs());
+    }
+
+    /// Publishes which records are not trusted.
+    pub(crate) fn untrusted(&self, found: &[(String, SignatureFault)]) {
+        self.untrusted.clear();
+        for (_, fault) in found {
+            let code = fault.code();
+            self.untrusted.get_or_create(&CodeLabels { code }).inc();
+        }
+    }
+
     pub(crate) fn reloaded(&self) {
         self.reloads.inc();
     }
@@ -183,6 +218,8 @@ impl Metrics {
         self.slots.set(0);
         self.slots_taken.set(0);
         self.paused.set(0);
+        self.key_age.set(0);
+        self.untrusted(&[]);
         self.policies(&[]);
     }
 

@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::facts::Facts;
 use crate::finding::{Finding, Topic};
 use crate::group::count;
+use crate::namespaces::Namespaces;
 use crate::part::{DRAINER, Part, SCHEDULER};
 
 pub(crate) const CHECK: Check = Check {
@@ -31,8 +32,16 @@ struct Right {
     subresource: &'static str,
     /// Of one object only.
     name: &'static str,
-    /// In the control namespace only; else everywhere.
-    in_namespace: bool,
+    /// Where.
+    scope: Scope,
+}
+
+/// Where a right is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Everywhere,
+    Control,
+    Agents,
 }
 
 const fn everywhere(verb: &'static str, group: &'static str, resource: &'static str) -> Right {
@@ -42,15 +51,22 @@ const fn everywhere(verb: &'static str, group: &'static str, resource: &'static 
         resource,
         subresource: "",
         name: "",
-        in_namespace: false,
+        scope: Scope::Everywhere,
     }
 }
 
 const fn here(verb: &'static str, group: &'static str, resource: &'static str, name: &'static str) -> Right {
     Right {
         name,
-        in_namespace: true,
+        scope: Scope::Control,
         ..everywhere(verb, group, resource)
+    }
+}
+
+const fn beside_agents(right: Right) -> Right {
+    Right {
+        scope: Scope::Agents,
+        ..right
     }
 }
 
@@ -58,11 +74,13 @@ const fn sub(right: Right, subresource: &'static str) -> Right {
     Right { subresource, ..right }
 }
 
+/// The Secret and both ConfigMaps of the keys of records.
+const RECORD_KEYS: &str = "bellwether-record-keys";
 const LEASES: &str = "coordination.k8s.io";
 const POLICIES: &str = "bellwether.dev";
 
 /// All that `deploy/base/scheduler.yaml` grants.
-const OF_SCHEDULER: [Right; 12] = [
+const OF_SCHEDULER: [Right; 18] = [
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
     everywhere("list", "", "pods"),
@@ -75,6 +93,12 @@ const OF_SCHEDULER: [Right; 12] = [
     here("watch", LEASES, "leases", LEASE),
     here("patch", LEASES, "leases", LEASE),
     here("create", LEASES, "leases", ""),
+    here("get", "", "secrets", RECORD_KEYS),
+    here("patch", "", "secrets", RECORD_KEYS),
+    here("get", "", "configmaps", RECORD_KEYS),
+    here("patch", "", "configmaps", RECORD_KEYS),
+    beside_agents(here("get", "", "configmaps", RECORD_KEYS)),
+    beside_agents(here("patch", "", "configmaps", RECORD_KEYS)),
 ];
 
 /// All that `deploy/base/drainer.yaml` grants.
@@ -108,8 +132,12 @@ const OF_USERS: [Right; 4] = [
 const ACCOUNTS: [(Part, &[Right]); 2] = [(SCHEDULER, &OF_SCHEDULER), (DRAINER, &OF_DRAINER)];
 
 impl Right {
-    fn attributes(&self, namespace: &str) -> ResourceAttributes {
-        let namespace = if self.in_namespace { namespace } else { "" };
+    fn attributes(&self, namespaces: &Namespaces) -> ResourceAttributes {
+        let namespace = match self.scope {
+            Scope::Everywhere => "",
+            Scope::Control => &namespaces.control,
+            Scope::Agents => &namespaces.agents,
+        };
         ResourceAttributes {
             verb: Some(self.verb.to_owned()),
             group: Some(self.group.to_owned()),
@@ -138,9 +166,9 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Whether the right is one of a namespace.
-    fn is_in_namespace(&self) -> bool {
-        !text(&self.right.namespace).is_empty()
+    /// The namespace of the right; empty: everywhere.
+    fn namespace(&self) -> &'a str {
+        text(&self.right.namespace)
     }
 }
 
@@ -163,10 +191,10 @@ fn words(right: &ResourceAttributes) -> String {
 
 /// The questions about the user, for [`Facts::own_rights`].
 #[must_use]
-pub fn own_reviews(namespace: &str) -> Vec<SelfSubjectAccessReview> {
+pub fn own_reviews(namespaces: &Namespaces) -> Vec<SelfSubjectAccessReview> {
     let review = |right: &Right| SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(right.attributes(namespace)),
+            resource_attributes: Some(right.attributes(namespaces)),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()
@@ -191,7 +219,7 @@ pub fn account_reviews(facts: &Facts) -> Vec<SubjectAccessReview> {
                 spec: SubjectAccessReviewSpec {
                     user: Some(user.clone()),
                     groups: Some(groups),
-                    resource_attributes: Some(right.attributes(namespace)),
+                    resource_attributes: Some(right.attributes(&facts.namespaces)),
                     ..SubjectAccessReviewSpec::default()
                 },
                 ..SubjectAccessReview::default()
@@ -242,22 +270,30 @@ fn of_account(part: &Part, facts: &Facts) -> Option<Finding> {
         return Some(Topic::Rights.ok(subject, format!("all {}", count(answers.len(), "right"))));
     }
     let found = format!("{user} may not {}", missing.join(", "));
-    let remedy = remedy(&answers, account(part, facts), &facts.namespaces.control);
+    let remedy = remedy(&answers, account(part, facts), &facts.namespaces);
     Some(Topic::Rights.problem(Code::ServiceRightsMissing, subject, found, remedy))
 }
 
 /// Roles are bound as a whole: where all rights of a scope are refused the binding is missing, where
 /// only some are, the role is another one than ours.
-fn remedy(answers: &[Answer<'_>], account: &str, namespace: &str) -> String {
-    let (here, everywhere): (Vec<_>, Vec<_>) = answers.iter().copied().partition(Answer::is_in_namespace);
+fn remedy(answers: &[Answer<'_>], account: &str, namespaces: &Namespaces) -> String {
+    let of = |namespace: &str| -> Vec<Answer<'_>> {
+        let own = answers.iter().copied().filter(|answer| answer.namespace() == namespace);
+        own.collect()
+    };
+    let (namespace, agents) = (&namespaces.control, &namespaces.agents);
     let bindings = [
         (
-            everywhere,
+            of(""),
             format!("create clusterrolebinding bellwether-{account} --clusterrole=bellwether-{account}"),
         ),
         (
-            here,
+            of(namespace),
             format!("-n {namespace} create rolebinding {account} --role={account}"),
+        ),
+        (
+            of(agents),
+            format!("-n {agents} create rolebinding {account} --role={account}"),
         ),
     ];
     let mut commands = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::finding::Severity;
-use crate::testing::facts;
+use crate::testing::{facts, namespaces};
 
 fn status(right: Option<&ResourceAttributes>, refused: impl Fn(&str) -> bool) -> SubjectAccessReviewStatus {
     SubjectAccessReviewStatus {
@@ -17,7 +17,7 @@ fn answered(mut facts: Facts, refused: impl Fn(&str) -> bool) -> Facts {
     for review in &mut accounts {
         review.status = Some(status(review.spec.resource_attributes.as_ref(), &refused));
     }
-    let mut own = own_reviews("bellwether");
+    let mut own = own_reviews(&facts.namespaces);
     for review in &mut own {
         review.status = Some(status(review.spec.resource_attributes.as_ref(), &refused));
     }
@@ -29,8 +29,9 @@ fn findings_without(refused: impl Fn(&str) -> bool) -> Vec<Finding> {
     findings(&answered(facts(), refused))
 }
 
-fn is_of_lease(right: &str) -> bool {
-    right.contains("leases")
+/// Of the two namespaces, and not of the cluster.
+fn is_of_namespace(right: &str) -> bool {
+    right.contains("leases") || right.contains(RECORD_KEYS)
 }
 
 #[test]
@@ -38,7 +39,7 @@ fn rights_read_as_in_rbac() {
     let rights = [OF_SCHEDULER.as_slice(), &OF_DRAINER, &OF_USERS].concat();
     let words: Vec<String> = rights
         .iter()
-        .map(|right| words(&right.attributes("bellwether")))
+        .map(|right| words(&right.attributes(&namespaces())))
         .collect();
     for expected in [
         "list nodes",
@@ -61,7 +62,7 @@ fn with_all_rights_there_is_a_line_for_each() {
 
 #[test]
 fn where_all_rights_of_a_scope_are_refused_the_binding_is_missing() {
-    let drainer = findings_without(|right| !is_of_lease(right)).remove(1);
+    let drainer = findings_without(|right| !is_of_namespace(right)).remove(1);
     assert_eq!(drainer.severity, Severity::Problem);
     assert!(
         drainer
@@ -74,11 +75,12 @@ fn where_all_rights_of_a_scope_are_refused_the_binding_is_missing() {
         "kubectl create clusterrolebinding bellwether-drainer --clusterrole=bellwether-drainer \
          --serviceaccount=bellwether:drainer    # or apply your overlay again"
     );
-    let scheduler = findings_without(is_of_lease).remove(0);
+    let scheduler = findings_without(is_of_namespace).remove(0);
     assert_eq!(
         scheduler.remedy.unwrap(),
         "kubectl -n bellwether create rolebinding scheduler --role=scheduler \
-         --serviceaccount=bellwether:scheduler    # or apply your overlay again"
+         --serviceaccount=bellwether:scheduler && kubectl -n bellwether-agents create rolebinding scheduler \
+         --role=scheduler --serviceaccount=bellwether:scheduler    # or apply your overlay again"
     );
 }
 
@@ -100,12 +102,13 @@ fn each_scope_gets_its_own_remedy_and_the_note_comes_last() {
     let neither = findings_without(|_| true).remove(0).remedy.unwrap();
     let commands: Vec<&str> = neither.split(" && ").collect();
     assert!(
-        matches!(commands.as_slice(), [first, second]
+        matches!(commands.as_slice(), [first, second, third]
             if first.starts_with("kubectl create clusterrolebinding bellwether-scheduler ")
-            && second.starts_with("kubectl -n bellwether create rolebinding scheduler ")),
+            && second.starts_with("kubectl -n bellwether create rolebinding scheduler ")
+            && third.starts_with("kubectl -n bellwether-agents create rolebinding scheduler ")),
         "{neither}"
     );
-    let both = findings_without(|right| is_of_lease(right) || right == "watch nodes").remove(0);
+    let both = findings_without(|right| is_of_namespace(right) || right == "watch nodes").remove(0);
     let remedy = both.remedy.unwrap();
     assert!(
         remedy.starts_with("kubectl -n bellwether create rolebinding scheduler ")
@@ -126,7 +129,7 @@ fn a_user_needs_the_way_in_unless_an_address_is_given() {
 
 #[test]
 fn a_review_is_sent_as_the_api_server_expects_it() {
-    let review = serde_json::to_value(own_reviews("bellwether").remove(0)).unwrap();
+    let review = serde_json::to_value(own_reviews(&namespaces()).remove(0)).unwrap();
     assert_eq!(review["apiVersion"], "authorization.k8s.io/v1");
     assert_eq!(review["kind"], "SelfSubjectAccessReview");
     let right = &review["spec"]["resourceAttributes"];

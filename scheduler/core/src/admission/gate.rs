@@ -25,6 +25,7 @@ mod policy;
 mod prometheus;
 mod reboot_loop;
 mod rebooter;
+mod record_key;
 mod rival_found;
 mod skipped;
 mod stopped;
@@ -35,7 +36,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellwether_policy::{Gates, Governing, RebootPolicy, Terms};
-use bellwether_proto::{Attempt, RebootNeed};
+use bellwether_proto::{Attempt, KeyId, RebootNeed};
 use jiff::Timestamp;
 
 use crate::admission::canaries::Canaries;
@@ -55,6 +56,7 @@ use crate::timers::Clock;
 pub(crate) use drain::overrides_budgets;
 pub(crate) use look::Look;
 pub(crate) use rebooter::unfit;
+pub(crate) use record_key::lacks_key;
 pub(crate) use window::{longest_drain, margin};
 
 /// What blocks nodes, whatever their own state.
@@ -76,6 +78,8 @@ pub(crate) struct Blockers {
     pub(crate) failures: Failures,
     /// The canaries, by policy.
     pub(crate) canaries: Canaries,
+    /// The key that signs records; none: not known, so that no gate depends on it.
+    pub(crate) signing_key: Option<KeyId>,
 }
 
 /// What other servers have answered about one node.
@@ -126,7 +130,7 @@ impl<'a> Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 22] = [
+const GATES: [Gate; 23] = [
     paused::gate,
     held::gate,
     skipped::gate,
@@ -147,6 +151,7 @@ const GATES: [Gate; 22] = [
     reboot_loop::gate,
     min_interval::gate,
     rebooter::gate,
+    record_key::gate,
     cooling_down::gate,
     control_plane_busy::gate,
 ];

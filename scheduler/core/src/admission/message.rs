@@ -99,6 +99,9 @@ impl Reason {
                 format!("policy {policy}: the last reboot was at {rebooted_at:.0}, and minInterval is over at {until:.0}")
             }
             Self::NoRebooter => "no rebooter has reported from this boot: is its pod running on this node?".to_owned(),
+            Self::RecordKeyUnknown { key } => format!(
+                "the rebooter does not know the key {key} that signs records, and would obey no order: its kubelet brings the ConfigMap bellwether-record-keys within a minute"
+            ),
             Self::PreflightFailed(problem) => format!("the rebooter cannot reboot this host: {problem}"),
             Self::Failed(_, message) => {
                 format!("{message}; it keeps its slot until the node is healthy or the attempt is cancelled")

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bellwether_proto::{Attempt, Cause, FleetOrder, NodeName, Obstacle, OrderScope};
+use bellwether_proto::{Attempt, Cause, FleetOrder, KeyId, NodeName, Obstacle, OrderScope};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::Holder;
@@ -190,6 +190,11 @@ pub enum Reason {
     NoRebooter,
     /// The rebooter could not reboot this host.
     PreflightFailed(String),
+    /// The rebooter does not know the key that signs records.
+    RecordKeyUnknown {
+        /// The key.
+        key: KeyId,
+    },
     /// The last attempt failed and holds its slot.
     Failed(Cause, String),
     /// The last attempt was not long ago.
@@ -297,7 +302,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 45] = [
+    pub const CODES: [&str; 46] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -332,6 +337,7 @@ impl Reason {
         "MinInterval",
         "NoRebooter",
         "PreflightFailed",
+        "RecordKeyUnknown",
         "CoolingDown",
         "SameObstacle",
         "ControlPlaneBusy",
@@ -384,6 +390,7 @@ impl Reason {
             Self::MinInterval { .. } => "MinInterval",
             Self::NoRebooter => "NoRebooter",
             Self::PreflightFailed(_) => "PreflightFailed",
+            Self::RecordKeyUnknown { .. } => "RecordKeyUnknown",
             Self::Failed(cause, _) => cause.as_str(),
             Self::CoolingDown { .. } => "CoolingDown",
             Self::SameObstacle { .. } => "SameObstacle",

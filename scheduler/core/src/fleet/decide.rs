@@ -4,7 +4,7 @@ use bellwether_policy::Governing;
 use bellwether_proto::{Attempt, LastReboot, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
-use crate::admission::{self, Group, Look, Reason, Verdict};
+use crate::admission::{self, Group, Look, Reason, Verdict, lacks_key};
 use crate::attempt::{self, LastLook, Looks, Transition};
 use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
@@ -265,6 +265,10 @@ impl Fleet {
         let Some(drained_at) = attempt.drained_at else {
             return LastLook::Passed;
         };
+        // The kubelet brings the key, or the time of the drain ends.
+        if let Some(reason) = lacks_key(observation, self.blockers.signing_key) {
+            return LastLook::Waits(reason);
+        }
         let blockers = &self.blockers;
         let look = match blockers.look_at_readings(observation.node, &member.pods, drained_at, clock) {
             Look::Open => self.look_at_daemon_pods(member, observation.node, drained_at, clock),

@@ -32,6 +32,10 @@ impl Fleet {
                 self.blockers.orders = Orders::new(Some(control));
                 self.touch_all();
             }
+            Input::SigningKey(key) => {
+                self.blockers.signing_key = Some(key);
+                self.touch_all();
+            }
             Input::Node(node) => {
                 let name = node.name.clone();
                 self.member(&name).set_node(node, now);

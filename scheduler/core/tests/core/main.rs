@@ -37,6 +37,7 @@ mod pods;
 mod policies;
 mod prometheus;
 mod readings;
+mod record_keys;
 mod records;
 mod referee;
 mod retries;

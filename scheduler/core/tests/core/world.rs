@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, Fact, FleetControl, HostReport, NeedReport, NodeName, Obstacle, Phase, Problem,
+    Attempt, AttemptId, BootId, Fact, FleetControl, HostReport, KeyId, NeedReport, NodeName, Obstacle, Phase, Problem,
     RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::Invariant;
@@ -37,6 +37,7 @@ pub(crate) struct Host {
     /// When the host booted; none: before the world began, or its sentinel is of a version that does not report that.
     pub(crate) booted_at: Option<Timestamp>,
     pub(crate) preflight: Option<String>,
+    pub(crate) keys: Option<Vec<KeyId>>,
     /// What keeps the drains of the node from their end, as its drainer reports.
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) foreign_cordon: bool,
@@ -220,6 +221,7 @@ impl World {
             clock_ahead: SignedDuration::ZERO,
             booted_at: None,
             preflight: None,
+            keys: None,
             obstacle: None,
             foreign_cordon: false,
             rival_mark: None,
@@ -405,7 +407,7 @@ impl World {
                 method: "logind".into(),
                 problem: host.preflight.clone().map(Problem::unclassified),
                 agent_version: "0".into(),
-                record_keys: None,
+                record_keys: host.keys.clone(),
             };
             inputs.push(Input::Rebooter(StoredReport {
                 report,

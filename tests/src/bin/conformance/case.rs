@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
+use rig::record_keys::EXPECTED;
 use rig::workload::NAMESPACE;
 use serde_json::{Value, json};
 
@@ -123,8 +124,17 @@ impl<'s> Case<'s> {
         subject::attempt_record(&self.node.token())
     }
 
-    /// Publishes to a stream; returns the sequence of the message.
+    /// Publishes to a stream, a record with its signature; returns the sequence of the message.
     pub(crate) async fn publish(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<u64> {
+        if subject == self.record_subject() && headers.get(EXPECTED).is_none() && !payload.is_empty() {
+            let jetstream = self.stage.bus.jetstream();
+            return self.stage.signer.store(jetstream, subject, headers, payload).await;
+        }
+        self.publish_unsigned(subject, headers, payload).await
+    }
+
+    /// Publishes to a stream; returns the sequence of the message.
+    pub(crate) async fn publish_unsigned(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<u64> {
         let ack = self
             .stage
             .bus

@@ -167,11 +167,12 @@ mod tests {
     use super::{drainer, rebooter, sentinel};
 
     /// The pages of the contract.
-    const PAGES: [&str; 6] = [
+    const PAGES: [&str; 7] = [
         "proto/README.md",
         "proto/drainer.md",
         "proto/sentinel.md",
         "proto/rebooter.md",
+        "proto/signatures.md",
         "proto/attempt.md",
         "docs/replace.md",
     ];

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bellwether_proto::permission::Role;
-use bellwether_proto::setting;
 use bellwether_proto::stream::STREAMS;
+use bellwether_proto::{PublicKeys, setting};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
@@ -24,6 +24,7 @@ use rig::nats::Nats;
 use rig::place::Place;
 use rig::ports::free_port;
 use rig::proxy::Proxy;
+use rig::record_keys::Signer;
 use rig::service::Service;
 use rig::services::NAMESPACE;
 use rig::workload::NAMESPACE as DEFAULT;
@@ -90,6 +91,8 @@ pub(crate) struct Stage {
     pub(crate) ledger: Ledger,
     pub(crate) bus: Bus,
     pub(crate) nats: Nats,
+    /// Signs the records.
+    pub(crate) signer: Signer,
     /// The program's way to NATS.
     pub(crate) nats_way: Proxy,
     /// May do everything, and takes another way than the program.
@@ -134,10 +137,13 @@ impl Stage {
         let access = api.access.through(front.port());
         let kubeconfig = service_account_kubeconfig(&client, &access, NAMESPACE, "drainer", place.path()).await?;
         let admin_port = free_port()?;
+        let signer = Signer::new(1)?;
+        let keys = place.file("keys", PublicKeys::of([signer.key()]).to_string())?;
         let own = [
             ("KUBECONFIG", kubeconfig.display().to_string()),
             (setting::NATS_URL, format!("tls://127.0.0.1:{}", nats_way.port())),
             (setting::ADMIN_ADDRESS, format!("127.0.0.1:{admin_port}")),
+            (setting::RECORD_KEYS, keys.display().to_string()),
             (setting::LOG_FORMAT, "text".to_owned()),
             (setting::DRAINER_DAEMON_SET_KINDS, DAEMON_SET_KIND.to_owned()),
         ];
@@ -155,6 +161,7 @@ impl Stage {
             ledger,
             bus,
             nats,
+            signer,
             nats_way,
             client,
             tap,
@@ -196,6 +203,11 @@ impl Stage {
             }
         }
         missing
+    }
+
+    /// The file of the keys that the program knows.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.place.path().join("keys")
     }
 
     /// A number that no other check has.

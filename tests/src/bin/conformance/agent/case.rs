@@ -9,10 +9,12 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::HeaderMap;
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::StreamDefinition;
+use bellwether_proto::subject::Topic;
 use bellwether_proto::{NodeName, setting, subject};
 use rig::host::{Behaviour, Host};
 use rig::ports::free_port;
 use rig::proxy::Proxy;
+use rig::record_keys::EXPECTED;
 use rig::service::Service;
 use rig::wait;
 
@@ -64,6 +66,7 @@ impl<'s> Setup<'s> {
         let more = match stage.role {
             Role::Rebooter => vec![
                 (setting::REREAD_INTERVAL, "3s".to_owned()),
+                (setting::RECORD_KEYS, stage.keys.display().to_string()),
                 (setting::REBOOT_METHOD, "command".to_owned()),
                 (setting::REBOOT_COMMAND, host.reboot_command()),
                 (setting::HOST_NAMESPACES, "false".to_owned()),
@@ -206,8 +209,23 @@ fn report_subject(role: Role, node: &NodeName) -> String {
     }
 }
 
-/// Publishes to a stream; returns the sequence of the message.
+/// Publishes to a stream, a record with its signature; returns the sequence of the message.
 pub(crate) async fn publish(stage: &Stage, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<u64> {
+    let is_record = matches!(Topic::parse(&subject), Some(Topic::Attempt(_)));
+    if is_record && headers.get(EXPECTED).is_none() && !payload.is_empty() {
+        let jetstream = stage.bus.jetstream();
+        return stage.signer.store(jetstream, subject, headers, payload).await;
+    }
+    publish_unsigned(stage, subject, headers, payload).await
+}
+
+/// Publishes to a stream; returns the sequence of the message.
+pub(crate) async fn publish_unsigned(
+    stage: &Stage,
+    subject: String,
+    headers: HeaderMap,
+    payload: Vec<u8>,
+) -> Result<u64> {
     let ack = stage
         .bus
         .jetstream()

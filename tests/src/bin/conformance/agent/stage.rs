@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::NodeName;
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::StreamDefinition;
+use bellwether_proto::{NodeName, PublicKeys};
 use rig::accounts::User;
 use rig::bus::Bus;
 use rig::nats::Nats;
 use rig::place::Place;
+use rig::record_keys::Signer;
 use rig::{streams, tools, wait};
 use tokio::task::JoinSet;
 
@@ -37,6 +38,10 @@ pub(crate) struct Stage {
     pub(crate) ledger: Ledger,
     pub(crate) tap: Tap,
     pub(super) nats: Nats,
+    /// Signs the records.
+    pub(crate) signer: Signer,
+    /// The file of the keys that the program knows.
+    pub(crate) keys: PathBuf,
     numbers: AtomicU32,
     _tasks: JoinSet<()>,
     /// The folder with logs and hosts. It goes after all that writes into it.
@@ -50,6 +55,8 @@ impl Stage {
         let tokens = (1..=NODES_MAX).map(|number| Ok(name(number)?.token().as_str().to_owned()));
         let tokens: Vec<String> = tokens.collect::<Result<_>>()?;
         let nats = Nats::start(&place, &tokens).await?;
+        let signer = Signer::new(1)?;
+        let keys = place.file("keys", PublicKeys::of([signer.key()]).to_string())?;
         let bus = Bus::connect(&nats).await?;
         streams::create(bus.jetstream(), 1).await?;
         let mut tasks = JoinSet::new();
@@ -62,6 +69,8 @@ impl Stage {
             ledger,
             tap,
             nats,
+            signer,
+            keys,
             numbers: AtomicU32::new(1),
             _tasks: tasks,
             place,

@@ -12,6 +12,7 @@ mod proof;
 mod races;
 mod rights;
 mod settle;
+mod signature;
 mod start;
 mod taint;
 mod uncordon;
@@ -36,6 +37,7 @@ pub(crate) fn checks() -> Vec<Check<Stage>> {
         ask::checks(),
         races::checks(),
         settle::checks(),
+        signature::checks(),
         // Last: it looks back on all.
         rights::checks(),
     ];

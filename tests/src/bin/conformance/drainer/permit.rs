@@ -16,9 +16,9 @@ const MOVED_ON: &str =
     "| the record has moved on: another attempt, UID or phase, or a higher generation | `+ACK`, no event |";
 const NOT_YET: &str = "| no record, or one of a lower generation | `-NAK` 1 s; `+ACK` once the command was stored 60 s ago: \
     the record was lost |";
-const UNREADABLE: &str = "| the record cannot be read within 5 s, or not decoded, or names another node than its key | \
-    `-NAK` 5 s |";
-const LATE: &str = "a drainer answers a drain at or after `not_after` with `drain-failed` `TIMEOUT`, if the record permits \
+const UNREADABLE: &str = "| the record cannot be read within 5 s, or does not verify, or cannot be decoded, or names another \
+    node than its key | `-NAK` 5 s |";
+const LATE: &str = "A drainer answers a drain at or after `not_after` with `drain-failed` `TIMEOUT`, if the record permits \
     the drain, and patches and evicts nothing";
 
 pub(super) fn checks() -> Vec<Check<Stage>> {

@@ -18,7 +18,7 @@ const NAMESAKE: &str = "it exists, has the command's UID, and has no deletion ti
 const VERSION: &str = "then patch under the Node's version that was read";
 const RECORD: &str = "At `not_after` publish `drain-failed` with `TIMEOUT`; also if the record was deleted, or could not be \
     read, until then.";
-const RESTS: &str = "while it cannot be decoded, is missing or of a lower generation, evictions rest";
+const RESTS: &str = "while it does not verify, cannot be decoded, is missing or of a lower generation, evictions rest";
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
     vec![

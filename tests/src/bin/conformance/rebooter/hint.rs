@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bellwether_proto::{setting, subject};
+use bellwether_proto::{header, setting, subject};
 use rig::proxy::Way;
 
 use super::order;
@@ -33,8 +33,12 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
 async fn false_hint(stage: &Stage) -> Result<()> {
     let case = Case::new(stage).await?;
     let (mut headers, body) = packed(&case.order()?);
-    headers.insert("Nats-Expected-Last-Sequence", "999999999");
     let subject = subject::attempt_record(&case.node.token());
+    headers.insert("Nats-Expected-Last-Sequence", "999999999");
+    headers.insert(
+        header::SIGNATURE,
+        stage.signer.key().sign(&subject, 1_000_000_000, &body),
+    );
     let stored = publish(stage, subject, headers, body).await;
     ensure!(stored.is_err(), "the stream took a write that it had to refuse");
     case.does_nothing().await

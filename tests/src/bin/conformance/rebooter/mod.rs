@@ -9,6 +9,7 @@ mod permit;
 mod record;
 mod refusal;
 mod report;
+mod signature;
 mod start;
 mod steps;
 
@@ -41,6 +42,7 @@ pub(crate) fn checks() -> Vec<Check<Stage>> {
         refusal::checks(),
         hint::checks(),
         report::checks(),
+        signature::checks(),
         faults::checks(),
     ];
     sections.into_iter().flatten().collect()
