@@ -4,6 +4,7 @@
 pub(crate) mod agents;
 pub(crate) mod clocks;
 pub(crate) mod cordons;
+pub(crate) mod keys;
 pub(crate) mod kubernetes;
 pub(crate) mod leader;
 pub(crate) mod narrow;

@@ -117,6 +117,15 @@ codes! {
     /// An operator paused the fleet.
     FleetPaused,
 
+    /// A namespace has no public keys of records, or something else in their place.
+    RecordKeysNotPublished,
+    /// Drainers and rebooters are given different keys of records.
+    RecordKeysDiffer,
+    /// The newest key of records is older than it may get.
+    RecordKeyOld,
+    /// Rebooters do not know the key that signs records.
+    RecordKeyUnknown,
+
     /// The services are more than one minor version apart.
     VersionsApart,
     /// The services are of different versions.

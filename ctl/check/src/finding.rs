@@ -34,6 +34,8 @@ pub enum Topic {
     Rights,
     /// The leading scheduler.
     Leader,
+    /// The keys that sign records.
+    Keys,
     /// NATS.
     Nats,
     /// Versions of our own parts.

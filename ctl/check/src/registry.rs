@@ -2,7 +2,7 @@
 
 use crate::check::Check;
 use crate::checks::{
-    agents, clocks, cordons, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, versions,
+    agents, clocks, cordons, keys, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, versions,
     workloads,
 };
 
@@ -16,6 +16,7 @@ pub const CHECKS: &[Check] = &[
     rights::CHECK,
     narrow::CHECK,
     leader::CHECK,
+    keys::CHECK,
     versions::CHECK,
     nats::CHECK,
     agents::CHECK,
