@@ -100,7 +100,11 @@ fn is_old(given: &Input, new: &Input) -> bool {
         }
         (Input::Rebooter(given), Input::Rebooter(new)) => {
             let age = new.stored_at.duration_since(given.stored_at);
-            let same = (&given.report.boot_id, &given.report.problem) == (&new.report.boot_id, &new.report.problem);
+            let content = |report: &RebooterReport| {
+                let (boot, problem) = (report.boot_id.clone(), report.problem.clone());
+                (boot, problem, report.record_keys.clone())
+            };
+            let same = content(&given.report) == content(&new.report);
             given.report.node == new.report.node && same && age < renewal
         }
         (given, new) => given == new,
