@@ -1,6 +1,6 @@
 //! Signatures of records: only the scheduler can write an attempt or orders that another part acts on.
 //!
-//! A record of `bellwether_attempts` carries the header [`header::SIGNATURE`], an ed25519 signature over its subject, its
+//! A record of `bellwether_attempts` carries the header [`crate::header::SIGNATURE`], an ed25519 signature over its subject, its
 //! place in the stream and its body ([`signed_bytes`]). `proto/signatures.md` states the same for any language, with
 //! test vectors. Pure: the caller brings keys, random bytes and time.
 
