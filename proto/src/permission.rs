@@ -104,7 +104,7 @@ impl Role {
                 for stream in [HOSTS_STREAM.name, ATTEMPTS_STREAM.name, EVENTS_STREAM.name] {
                     publish.push(message_get(stream));
                     publish.push(ordered_consumer(stream));
-                    publish.extend(["DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
+                    publish.extend(["CREATE", "DELETE", "MSG.NEXT"].map(|verb| consumer(verb, stream)));
                 }
                 publish.extend(acks(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));
                 (publish, vec![subject::ALL_DRAIN_ANSWERS.to_owned()])
@@ -203,7 +203,8 @@ fn acks(stream: &str, consumer: &str) -> [String; 2] {
     ["", "*.*."].map(|before| format!("$JS.ACK.{before}{stream}.{consumer}.>"))
 }
 
-/// The scheduler's watches make ordered consumers, without a name: the server draws one.
+/// The scheduler's watches make ordered consumers without a name: the server draws one. Only a consumer that replaces one
+/// that was lost is created by name.
 fn ordered_consumer(stream: &str) -> String {
     format!("$JS.API.CONSUMER.CREATE.{stream}")
 }
