@@ -14,8 +14,8 @@ use crate::agent::stage::Stage;
 use crate::agent::trials::{self, LATE};
 use crate::check::{Check, expect};
 
-const STORE: &str = "**Store a report at the start, when the preflight finds something else, in another boot, and at least \
-    each `refresh_interval`**, until the bucket has acknowledged it.";
+const STORE: &str = "**Store a report at the start, when the preflight finds something else, when the keys are others, in another \
+    boot, and at least each `refresh_interval`**, until the bucket has acknowledged it.";
 const PROBLEM: &str = "| `problem`, `preflight_problem` | why the host could not be rebooted: the text in both, the \
     [code](codes.md#problems) in the latter; absent if it could.";
 
