@@ -1,4 +1,4 @@
-//! The admin server: `/livez`, `/readyz` and `/metrics`.
+//! The admin server: `/livez`, `/readyz`, `/startupz` and `/metrics`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -69,6 +69,14 @@ impl Health {
         (StatusCode::SERVICE_UNAVAILABLE, lines)
     }
 
+    /// Whether the other containers of the pod may start: those that run beside a gatekeeper need its keys.
+    fn startup(&self) -> (StatusCode, String) {
+        match self.locked().get(&Part::Keys) {
+            None => (StatusCode::OK, format!("{READY}\n")),
+            Some(part) => (StatusCode::SERVICE_UNAVAILABLE, part.code.line(&part.message)),
+        }
+    }
+
     fn locked(&self) -> MutexGuard<'_, BTreeMap<Part, NotReady>> {
         self.not_ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,10 +94,12 @@ pub(crate) async fn serve(
     metrics: Arc<Mutex<Registry>>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let (started, ready) = (health.clone(), health);
     let router = Router::new()
         // Live as long as the runtime answers: a lost NATS is no reason to restart.
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { health.report() }))
+        .route("/startupz", get(move || async move { started.startup() }))
+        .route("/readyz", get(move || async move { ready.report() }))
         .route("/metrics", get(move || async move { encode(&metrics) }));
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
@@ -141,6 +151,20 @@ mod tests {
         health.ready(Part::Nats);
         health.ready(Part::Rights);
         assert_eq!(health.report().0, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_service_is_started_once_its_keys_are_there_whatever_else_is_missing() {
+        let health = Health::default();
+        health.not_ready(ReadinessCode::NatsUnreachable, "not connected");
+        assert_eq!(health.startup().0, StatusCode::OK);
+        health.not_ready(ReadinessCode::KeysMissing, "no Secret");
+        let (status, body) = health.startup();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body, "keys KeysMissing: no Secret\n");
+        health.ready(Part::Keys);
+        assert_eq!(health.startup().0, StatusCode::OK);
+        assert_eq!(health.report().0, StatusCode::SERVICE_UNAVAILABLE);
     }
 
     #[test]

@@ -83,7 +83,12 @@ impl Authority {
         Ok(Certificate {
             pem: format!("{}{}", certificate.pem(), key.serialize_pem()),
             expires,
-            renew: after(now, expires.duration_since(now) / 3 * 2)?,
+            // None after the last one: it would end at the same time.
+            renew: if expires < self.expires {
+                after(now, expires.duration_since(now) / 3 * 2)?
+            } else {
+                expires
+            },
         })
     }
 }

@@ -54,11 +54,27 @@ impl Renewal {
         }
     }
 
-    /// Writes all files of the server.
-    pub(crate) fn begin(&self, keys: &Keys) -> Result<Certificate, CertificateError> {
+    /// Writes all files of the server. With an authority that has ended no client connects, the gatekeeper neither: the
+    /// reason has to be there before.
+    pub(crate) fn begin(&self, keys: &Keys, chassis: &Chassis) -> Result<Certificate, CertificateError> {
         let certificate = self.certify()?;
         self.folder.write(keys, &self.authority, &certificate)?;
+        self.authority_lasts(&certificate, chassis);
         Ok(certificate)
+    }
+
+    /// False: the authority ends before a certificate of its usual lifetime would, which `/readyz` then shows.
+    fn authority_lasts(&self, certificate: &Certificate, chassis: &Chassis) -> bool {
+        let lasts = certificate.expires < self.authority.expires;
+        if !lasts {
+            let why = format!(
+                "the authority ends at {}: empty the Secret and restart the NATS pods for another one",
+                self.authority.expires
+            );
+            tracing::warn!(error = why, "Authority ends");
+            chassis.health.not_ready(ReadinessCode::AuthorityEnds, why);
+        }
+        lasts
     }
 
     fn certify(&self) -> Result<Certificate, CertificateError> {
@@ -89,14 +105,7 @@ impl Renewal {
         }
         self.metrics.serves(certificate.expires);
         // The authority's end is the last one of all certificates.
-        if self.authority.expires <= certificate.renew {
-            let why = format!(
-                "the authority ends at {}: empty the Secret and restart the NATS pods for another one",
-                self.authority.expires
-            );
-            tracing::warn!(error = why, "Authority ends");
-            chassis.health.not_ready(ReadinessCode::AuthorityEnds, why);
-        } else {
+        if self.authority_lasts(certificate, chassis) {
             chassis.health.ready(Part::Certificate);
         }
         tracing::info!(expires = %certificate.expires, "Server has its certificate");

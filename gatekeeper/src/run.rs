@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, kubernetes};
 use bellwether_gatekeeper_core::{Keys, Known};
-use bellwether_proto::readiness::ReadinessCode;
+use bellwether_proto::readiness::{Part, ReadinessCode};
 
 use crate::args::Args;
 use crate::authority;
@@ -50,7 +50,9 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let system = private(&keys.system)?;
     let own = private(&keys.gatekeeper)?;
     let renewal = Renewal::new(&args, folder, server.clone(), authority, metrics.clone(), system);
-    let certificate = renewal.begin(&keys)?;
+    let certificate = renewal.begin(&keys, &chassis)?;
+    // The startup probe: the server may start.
+    health.ready(Part::Keys);
     tracing::info!(folder = %args.server_dir.display(), issuer = keys.issuer.public_key(), "Files of the server written");
 
     chassis.spawn(

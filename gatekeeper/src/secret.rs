@@ -39,7 +39,8 @@ impl SeedSecret {
         }
     }
 
-    /// The seed, for which this waits as long as it takes. None: the service has to stop.
+    /// The seed, for which this waits as long as it takes. None: the service has to stop. The keys are ready when the
+    /// caller has written the server's files.
     pub(crate) async fn obtain(&self, chassis: &Chassis) -> Option<Seed> {
         // Waits are short: a NATS server waits for them with all its clients.
         let mut backoff = Backoff::up_to(Duration::from_secs(5));
@@ -49,7 +50,6 @@ impl SeedSecret {
                 Ok(Stored::Seed(seed)) => {
                     chassis.health.ready(Part::Kubernetes);
                     chassis.health.ready(Part::Rights);
-                    chassis.health.ready(Part::Keys);
                     return Some(seed);
                 }
                 Ok(Stored::Malformed(why)) => {

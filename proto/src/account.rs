@@ -1,15 +1,18 @@
-//! Two accounts of a NATS server, so that an agent can do nothing but what its role does for its own node.
+//! Accounts of a NATS server, so that an agent can do nothing but what its role does for its own node.
 //!
 //! Permissions for subjects alone do not keep one node from another in a single account: a server never checks the reply
 //! subject of a request, and JetStream stores its answers wherever that subject leads. So the agents are in an account of
 //! their own, without streams. **One** service export joins the two: an answer that would come through the export a second
 //! time is dropped by the server. Mappings on both sides translate, so that agents use the subjects of the contract and
 //! know nothing of accounts. Permissions of agents are judged after the mapping, so they name the form in between.
+//!
+//! A third account has the events alone, for readers who are no part of Bellwether: nothing leads from there into the others.
 
 use std::fmt::Write as _;
 
 use crate::permission::{Permissions, Role, Use, set_up};
 use crate::stream::ATTEMPTS;
+use crate::subject::ALL_EVENTS;
 
 /// An account of the NATS server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,11 +21,13 @@ pub enum Account {
     Control,
     /// Of the agents on the nodes; without streams.
     Nodes,
+    /// Of readers of the events: no role of the contract is in there.
+    Events,
 }
 
 impl Account {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Control, Self::Nodes];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Control, Self::Nodes, Self::Events];
 
     /// Its name in the server's configuration.
     #[must_use]
@@ -30,37 +35,45 @@ impl Account {
         match self {
             Self::Control => "BELLWETHER",
             Self::Nodes => "BELLWETHER_NODES",
+            Self::Events => "BELLWETHER_EVENTS",
         }
     }
 
     /// Its entry in the block `accounts` of a server's configuration. `more` are further lines of the entry, such as users.
     #[must_use]
     pub fn definition(self, more: &str) -> String {
-        let (control, nodes) = (Self::Control.as_str(), Self::Nodes.as_str());
+        let [control, nodes, events] = Self::ALL.map(Self::as_str);
         let records = format!("$KV.{ATTEMPTS}.*");
         let joined = match self {
             Self::Control => format!(
                 "  jetstream: enabled\n  exports: [\n    {{ service: \"{UP}.>\", accounts: [{nodes}] }}\n    \
-                 {{ stream: \"{records}\", accounts: [{nodes}] }}\n  ]\n"
+                 {{ stream: \"{records}\", accounts: [{nodes}] }}\n    \
+                 {{ stream: \"{ALL_EVENTS}\", accounts: [{events}] }}\n  ]\n"
             ),
             Self::Nodes => format!(
                 "  imports: [\n    {{ service: {{ account: {control}, subject: \"{UP}.>\" }} }}\n    \
                  {{ stream: {{ account: {control}, subject: \"{records}\" }} }}\n  ]\n"
             ),
+            Self::Events => {
+                format!("  imports: [ {{ stream: {{ account: {control}, subject: \"{ALL_EVENTS}\" }} }} ]\n")
+            }
         };
+        format!("{}: {{\n{joined}{}{more}}}\n", self.as_str(), self.mappings())
+    }
+
+    /// The block `mappings` of the account, if it has one.
+    fn mappings(self) -> String {
         let mut mappings = String::new();
         for crossing in crossings() {
             let (from, to) = match self {
                 Self::Control => (crossing.up, crossing.subject),
                 Self::Nodes => (crossing.subject, crossing.up),
+                Self::Events => return String::new(),
             };
             // Writing to a text does not fail.
             writeln!(mappings, "    \"{from}\": \"{}\"", to.replace('*', "{{wildcard(1)}}")).ok();
         }
-        format!(
-            "{}: {{\n{joined}  mappings: {{\n{mappings}  }}\n{more}}}\n",
-            self.as_str()
-        )
+        format!("  mappings: {{\n{mappings}  }}\n")
     }
 }
 
@@ -86,7 +99,8 @@ impl Role {
                 contract.publish.extend(set_up(self == Self::Scheduler));
                 contract
             }
-            Account::Nodes => Permissions {
+            // No role is in the account of the events.
+            Account::Nodes | Account::Events => Permissions {
                 publish: self
                     .uses(node)
                     .iter()
@@ -177,9 +191,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_leads_out_of_the_account_of_the_events() {
+        let definition = Account::Events.definition("");
+        assert!(
+            !definition.contains("exports") && !definition.contains("service"),
+            "{definition}"
+        );
+        assert!(Role::ALL.iter().all(|role| role.account() != Account::Events));
+    }
+
+    #[test]
     fn only_the_account_of_the_control_services_has_streams() {
         assert!(Account::Control.definition("").contains("jetstream: enabled"));
         assert!(!Account::Nodes.definition("").contains("jetstream"));
+        assert!(!Account::Events.definition("").contains("jetstream"));
         for account in Account::ALL {
             assert!(
                 account.definition("  users: []\n").ends_with("  users: []\n}\n"),

@@ -111,6 +111,17 @@ pub struct NotReady {
     pub message: String,
 }
 
+impl NotReady {
+    /// Part and message, for operators.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.part.as_str() {
+            "" => self.message.clone(),
+            part => format!("{part}: {}", self.message),
+        }
+    }
+}
+
 impl Part {
     /// The word in `/readyz`.
     #[must_use]

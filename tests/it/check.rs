@@ -19,10 +19,29 @@ use rig::{ports, tools, wait};
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::deploy;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The folder that is deployed. Its pods run nothing in the rig; the services are processes.
-const BASE: &str = "deploy/base";
+/// The overlay that is deployed: the base, and how services come to the NATS of a component. Its pods run nothing in the rig;
+/// the services are processes.
+const OVERLAY: &str = "\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - ../../base
+configMapGenerator:
+  - name: bellwether-settings
+    namespace: bellwether
+    behavior: merge
+    literals: &way
+      - BELLWETHER_NATS_URL=tls://nats.bellwether.svc:4222
+      - BELLWETHER_NATS_TOKEN=/etc/bellwether/nats/token
+  - name: bellwether-settings
+    namespace: bellwether-agents
+    behavior: merge
+    literals: *way
+";
 
 /// What its settings name as NATS. The server itself listens on loopback, so its slice is made up.
 const NATS: &str = r#"
@@ -80,6 +99,8 @@ spec:
 /// A world into which Bellwether was deployed.
 struct Deployed {
     world: World,
+    /// The folder of the overlay.
+    overlay: String,
     services: Services,
 }
 
@@ -93,9 +114,14 @@ impl Deployed {
         let services = Services::start(&world, ServicesOptions::default().without_drain_checks()).await?;
         services.leader(&world).await?;
         let kubectl = world.kubectl()?;
-        kubectl.run(&["apply", "--server-side", "-k", BASE], "").await?;
+        let overlay = deploy::overlay(&world, OVERLAY)?.display().to_string();
+        kubectl.run(&["apply", "--server-side", "-k", &overlay], "").await?;
         kubectl.run(&["apply", "-f", "-"], NATS).await?;
-        let deployed = Self { world, services };
+        let deployed = Self {
+            world,
+            overlay,
+            services,
+        };
         deployed
             .until("everything to be in order", async |findings| findings.in_order())
             .await?;
@@ -166,7 +192,7 @@ impl Deployed {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()> {
     let deployed = Deployed::start(2).await?;
-    let Deployed { world, services } = &deployed;
+    let Deployed { world, services, .. } = &deployed;
     let kubectl = world.kubectl()?;
     let host = world.host(0)?;
 
@@ -204,8 +230,14 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
 
     // The component of narrow rights, as this version has it, and with a policy that an operator weakened.
     deployed.check().await?.has("RightsNotNarrowed")?;
-    let component = "deploy/chart/with-narrow-rights";
-    kubectl.run(&["apply", "--server-side", "-k", component], "").await?;
+    deploy::overlay(
+        world,
+        &format!("{OVERLAY}components:\n  - ../../components/narrow-rights\n"),
+    )?;
+    kubectl
+        .run(&["apply", "--server-side", "-k", &deployed.overlay], "")
+        .await?;
+    deploy::overlay(world, OVERLAY)?;
     deployed
         .run("check", world.control_plane.admin_kubeconfig())
         .await?
@@ -291,7 +323,10 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
         .await?;
     world.nats.restart().await?;
     kubectl
-        .run(&["apply", "--server-side", "--force-conflicts", "-k", BASE], "")
+        .run(
+            &["apply", "--server-side", "--force-conflicts", "-k", &deployed.overlay],
+            "",
+        )
         .await?;
     deployed
         .until("NATS to be back", async |findings| findings.in_order())
@@ -302,7 +337,7 @@ async fn what_is_wrong_around_bellwether_is_named_with_its_remedy() -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
     let deployed = Deployed::start(1).await?;
-    let Deployed { world, services } = &deployed;
+    let Deployed { world, services, .. } = &deployed;
     let kubectl = world.kubectl()?;
     let host = world.host(0)?;
 
@@ -374,7 +409,7 @@ async fn what_is_wrong_with_an_agent_is_named_with_its_remedy() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_is_safe_when_nothing_runs_and_clean_when_nothing_is_left() -> Result<()> {
     let deployed = Deployed::start(1).await?;
-    let Deployed { world, services } = &deployed;
+    let Deployed { world, services, .. } = &deployed;
     let kubectl = world.kubectl()?;
     let host = world.host(0)?;
     let db = Workload::new("db");
@@ -413,7 +448,7 @@ async fn a_removal_is_safe_when_nothing_runs_and_clean_when_nothing_is_left() ->
         findings.says(unasked)
     })
     .await?;
-    kubectl.run(&["delete", "-k", BASE], "").await?;
+    kubectl.run(&["delete", "-k", &deployed.overlay], "").await?;
     deployed.uninstall_check().await?.in_order()?;
 
     // What a removal in mid-drain leaves behind, and people bind by hand.

@@ -147,29 +147,6 @@ fn the_nats_that_is_shipped_is_the_one_that_is_tested() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn nats_understands_its_configuration() -> Result<()> {
-    for component in ["nats", "nats-cluster"] {
-        let file = tools::repository()
-            .join("deploy/components")
-            .join(component)
-            .join("nats.conf");
-        let mut server = Command::new(tools::tool("nats-server")?);
-        let output = server
-            .arg("-t")
-            .arg("-c")
-            .arg(&file)
-            .env("POD_NAME", "nats-0")
-            .output()?;
-        let printed = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && printed.contains("is valid"),
-            "{component}: {printed}"
-        );
-    }
-    Ok(())
-}
-
 /// The objects that a folder of `deploy` renders.
 fn render(folder: &str) -> Result<String> {
     let output = Command::new(tools::tool("kubectl")?)
@@ -312,7 +289,7 @@ fn overlay_with(world: &World, component: &Path) -> Result<PathBuf> {
 
 /// Writes an overlay into the world's own folder. It names folders of `deploy`, as an overlay in
 /// there or in a repository beside this one would name them.
-fn overlay(world: &World, text: &str) -> Result<PathBuf> {
+pub(crate) fn overlay(world: &World, text: &str) -> Result<PathBuf> {
     let folder = world.place.folder("overlay")?.canonicalize()?;
     // kustomize takes relative paths only.
     let up = "../".repeat(folder.components().count() - 1);

@@ -18,7 +18,7 @@ use rig::nats::Nats;
 use rig::ports::free_port;
 use rig::proxy::Way;
 use rig::services::{AGENTS, NAMESPACE};
-use rig::wait;
+use rig::{tools, wait};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::json;
@@ -153,6 +153,8 @@ async fn a_client_gets_in_with_the_rights_of_its_role_and_node_and_any_other_tok
     ] {
         refused(&cluster, &gate, &token, code).await?;
     }
+    // A pod without a node may also mean an API server that writes no nodes into tokens: a fault of the installation.
+    reports(&gate.gatekeeper, ReadinessCode::TokensWithoutNode).await?;
     let log = gate.gatekeeper.process.output();
     assert!(
         log.contains("Client refused") && !log.contains(&token),
@@ -189,6 +191,7 @@ async fn two_gatekeepers_that_start_at_once_agree_and_their_servers_trust_each_o
     for (gatekeeper, _) in [&started.0, &started.1] {
         gatekeeper.wait_ready().await?;
     }
+    is_included(&cluster, first)?;
     let authority = |name| std::fs::read_to_string(cluster.folder(name)?.join("ca.crt")).context("read");
     assert_eq!(authority(first)?, authority(second)?);
     let token = {
@@ -211,6 +214,33 @@ async fn two_gatekeepers_that_start_at_once_agree_and_their_servers_trust_each_o
     })
     .await?;
     cluster.finish();
+    Ok(())
+}
+
+/// The server takes each configuration of the deploy folder with the files of this gatekeeper, at the places of a pod.
+fn is_included(cluster: &Cluster, gatekeeper: &str) -> Result<()> {
+    let pod = cluster.place.folder("pod")?.join("etc");
+    std::fs::create_dir_all(pod.join("bellwether"))?;
+    std::fs::create_dir_all(pod.join("nats-config"))?;
+    std::os::unix::fs::symlink(cluster.folder(gatekeeper)?, pod.join("bellwether/gate"))?;
+    for component in ["nats", "nats-cluster"] {
+        let shipped = tools::repository().join(format!("deploy/components/{component}/nats.conf"));
+        let config = pod.join("nats-config/nats.conf");
+        std::fs::copy(shipped, &config)?;
+        std::fs::write(pod.join("nats-config/leaf.conf"), "")?;
+        let mut server = std::process::Command::new(tools::tool("nats-server")?);
+        let output = server
+            .arg("-t")
+            .arg("-c")
+            .arg(&config)
+            .env("POD_NAME", "nats-0")
+            .output()?;
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success() && printed.contains("is valid"),
+            "{component}: {printed}"
+        );
+    }
     Ok(())
 }
 
@@ -289,6 +319,18 @@ async fn without_the_api_server_clients_stay_and_no_new_one_gets_in_until_it_is_
     reports(&gate.gatekeeper, ReadinessCode::KubernetesUnreachable).await?;
     refused(&cluster, &gate, two, "ReviewFailed").await?;
     assert!(may_publish(&stays, &gate.nats, &subject::sentinel_record(&token_of("n1")?)).await?);
+    // An answer to a client that has gone would delay those that are there.
+    gate.api.set(Way::Silent);
+    assert!(connect(&cluster, &gate.nats, AGENTS, two).await.is_err());
+    wait::until("the question to be dropped", DEADLINE, async || {
+        let dropped = gate
+            .gatekeeper
+            .metric("bellwether_gatekeeper_stale_questions_total")
+            .await?;
+        ensure!(dropped >= 1.0, "{dropped}");
+        Ok(())
+    })
+    .await?;
     gate.api.set(Way::Open);
     wait::until("the second client to get in", DEADLINE, async || {
         connect(&cluster, &gate.nats, AGENTS, two).await
@@ -344,11 +386,54 @@ async fn a_secret_that_is_emptied_overwritten_or_cut_is_named_and_changes_no_key
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_ends_or_has_ended_is_named_and_nothing_trusts_it_longer() -> Result<()> {
+    let _turn = rig::world::turn().await?;
+    let cluster = Cluster::start().await?;
+    let made = async |days: i64| {
+        let created = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+        let data = json!({ "stringData": { "seed": "a".repeat(32), "created": created.to_string() } });
+        let secrets: Api<Secret> = Api::namespaced(cluster.admin.clone(), NAMESPACE);
+        let patch = Patch::Merge(data);
+        secrets
+            .patch("bellwether-gate", &PatchParams::default(), &patch)
+            .await
+            .map(drop)
+    };
+    // Ten years are 3,650 days, and a certificate of the server lasts for 30.
+    made(3640).await?;
+    let port = free_port()?;
+    let (ending, _api) = cluster.gatekeeper("ending", port, &[]).await?;
+    let nats = cluster.server("ending", port, vec![], "").await?;
+    let message = reports(&ending, ReadinessCode::AuthorityEnds).await?;
+    assert!(
+        message.contains("empty the Secret and restart the NATS pods"),
+        "{message}"
+    );
+    let pod = cluster.pod(SENTINEL, "sentinel-1", Some("n1")).await?;
+    let token = cluster.projected(SENTINEL, &pod).await?;
+    connect(&cluster, &nats, AGENTS, &token).await?;
+
+    made(3660).await?;
+    let port = free_port()?;
+    let (ended, _api) = cluster.gatekeeper("ended", port, &[]).await?;
+    let nats = cluster.server("ended", port, vec![], "").await?;
+    reports(&ended, ReadinessCode::AuthorityEnds).await?;
+    reports(&ended, ReadinessCode::NatsTlsFailed).await?;
+    let authority = cluster.folder("ended")?.join("ca.crt");
+    let client = async_nats::ConnectOptions::new()
+        .require_tls(true)
+        .add_root_certificates(authority);
+    assert!(client.token(token).connect(nats.own_url()).await.is_err());
+    cluster.finish();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gatekeeper_without_a_right_names_it_and_publishes_once_it_has_it() -> Result<()> {
     let _turn = rig::world::turn().await?;
     let cluster = Cluster::start().await?;
     let kubectl = cluster.kubectl()?;
-    let rights = "deploy/components/gatekeeper/rights.yaml";
+    let rights = "deploy/components/nats/gatekeeper/rights.yaml";
     kubectl
         .run(&["-n", NAMESPACE, "delete", "rolebinding", "gatekeeper"], "")
         .await?;

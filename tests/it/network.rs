@@ -22,22 +22,26 @@ type End = Option<(&'static str, Labels)>;
 type Way = (&'static str, &'static str, i32, &'static [&'static str]);
 
 const NATS: &[&str] = &["nats", "nats-cluster"];
-const WAYS: [Way; 21] = [
+const WAYS: [Way; 24] = [
     ("sentinel", "nats", 4222, NATS),
     ("rebooter", "nats", 4222, NATS),
     ("scheduler", "nats", 4222, NATS),
     ("drainer", "nats", 4222, NATS),
-    // A client that reaches NATS can order a reboot.
+    // Only a client with a token of ours gets in; still, it need not even be able to ask.
     ("a stranger", "nats", 4222, &[]),
     ("a neighbour", "nats", 4222, &[]),
     ("nats", "nats", 6222, &["nats-cluster"]),
     ("sentinel", "nats", 6222, &[]),
+    // The gatekeepers have tokens reviewed.
+    ("nats", "outside", 6443, NATS),
+    ("nats", "outside", 4222, &[]),
     ("sentinel", "outside", 4222, &["nats-existing", "nats-password"]),
     ("drainer", "outside", 4222, &["nats-existing", "nats-password"]),
     ("rebooter", "outside", 4317, &["tracing"]),
     ("scheduler", "outside", 4317, &["tracing"]),
     ("prometheus", "rebooter", 8080, &["metrics"]),
     ("prometheus", "scheduler", 8080, &["metrics"]),
+    ("prometheus", "nats", 8080, &["metrics"]),
     ("a stranger", "drainer", 8080, &[]),
     ("a stranger", "scheduler", 9090, &[]),
     ("scheduler", "outside", 6443, &["*"]),

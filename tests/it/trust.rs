@@ -35,7 +35,7 @@ fn token(node: &str) -> Result<NodeToken> {
 }
 
 /// Whether the server's rule for wildcards has this subject.
-fn covers(pattern: &str, subject: &str) -> bool {
+pub(crate) fn covers(pattern: &str, subject: &str) -> bool {
     let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
     loop {
         match (pattern.next(), subject.next()) {
@@ -58,7 +58,7 @@ fn concrete(pattern: &str) -> String {
 }
 
 /// The subjects of the agents in the contract, each with the one in between.
-fn mapped() -> Vec<(String, String)> {
+pub(crate) fn mapped() -> Vec<(String, String)> {
     let agents = User::all(&NODES)
         .into_iter()
         .filter(|user| user.role.account() == Account::Nodes);
@@ -73,7 +73,7 @@ fn mapped() -> Vec<(String, String)> {
 }
 
 /// What each role may publish in the words of the contract and of its account, for each node, and what none may.
-fn published() -> Result<BTreeSet<String>> {
+pub(crate) fn published() -> Result<BTreeSet<String>> {
     let mut subjects = BTreeSet::new();
     for user in User::all(&NODES) {
         subjects.extend(user.role.permissions(user.node).publish);
@@ -125,6 +125,7 @@ async fn judges_by_the_lists(nats: &Nats) -> Result<()> {
             let (from, to) = match user.role.account() {
                 Account::Control => (up, subject),
                 Account::Nodes => (subject, up),
+                Account::Events => continue,
             };
             if permissions.publish.iter().any(|it| covers(it, &to)) {
                 may_publish.push(from);

@@ -239,6 +239,11 @@ impl Cluster {
         Ok(all)
     }
 
+    /// Writes a file for a program of the test.
+    pub(crate) fn file(&self, name: &str, content: &str) -> Result<std::path::PathBuf> {
+        self.place.file(name, content)
+    }
+
     /// Keeps a text beside the photos.
     pub(crate) fn keep(&self, name: &str, text: &str) -> Result<()> {
         self.artefacts.keep(name, text)

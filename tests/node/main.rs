@@ -73,7 +73,7 @@ async fn run(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
 
 async fn story(cluster: &Cluster) -> Result<()> {
     let elsewhere = |name| Overlay::with_nats_at(name, cluster.nats.port());
-    let quickstart = elsewhere("quickstart");
+    let right = elsewhere("right");
     let upgraded = elsewhere("upgraded").upgraded();
     let confined = elsewhere("confined").upgraded().with_default_apparmor();
     let with_nats = Overlay::with_nats_on("with-nats", nats::NODE).upgraded();
@@ -82,9 +82,9 @@ async fn story(cluster: &Cluster) -> Result<()> {
     cluster
         .step("the mistakes of operators are named, and harm no node", wrong)
         .await?;
-    let first = cluster.apply(&quickstart);
+    let first = cluster.apply(&right);
     cluster
-        .step("the quickstart is applied over it, every pod is Ready", first)
+        .step("the right overlay is applied over it, every pod is Ready", first)
         .await?;
     let rights = install::rights(cluster);
     cluster.step("every pod has the rights it should have", rights).await?;
@@ -100,7 +100,11 @@ async fn story(cluster: &Cluster) -> Result<()> {
         .await?;
     let nats = nats::move_in(cluster, &with_nats);
     cluster
-        .step("NATS moves into the cluster, onto the first node", nats)
+        .step("the quickstart: NATS moves into the cluster, onto the first node", nats)
+        .await?;
+    let apart = Box::pin(nats::keeps_nodes_apart(cluster));
+    cluster
+        .step("an agent of one node cannot speak for the other one", apart)
         .await?;
     let reboot = nats::reboots_with_its_node(cluster);
     cluster.step("the node that NATS is on is rebooted", reboot).await?;

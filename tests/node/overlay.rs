@@ -1,4 +1,4 @@
-//! The overlays that the test applies: the quickstart's, with the differences of these machines.
+//! The overlays that the test applies: the quickstart, and one for a NATS elsewhere, with the differences of these machines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,12 @@ const NATS_IP: &str = "10.96.0.42";
 pub(crate) const ABSENT_SECRET: &str = "bellwether-nats";
 pub(crate) const ABSENT_DIRECTORY: &str = "/run/absent";
 
-/// An overlay over the quickstart.
+/// An overlay.
 pub(crate) struct Overlay {
     name: &'static str,
-    /// Of our four images.
+    /// The one below, in the deploy folder.
+    over: &'static str,
+    /// Of our images.
     tag: &'static str,
     nats_url: String,
     resources: Vec<Value>,
@@ -31,31 +33,28 @@ pub(crate) struct Overlay {
 }
 
 impl Overlay {
-    /// The quickstart with a NATS server that runs elsewhere.
+    /// The base with a NATS server that runs elsewhere, and asks for no credentials.
     pub(crate) fn with_nats_at(name: &'static str, port: u16) -> Self {
-        let without = |version: &str, kind: &str| {
-            let object = json!({
-                "$patch": "delete",
-                "apiVersion": version,
-                "kind": kind,
-                "metadata": { "name": "nats", "namespace": "bellwether" },
-            });
-            json!({ "patch": object.to_string() })
-        };
         Self {
             name,
+            over: "chart/with-nats-existing",
             tag: TAGS[0],
             nats_url: format!("nats://{}:{port}", rig::vm::HOST),
             resources: vec![],
-            patches: vec![without("apps/v1", "StatefulSet"), without("v1", "Service")],
+            patches: vec![],
         }
     }
 
     /// The quickstart with its own NATS server, whose volume is a folder of this node. A user's
     /// cluster has, and this one has not: names in DNS, so the Service gets a fixed address which
-    /// replaces its name in the settings; and a provisioner, so the volume is made here.
+    /// replaces its name in the settings and in the server's certificate; and a provisioner, so the volume is made here.
     pub(crate) fn with_nats_on(name: &'static str, node: &str) -> Self {
         let service = json!([{ "op": "replace", "path": "/spec/clusterIP", "value": NATS_IP }]);
+        let certified = json!([{
+            "op": "replace",
+            "path": "/spec/template/spec/initContainers/0/env/1/value",
+            "value": NATS_IP,
+        }]);
         let volume = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolume",
@@ -74,17 +73,18 @@ impl Overlay {
         });
         Self {
             name,
+            over: "overlays/quickstart",
             tag: TAGS[0],
-            nats_url: format!("nats://{NATS_IP}:4222"),
+            nats_url: format!("tls://{NATS_IP}:4222"),
             resources: vec![volume],
-            patches: vec![json!({
-                "target": { "kind": "Service", "name": "nats" },
-                "patch": service.to_string(),
-            })],
+            patches: vec![
+                json!({ "target": { "kind": "Service", "name": "nats" }, "patch": service.to_string() }),
+                json!({ "target": { "kind": "StatefulSet", "name": "nats" }, "patch": certified.to_string() }),
+            ],
         }
     }
 
-    /// The quickstart with a NATS that is not there, a Secret that does not exist, and a directory that
+    /// The base with a NATS that is not there, a Secret that does not exist, and a directory that
     /// the hosts do not have.
     pub(crate) fn with_mistakes(name: &'static str) -> Self {
         // No process listens on a port that low.
@@ -145,9 +145,9 @@ impl Overlay {
         fs::create_dir_all(&folder)?;
         // kustomize wants relative paths.
         let up = "../".repeat(folder.components().count().saturating_sub(1));
-        let quickstart = tools::repository().join("deploy/overlays/quickstart");
-        let quickstart = quickstart.strip_prefix("/").context("a path from the root")?;
-        let mut resources = vec![format!("{up}{}", quickstart.display())];
+        let over = tools::repository().join("deploy").join(self.over);
+        let over = over.strip_prefix("/").context("a path from the root")?;
+        let mut resources = vec![format!("{up}{}", over.display())];
         for (number, resource) in self.resources.iter().enumerate() {
             let file = format!("resource-{number}.yaml");
             write(&folder.join(&file), resource)?;

@@ -58,6 +58,7 @@ impl User<'_> {
             match role.account() {
                 Account::Nodes => users.extend(nodes.iter().map(|node| User { role, node })),
                 Account::Control => users.push(User::control(role)),
+                Account::Events => {}
             }
         }
         users
@@ -239,7 +240,7 @@ fn two(users: &[User<'_>], more: &[String]) -> String {
         });
         let rig = match account {
             Account::Control => line(RIG, ""),
-            Account::Nodes => String::new(),
+            Account::Nodes | Account::Events => String::new(),
         };
         account.definition(&format!("  users: [\n{rig}{}  ]\n", own.collect::<String>()))
     };

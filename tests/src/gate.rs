@@ -114,7 +114,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Creates the namespaces and accounts of the manifests, and all of `deploy/components/gatekeeper` but workloads.
+    /// Creates the namespaces and accounts of the manifests, and all of `deploy/components/nats/gatekeeper` but workloads.
     async fn furnish(&self) -> Result<()> {
         let mut objects = String::new();
         for namespace in [NAMESPACE, AGENTS] {
@@ -130,7 +130,7 @@ impl Cluster {
         let kubectl = self.kubectl()?;
         kubectl.run(&["apply", "-f", "-"], &objects).await?;
         kubectl
-            .run(&["apply", "-f", "deploy/components/gatekeeper/rights.yaml"], "")
+            .run(&["apply", "-f", "deploy/components/nats/gatekeeper/rights.yaml"], "")
             .await
             .map(drop)
     }
@@ -182,34 +182,7 @@ impl Cluster {
 
     /// A token from the API server.
     pub async fn token(&self, account: (&str, &str), audience: &str, bound: Bound<'_>) -> Result<String> {
-        let (kind, name, uid) = match bound {
-            Bound::Unbound => ("", String::new(), None),
-            Bound::Pod(pod) => ("Pod", pod.name_any(), pod.uid()),
-            Bound::Node(node) => {
-                let nodes: Api<Node> = Api::all(self.admin.clone());
-                ("Node", node.to_owned(), nodes.get(node).await?.uid())
-            }
-        };
-        let object = (!kind.is_empty()).then(|| BoundObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some(kind.to_owned()),
-            name: Some(name),
-            uid,
-        });
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: vec![audience.to_owned()],
-                bound_object_ref: object,
-                expiration_seconds: Some(3600),
-            },
-            ..TokenRequest::default()
-        };
-        let (namespace, account) = account;
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.admin.clone(), namespace);
-        let answer = accounts
-            .create_token_request(account, &PostParams::default(), &request)
-            .await?;
-        Ok(answer.status.context("an answer without a token")?.token)
+        token(&self.admin, account, audience, bound).await
     }
 
     /// A token as the kubelet projects it into a pod.
@@ -298,6 +271,38 @@ impl Cluster {
     pub fn finish(self) {
         self.place.finish();
     }
+}
+
+/// A token from the API server.
+pub async fn token(client: &Client, account: (&str, &str), audience: &str, bound: Bound<'_>) -> Result<String> {
+    let (kind, name, uid) = match bound {
+        Bound::Unbound => ("", String::new(), None),
+        Bound::Pod(pod) => ("Pod", pod.name_any(), pod.uid()),
+        Bound::Node(node) => {
+            let nodes: Api<Node> = Api::all(client.clone());
+            ("Node", node.to_owned(), nodes.get(node).await?.uid())
+        }
+    };
+    let object = (!kind.is_empty()).then(|| BoundObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some(kind.to_owned()),
+        name: Some(name),
+        uid,
+    });
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: vec![audience.to_owned()],
+            bound_object_ref: object,
+            expiration_seconds: Some(3600),
+        },
+        ..TokenRequest::default()
+    };
+    let (namespace, account) = account;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let answer = accounts
+        .create_token_request(account, &PostParams::default(), &request)
+        .await?;
+    Ok(answer.status.context("an answer without a token")?.token)
 }
 
 impl Gate {

@@ -5,8 +5,8 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::record_keys::NAME;
 use crate::{tools, wait};
@@ -35,6 +35,16 @@ const APPLIED_KINDS: [&str; 10] = [
 pub struct Kubectl {
     kubeconfig: PathBuf,
     home: PathBuf,
+}
+
+/// A way into a pod.
+#[derive(Debug)]
+pub struct Forward {
+    /// Its beginning, on loopback.
+    pub port: u16,
+    _child: Child,
+    // Kept, or kubectl could not write its next line.
+    _lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Kubectl {
@@ -74,6 +84,36 @@ impl Kubectl {
             Ok(child.wait_with_output().await?)
         })
         .await
+    }
+
+    /// Opens a way from a port of this machine to a port of a pod, which lasts as long as the value.
+    pub async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Forward> {
+        let mut command = Command::new(tools::tool("kubectl")?);
+        let mut child = command
+            .args(["port-forward", "--address=127.0.0.1", "--namespace", namespace])
+            .args([&format!("pod/{pod}"), &format!(":{port}")])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start kubectl")?;
+        let output = child.stdout.take().context("its output")?;
+        let mut lines = BufReader::new(output).lines();
+        let line = wait::within("kubectl to open a way", DEADLINE, async {
+            Ok(lines.next_line().await?)
+        })
+        .await?;
+        // "Forwarding from 127.0.0.1:40123 -> 4222"
+        let line = line.context("kubectl port-forward ended")?;
+        let local = line.split_whitespace().find_map(|word| word.strip_prefix("127.0.0.1:"));
+        Ok(Forward {
+            port: local.with_context(|| format!("no port in {line:?}"))?.parse()?,
+            _child: child,
+            _lines: lines,
+        })
     }
 
     /// All objects of a kustomize folder, as the YAML documents that would be applied.

@@ -19,9 +19,10 @@ Benchmarks:
              fails if a figure is above its limit
   drain      How fast one node and ten nodes are emptied, beside kubectl and the API server's floor: ten minutes;
              fails if a figure is above its limit
+  reconnects How long a gatekeeper needs to let 1,000 agents in at once: two minutes; fails above its limits
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
-`fleet`, `drain` and `drains` are built for release, as the images are. Each prints its table. `fleet --help` lists its
+`fleet`, `drain`, `drains` and `reconnects` are built for release, as the images are. Each prints its table. `fleet --help` lists its
 arguments; it takes about six minutes beside the build, and other programs on the machine show in
 its figures.
 ";
@@ -32,7 +33,7 @@ struct Bench {
     run: fn(&[String]) -> Result<()>,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "scheduler",
         run: scheduler,
@@ -53,6 +54,10 @@ const BENCHES: [Bench; 5] = [
         name: "drains",
         run: drains,
     },
+    Bench {
+        name: "reconnects",
+        run: reconnects,
+    },
 ];
 
 /// The binaries that the fleet needs, which cargo builds into one folder.
@@ -68,6 +73,9 @@ const DRAIN_BINARIES: [&str; 7] = [
     "leash",
     "bench-drain",
 ];
+
+/// The same for a gatekeeper and its clients.
+const GATE_BINARIES: [&str; 3] = ["bellwether-gatekeeper", "leash", "bench-reconnects"];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (bench, args) = choose(args)?;
@@ -101,6 +109,10 @@ fn drain(args: &[String]) -> Result<()> {
     rigged::run_for_release("bench-drain", &DRAIN_BINARIES, args)
 }
 
+fn reconnects(args: &[String]) -> Result<()> {
+    rigged::run_for_release("bench-reconnects", &GATE_BINARIES, args)
+}
+
 fn pods(args: &[String]) -> Result<()> {
     rigged::run("bench-pods", args)
 }
@@ -122,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_the_arguments_after_its_name() {
-        for name in ["scheduler", "fleet", "pods", "drain", "drains"] {
+        for name in ["scheduler", "fleet", "pods", "drain", "drains", "reconnects"] {
             let args = [name, "--nodes", "1000"].map(str::to_owned);
             let (bench, rest) = choose(&args).unwrap();
             assert_eq!((bench.name, rest), (name, &args[1..]));
@@ -133,7 +145,10 @@ mod tests {
     fn an_unknown_name_or_none_lists_the_known_ones() {
         for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
-            assert!(error.contains("scheduler, fleet, pods, drain, drains"), "{error}");
+            assert!(
+                error.contains("scheduler, fleet, pods, drain, drains, reconnects"),
+                "{error}"
+            );
         }
     }
 }

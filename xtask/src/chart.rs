@@ -43,8 +43,16 @@ pub(crate) struct Switch<'a> {
     name: &'a str,
     /// All objects that the overlay renders.
     all: &'a [Document],
+    /// How it differs from the base.
+    difference: &'a Difference,
+}
+
+/// How an overlay differs from the base.
+pub(crate) struct Difference {
     /// Its objects that are not in the base.
-    added: &'a [Document],
+    added: Vec<Document>,
+    /// Its objects that are others in the base.
+    changed: Vec<Document>,
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -73,18 +81,18 @@ pub(crate) fn make() -> Result<PathBuf> {
     let mut objects = base.clone();
     for name in values::overlays(&schema)? {
         let all = kustomize(&name)?;
-        let added = template::added(&base, &name, &all)?;
-        objects.extend_from_slice(&added);
-        overlays.insert(name, (all, added));
+        let difference = template::difference(&base, &all);
+        objects.extend_from_slice(&difference.added);
+        overlays.insert(name, (all, difference));
     }
     let values = values::from_schema(&schema, &objects)?;
     let switches = values.iter().filter_map(|value| {
-        let (name, (all, added)) = overlays.get_key_value(value.overlay()?)?;
+        let (name, (all, difference)) = overlays.get_key_value(value.overlay()?)?;
         Some(Switch {
             value,
             name,
             all,
-            added,
+            difference,
         })
     });
     let switches: Vec<Switch<'_>> = switches.collect();

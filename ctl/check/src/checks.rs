@@ -14,5 +14,6 @@ pub(crate) mod reading;
 pub(crate) mod rights;
 pub(crate) mod rivals;
 pub(crate) mod settings;
+pub(crate) mod trust;
 pub(crate) mod versions;
 pub(crate) mod workloads;

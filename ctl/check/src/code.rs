@@ -77,6 +77,8 @@ codes! {
     PodUnschedulable,
     /// A pod has not started yet.
     PodNotStarted,
+    /// The ConfigMap with NATS's authority that a pod mounts is not filled yet.
+    AuthorityNotPublished,
     /// A pod runs and is not ready.
     PodNotReady,
     /// A pod does not reach NATS.
@@ -151,6 +153,14 @@ codes! {
     NatsServersNotReady,
     /// Each stream is on one server only, although there are several.
     StreamsNotReplicated,
+    /// A gatekeeper cannot let new clients in, or could not be asked.
+    GatekeeperNotReady,
+    /// The agents of all nodes come to NATS as one user.
+    NatsNodesShareUser,
+    /// A service comes to NATS without credentials.
+    NatsOpen,
+    /// A service comes to NATS without TLS.
+    NatsNotEncrypted,
 
     /// Without a leading scheduler the agents were not checked.
     AgentsNotChecked,

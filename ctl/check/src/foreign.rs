@@ -31,6 +31,11 @@ pub(crate) fn missing_object(message: &str) -> Option<MissingObject> {
     })
 }
 
+/// Whether a message of the kubelet misses the authority in a ConfigMap that is there.
+pub(crate) fn misses_authority(message: &str) -> bool {
+    message.contains("references non-existent config key: ca.crt")
+}
+
 /// Whether a message of the kubelet misses a file or directory of the host.
 pub(crate) fn misses_host_path(message: &str) -> bool {
     message.contains("hostPath type check failed")

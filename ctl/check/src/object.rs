@@ -1,7 +1,7 @@
 //! Metadata of Kubernetes objects and conditions of nodes and pods. Text that is absent is empty.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Node, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 /// The label that names a part of Bellwether.
@@ -83,6 +83,29 @@ pub(crate) fn is_current(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let ended = matches!(phase, Some("Succeeded" | "Failed"));
     !ended && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// The gatekeeper beside a NATS server: the sidecar that serves `/readyz`.
+pub(crate) fn gatekeeper(pod: &Pod) -> Option<&Container> {
+    let containers = pod.spec.as_ref()?.init_containers.as_deref()?;
+    let mut sidecars = containers
+        .iter()
+        .filter(|it| it.restart_policy.as_deref() == Some("Always"));
+    sidecars.find(|it| admin_port(it).is_some())
+}
+
+/// The port on which a container serves `/readyz`.
+pub(crate) fn admin_port(container: &Container) -> Option<u16> {
+    let mut ports = container.ports.iter().flatten();
+    let admin = ports.find(|port| port.name.as_deref() == Some("admin"))?;
+    admin.container_port.try_into().ok()
+}
+
+/// The states of a pod's sidecars and of other init containers.
+pub(crate) fn init_containers(pod: &Pod) -> &[ContainerStatus] {
+    let statuses = pod.status.as_ref();
+    let statuses = statuses.and_then(|status| status.init_container_statuses.as_deref());
+    statuses.unwrap_or_default()
 }
 
 /// The states of a pod's containers; init containers have a list of their own.

@@ -2,8 +2,8 @@
 
 use crate::check::Check;
 use crate::checks::{
-    agents, clocks, cordons, keys, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, versions,
-    workloads,
+    agents, clocks, cordons, keys, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, trust,
+    versions, workloads,
 };
 
 /// All checks, in the order of the report: from the cluster inwards to each node.
@@ -19,6 +19,7 @@ pub const CHECKS: &[Check] = &[
     keys::CHECK,
     versions::CHECK,
     nats::CHECK,
+    trust::CHECK,
     agents::CHECK,
     clocks::CHECK,
     rivals::CHECK,

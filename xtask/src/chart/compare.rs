@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::document::Document;
-use super::template::{MANAGED_BY, SETTINGS};
+use super::document::{Document, SETTINGS};
+use super::template::MANAGED_BY;
 
 /// The differences, one line each; empty if the sets are the same. Leaves out
 /// the name of the tool and the hash of the settings, which have to differ, and empty lists and maps, which

@@ -3,6 +3,9 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value as Json;
 
+/// The generated ConfigMap; kustomize appends a hash of its content.
+pub(super) const SETTINGS: &str = "bellwether-settings-";
+
 /// A rendered object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Document(pub(crate) Json);
@@ -29,6 +32,15 @@ impl Document {
     /// Kind, namespace and name: what makes it one object.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}/{}", self.kind(), self.text("/metadata/namespace"), self.name())
+    }
+
+    /// Whether both are the same object. The name of generated settings ends with a hash of their content.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let stable = |it: &Self| match it.name().starts_with(SETTINGS) {
+            true => (it.kind().to_owned(), it.text("/metadata/namespace").to_owned()),
+            false => (it.id(), String::new()),
+        };
+        stable(self) == stable(other)
     }
 
     fn text(&self, pointer: &str) -> &str {

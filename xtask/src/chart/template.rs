@@ -3,56 +3,87 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value as Json;
 
-use super::Switch;
-use super::document::Document;
+use super::document::{Document, SETTINGS};
 use super::values::{Role, Value};
+use super::{Difference, Switch};
 
 /// Label whose value is the tool's name.
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Annotation of an object that Helm leaves in the cluster, with its value.
 const KEPT: (&str, &str) = ("helm.sh/resource-policy", "keep");
-/// The generated ConfigMap; kustomize appends a hash of its content.
-pub(super) const SETTINGS: &str = "bellwether-settings-";
 
-/// All objects in one file: those of the base, then those that overlays add.
+/// All objects in one file: those of the base, then those that overlays add. Where an overlay changes an object of the base,
+/// its value chooses between the two.
 pub(crate) fn file(base: &[Document], switches: &[Switch<'_>], values: &[Value]) -> Result<String> {
     let mut text = "# Made from deploy/base by `cargo xtask chart`.\n".to_owned();
     for document in base {
-        text.push_str(&one(document, values, None)?);
+        let plain = one(document, None, values, None)?;
+        let changes: Vec<(&Switch<'_>, &Document)> = switches
+            .iter()
+            .flat_map(|switch| switch.difference.changed.iter().map(move |it| (switch, it)))
+            .filter(|(_, changed)| changed.is(document))
+            .collect();
+        match changes.as_slice() {
+            [] => text.push_str(&plain),
+            [(switch, changed)] => {
+                let changed = one(changed, Some(document), values, None)?;
+                let value = switch.value.dotted();
+                text.push_str(&format!(
+                    "{{{{- if .Values.{value} }}}}\n{changed}{{{{- else }}}}\n{plain}{{{{- end }}}}\n"
+                ));
+            }
+            [(one, _), (other, _), ..] => bail!(
+                "{} and {} both change {}: the chart could render one of the changes only",
+                one.name,
+                other.name,
+                document.id()
+            ),
+        }
     }
     for switch in switches {
-        for document in switch.added {
-            text.push_str(&one(document, values, Some(switch.value))?);
+        for document in &switch.difference.added {
+            text.push_str(&one(document, None, values, Some(switch.value))?);
         }
     }
     Ok(text)
 }
 
-/// The objects that an overlay adds to the base. An overlay that changes the base is an error: no value
-/// could switch that.
-pub(crate) fn added(base: &[Document], folder: &str, overlay: &[Document]) -> Result<Vec<Document>> {
-    let mut added = Vec::new();
+/// How an overlay differs from the base.
+pub(crate) fn difference(base: &[Document], overlay: &[Document]) -> Difference {
+    let mut difference = Difference {
+        added: Vec::new(),
+        changed: Vec::new(),
+    };
     for document in overlay {
-        match base.iter().find(|other| other.id() == document.id()) {
-            None => added.push(document.clone()),
-            Some(same) if same == document => {}
-            Some(_) => bail!(
-                "{folder} changes {}: a value of the chart can only add objects",
-                document.id()
-            ),
+        match base.iter().find(|other| other.is(document)) {
+            None => difference.added.push(document.clone()),
+            // The name of the settings follows them: what refers to it is the same object.
+            Some(same) if unnamed(&same.0) == unnamed(&document.0) => {}
+            Some(_) => difference.changed.push(document.clone()),
         }
     }
-    Ok(added)
+    difference
 }
 
-fn one(document: &Document, values: &[Value], on: Option<&Value>) -> Result<String> {
+/// Without the hash in the name of the settings.
+fn unnamed(json: &Json) -> Json {
+    match json {
+        Json::Object(map) => map.iter().map(|(key, value)| (key.clone(), unnamed(value))).collect(),
+        Json::Array(list) => list.iter().map(unnamed).collect(),
+        Json::String(text) if text.starts_with(SETTINGS) => Json::from(SETTINGS),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => json.clone(),
+    }
+}
+
+/// One object. `base` is the same object where it is another one in the base; `on` is the value without which it is not there.
+fn one(document: &Document, base: Option<&Document>, values: &[Value], on: Option<&Value>) -> Result<String> {
     keeps_definition(document)?;
     let mut expressions = Expressions(Vec::new());
     let mut document = document.clone();
     // First, since a map that a value adds to is planted as a whole.
     brand(&mut document.0);
     for value in values {
-        plant(&mut document, value, &mut expressions).with_context(|| format!("value {}", value.dotted()))?;
+        plant(&mut document, base, value, &mut expressions).with_context(|| format!("value {}", value.dotted()))?;
     }
     // Last, since values find their objects by name.
     rename(&mut document.0, &mut expressions);
@@ -89,13 +120,17 @@ fn keeps_definition(document: &Document) -> Result<()> {
 }
 
 /// Puts the expression of `value` where it belongs in this object, if it does.
-fn plant(document: &mut Document, value: &Value, expressions: &mut Expressions) -> Result<()> {
+fn plant(document: &mut Document, base: Option<&Document>, value: &Value, expressions: &mut Expressions) -> Result<()> {
     let path = format!(".Values.{}", value.dotted());
     match &value.role {
         Role::At(places) => {
             for place in places {
                 if place.matches(document) {
-                    let token = expressions.token(format!("{{{{ {path} | toJson }}}}"));
+                    let all = match base {
+                        None => path.clone(),
+                        Some(base) => forced(document, base, &place.pointer, &path)?,
+                    };
+                    let token = expressions.token(format!("{{{{ {all} | toJson }}}}"));
                     document.set(&place.pointer, token)?;
                 }
             }
@@ -128,6 +163,23 @@ fn plant(document: &mut Document, value: &Value, expressions: &mut Expressions) 
         Role::Image(_) | Role::Group | Role::Wraps(_) | Role::Overlay(_) => {}
     }
     Ok(())
+}
+
+/// The expression for a place where the value's default is that of the base. What an overlay sets in a map there counts
+/// whatever the value has; anything else in its way is an error, since the overlay or the value would be lost.
+fn forced(document: &Document, base: &Document, pointer: &str, path: &str) -> Result<String> {
+    match (document.0.pointer(pointer), base.0.pointer(pointer)) {
+        (there, other) if there == other => Ok(path.to_owned()),
+        (Some(Json::Object(there)), Some(Json::Object(other))) => {
+            if let Some(lost) = other.keys().find(|key| !there.contains_key(*key)) {
+                bail!("an overlay removes {lost} at {pointer} of {}", document.id());
+            }
+            let set = there.iter().filter(|(key, value)| other.get(*key) != Some(value));
+            let set: Json = set.map(|(key, value)| (key.clone(), value.clone())).collect();
+            Ok(format!("merge (fromJson `{set}`) {path}"))
+        }
+        _ => bail!("an overlay and a value both set {pointer} of {}", document.id()),
+    }
 }
 
 /// Puts Helm into the label of the tool.
@@ -189,6 +241,39 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn settings(hash: &str, data: Json) -> Document {
+        let name = format!("{SETTINGS}{hash}");
+        Document(json!({ "kind": "ConfigMap", "metadata": { "name": name, "namespace": "a" }, "data": data }))
+    }
+
+    #[test]
+    fn an_overlay_differs_by_content_and_not_by_the_hash_in_a_name() {
+        let user = |hash: &str| {
+            let name = format!("{SETTINGS}{hash}");
+            Document(json!({ "kind": "Deployment", "metadata": { "name": "a" }, "settings": name }))
+        };
+        let base = [settings("1", json!({ "URL": "a" })), user("1")];
+        let new = Document(json!({ "kind": "Secret", "metadata": { "name": "a" } }));
+        let overlay = [settings("2", json!({ "URL": "b" })), user("2"), new.clone()];
+        let difference = difference(&base, &overlay);
+        assert_eq!(difference.added, [new]);
+        assert_eq!(difference.changed, [settings("2", json!({ "URL": "b" }))]);
+    }
+
+    #[test]
+    fn what_an_overlay_sets_in_a_map_counts_whatever_the_value_has() {
+        let base = settings("1", json!({ "URL": "a", "LOG": "info" }));
+        let forced = |data| forced(&settings("2", data), &base, "/data", ".Values.settings");
+        let same = forced(json!({ "URL": "a", "LOG": "info" })).unwrap();
+        assert_eq!(same, ".Values.settings");
+        let more = forced(json!({ "URL": "b", "LOG": "info", "TOKEN": "c" })).unwrap();
+        assert_eq!(more, r#"merge (fromJson `{"TOKEN":"c","URL":"b"}`) .Values.settings"#);
+        let lost = forced(json!({ "URL": "b" })).unwrap_err().to_string();
+        assert!(lost.contains("removes LOG"), "{lost}");
+        let scalar = forced(json!("a")).unwrap_err().to_string();
+        assert!(scalar.contains("both set /data"), "{scalar}");
+    }
 
     #[test]
     fn a_definition_that_helm_would_delete_is_refused() {

@@ -45,7 +45,8 @@ pub(super) fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
     let set = "nats.enabled=true,nats.image.repository=mirror/nats,nats.goMemoryLimit=900MiB,\
                nats.volumeClaim.storageClassName=fast,imagePullSecrets[0].name=registry,metrics.enabled=true,\
                metrics.labels.release=prometheus,metrics.namespace=observability,narrowRights.enabled=true,\
-               narrowRights.keptNamespaces=['ledger']";
+               narrowRights.keptNamespaces=['ledger'],nats.gatekeeper.image.repository=mirror/gatekeeper,\
+               settings.BELLWETHER_LOG=debug";
     let rendered = output(template(helm, chart).args(["--set", set]))?;
     let wanted = [
         ("mirror/nats:", 1),
@@ -56,6 +57,10 @@ pub(super) fn heeds_values(helm: &Path, chart: &Path) -> Result<()> {
         ("\"release\":\"prometheus\"", 2),
         ("\"observability\"", 2),
         ("['ledger']", 1),
+        ("mirror/gatekeeper:", 1),
+        // What the overlay sets counts, and so does what the user sets beside.
+        ("tls://nats.bellwether.svc:4222", 2),
+        ("\"BELLWETHER_LOG\":\"debug\"", 2),
     ];
     counts(&rendered, set, &wanted)?;
 

@@ -23,7 +23,7 @@ pub(crate) struct Service {
 /// A user without rights: the same as in the manifests.
 const UNPRIVILEGED: &str = "65532:65532";
 
-pub(crate) const SERVICES: [Service; 5] = [
+pub(crate) const SERVICES: [Service; 6] = [
     Service {
         name: "sentinel",
         package: "bellwether-sentinel",
@@ -52,6 +52,13 @@ pub(crate) const SERVICES: [Service; 5] = [
         // logind reboots for uid 0 only. A cluster that forbids root pods refuses this one when it starts,
         // not when the first node is drained.
         user: "0:0",
+        in_cluster: true,
+    },
+    Service {
+        name: "gatekeeper",
+        package: "bellwether-gatekeeper",
+        binary: "bellwether-gatekeeper",
+        user: UNPRIVILEGED,
         in_cluster: true,
     },
     Service {
@@ -130,7 +137,10 @@ mod tests {
         assert_eq!(names("ctl, sentinel,ctl"), ["ctl", "sentinel"]);
         for list in ["centinel", "sentinel,", ""] {
             let error = parse(list).unwrap_err().to_string();
-            assert!(error.contains("sentinel, scheduler, drainer, rebooter, ctl"), "{error}");
+            assert!(
+                error.contains("sentinel, scheduler, drainer, rebooter, gatekeeper, ctl"),
+                "{error}"
+            );
         }
     }
 

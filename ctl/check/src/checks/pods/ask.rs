@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::facts::{Facts, PodKey};
-use crate::object::{COMPONENT, containers, is_current, is_pod_ready, label, name, namespace};
+use crate::object::{
+    COMPONENT, admin_port, containers, gatekeeper, init_containers, is_current, is_pod_ready, label, name, namespace,
+};
 
 /// So many pods are asked why they are not ready; those of one workload mostly answer the same.
 const ASKED_MAX: usize = 6;
+/// As many as NATS has servers, in every overlay.
+const GATEKEEPERS_MAX: usize = 3;
 
 /// A pod whose `/readyz` is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +23,9 @@ pub struct PodToAsk {
     pub port: u16,
 }
 
-/// The unready pods that are worth asking for [`Facts::readiness`]; of each workload one, before a second
-/// of any. At most a handful: each way into a pod takes a moment to open.
+/// The pods that are worth asking for [`Facts::readiness`]: those that are not ready, of each workload one before a second
+/// of any; and those with a gatekeeper, which shows in no other way whether it can let clients in. At most a handful: each
+/// way into a pod takes a moment to open.
 #[must_use]
 pub fn pods_to_ask(facts: &Facts) -> Vec<PodToAsk> {
     let mut pods: Vec<&Pod> = facts.pods().filter(|pod| is_unready(pod)).collect();
@@ -31,7 +36,7 @@ pub fn pods_to_ask(facts: &Facts) -> Vec<PodToAsk> {
         *place
     });
     let address = |pod: &&Pod| {
-        let port = admin_port(pod)?;
+        let port = port(pod)?;
         let meta = &pod.metadata;
         let pod = PodKey {
             namespace: namespace(meta).to_owned(),
@@ -39,22 +44,27 @@ pub fn pods_to_ask(facts: &Facts) -> Vec<PodToAsk> {
         };
         Some(PodToAsk { pod, port })
     };
-    pods.iter().filter_map(address).take(ASKED_MAX).collect()
+    let silent = facts
+        .pods()
+        .filter(|pod| is_current(pod) && !is_unready(pod) && gatekeeper(pod).is_some());
+    let gatekeepers = silent.filter(|pod| is_pod_ready(pod)).take(GATEKEEPERS_MAX);
+    let gatekeepers: Vec<&Pod> = gatekeepers.collect();
+    let unready = pods.iter().filter_map(address).take(ASKED_MAX);
+    unready.chain(gatekeepers.iter().filter_map(address)).collect()
 }
 
 /// A pod whose containers run, and which reports that it is not ready.
 fn is_unready(pod: &Pod) -> bool {
     let runs = |state: Option<_>| state.is_some();
-    let mut states = containers(pod).iter().filter_map(|container| container.state.as_ref());
+    let all = containers(pod).iter().chain(init_containers(pod));
+    let mut states = all.filter_map(|container| container.state.as_ref());
     is_current(pod) && !is_pod_ready(pod) && states.any(|state| runs(state.running.as_ref()))
 }
 
 /// Where `/readyz` is served.
-fn admin_port(pod: &Pod) -> Option<u16> {
+fn port(pod: &Pod) -> Option<u16> {
     let containers = &pod.spec.as_ref()?.containers;
-    let mut ports = containers.iter().flat_map(|it| it.ports.iter().flatten());
-    let admin = ports.find(|port| port.name.as_deref() == Some("admin"))?;
-    admin.container_port.try_into().ok()
+    containers.iter().chain(gatekeeper(pod)).find_map(admin_port)
 }
 
 #[cfg(test)]

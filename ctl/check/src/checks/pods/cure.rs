@@ -27,6 +27,8 @@ pub(super) enum Cure {
     Describe,
     /// Make the object that it misses.
     Make(MissingObject),
+    /// See why no gatekeeper has published the authority.
+    AwaitAuthority,
     /// Make the file or directory that it misses on the host.
     MakeOnHost,
     /// Name an image that can be pulled.
@@ -50,6 +52,9 @@ impl Cure {
     pub(super) fn of_mount(message: &str) -> (Code, Self) {
         if foreign::misses_host_path(message) {
             return (Code::PodMissesHostPath, Self::MakeOnHost);
+        }
+        if foreign::misses_authority(message) {
+            return (Code::AuthorityNotPublished, Self::AwaitAuthority);
         }
         match Self::of_missing(message) {
             Some(cure) => (Code::PodMissesObject, cure),
@@ -92,6 +97,13 @@ impl Cure {
             Self::PreviousLogs => format!("kubectl -n {namespace} logs {name} --previous --tail=20"),
             Self::Describe => format!("kubectl -n {namespace} describe pod {name}"),
             Self::Make(missing) => make(missing, namespace, pod, facts),
+            Self::AwaitAuthority => {
+                let control = &facts.namespaces.control;
+                format!(
+                    "see whether NATS and its gatekeeper run: kubectl -n {control} logs -c gatekeeper -l \
+                     app.kubernetes.io/name=nats --tail=20"
+                )
+            }
             Self::MakeOnHost => {
                 "make it on the host (for /run/dbus: install and start dbus), or patch the volume in your overlay"
                     .to_owned()

@@ -9,7 +9,7 @@ use super::ended::last_words;
 use crate::code::Code;
 use crate::facts::Readiness;
 use crate::finding::Severity;
-use crate::object::{condition, containers, created, instant, is_pod_ready};
+use crate::object::{condition, containers, created, init_containers, instant, is_pod_ready};
 use crate::text;
 
 /// So long a pod may take to start before it is called a problem: an image is pulled, NATS is found.
@@ -86,11 +86,7 @@ pub(super) fn trouble(
 /// something else.
 fn unfinished(pod: &Pod) -> Vec<&ContainerStatus> {
     let is_unfinished = |container: &&ContainerStatus| terminated(container).is_none_or(|ended| ended.exit_code != 0);
-    let before = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.init_container_statuses.as_deref());
-    let before = before.unwrap_or_default().iter().filter(is_unfinished);
+    let before = init_containers(pod).iter().filter(is_unfinished);
     before.chain(containers(pod)).collect()
 }
 
@@ -171,7 +167,7 @@ fn unready(readiness: Option<&Readiness>, waiting: Severity) -> Trouble {
     let unknown = (Code::PodNotReady, Cure::Logs);
     match readiness {
         Some(Readiness::Answered(parts)) => {
-            let words: Vec<String> = parts.iter().map(shown).collect();
+            let words: Vec<String> = parts.iter().map(NotReady::shown).collect();
             trouble(format!("not ready: {}", words.join("; ")), Cure::of_readiness(parts))
         }
         Some(Readiness::Unanswered(why)) => Trouble {
@@ -182,14 +178,6 @@ fn unready(readiness: Option<&Readiness>, waiting: Severity) -> Trouble {
             is_silent: true,
             ..trouble("not ready".to_owned(), unknown)
         },
-    }
-}
-
-/// A part that is not ready, for operators: the code is the finding's.
-fn shown(part: &NotReady) -> String {
-    match part.part.as_str() {
-        "" => part.message.clone(),
-        name => format!("{name}: {}", part.message),
     }
 }
 

@@ -59,6 +59,15 @@ fn a_mount_that_fails_is_reported_by_its_event() {
         "MountVolume.SetUp failed for volume \"nats\" : secret \"nats-ca\" not found",
     );
     assert_eq!(found(&creating, Some(&no_secret)).cure, make_secret("nats-ca"));
+    let no_authority = warning(
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"nats\" : configmap references non-existent config key: ca.crt",
+    );
+    let trouble = found(&creating, Some(&no_authority));
+    assert_eq!(
+        (trouble.code, trouble.cure),
+        (Code::AuthorityNotPublished, Cure::AwaitAuthority)
+    );
 }
 
 #[test]
