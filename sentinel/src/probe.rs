@@ -3,12 +3,12 @@
 //! Owned by `run.rs`, which calls it off the runtime's thread since files can be slow. It reads
 //! files and nothing else; it remembers nothing.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bellwether_chassis::HostArgs;
+use bellwether_sentinel_core::host::packages;
 use bellwether_sentinel_core::{Look, Need};
 use jiff::Timestamp;
 
@@ -92,18 +92,8 @@ fn written_at(file: &Path) -> io::Result<Option<Timestamp>> {
 fn reasons(sentinel_file: &Path) -> Vec<String> {
     let mut list = sentinel_file.as_os_str().to_owned();
     list.push(".pkgs");
-    let mut bytes = Vec::new();
-    let read = fs::metadata(&list)
-        .and_then(|meta| {
-            if meta.is_file() {
-                File::open(&list)
-            } else {
-                Err(io::ErrorKind::InvalidInput.into())
-            }
-        })
-        .and_then(|file| file.take(PACKAGES_BYTES_MAX).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => parse_packages(&String::from_utf8_lossy(&bytes)),
+    match host::read_begin(Path::new(&list), PACKAGES_BYTES_MAX) {
+        Ok(text) => packages(&text),
         Err(error) => {
             tracing::debug!(%error, list = %list.display(), "List of packages is left out");
             Vec::new()
@@ -111,20 +101,10 @@ fn reasons(sentinel_file: &Path) -> Vec<String> {
     }
 }
 
-/// Each package once, in the order of the list. The contract cuts long names and lists when the report is encoded, and
-/// counts what it leaves out.
-fn parse_packages(text: &str) -> Vec<String> {
-    let mut known = BTreeSet::new();
-    let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
-    let plain = names.map(|name| name.chars().filter(|c| !c.is_control()).collect::<String>());
-    plain.filter(|name| known.insert(name.clone())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
@@ -178,12 +158,6 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_read_whole_so_that_the_report_counts_what_it_leaves_out() {
-        let text: String = (0..500).map(|number| format!("package-{number}\n")).collect();
-        assert_eq!(parse_packages(&text).len(), 500);
-    }
-
-    #[test]
     fn a_missing_directory_is_an_error_and_not_a_no() {
         let root = tempfile::tempdir().unwrap();
         let error = probe(&root).need().unwrap_err();
@@ -207,18 +181,6 @@ mod tests {
             symlink(target, root.path().join("run/reboot-required")).unwrap();
             let error = probe(&root).need().unwrap_err();
             assert!(matches!(error, ProbeError::File { .. }), "{error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn packages_are_distinct_and_in_order(text in "([a-z]{0,2} ?\n){0,300}") {
-            let packages = parse_packages(&text);
-            let mut lines = text.lines().map(str::trim);
-            // Each one is found further down than the one before: the order of first appearance.
-            prop_assert!(packages.iter().all(|package| lines.any(|line| line == package)));
-            let distinct: BTreeSet<_> = packages.iter().collect();
-            prop_assert_eq!(distinct.len(), packages.len());
         }
     }
 }

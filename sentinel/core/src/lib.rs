@@ -3,6 +3,7 @@
 //! Pure: no clock, no file, no NATS. The driver (`sentinel/src/run.rs`) looks at the host, hands over the
 //! [`Look`], and stores the report that comes out.
 
+pub mod host;
 mod look;
 mod report;
 
