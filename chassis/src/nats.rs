@@ -1,6 +1,7 @@
 //! Connecting to NATS: for ever, saying what it waits for, and refusing servers that are too old.
 
 mod authority;
+mod content;
 mod credentials;
 mod file;
 mod link;

@@ -1,9 +1,9 @@
 //! What a client proves its name with: read from its file at each try to connect, never kept.
 
 use async_nats::Auth;
-use nkeys::{KeyPair, KeyPairType};
 
-use super::file::{Fault, FileError, NamedFile};
+use super::content;
+use super::file::{FileError, NamedFile};
 use crate::args::ChassisArgs;
 
 /// How this service proves its name to NATS.
@@ -43,23 +43,23 @@ impl Credentials {
         match self {
             Self::Creds(file) => {
                 let text = file.read_text().await?;
-                let (jwt, key) = jwt_and_key(&text).ok_or_else(|| file.error(NO_CREDENTIALS))?;
-                let signature = key.sign(nonce).map_err(|_| file.error(NO_CREDENTIALS))?;
+                let (jwt, key) = content::credentials(&text).map_err(|wrong| file.malformed(wrong))?;
+                let signature = key
+                    .sign(nonce)
+                    .map_err(|_| file.malformed("holds a key that cannot sign"))?;
                 auth.jwt = Some(jwt.to_owned());
                 auth.signature = Some(signature);
             }
             Self::Password { user, file } => {
                 auth.username = Some(user.clone());
-                auth.password = Some(one_line(file).await?);
+                let text = file.read_text().await?;
+                let password = content::password(&text).map_err(|wrong| file.malformed(wrong))?;
+                auth.password = Some(password.to_owned());
             }
             Self::Token(file) => {
-                let token = one_line(file).await?;
-                if token.contains(|it: char| it.is_whitespace() || it.is_control()) {
-                    return Err(file.error(Fault::Malformed(
-                        "holds blanks, which no token does: is it the right one?",
-                    )));
-                }
-                auth.token = Some(token);
+                let text = file.read_text().await?;
+                let token = content::token(&text).map_err(|wrong| file.malformed(wrong))?;
+                auth.token = Some(token.to_owned());
             }
         }
         Ok(auth)
@@ -74,37 +74,12 @@ impl Credentials {
     }
 }
 
-const NO_CREDENTIALS: Fault =
-    Fault::Malformed("holds no credentials of a user, with JWT and seed as `nsc` writes them: is it the right one?");
-
-/// Editors and `echo` end a file with a new line, which is no part of a password or token.
-async fn one_line(file: &NamedFile) -> Result<String, FileError> {
-    let text = file.read_text().await?;
-    let line = text.trim_end_matches(['\r', '\n']);
-    // A file of credentials or a certificate in place of a password would be sent to the server.
-    if line.contains(['\r', '\n']) {
-        return Err(file.error(Fault::Malformed("holds more than one line: is it the right one?")));
-    }
-    Ok(line.to_owned())
-}
-
-/// The JWT and the key of a file of credentials: the first line after each of its first two headings.
-fn jwt_and_key(text: &str) -> Option<(&str, KeyPair)> {
-    let mut lines = text.lines().map(str::trim);
-    let mut block = || {
-        lines.find(|line| line.starts_with("-----BEGIN"))?;
-        lines.find(|line| !line.is_empty())
-    };
-    let jwt = block().filter(|jwt| jwt.split('.').filter(|part| !part.is_empty()).count() == 3)?;
-    let key = KeyPair::from_seed(block()?).ok()?;
-    (key.key_pair_type() == KeyPairType::User).then_some((jwt, key))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use clap::Parser;
+    use nkeys::KeyPair;
 
     use super::*;
 
@@ -197,6 +172,7 @@ mod tests {
             ("--nats-credentials", "just a password"),
             ("--nats-credentials", &creds_file("e.y.J", "no seed")),
             ("--nats-credentials", &creds_file("e.y", &seed)),
+            ("--nats-credentials", &creds_file("e\r.y.J", &seed)),
             ("--nats-credentials", &creds_file("e.y.J", &account)),
             ("--nats-credentials", "-----BEGIN NATS USER JWT-----\n"),
         ] {

@@ -97,6 +97,11 @@ impl NamedFile {
         String::from_utf8(content).map_err(|_| self.error(Fault::Malformed("holds bytes that are no text (UTF-8)")))
     }
 
+    /// The content is not what the flag names.
+    pub(super) fn malformed(&self, wrong: &'static str) -> FileError {
+        self.error(Fault::Malformed(wrong))
+    }
+
     pub(super) fn error(&self, fault: Fault) -> FileError {
         FileError {
             flag: self.flag,
