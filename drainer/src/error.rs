@@ -6,7 +6,7 @@ use bellwether_proto::{WireError, subject};
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CommandError {
     /// The subject is not one of a command.
-    #[error("{subject} is no command that this version knows")]
+    #[error("{subject:?} is no command that this version knows")]
     Unknown {
         /// The subject.
         subject: String,

@@ -244,7 +244,7 @@ impl Topic {
             ["bellwether", "v1", "cmd", node, "taint"] => node.parse().ok().map(Self::Taint),
             ["bellwether", "v1", "ask", node, "drain"] => node.parse().ok().map(Self::DrainQuestion),
             ["bellwether", "v1", "answer", node, "drain"] => node.parse().ok().map(Self::DrainAnswer),
-            ["bellwether", "v1", "evt", node, kind] => {
+            ["bellwether", "v1", "evt", node, kind] if is_kind(kind) => {
                 node.parse().ok().map(|node| Self::Event(node, (*kind).to_owned()))
             }
             ["$KV", bucket, CONTROL_KEY] if *bucket == ATTEMPTS => Some(Self::Control),
@@ -254,6 +254,16 @@ impl Topic {
             _ => None,
         }
     }
+}
+
+/// Longest kind of an event; the longest of this version has 16 characters.
+const KIND_BYTES_MAX: usize = 64;
+
+/// Whether a token can be a kind of events, also of a later version. A server takes nearly any character in a subject, and
+/// errors repeat the kind.
+fn is_kind(token: &str) -> bool {
+    let allowed = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
+    !token.is_empty() && token.len() <= KIND_BYTES_MAX && token.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -289,6 +299,13 @@ mod tests {
             assert_eq!(Topic::parse(&subject), Some(topic), "{subject}");
         }
         assert_eq!(Topic::parse("bellwether.v2.cmd.a.drain"), None);
+        for kind in ["", "Drained", "dr\u{0}ained", "gedr\u{e4}nt", &"x".repeat(65)] {
+            assert_eq!(Topic::parse(&format!("bellwether.v1.evt.a.{kind}")), None, "{kind:?}");
+        }
+        assert!(
+            Topic::parse("bellwether.v1.evt.a.healed-2").is_some(),
+            "a kind of a later version"
+        );
         assert_eq!(Topic::parse("$KV.bellwether_attempts.A"), None);
     }
 
