@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::text::plain;
+
 /// A setting at fault, with the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -22,6 +24,6 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.setting, self.message)
+        write!(f, "{}: {}", plain(&self.setting), plain(&self.message))
     }
 }

@@ -6,6 +6,13 @@ use super::fault::Fault;
 use super::selector;
 use super::source::{Arg, Source};
 
+/// Longest argument or variable that Linux hands to a program, with the zero at its end. Variables that name each other
+/// can double with each line of a manifest.
+const WORD_BYTES_MAX: usize = 128 * 1024 - 1;
+
+/// Most bytes of all arguments, or of all variables, of a program: what Linux has room for.
+const WORDS_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// The program, by the last part of its path.
 const KURED: &str = "kured";
 
@@ -24,7 +31,11 @@ pub(crate) fn source(daemon_set: &Value) -> Result<Source, Vec<Fault>> {
     let container = container(spec).map_err(|fault| vec![fault])?;
     source.env = env(container, &mut source.notes);
     let words = words(container).map_err(|fault| vec![fault])?;
-    source.args = words.iter().map(|word| expanded(word, &source.env)).collect();
+    let mut room = WORDS_BYTES_MAX;
+    source.args = words
+        .iter()
+        .map(|word| expanded(word, &source.env, &mut room))
+        .collect();
     source.mounts = mounts(container, spec);
     selector::read(spec, &mut source);
     Ok(source)
@@ -88,9 +99,10 @@ pub(crate) fn env(container: &Value, notes: &mut Vec<String>) -> Vec<(String, Ar
         );
     }
     let mut env: Vec<(String, Arg)> = Vec::new();
+    let mut room = WORDS_BYTES_MAX;
     for variable in container.get("env").and_then(Value::as_array).into_iter().flatten() {
         let value = match variable.get("value").map(scalar) {
-            Some(value) => expanded(&value, &env),
+            Some(value) => expanded(&value, &env, &mut room),
             None => Arg {
                 text: String::new(),
                 is_hidden: variable.get("valueFrom").is_some(),
@@ -117,11 +129,15 @@ pub(crate) fn mounts(container: &Value, spec: &Value) -> Vec<(String, String)> {
     mounts.into_iter().flatten().filter_map(pair).collect()
 }
 
-/// Replaces `$(NAME)` as Kubernetes does: by a variable that is set, and `$$` by `$`.
-fn expanded(word: &str, env: &[(String, Arg)]) -> Arg {
+/// Replaces `$(NAME)` as Kubernetes does: by a variable that is set, and `$$` by `$`. A word with which no program could be
+/// started is not known. `room` is what is left for all words.
+fn expanded(word: &str, env: &[(String, Arg)], room: &mut usize) -> Arg {
+    let bytes_max = WORD_BYTES_MAX.min(*room);
     let mut arg = Arg::default();
     let mut rest = word;
-    while let Some((before, after)) = rest.split_once('$') {
+    while arg.text.len() <= bytes_max
+        && let Some((before, after)) = rest.split_once('$')
+    {
         arg.text.push_str(before);
         rest = after;
         if let Some(after) = rest.strip_prefix('$') {
@@ -144,6 +160,13 @@ fn expanded(word: &str, env: &[(String, Arg)]) -> Arg {
         }
     }
     arg.text.push_str(rest);
+    if arg.text.len() > bytes_max {
+        return Arg {
+            text: String::new(),
+            is_hidden: true,
+        };
+    }
+    *room = room.saturating_sub(arg.text.len());
     arg
 }
 
@@ -232,6 +255,20 @@ mod tests {
         assert_eq!(hidden, [false, true, false, false, false, false]);
         assert_eq!(source.variable("EMPTY"), Some(&Arg::default()));
         assert!(source.notes[0].contains("envFrom"), "{:?}", source.notes);
+    }
+
+    #[test]
+    fn variables_that_double_each_other_are_not_known_beyond_what_a_program_can_be_given() {
+        let double = |number: u32| json!({ "name": format!("V{number}"), "value": format!("$(V{0})$(V{0})", number.saturating_sub(1)) });
+        let mut env = vec![json!({ "name": "V0", "value": "x".repeat(1024) })];
+        env.extend((1..60).map(double));
+        let args = vec!["$(V6)"; 40];
+        let source = source(&daemon_set(json!([{ "name": "kured", "env": env, "args": args }]))).unwrap();
+        let known: Vec<usize> = source.env.iter().map(|(_, arg)| arg.text.len()).collect();
+        assert_eq!(known.get(5..9).unwrap(), [32_768, 65_536, 0, 0]);
+        assert!(source.env.iter().skip(7).all(|(_, arg)| arg.is_hidden));
+        let words = source.args.iter().filter(|arg| !arg.is_hidden).count();
+        assert_eq!(words, 32, "all arguments together");
     }
 
     #[test]

@@ -119,11 +119,13 @@ fn budget(settings: &Settings) -> Option<BudgetSpec> {
     })
 }
 
-/// A DaemonSet's name may be longer than a policy's.
+/// The DaemonSet's name, which may be longer than a policy's, and in a file may be missing or of any form.
 fn policy_name(name: &str) -> String {
-    let end = name.floor_char_boundary(NAME_MAX);
-    let cut = name.get(..end).unwrap_or_default();
-    cut.trim_end_matches(['-', '.']).to_owned()
+    let allowed = |letter: &char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '-' | '.');
+    let plain: String = name.chars().filter(allowed).collect();
+    let begin = plain.trim_start_matches(['-', '.']);
+    let cut = begin.get(..NAME_MAX).unwrap_or(begin).trim_end_matches(['-', '.']);
+    if cut.is_empty() { "kured" } else { cut }.to_owned()
 }
 
 /// kured starts drains until the end of its window. A policy keeps the time of a drain free before that, at first the

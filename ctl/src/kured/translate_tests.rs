@@ -240,3 +240,18 @@ fn a_long_name_is_cut_to_that_of_a_policy() {
     };
     assert_eq!(plan(&source).unwrap().name, "a".repeat(62));
 }
+
+#[test]
+fn the_policy_has_a_name_that_kubernetes_takes_whatever_that_of_the_daemon_set_is() {
+    for (of_daemon_set, of_policy) in [
+        ("kured", "kured"),
+        ("", "kured"),
+        ("-.", "kured"),
+        ("Kured: x\n", "uredx"),
+        ("kured-é-eu.", "kured--eu"),
+    ] {
+        assert_eq!(policy_name(of_daemon_set), of_policy, "{of_daemon_set:?}");
+    }
+    let long = format!("{}-more", "a".repeat(NAME_MAX - 1));
+    assert_eq!(policy_name(&long), "a".repeat(NAME_MAX - 1));
+}
