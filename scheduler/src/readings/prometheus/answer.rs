@@ -64,7 +64,7 @@ fn samples(gate: &PrometheusGate, answer: &Answer) -> Result<(Vec<Sample>, Vec<S
         return Err(not_prometheus(answer));
     };
     if reply.status != "success" {
-        let kind = reply.error_type.unwrap_or_default();
+        let kind = shortened(&reply.error_type.unwrap_or_default());
         let error = shortened(&reply.error.unwrap_or_default());
         return Err(format!(
             "refuses the query with HTTP {}: {kind}: {error}",
@@ -75,7 +75,7 @@ fn samples(gate: &PrometheusGate, answer: &Answer) -> Result<(Vec<Sample>, Vec<S
     let remedy = match data.result_type.as_str() {
         "vector" => {
             let samples = serde_json::from_value(data.result)
-                .map_err(|error| format!("gives a result of another form: {error}"))?;
+                .map_err(|error: serde_json::Error| shortened(&format!("gives a result of another form: {error}")))?;
             return Ok((samples, reply.warnings));
         }
         "matrix" => "a range of values: write the query without [...], or with a function over the range such as rate",
@@ -88,7 +88,7 @@ fn samples(gate: &PrometheusGate, answer: &Answer) -> Result<(Vec<Sample>, Vec<S
     };
     Err(format!(
         "gives a {} for `{}`, that is {remedy}",
-        data.result_type,
+        shortened(&data.result_type),
         shortened(question)
     ))
 }
@@ -121,7 +121,7 @@ fn outcome(gate: &PrometheusGate, samples: Vec<Sample>, warnings: &[String]) -> 
     let found = match &gate.question {
         Question::Alerts(filter) => {
             let series: Vec<_> = samples.into_iter().map(|sample| sample.metric).collect();
-            let names = filter.counted(&series);
+            let names: Vec<_> = filter.counted(&series).iter().map(|name| shortened(name)).collect();
             let plural = if names.len() == 1 { "alert is" } else { "alerts are" };
             (!names.is_empty()).then(|| format!("{} {plural} active: {}", names.len(), listed(&names)))
         }
@@ -160,9 +160,12 @@ fn listed(texts: &[String]) -> String {
     }
 }
 
+/// A text of the server on one line of a status, whatever its length and its characters.
 fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(TEXT_MAX).collect();
-    if short.len() < text.len() {
+    let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut letters = text.chars().map(printable);
+    let mut short: String = letters.by_ref().take(TEXT_MAX).collect();
+    if letters.next().is_some() {
         short.push('…');
     }
     short

@@ -211,6 +211,24 @@ fn a_result_that_may_be_partial_opens_no_gate() {
 }
 
 #[test]
+fn no_text_of_a_server_fills_or_breaks_the_line_of_a_status() {
+    let long = format!("\u{1b}[2J\n{}", "é".repeat(9_000));
+    let alert = serde_json::json!([{ "metric": { "alertname": long, "alertstate": "firing" }, "value": [0, "1"] }]);
+    let malformed = serde_json::json!([{ "metric": long, "value": [0, "1"] }]);
+    let refused = serde_json::json!({ "status": "error", "errorType": long, "error": long });
+    let other = serde_json::json!({ "status": "success", "data": { "resultType": long, "result": [] } });
+    for body in [vector(&alert), vector(&malformed), refused, other] {
+        for fields in [query(), serde_json::json!({ "alerts": {} })] {
+            let (Outcome::Shut(text) | Outcome::Failed(text)) = judged(&fields, &body) else {
+                panic!("{body} opens the gate");
+            };
+            assert!(text.len() < 2_000, "{} bytes", text.len());
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn of_many_alerts_ten_are_named() {
     let alert = |number: u32| json!({ "metric": { "alertname": format!("A{number:02}"), "alertstate": "firing" }, "value": [1, "1"] });
     let alerts = |count: u32| vector(&json!((0..count).map(alert).collect::<Vec<_>>()));
