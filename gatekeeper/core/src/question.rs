@@ -72,8 +72,16 @@ impl std::fmt::Debug for Question {
     }
 }
 
-/// Longest name of a client in the log.
+/// Longest name or address of a client in the log.
 const NAME_CHARS_MAX: usize = 64;
+
+/// A text of a client for the log. Any client can make a key of a server's kind and state an address of its own.
+fn short(text: &str) -> String {
+    text.chars()
+        .filter(|it| !it.is_control())
+        .take(NAME_CHARS_MAX)
+        .collect()
+}
 
 impl Question {
     /// Reads a message of a server that is configured for this issuer.
@@ -94,17 +102,10 @@ impl Question {
         if sub != issuer {
             return Err(Refusal::OtherKeys);
         }
-        let name: String = nats
-            .client_info
-            .name
-            .chars()
-            .filter(|it| !it.is_control())
-            .take(NAME_CHARS_MAX)
-            .collect();
         Ok(Self {
             server: iss,
             user: nats.user_nkey,
-            client: format!("{name} at {}", nats.client_info.host),
+            client: format!("{} at {}", short(&nats.client_info.name), short(&nats.client_info.host)),
             token: nats.connect_opts.auth_token,
         })
     }
@@ -112,6 +113,8 @@ impl Question {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     pub(crate) fn asked(server: &KeyPair, change: impl FnOnce(&mut serde_json::Value), issuer: &str) -> String {
@@ -149,6 +152,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn neither_the_name_nor_the_address_of_a_client_fills_or_breaks_a_line_of_the_log() {
+        let change = |it: &mut serde_json::Value| {
+            it["client_info"]["name"] = format!("a\n{}", "b".repeat(9_000)).into();
+            it["client_info"]["host"] = format!("\u{1b}[2J{}", "c".repeat(9_000)).into();
+        };
+        let question = Question::read(asked(&KeyPair::new_server(), change, "ours").as_bytes(), "ours").unwrap();
+        assert_eq!(question.client, format!("a{} at [2J{}", "b".repeat(63), "c".repeat(61)));
+    }
+
+    #[test]
     fn a_question_for_another_issuer_is_one_of_other_keys() {
         let message = asked(&KeyPair::new_server(), |_| (), "theirs");
         assert_eq!(Question::read(message.as_bytes(), "ours"), Err(Refusal::OtherKeys));
@@ -176,5 +189,31 @@ pub(crate) mod tests {
         let read = Question::read(by_account.as_bytes(), "ours");
         assert_eq!(read, Err(Refusal::QuestionMalformed), "signed by an account");
         assert_eq!(Question::read(b"\xff", "ours"), Err(Refusal::QuestionMalformed));
+    }
+
+    proptest! {
+        // Each case makes keys and signs, which takes a tenth of a second in a debug build.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_question_of_any_content_is_refused_or_has_a_short_client_and_hides_its_token(
+            host in any::<String>(),
+            name in "\\PC{0,200}|[\\x00-\\x1f]{0,9}",
+            token in "[A-Z]{8,40}",
+        ) {
+            let change = |it: &mut serde_json::Value| {
+                it["client_info"] = serde_json::json!({ "host": host, "name": name });
+                it["connect_opts"]["auth_token"] = token.clone().into();
+            };
+            let message = asked(&KeyPair::new_server(), change, "ours");
+            let question = Question::read(message.as_bytes(), "ours").unwrap();
+            prop_assert!(question.client.chars().count() <= 2 * NAME_CHARS_MAX + " at ".len());
+            prop_assert!(!question.client.chars().any(char::is_control));
+            let shown = format!("{question:?}");
+            prop_assert!(!shown.contains(&token) || name.contains(&token) || host.contains(&token));
+            for cut in 1..=40 {
+                prop_assert!(Question::read(message.as_bytes().get(cut..).unwrap(), "ours").is_err());
+            }
+        }
     }
 }
