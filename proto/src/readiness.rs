@@ -262,7 +262,12 @@ fn parse_line(line: &str) -> NotReady {
     let parsed = line
         .split_once(": ")
         .and_then(|(head, message)| words(head).map(|(part, code)| (part, code, message)));
-    let (part, code, message) = parsed.unwrap_or((String::new(), None, line));
+    // Without a message: only a code that is known tells such a line from a sentence.
+    let bare = || {
+        let (part, code) = words(line.strip_suffix(':')?)?;
+        code.map(|code| (part, Some(code), ""))
+    };
+    let (part, code, message) = parsed.or_else(bare).unwrap_or((String::new(), None, line));
     NotReady {
         part,
         code,
@@ -276,6 +281,8 @@ fn code_of(word: &str) -> Option<ReadinessCode> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -318,5 +325,20 @@ mod tests {
     fn a_message_of_several_lines_is_one_line() {
         let line = ReadinessCode::StreamsNotSetUp.line("stream X:\n  differs\n");
         assert_eq!(line, "streams StreamsNotSetUp: stream X: differs\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_and_any_message_stays_on_its_line(
+            body in any::<String>(),
+            code in prop::sample::select(ReadinessCode::ALL.to_vec()),
+        ) {
+            for part in parse(&body) {
+                prop_assert!(part.code.is_none() || body.contains(part.code.unwrap().as_str()));
+            }
+            let read = parse(&code.line(&body));
+            prop_assert_eq!(read.len(), 1, "{:?}", read);
+            prop_assert_eq!(read[0].code, Some(code));
+        }
     }
 }

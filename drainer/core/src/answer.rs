@@ -141,6 +141,7 @@ fn cause<'s>(status: &'s Status, wanted: &str) -> Option<&'s str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     #[test]
@@ -316,5 +317,30 @@ mod tests {
             body["details"]["retryAfterSeconds"] = json!(seconds);
         }
         body
+    }
+
+    proptest! {
+        #[test]
+        fn no_status_but_a_success_is_one_and_no_wait_is_shorter_than_a_second(
+            status in prop::option::of(prop::sample::select(vec!["Success", "success", "Failure", ""])),
+            code in prop::option::of(prop_oneof![any::<i32>(), prop::sample::select(vec![201, 403, 404, 409, 429, 500])]),
+            message in prop_oneof![any::<String>(), Just(OTHER_UID.to_owned()), Just(SEVERAL_BUDGETS.to_owned())],
+            kind in prop::option::of(prop::sample::select(vec!["pods", "poddisruptionbudgets", ""])),
+            seconds in prop::option::of(any::<i32>()),
+            cause in prop::option::of((prop::sample::select(vec![BUDGET_CAUSE, "NamespaceTerminating"]), any::<String>())),
+        ) {
+            let causes = cause.map(|(reason, message)| vec![json!({ "reason": reason, "message": message })]);
+            let answer = answer(json!({
+                "status": status, "code": code, "message": message,
+                "details": { "kind": kind, "retryAfterSeconds": seconds, "causes": causes },
+            }));
+            prop_assert_eq!(answer == Answer::Accepted, status == Some("Success"));
+            if answer == Answer::Gone {
+                prop_assert!(matches!(code, Some(404 | 409)));
+            }
+            if let Answer::Throttled(wait) = answer {
+                prop_assert!(wait >= Duration::from_secs(1));
+            }
+        }
     }
 }

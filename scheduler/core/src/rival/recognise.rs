@@ -172,6 +172,8 @@ fn named(lock: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A DaemonSet's metadata that owns its maps.
@@ -304,5 +306,25 @@ mod tests {
         assert!(!holder(600_000_000_000).is_expired(now));
         assert!(holder(599_999_999_999).is_expired(now));
         assert!(!holder(900_000_000_000).is_expired(now));
+    }
+
+    proptest! {
+        #[test]
+        fn no_lock_of_any_form_shows_more_than_names_of_nodes(
+            text in any::<String>(),
+            node in any::<String>(),
+            ttl in any::<i64>(),
+            now in any::<i64>(),
+        ) {
+            let lock = serde_json::json!({ "nodeID": node, "created": text, "TTL": ttl }).to_string();
+            for lock in [text, lock] {
+                for holder in LockHolder::read(&lock).unwrap_or_default() {
+                    let shown = holder.to_string();
+                    prop_assert!(shown == UNKNOWN_HOLDER || shown.parse::<NodeName>().is_ok(), "{shown:?}");
+                    let now = Timestamp::from_second(now % 200_000_000_000).unwrap_or(Timestamp::MAX);
+                    prop_assert!(!holder.is_expired(now) || holder.is_expired(Timestamp::MAX));
+                }
+            }
+        }
     }
 }

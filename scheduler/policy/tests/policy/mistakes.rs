@@ -1,6 +1,7 @@
 //! Every mistake in a policy names its field and the remedy.
 
 use bellwether_policy::RebootPolicy;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn faults(spec: &Value) -> Vec<String> {
@@ -361,4 +362,69 @@ fn all_mistakes_are_listed_at_once() {
     let policy = RebootPolicy::read("p".into(), &spec);
     let text = policy.faults();
     assert_eq!(text.matches("; spec.").count(), 2, "{text}");
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        prop::sample::select(vec![
+            "22:00",
+            "Mon-Fri",
+            "0 2 * * SUN#3",
+            "4h",
+            "10%",
+            "P9999Y",
+            "-1s",
+            "Local"
+        ])
+        .prop_map(Value::from),
+    ];
+    let fields = vec![
+        "windows",
+        "days",
+        "start",
+        "end",
+        "cron",
+        "duration",
+        "timeZone",
+        "blackouts",
+        "from",
+        "to",
+        "startMargin",
+        "budget",
+        "maxUnavailable",
+        "gates",
+        "prometheus",
+        "name",
+        "url",
+        "query",
+        "canaries",
+        "soak",
+        "nodeSelector",
+        "matchLabels",
+        "brakes",
+        "minInterval",
+        "drain",
+        "timeout",
+    ];
+    leaf.prop_recursive(4, 32, 6, move |inner| {
+        let field = prop::sample::select(fields.clone()).prop_map(str::to_owned);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(field, inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_spec_of_any_form_has_terms_or_mistakes_on_one_line(spec in any_value()) {
+        let found = faults(&spec);
+        let policy = RebootPolicy::read("p".into(), &spec);
+        prop_assert_eq!(policy.terms.is_err(), !found.is_empty());
+        prop_assert!(!found.concat().chars().any(char::is_control), "{:?}", found);
+    }
 }
