@@ -16,6 +16,7 @@ mod conformance;
 mod crates;
 mod crd;
 mod demo;
+mod fuzz;
 mod git;
 mod go;
 mod images;
@@ -51,6 +52,7 @@ Verbs:
   conformance  Try whether a program keeps the contract of a part, such as a drainer of your own
   sim     Simulate clusters by seed around the real cores, and judge each run
   soak    Kill and stop parts of a cluster of fifty nodes that reboot again and again, and judge what happens
+  fuzz    Feed every decoder of foreign bytes with inputs that libFuzzer makes, and judge what becomes of them
   crd     Write the CustomResourceDefinition of RebootPolicy into deploy/base
   chart   Make the Helm chart from deploy/base
   images  Build the container images, without a container daemon
@@ -89,6 +91,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "conformance" => (conformance::HELP, conformance::run),
         "sim" => (sim::HELP, sim::run),
         "soak" => (soak::HELP, soak::run),
+        "fuzz" => (fuzz::HELP, fuzz::run),
         "crd" => (crd::HELP, crd::run),
         "chart" => (chart::HELP, chart::run),
         "images" => (images::HELP, images::run),

@@ -1,6 +1,6 @@
 //! What the files of a host say: text in, facts out.
 //!
-//! The host's own programs wrote it, and whoever is root there. So nothing is an error: what is not as it should be is not
+//! The host's own programs wrote it, and any program that is root there. So nothing is an error: what is not as it should be is not
 //! known. No fact has control characters, since operators read them on a terminal.
 
 use std::cmp::Ordering;
