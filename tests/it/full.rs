@@ -257,16 +257,23 @@ fn start_on_a_small_disk(place: &Place, port: u16, monitor: u16) -> Result<Optio
     Ok(Some(process))
 }
 
-/// The paths that a component's probes of NATS ask for.
-fn probed(component: &str, probe: &str) -> Result<String> {
-    let folder = tools::repository().join("deploy/components").join(component);
+/// The paths that the probes of NATS in an overlay ask for.
+fn probed(overlay: &str, probe: &str) -> Result<String> {
+    let folder = tools::repository().join("deploy/overlays").join(overlay);
     let objects = std::process::Command::new(tools::tool("kubectl")?)
         .arg("kustomize")
         .arg(folder)
         .output()?;
     ensure!(objects.status.success(), "{}", String::from_utf8_lossy(&objects.stderr));
     let objects = String::from_utf8(objects.stdout)?;
-    let probe = objects.split_once(&format!("{probe}:")).context("no such probe")?.1;
+    let mut objects = objects.split("\n---\n");
+    let servers = objects.find(|object| object.contains("\nkind: StatefulSet\n"));
+    // The server's container comes before its sidecar.
+    let probe = servers
+        .context("no servers")?
+        .split_once(&format!("{probe}:"))
+        .context("no such probe")?
+        .1;
     let path = probe.lines().find_map(|line| line.trim().strip_prefix("path: "));
     Ok(path.context("a probe without a path")?.to_owned())
 }
@@ -287,7 +294,10 @@ async fn the_probes_of_one_nats_server_notice_a_full_disk() -> Result<()> {
         admin_port: monitor,
         api_port: None,
     };
-    let probes = [probed("nats", "livenessProbe")?, probed("nats", "readinessProbe")?];
+    let probes = [
+        probed("quickstart", "livenessProbe")?,
+        probed("quickstart", "readinessProbe")?,
+    ];
     for path in &probes {
         wait::until("the server to be well", DEADLINE, async || {
             let (status, body) = server.get(path).await?;

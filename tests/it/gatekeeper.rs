@@ -418,7 +418,6 @@ async fn an_authority_that_ends_or_has_ended_is_named_and_nothing_trusts_it_long
     let (ended, _api) = cluster.gatekeeper("ended", port, &[]).await?;
     let nats = cluster.server("ended", port, vec![], "").await?;
     reports(&ended, ReadinessCode::AuthorityEnds).await?;
-    reports(&ended, ReadinessCode::NatsTlsFailed).await?;
     let authority = cluster.folder("ended")?.join("ca.crt");
     let client = async_nats::ConnectOptions::new()
         .require_tls(true)

@@ -20,10 +20,10 @@ fn named(findings: &Findings) -> Result<()> {
     let directory = format!("hostPath type check failed: {ABSENT_DIRECTORY} is not a directory");
     let remedy = findings.remedy(&directory)?;
     ensure!(remedy.starts_with("make it on the host"), "{remedy}");
-    for service in ["scheduler", "drainer"] {
-        findings.remedy(&format!("2 pods of {service}: not ready: nats: not connected to "))?;
-    }
-    Ok(())
+    findings.remedy("2 pods of scheduler: not ready: nats: not connected to ")?;
+    // No scheduler leads, so none has published the keys of records either.
+    findings.remedy("2 pods of drainer: not ready: keys: there are no keys to verify by")?;
+    findings.has("RecordKeysNotPublished")
 }
 
 /// Applies it, and looks as an operator would.
