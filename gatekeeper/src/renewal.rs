@@ -97,8 +97,11 @@ impl Renewal {
         while let Err(error) = self.server.reload(self.system.clone()).await {
             let error = format!("{error:#}");
             tracing::debug!(error, "Server has not taken its certificate yet");
-            let why = format!("the server beside has not taken its new certificate: {error}: see its log");
-            chassis.health.not_ready(ReadinessCode::CertificateNotServed, why);
+            // With an authority that has ended the gatekeeper cannot connect either: that end stays the reason to read.
+            if !clock::until(self.authority.expires).is_zero() {
+                let why = format!("the server beside has not taken its new certificate: {error}: see its log");
+                chassis.health.not_ready(ReadinessCode::CertificateNotServed, why);
+            }
             if !chassis.sleep(backoff.after_failure()).await {
                 return false;
             }

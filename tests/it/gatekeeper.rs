@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::{Client, ConnectErrorKind};
-use bellwether_proto::readiness::ReadinessCode;
+use bellwether_proto::readiness::{self, ReadinessCode};
 use bellwether_proto::{NodeName, NodeToken, setting, subject};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
@@ -418,6 +418,16 @@ async fn an_authority_that_ends_or_has_ended_is_named_and_nothing_trusts_it_long
     let (ended, _api) = cluster.gatekeeper("ended", port, &[]).await?;
     let nats = cluster.server("ended", port, vec![], "").await?;
     reports(&ended, ReadinessCode::AuthorityEnds).await?;
+    wait::steadily(
+        "the gatekeeper names the end, not what follows from it",
+        Duration::from_secs(3),
+        async || {
+            let (_, body) = ended.get("/readyz").await?;
+            let found = readiness::parse(&body);
+            Ok(found.iter().any(|it| it.code == Some(ReadinessCode::AuthorityEnds)))
+        },
+    )
+    .await?;
     let authority = cluster.folder("ended")?.join("ca.crt");
     let client = async_nats::ConnectOptions::new()
         .require_tls(true)
