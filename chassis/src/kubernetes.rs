@@ -1,6 +1,8 @@
 //! The client of the Kubernetes API server, set up once for all services that have one.
 //!
-//! It knows no object. It never repeats a request: whoever asks knows how long it may wait.
+//! It never repeats a request: whoever asks knows how long it may wait.
+
+pub mod filled;
 
 use std::time::Duration;
 

@@ -1,18 +1,14 @@
 //! The authority's certificate, for the clients: in a ConfigMap in each of their namespaces.
 //!
-//! The manifests bring the ConfigMaps empty. Keys of others stay, and nothing is written that is there already. While the
-//! Secret holds other keys than those in use, nothing is written either: two gatekeepers would write in turns.
+//! While the Secret holds other keys than those in use, nothing is written: two gatekeepers would write in turns.
 
+use bellwether_chassis::kubernetes::filled::{FilledMap, ObjectError};
 use bellwether_chassis::{Chassis, chain};
 use bellwether_gatekeeper_core::{Seed, config::AUTHORITY_FILE};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
-use serde_json::json;
+use kube::Client;
 
 use crate::args::Args;
-use crate::error::ApiError;
 use crate::secret::SeedSecret;
 
 /// The name of the ConfigMaps.
@@ -27,9 +23,14 @@ pub(crate) async fn keep(
     seed: Seed,
     certificate: String,
 ) -> anyhow::Result<()> {
+    let maps: Vec<FilledMap> = args
+        .client_namespaces
+        .iter()
+        .map(|namespace| FilledMap::new(client.clone(), namespace, NAME, AUTHORITY_FILE))
+        .collect();
     loop {
         if secret.compare(&chassis, &seed).await {
-            publish(&chassis, &client, &args.client_namespaces, &certificate).await;
+            publish(&chassis, &maps, &certificate).await;
         }
         if !chassis.sleep(args.interval).await {
             return Ok(());
@@ -37,12 +38,12 @@ pub(crate) async fn keep(
     }
 }
 
-async fn publish(chassis: &Chassis, client: &Client, namespaces: &[String], certificate: &str) {
+async fn publish(chassis: &Chassis, maps: &[FilledMap], certificate: &str) {
     let (mut missing_rights, mut unpublished) = (Vec::new(), Vec::new());
-    for namespace in namespaces {
-        match ensure(client, namespace, certificate).await {
-            Ok(()) => (),
-            Err(error @ ApiError::Forbidden { .. }) => missing_rights.push(chain(&error)),
+    for map in maps {
+        match map.ensure(certificate).await {
+            Ok(_) => (),
+            Err(error @ ObjectError::Forbidden { .. }) => missing_rights.push(chain(&error)),
             Err(error) => unpublished.push(chain(&error)),
         }
     }
@@ -62,22 +63,4 @@ async fn publish(chassis: &Chassis, client: &Client, namespaces: &[String], cert
             chassis.health.not_ready(code, found);
         }
     }
-}
-
-async fn ensure(client: &Client, namespace: &str, certificate: &str) -> Result<(), ApiError> {
-    let object = format!("configmaps {namespace}/{NAME}");
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let map = maps
-        .get(NAME)
-        .await
-        .map_err(|error| ApiError::of(error, "get", &object))?;
-    let found = map.data.as_ref().and_then(|data| data.get(AUTHORITY_FILE));
-    if found.is_some_and(|found| found == certificate) {
-        return Ok(());
-    }
-    let patch = json!({ "data": { AUTHORITY_FILE: certificate } });
-    let patched = maps.patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await;
-    patched.map_err(|error| ApiError::of(error, "patch", &object))?;
-    tracing::info!(object, "Authority published to clients");
-    Ok(())
 }

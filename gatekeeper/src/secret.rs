@@ -1,22 +1,15 @@
 //! The seed of all keys, from a Secret that the manifests bring empty.
 //!
-//! The first gatekeeper fills it, under the condition that it is still as it was read; a second one that did so at the
-//! same time is refused by the API server, and reads. A Secret with any content is never overwritten.
+//! The first gatekeeper fills it. A Secret with any content is never overwritten.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bellwether_chassis::kubernetes::filled::{Content, FilledSecret, ObjectError};
 use bellwether_chassis::{Backoff, Chassis, chain, clock};
 use bellwether_gatekeeper_core::{Seed, Stored};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::Client;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use serde_json::json;
-
-use crate::error::ApiError;
 
 /// The remedy wherever the keys in use are not those of the Secret.
 const ROTATE: &str =
@@ -25,17 +18,13 @@ const ROTATE: &str =
 /// The Secret.
 #[derive(Clone)]
 pub(crate) struct SeedSecret {
-    api: Api<Secret>,
-    name: String,
-    shown: String,
+    secret: FilledSecret,
 }
 
 impl SeedSecret {
     pub(crate) fn new(client: Client, namespace: &str, name: &str) -> Self {
         Self {
-            api: Api::namespaced(client, namespace),
-            name: name.to_owned(),
-            shown: format!("secrets {namespace}/{name}"),
+            secret: FilledSecret::new(client, namespace, name),
         }
     }
 
@@ -57,7 +46,7 @@ impl SeedSecret {
                     (ReadinessCode::KeysMalformed, self.malformed(&why))
                 }
                 // Another gatekeeper was first: look again.
-                Ok(Stored::Empty) | Err(ApiError::Conflict { .. }) => continue_soon(),
+                Ok(Stored::Empty) | Err(ObjectError::Conflict { .. }) => continue_soon(),
                 Err(error) => (error.code(ReadinessCode::KeysMissing), chain(&error)),
             };
             chassis.health.not_ready(code, why.clone());
@@ -81,11 +70,11 @@ impl SeedSecret {
             }
             Ok((Stored::Seed(_), _)) => (
                 ReadinessCode::KeysChanged,
-                format!("{} holds other keys than those in use: {ROTATE}", self.shown),
+                format!("{} holds other keys than those in use: {ROTATE}", self.secret.shown()),
             ),
             Ok((Stored::Empty, _)) => (
                 ReadinessCode::KeysChanged,
-                format!("{} was emptied: {ROTATE}", self.shown),
+                format!("{} was emptied: {ROTATE}", self.secret.shown()),
             ),
             Ok((Stored::Malformed(why), _)) => (ReadinessCode::KeysMalformed, self.malformed(&why)),
             Err(error) => (error.code(ReadinessCode::KeysMissing), chain(&error)),
@@ -98,20 +87,18 @@ impl SeedSecret {
     fn malformed(&self, why: &str) -> String {
         format!(
             "{} cannot be used: {why}: put its old content back, or empty it and restart the NATS pods",
-            self.shown
+            self.secret.shown()
         )
     }
 
-    async fn read(&self) -> Result<(Stored, Option<String>), ApiError> {
-        let secret = self.api.get(&self.name).await;
-        let secret = secret.map_err(|error| ApiError::of(error, "get", &self.shown))?;
-        let data = secret.data.unwrap_or_default();
-        let stored = Stored::read(data.iter().map(|(key, value)| (key.as_str(), value.0.as_slice())));
-        Ok((stored, secret.metadata.resource_version))
+    async fn read(&self) -> Result<(Stored, Content), ObjectError> {
+        let content = self.secret.read().await?;
+        let stored = Stored::read(content.data.iter().map(|(key, value)| (key.as_str(), value.as_slice())));
+        Ok((stored, content))
     }
 
-    async fn read_or_fill(&self) -> Result<Stored, ApiError> {
-        let (stored, version) = self.read().await?;
+    async fn read_or_fill(&self) -> Result<Stored, ObjectError> {
+        let (stored, content) = self.read().await?;
         if stored != Stored::Empty {
             return Ok(stored);
         }
@@ -119,17 +106,13 @@ impl SeedSecret {
         if SystemRandom::new().fill(&mut bytes).is_err() {
             return Ok(Stored::Malformed("the machine gives no random bytes".to_owned()));
         }
-        let seed = Seed::new(bytes, clock::now());
-        let data: BTreeMap<String, ByteString> = seed
-            .data()
-            .into_iter()
-            .map(|(key, value)| (key, ByteString(value)))
+        let data = Seed::new(bytes, clock::now()).data();
+        let data = data
+            .iter()
+            .map(|(key, value)| (key.as_str(), Some(value.clone())))
             .collect();
-        let patch = json!({ "metadata": { "resourceVersion": version }, "data": data });
-        let params = PatchParams::default();
-        let filled = self.api.patch(&self.name, &params, &Patch::Merge(&patch)).await;
-        filled.map_err(|error| ApiError::of(error, "patch", &self.shown))?;
-        tracing::info!(secret = self.shown, "Secret filled with new keys");
+        self.secret.write(&content, &data).await?;
+        tracing::info!(secret = self.secret.shown(), "Secret filled with new keys");
         // As it is stored now.
         Ok(self.read().await?.0)
     }

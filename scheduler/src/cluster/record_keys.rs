@@ -1,25 +1,23 @@
 //! The keys that sign records, in a Secret, and their public parts, in a ConfigMap of each namespace that verifies.
 //!
 //! The manifests bring all three empty. The leader fills them, makes a new key when the newest one has served for its
-//! lifetime, and looks again and again. Each write of the Secret demands that it is still as it was read, so of two
-//! schedulers that both think they lead one is refused, and reads. A Secret that no scheduler wrote is not overwritten.
+//! lifetime, and looks again and again. A Secret that no scheduler wrote is not overwritten.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bellwether_chassis::admin::Health;
+use bellwether_chassis::kubernetes::filled::{Content, FilledMap, FilledSecret, ObjectError};
 use bellwether_chassis::{chain, clock};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::signature::{KEY_BYTES, KEY_FILE};
 use bellwether_proto::{KeyId, PublicKeys, SigningKey};
 use bellwether_scheduler_core::record_keys::{KeyRing, StoredKeys};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::Client;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use serde_json::{Value, json};
 
 /// The name of the Secret and of both ConfigMaps.
 const NAME: &str = "bellwether-record-keys";
@@ -47,10 +45,8 @@ pub(crate) struct RecordKeys {
 
 /// Looks after the Secret and the ConfigMaps, while this replica leads.
 pub(crate) struct KeyKeeper {
-    secrets: Api<Secret>,
-    /// With the name to show of each.
-    maps: Vec<(Api<ConfigMap>, String)>,
-    shown: String,
+    secret: FilledSecret,
+    maps: [FilledMap; 2],
     lifetime: SignedDuration,
     notice: SignedDuration,
     health: Health,
@@ -60,11 +56,11 @@ pub(crate) struct KeyKeeper {
     last: Option<RecordKeys>,
 }
 
-/// The content of the Secret, and its version.
+/// What the Secret holds.
 struct Read {
     keys: StoredKeys,
     adopts: bool,
-    version: Option<String>,
+    content: Content,
 }
 
 impl RecordKeys {
@@ -83,14 +79,9 @@ impl KeyKeeper {
         health: Health,
     ) -> Self {
         let [own, _] = namespaces;
-        let maps = namespaces.map(|namespace| {
-            let shown = format!("configmaps {namespace}/{NAME}");
-            (Api::namespaced(client.clone(), namespace), shown)
-        });
         Self {
-            secrets: Api::namespaced(client.clone(), own),
-            maps: maps.into(),
-            shown: format!("secrets {own}/{NAME}"),
+            secret: FilledSecret::new(client.clone(), own, NAME),
+            maps: namespaces.map(|namespace| FilledMap::new(client.clone(), namespace, NAME, KEY_FILE)),
             lifetime,
             notice,
             health,
@@ -151,8 +142,9 @@ impl KeyKeeper {
         }
         let read = self.read().await?;
         if read.adopts {
-            self.write(read.version, json!({ ADOPTS: null })).await?;
-            tracing::info!(secret = self.shown, "Records of the release before are signed");
+            let adopts = BTreeMap::from([(ADOPTS, None)]);
+            self.secret.write(&read.content, &adopts).await?;
+            tracing::info!(secret = self.secret.shown(), "Records of the release before are signed");
         }
         Ok(())
     }
@@ -163,7 +155,7 @@ impl KeyKeeper {
             let now = clock::now();
             let (ring, adopts, change) = match read.keys {
                 StoredKeys::Malformed(why) => {
-                    let shown = &self.shown;
+                    let shown = self.secret.shown();
                     bail!("{shown} cannot be used: {why}: put its old content back, or empty it to have new keys made");
                 }
                 StoredKeys::Empty => {
@@ -179,49 +171,39 @@ impl KeyKeeper {
                 }
                 StoredKeys::Keys(ring) => return Ok((ring, read.adopts)),
             };
-            let secret = base64(ring.to_secret().as_bytes());
-            let adopts = adopts.then(|| base64(b"true"));
-            match self
-                .write(read.version, json!({ KEY_FILE: secret, ADOPTS: adopts }))
-                .await
-            {
+            let data = BTreeMap::from([
+                (KEY_FILE, Some(ring.to_secret().into_bytes())),
+                (ADOPTS, adopts.then(|| b"true".to_vec())),
+            ]);
+            match self.secret.write(&read.content, &data).await {
                 Ok(()) => {
                     let keys = ids(&ring.public());
-                    tracing::info!(secret = self.shown, keys, "{change}");
-                    return Ok((ring, adopts.is_some()));
+                    tracing::info!(secret = self.secret.shown(), keys, "{change}");
+                    return Ok((ring, adopts));
                 }
                 // Another scheduler was first: look again.
-                Err(error) if is_conflict(&error) => (),
-                Err(error) => return Err(error),
+                Err(ObjectError::Conflict { .. }) => (),
+                Err(error) => return Err(error.into()),
             }
         }
-        bail!("{} changes at each look: how many schedulers lead?", self.shown)
+        bail!(
+            "{} changes at each look: how many schedulers lead?",
+            self.secret.shown()
+        )
     }
 
-    async fn read(&self) -> anyhow::Result<Read> {
-        let secret = self.secrets.get(NAME).await;
-        let secret = secret.with_context(|| format!("{} cannot be read: apply the manifests", self.shown))?;
-        let data = secret.data.unwrap_or_default();
+    async fn read(&self) -> Result<Read, ObjectError> {
+        let content = self.secret.read().await?;
         Ok(Read {
-            keys: StoredKeys::read(data.get(KEY_FILE).map(|bytes| bytes.0.as_slice())),
-            adopts: data.get(ADOPTS).is_some_and(|bytes| !bytes.0.is_empty()),
-            version: secret.metadata.resource_version,
+            keys: StoredKeys::read(content.data.get(KEY_FILE).map(Vec::as_slice)),
+            adopts: content.data.get(ADOPTS).is_some_and(|bytes| !bytes.is_empty()),
+            content,
         })
     }
 
-    async fn write(&self, version: Option<String>, data: Value) -> anyhow::Result<()> {
-        let patch = json!({ "metadata": { "resourceVersion": version }, "data": data });
-        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        let written = self.secrets.patch(NAME, &params, &patch).await;
-        written
-            .map(drop)
-            .with_context(|| format!("{} cannot be written", self.shown))
-    }
-
-    async fn nothing_is_published(&self) -> anyhow::Result<bool> {
-        for (map, shown) in &self.maps {
-            let found = published_in(map).await;
-            if found.with_context(|| format!("{shown} cannot be read"))?.is_some() {
+    async fn nothing_is_published(&self) -> Result<bool, ObjectError> {
+        for map in &self.maps {
+            if map.read().await?.is_some() {
                 return Ok(false);
             }
         }
@@ -233,10 +215,10 @@ impl KeyKeeper {
     async fn publish(&mut self, public: &PublicKeys) {
         let text = public.to_string();
         let (mut failed, mut written) = (Vec::new(), false);
-        for (map, shown) in &self.maps {
-            match ensure(map, &text).await {
+        for map in &self.maps {
+            match map.ensure(&text).await {
                 Ok(changed) => written |= changed,
-                Err(error) => failed.push(format!("{shown}: {}", chain(&error))),
+                Err(error) => failed.push(chain(&error)),
             }
         }
         if !failed.is_empty() {
@@ -263,35 +245,11 @@ impl KeyKeeper {
     }
 }
 
-/// Whether the ConfigMap had to be changed.
-async fn ensure(map: &Api<ConfigMap>, text: &str) -> Result<bool, kube::Error> {
-    if published_in(map).await?.is_some_and(|found| found == text) {
-        return Ok(false);
-    }
-    let patch = json!({ "data": { KEY_FILE: text } });
-    map.patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-    Ok(true)
-}
-
-async fn published_in(map: &Api<ConfigMap>) -> Result<Option<String>, kube::Error> {
-    let data = map.get(NAME).await?.data.unwrap_or_default();
-    Ok(data.get(KEY_FILE).filter(|text| !text.is_empty()).cloned())
-}
-
-fn is_conflict(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 409)
-}
-
 fn random() -> anyhow::Result<[u8; KEY_BYTES]> {
     let mut bytes = [0; KEY_BYTES];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.ok().context("the machine gives no random bytes")?;
     Ok(bytes)
-}
-
-fn base64(bytes: &[u8]) -> Value {
-    use base64::Engine as _;
-    base64::prelude::BASE64_STANDARD.encode(bytes).into()
 }
 
 fn ids(keys: &PublicKeys) -> String {
