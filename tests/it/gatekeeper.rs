@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 const DEADLINE: Duration = Duration::from_secs(60);
-const SENTINEL: (&str, &str) = (AGENTS, "sentinel");
+pub(crate) const SENTINEL: (&str, &str) = (AGENTS, "sentinel");
 const SCHEDULER: (&str, &str) = (NAMESPACE, "scheduler");
 
 fn token_of(node: &str) -> Result<NodeToken> {
@@ -33,7 +33,7 @@ fn token_of(node: &str) -> Result<NodeToken> {
 }
 
 /// A client with this token. Its answers arrive where those of n1's sentinel may, or those of a scheduler.
-async fn connect(cluster: &Cluster, nats: &Nats, namespace: &str, token: &str) -> Result<Client> {
+pub(crate) async fn connect(cluster: &Cluster, nats: &Nats, namespace: &str, token: &str) -> Result<Client> {
     let inbox = match namespace {
         AGENTS => subject::inbox("sentinel", Some(&token_of("n1")?)),
         _ => subject::inbox("scheduler", None),
@@ -59,7 +59,7 @@ async fn may_publish(client: &Client, nats: &Nats, subject: &str) -> Result<bool
 }
 
 /// The code with which the gatekeeper refuses this token.
-async fn refused(cluster: &Cluster, gate: &Gate, token: &str, code: &str) -> Result<()> {
+pub(crate) async fn refused(cluster: &Cluster, gate: &Gate, token: &str, code: &str) -> Result<()> {
     let before = gate.refusals(code).await?;
     let error = connect(cluster, &gate.nats, AGENTS, token).await.err();
     let error = error.with_context(|| format!("{code} was expected, and the client is in"))?;

@@ -11,6 +11,7 @@ mod blind;
 mod budgets;
 mod canaries;
 mod check;
+mod clocks;
 mod conformance;
 mod control_plane;
 mod crashes;

@@ -12,6 +12,7 @@
 pub mod accounts;
 pub mod authority;
 pub mod bus;
+pub mod clock;
 pub mod control_plane;
 pub mod findings;
 pub mod front;

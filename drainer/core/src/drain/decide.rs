@@ -314,7 +314,7 @@ impl Drain {
         let step = is_emptying.then(|| self.step(now));
         let message = match &step {
             Some(step) => unfinished(step),
-            None => self.time_over_before_evictions(),
+            None => self.time_over_before_evictions(now),
         };
         let obstacle = step.and_then(|step| step.obstacle);
         let report = self.failure_report(now);
@@ -350,9 +350,14 @@ impl Drain {
         }
     }
 
-    fn time_over_before_evictions(&self) -> String {
+    fn time_over_before_evictions(&self, now: Timestamp) -> String {
         if !self.has_begun {
-            return "the time for the drain was over before a drainer could start or resume it".to_owned();
+            // Both times: an operator sees whether the drainer came late, or the clock of its machine is wrong.
+            return format!(
+                "the time for the drain was over before a drainer could start or resume it: it ends at {:.0}, and for the \
+                 drainer it is {now:.0}",
+                self.not_after
+            );
         }
         let node = &self.attempt.node;
         match self.stage {
