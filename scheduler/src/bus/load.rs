@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use bellwether_chassis::{Bus, PublishError, Record, Watched};
+use bellwether_chassis::{Bus, Claim, PublishError, Record, Watched};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{Attempt, FleetControl, FleetOrder, NodeName, NodeToken, OrderKind, OrderScope, SignatureFault};
+use bellwether_proto::{
+    Attempt, FleetControl, FleetOrder, NodeName, NodeToken, OrderKind, OrderScope, SignatureFault, Signed, WireError,
+};
 use futures_util::StreamExt as _;
 
 use crate::bus::store::Store;
@@ -74,6 +76,38 @@ impl Loaded {
         self.outdated.is_empty()
     }
 
+    fn count(&mut self, owner: &Owner, record: &Trusted<'_>) -> anyhow::Result<()> {
+        match owner {
+            // Without this record no replica knows whether the fleet is paused: better that none leads.
+            Owner::Fleet => {
+                let remedy = || format!("read {}; write it again or delete it", record.0.subject);
+                self.control = Some(record.read().with_context(remedy)?);
+            }
+            Owner::Node(token) => match attempt(record, token) {
+                Ok(attempt) => self.attempts.push(attempt),
+                Err(rejection) => {
+                    let problem = bellwether_chassis::chain(&rejection);
+                    tracing::error!(
+                        subject = record.0.subject,
+                        error = problem,
+                        "Record cannot be read, its node is left alone"
+                    );
+                    self.unreadable.insert(token.name(), format!("{problem} (key {token})"));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn distrust(&mut self, owner: &Owner, record: &Record, fault: SignatureFault) {
+        let (subject, code) = (&record.subject, fault.code());
+        tracing::error!(subject, code, error = %fault, "Record is not trusted, and counts as none");
+        if matches!(owner, Owner::Fleet) {
+            self.control = Some(paused(record, &fault));
+        }
+        self.untrusted.push((subject.clone(), fault));
+    }
+
     async fn sign_again(&mut self) -> anyhow::Result<()> {
         if self.is_signed() {
             return Ok(());
@@ -94,6 +128,21 @@ impl Loaded {
     }
 }
 
+/// Whose record it is.
+enum Owner {
+    Fleet,
+    Node(NodeToken),
+}
+
+/// A record that counts. Only [`trust`] makes one, so nothing else is read as what a scheduler wrote.
+struct Trusted<'a>(&'a Record);
+
+impl Trusted<'_> {
+    fn read<M: Signed>(&self) -> Result<M, WireError> {
+        self.0.claim().map(Claim::unverified)
+    }
+}
+
 fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<Loaded> {
     let mut loaded = Loaded {
         attempts: Vec::new(),
@@ -104,43 +153,9 @@ fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<
         outdated: Vec::new(),
     };
     for record in records.iter().filter(|record| !record.deleted) {
-        let topic = Topic::parse(&record.subject);
-        if matches!(topic, Some(Topic::Control | Topic::Attempt(_))) {
-            match trust(record, keys) {
-                Ok(()) if record.named_key() == Some(keys.signing.id()) => (),
-                Ok(()) => loaded.outdated.push(record.clone()),
-                Err(fault) => {
-                    let code = fault.code();
-                    let subject = &record.subject;
-                    tracing::error!(subject, code, error = %fault, "Record is not trusted, and counts as none");
-                    if topic == Some(Topic::Control) {
-                        loaded.control = Some(paused(record, &fault));
-                    }
-                    loaded.untrusted.push((subject.clone(), fault));
-                    continue;
-                }
-            }
-        }
-        match topic {
-            // Without this record no replica knows whether the fleet is paused: better that none leads.
-            Some(Topic::Control) => {
-                let remedy = || format!("read {}; write it again or delete it", record.subject);
-                loaded.control = Some(record.claim().with_context(remedy)?.unverified());
-            }
-            Some(Topic::Attempt(token)) => match attempt(record, &token) {
-                Ok(attempt) => loaded.attempts.push(attempt),
-                Err(rejection) => {
-                    let problem = bellwether_chassis::chain(&rejection);
-                    tracing::error!(
-                        subject = record.subject,
-                        error = problem,
-                        "Record cannot be read, its node is left alone"
-                    );
-                    loaded
-                        .unreadable
-                        .insert(token.name(), format!("{problem} (key {token})"));
-                }
-            },
+        let owner = match Topic::parse(&record.subject) {
+            Some(Topic::Control) => Owner::Fleet,
+            Some(Topic::Attempt(token)) => Owner::Node(token),
             Some(
                 Topic::Drain(_)
                 | Topic::Uncordon(_)
@@ -153,24 +168,34 @@ fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<
             )
             | None => {
                 tracing::warn!(subject = record.subject, "Record with an unknown key, left alone");
+                continue;
             }
+        };
+        match trust(record, keys) {
+            Ok(trusted) => {
+                if record.named_key() != Some(keys.signing.id()) {
+                    loaded.outdated.push(record.clone());
+                }
+                loaded.count(&owner, &trusted)?;
+            }
+            Err(fault) => loaded.distrust(&owner, record, fault),
         }
     }
     Ok(loaded)
 }
 
-fn attempt(record: &Record, token: &NodeToken) -> Result<Attempt, Rejection> {
-    let attempt: Attempt = record.claim()?.unverified();
-    subject::same_node(token, &attempt.node)?;
-    Ok(attempt)
+/// Whether a record counts: a scheduler has signed it; or no record is signed yet, since this release is new here.
+fn trust<'a>(record: &'a Record, keys: &RecordKeys) -> Result<Trusted<'a>, SignatureFault> {
+    match record.verify(&keys.public) {
+        Err(SignatureFault::Unsigned) if keys.adopts => Ok(Trusted(record)),
+        verified => verified.map(|()| Trusted(record)),
+    }
 }
 
-/// Whether a record counts: a scheduler has signed it; or no record is signed yet, since this release is new here.
-fn trust(record: &Record, keys: &RecordKeys) -> Result<(), SignatureFault> {
-    match record.verify(&keys.public) {
-        Err(SignatureFault::Unsigned) if keys.adopts => Ok(()),
-        verified => verified,
-    }
+fn attempt(record: &Trusted<'_>, token: &NodeToken) -> Result<Attempt, Rejection> {
+    let attempt: Attempt = record.read()?;
+    subject::same_node(token, &attempt.node)?;
+    Ok(attempt)
 }
 
 /// What counts in place of orders that are not trusted: nothing starts until an operator has looked.
