@@ -110,7 +110,7 @@ async fn ensure_stream(bus: &Bus, definition: &StreamDefinition, args: &StreamAr
                 .context("create it")?
         }
     };
-    verify(&stream.cached_info().config, &wanted)?;
+    verify(&stream.cached_info().config, &wanted, definition.newest_counts())?;
     Ok(stream)
 }
 
@@ -132,7 +132,7 @@ impl Differences {
 }
 
 /// What correctness rests on; sizes, ages and replicas are the operator's to change.
-fn verify(found: &Config, wanted: &Config) -> anyhow::Result<()> {
+fn verify(found: &Config, wanted: &Config, newest_counts: bool) -> anyhow::Result<()> {
     let mut differences = Differences::default();
     differences.check(
         "subjects",
@@ -154,8 +154,8 @@ fn verify(found: &Config, wanted: &Config) -> anyhow::Result<()> {
         found.allow_direct.to_string(),
         wanted.allow_direct.to_string(),
     );
-    let keeps_the_newest = wanted.max_messages_per_subject < 1 || found.max_messages_per_subject >= 1;
-    if !keeps_the_newest || (wanted.max_messages_per_subject == 1 && found.max_messages_per_subject != 1) {
+    let is_limited = found.max_messages_per_subject >= 1;
+    if newest_counts && (!is_limited || (wanted.max_messages_per_subject == 1 && found.max_messages_per_subject != 1)) {
         differences.check(
             "max_msgs_per_subject",
             found.max_messages_per_subject.to_string(),

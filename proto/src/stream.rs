@@ -53,6 +53,14 @@ pub struct StreamDefinition {
     pub rollup: bool,
 }
 
+impl StreamDefinition {
+    /// Only the newest message of a subject counts, so readers rest on the limit per subject.
+    #[must_use]
+    pub const fn newest_counts(&self) -> bool {
+        self.bucket || matches!(self.per_subject, Some(1))
+    }
+}
+
 /// Where a durable consumer starts that is created, and by which service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsumerStart {
@@ -131,7 +139,9 @@ pub const EVENTS_STREAM: StreamDefinition = StreamDefinition {
     description: "Bellwether: what happened to the nodes",
     subjects: &[crate::subject::ALL_EVENTS],
     retention: Retention::Limits,
-    per_subject: None,
+    // A month has fewer of one kind for one node, but for the progress of drains that last for hours. An agent that floods
+    // its three kinds takes a tenth of the stream at most, with the largest messages that the gatekeeper allows agents.
+    per_subject: Some(256),
     max_age: Some(Duration::from_secs(30 * 24 * 60 * 60)),
     // A month of 5,000 nodes rebooting nightly is about 2 GB at 300 bytes and some 45 events
     // an attempt; a quarter of that protects small volumes and still holds a week.

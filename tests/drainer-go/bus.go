@@ -43,7 +43,7 @@ func (d *Drainer) setUpStreams() error {
 	attempts := stream(attemptsStream, "$KV.bellwether_attempts.>", 16, 0)
 	commands := stream(commandsStream, "bellwether.v1.cmd.*.*", 1, day)
 	commands.Retention = nats.WorkQueuePolicy
-	events := stream("BELLWETHER_EVENTS", "bellwether.v1.evt.*.*", -1, 30*day)
+	events := stream("BELLWETHER_EVENTS", "bellwether.v1.evt.*.*", 256, 30*day)
 	events.MaxBytes = 512 << 20
 	manages := os.Getenv("BELLWETHER_MANAGE_STREAMS") != "false"
 	for _, wanted := range []*nats.StreamConfig{hosts, attempts, commands, events} {

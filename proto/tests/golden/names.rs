@@ -47,7 +47,9 @@ pub(crate) fn all() -> Vec<String> {
     for stream in STREAMS {
         let (name, retention) = (stream.name, stream.retention);
         lines.push(format!("stream {name} retention {retention:?}"));
-        lines.push(format!("stream {name} per subject {:?}", stream.per_subject));
+        if stream.newest_counts() {
+            lines.push(format!("stream {name} per subject {:?}", stream.per_subject));
+        }
         lines.push(format!("stream {name} bucket {}", stream.bucket));
         lines.extend(
             stream

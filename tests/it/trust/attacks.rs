@@ -1,9 +1,9 @@
 //! Attacks by clients without a name, by what a client subscribes to, and by consumers.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
 use bellwether_proto::permission::Role;
-use bellwether_proto::stream::STREAMS;
+use bellwether_proto::stream::{EVENTS_STREAM, STREAMS};
 use bellwether_proto::subject;
 use rig::accounts::{PASSWORD, RIG, User};
 use rig::nats::Nats;
@@ -170,6 +170,50 @@ async fn only_a_scheduler_chooses_where_a_consumer_delivers_to() -> Result<()> {
         Ok(())
     })
     .await?;
+    place.finish();
+    Ok(())
+}
+
+/// With the largest messages that the gatekeeper allows agents, twice as many as the stream keeps of one kind for one node.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_floods_its_events_displaces_none_of_another_node() -> Result<()> {
+    let place = Place::new()?;
+    let nats = Nats::start(&place, &NODES).await?;
+    let jetstream = with_state(&nats, 1).await?;
+    let before = state(&jetstream).await?;
+    let kept = EVENTS_STREAM.per_subject.context("no limit")?.unsigned_abs();
+    let flooding = agent(Role::Rebooter);
+    let mut client = RawClient::connect(&nats, &flooding).await?;
+    let body = vec![b'x'; 64 * 1024];
+    let events = subject::events_of(&token("n1")?).replace('*', "");
+    let own = flooding.role.permissions("n1").publish;
+    let kinds: Vec<&String> = own.iter().filter(|it| it.starts_with(&events)).collect();
+    ensure!(kinds.len() == 3, "{kinds:?}");
+    for subject in &kinds {
+        for _ in 0..2 * kept {
+            let message = RawMessage {
+                body: &body,
+                ..RawMessage::default()
+            };
+            let refusal = client.publish(subject, &message).await?;
+            ensure!(refusal.is_none(), "{refusal:?}");
+        }
+    }
+    wait::until("the flood to be stored", DEADLINE, async || {
+        let after = state(&jetstream).await?;
+        for subject in &kinds {
+            let (count, _) = after.get(*subject).copied().unwrap_or_default();
+            ensure!(count as u64 == kept, "{subject}: {count} messages");
+        }
+        let harmed = harm(&before, &after);
+        ensure!(harmed.is_empty(), "{harmed:?}");
+        Ok(())
+    })
+    .await?;
+    let mut stream = jetstream.get_stream(EVENTS_STREAM.name).await?;
+    let (stored, limit) = (stream.info().await?.state.bytes, EVENTS_STREAM.max_bytes);
+    let limit = limit.context("no limit")?.unsigned_abs();
+    ensure!(stored < limit / 8, "{stored} of {limit} bytes");
     place.finish();
     Ok(())
 }
