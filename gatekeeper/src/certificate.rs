@@ -37,8 +37,6 @@ pub(crate) struct Certificate {
     pub(crate) pem: String,
     /// Its end.
     pub(crate) expires: Timestamp,
-    /// When the next one is due: after two thirds of its time.
-    pub(crate) renew: Timestamp,
 }
 
 impl Authority {
@@ -83,13 +81,18 @@ impl Authority {
         Ok(Certificate {
             pem: format!("{}{}", certificate.pem(), key.serialize_pem()),
             expires,
-            // None after the last one: it would end at the same time.
-            renew: if expires < self.expires {
-                after(now, expires.duration_since(now) / 3 * 2)?
-            } else {
-                expires
-            },
         })
+    }
+
+    /// When the next certificate is due after one with this end: with a third of its lifetime left. None after the last
+    /// one, since it would end at the same time.
+    pub(crate) fn renewal(&self, expires: Timestamp, lifetime: Duration) -> Timestamp {
+        // A server states the end of its certificate in whole seconds.
+        if expires.as_second() >= self.expires.as_second() {
+            expires
+        } else {
+            expires.checked_sub(lifetime / 3).unwrap_or(Timestamp::MIN)
+        }
     }
 }
 
@@ -135,9 +138,11 @@ mod tests {
         let now = at(1_800_000_000);
         let certificate = authority.certify(&["nats".to_owned()], day * 3, now).unwrap();
         assert_eq!(certificate.expires.as_second() - now.as_second(), 3 * 24 * 3600);
-        assert_eq!(certificate.renew.as_second() - now.as_second(), 2 * 24 * 3600);
+        let renewal = authority.renewal(certificate.expires, day * 3);
+        assert_eq!(renewal.as_second() - now.as_second(), 2 * 24 * 3600);
         let late = authority.certify(&[], day * 366 * 20, now).unwrap();
         assert_eq!(late.expires, authority.expires);
+        assert_eq!(authority.renewal(late.expires, day * 366 * 20), late.expires);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     refusals: Family<[(&'static str, &'static str); 1], Counter>,
     stale: Counter,
     remembered: Counter,
+    kept: Counter,
     reviews: Histogram,
     expires: Gauge<f64, AtomicU64>,
 }
@@ -32,6 +33,7 @@ impl Metrics {
             refusals: Family::default(),
             stale: Counter::default(),
             remembered: Counter::default(),
+            kept: Counter::default(),
             reviews: Histogram::new(REVIEW_SECONDS),
             expires: Gauge::default(),
         };
@@ -56,6 +58,11 @@ impl Metrics {
             "gatekeeper_remembered_tokens",
             "Answers without a question to the API server, since it accepted the same token less than a minute before",
             metrics.remembered.clone(),
+        );
+        registry.register(
+            "gatekeeper_kept_connections",
+            "Connections that a server asked about again, since it had read its files again",
+            metrics.kept.clone(),
         );
         registry.register(
             "gatekeeper_review_seconds",
@@ -84,6 +91,10 @@ impl Metrics {
 
     pub(crate) fn remembered(&self) {
         self.remembered.inc();
+    }
+
+    pub(crate) fn kept(&self) {
+        self.kept.inc();
     }
 
     pub(crate) fn reviewed(&self, seconds: f64) {

@@ -1,6 +1,6 @@
 //! A new certificate in time, and the server's reload.
 //!
-//! The server keeps its certificate in memory. So also a gatekeeper that starts beside a running server has it reload.
+//! The server keeps its certificate in memory, and states its end.
 
 use std::time::Duration;
 
@@ -59,13 +59,13 @@ impl Renewal {
     pub(crate) fn begin(&self, keys: &Keys, chassis: &Chassis) -> Result<Certificate, CertificateError> {
         let certificate = self.certify()?;
         self.folder.write(keys, &self.authority, &certificate)?;
-        self.authority_lasts(&certificate, chassis);
+        self.authority_lasts(certificate.expires, chassis);
         Ok(certificate)
     }
 
     /// False: the authority ends before a certificate of its usual lifetime would, which `/readyz` then shows.
-    fn authority_lasts(&self, certificate: &Certificate, chassis: &Chassis) -> bool {
-        let lasts = certificate.expires < self.authority.expires;
+    fn authority_lasts(&self, expires: Timestamp, chassis: &Chassis) -> bool {
+        let lasts = expires.as_second() < self.authority.expires.as_second();
         if !lasts {
             let why = format!(
                 "the authority ends at {}: empty the Secret and restart the NATS pods for another one",
@@ -83,7 +83,11 @@ impl Renewal {
 
     /// Has the server take the certificate, and renews it, until the service stops.
     pub(crate) async fn keep(self, chassis: Chassis, mut certificate: Certificate) -> anyhow::Result<()> {
-        while self.serve(&chassis, &certificate).await && sleep_until(&chassis, certificate.renew).await {
+        while let Some(expires) = self.serve(&chassis, &certificate).await {
+            let renewal = self.authority.renewal(expires, self.lifetime);
+            if !sleep_until(&chassis, renewal).await {
+                break;
+            }
             certificate = self.certify()?;
             self.folder.certificate(&certificate)?;
             tracing::info!(expires = %certificate.expires, "Certificate of the server renewed");
@@ -91,29 +95,57 @@ impl Renewal {
         Ok(())
     }
 
-    /// Returns once the server has taken the certificate. False: the service has to stop.
-    async fn serve(&self, chassis: &Chassis, certificate: &Certificate) -> bool {
+    /// Returns the end of the certificate that the server shows, once that one will do. None: the service has to stop.
+    async fn serve(&self, chassis: &Chassis, certificate: &Certificate) -> Option<Timestamp> {
         let mut backoff = Backoff::up_to(RETRY_MAX);
-        while let Err(error) = self.server.reload(self.system.clone()).await {
-            let error = format!("{error:#}");
-            tracing::debug!(error, "Server has not taken its certificate yet");
-            // With an authority that has ended the gatekeeper cannot connect either: that end stays the reason to read.
-            if !clock::until(self.authority.expires).is_zero() {
-                let why = format!("the server beside has not taken its new certificate: {error}: see its log");
-                chassis.health.not_ready(ReadinessCode::CertificateNotServed, why);
+        let expires = loop {
+            match self.have_served(certificate).await {
+                Ok(expires) => break expires,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::debug!(error, "Server has not taken its certificate yet");
+                    // With an authority that has ended the gatekeeper cannot connect either: that end stays the reason to
+                    // read.
+                    if !clock::until(self.authority.expires).is_zero() {
+                        let why = format!("the server beside has not taken its new certificate: {error}: see its log");
+                        chassis.health.not_ready(ReadinessCode::CertificateNotServed, why);
+                    }
+                    if !chassis.sleep(backoff.after_failure()).await {
+                        return None;
+                    }
+                }
             }
-            if !chassis.sleep(backoff.after_failure()).await {
-                return false;
-            }
-        }
-        self.metrics.serves(certificate.expires);
+        };
+        self.metrics.serves(expires);
         // The authority's end is the last one of all certificates.
-        if self.authority_lasts(certificate, chassis) {
+        if self.authority_lasts(expires, chassis) {
             chassis.health.ready(Part::Certificate);
         }
-        tracing::info!(expires = %certificate.expires, "Server has its certificate");
-        true
+        tracing::info!(%expires, "Server has its certificate");
+        Some(expires)
     }
+
+    /// A server that reads its files asks about each of its clients. So it does only if its certificate is due: not when a
+    /// gatekeeper starts again beside it, and not again when the answer to a reload was late.
+    async fn have_served(&self, certificate: &Certificate) -> anyhow::Result<Timestamp> {
+        let control = self.server.control(self.system.clone()).await?;
+        let mut expires = control.certificate_end().await?;
+        if clock::until(self.authority.renewal(expires, self.lifetime)).is_zero() && !is_end_of(certificate, expires) {
+            control.reload().await?;
+            expires = control.certificate_end().await?;
+            anyhow::ensure!(
+                is_end_of(certificate, expires),
+                "after the reload its certificate ends at {expires}"
+            );
+        }
+        control.close().await;
+        Ok(expires)
+    }
+}
+
+/// Whether the server, which states whole seconds, shows this certificate.
+fn is_end_of(certificate: &Certificate, expires: Timestamp) -> bool {
+    certificate.expires.as_second() == expires.as_second()
 }
 
 async fn sleep_until(chassis: &Chassis, instant: Timestamp) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, kubernetes};
-use bellwether_gatekeeper_core::{Keys, Known};
+use bellwether_gatekeeper_core::Keys;
 use bellwether_proto::readiness::{Part, ReadinessCode};
 
 use crate::args::Args;
@@ -68,7 +68,8 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         keys,
         table,
         metrics,
-        known: Mutex::new(Known::default()),
+        known: Mutex::default(),
+        admitted: Mutex::default(),
         reviews: serve::places(),
     };
     Arc::new(gate).serve(questions).await

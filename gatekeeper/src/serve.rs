@@ -4,12 +4,12 @@
 //! waits no longer is dropped before it costs anything: else the answers to those who have gone would keep out those who
 //! are there.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client as Nats, Message, Subscriber};
+use async_nats::{Client as Nats, Message, Subject, Subscriber};
 use bellwether_chassis::{Chassis, chain, clock};
-use bellwether_gatekeeper_core::{Grant, Identity, Keys, Known, Question, Refusal, Table, grant, token};
+use bellwether_gatekeeper_core::{Admitted, Grant, Identity, Keys, Known, Question, Refusal, Table, grant, token};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +42,7 @@ pub(crate) struct Gate {
     pub(crate) table: Table,
     pub(crate) metrics: Metrics,
     pub(crate) known: Mutex<Known>,
+    pub(crate) admitted: Mutex<Admitted>,
     pub(crate) reviews: Semaphore,
 }
 
@@ -91,16 +92,36 @@ impl Gate {
                 return;
             }
         };
+        if let Some(grant) = self.granted_before(&question) {
+            self.metrics.kept();
+            self.answer(&question, Ok(&grant), reply).await;
+            return;
+        }
         let Some(decided) = self.decide(&question, asked).await else {
             self.metrics.stale();
             return;
         };
-        match &decided {
+        self.record(&question, &decided);
+        let decided = decided.as_ref().map_err(|refusal| *refusal);
+        self.answer(&question, decided, reply).await;
+    }
+
+    /// What a connection has that a server asks about again, as it has read its files.
+    fn granted_before(&self, question: &Question) -> Option<Grant> {
+        let connection = question.connection.as_ref()?;
+        locked(&self.admitted).find(connection, clock::now()).cloned()
+    }
+
+    fn record(&self, question: &Question, decided: &Result<Grant, Refusal>) {
+        match decided {
             Ok(grant) => {
                 self.metrics.admitted(grant.identity.role);
                 let Identity { role, node, pod } = &grant.identity;
                 let node = node.as_ref().map(ToString::to_string);
                 tracing::info!(role = role.as_str(), node, pod, until = %grant.until, client = question.client, "Client admitted");
+                if let Some(connection) = question.connection.clone() {
+                    locked(&self.admitted).remember(connection, grant.clone(), clock::now());
+                }
             }
             Err(refusal) => {
                 self.metrics.refused(*refusal);
@@ -114,12 +135,10 @@ impl Gate {
                 );
             }
         }
-        let answer = grant::answer(
-            &question,
-            decided.as_ref().map_err(|refusal| *refusal),
-            &self.keys.issuer,
-            clock::now(),
-        );
+    }
+
+    async fn answer(&self, question: &Question, decided: Result<&Grant, Refusal>, reply: Subject) {
+        let answer = grant::answer(question, decided, &self.keys.issuer, clock::now());
         let sent = match answer {
             Ok(answer) => self
                 .nats
@@ -139,7 +158,7 @@ impl Gate {
             Ok(stated) => stated,
             Err(refusal) => return Some(Err(refusal)),
         };
-        let remembered = self.known().find(&question.token, clock::now()).cloned();
+        let remembered = locked(&self.known).find(&question.token, clock::now()).cloned();
         let identity = if let Some(identity) = remembered {
             self.metrics.remembered();
             Ok(identity)
@@ -179,7 +198,7 @@ impl Gate {
         self.metrics.reviewed(clock::now().duration_since(begun).as_secs_f64());
         self.chassis.health.ready(Part::Kubernetes);
         let identity = Identity::read(&reviewed, &self.table)?;
-        self.known().remember(token, identity.clone(), clock::now());
+        locked(&self.known).remember(token, identity.clone(), clock::now());
         Ok(identity)
     }
 
@@ -200,10 +219,10 @@ impl Gate {
         };
         self.chassis.health.not_ready_for(code, refusal.explained(), SHOWN);
     }
+}
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_stale(asked: Timestamp) -> bool {

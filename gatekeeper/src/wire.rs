@@ -11,6 +11,8 @@ use bellwether_chassis::admin::Health;
 use bellwether_chassis::{Backoff, Chassis};
 use bellwether_gatekeeper_core::question::SUBJECT;
 use bellwether_proto::readiness::{Part, ReadinessCode};
+use jiff::Timestamp;
+use serde_json::Value;
 
 /// Gatekeepers share the questions of all servers; a server prefers the one beside it.
 const GROUP: &str = "gatekeepers";
@@ -24,8 +26,9 @@ const RECONNECT: Backoff = Backoff::between(Duration::from_millis(50), Duration:
 /// As [`bellwether_chassis`] does: a server whose machine lost its power closes no connection.
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 
-/// A reload reads a few files.
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A reload reads a few files, and asks the gatekeeper about each client, one after the other: some milliseconds each on a
+/// machine without time, for the ten thousand agents of five thousand nodes.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where the server is, and how it proves itself.
 #[derive(Debug, Clone)]
@@ -83,24 +86,49 @@ impl Server {
         Ok((client, questions))
     }
 
-    /// Has the server read its files again. `seed` is the private key of the user of the system account.
-    pub(crate) async fn reload(&self, seed: String) -> anyhow::Result<()> {
-        let client = self
-            .options(seed)
-            .connect(self.addresses()?)
-            .await
-            .context("connect as the user of the system account")?;
-        let subject = format!("$SYS.REQ.SERVER.{}.RELOAD", client.server_info().server_id);
-        let answer = tokio::time::timeout(RELOAD_TIMEOUT, client.request(subject, "".into())).await;
-        client.drain().await.ok();
-        let answer = answer
-            .context("the server does not answer")?
-            .context("ask for the reload")?;
-        let answer: serde_json::Value = serde_json::from_slice(&answer.payload).context("the answer is not JSON")?;
-        match answer.get("error") {
+    /// A connection by which the server is controlled. `seed` is the private key of the user of the system account.
+    pub(crate) async fn control(&self, seed: String) -> anyhow::Result<Control> {
+        let options = self.options(seed).request_timeout(Some(RELOAD_TIMEOUT));
+        let client = options.connect(self.addresses()?).await;
+        Ok(Control {
+            client: client.context("connect as the user of the system account")?,
+        })
+    }
+}
+
+/// A connection of the user of the system account.
+pub(crate) struct Control {
+    client: Client,
+}
+
+impl Control {
+    /// The end of the certificate that the server shows to clients.
+    pub(crate) async fn certificate_end(&self) -> anyhow::Result<Timestamp> {
+        let state = self.ask("VARZ").await?;
+        let end = state.pointer("/data/tls_cert_not_after").and_then(Value::as_str);
+        let end = end.context("the server states no end of its certificate: take the NATS image of the component")?;
+        Ok(end.parse()?)
+    }
+
+    /// Has the server read its files again.
+    pub(crate) async fn reload(&self) -> anyhow::Result<()> {
+        match self.ask("RELOAD").await?.get("error") {
             Some(error) => bail!("the server refuses its new files: {error}"),
             None => Ok(()),
         }
+    }
+
+    /// Ends the connection.
+    pub(crate) async fn close(self) {
+        // What fails here leaves a connection that the server ends.
+        self.client.drain().await.ok();
+    }
+
+    async fn ask(&self, what: &str) -> anyhow::Result<Value> {
+        let subject = format!("$SYS.REQ.SERVER.{}.{what}", self.client.server_info().server_id);
+        let answer = self.client.request(subject, "".into()).await;
+        let answer = answer.with_context(|| format!("ask the server for {what}"))?;
+        serde_json::from_slice(&answer.payload).context("the answer is not JSON")
     }
 }
 

@@ -1,15 +1,14 @@
 //! The gatekeeper on a real API server and a real NATS server: who gets in, as what, and what happens without its parts.
 
+mod certificates;
 mod journey;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::{Client, ConnectErrorKind};
-use bellwether_proto::readiness::{self, ReadinessCode};
-use bellwether_proto::{NodeName, NodeToken, setting, subject};
+use bellwether_proto::readiness::ReadinessCode;
+use bellwether_proto::{NodeName, NodeToken, subject};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -19,10 +18,7 @@ use rig::ports::free_port;
 use rig::proxy::Way;
 use rig::services::{AGENTS, NAMESPACE};
 use rig::{tools, wait};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const SENTINEL: (&str, &str) = (AGENTS, "sentinel");
@@ -244,62 +240,6 @@ fn is_included(cluster: &Cluster, gatekeeper: &str) -> Result<()> {
     Ok(())
 }
 
-/// The certificate that the server shows, which this authority has to have signed.
-async fn shown(cluster: &Cluster, gate: &Gate) -> Result<CertificateDer<'static>> {
-    let authority = cluster.folder("gatekeeper")?.join("ca.crt");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority)?)?;
-    let config = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", gate.nats.port())).await?;
-    let mut stream = BufReader::new(stream);
-    let mut info = String::new();
-    stream.read_line(&mut info).await?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let name = ServerName::try_from("nats-0.nats.bellwether.svc")?;
-    let stream = connector.connect(name, stream.into_inner()).await?;
-    let (_, session) = stream.get_ref();
-    let chain = session.peer_certificates().context("no certificate")?;
-    Ok(chain.first().context("no certificate")?.clone().into_owned())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_renewed_before_its_end_and_clients_are_back_at_once() -> Result<()> {
-    let _turn = rig::world::turn().await?;
-    let cluster = Cluster::start().await?;
-    let gate = cluster.gate(&[(setting::CERTIFICATE_LIFETIME, "24s")]).await?;
-    let pod = cluster.pod(SENTINEL, "sentinel-1", Some("n1")).await?;
-    let token = cluster.projected(SENTINEL, &pod).await?;
-    let before = connect(&cluster, &gate.nats, AGENTS, &token).await?;
-    let first = shown(&cluster, &gate).await?;
-    const EXPIRY: &str = "bellwether_gatekeeper_certificate_expiry_seconds";
-    let ends = gate.gatekeeper.metric(EXPIRY).await?;
-    wait::until("another certificate", DEADLINE, async || {
-        ensure!(shown(&cluster, &gate).await? != first, "it is the first one");
-        Ok(())
-    })
-    .await?;
-    wait::until("its end in the metrics", DEADLINE, async || {
-        ensure!(gate.gatekeeper.metric(EXPIRY).await? > ends, "it is that of the first");
-        Ok(())
-    })
-    .await?;
-    wait::until("the first one to have ended", DEADLINE, async || {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-        ensure!(now.as_secs_f64() > ends + 1.0, "not yet");
-        Ok(())
-    })
-    .await?;
-    connect(&cluster, &gate.nats, AGENTS, &token).await?;
-    assert!(may_publish(&before, &gate.nats, &subject::sentinel_record(&token_of("n1")?)).await?);
-    // A reload ends the connections of all whom a callout let in, once.
-    let connects = before.statistics().connects.load(Ordering::Relaxed);
-    assert!(connects <= 3, "{connects} connections in two reloads at most");
-    cluster.finish();
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_api_server_clients_stay_and_no_new_one_gets_in_until_it_is_back() -> Result<()> {
     let _turn = rig::world::turn().await?;
@@ -381,58 +321,6 @@ async fn a_secret_that_is_emptied_overwritten_or_cut_is_named_and_changes_no_key
     assert!(!cluster.folder("second")?.join("gate.conf").exists());
     put(json!(good)).await?;
     gate.gatekeeper.wait_ready().await?;
-    cluster.finish();
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_authority_that_ends_or_has_ended_is_named_and_nothing_trusts_it_longer() -> Result<()> {
-    let _turn = rig::world::turn().await?;
-    let cluster = Cluster::start().await?;
-    let made = async |days: i64| {
-        let created = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
-        let data = json!({ "stringData": { "seed": "a".repeat(32), "created": created.to_string() } });
-        let secrets: Api<Secret> = Api::namespaced(cluster.admin.clone(), NAMESPACE);
-        let patch = Patch::Merge(data);
-        secrets
-            .patch("bellwether-gate", &PatchParams::default(), &patch)
-            .await
-            .map(drop)
-    };
-    // Ten years are 3,650 days, and a certificate of the server lasts for 30.
-    made(3640).await?;
-    let port = free_port()?;
-    let (ending, _api) = cluster.gatekeeper("ending", port, &[]).await?;
-    let nats = cluster.server("ending", port, vec![], "").await?;
-    let message = reports(&ending, ReadinessCode::AuthorityEnds).await?;
-    assert!(
-        message.contains("empty the Secret and restart the NATS pods"),
-        "{message}"
-    );
-    let pod = cluster.pod(SENTINEL, "sentinel-1", Some("n1")).await?;
-    let token = cluster.projected(SENTINEL, &pod).await?;
-    connect(&cluster, &nats, AGENTS, &token).await?;
-
-    made(3660).await?;
-    let port = free_port()?;
-    let (ended, _api) = cluster.gatekeeper("ended", port, &[]).await?;
-    let nats = cluster.server("ended", port, vec![], "").await?;
-    reports(&ended, ReadinessCode::AuthorityEnds).await?;
-    wait::steadily(
-        "the gatekeeper names the end, not what follows from it",
-        Duration::from_secs(3),
-        async || {
-            let (_, body) = ended.get("/readyz").await?;
-            let found = readiness::parse(&body);
-            Ok(found.iter().any(|it| it.code == Some(ReadinessCode::AuthorityEnds)))
-        },
-    )
-    .await?;
-    let authority = cluster.folder("ended")?.join("ca.crt");
-    let client = async_nats::ConnectOptions::new()
-        .require_tls(true)
-        .add_root_certificates(authority);
-    assert!(client.token(token).connect(nats.own_url()).await.is_err());
     cluster.finish();
     Ok(())
 }

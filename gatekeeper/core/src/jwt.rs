@@ -38,9 +38,6 @@ pub struct Claims<T> {
     pub iat: i64,
     /// The public key of the signer.
     pub iss: String,
-    /// A name for operators.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub name: String,
     /// Whom the claims are about.
     #[serde(default)]
     pub sub: String,
@@ -131,7 +128,6 @@ mod tests {
             jti: String::new(),
             iat: 3,
             iss: String::new(),
-            name: String::new(),
             sub: "s".to_owned(),
             nats: content.to_owned(),
         }

@@ -11,11 +11,13 @@
 //! rights.rs    a role's account and permissions, from the contract
 //! refusal.rs   the closed list of refusals
 //! known.rs     tokens whose review is recent
+//! admitted.rs  connections that were let in
 //! config.rs    the files of the NATS server
 //! ```
 //!
 //! No part of it writes a token or a private key into a text for operators.
 
+pub mod admitted;
 pub mod config;
 pub mod grant;
 pub mod identity;
@@ -28,10 +30,11 @@ mod rights;
 pub mod seed;
 pub mod token;
 
+pub use admitted::Admitted;
 pub use grant::{Grant, TIME_MAX};
 pub use identity::{AccountName, Identity, Table};
 pub use keys::Keys;
 pub use known::Known;
-pub use question::Question;
+pub use question::{Connection, Question};
 pub use refusal::Refusal;
 pub use seed::{Seed, Stored};

@@ -1,5 +1,7 @@
 //! A question of a NATS server: may this client connect?
 
+use std::num::NonZeroU64;
+
 use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ struct ServerId {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct ClientInfo {
     #[serde(default)]
+    id: u64,
+    #[serde(default)]
     host: String,
     #[serde(default)]
     name: String,
@@ -50,11 +54,22 @@ impl std::fmt::Debug for ConnectOptions {
     }
 }
 
+/// A connection of a client to a server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connection {
+    /// The key of the server, of this start.
+    pub server: String,
+    /// The server's number of the connection.
+    pub number: NonZeroU64,
+}
+
 /// A question whose signature is a NATS server's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Question {
     /// The server that asks, and alone may use the answer.
     pub server: String,
+    /// The client's connection, if the server numbers it.
+    pub connection: Option<Connection>,
     /// The key that the server has made up for this client. The answer has to name it, so it fits no other question.
     pub user: String,
     /// The client's address and name as the server states them, for the log; the name is the client's own word.
@@ -103,6 +118,10 @@ impl Question {
             return Err(Refusal::OtherKeys);
         }
         Ok(Self {
+            connection: NonZeroU64::new(nats.client_info.id).map(|number| Connection {
+                server: iss.clone(),
+                number,
+            }),
             server: iss,
             user: nats.user_nkey,
             client: format!("{} at {}", short(&nats.client_info.name), short(&nats.client_info.host)),
@@ -132,7 +151,6 @@ pub(crate) mod tests {
             jti: String::new(),
             iat: 3,
             iss: String::new(),
-            name: String::new(),
             sub: issuer.to_owned(),
             nats: content,
         };
