@@ -137,14 +137,19 @@ impl Nats {
 
     /// Lets the agents of a node in that joins.
     pub async fn admit(&self, node: &str) -> Result<()> {
-        let reloads = || self.process.output().matches("Reloaded server configuration").count();
-        let before = reloads();
+        let before = self.reloads();
         self.access()?.admit(node)?;
         self.process.reload()?;
         wait::eventually("the server to know the node", START_DEADLINE, async || {
-            Ok(reloads() > before)
+            Ok(self.reloads() > before)
         })
         .await
+    }
+
+    /// How often it has read its files again.
+    #[must_use]
+    pub fn reloads(&self) -> usize {
+        self.process.output().matches("Reloaded server configuration").count()
     }
 
     /// What clients tried so far without the right to.

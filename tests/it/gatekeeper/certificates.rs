@@ -62,15 +62,9 @@ async fn a_certificate_is_renewed_before_its_end_and_no_client_loses_its_connect
         Ok(())
     })
     .await?;
-    wait::until("the first one to have ended", DEADLINE, async || {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-        ensure!(now.as_secs_f64() > ends + 1.0, "not yet");
-        Ok(())
-    })
-    .await?;
-    connect(&cluster, &gate.nats, AGENTS, &token).await?;
-    assert!(may_publish(&before, &gate.nats, &subject::sentinel_record(&token_of("n1")?)).await?);
-    // Neither the server's reloads end a connection, nor a gatekeeper that starts again beside it.
+    // Neither the server's reloads end a connection, nor a gatekeeper that starts again beside it, which needs none.
+    let reloads = gate.nats.reloads();
+    ensure!(reloads > 0, "the server has not read its files again");
     let kept = "bellwether_gatekeeper_kept_connections_total";
     ensure!(
         gate.gatekeeper.metric(kept).await? >= 1.0,
@@ -80,6 +74,15 @@ async fn a_certificate_is_renewed_before_its_end_and_no_client_loses_its_connect
     gate.gatekeeper.process.restart()?;
     gate.gatekeeper.wait_ready().await?;
     connect(&cluster, &gate.nats, AGENTS, &token).await?;
+    assert_eq!(gate.nats.reloads(), reloads);
+    wait::until("the first one to have ended", DEADLINE, async || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        ensure!(now.as_secs_f64() > ends + 1.0, "not yet");
+        Ok(())
+    })
+    .await?;
+    connect(&cluster, &gate.nats, AGENTS, &token).await?;
+    assert!(may_publish(&before, &gate.nats, &subject::sentinel_record(&token_of("n1")?)).await?);
     assert_eq!(before.statistics().connects.load(Ordering::Relaxed), 1);
     cluster.finish();
     Ok(())
