@@ -21,6 +21,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{DEADLINE, SENTINEL, connect, may_publish, token_of};
 
+/// Of the server's certificate, renewed after two thirds.
+const LIFETIME: Duration = Duration::from_secs(24);
+
 /// The certificate that the server shows, which this authority has to have signed.
 async fn shown(cluster: &Cluster, gate: &Gate) -> Result<CertificateDer<'static>> {
     let authority = cluster.folder("gatekeeper")?.join("ca.crt");
@@ -41,11 +44,22 @@ async fn shown(cluster: &Cluster, gate: &Gate) -> Result<CertificateDer<'static>
     Ok(chain.first().context("no certificate")?.clone().into_owned())
 }
 
+/// Waits for a second since 1970.
+async fn over(second: f64) -> Result<()> {
+    wait::until(&format!("second {second}"), DEADLINE, async || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        ensure!(now.as_secs_f64() > second, "not yet");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_before_its_end_and_no_client_loses_its_connection() -> Result<()> {
     let _turn = rig::world::turn().await?;
     let cluster = Cluster::start().await?;
-    let gate = cluster.gate(&[(setting::CERTIFICATE_LIFETIME, "24s")]).await?;
+    let lifetime = format!("{}s", LIFETIME.as_secs());
+    let gate = cluster.gate(&[(setting::CERTIFICATE_LIFETIME, &lifetime)]).await?;
     let pod = cluster.pod(SENTINEL, "sentinel-1", Some("n1")).await?;
     let token = cluster.projected(SENTINEL, &pod).await?;
     let before = connect(&cluster, &gate.nats, AGENTS, &token).await?;
@@ -70,17 +84,15 @@ async fn a_certificate_is_renewed_before_its_end_and_no_client_loses_its_connect
         gate.gatekeeper.metric(kept).await? >= 1.0,
         "no connection was asked about again"
     );
+    // The next certificate would end in another second: the server states whole ones.
+    let renewed = gate.gatekeeper.metric(EXPIRY).await? - LIFETIME.as_secs_f64();
+    over(renewed + 2.0).await?;
     gate.gatekeeper.process.kill9();
     gate.gatekeeper.process.restart()?;
     gate.gatekeeper.wait_ready().await?;
     connect(&cluster, &gate.nats, AGENTS, &token).await?;
     assert_eq!(gate.nats.reloads(), reloads);
-    wait::until("the first one to have ended", DEADLINE, async || {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-        ensure!(now.as_secs_f64() > ends + 1.0, "not yet");
-        Ok(())
-    })
-    .await?;
+    over(ends + 1.0).await?;
     connect(&cluster, &gate.nats, AGENTS, &token).await?;
     assert!(may_publish(&before, &gate.nats, &subject::sentinel_record(&token_of("n1")?)).await?);
     assert_eq!(before.statistics().connects.load(Ordering::Relaxed), 1);
