@@ -28,6 +28,19 @@ pub struct NodeEvent {
     pub fact: Fact,
 }
 
+/// The code of a `reboot-refused`: an inhibitor blocked shutdowns until the end of the order.
+pub const REFUSED_INHIBITED: &str = "Inhibited";
+
+/// The code of a `reboot-refused`: no call for the reboot arrived until the end of the order.
+pub const REFUSED_UNREACHED: &str = "Unreached";
+
+/// True for the codes by which a rebooter states that no call of its order can be under way, though it may have announced
+/// one: the host stays up.
+#[must_use]
+pub fn is_certainly_uncalled(code: &str) -> bool {
+    [REFUSED_INHIBITED, REFUSED_UNREACHED].contains(&code)
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {

@@ -24,7 +24,9 @@ pub(crate) use drain_check::DrainCheck;
 pub(crate) use failures::Failure;
 pub use failures::{Cohort, Stop};
 pub(crate) use foreseen::Foreseen;
-pub(crate) use gate::{Blockers, Look, OwnReadings, lacks_key, longest_drain, margin, overrides_budgets, unfit};
+pub(crate) use gate::{
+    Blockers, Look, OwnReadings, lacks_key, longest_drain, margin, overrides_budgets, unfit_for_order,
+};
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};
 pub(crate) use policy_budget::{Full, Group, Limits, PolicyBudgets, TopologyLimits};

@@ -1,6 +1,6 @@
 //! What one leader has been given of one node: no core can act on more.
 
-use bellwether_proto::{BootId, HostReport, NeedReport, RebooterReport};
+use bellwether_proto::{BootId, HostReport, NeedReport, ProblemCode, RebooterReport};
 use bellwether_scheduler_core::{Input, NodeView, StoredReport};
 
 use crate::moment::{Ms, millis, moment};
@@ -19,6 +19,8 @@ pub(crate) struct Reported {
 pub(crate) struct Ability {
     pub(crate) boot: BootId,
     pub(crate) able: bool,
+    /// It is not able now, and would wait with an order for the end of the inhibitor.
+    pub(crate) would_wait: bool,
     pub(crate) stale_at: Ms,
 }
 
@@ -41,8 +43,16 @@ impl Knowledge {
         }
     }
 
-    /// The last reports call for a reboot that could be ordered now, by a clock that shows this moment.
+    /// The last reports call for a reboot that could be done now, by a clock that shows this moment.
     pub(crate) fn is_fit(&self, clock: Ms) -> Result<(), &'static str> {
+        if self.rebooter.as_ref().is_some_and(|rebooter| !rebooter.able) {
+            return Err("the rebooter reports a problem");
+        }
+        self.is_fit_for_order(clock)
+    }
+
+    /// The same for one that could be ordered now.
+    pub(crate) fn is_fit_for_order(&self, clock: Ms) -> Result<(), &'static str> {
         let Some(sentinel) = &self.sentinel else {
             return Err("no report of the sentinel");
         };
@@ -58,7 +68,7 @@ impl Knowledge {
         if rebooter.stale_at < clock {
             return Err("the rebooter's report is stale");
         }
-        if !rebooter.able {
+        if !rebooter.able && !rebooter.would_wait {
             return Err("the rebooter reports a problem");
         }
         if rebooter.boot != sentinel.boot {
@@ -87,6 +97,10 @@ fn ability(stored: &StoredReport<RebooterReport>) -> Ability {
     Ability {
         boot: report.boot_id.clone(),
         able: report.problem.is_none(),
+        would_wait: report
+            .problem
+            .as_ref()
+            .is_some_and(|problem| problem.code == ProblemCode::ShutdownInhibited),
         stale_at: moment(stored.stored_at) + 3 * millis(report.refresh_interval),
     }
 }

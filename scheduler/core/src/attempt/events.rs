@@ -1,6 +1,8 @@
 //! Events of drainers and rebooters, as facts of the attempt's record.
 
-use bellwether_proto::{AfterTimeout, Attempt, Cause, DrainFailure, Fact, NodeEvent, Obstacle, ObstacleRun, Phase};
+use bellwether_proto::{
+    AfterTimeout, Attempt, Cause, DrainFailure, Fact, NodeEvent, Obstacle, ObstacleRun, Phase, event as proto_event,
+};
 use jiff::Timestamp;
 
 use crate::attempt::Transition;
@@ -60,7 +62,11 @@ pub(crate) fn apply_event(attempt: &mut Attempt, event: &NodeEvent, now: Timesta
             attempt.reboot_started_at = Some(now);
             reboot_started(attempt)
         }
-        Fact::RebootRefused { message, code: _ } if current && attempt.phase == Phase::Rebooting => {
+        Fact::RebootRefused { message, code } if current && attempt.phase == Phase::Rebooting => {
+            // The announced reboot will not come, so the slot need not wait for it.
+            if proto_event::is_certainly_uncalled(code) {
+                attempt.reboot_started_at = None;
+            }
             Consequence::Transition(Transition::RollBack(
                 Cause::RebootRefused,
                 format!("the rebooter refused: {message}"),

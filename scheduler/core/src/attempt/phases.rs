@@ -3,7 +3,7 @@
 use bellwether_proto::{Attempt, Cause, Phase};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admission::{Reason, unfit};
+use crate::admission::{Reason, unfit_for_order};
 use crate::attempt::Transition;
 use crate::attempt::retry::keeps_slot;
 use crate::attempt::service::Service;
@@ -140,7 +140,7 @@ impl Rule<'_> {
         if let LastLook::Refused(reason) = &self.looks.last_look {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
-        if let Some(reason) = unfit(observation, self.clock) {
+        if let Some(reason) = unfit_for_order(observation, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
         let passed = self.looks.last_look == LastLook::Passed;

@@ -279,6 +279,10 @@ impl Fleet {
         let ending = attempt.ending.as_ref().map(|ending| &ending.message);
         let detail = match (wait, &member.drain, ending) {
             (Wait::Drain, Some(progress), _) => progress.to_string(),
+            (Wait::RebootCall | Wait::Reboot, ..) => match observation.hindrance_of_reboot(attempt) {
+                Some(problem) => format!("the rebooter has its order, and reports: {}", problem.message),
+                None => String::new(),
+            },
             // Of running attempts only one that is rolled back has an ending already.
             (_, _, Some(ending)) => format!("{}, after: {ending}", wait.message()),
             _ => String::new(),

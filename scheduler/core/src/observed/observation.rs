@@ -1,6 +1,6 @@
 //! One node with its agents' reports, and what follows from the three together.
 
-use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, RebooterReport};
+use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, Problem, ProblemCode, RebooterReport};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{Memory, NodeView, StoredReport};
@@ -100,6 +100,15 @@ impl<'a> Observation<'a> {
     /// together; beside a report of the sentinel, the view of the node may be the one from before.
     pub(crate) fn is_ready_after(&self, attempt: &Attempt) -> bool {
         self.kubelet_left_boot(&attempt.boot_before) && self.node.ready
+    }
+
+    /// Why the node's rebooter could not carry out its order until now; none if it knows no reason. That it has called is no
+    /// reason.
+    pub(crate) fn hindrance_of_reboot(&self, attempt: &Attempt) -> Option<&'a Problem> {
+        let report = &self.rebooter?.report;
+        let problem = report.problem.as_ref()?;
+        let is_of_order = report.boot_id == attempt.boot_before && problem.code != ProblemCode::RebootAlreadyCalled;
+        is_of_order.then_some(problem)
     }
 
     /// The kubelet reports another boot than this one.

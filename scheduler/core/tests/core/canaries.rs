@@ -1,6 +1,6 @@
 //! Stories of canaries: nodes that reboot before the others of their policy.
 
-use bellwether_proto::{Cause, Phase};
+use bellwether_proto::{Cause, Phase, Problem};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ fn a_canary_that_needs_a_reboot_meanwhile_comes_before_the_nodes_that_wait() {
     world.need("a");
     world.pass(HOUR);
     assert_eq!(world.phase("a"), Some(Phase::Draining));
-    world.host("k").preflight = Some("no".into());
+    world.host("k").preflight = Some(Problem::unclassified("no"));
     world.need("k");
     world.need("b");
     assert_eq!(world.reason("b"), Some("CanaryFirst"));

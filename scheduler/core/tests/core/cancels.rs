@@ -1,6 +1,6 @@
 //! Stories of cancels: a reboot that can no longer be taken back keeps its slot, and each refusal says why.
 
-use bellwether_proto::{Attempt, Cause, Fact, NeedReport, NodeEvent, Phase};
+use bellwether_proto::{Attempt, Cause, Fact, NeedReport, NodeEvent, Phase, Problem};
 use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled, Input, Policy};
 use jiff::SignedDuration;
 
@@ -75,7 +75,7 @@ fn a_reboot_that_is_reported_after_the_end_of_the_attempt_takes_the_slot_again()
     world.pause("the other node has to wait");
     world.resume();
     let ordered = cancelled_too_late(&mut world);
-    world.host("b").preflight = Some("not yet".into());
+    world.host("b").preflight = Some(Problem::unclassified("not yet"));
     world.settle();
     world.drainer("a", true, 1);
     world.pass(Policy::LATE_EFFECT_MAX);

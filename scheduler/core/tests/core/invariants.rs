@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use serde_json::json;
 
-use bellwether_proto::{Obstacle, ObstacleKind, OrderKind};
+use bellwether_proto::{Obstacle, ObstacleKind, OrderKind, Problem};
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::reading::{Outcome, PodOfDaemonSet};
 use bellwether_scheduler_core::{AnnotatedKind, AnnotatedOrder, AnnotatedUntil, PolicyView, Rival};
@@ -124,7 +124,7 @@ fn happen(world: &mut World, happening: &Happening) {
             }
         }
         Happening::Preflight { node, fails } => {
-            world.host(NODES[*node]).preflight = fails.then(|| "no".to_owned());
+            world.host(NODES[*node]).preflight = fails.then(|| Problem::unclassified("no"));
         }
         Happening::Pass(seconds) => world.pass(SignedDuration::from_secs(*seconds)),
         Happening::Crash => world.crash(),

@@ -24,6 +24,7 @@ mod drained_again;
 mod facts;
 mod gates;
 mod gone;
+mod inhibitors;
 mod invariants;
 mod judge;
 mod leftovers;

@@ -1,6 +1,6 @@
 //! Stories of nodes that are tried in vain: they may neither starve others nor be drained again and again.
 
-use bellwether_proto::Phase;
+use bellwether_proto::{Phase, Problem};
 use jiff::SignedDuration;
 
 use crate::world::{AtBoot, World};
@@ -124,7 +124,7 @@ fn flap(name: &str, mut mishap: impl FnMut(&mut World)) {
 #[test]
 fn a_node_whose_attempts_end_without_a_reboot_is_drained_ever_more_rarely_for_each_cause() {
     flap("a preflight", |world| {
-        world.host("a").preflight = Some("no".into());
+        world.host("a").preflight = Some(Problem::unclassified("no"));
         world.drainer("a", true, 1);
         world.settle();
         world.host("a").preflight = None;

@@ -1,6 +1,6 @@
 //! Stories that people tell, one by one.
 
-use bellwether_proto::Phase;
+use bellwether_proto::{Phase, Problem};
 use bellwether_scheduler_core::{CancelEffect, Handled, Input, Policy};
 use jiff::SignedDuration;
 
@@ -175,7 +175,7 @@ fn a_need_that_vanishes_in_the_drain_ends_it_without_a_reboot() {
 fn what_changed_during_the_drain_is_seen_right_before_the_reboot() {
     let mut world = World::new(1, &["a"]);
     world.need("a");
-    world.host("a").preflight = Some("logind says no".into());
+    world.host("a").preflight = Some(Problem::unclassified("logind says no"));
     world.drainer("a", true, 1);
     assert_eq!(world.phase("a"), Some(Phase::RollingBack));
     world.drainer("a", true, 1);
@@ -186,7 +186,7 @@ fn what_changed_during_the_drain_is_seen_right_before_the_reboot() {
 #[test]
 fn a_node_whose_rebooter_cannot_reboot_is_never_drained() {
     let mut world = World::new(1, &["a"]);
-    world.host("a").preflight = Some("access denied".into());
+    world.host("a").preflight = Some(Problem::unclassified("access denied"));
     world.need("a");
     assert_eq!(world.phase("a"), None);
     assert_eq!(world.reason("a"), Some("PreflightFailed"));

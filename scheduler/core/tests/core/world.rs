@@ -36,7 +36,7 @@ pub(crate) struct Host {
     pub(crate) clock_ahead: SignedDuration,
     /// When the host booted; none: before the world began, or its sentinel is of a version that does not report that.
     pub(crate) booted_at: Option<Timestamp>,
-    pub(crate) preflight: Option<String>,
+    pub(crate) preflight: Option<Problem>,
     pub(crate) keys: Option<Vec<KeyId>>,
     /// What keeps the drains of the node from their end, as its drainer reports.
     pub(crate) obstacle: Option<Obstacle>,
@@ -409,7 +409,7 @@ impl World {
                 // Another one than the sentinel's, so that neither report hides that the other is stale.
                 refresh_interval: SignedDuration::from_mins(3),
                 method: "logind".into(),
-                problem: host.preflight.clone().map(Problem::unclassified),
+                problem: host.preflight.clone(),
                 agent_version: "0".into(),
                 record_keys: host.keys.clone(),
             };

@@ -143,7 +143,7 @@ impl Referee {
     /// The last look before the order.
     fn order_is_given(&mut self, clock: Ms, after: &Attempt, known: &Knowledge) {
         let name = &after.node;
-        if let Err(why) = known.is_fit(clock - WRITE_LAG) {
+        if let Err(why) = known.is_fit_for_order(clock - WRITE_LAG) {
             self.fail(Check::LookedAtAgain, || {
                 format!("{name} is ordered to reboot although {why}")
             });
