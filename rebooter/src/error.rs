@@ -78,6 +78,15 @@ pub(crate) enum RebootError {
     },
 }
 
+/// A call for a reboot returned an error.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// It has certainly not arrived: the host stays up, and another call is the first one.
+    NotArrived(RebootError),
+    /// It may have arrived: the host may go down all the same.
+    Unclear(RebootError),
+}
+
 impl RebootError {
     /// The code in the report.
     pub(crate) fn code(&self) -> ProblemCode {

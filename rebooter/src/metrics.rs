@@ -14,6 +14,8 @@ pub(crate) enum Outcome {
     Accepted,
     /// The call returned an error.
     Failed,
+    /// The call did not arrive, and is made again while the order holds.
+    NotArrived,
     /// The command was withdrawn before the call.
     CalledOff,
 }
@@ -51,6 +53,7 @@ impl Metrics {
         let outcome = match outcome {
             Outcome::Accepted => "accepted",
             Outcome::Failed => "failed",
+            Outcome::NotArrived => "not_arrived",
             Outcome::CalledOff => "called_off",
         };
         self.reboots.get_or_create(&[("outcome", outcome)]).inc();

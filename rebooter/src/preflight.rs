@@ -73,6 +73,12 @@ impl Preflight {
         self.schedule.forget();
     }
 
+    /// Takes note that the call has not arrived: the host can be rebooted as before.
+    pub(crate) fn unspend(&mut self) {
+        self.spent = false;
+        self.schedule.forget();
+    }
+
     /// Tries out now. Returns the problem, if there is one.
     pub(crate) async fn check(&mut self) -> Option<Problem> {
         let ability = if self.spent {

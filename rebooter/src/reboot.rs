@@ -9,7 +9,7 @@ mod logind;
 use std::path::Path;
 
 use crate::args::{Args, MethodName};
-use crate::error::RebootError;
+use crate::error::{CallError, RebootError};
 
 /// How this host is rebooted.
 #[derive(Debug, Clone)]
@@ -54,8 +54,7 @@ impl Method {
     }
 
     /// Reboots. Returns once the request is taken; the host goes down some time later.
-    /// After an error it may go down all the same.
-    pub(crate) async fn reboot(&self) -> Result<(), RebootError> {
+    pub(crate) async fn reboot(&self) -> Result<(), CallError> {
         match self {
             Self::Logind(logind) => logind.reboot().await,
             Self::Command(command) => command.reboot().await,

@@ -10,11 +10,12 @@ use std::time::Duration;
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, Unusable, nats, propagate, telemetry};
 use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, SignatureFault, attribute};
-use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Place, Refusal};
+use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Place, Refusal, Waiting};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{Instrument as _, Span};
 
 use crate::args::Args;
+use crate::error::{CallError, RebootError};
 use crate::host::Host;
 use crate::metrics::{Metrics, Outcome};
 use crate::preflight::Preflight;
@@ -49,6 +50,9 @@ struct Rebooter {
     metrics: Metrics,
     acted: Option<Acted>,
     refused: Option<(AttemptId, Generation)>,
+    waiting: Option<Waiting>,
+    /// The order whose reboot this process has announced.
+    announced: Option<(AttemptId, Generation)>,
     unstored: VecDeque<(NodeEvent, Span)>,
     keys: RecordKeyFile,
     /// The last record that was refused since it does not verify. Apart from the others, so that no forged record makes this
@@ -91,6 +95,8 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         metrics,
         acted: None,
         refused: None,
+        waiting: None,
+        announced: None,
         unstored: VecDeque::new(),
         keys,
         distrusted: None,
@@ -146,21 +152,22 @@ impl Rebooter {
         match guard::examine(&record, &self.own(None)?, clock::now()) {
             Decision::Nothing => (),
             Decision::Refuse(refusal) => self.refuse(&record, &refusal),
-            Decision::Act(_) => self.obey(&record).await?,
+            Decision::Act(_) | Decision::Wait(_) => return self.obey(&record).await,
         }
         Ok(None)
     }
 
-    /// Obeys a command that passed every rule but the preflight.
-    async fn obey(&mut self, record: &Attempt) -> anyhow::Result<()> {
+    /// Obeys a command that passed every rule but the preflight. Returns when to look again if it has to wait.
+    async fn obey(&mut self, record: &Attempt) -> anyhow::Result<Option<Duration>> {
         let problem = self.preflight.check().await;
         let order = match guard::examine(record, &self.own(problem)?, clock::now()) {
             Decision::Act(order) => order,
+            Decision::Wait(problem) => return Ok(Some(self.wait_for(record, problem))),
             Decision::Refuse(refusal) => {
                 self.refuse(record, &refusal);
-                return Ok(());
+                return Ok(None);
             }
-            Decision::Nothing => return Ok(()),
+            Decision::Nothing => return Ok(None),
         };
         let span = tracing::info_span!(
             "reboot host",
@@ -177,16 +184,36 @@ impl Rebooter {
             tracing::debug!("Traces did not leave in time");
         }
         if announced && self.is_still_ordered(&order).await? {
-            self.reboot(order).await;
-        } else {
-            self.metrics.rebooted(Outcome::CalledOff);
+            return Ok(self.reboot(record, order).await);
         }
-        Ok(())
+        self.metrics.rebooted(Outcome::CalledOff);
+        Ok(None)
+    }
+
+    /// Keeps an order for later. Returns when to look again.
+    fn wait_for(&mut self, record: &Attempt, problem: Problem) -> Duration {
+        let waiting = Waiting::continued(self.waiting.as_ref(), record, problem);
+        if self.waiting.as_ref() != Some(&waiting) {
+            tracing::warn!(
+                { attribute::ATTEMPT } = %waiting.attempt,
+                { attribute::GENERATION } = waiting.generation.0,
+                code = %waiting.problem.code,
+                problem = waiting.problem.message,
+                "Reboot waits"
+            );
+        }
+        self.waiting = Some(waiting);
+        let left = record.reboot_not_after.map(clock::until).unwrap_or_default();
+        guard::WAIT_INTERVAL.min(left)
     }
 
     /// Reports that the host is going to reboot, and waits until that is stored: no operator has to guess
     /// later. False: there was no time left to say it, so it must not happen either.
     async fn announce(&mut self, order: &Order) -> bool {
+        let announced = Some((order.attempt, order.generation));
+        if self.announced == announced {
+            return true;
+        }
         let fact = Fact::RebootStarted {
             boot_id: order.boot_id.clone(),
             method: self.method.name().to_owned(),
@@ -196,6 +223,7 @@ impl Rebooter {
             let delay = match wire::store_event(&self.bus, &event).await {
                 Ok(_) => {
                     self.storing.worked();
+                    self.announced = announced;
                     return true;
                 }
                 Err(error) => self.storing.failed(&error),
@@ -221,7 +249,7 @@ impl Rebooter {
                             self.refuse(&record, &refusal);
                             false
                         }
-                        Decision::Act(_) | Decision::Nothing => {
+                        Decision::Act(_) | Decision::Wait(_) | Decision::Nothing => {
                             tracing::info!({ attribute::ATTEMPT } = %order.attempt, "Reboot called off: the record moved on");
                             false
                         }
@@ -239,8 +267,8 @@ impl Rebooter {
         }
     }
 
-    /// The irreversible step.
-    async fn reboot(&mut self, order: Order) {
+    /// The irreversible step. Returns when to look again if the call has not arrived.
+    async fn reboot(&mut self, record: &Attempt, order: Order) -> Option<Duration> {
         // Before the call: what comes after it may never happen.
         self.acted = Some(Acted {
             attempt: order.attempt,
@@ -258,25 +286,38 @@ impl Rebooter {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
                 tracing::info!("Reboot accepted");
+                None
             }
-            Err(error) => {
-                self.metrics.rebooted(Outcome::Failed);
-                let message = bellwether_chassis::chain(&error);
-                tracing::error!(
-                    error = message,
-                    "Call to reboot failed; the host may reboot all the same"
-                );
-                let span = tracing::info_span!(
-                    "reboot failed",
-                    { attribute::NODE } = %self.host.node(),
-                    { attribute::ATTEMPT } = %order.attempt,
-                    error = message,
-                );
-                propagate::set_parent(&span, order.trace);
-                let event = self.event(order.attempt, order.generation, Fact::RebootFailed { message });
-                self.remember(event, span);
+            Err(CallError::NotArrived(error)) => {
+                self.metrics.rebooted(Outcome::NotArrived);
+                self.acted = None;
+                self.preflight.unspend();
+                Some(self.wait_for(record, error.problem()))
+            }
+            Err(CallError::Unclear(error)) => {
+                self.call_failed(&order, &error);
+                None
             }
         }
+    }
+
+    /// Reports that the call may have failed.
+    fn call_failed(&mut self, order: &Order, error: &RebootError) {
+        self.metrics.rebooted(Outcome::Failed);
+        let message = bellwether_chassis::chain(error);
+        tracing::error!(
+            error = message,
+            "Call to reboot failed; the host may reboot all the same"
+        );
+        let span = tracing::info_span!(
+            "reboot failed",
+            { attribute::NODE } = %self.host.node(),
+            { attribute::ATTEMPT } = %order.attempt,
+            error = message,
+        );
+        propagate::set_parent(&span, order.trace);
+        let event = self.event(order.attempt, order.generation, Fact::RebootFailed { message });
+        self.remember(event, span);
     }
 
     /// Refuses a record that does not verify, if it would be a command.
@@ -290,7 +331,7 @@ impl Rebooter {
                 self.distrusted = Some((claim.id, claim.generation));
                 self.report_refusal(claim, &refusal);
             }
-            Decision::Nothing | Decision::Act(_) => (),
+            Decision::Nothing | Decision::Act(_) | Decision::Wait(_) => (),
         }
         Ok(())
     }
@@ -409,6 +450,7 @@ impl Rebooter {
             boot_id: self.host.boot_id()?,
             acted: self.acted.clone(),
             refused: self.refused,
+            waiting: self.waiting.clone(),
             problem,
         })
     }

@@ -32,6 +32,7 @@ mod leadership;
 mod leaf;
 mod leash;
 mod messages;
+mod methods;
 mod migrate;
 mod narrow;
 mod needs;

@@ -4,6 +4,7 @@
 //! It knows nothing of Kubernetes; the kubelet stand-in makes the node look like this host. Its two agents are real processes, which see nothing but this folder.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -118,6 +119,14 @@ impl Host {
             "/bin/sh -c 'echo reboot >> {}'",
             self.root.join(REBOOT_ORDERS).display()
         )
+    }
+
+    /// Calls for a reboot, as that command does.
+    pub fn call_reboot(&self) -> Result<()> {
+        let mut orders = fs::OpenOptions::new()
+            .append(true)
+            .open(self.root.join(REBOOT_ORDERS))?;
+        Ok(writeln!(orders, "reboot")?)
     }
 
     /// Changes how it behaves from now on.

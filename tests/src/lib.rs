@@ -22,6 +22,7 @@ mod http;
 pub mod identity;
 pub mod kubectl;
 pub mod kubelet;
+pub mod logind;
 pub mod machines;
 pub mod namespaces;
 pub mod nats;

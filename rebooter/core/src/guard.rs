@@ -8,10 +8,14 @@
 //! harmless: after a crash between the word that it reboots and the call, the restarted
 //! rebooter sees the same boot id and the same record and calls again; after the reboot it
 //! sees another boot id and does nothing. Within one process it acts at most once per boot id
-//! anyway; whether a call that did nothing is tried again is not the rebooter's decision.
+//! anyway; whether a call that arrived and did nothing is tried again is not its decision. A call that certainly did not
+//! arrive is none, and is made again while the order holds, as an order waits for the end of an inhibitor.
+
+use std::time::Duration;
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, SignatureFault, TraceParent, subject,
+    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, SignatureFault, TraceParent, event,
+    subject,
 };
 use jiff::Timestamp;
 
@@ -26,9 +30,47 @@ pub struct Own {
     pub acted: Option<Acted>,
     /// The last record that this process refused. It has reported that, and keeps to it.
     pub refused: Option<(AttemptId, Generation)>,
+    /// The order that this process has taken up, and could not carry out yet.
+    pub waiting: Option<Waiting>,
     /// Why it could not reboot its host; none: it can.
     pub problem: Option<Problem>,
 }
+
+/// An order that waits for the end of a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its attempt.
+    pub attempt: AttemptId,
+    /// The generation of its record.
+    pub generation: Generation,
+    /// What is in the way, as it was found last.
+    pub problem: Problem,
+    /// No call for this order can be under way: no reboot was announced when this process took the order up, and each call
+    /// since has certainly not arrived. So the host stays up if the order ends now.
+    pub is_uncalled: bool,
+}
+
+impl Waiting {
+    /// The order of this record, which `problem` keeps from being carried out now.
+    #[must_use]
+    pub fn continued(before: Option<&Self>, record: &Attempt, problem: Problem) -> Self {
+        let before = before.filter(|before| before.is_for(record));
+        Self {
+            attempt: record.id,
+            generation: record.generation,
+            problem,
+            is_uncalled: before.map_or_else(|| record.reboot_started_at.is_none(), |before| before.is_uncalled),
+        }
+    }
+
+    fn is_for(&self, record: &Attempt) -> bool {
+        (self.attempt, self.generation) == (record.id, record.generation)
+    }
+}
+
+/// How often an order that waits is looked at again. The end of a package upgrade is noticed soon, beside the minutes that an
+/// order holds, and a bus that restarts is not kept busy.
+pub const WAIT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A call to reboot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +88,8 @@ pub enum Decision {
     Nothing,
     /// Reboot.
     Act(Order),
+    /// Do not reboot now: this is in the way and may end by itself. Look again after [`WAIT_INTERVAL`].
+    Wait(Problem),
     /// Do not reboot, and say so.
     Refuse(Refusal),
 }
@@ -99,6 +143,22 @@ pub enum Refusal {
         /// Why.
         problem: Problem,
     },
+    /// An inhibitor, such as a package upgrade, blocked shutdowns until the end of the order.
+    #[error("not before {not_after}: {}", problem.message)]
+    Inhibited {
+        /// The limit.
+        not_after: Timestamp,
+        /// The inhibitor.
+        problem: Problem,
+    },
+    /// No call arrived until the end of the order.
+    #[error("no call for the reboot arrived before {not_after}: {}", problem.message)]
+    Unreached {
+        /// The limit.
+        not_after: Timestamp,
+        /// Why the last one did not.
+        problem: Problem,
+    },
     /// The record looks like a command, and no scheduler has signed it.
     #[error("the record is not trusted: {0}")]
     Untrusted(SignatureFault),
@@ -122,6 +182,8 @@ impl Refusal {
             Self::Unlimited => "unlimited",
             Self::Late { .. } => "late",
             Self::Unable { .. } => "unable",
+            Self::Inhibited { .. } => "inhibited",
+            Self::Unreached { .. } => "unreached",
             Self::Spent { .. } => "spent",
             Self::Untrusted(_) => "untrusted",
         }
@@ -136,6 +198,8 @@ impl Refusal {
             Self::Unlimited => "Unlimited",
             Self::Late { .. } => "Late",
             Self::Unable { .. } => "Unable",
+            Self::Inhibited { .. } => event::REFUSED_INHIBITED,
+            Self::Unreached { .. } => event::REFUSED_UNREACHED,
             Self::Spent { .. } => "Spent",
             Self::Untrusted(fault) => fault.code(),
         }
@@ -150,6 +214,8 @@ impl Refusal {
             | Self::Unlimited
             | Self::Late { .. }
             | Self::Unable { .. }
+            | Self::Inhibited { .. }
+            | Self::Unreached { .. }
             | Self::Spent { .. }
             | Self::Untrusted(_) => true,
         }
@@ -176,19 +242,51 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
         }
         return Decision::Refuse(Refusal::Spent { before: acted.attempt });
     }
-    match not_after(record, own, now) {
-        Ok(not_after) => Decision::Act(Order {
+    let waiting = own.waiting.as_ref().filter(|waiting| waiting.is_for(record));
+    // Once the rebooter has reported that the host reboots, the host may be going down right now, slowly, and its
+    // bus with it. A refusal would have the node taken back into service meanwhile; whether the reboot happened is decided
+    // by the attempt's deadline. Not if this process knows that no call has arrived.
+    let may_go_down = record.reboot_started_at.is_some() && !waiting.is_some_and(|waiting| waiting.is_uncalled);
+    match (not_after(record, waiting, now), &own.problem) {
+        (Ok(not_after), None) => Decision::Act(Order {
             attempt: record.id,
             generation: record.generation,
             boot_id: own.boot_id.clone(),
             not_after,
             trace: record.trace,
         }),
-        // Once the rebooter has reported that the host reboots, the host may be going down right now, slowly, and its
-        // bus with it. A refusal would have the node taken back into service meanwhile; whether
-        // the reboot happened is decided by the attempt's deadline.
-        Err(Refusal::Late { .. } | Refusal::Unable { .. }) if record.reboot_started_at.is_some() => Decision::Nothing,
-        Err(refusal) => Decision::Refuse(refusal),
+        (Ok(_), Some(problem)) if may_pass(problem.code) => Decision::Wait(problem.clone()),
+        (Ok(_), Some(_)) if may_go_down => Decision::Nothing,
+        (Ok(_), Some(problem)) => Decision::Refuse(Refusal::Unable {
+            problem: problem.clone(),
+        }),
+        (Err(Refusal::Late { .. } | Refusal::Inhibited { .. } | Refusal::Unreached { .. }), _) if may_go_down => {
+            Decision::Nothing
+        }
+        (Err(refusal), _) => Decision::Refuse(refusal),
+    }
+}
+
+/// True for a problem that ends by itself within the time of an order, often enough to wait for it: the node is drained
+/// already, and another attempt would drain it again.
+fn may_pass(code: ProblemCode) -> bool {
+    match code {
+        // A package upgrade; a bus or a logind that restarts.
+        ProblemCode::ShutdownInhibited
+        | ProblemCode::BusUnreachable
+        | ProblemCode::LogindCallFailed
+        | ProblemCode::RebootMethodTimedOut => true,
+        ProblemCode::HostDirectoryUnreadable
+        | ProblemCode::SentinelFileUnreadable
+        | ProblemCode::SentinelFileNotAFile
+        | ProblemCode::ProbeAborted
+        | ProblemCode::BusAccessDenied
+        | ProblemCode::RebootNotPermitted
+        | ProblemCode::RebootCommandNotRunnable
+        | ProblemCode::RebootCommandFailed
+        | ProblemCode::RebootAlreadyCalled
+        | ProblemCode::Unclassified
+        | ProblemCode::Unknown(_) => false,
     }
 }
 
@@ -197,7 +295,7 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
 #[must_use]
 pub fn examine_claim(claim: &Attempt, fault: SignatureFault, own: &Own, now: Timestamp) -> Decision {
     match examine(claim, own, now) {
-        Decision::Act(_) => Decision::Refuse(Refusal::Untrusted(fault)),
+        Decision::Act(_) | Decision::Wait(_) => Decision::Refuse(Refusal::Untrusted(fault)),
         // Another refusal would say of whom the record is.
         Decision::Refuse(_) | Decision::Nothing => Decision::Nothing,
     }
@@ -222,273 +320,22 @@ impl Place {
 }
 
 /// The limit of time of a command that may be obeyed now.
-fn not_after(record: &Attempt, own: &Own, now: Timestamp) -> Result<Timestamp, Refusal> {
+fn not_after(record: &Attempt, waiting: Option<&Waiting>, now: Timestamp) -> Result<Timestamp, Refusal> {
     // Invariant "Drained before rebooted".
     if record.drained_at.is_none() {
         return Err(Refusal::NotDrained);
     }
     let not_after = record.reboot_not_after.ok_or(Refusal::Unlimited)?;
-    if now >= not_after {
+    if now < not_after {
+        return Ok(not_after);
+    }
+    let Some(Waiting { problem, .. }) = waiting.filter(|waiting| waiting.is_uncalled) else {
         return Err(Refusal::Late { not_after, now });
-    }
-    match &own.problem {
-        Some(problem) => Err(Refusal::Unable {
-            problem: problem.clone(),
-        }),
-        None => Ok(not_after),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_command_that_fits_is_obeyed() {
-        let Decision::Act(order) = examine(&record(), &own(), at(50)) else {
-            panic!("not obeyed");
-        };
-        assert_eq!((order.boot_id, order.not_after), (own().boot_id, at(100)));
-    }
-
-    #[test]
-    fn only_the_phase_rebooting_is_a_command() {
-        for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Rebooting) {
-            let record = Attempt { phase, ..record() };
-            assert_eq!(examine(&record, &own(), at(50)), Decision::Nothing, "{phase:?}");
-        }
-    }
-
-    #[test]
-    fn a_record_of_another_node_is_refused_and_not_told() {
-        let record = Attempt {
-            node: "n2".parse().unwrap(),
-            ..record()
-        };
-        let Decision::Refuse(refusal) = examine(&record, &own(), at(50)) else {
-            panic!("not refused");
-        };
-        assert_eq!((refusal.reason(), refusal.is_reported()), ("other_node", false));
-    }
-
-    #[test]
-    fn no_drain_no_limit_no_time_and_no_way_are_refused() {
-        let undrained = Attempt {
-            drained_at: None,
-            ..record()
-        };
-        let unlimited = Attempt {
-            reboot_not_after: None,
-            ..record()
-        };
-        let unable = Own {
-            problem: Some(Problem::unclassified("no D-Bus")),
-            ..own()
-        };
-        for (decision, reason) in [
-            (examine(&undrained, &own(), at(50)), "not_drained"),
-            (examine(&unlimited, &own(), at(50)), "unlimited"),
-            (examine(&record(), &own(), at(100)), "late"),
-            (examine(&record(), &unable, at(50)), "unable"),
-        ] {
-            let Decision::Refuse(refusal) = decision else {
-                panic!("{reason} is not refused")
-            };
-            assert_eq!((refusal.reason(), refusal.is_reported()), (reason, true));
-        }
-    }
-
-    #[test]
-    fn a_record_that_does_not_verify_is_refused_if_it_would_be_a_command_and_else_ignored() {
-        let fault = || SignatureFault::Unsigned;
-        let decision = examine_claim(&record(), fault(), &own(), at(50));
-        let Decision::Refuse(refusal) = decision else {
-            panic!("not refused")
-        };
-        let found = (refusal.reason(), refusal.code(), refusal.is_reported());
-        assert_eq!(found, ("untrusted", "RecordUnsigned", true));
-        let late = examine_claim(&record(), fault(), &own(), at(100));
-        assert_eq!(late, Decision::Nothing);
-        let done = Attempt {
-            phase: Phase::Done,
-            ..record()
-        };
-        assert_eq!(examine_claim(&done, fault(), &own(), at(50)), Decision::Nothing);
-    }
-
-    #[test]
-    fn a_record_is_older_only_by_its_stream_and_its_own_times() {
-        let place = |sequence, second| Place {
-            sequence,
-            since: at(second),
-        };
-        assert!(place(7, 100).is_before(place(8, 101)));
-        assert!(!place(7, 100).is_before(place(7, 100)));
-        assert!(!place(1, 102).is_before(place(8, 101)), "the stream was made again");
-        assert!(!place(9, 99).is_before(place(8, 101)), "a clock was set back");
-    }
-
-    #[test]
-    fn a_restart_while_the_host_goes_down_refuses_nothing_and_may_call_again() {
-        let record = Attempt {
-            reboot_started_at: Some(at(40)),
-            ..record()
-        };
-        let unable = Own {
-            problem: Some(Problem::unclassified("no D-Bus")),
-            ..own()
-        };
-        assert_eq!(examine(&record, &own(), at(100)), Decision::Nothing);
-        assert_eq!(examine(&record, &unable, at(50)), Decision::Nothing);
-        assert!(matches!(examine(&record, &own(), at(50)), Decision::Act(_)));
-    }
-
-    #[test]
-    fn who_said_no_keeps_to_it_until_the_record_moves_on() {
-        let own = Own {
-            refused: Some((record().id, record().generation)),
-            ..own()
-        };
-        assert_eq!(examine(&record(), &own, at(50)), Decision::Nothing);
-        let moved_on = Attempt {
-            generation: record().generation.next(),
-            ..record()
-        };
-        assert!(matches!(examine(&moved_on, &own, at(50)), Decision::Act(_)));
-    }
-
-    #[test]
-    fn another_attempt_to_end_the_same_boot_is_refused_with_the_reason() {
-        let acted = Acted {
-            attempt: attempt(9),
-            boot_id: own().boot_id,
-        };
-        let own = Own {
-            acted: Some(acted),
-            ..own()
-        };
-        let decision = examine(&record(), &own, at(50));
-        assert_eq!(decision, Decision::Refuse(Refusal::Spent { before: attempt(9) }));
-    }
-
-    proptest! {
-        #[test]
-        fn once(records in proptest::collection::vec(any_record(), 1..50), nows in proptest::collection::vec(0..200_i64, 50)) {
-            let mut own = own();
-            let mut calls = 0;
-            for (record, now) in records.iter().zip(nows) {
-                match examine(record, &own, at(now)) {
-                    Decision::Act(order) => {
-                        calls += 1;
-                        own.acted = Some(Acted { attempt: order.attempt, boot_id: order.boot_id });
-                    }
-                    Decision::Refuse(_) => own.refused = Some((record.id, record.generation)),
-                    Decision::Nothing => (),
-                }
-            }
-            prop_assert!(calls <= 1);
-        }
-
-        #[test]
-        fn another_boot_is_never_rebooted(record in any_record(), boot in "[c-f]{4}", now in 0..200_i64) {
-            let own = Own { boot_id: boot.parse().unwrap(), ..own() };
-            prop_assert!(!matches!(examine(&record, &own, at(now)), Decision::Act(_)));
-        }
-
-        #[test]
-        fn late_is_refused(record in any_record(), limit in 0..200_i64, after in 0..200_i64) {
-            let record = Attempt { reboot_not_after: Some(at(limit)), ..record };
-            prop_assert!(!matches!(examine(&record, &own(), at(limit + after)), Decision::Act(_)));
-        }
-
-        #[test]
-        fn what_does_not_verify_is_never_obeyed(record in any_record(), now in 0..200_i64) {
-            let decision = examine_claim(&record, SignatureFault::Unsigned, &own(), at(now));
-            prop_assert!(!matches!(decision, Decision::Act(_)));
-        }
-
-        #[test]
-        fn drained_before_rebooted(record in any_record(), now in 0..200_i64) {
-            let acts = matches!(examine(&record, &own(), at(now)), Decision::Act(_));
-            prop_assert!(!acts || record.drained_at.is_some());
-        }
-    }
-
-    fn any_record() -> impl Strategy<Value = Attempt> {
-        let boots = prop_oneof![3 => Just("aaaa"), 1 => Just("bbbb")];
-        let nodes = prop_oneof![5 => Just("n1"), 1 => Just("n2")];
-        let phases = prop_oneof![3 => Just(Phase::Rebooting), 1 => proptest::sample::select(&Phase::ALL[..])];
-        let instants = || proptest::option::weighted(0.8, (0..200_i64).prop_map(at));
-        (boots, nodes, phases, instants(), instants(), 0..4_u8, 0..4_u64).prop_map(
-            |(boot, node, phase, drained_at, reboot_not_after, id, generation)| Attempt {
-                id: attempt(id),
-                node: node.parse().unwrap(),
-                generation: Generation(generation),
-                phase,
-                boot_before: boot.parse().unwrap(),
-                drained_at,
-                reboot_not_after,
-                ..record()
-            },
-        )
-    }
-
-    fn own() -> Own {
-        Own {
-            node: "n1".parse().unwrap(),
-            boot_id: "aaaa".parse().unwrap(),
-            acted: None,
-            refused: None,
-            problem: None,
-        }
-    }
-
-    fn record() -> Attempt {
-        Attempt {
-            id: attempt(1),
-            node: "n1".parse().unwrap(),
-            node_uid: "u1".parse().unwrap(),
-            generation: Generation(3),
-            phase: Phase::Rebooting,
-            deadline: Some(at(100)),
-            boot_before: "aaaa".parse().unwrap(),
-            boot_after: None,
-            kernel_before: "6.12.41".to_owned(),
-            kernel_after: None,
-            need_since: at(0),
-            reasons: Vec::new(),
-            cordoned_at: Some(at(1)),
-            drained_at: Some(at(2)),
-            reboot_not_after: Some(at(100)),
-            reboot_started_at: None,
-            ending: None,
-            slot_held: true,
-            failures_in_row: 0,
-            retry_not_before: None,
-            last_reboot: None,
-            failed_reboot: None,
-            daemon_pods: Vec::new(),
-            obstacle_run: None,
-            drain_terms: Default::default(),
-            left_behind: String::new(),
-            drain_report: None,
-            cordon_removed_at: None,
-            trace: TraceParent {
-                trace_id: [1; 16],
-                span_id: [1; 8],
-            },
-            need_span: None,
-            history: Vec::new(),
-        }
-    }
-
-    fn attempt(id: u8) -> AttemptId {
-        AttemptId::new(&"u1".parse().unwrap(), Generation(id.into()), at(0))
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
+    };
+    let problem = problem.clone();
+    Err(if problem.code == ProblemCode::ShutdownInhibited {
+        Refusal::Inhibited { not_after, problem }
+    } else {
+        Refusal::Unreached { not_after, problem }
+    })
 }

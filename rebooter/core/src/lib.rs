@@ -4,4 +4,6 @@
 //! [`guard::examine`] before each step that cannot be taken back, and calls.
 
 pub mod guard;
+#[cfg(test)]
+mod guard_tests;
 pub mod schedule;

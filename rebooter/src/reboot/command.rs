@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use crate::error::RebootError;
+use crate::error::{CallError, RebootError};
 use crate::reboot::enter::{self, Errand};
 
 /// `systemctl reboot` returns within a second; what takes longer is stuck.
@@ -77,8 +77,8 @@ impl HostCommand {
         }
     }
 
-    /// Runs it.
-    pub(crate) async fn reboot(&self) -> Result<(), RebootError> {
+    /// Runs it. A program that could not be started has called for nothing; of another one nothing is certain.
+    pub(crate) async fn reboot(&self) -> Result<(), CallError> {
         let CommandLine { program, arguments } = &self.line;
         let command = match &self.namespace {
             None => {
@@ -88,7 +88,16 @@ impl HostCommand {
             }
             Some(namespace) => enter::command_line(Errand::Run, namespace, program, arguments).into(),
         };
-        self.run(command, TIMEOUT).await
+        self.run(command, TIMEOUT).await.map_err(|error| match error {
+            RebootError::NotStarted { .. } => CallError::NotArrived(error),
+            RebootError::Socket { .. }
+            | RebootError::Logind { .. }
+            | RebootError::MayNotReboot { .. }
+            | RebootError::Inhibited { .. }
+            | RebootError::TimedOut { .. }
+            | RebootError::NotRunnable { .. }
+            | RebootError::Ended { .. } => CallError::Unclear(error),
+        })
     }
 
     async fn run(&self, mut command: Command, limit: Duration) -> Result<(), RebootError> {
@@ -101,7 +110,7 @@ impl HostCommand {
             .map_err(|source| self.not_started(source))?;
         let ended = tokio::time::timeout(limit, end_of(child)).await;
         let (status, said) = match ended {
-            Ok(ended) => ended.map_err(|source| self.not_started(source))?,
+            Ok(ended) => ended.map_err(|source| self.unwatched(source))?,
             Err(_) => {
                 let what = self.line.program.display().to_string();
                 return Err(RebootError::TimedOut { what, limit });
@@ -114,6 +123,14 @@ impl HostCommand {
             status: status.to_string(),
             said,
         })
+    }
+
+    /// It was started, and its end is not known.
+    fn unwatched(&self, source: std::io::Error) -> RebootError {
+        RebootError::Ended {
+            status: format!("an unknown status ({source})"),
+            said: String::new(),
+        }
     }
 
     fn not_started(&self, source: std::io::Error) -> RebootError {
@@ -170,15 +187,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_fails_is_quoted_and_cut() {
-        let error = local("/bin/sh -c 'echo no way >&2; exit 3'")
-            .reboot()
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = unclear(local("/bin/sh -c 'echo no way >&2; exit 3'").reboot().await);
         assert!(error.contains("no way") && error.contains('3'), "{error}");
         let command = local("/bin/sh -c 'i=0; while [ $i -lt 20000 ]; do echo too much; i=$((i+1)); done; exit 1'");
-        let error = command.reboot().await.unwrap_err().to_string();
+        let error = unclear(command.reboot().await);
         assert!(error.len() < 2 * OUTPUT_BYTES_MAX, "{}", error.len());
+    }
+
+    #[tokio::test]
+    async fn a_command_that_could_not_be_started_has_called_for_nothing() {
+        let called = local("/nowhere/systemctl reboot").reboot().await;
+        assert!(matches!(called, Err(CallError::NotArrived(_))), "{called:?}");
     }
 
     #[tokio::test]
@@ -214,6 +233,13 @@ mod tests {
         for wrong in ["", "  ", "reboot", "/bin/sh 'open", "./reboot"] {
             assert!(wrong.parse::<CommandLine>().is_err(), "{wrong:?} was taken");
         }
+    }
+
+    fn unclear(called: Result<(), CallError>) -> String {
+        let Err(CallError::Unclear(error)) = called else {
+            panic!("{called:?} is not unclear");
+        };
+        error.to_string()
     }
 
     fn local(line: &str) -> HostCommand {

@@ -1,19 +1,20 @@
 //! Rebooting by systemd-logind over the host's system bus.
 //!
 //! The way that keeps the kubelet's graceful shutdown: logind notifies every program that asked for it.
-//! Those who block shutdowns are asked for by us, since older versions of logind do not refuse
+//! The rebooter asks for the inhibitors that block shutdowns itself, since older versions of logind do not refuse
 //! uid 0 on their behalf. It needs uid 0 and the socket, no capability. A
-//! connection lives for one request, so that none is stale when it is needed.
+//! connection lives for one preflight or one call, so that none is stale when it is needed.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use zbus::Connection;
+use zbus::DBusError as _;
 use zbus::connection::Builder;
 use zbus::zvariant::DynamicDeserialize;
 
-use crate::error::RebootError;
+use crate::error::{CallError, RebootError};
 
 /// A local bus that takes longer is stuck.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,6 +22,23 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const SERVICE: &str = "org.freedesktop.login1";
 const OBJECT: &str = "/org/freedesktop/login1";
 const MANAGER: &str = "org.freedesktop.login1.Manager";
+
+/// The answers of systemd 258 and later to CanReboot while an inhibitor blocks reboots that would be permitted else.
+const INHIBITED: [&str; 2] = ["inhibited", "inhibitor-blocked"];
+
+/// The error of systemd 257 and later to a call while an inhibitor blocks it.
+const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
+
+/// The errors by which the bus states that logind did not get the call, or logind that it does not obey. Any other error
+/// leaves open whether the host goes down.
+const REFUSALS: [&str; 6] = [
+    BLOCKED,
+    "org.freedesktop.DBus.Error.AccessDenied",
+    "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.UnknownMethod",
+];
 
 /// logind of the host.
 #[derive(Debug, Clone)]
@@ -51,56 +69,57 @@ impl Logind {
 
     /// Asks whether it would reboot.
     pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
-        let answer: String = self.ask("CanReboot").await?;
-        if answer != "yes" {
+        let bus = self.connect("CanReboot").await?;
+        let answer: String = ask(&bus, "CanReboot").await?;
+        let is_inhibited = INHIBITED.contains(&answer.as_str());
+        if answer != "yes" && !is_inhibited {
             // "challenge": only after a password; "no"; "na": not on this machine.
             return Err(RebootError::MayNotReboot { answer });
         }
-        let inhibitors = self.inhibitors().await?;
-        match inhibitors.into_iter().find(Inhibitor::blocks_shutdown) {
-            Some(Inhibitor { who: by, why, .. }) => Err(RebootError::Inhibited { by, why }),
-            None => Ok(()),
+        if let Some(Inhibitor { who: by, why, .. }) = blocking_inhibitor(&bus).await? {
+            return Err(RebootError::Inhibited { by, why });
         }
-    }
-
-    async fn inhibitors(&self) -> Result<Vec<Inhibitor>, RebootError> {
-        let rows: Vec<(String, String, String, String, u32, u32)> = self.ask("ListInhibitors").await?;
-        let inhibitor = |(what, who, why, mode, _uid, _pid)| Inhibitor { what, who, why, mode };
-        Ok(rows.into_iter().map(inhibitor).collect())
+        if is_inhibited {
+            // It ended between the two questions, or is none that the list has.
+            let (by, why) = (
+                "an inhibitor".to_owned(),
+                format!("logind answers {answer:?} to CanReboot"),
+            );
+            return Err(RebootError::Inhibited { by, why });
+        }
+        Ok(())
     }
 
     /// Asks to reboot, and not to ask anybody for a password.
-    pub(crate) async fn reboot(&self) -> Result<(), RebootError> {
+    pub(crate) async fn reboot(&self) -> Result<(), CallError> {
         const INTERACTIVE: bool = false;
         let method = "Reboot";
-        within(method, async {
-            let connection = self.connect(method).await?;
-            connection
-                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &INTERACTIVE)
-                .await
-                .map_err(failed(method))?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Asks a question that takes no arguments.
-    async fn ask<T>(&self, method: &'static str) -> Result<T, RebootError>
-    where
-        T: for<'body> DynamicDeserialize<'body>,
-    {
-        within(method, async {
-            let connection = self.connect(method).await?;
-            let answer = connection
-                .call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &())
-                .await
-                .map_err(failed(method))?;
-            answer.body().deserialize().map_err(failed(method))
-        })
-        .await
+        let bus = self.connect(method).await.map_err(CallError::NotArrived)?;
+        // Looked for once more right before the call, which older versions obey at once.
+        if let Some(Inhibitor { who: by, why, .. }) = blocking_inhibitor(&bus).await.map_err(CallError::NotArrived)? {
+            return Err(CallError::NotArrived(RebootError::Inhibited { by, why }));
+        }
+        let calling = bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &INTERACTIVE);
+        let called = within(method, async { Ok(calling.await) }).await;
+        match called.map_err(CallError::Unclear)? {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let is_refusal = error_name(&error).is_some_and(|name| REFUSALS.contains(&name.as_str()));
+                let error = failed(method)(error);
+                Err(if is_refusal {
+                    CallError::NotArrived(error)
+                } else {
+                    CallError::Unclear(error)
+                })
+            }
+        }
     }
 
     async fn connect(&self, method: &'static str) -> Result<Connection, RebootError> {
+        within(method, self.greet(method)).await
+    }
+
+    async fn greet(&self, method: &'static str) -> Result<Connection, RebootError> {
         let stream = UnixStream::connect(&self.socket).await.and_then(UnixStream::into_std);
         let stream = stream.map_err(|source| RebootError::Socket {
             socket: self.socket.clone(),
@@ -110,11 +129,49 @@ impl Logind {
     }
 }
 
+/// Asks a question that takes no arguments.
+async fn ask<T>(bus: &Connection, method: &'static str) -> Result<T, RebootError>
+where
+    T: for<'body> DynamicDeserialize<'body>,
+{
+    within(method, async {
+        let answer = bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &()).await;
+        let answer = answer.map_err(failed(method))?;
+        answer.body().deserialize().map_err(failed(method))
+    })
+    .await
+}
+
+/// The first program that blocks shutdowns, if there is one.
+async fn blocking_inhibitor(bus: &Connection) -> Result<Option<Inhibitor>, RebootError> {
+    let rows: Vec<(String, String, String, String, u32, u32)> = ask(bus, "ListInhibitors").await?;
+    let inhibitor = |(what, who, why, mode, _uid, _pid)| Inhibitor { what, who, why, mode };
+    Ok(rows.into_iter().map(inhibitor).find(Inhibitor::blocks_shutdown))
+}
+
+/// The name of the error that the bus or logind has answered.
+fn error_name(error: &zbus::Error) -> Option<String> {
+    if let zbus::Error::MethodError(name, ..) = error {
+        return Some(name.to_string());
+    }
+    if let zbus::Error::FDO(error) = error {
+        return Some(error.name().to_string());
+    }
+    None
+}
+
 fn failed(method: &'static str) -> impl FnOnce(zbus::Error) -> RebootError {
-    move |source| RebootError::Logind {
-        method,
-        denied: matches!(&source, zbus::Error::FDO(error) if matches!(**error, zbus::fdo::Error::AccessDenied(_))),
-        source,
+    move |source| match error_name(&source).as_deref() {
+        // It was taken after the last look at the list.
+        Some(BLOCKED) => RebootError::Inhibited {
+            by: "an inhibitor".to_owned(),
+            why: format!("logind refuses {method}: {source}"),
+        },
+        name => RebootError::Logind {
+            method,
+            denied: name == Some("org.freedesktop.DBus.Error.AccessDenied"),
+            source,
+        },
     }
 }
 

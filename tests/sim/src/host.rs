@@ -1,7 +1,7 @@
 //! Machines with their agents.
 
-use bellwether_proto::{AttemptId, BootId, Generation};
-use bellwether_rebooter_core::guard::{Acted, Order};
+use bellwether_proto::{Attempt, AttemptId, BootId, Generation};
+use bellwether_rebooter_core::guard::{Acted, Order, Waiting};
 use bellwether_rebooter_core::schedule::Schedule;
 use bellwether_sentinel_core::Reporter;
 use jiff::Timestamp;
@@ -58,10 +58,13 @@ pub(crate) struct Rebooter {
     pub(crate) process: Process,
     pub(crate) acted: Option<Acted>,
     pub(crate) refused: Option<(AttemptId, Generation)>,
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) spent: bool,
     pub(crate) schedule: Schedule,
     /// The order that is being obeyed.
     pub(crate) obeying: Option<Order>,
+    /// Its record, as it was when the order was taken up.
+    pub(crate) taken_up: Option<Box<Attempt>>,
     /// The next look at the record is due then.
     pub(crate) looks_at: Option<Ms>,
 }

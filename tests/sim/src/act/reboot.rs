@@ -1,7 +1,7 @@
 //! How a rebooter obeys its record: the steps of `rebooter/src/run.rs`, with time between them.
 
-use bellwether_proto::{Attempt, Fact, NodeEvent, Phase, Problem};
-use bellwether_rebooter_core::guard::{Acted, Decision, Own, examine};
+use bellwether_proto::{Attempt, Fact, NodeEvent, Phase, Problem, ProblemCode};
+use bellwether_rebooter_core::guard::{Acted, Decision, Own, Refusal, WAIT_INTERVAL, Waiting, examine};
 
 use crate::happening::Happening;
 use crate::moment::{Ms, SECOND, moment};
@@ -69,10 +69,8 @@ impl World {
         }
         match examine(&record, &self.own(node, None), self.at(self.hosts[node].skew)) {
             Decision::Nothing => (),
-            Decision::Refuse(refusal) => {
-                self.rebooter_refuses(node, &record, refusal.is_reported().then(|| refusal.to_string()))
-            }
-            Decision::Act(_) => self.rebooter_obeys(node, &record),
+            Decision::Refuse(refusal) => self.rebooter_refuses(node, &record, &refusal),
+            Decision::Act(_) | Decision::Wait(_) => self.rebooter_obeys(node, &record),
         }
     }
 
@@ -83,6 +81,7 @@ impl World {
             boot_id: host.boot.clone(),
             acted: host.rebooter.acted.clone(),
             refused: host.rebooter.refused,
+            waiting: host.rebooter.waiting.clone(),
             problem,
         }
     }
@@ -101,29 +100,37 @@ impl World {
                     order.generation
                 );
                 self.hosts[node].rebooter.obeying = Some(order);
+                self.hosts[node].rebooter.taken_up = Some(Box::new(record.clone()));
                 let delay = self.random.between(10, 2_000);
                 let run = self.hosts[node].rebooter.process.run;
                 self.enter(delay, Happening::RebooterAnnounces(node, run, true));
             }
-            Decision::Refuse(refusal) => {
-                self.rebooter_refuses(node, record, refusal.is_reported().then(|| refusal.to_string()))
-            }
+            Decision::Wait(problem) => self.rebooter_waits(node, record, problem),
+            Decision::Refuse(refusal) => self.rebooter_refuses(node, record, &refusal),
             Decision::Nothing => (),
         }
     }
 
-    fn rebooter_refuses(&mut self, node: usize, record: &Attempt, message: Option<String>) {
+    /// Looks again after a while, and not later than at the end of the order.
+    fn rebooter_waits(&mut self, node: usize, record: &Attempt, problem: Problem) {
+        tell!(self, "{}: rebooter waits: {}", self.names[node], problem.message);
+        let rebooter = &mut self.hosts[node].rebooter;
+        rebooter.waiting = Some(Waiting::continued(rebooter.waiting.as_ref(), record, problem));
+        let interval = Ms::try_from(WAIT_INTERVAL.as_millis()).unwrap_or(Ms::MAX / 4);
+        let end = record.reboot_not_after.map_or(0, moment);
+        let left = end - (self.now + self.hosts[node].skew);
+        self.rebooter_looks_in(node, interval.min(left.max(1)));
+    }
+
+    fn rebooter_refuses(&mut self, node: usize, record: &Attempt, refusal: &Refusal) {
         self.hosts[node].rebooter.refused = Some((record.id, record.generation));
-        if let Some(message) = message {
-            tell!(self, "{}: rebooter refuses: {message}", self.names[node]);
-            let event = self.event_of(
-                node,
-                record,
-                Fact::RebootRefused {
-                    message,
-                    code: String::new(),
-                },
-            );
+        if refusal.is_reported() {
+            tell!(self, "{}: rebooter refuses: {refusal}", self.names[node]);
+            let fact = Fact::RebootRefused {
+                message: refusal.to_string(),
+                code: refusal.code().to_owned(),
+            };
+            let event = self.event_of(node, record, fact);
             self.send_event(event);
         }
     }
@@ -222,10 +229,10 @@ impl World {
                 self.enter(delay, Happening::RebooterCalls(node, run));
             }
             Decision::Refuse(refusal) => {
-                self.rebooter_refuses(node, &record, refusal.is_reported().then(|| refusal.to_string()));
+                self.rebooter_refuses(node, &record, &refusal);
                 self.rebooter_stops(node);
             }
-            Decision::Act(_) | Decision::Nothing => self.rebooter_stops(node),
+            Decision::Act(_) | Decision::Wait(_) | Decision::Nothing => self.rebooter_stops(node),
         }
     }
 
@@ -238,6 +245,14 @@ impl World {
         let Some(order) = rebooter.obeying.take() else {
             return;
         };
+        // An inhibitor has come since the last look: logind does not obey, and the call is none.
+        if let Some(record) = rebooter.taken_up.take().filter(|_| self.hosts[node].preflight_fails) {
+            let problem = Problem::new(ProblemCode::ShutdownInhibited, "a package upgrade began");
+            self.wake_rebooter_in(node, 1);
+            self.rebooter_waits(node, &record, problem);
+            return;
+        }
+        let rebooter = &mut self.hosts[node].rebooter;
         rebooter.acted = Some(Acted {
             attempt: order.attempt,
             boot_id: order.boot_id.clone(),

@@ -1,0 +1,184 @@
+//! The rebooter's method `logind` on a real bus: inhibitors, a bus that goes away, calls that do not arrive.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::{Cause, Fact, Phase, ProblemCode};
+use jiff::Timestamp;
+use rig::bus::Bus;
+use rig::logind::SystemBus;
+use rig::record::node_state;
+use rig::services::ServicesOptions;
+use rig::wait;
+
+use crate::fleet::{DEADLINE, Fleet};
+
+/// Longer than an order that waits is left alone between two looks.
+const WHILE: Duration = Duration::from_secs(7);
+
+const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
+const UPGRADE: [&str; 4] = ["shutdown", "apt", "unattended upgrade", "block"];
+
+/// One node whose rebooter asks logind, and makes no preflight by itself after the first one; none without a bus.
+async fn fleet(start_timeout: &str) -> Result<Option<(Fleet, SystemBus)>> {
+    let mut options = ServicesOptions::default();
+    let own = [
+        ("BELLWETHER_REBOOT_START_TIMEOUT", start_timeout),
+        ("BELLWETHER_REBOOT_TIMEOUT", "300s"),
+    ];
+    let env = options
+        .env
+        .iter_mut()
+        .filter(|(key, _)| own.iter().any(|(own, _)| own == key));
+    for (key, value) in env {
+        let found = own.iter().find(|(own, _)| own == key);
+        found.context("a setting")?.1.clone_into(value);
+    }
+    let fleet = Fleet::start(1, options).await?;
+    let host = fleet.world.host(0)?;
+    let Some(bus) = SystemBus::start(host.clone()).await? else {
+        fleet.finish()?;
+        return Ok(None);
+    };
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    let own = [
+        ("BELLWETHER_REBOOT_METHOD", "logind".to_owned()),
+        ("BELLWETHER_DBUS_SOCKET", bus.socket().display().to_string()),
+        ("BELLWETHER_REFRESH_INTERVAL", "300s".to_owned()),
+    ];
+    rebooter.process.reconfigure(|program| {
+        program.env.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    });
+    rebooter.process.restart()?;
+    rebooter.wait_ready().await?;
+    Ok(Some((fleet, bus)))
+}
+
+/// The node is drained and its rebooter, which waits, is named with its reason.
+async fn waits(fleet: &Fleet, words: &[&str]) -> Result<()> {
+    let host = fleet.world.host(0)?;
+    fleet.explained(host.name(), words).await?;
+    let state = node_state(&fleet.world.node(host.name()).await?);
+    ensure!(state.is_disrupted(), "the node is not cordoned: {state:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_upgrade_is_waited_for_named_and_then_the_host_reboots_once() -> Result<()> {
+    let Some((fleet, bus)) = fleet("120s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    bus.answers().inhibitors = vec![["shutdown", "kubelet", "pods", "delay"], UPGRADE];
+    fleet.upgrade_all()?;
+    waits(&fleet, &["WaitsForRebootCall", "apt", "unattended upgrade"]).await?;
+    wait::steadily("the rebooter waits", WHILE, async || {
+        let attempt = fleet.attempt(host.name()).await?.context("no attempt")?;
+        Ok(attempt.phase == Phase::Rebooting && bus.answers().calls == 0)
+    })
+    .await?;
+    // It ends, and another one begins between the last look and the call; a newer logind says so.
+    bus.answers().errors = vec![BLOCKED];
+    bus.answers().inhibitors.pop();
+    fleet.rebooted_once(&[host]).await?;
+    let calls = bus.answers().calls;
+    ensure!(calls == 2, "{calls} calls");
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_is_away_and_a_rebooter_that_is_killed_cost_no_reboot_and_make_no_second_one() -> Result<()> {
+    let Some((fleet, mut bus)) = fleet("120s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    bus.stop().await?;
+    fleet.upgrade_all()?;
+    waits(&fleet, &["WaitsForRebootCall", "D-Bus socket"]).await?;
+    // Two calls that logind never gets, and a kill between them.
+    bus.answers().errors = vec!["org.freedesktop.DBus.Error.ServiceUnknown"; 2];
+    bus.resume().await?;
+    wait::until("the first call", DEADLINE, async || {
+        ensure!(bus.answers().calls > 0, "none");
+        Ok(())
+    })
+    .await?;
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    rebooter.process.kill9();
+    rebooter.process.restart()?;
+    fleet.rebooted_once(std::slice::from_ref(&host)).await?;
+    let calls = bus.answers().calls;
+    ensure!(calls == 3, "{calls} calls");
+    wait::steadily("no second reboot", WHILE, async || Ok(host.reboots() == 1)).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_call_never_arrives_is_refused_at_its_end_and_keeps_no_slot() -> Result<()> {
+    let Some((mut fleet, bus)) = fleet("12s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    bus.answers().always = BLOCKED;
+    fleet.upgrade_all()?;
+    let is_refusal = |fact: &Fact| matches!(fact, Fact::RebootRefused { .. });
+    let event = fleet.event("the refusal", |event| is_refusal(&event.fact)).await?;
+    ensure!(
+        matches!(&event.fact, Fact::RebootRefused { code, .. } if code == "Inhibited"),
+        "{event:?}"
+    );
+    // The reboot was announced, and 300 s would be left for it.
+    let attempt = fleet.in_phase(host.name(), Phase::Failed).await?;
+    let cause = attempt.ending.as_ref().map(|ending| ending.cause);
+    ensure!(cause == Some(Cause::RebootRefused) && !attempt.slot_held, "{attempt:?}");
+    ensure!(host.reboots() == 0, "{} reboots", host.reboots());
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_logind_answers_is_reported_before_any_drain() -> Result<()> {
+    let Some((fleet, mut bus)) = fleet("120s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    let reports = Bus::connect(&fleet.world.nats).await?;
+    let cases = [
+        ("yes", None),
+        ("inhibited", Some(ProblemCode::ShutdownInhibited)),
+        ("inhibitor-blocked", Some(ProblemCode::ShutdownInhibited)),
+        ("challenge-inhibitor-blocked", Some(ProblemCode::RebootNotPermitted)),
+        ("challenge", Some(ProblemCode::RebootNotPermitted)),
+        ("no", Some(ProblemCode::RebootNotPermitted)),
+        ("na", Some(ProblemCode::RebootNotPermitted)),
+    ];
+    let reported = async |expected: Option<ProblemCode>| {
+        let since = Timestamp::now();
+        rebooter.process.restart()?;
+        wait::until(&format!("a report of {expected:?}"), DEADLINE, async || {
+            let report = reports.rebooter_report(host.name()).await?.context("no report")?;
+            ensure!(report.reported_at >= since, "it is of the process before");
+            let found = report.problem.map(|problem| problem.code);
+            ensure!(found == expected, "{found:?}");
+            Ok(())
+        })
+        .await
+    };
+    for (answer, expected) in cases {
+        bus.answers().can_reboot = answer;
+        reported(expected).await.with_context(|| answer.to_owned())?;
+    }
+    bus.answers().can_reboot = "yes";
+    bus.answers().inhibitors = vec![
+        ["sleep:shutdown", "kubelet", "pods", "delay"],
+        ["idle", "tv", "film", "block"],
+    ];
+    reported(None).await.context("delay")?;
+    bus.answers().inhibitors = vec![["shutdown", "apt", "upgrade", "block-weak"]];
+    reported(None).await.context("weak")?;
+    bus.answers().inhibitors = vec![["sleep:shutdown", "apt", "upgrade", "block"]];
+    reported(Some(ProblemCode::ShutdownInhibited)).await.context("block")?;
+    bus.stop().await?;
+    reported(Some(ProblemCode::BusUnreachable)).await.context("no bus")?;
+    fleet.finish()
+}

@@ -1,0 +1,205 @@
+//! A host's system bus with a stand-in for systemd-logind, for the rebooter's method `logind`.
+//!
+//! The bus is a real `dbus-daemon`, if this machine has one. The stand-in answers as the test wants, and hands an accepted
+//! call for a reboot to its simulated host.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::StreamExt as _;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use zbus::connection::Builder;
+use zbus::message::Type;
+use zbus::{Connection, MessageStream};
+
+use crate::host::Host;
+use crate::wait;
+
+const DAEMON: &str = "dbus-daemon";
+const MANAGER: &str = "org.freedesktop.login1.Manager";
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// An inhibitor: what, who, why, mode.
+pub type Inhibitor = [&'static str; 4];
+
+/// What the stand-in answers; may be changed at any time.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// To CanReboot; empty: `yes`.
+    pub can_reboot: &'static str,
+    /// To ListInhibitors.
+    pub inhibitors: Vec<Inhibitor>,
+    /// To Reboot: the names of errors, one for each call, and then the call is accepted.
+    pub errors: Vec<&'static str>,
+    /// The error to every call of Reboot after those; empty: none.
+    pub always: &'static str,
+    /// How often Reboot was called.
+    pub calls: usize,
+}
+
+/// The bus of one host.
+#[derive(Debug)]
+pub struct SystemBus {
+    folder: PathBuf,
+    answers: Arc<Mutex<Answers>>,
+    host: Arc<Host>,
+    running: Option<(Child, JoinHandle<()>)>,
+}
+
+impl SystemBus {
+    /// Starts the bus; none if this machine has no `dbus-daemon`, which is printed.
+    pub async fn start(host: Arc<Host>) -> Result<Option<Self>> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if !std::env::split_paths(&path).any(|folder| folder.join(DAEMON).is_file()) {
+            print(format_args!("NOT TESTED: this machine has no {DAEMON}"));
+            return Ok(None);
+        }
+        let folder = host.root().join("run/dbus");
+        fs::create_dir_all(&folder)?;
+        let mut bus = Self {
+            folder,
+            answers: Arc::default(),
+            host,
+            running: None,
+        };
+        bus.resume().await?;
+        Ok(Some(bus))
+    }
+
+    /// Where clients connect: where a rebooter looks under the host's root.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("system_bus_socket")
+    }
+
+    /// The answers of the stand-in.
+    pub fn answers(&self) -> MutexGuard<'_, Answers> {
+        locked(&self.answers)
+    }
+
+    /// The bus ends, with all connections.
+    pub async fn stop(&mut self) -> Result<()> {
+        let Some((mut daemon, logind)) = self.running.take() else {
+            return Ok(());
+        };
+        daemon.kill().await?;
+        logind.abort();
+        if self.socket().exists() {
+            fs::remove_file(self.socket())?;
+        }
+        Ok(())
+    }
+
+    /// The bus is there again, and logind with it.
+    pub async fn resume(&mut self) -> Result<()> {
+        ensure!(self.running.is_none(), "the bus runs");
+        let config = self.folder.join("bus.conf");
+        fs::write(&config, configuration(&self.socket()))?;
+        let daemon = Command::new(DAEMON)
+            .arg(format!("--config-file={}", config.display()))
+            .args(["--nofork", "--nopidfile"])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{DAEMON} cannot be started"))?;
+        let socket = self.socket();
+        let connection = wait::until("logind to be on the bus", START_DEADLINE, async || {
+            let stream = UnixStream::connect(&socket).await?.into_std()?;
+            let connection = Builder::unix_stream(stream).build().await?;
+            connection.request_name("org.freedesktop.login1").await?;
+            Ok(connection)
+        })
+        .await?;
+        let logind = answer_all(connection, Arc::clone(&self.answers), Arc::clone(&self.host));
+        self.running = Some((daemon, tokio::spawn(logind)));
+        Ok(())
+    }
+}
+
+impl Drop for SystemBus {
+    fn drop(&mut self) {
+        if let Some((_, logind)) = &self.running {
+            logind.abort();
+        }
+    }
+}
+
+/// For the one who reads the output of the tests.
+fn print(line: std::fmt::Arguments<'_>) {
+    writeln!(std::io::stdout(), "{line}").ok();
+}
+
+fn locked(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Every user may do everything: the rules of a real bus are another test's.
+fn configuration(socket: &Path) -> String {
+    format!(
+        "<busconfig>\n<listen>unix:path={}</listen>\n<auth>EXTERNAL</auth>\n<policy context=\"default\">\n\
+         <allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/><allow receive_sender=\"*\"/>\n\
+         </policy>\n</busconfig>\n",
+        socket.display()
+    )
+}
+
+/// Answers until the bus ends.
+async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: Arc<Host>) {
+    let mut messages = MessageStream::from(&connection);
+    while let Some(Ok(message)) = messages.next().await {
+        let header = message.header();
+        let is_call = message.message_type() == Type::MethodCall;
+        let of_manager = header
+            .interface()
+            .is_some_and(|interface| interface.as_str() == MANAGER);
+        if !is_call || !of_manager {
+            continue;
+        }
+        let method = header.member().map(ToString::to_string).unwrap_or_default();
+        let answered = match method.as_str() {
+            "CanReboot" => {
+                let answer = locked(&answers).can_reboot;
+                connection
+                    .reply(&header, &if answer.is_empty() { "yes" } else { answer })
+                    .await
+            }
+            "ListInhibitors" => {
+                let inhibitors = locked(&answers).inhibitors.clone();
+                let rows = inhibitors
+                    .iter()
+                    .map(|[what, who, why, mode]| (*what, *who, *why, *mode, 0_u32, 0_u32));
+                connection.reply(&header, &rows.collect::<Vec<_>>()).await
+            }
+            "Reboot" => match called(&answers) {
+                None => {
+                    if let Err(error) = host.call_reboot() {
+                        print(format_args!("{} cannot be rebooted: {error:#}", host.name()));
+                    }
+                    connection.reply(&header, &()).await
+                }
+                Some(error) => connection.reply_error(&header, error, &"refused by the test").await,
+            },
+            _ => Ok(()),
+        };
+        if answered.is_err() {
+            return;
+        }
+    }
+}
+
+/// Counts a call for a reboot, and returns the error that answers it.
+fn called(answers: &Mutex<Answers>) -> Option<&'static str> {
+    let mut answers = locked(answers);
+    answers.calls += 1;
+    if answers.errors.is_empty() {
+        return Some(answers.always).filter(|error| !error.is_empty());
+    }
+    Some(answers.errors.remove(0))
+}
