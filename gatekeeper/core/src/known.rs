@@ -3,11 +3,10 @@
 //!
 //! Keyed by a hash: it never holds a token. Only good tokens are remembered: a refused client may be right in a moment.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::{SignedDuration, Timestamp};
 use ring::digest;
 
+use crate::expiring::Expiring;
 use crate::identity::Identity;
 
 /// How long a review counts. So long may a pod that was deleted still connect; the API server itself remembers a review
@@ -21,65 +20,25 @@ type Hash = [u8; 32];
 
 /// The tokens.
 #[derive(Debug)]
-pub struct Known {
-    max: usize,
-    tokens: BTreeMap<Hash, (Identity, Timestamp)>,
-    /// The same by the end of their time.
-    ends: BTreeSet<(Timestamp, Hash)>,
-}
+pub struct Known(Expiring<Hash, Identity>);
 
 impl Default for Known {
     fn default() -> Self {
-        Self::with(TOKENS_MAX)
+        Self(Expiring::with(TOKENS_MAX))
     }
 }
 
 impl Known {
-    /// Remembers this many tokens at most.
-    #[must_use]
-    pub fn with(max: usize) -> Self {
-        Self {
-            max,
-            tokens: BTreeMap::new(),
-            ends: BTreeSet::new(),
-        }
-    }
-
     /// The client of this token, if it was reviewed less than [`TIME`] ago.
     #[must_use]
     pub fn find(&self, token: &str, now: Timestamp) -> Option<&Identity> {
-        let (identity, end) = self.tokens.get(&hash(token))?;
-        (now < *end).then_some(identity)
+        self.0.find(&hash(token), now)
     }
 
     /// The API server has just accepted this token. The oldest goes if there are too many.
     pub fn remember(&mut self, token: &str, identity: Identity, now: Timestamp) {
-        let key = hash(token);
         let end = now.checked_add(TIME).unwrap_or(now);
-        if let Some((_, before)) = self.tokens.remove(&key) {
-            self.ends.remove(&(before, key));
-        }
-        // Bounded: each turn takes one away.
-        while let Some((oldest, of)) = self.ends.first().copied()
-            && (oldest <= now || self.tokens.len() >= self.max)
-        {
-            self.ends.remove(&(oldest, of));
-            self.tokens.remove(&of);
-        }
-        self.tokens.insert(key, (identity, end));
-        self.ends.insert((end, key));
-    }
-
-    /// How many are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
-    /// True if none is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.0.set(hash(token), identity, end, now);
     }
 }
 
@@ -92,7 +51,6 @@ fn hash(token: &str) -> Hash {
 mod tests {
     use super::*;
     use bellwether_proto::permission::Role;
-    use proptest::prelude::*;
 
     fn identity(pod: &str) -> Identity {
         Identity {
@@ -113,36 +71,5 @@ mod tests {
         assert_eq!(known.find("one", at(59)), Some(&identity("one")));
         assert_eq!(known.find("one", at(60)), None);
         assert_eq!(known.find("other", at(1)), None);
-    }
-
-    #[test]
-    fn a_token_that_is_reviewed_again_is_known_for_longer_and_takes_one_place() {
-        let mut known = Known::with(2);
-        known.remember("one", identity("one"), at(0));
-        known.remember("one", identity("one"), at(50));
-        known.remember("two", identity("two"), at(51));
-        assert_eq!((known.len(), known.ends.len()), (2, 2));
-        assert!(known.find("one", at(100)).is_some());
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_than_the_limit_and_never_after_its_time(
-            steps in proptest::collection::vec((0_u8..9, 0_i64..40), 0..60),
-            max in 1_usize..5,
-        ) {
-            let (mut known, mut now, mut reviews) = (Known::with(max), 0, BTreeMap::new());
-            for (token, passed) in steps {
-                now += passed;
-                let token = token.to_string();
-                known.remember(&token, identity(&token), at(now));
-                reviews.insert(token.clone(), now);
-                prop_assert!(known.len() <= max && known.ends.len() == known.len());
-                prop_assert_eq!(known.find(&token, at(now)), Some(&identity(&token)), "the newest stays");
-                for (token, reviewed) in &reviews {
-                    prop_assert!(known.find(token, at(now)).is_none() || now - reviewed < 60);
-                }
-            }
-        }
     }
 }

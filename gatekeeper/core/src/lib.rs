@@ -12,6 +12,7 @@
 //! refusal.rs   the closed list of refusals
 //! known.rs     tokens whose review is recent
 //! admitted.rs  connections that were let in
+//! expiring.rs  the bounded map of both
 //! config.rs    the files of the NATS server
 //! ```
 //!
@@ -19,6 +20,7 @@
 
 pub mod admitted;
 pub mod config;
+mod expiring;
 pub mod grant;
 pub mod identity;
 pub mod jwt;
