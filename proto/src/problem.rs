@@ -83,6 +83,7 @@ problem_codes! {
     RebootCommandNotRunnable,
     RebootCommandFailed,
     RebootAlreadyCalled,
+    RebootNotProvable,
 }
 
 impl Problem {

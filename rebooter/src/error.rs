@@ -46,6 +46,14 @@ pub(crate) enum RebootError {
         /// What for.
         why: String,
     },
+    /// The host is a container.
+    #[error(
+        "a reboot cannot be proved here: this node is a container ({kind}) with the boot id of the machine below, and would look as if it had ignored its reboot; keep the agents off such nodes"
+    )]
+    Container {
+        /// Of which kind, as systemd names it.
+        kind: String,
+    },
     /// No answer.
     #[error("{what} gave no answer within {limit:?}")]
     TimedOut {
@@ -99,6 +107,7 @@ impl RebootError {
             Self::Logind { denied: false, .. } => ProblemCode::LogindCallFailed,
             Self::MayNotReboot { .. } => ProblemCode::RebootNotPermitted,
             Self::Inhibited { .. } => ProblemCode::ShutdownInhibited,
+            Self::Container { .. } => ProblemCode::RebootNotProvable,
             Self::TimedOut { .. } => ProblemCode::RebootMethodTimedOut,
             Self::NotStarted { .. } | Self::NotRunnable { .. } => ProblemCode::RebootCommandNotRunnable,
             Self::Ended { .. } => ProblemCode::RebootCommandFailed,
@@ -113,7 +122,7 @@ impl RebootError {
 
 fn denied_hint(denied: bool) -> &'static str {
     if denied {
-        "; on hosts with AppArmor the container needs appArmorProfile Unconfined"
+        "; on hosts with AppArmor the container needs appArmorProfile Unconfined, on hosts with SELinux a type that may talk to the bus, such as seLinuxOptions type spc_t"
     } else {
         ""
     }

@@ -77,7 +77,16 @@ async fn a_package_upgrade_is_waited_for_named_and_then_the_host_reboots_once() 
         Ok(attempt.phase == Phase::Rebooting && bus.answers().calls == 0)
     })
     .await?;
-    // It ends, and another one begins between the last look and the call; a newer logind says so.
+    // It ends, and another one begins between the last look and the call, which an older logind would obey.
+    bus.answers().late = Some(UPGRADE);
+    bus.answers().inhibitors.pop();
+    let announced = wait::until("the announcement", DEADLINE, async || {
+        let attempt = fleet.attempt(host.name()).await?.context("no attempt")?;
+        attempt.reboot_started_at.context("none")
+    });
+    announced.await?;
+    wait::steadily("the rebooter waits", WHILE, async || Ok(bus.answers().calls == 0)).await?;
+    // The same with a newer logind, which refuses.
     bus.answers().errors = vec![BLOCKED];
     bus.answers().inhibitors.pop();
     fleet.rebooted_once(&[host]).await?;
@@ -169,6 +178,15 @@ async fn what_logind_answers_is_reported_before_any_drain() -> Result<()> {
         reported(expected).await.with_context(|| answer.to_owned())?;
     }
     bus.answers().can_reboot = "yes";
+    for (kind, expected) in [
+        ("docker", Some(ProblemCode::RebootNotProvable)),
+        ("kvm", None),
+        ("container-other", Some(ProblemCode::RebootNotProvable)),
+        ("systemd-nspawn", None),
+    ] {
+        bus.answers().virtualization = kind;
+        reported(expected).await.with_context(|| kind.to_owned())?;
+    }
     bus.answers().inhibitors = vec![
         ["sleep:shutdown", "kubelet", "pods", "delay"],
         ["idle", "tv", "film", "block"],

@@ -17,13 +17,14 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use zbus::connection::Builder;
 use zbus::message::Type;
-use zbus::{Connection, MessageStream};
+use zbus::{Connection, MessageStream, Variant};
 
 use crate::host::Host;
 use crate::wait;
 
 const DAEMON: &str = "dbus-daemon";
 const MANAGER: &str = "org.freedesktop.login1.Manager";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
 /// An inhibitor: what, who, why, mode.
@@ -34,8 +35,12 @@ pub type Inhibitor = [&'static str; 4];
 pub struct Answers {
     /// To CanReboot; empty: `yes`.
     pub can_reboot: &'static str,
+    /// What the host is, by systemd: a machine of its own if empty.
+    pub virtualization: &'static str,
     /// To ListInhibitors.
     pub inhibitors: Vec<Inhibitor>,
+    /// An inhibitor that comes right after the next answer to ListInhibitors.
+    pub late: Option<Inhibitor>,
     /// To Reboot: the names of errors, one for each call, and then the call is accepted.
     pub errors: Vec<&'static str>,
     /// The error to every call of Reboot after those; empty: none.
@@ -113,6 +118,7 @@ impl SystemBus {
         let connection = wait::until("logind to be on the bus", START_DEADLINE, async || {
             let stream = UnixStream::connect(&socket).await?.into_std()?;
             let connection = Builder::unix_stream(stream).build().await?;
+            connection.request_name("org.freedesktop.systemd1").await?;
             connection.request_name("org.freedesktop.login1").await?;
             Ok(connection)
         })
@@ -155,11 +161,9 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
     let mut messages = MessageStream::from(&connection);
     while let Some(Ok(message)) = messages.next().await {
         let header = message.header();
-        let is_call = message.message_type() == Type::MethodCall;
-        let of_manager = header
-            .interface()
-            .is_some_and(|interface| interface.as_str() == MANAGER);
-        if !is_call || !of_manager {
+        let interface = header.interface().map(|interface| interface.to_string());
+        let is_known = interface.is_some_and(|interface| [MANAGER, PROPERTIES].contains(&interface.as_str()));
+        if message.message_type() != Type::MethodCall || !is_known {
             continue;
         }
         let method = header.member().map(ToString::to_string).unwrap_or_default();
@@ -170,8 +174,13 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
                     .reply(&header, &if answer.is_empty() { "yes" } else { answer })
                     .await
             }
+            // Of systemd: the rebooter asks for no other property.
+            "Get" => {
+                let virtualization = locked(&answers).virtualization;
+                connection.reply(&header, &Variant::from(virtualization)).await
+            }
             "ListInhibitors" => {
-                let inhibitors = locked(&answers).inhibitors.clone();
+                let inhibitors = listed(&answers);
                 let rows = inhibitors
                     .iter()
                     .map(|[what, who, why, mode]| (*what, *who, *why, *mode, 0_u32, 0_u32));
@@ -192,6 +201,14 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
             return;
         }
     }
+}
+
+fn listed(answers: &Mutex<Answers>) -> Vec<Inhibitor> {
+    let mut answers = locked(answers);
+    let listed = answers.inhibitors.clone();
+    let late = answers.late.take();
+    answers.inhibitors.extend(late);
+    listed
 }
 
 /// Counts a call for a reboot, and returns the error that answers it.

@@ -198,6 +198,8 @@ codes! {
     RebootCommandFailed,
     /// A rebooter called a reboot in this boot, and the host still runs.
     RebootAlreadyCalled,
+    /// A node is a container with the boot id of the machine below: no reboot of it can be proved.
+    RebootNotProvable,
     /// The clock of a host differs from that of NATS.
     ClockOff,
 

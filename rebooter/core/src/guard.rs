@@ -285,6 +285,7 @@ fn may_pass(code: ProblemCode) -> bool {
         | ProblemCode::RebootCommandNotRunnable
         | ProblemCode::RebootCommandFailed
         | ProblemCode::RebootAlreadyCalled
+        | ProblemCode::RebootNotProvable
         | ProblemCode::Unclassified
         | ProblemCode::Unknown(_) => false,
     }

@@ -94,6 +94,7 @@ impl HostCommand {
             | RebootError::Logind { .. }
             | RebootError::MayNotReboot { .. }
             | RebootError::Inhibited { .. }
+            | RebootError::Container { .. }
             | RebootError::TimedOut { .. }
             | RebootError::NotRunnable { .. }
             | RebootError::Ended { .. } => CallError::Unclear(error),

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use zbus::Connection;
 use zbus::DBusError as _;
 use zbus::connection::Builder;
 use zbus::zvariant::DynamicDeserialize;
+use zbus::{Connection, OwnedVariant};
 
 use crate::error::{CallError, RebootError};
 
@@ -28,6 +28,20 @@ const INHIBITED: [&str; 2] = ["inhibited", "inhibitor-blocked"];
 
 /// The error of systemd 257 and later to a call while an inhibitor blocks it.
 const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
+
+/// The kinds of container, by systemd's names, that share the boot id of their machine. Not `systemd-nspawn`, which makes one
+/// for each container.
+const CONTAINERS: [&str; 9] = [
+    "container-other",
+    "docker",
+    "lxc",
+    "lxc-libvirt",
+    "openvz",
+    "podman",
+    "pouch",
+    "proot",
+    "rkt",
+];
 
 /// The errors by which the bus states that logind did not get the call, or logind that it does not obey. Any other error
 /// leaves open whether the host goes down.
@@ -75,6 +89,9 @@ impl Logind {
         if answer != "yes" && !is_inhibited {
             // "challenge": only after a password; "no"; "na": not on this machine.
             return Err(RebootError::MayNotReboot { answer });
+        }
+        if let Some(kind) = container(&bus).await {
+            return Err(RebootError::Container { kind });
         }
         if let Some(Inhibitor { who: by, why, .. }) = blocking_inhibitor(&bus).await? {
             return Err(RebootError::Inhibited { by, why });
@@ -140,6 +157,23 @@ where
         answer.body().deserialize().map_err(failed(method))
     })
     .await
+}
+
+/// The kind of container in which the host is, if its boot id is that of the machine below. A systemd that cannot be asked
+/// leaves that open, and most hosts are machines.
+async fn container(bus: &Connection) -> Option<String> {
+    let arguments = ("org.freedesktop.systemd1.Manager", "Virtualization");
+    let asking = bus.call_method(
+        Some("org.freedesktop.systemd1"),
+        "/org/freedesktop/systemd1",
+        Some("org.freedesktop.DBus.Properties"),
+        "Get",
+        &arguments,
+    );
+    let answer = tokio::time::timeout(TIMEOUT, asking).await.ok()?.ok()?;
+    let kind: OwnedVariant = answer.body().deserialize().ok()?;
+    let kind = String::try_from(kind).ok()?;
+    CONTAINERS.contains(&kind.as_str()).then_some(kind)
 }
 
 /// The first program that blocks shutdowns, if there is one.

@@ -31,6 +31,7 @@ pub(super) fn finding(code: ProblemCode, unknown: Code) -> Code {
         ProblemCode::RebootCommandNotRunnable => Code::RebootCommandNotRunnable,
         ProblemCode::RebootCommandFailed => Code::RebootCommandFailed,
         ProblemCode::RebootAlreadyCalled => Code::RebootAlreadyCalled,
+        ProblemCode::RebootNotProvable => Code::RebootNotProvable,
         ProblemCode::Unclassified | ProblemCode::Unknown(_) => unknown,
     }
 }
@@ -54,6 +55,9 @@ pub(super) fn remedy(code: ProblemCode, namespace: &str, pod: &str) -> String {
         }
         ProblemCode::RebootAlreadyCalled => {
             format!("reboot the host by hand; or let the rebooter call again: kubectl -n {namespace} delete pod {pod}")
+        }
+        ProblemCode::RebootNotProvable => {
+            "keep the agents off nodes that are containers: affinity in deploy/base/rebooter.yaml".to_owned()
         }
         ProblemCode::SentinelFileUnreadable
         | ProblemCode::SentinelFileNotAFile
