@@ -84,6 +84,7 @@ problem_codes! {
     RebootCommandFailed,
     RebootAlreadyCalled,
     RebootNotProvable,
+    SignalNotPermitted,
 }
 
 impl Problem {

@@ -58,6 +58,8 @@ settings! {
     DBUS_SOCKET = "BELLWETHER_DBUS_SOCKET";
     /// Of the rebooter: the command that reboots.
     REBOOT_COMMAND = "BELLWETHER_REBOOT_COMMAND";
+    /// Of the rebooter: further methods for a host that does not obey the first one.
+    REBOOT_ESCALATION = "BELLWETHER_REBOOT_ESCALATION";
     /// Of the rebooter: whether the command runs among the host's files.
     HOST_NAMESPACES = "BELLWETHER_HOST_NAMESPACES";
     /// Of the rebooter: how often the attempt record is read without a hint.

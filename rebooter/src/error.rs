@@ -54,6 +54,25 @@ pub(crate) enum RebootError {
         /// Of which kind, as systemd names it.
         kind: String,
     },
+    /// The first process that the rebooter sees is not that of a host.
+    #[error(
+        "the first process is {found:?}, and \"systemd\" is needed: run the rebooter with hostPID, on a host that boots with systemd"
+    )]
+    NotSystemd {
+        /// Its name.
+        found: String,
+    },
+    /// The kernel does not permit it.
+    #[error(
+        "the kernel does not permit it: run the rebooter as uid 0; on hosts with AppArmor with appArmorProfile Unconfined"
+    )]
+    KernelDenied {
+        /// Why.
+        source: io::Error,
+    },
+    /// The system call would be refused.
+    #[error("the capability SYS_BOOT is missing: add it to the rebooter's container")]
+    NoCapability,
     /// No answer.
     #[error("{what} gave no answer within {limit:?}")]
     TimedOut {
@@ -108,6 +127,7 @@ impl RebootError {
             Self::MayNotReboot { .. } => ProblemCode::RebootNotPermitted,
             Self::Inhibited { .. } => ProblemCode::ShutdownInhibited,
             Self::Container { .. } => ProblemCode::RebootNotProvable,
+            Self::NotSystemd { .. } | Self::KernelDenied { .. } | Self::NoCapability => ProblemCode::SignalNotPermitted,
             Self::TimedOut { .. } => ProblemCode::RebootMethodTimedOut,
             Self::NotStarted { .. } | Self::NotRunnable { .. } => ProblemCode::RebootCommandNotRunnable,
             Self::Ended { .. } => ProblemCode::RebootCommandFailed,

@@ -5,6 +5,7 @@
 
 mod args;
 mod error;
+mod escalation;
 mod host;
 mod metrics;
 mod preflight;

@@ -16,6 +16,8 @@ pub(crate) enum Outcome {
     Failed,
     /// The call did not arrive, and is made again while the order holds.
     NotArrived,
+    /// The host still ran, and was called for by a further method.
+    Escalated,
     /// The command was withdrawn before the call.
     CalledOff,
 }
@@ -54,6 +56,7 @@ impl Metrics {
             Outcome::Accepted => "accepted",
             Outcome::Failed => "failed",
             Outcome::NotArrived => "not_arrived",
+            Outcome::Escalated => "escalated",
             Outcome::CalledOff => "called_off",
         };
         self.reboots.get_or_create(&[("outcome", outcome)]).inc();

@@ -17,8 +17,7 @@ use crate::reboot::Method;
 use crate::wire;
 
 /// The problem of a host that was ordered to reboot and still runs.
-const SPENT: &str =
-    "it was told to reboot in this boot and still runs: reboot it by hand, or restart this pod to let it be told again";
+const SPENT: &str = "its reboot was called in this boot, and it still runs: reboot it by hand, or restart this pod to have it called again";
 
 /// Makes the preflight and keeps its report stored.
 #[derive(Debug)]
@@ -29,8 +28,8 @@ pub(crate) struct Preflight {
     /// The same, varied downwards: a fleet does not report in step, and no report comes late.
     own_interval: Duration,
     agent_version: &'static str,
-    /// Set once this boot's reboot was called: there is no second call, so this host must not be drained again.
-    spent: bool,
+    /// The methods by which this boot's reboot was called: there is no other call, so this host must not be drained again.
+    spent: Vec<&'static str>,
     schedule: Schedule,
     /// The keys of records, and those of the report that is stored.
     keys: RecordKeyFile,
@@ -57,7 +56,7 @@ impl Preflight {
             refresh_interval,
             own_interval: jitter(refresh_interval).min(refresh_interval),
             agent_version,
-            spent: false,
+            spent: Vec::new(),
             schedule: Schedule::default(),
             keys,
             reported_keys: Vec::new(),
@@ -67,22 +66,23 @@ impl Preflight {
         }
     }
 
-    /// Takes note that this boot's reboot was called. Reported soon, unless the host goes down first.
-    pub(crate) fn spend(&mut self) {
-        self.spent = true;
+    /// Takes note that this boot's reboot was called by this method. Reported soon, unless the host goes down first.
+    pub(crate) fn spend(&mut self, method: &'static str) {
+        self.spent.push(method);
         self.schedule.forget();
     }
 
     /// Takes note that the call has not arrived: the host can be rebooted as before.
     pub(crate) fn unspend(&mut self) {
-        self.spent = false;
+        self.spent.clear();
         self.schedule.forget();
     }
 
     /// Tries out now. Returns the problem, if there is one.
     pub(crate) async fn check(&mut self) -> Option<Problem> {
-        let ability = if self.spent {
-            Ability::Unable(Problem::new(ProblemCode::RebootAlreadyCalled, SPENT))
+        let ability = if !self.spent.is_empty() {
+            let message = format!("{SPENT}; called by {}", self.spent.join(", then by "));
+            Ability::Unable(Problem::new(ProblemCode::RebootAlreadyCalled, message))
         } else {
             let tried = self.method.preflight().await;
             tried.map_or_else(|error| Ability::Unable(error.problem()), |()| Ability::Able)

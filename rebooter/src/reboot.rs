@@ -5,6 +5,8 @@
 pub(crate) mod command;
 pub(crate) mod enter;
 mod logind;
+pub(crate) mod signal;
+mod syscall;
 
 use std::path::Path;
 
@@ -16,18 +18,24 @@ use crate::error::{CallError, RebootError};
 pub(crate) enum Method {
     /// By asking systemd-logind.
     Logind(logind::Logind),
+    /// By a signal to the first process.
+    Signal(signal::FirstProcess),
     /// By running a command.
     Command(command::HostCommand),
+    /// By the system call.
+    Syscall,
 }
 
 impl Method {
-    pub(crate) fn new(args: &Args) -> Self {
-        match args.reboot_method {
+    pub(crate) fn new(name: MethodName, args: &Args) -> Self {
+        match name {
             MethodName::Logind => {
                 let socket = args.dbus_socket.clone();
                 let usual = || args.agent.host.host_root.join("run/dbus/system_bus_socket");
                 Self::Logind(logind::Logind::new(socket.unwrap_or_else(usual)))
             }
+            MethodName::Signal => Self::Signal(signal::FirstProcess),
+            MethodName::Syscall => Self::Syscall,
             MethodName::Command => {
                 let namespace = args
                     .host_namespaces
@@ -41,7 +49,9 @@ impl Method {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Logind(_) => "logind",
+            Self::Signal(_) => "signal",
             Self::Command(_) => "command",
+            Self::Syscall => "syscall",
         }
     }
 
@@ -49,7 +59,9 @@ impl Method {
     pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
         match self {
             Self::Logind(logind) => logind.preflight().await,
+            Self::Signal(process) => process.preflight(),
             Self::Command(command) => command.preflight().await,
+            Self::Syscall => syscall::preflight(),
         }
     }
 
@@ -57,7 +69,9 @@ impl Method {
     pub(crate) async fn reboot(&self) -> Result<(), CallError> {
         match self {
             Self::Logind(logind) => logind.reboot().await,
+            Self::Signal(process) => process.reboot(),
             Self::Command(command) => command.reboot().await,
+            Self::Syscall => syscall::reboot().await,
         }
     }
 }

@@ -11,11 +11,13 @@ use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, Unusable, nats, propagate, telemetry};
 use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, SignatureFault, attribute};
 use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Place, Refusal, Waiting};
+use bellwether_rebooter_core::ladder::Next;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::{Instrument as _, Span};
 
 use crate::args::Args;
 use crate::error::{CallError, RebootError};
+use crate::escalation::Escalation;
 use crate::host::Host;
 use crate::metrics::{Metrics, Outcome};
 use crate::preflight::Preflight;
@@ -46,6 +48,7 @@ struct Rebooter {
     bus: Bus,
     host: Host,
     method: Method,
+    escalation: Escalation,
     preflight: Preflight,
     metrics: Metrics,
     acted: Option<Acted>,
@@ -68,7 +71,8 @@ struct Rebooter {
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let metrics = chassis.metrics(Metrics::register);
-    let method = Method::new(&args);
+    let method = Method::new(args.method()?, &args);
+    let escalation = Escalation::start(&args).await?;
     let keys = RecordKeyFile::new(&args.record_keys, &chassis);
     chassis.spawn("record keys", keys.clone().look_after(chassis.clone()));
     let host = Host::new(args.agent.node_name, args.agent.host);
@@ -91,6 +95,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         bus,
         host,
         method,
+        escalation,
         preflight,
         metrics,
         acted: None,
@@ -150,7 +155,7 @@ impl Rebooter {
             Err(delay) => return Ok(Some(delay)),
         };
         match guard::examine(&record, &self.own(None)?, clock::now()) {
-            Decision::Nothing => (),
+            Decision::Nothing => return self.escalate(&record).await,
             Decision::Refuse(refusal) => self.refuse(&record, &refusal),
             Decision::Act(_) | Decision::Wait(_) => return self.obey(&record).await,
         }
@@ -188,6 +193,28 @@ impl Rebooter {
         }
         self.metrics.rebooted(Outcome::CalledOff);
         Ok(None)
+    }
+
+    /// Calls again by another method, if the host was called for by this record, still runs, and a step is due. Returns when
+    /// the next one is.
+    async fn escalate(&mut self, record: &Attempt) -> anyhow::Result<Option<Duration>> {
+        match self.escalation.next(record, &self.own(None)?) {
+            Next::Over => return Ok(None),
+            Next::In(left) => return Ok(Some(left)),
+            Next::Step(_) => (),
+        }
+        let current = match self.read(true).await {
+            Ok(Some(Found::Verified(current))) => current,
+            Ok(Some(Found::Untrusted(..)) | None) => return Ok(None),
+            Err(delay) => return Ok(Some(delay)),
+        };
+        if let Next::Step(step) = self.escalation.next(&current, &self.own(None)?)
+            && let Some(method) = self.escalation.take(step).await
+        {
+            self.metrics.rebooted(Outcome::Escalated);
+            self.preflight.spend(method);
+        }
+        Ok(Some(Duration::ZERO))
     }
 
     /// Keeps an order for later. Returns when to look again.
@@ -274,7 +301,7 @@ impl Rebooter {
             attempt: order.attempt,
             boot_id: order.boot_id.clone(),
         });
-        self.preflight.spend();
+        self.preflight.spend(self.method.name());
         tracing::warn!(
             { attribute::ATTEMPT } = %order.attempt,
             { attribute::GENERATION } = order.generation.0,
@@ -285,6 +312,7 @@ impl Rebooter {
         match self.method.reboot().await {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
+                self.escalation.begin(&order);
                 tracing::info!("Reboot accepted");
                 None
             }
@@ -295,6 +323,7 @@ impl Rebooter {
                 Some(self.wait_for(record, error.problem()))
             }
             Err(CallError::Unclear(error)) => {
+                self.escalation.begin(&order);
                 self.call_failed(&order, &error);
                 None
             }

@@ -213,6 +213,12 @@ async fn a_wrong_value_in_the_environment_is_named_with_its_flag() -> Result<()>
             "hammer",
             "--reboot-method",
         ),
+        (
+            "bellwether-rebooter",
+            "BELLWETHER_REBOOT_ESCALATION",
+            "signal=1s",
+            "--reboot-escalation",
+        ),
     ] {
         let service = start(&place, binary, &[(name, value)])?;
         let log = log_of_failed(&service).await?;

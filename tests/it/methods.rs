@@ -145,6 +145,45 @@ async fn an_order_whose_call_never_arrives_is_refused_at_its_end_and_keeps_no_sl
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_takes_the_call_and_runs_on_is_called_by_the_next_method_and_that_is_reported() -> Result<()> {
+    let Some((fleet, bus)) = fleet("120s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    rebooter.process.reconfigure(|program| {
+        let own = ("BELLWETHER_REBOOT_ESCALATION".to_owned(), "command=30s".to_owned());
+        program.env.extend([own]);
+    });
+    rebooter.process.restart()?;
+    rebooter.wait_ready().await?;
+    host.behave(|behaviour| behaviour.ignore_reboot = true);
+    fleet.upgrade_all()?;
+    let reports = Bus::connect(&fleet.world.nats).await?;
+    let tried = async |calls: usize, words: &str| {
+        wait::until(&format!("{calls} calls and a report of them"), DEADLINE, async || {
+            ensure!(host.reboot_orders() == calls, "{} calls", host.reboot_orders());
+            let report = reports.rebooter_report(host.name()).await?.context("no report")?;
+            let problem = report.problem.context("no problem")?;
+            ensure!(problem.message.contains(words), "{problem:?}");
+            Ok(())
+        })
+        .await
+    };
+    tried(1, "called by logind").await?;
+    ensure!(bus.answers().calls == 1, "not by logind");
+    tried(2, "called by logind, then by command").await?;
+    wait::steadily("each method is tried once", WHILE, async || {
+        Ok(host.reboot_orders() == 2)
+    })
+    .await?;
+    host.behave(|behaviour| behaviour.ignore_reboot = false);
+    host.reboot_by_hand();
+    fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_logind_answers_is_reported_before_any_drain() -> Result<()> {
     let Some((fleet, mut bus)) = fleet("120s").await? else {
         return Ok(());

@@ -200,6 +200,8 @@ codes! {
     RebootAlreadyCalled,
     /// A node is a container with the boot id of the machine below: no reboot of it can be proved.
     RebootNotProvable,
+    /// A rebooter cannot signal the first process of its host to reboot.
+    SignalNotPermitted,
     /// The clock of a host differs from that of NATS.
     ClockOff,
 

@@ -8,7 +8,7 @@
 //! harmless: after a crash between the word that it reboots and the call, the restarted
 //! rebooter sees the same boot id and the same record and calls again; after the reboot it
 //! sees another boot id and does nothing. Within one process it acts at most once per boot id
-//! anyway; whether a call that arrived and did nothing is tried again is not its decision. A call that certainly did not
+//! anyway; a call that arrived and did nothing is followed only by the steps of an escalation (`ladder`). A call that certainly did not
 //! arrive is none, and is made again while the order holds, as an order waits for the end of an inhibitor.
 
 use std::time::Duration;
@@ -286,6 +286,7 @@ fn may_pass(code: ProblemCode) -> bool {
         | ProblemCode::RebootCommandFailed
         | ProblemCode::RebootAlreadyCalled
         | ProblemCode::RebootNotProvable
+        | ProblemCode::SignalNotPermitted
         | ProblemCode::Unclassified
         | ProblemCode::Unknown(_) => false,
     }

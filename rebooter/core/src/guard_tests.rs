@@ -302,7 +302,7 @@ fn any_record() -> impl Strategy<Value = Attempt> {
     )
 }
 
-fn own() -> Own {
+pub(crate) fn own() -> Own {
     Own {
         node: "n1".parse().unwrap(),
         boot_id: "aaaa".parse().unwrap(),
@@ -313,7 +313,7 @@ fn own() -> Own {
     }
 }
 
-fn record() -> Attempt {
+pub(crate) fn record() -> Attempt {
     Attempt {
         id: attempt(1),
         node: "n1".parse().unwrap(),
@@ -356,6 +356,6 @@ fn attempt(id: u8) -> AttemptId {
     AttemptId::new(&"u1".parse().unwrap(), Generation(id.into()), at(0))
 }
 
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }

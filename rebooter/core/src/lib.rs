@@ -6,4 +6,7 @@
 pub mod guard;
 #[cfg(test)]
 mod guard_tests;
+pub mod ladder;
+#[cfg(test)]
+mod ladder_tests;
 pub mod schedule;

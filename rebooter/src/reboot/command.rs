@@ -95,6 +95,9 @@ impl HostCommand {
             | RebootError::MayNotReboot { .. }
             | RebootError::Inhibited { .. }
             | RebootError::Container { .. }
+            | RebootError::NotSystemd { .. }
+            | RebootError::KernelDenied { .. }
+            | RebootError::NoCapability
             | RebootError::TimedOut { .. }
             | RebootError::NotRunnable { .. }
             | RebootError::Ended { .. } => CallError::Unclear(error),

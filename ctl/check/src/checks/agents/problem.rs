@@ -32,6 +32,7 @@ pub(super) fn finding(code: ProblemCode, unknown: Code) -> Code {
         ProblemCode::RebootCommandFailed => Code::RebootCommandFailed,
         ProblemCode::RebootAlreadyCalled => Code::RebootAlreadyCalled,
         ProblemCode::RebootNotProvable => Code::RebootNotProvable,
+        ProblemCode::SignalNotPermitted => Code::SignalNotPermitted,
         ProblemCode::Unclassified | ProblemCode::Unknown(_) => unknown,
     }
 }
@@ -55,6 +56,9 @@ pub(super) fn remedy(code: ProblemCode, namespace: &str, pod: &str) -> String {
         }
         ProblemCode::RebootAlreadyCalled => {
             format!("reboot the host by hand; or let the rebooter call again: kubectl -n {namespace} delete pod {pod}")
+        }
+        ProblemCode::SignalNotPermitted => {
+            "add deploy/components/reboot-signal to your overlay: the rebooter needs hostPID and uid 0".to_owned()
         }
         ProblemCode::RebootNotProvable => {
             "keep the agents off nodes that are containers: affinity in deploy/base/rebooter.yaml".to_owned()

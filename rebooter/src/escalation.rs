@@ -1,0 +1,112 @@
+//! The escalation of a call that the host does not obey: calls by other methods, one after the other.
+//!
+//! Owned by `run.rs`, which reads the record before each step. The ladder decides which step is due.
+
+use anyhow::Context as _;
+use bellwether_chassis::{chain, clock};
+use bellwether_proto::{Attempt, setting};
+use bellwether_rebooter_core::guard::{Order, Own};
+use bellwether_rebooter_core::ladder::{Climb, Ladder, Next};
+use tokio::time::Instant;
+
+use crate::args::{Args, MethodName};
+use crate::error::CallError;
+use crate::reboot::Method;
+
+/// The methods of the ladder, and the way up of the present order.
+#[derive(Debug)]
+pub(crate) struct Escalation {
+    ladder: Ladder<MethodName>,
+    methods: Vec<Method>,
+    climb: Option<(Climb, Instant)>,
+}
+
+impl Escalation {
+    /// The escalation of these arguments.
+    ///
+    /// # Errors
+    /// A step could not be taken. Asked at the start: a step that the pod's rights do not permit would come to light at the
+    /// worst moment.
+    pub(crate) async fn start(args: &Args) -> anyhow::Result<Self> {
+        let ladder = args.reboot_escalation.0.clone();
+        let methods: Vec<_> = ladder
+            .steps()
+            .iter()
+            .map(|step| Method::new(step.method, args))
+            .collect();
+        for method in &methods {
+            let (setting, name) = (setting::REBOOT_ESCALATION, method.name());
+            let possible = method.preflight().await;
+            possible.with_context(|| format!("--reboot-escalation ({setting}): the step {name} is not possible"))?;
+        }
+        Ok(Self {
+            ladder,
+            methods,
+            climb: None,
+        })
+    }
+
+    /// The order was called for: the time of its steps begins.
+    pub(crate) fn begin(&mut self, order: &Order) {
+        let climb = Climb {
+            attempt: order.attempt,
+            generation: order.generation,
+            boot_id: order.boot_id.clone(),
+            taken: 0,
+        };
+        self.climb = Some((climb, Instant::now()));
+    }
+
+    /// What is due, by this record.
+    pub(crate) fn next(&self, record: &Attempt, own: &Own) -> Next {
+        self.climb.as_ref().map_or(Next::Over, |(climb, called)| {
+            climb.next(&self.ladder, record, own, called.elapsed(), clock::now())
+        })
+    }
+
+    /// Takes this step, whatever its call returns. Returns the name of its method.
+    pub(crate) async fn take(&mut self, step: usize) -> Option<&'static str> {
+        if let Some((climb, _)) = &mut self.climb {
+            // Before the call: what comes after it may never happen.
+            climb.taken = step + 1;
+        }
+        let method = self.methods.get(step)?;
+        let name = method.name();
+        tracing::warn!(method = name, "Host still runs: rebooting it by the next method");
+        match method.reboot().await {
+            Ok(()) => tracing::info!(method = name, "Reboot accepted"),
+            Err(CallError::NotArrived(error) | CallError::Unclear(error)) => {
+                tracing::error!(method = name, error = chain(&error), "Call to reboot failed");
+            }
+        }
+        Some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_is_not_possible_stops_the_start_with_its_flag() {
+        let start = async |command: &str| {
+            let own = [
+                "--reboot-escalation",
+                "command=3m",
+                "--host-namespaces=false",
+                "--reboot-command",
+                command,
+            ];
+            let args = Args::try_parse_from(["rebooter", "--node-name", "n1"].iter().chain(&own)).unwrap();
+            Escalation::start(&args).await
+        };
+        let error = format!("{:#}", start("/nowhere/reboot").await.unwrap_err());
+        assert!(
+            error.contains("--reboot-escalation") && error.contains("/nowhere/reboot"),
+            "{error}"
+        );
+        assert!(start("/bin/sh -c true").await.is_ok());
+    }
+}
