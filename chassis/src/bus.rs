@@ -159,7 +159,12 @@ impl Bus {
         if let Expect::LastSequence(sequence) = expect {
             message = message.expected_last_sequence(sequence);
         }
-        let sent = async { self.jetstream.send_publish(subject.clone(), message).await?.await };
+        let sent = async {
+            if !self.is_connected_soon().await {
+                return Err(NatsPublishError::new(PublishErrorKind::TimedOut));
+            }
+            self.jetstream.send_publish(subject.clone(), message).await?.await
+        };
         let stored = match sent.await {
             Ok(ack) => Ok(ack.sequence),
             Err(error) if is_too_long(&error) => Err(PublishError::TooLong { subject, source: error }),
@@ -176,6 +181,18 @@ impl Bus {
         };
         self.report(&stored);
         stored
+    }
+
+    /// Waits for a connection as long as for an answer. What is published without one waits in the client, and is stored
+    /// whenever a connection comes, long after its writer has called it off.
+    async fn is_connected_soon(&self) -> bool {
+        let mut connections = self.connections();
+        let connected = async {
+            // A closed channel: the client is gone, and no connection comes.
+            while !self.is_connected() && connections.changed().await.is_ok() {}
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, connected).await.ok();
+        self.is_connected()
     }
 
     /// Shows in `/readyz` whether NATS stores what this service writes.
@@ -272,4 +289,73 @@ fn is_too_long(error: &NatsPublishError) -> bool {
     let refused = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
     error.kind() == PublishErrorKind::MaxPayloadExceeded
         || refused.is_some_and(|refused| refused.error_code().0 == MESSAGE_TOO_LONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_proto::Encoded;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_published_without_a_connection_and_called_off_is_never_sent() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let (connected, connections) = watch::channel(0);
+        let options = async_nats::ConnectOptions::new()
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|_| Duration::from_millis(10))
+            .event_callback(move |event| {
+                if matches!(event, async_nats::Event::Connected) {
+                    connected.send_modify(|count| *count += 1);
+                }
+                async {}
+            });
+        let client = options.connect(address.to_string()).await.unwrap();
+        let bus = Bus::new(client, connections, Health::default());
+
+        let called_off = tokio::time::timeout(Duration::from_millis(50), publish(&bus, "called-off"));
+        assert!(called_off.await.is_err());
+        assert!(matches!(
+            publish(&bus, "too-late").await,
+            Err(PublishError::Unavailable { .. })
+        ));
+
+        let server = TcpListener::bind(address).await.unwrap();
+        let (connection, _) = server.accept().await.unwrap();
+        let (read, mut write) = connection.into_split();
+        let info = r#"INFO {"server_id":"x","server_name":"x","version":"2.11.0","host":"x","port":1,"max_payload":1048576,"headers":true,"proto":1,"client_id":1,"go":"x"}"#;
+        write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(read).lines();
+        let received = async {
+            let mut subjects = Vec::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.starts_with("PING") {
+                    write.write_all(b"PONG\r\n").await.unwrap();
+                }
+                if line.starts_with("HPUB") || line.starts_with("PUB") {
+                    subjects.extend(line.split(' ').nth(1).map(str::to_owned));
+                    break;
+                }
+            }
+            subjects
+        };
+        let (subjects, _) = tokio::join!(received, async {
+            tokio::time::timeout(REQUEST_TIMEOUT / 4, publish(&bus, "now"))
+                .await
+                .ok()
+        });
+        assert_eq!(subjects, ["now"]);
+    }
+
+    async fn publish(bus: &Bus, subject: &str) -> Result<u64, PublishError> {
+        let message = Encoded {
+            headers: Vec::new(),
+            payload: b"x".to_vec(),
+        };
+        bus.publish(subject.to_owned(), message, None, Expect::Anything).await
+    }
 }
