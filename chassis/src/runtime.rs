@@ -107,7 +107,7 @@ where
         Threads::Many => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     }
     .context("start the runtime")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         telemetry::init(service, args)?;
         let outcome = serve(service, args, body).await;
         if outcome.is_ok() {
@@ -115,7 +115,10 @@ where
             tokio::task::spawn_blocking(telemetry::shut_down).await.ok();
         }
         outcome
-    })
+    });
+    // All that has to end has ended. A thread that a file system of the host holds would keep the process for ever.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve<F>(service: Service, args: &ChassisArgs, body: impl FnOnce(Chassis) -> F) -> anyhow::Result<()>
