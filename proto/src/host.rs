@@ -6,6 +6,7 @@ use crate::field::{duration_required, instant, instant_required, optional, to_du
 use crate::ids::{BootId, NodeName, TraceParent};
 use crate::limit::REFRESH_INTERVAL_MAX;
 use crate::message::{Message, WireError};
+use crate::probe::ProbeReport;
 use crate::problem::Problem;
 use crate::signature::KeyId;
 use crate::wire;
@@ -33,6 +34,8 @@ pub struct HostReport {
     pub os: String,
     /// Version of the agent.
     pub agent_version: String,
+    /// What each probe shows; none if the sentinel does not say.
+    pub probes: Vec<ProbeReport>,
 }
 
 /// Whether a host needs a reboot.
@@ -77,6 +80,8 @@ pub struct RebootNeed {
     pub reasons: Vec<String>,
     /// Where the need was first reported, if it was traced.
     pub trace: Option<TraceParent>,
+    /// Nothing shows that it began in this boot: `since` says only when it was first reported.
+    pub undated: bool,
 }
 
 impl Message for HostReport {
@@ -102,6 +107,11 @@ impl Message for HostReport {
             kernel_installed: Some(wire.kernel_installed).filter(|kernel| !kernel.is_empty()),
             os: wire.os,
             agent_version: wire.agent_version,
+            probes: wire
+                .probes
+                .into_iter()
+                .map(ProbeReport::from_wire)
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -116,6 +126,7 @@ impl Message for HostReport {
                 first_since: Some(to_timestamp(need.first_since)),
                 reasons: need.reasons.clone(),
                 traceparent: need.trace.map(|trace| trace.to_string()).unwrap_or_default(),
+                undated: need.undated,
             }),
             probe_error: self.need.problem().map(Problem::text).unwrap_or_default(),
             kernel_running: self.kernel_running.clone(),
@@ -124,6 +135,7 @@ impl Message for HostReport {
             agent_version: self.agent_version.clone(),
             probe_problem: self.need.problem().map(Problem::to_wire),
             booted_at: self.booted_at.map(to_timestamp),
+            probes: self.probes.iter().map(ProbeReport::to_wire).collect(),
         }
     }
 }
@@ -140,6 +152,7 @@ fn need_from_wire(wire: wire::RebootNeed) -> Result<RebootNeed, WireError> {
         first_since: instant(TYPE, "first_since", wire.first_since)?.unwrap_or(since),
         reasons: wire.reasons,
         trace: optional(TYPE, "traceparent", &wire.traceparent)?,
+        undated: wire.undated,
     })
 }
 

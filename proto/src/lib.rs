@@ -32,6 +32,7 @@ pub mod node;
 mod obstacle;
 pub mod permission;
 mod phase;
+mod probe;
 pub mod problem;
 pub mod readiness;
 #[cfg(feature = "grpc")]
@@ -76,6 +77,7 @@ pub use message::{Encoded, Message, WireError, decode, decode_body, encode};
 pub use message_id::MessageIds;
 pub use obstacle::{Obstacle, ObstacleKind, ObstacleRun};
 pub use phase::{Cause, Phase};
+pub use probe::{ProbeNeed, ProbeOutcome, ProbeReport};
 pub use problem::{Problem, ProblemCode};
 #[cfg(feature = "grpc")]
 pub use refusal::RefusalCode;

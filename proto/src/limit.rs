@@ -37,6 +37,15 @@ pub const WORD_BYTES_MAX: usize = 256;
 /// Most packages that require a reboot: more than an operator reads. The last entry counts the rest.
 pub const REASONS_MAX: usize = 100;
 
+/// Most probes in a report: each is a way to see a need, and there are four kinds.
+pub const PROBES_MAX: usize = 16;
+
+/// Longest name of a probe: that of a label of DNS.
+pub const PROBE_NAME_BYTES_MAX: usize = 63;
+
+/// Most reasons of one probe: those of all probes together have to fit into a report. The last entry counts the rest.
+pub const PROBE_REASONS_MAX: usize = 20;
+
 /// Most sentences about blockers of a drain: twice what a drainer sends. The last entry counts the rest.
 pub const BLOCKERS_MAX: usize = 20;
 
@@ -132,12 +141,16 @@ impl Limited for wire::HostReport {
             agent_version,
             probe_problem,
             booted_at: _,
+            probes,
         } = self;
+        probes.truncate(PROBES_MAX);
+        probes.iter_mut().for_each(cut_probe);
         if let Some(wire::RebootNeed {
             since: _,
             reasons,
             traceparent: _,
             first_since: _,
+            undated: _,
         }) = need
         {
             cut_list(reasons, REASONS_MAX, WORD_BYTES_MAX);
@@ -171,6 +184,26 @@ impl Limited for wire::RebooterReport {
         cut(agent_version, WORD_BYTES_MAX);
         cut_problem(preflight_problem.as_mut());
     }
+}
+
+fn cut_probe(result: &mut wire::ProbeResult) {
+    let wire::ProbeResult {
+        name,
+        kind,
+        need,
+        problem,
+    } = result;
+    cut(name, PROBE_NAME_BYTES_MAX);
+    cut(kind, PROBE_NAME_BYTES_MAX);
+    if let Some(wire::ProbeNeed {
+        since: _,
+        reasons,
+        undated: _,
+    }) = need
+    {
+        cut_list(reasons, PROBE_REASONS_MAX, WORD_BYTES_MAX);
+    }
+    cut_problem(problem.as_mut());
 }
 
 fn cut_problem(problem: Option<&mut wire::Problem>) {

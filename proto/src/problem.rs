@@ -74,6 +74,7 @@ problem_codes! {
     SentinelFileUnreadable,
     SentinelFileNotAFile,
     ProbeAborted,
+    ProbeFailed,
     BusUnreachable,
     BusAccessDenied,
     LogindCallFailed,

@@ -50,6 +50,8 @@ settings! {
     REFRESH_INTERVAL = "BELLWETHER_REFRESH_INTERVAL";
     /// Of the sentinel: the sentinel file.
     SENTINEL_FILE = "BELLWETHER_SENTINEL_FILE";
+    /// Of the sentinel: its probes.
+    PROBES = "BELLWETHER_PROBES";
     /// Of the sentinel: how often the host is probed without a hint.
     RESCAN_INTERVAL = "BELLWETHER_RESCAN_INTERVAL";
     /// Of the rebooter: the method of rebooting.

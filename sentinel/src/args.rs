@@ -6,6 +6,7 @@ use std::time::Duration;
 use bellwether_chassis::args::duration;
 use bellwether_chassis::{AgentArgs, ChassisArgs};
 use bellwether_proto::setting;
+use bellwether_sentinel_core::setting::{Probes, probes};
 
 /// Watches its host and reports whether it needs a reboot.
 #[derive(Debug, Clone, clap::Parser)]
@@ -20,6 +21,11 @@ pub(crate) struct Args {
         value_parser = sentinel_file
     )]
     pub(crate) sentinel_file: PathBuf,
+
+    /// What shows that the host needs a reboot: entries of KIND NAME=VALUE, separated by `;`. Kinds: file (path), kernel,
+    /// uptime (older-than), command (preset, max-age); each also takes name, interval and limit. See docs/probes.md
+    #[arg(long, env = setting::PROBES, default_value = "file", value_name = "LIST", value_parser = probes)]
+    pub(crate) probes: Probes,
 
     /// How often the host is looked at without a hint, since hints get lost on some file systems
     #[arg(long, env = setting::RESCAN_INTERVAL, default_value = "60s", value_name = "DURATION", value_parser = duration)]
@@ -58,6 +64,10 @@ mod tests {
             ("--node-name", "No Name"),
             ("--sentinel-file", "reboot-required"),
             ("--rescan-interval", "0s"),
+            ("--probes", "command preset=none"),
+            ("--probes", "file path=reboot-required"),
+            ("--probes", "kernel interval=0s"),
+            ("--probes", "file; file"),
             ("--refresh-interval", "often"),
         ] {
             let line: &[&str] = match flag {

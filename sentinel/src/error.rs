@@ -4,9 +4,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bellwether_chassis::chain;
 use bellwether_proto::{Problem, ProblemCode};
+use bellwether_sentinel_core::Finding;
 
 /// The host does not show whether a reboot is required.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +35,36 @@ pub(crate) enum ProbeError {
         /// Which one.
         path: PathBuf,
     },
+    /// The installed kernels.
+    #[error("the kernels in {path} cannot be listed: is the host's folder mounted?", path = path.display())]
+    Kernels {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// How long the host runs.
+    #[error("{path} cannot be read: does --proc-root say where the host's /proc is?", path = path.display())]
+    Uptime {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The result of a command.
+    #[error("result {path} cannot be read: has the host's timer run since the boot?", path = path.display())]
+    Result {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The look did not come to its end.
     #[error("the look at the host was broken off")]
     BrokenOff(#[source] tokio::task::JoinError),
+    /// The look did not come to its end in time. It may last, and no other one begins before it has ended.
+    #[error("the look at the host took longer than {seconds} s: does one of its file systems not answer?", seconds = .0.as_secs_f64())]
+    TooLong(Duration),
 }
 
 impl ProbeError {
@@ -45,12 +74,13 @@ impl ProbeError {
             Self::Directory { .. } => ProblemCode::HostDirectoryUnreadable,
             Self::File { .. } => ProblemCode::SentinelFileUnreadable,
             Self::NotAFile { .. } => ProblemCode::SentinelFileNotAFile,
-            Self::BrokenOff(_) => ProblemCode::ProbeAborted,
+            Self::Kernels { .. } | Self::Uptime { .. } | Self::Result { .. } => ProblemCode::ProbeFailed,
+            Self::BrokenOff(_) | Self::TooLong(_) => ProblemCode::ProbeAborted,
         }
     }
 
     /// The problem in the report.
-    pub(crate) fn problem(&self) -> Problem {
-        Problem::new(self.code(), chain(self))
+    pub(crate) fn finding(&self) -> Finding {
+        Finding::Unknown(Problem::new(self.code(), chain(self)))
     }
 }

@@ -11,20 +11,42 @@ use bellwether_chassis::HostArgs;
 use bellwether_sentinel_core::host;
 use jiff::Timestamp;
 
+use crate::job::Looks;
+
 /// Longest `/proc/stat`: a line for each processor, and a number for each interrupt.
 const STAT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Longest `/etc/os-release`, of which distributions write less than 1 KiB.
 const OS_RELEASE_BYTES_MAX: u64 = 64 * 1024;
 
+/// What is true of the host beside its need.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    pub(crate) booted_at: Option<Timestamp>,
+    pub(crate) kernel_installed: Option<String>,
+    pub(crate) os: String,
+}
+
+impl Looks for HostArgs {
+    type Shown = Facts;
+
+    fn look(&mut self) -> Facts {
+        Facts {
+            booted_at: booted_at(self),
+            kernel_installed: newest_kernel(self),
+            os: operating_system(self),
+        }
+    }
+}
+
 /// When the boot began, by the clock of the host as it is now: the kernel moves this time when the clock is set.
-pub(crate) fn booted_at(host: &HostArgs) -> Option<Timestamp> {
+fn booted_at(host: &HostArgs) -> Option<Timestamp> {
     let text = read_begin(&host.proc_root.join("stat"), STAT_BYTES_MAX).ok()?;
     host::booted_at(&text)
 }
 
 /// The newest installed kernel, by the directories of modules; none if the host shows none.
-pub(crate) fn newest_kernel(host: &HostArgs) -> Option<String> {
+fn newest_kernel(host: &HostArgs) -> Option<String> {
     let modules = host.locate(Path::new("/lib/modules")).ok()?;
     let directories = fs::read_dir(modules)
         .ok()?
@@ -34,7 +56,7 @@ pub(crate) fn newest_kernel(host: &HostArgs) -> Option<String> {
 }
 
 /// The operating system as it calls itself; empty if it does not say.
-pub(crate) fn operating_system(host: &HostArgs) -> String {
+fn operating_system(host: &HostArgs) -> String {
     let text = host.locate(Path::new("/etc/os-release"));
     let text = text.and_then(|path| read_begin(&path, OS_RELEASE_BYTES_MAX));
     host::operating_system(&text.unwrap_or_default()).unwrap_or_default()

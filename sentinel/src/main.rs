@@ -6,6 +6,7 @@
 mod args;
 mod error;
 mod host;
+mod job;
 mod metrics;
 mod probe;
 mod run;

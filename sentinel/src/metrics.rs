@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use bellwether_sentinel_core::{Look, Why};
+use bellwether_sentinel_core::{Finding, Look, Why};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 pub(crate) struct Metrics {
     reboot_required: Gauge<f64, AtomicU64>,
     probe_errors: Counter,
+    probe_required: Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>,
     reports: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
@@ -28,8 +29,13 @@ impl Metrics {
         );
         registry.register(
             "sentinel_probe_errors",
-            "Looks at the host that failed",
+            "Looks of a probe that failed",
             metrics.probe_errors.clone(),
+        );
+        registry.register(
+            "sentinel_probe_required",
+            "By probe, 1: it requires a reboot, 0: it does not, NaN: it could not look",
+            metrics.probe_required.clone(),
         );
         registry.register(
             "sentinel_reports",
@@ -40,15 +46,23 @@ impl Metrics {
     }
 
     pub(crate) fn looked(&self, look: &Look) {
-        let value = match &look.need {
-            Ok(Some(_)) => 1.0,
-            Ok(None) => 0.0,
-            Err(_) => {
-                self.probe_errors.inc();
-                f64::NAN
-            }
-        };
-        self.reboot_required.set(value);
+        self.reboot_required.set(
+            look.required()
+                .map_or(f64::NAN, |required| if required { 1.0 } else { 0.0 }),
+        );
+        for probed in &look.probes {
+            let value = match &probed.finding {
+                Finding::Required(_) => 1.0,
+                Finding::NotRequired => 0.0,
+                Finding::Unknown(_) => {
+                    self.probe_errors.inc();
+                    f64::NAN
+                }
+            };
+            self.probe_required
+                .get_or_create(&[("probe", probed.name.clone())])
+                .set(value);
+        }
     }
 
     pub(crate) fn reported(&self, why: Why) {

@@ -1,186 +1,90 @@
-//! The look at the host: is the sentinel file there, since when and why, and what else is true.
+//! The probes: what shows that the host needs a reboot.
 //!
-//! Owned by `run.rs`, which calls it off the runtime's thread since files can be slow. It reads
-//! files and nothing else; it remembers nothing.
+//! Owned by `run.rs`, which calls each off the runtime's thread since files can be slow. They read files and nothing
+//! else; what a text means is the core's business.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+mod command;
+mod file;
+mod kernel;
+mod uptime;
+
+use std::path::PathBuf;
 
 use bellwether_chassis::HostArgs;
-use bellwether_sentinel_core::host::packages;
-use bellwether_sentinel_core::{Look, Need};
-use jiff::Timestamp;
+use bellwether_sentinel_core::Finding;
+use bellwether_sentinel_core::setting::{self, Kind};
 
-use crate::error::ProbeError;
-use crate::host;
+use crate::job::{Job, Looks, Schedule};
+use crate::watch::HintSender;
 
-/// How much of the list of packages is read: far more than a distribution upgrade writes.
-const PACKAGES_BYTES_MAX: u64 = 64 * 1024;
+use self::command::Command;
+use self::file::File;
+use self::kernel::Kernel;
+use self::uptime::Uptime;
 
-/// Where to look.
+/// What the probes of a host have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Probe {
-    host: HostArgs,
-    sentinel_file: PathBuf,
+pub(crate) struct Place {
+    /// Where the host's files are.
+    pub(crate) host: HostArgs,
+    /// The file of a probe that names none.
+    pub(crate) sentinel_file: PathBuf,
+    /// The kernel of this boot.
+    pub(crate) kernel_running: String,
+    /// Where hints about files go.
+    pub(crate) hints: HintSender,
 }
 
-impl Probe {
-    pub(crate) fn new(host: HostArgs, sentinel_file: PathBuf) -> Self {
-        Self { host, sentinel_file }
-    }
+/// One probe.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    File(Vec<File>),
+    Kernel(Kernel),
+    Uptime(Uptime),
+    Command(Command),
+}
 
-    /// Looks at everything once.
-    pub(crate) fn look(&self) -> Look {
-        Look {
-            need: self.need().map_err(|error| error.problem()),
-            booted_at: host::booted_at(&self.host),
-            kernel_installed: host::newest_kernel(&self.host),
-            os: host::operating_system(&self.host),
-        }
-    }
+impl Looks for Probe {
+    type Shown = Finding;
 
-    /// The sentinel file, in a directory whose links are followed as the host would.
-    pub(crate) fn file(&self) -> Result<PathBuf, ProbeError> {
-        let parent = self.sentinel_file.parent().unwrap_or_else(|| Path::new("/"));
-        let directory = self.host.locate(parent).map_err(|source| ProbeError::Directory {
-            path: self.host.host_root.join(parent),
-            source,
-        })?;
-        Ok(directory.join(self.sentinel_file.file_name().unwrap_or_default()))
-    }
-
-    fn need(&self) -> Result<Option<Need>, ProbeError> {
-        let file = self.file()?;
-        let directory = file.parent().unwrap_or_else(|| Path::new("/"));
-        // First the directory: in one that is not there, no file ever is.
-        if let Err(source) = fs::read_dir(directory) {
-            return Err(ProbeError::Directory {
-                path: directory.to_owned(),
-                source,
-            });
-        }
-        let since = match written_at(&file) {
-            Ok(Some(since)) => since,
-            Ok(None) => return Err(ProbeError::NotAFile { path: file }),
-            // A link to nothing is an entry all the same: its target may only be missing in our mounts.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&file).is_err() => {
-                return Ok(None);
+    fn look(&mut self) -> Finding {
+        match self {
+            Self::File(files) => {
+                let findings = files.iter_mut().map(File::look);
+                findings.reduce(Finding::and).unwrap_or(Finding::NotRequired)
             }
-            Err(source) => return Err(ProbeError::File { path: file, source }),
-        };
-        Ok(Some(Need {
-            since,
-            reasons: reasons(&file),
-        }))
-    }
-}
-
-/// When the file was last written; none if it is no file.
-fn written_at(file: &Path) -> io::Result<Option<Timestamp>> {
-    // Before opening: a named pipe would never open.
-    if !fs::metadata(file)?.is_file() {
-        return Ok(None);
-    }
-    // Opened, since only that tells whether it may be read.
-    let modified = File::open(file)?.metadata()?.modified()?;
-    Timestamp::try_from(modified).map(Some).map_err(io::Error::other)
-}
-
-/// The packages in the list beside the sentinel file. The need stands without them, so what
-/// cannot be read is left out.
-fn reasons(sentinel_file: &Path) -> Vec<String> {
-    let mut list = sentinel_file.as_os_str().to_owned();
-    list.push(".pkgs");
-    match host::read_begin(Path::new(&list), PACKAGES_BYTES_MAX) {
-        Ok(text) => packages(&text),
-        Err(error) => {
-            tracing::debug!(%error, list = %list.display(), "List of packages is left out");
-            Vec::new()
+            Self::Kernel(kernel) => kernel.look(),
+            Self::Uptime(uptime) => uptime.look(),
+            Self::Command(command) => command.look(),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
+/// The job of a probe.
+pub(crate) fn job(setting: &setting::Probe, place: Place) -> Job<Probe> {
+    let schedule = Schedule {
+        interval: setting.interval,
+        on_hint: matches!(setting.kind, Kind::File(_)),
+        limit: setting.limit,
+    };
+    let (kind, name) = (setting.kind.clone(), setting.name.clone());
+    Job::new(schedule, move || make(&kind, &name, &place))
+}
 
-    use tempfile::TempDir;
-
-    use super::*;
-
-    fn probe(root: &TempDir) -> Probe {
-        let host = HostArgs {
-            host_root: root.path().to_owned(),
-            proc_root: root.path().join("proc"),
-        };
-        Probe::new(host, PathBuf::from("/var/run/reboot-required"))
-    }
-
-    fn root_with_run() -> TempDir {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("run")).unwrap();
-        fs::create_dir_all(root.path().join("var")).unwrap();
-        symlink("/run", root.path().join("var/run")).unwrap();
-        root
-    }
-
-    #[test]
-    fn no_file_is_no_need() {
-        assert_eq!(probe(&root_with_run()).look().need.unwrap(), None);
-    }
-
-    #[test]
-    fn a_file_is_a_need_with_its_packages_and_its_time() {
-        let root = root_with_run();
-        fs::write(
-            root.path().join("run/reboot-required.pkgs"),
-            "linux-base\n libc6 \nlinux-base\n\n",
-        )
-        .unwrap();
-        fs::write(
-            root.path().join("run/reboot-required"),
-            "*** System restart required ***\n",
-        )
-        .unwrap();
-        let need = probe(&root).look().need.unwrap().unwrap();
-        assert_eq!(need.reasons, ["linux-base", "libc6"]);
-        let written = fs::metadata(root.path().join("run/reboot-required")).unwrap();
-        assert_eq!(need.since, Timestamp::try_from(written.modified().unwrap()).unwrap());
-    }
-
-    #[test]
-    fn a_need_stands_without_its_packages() {
-        let root = root_with_run();
-        fs::write(root.path().join("run/reboot-required"), "").unwrap();
-        fs::create_dir(root.path().join("run/reboot-required.pkgs")).unwrap();
-        assert_eq!(probe(&root).look().need.unwrap().unwrap().reasons, Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_missing_directory_is_an_error_and_not_a_no() {
-        let root = tempfile::tempdir().unwrap();
-        let error = probe(&root).need().unwrap_err();
-        assert!(matches!(error, ProbeError::Directory { .. }), "{error}");
-        assert!(error.to_string().contains("--host-root"), "{error}");
-    }
-
-    #[test]
-    fn a_directory_in_place_of_the_file_is_an_error_and_not_a_yes() {
-        let root = root_with_run();
-        fs::create_dir(root.path().join("run/reboot-required")).unwrap();
-        let error = probe(&root).need().unwrap_err();
-        assert!(matches!(error, ProbeError::NotAFile { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_an_error_and_neither_a_yes_nor_a_no() {
-        // A link to itself, and one to a file that is not mounted.
-        for target in ["reboot-required", "/nowhere/reboot-required"] {
-            let root = root_with_run();
-            symlink(target, root.path().join("run/reboot-required")).unwrap();
-            let error = probe(&root).need().unwrap_err();
-            assert!(matches!(error, ProbeError::File { .. }), "{error}");
+fn make(kind: &Kind, name: &str, place: &Place) -> Probe {
+    let host = place.host.clone();
+    match kind {
+        Kind::File(paths) if paths.is_empty() => {
+            Probe::File(vec![File::new(host, place.sentinel_file.clone(), place.hints.clone())])
         }
+        Kind::File(paths) => Probe::File(
+            paths
+                .iter()
+                .map(|path| File::new(host.clone(), path.clone(), place.hints.clone()))
+                .collect(),
+        ),
+        Kind::Kernel => Probe::Kernel(Kernel::new(host, place.kernel_running.clone())),
+        Kind::Uptime(older_than) => Probe::Uptime(Uptime::new(host, *older_than)),
+        Kind::Command { preset, max_age } => Probe::Command(Command::new(host, name, *preset, *max_age)),
     }
 }

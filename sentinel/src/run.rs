@@ -7,30 +7,50 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, Chassis, Retry, nats, propagate};
+use bellwether_chassis::{Bus, Chassis, HostArgs, Retry, nats, propagate};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent, attribute};
-use bellwether_sentinel_core::{Identity, Look, Need, Reporter, Why};
+use bellwether_sentinel_core::setting;
+use bellwether_sentinel_core::{Finding, Identity, Look, Need, Probed, Reporter, Why};
+use tokio::time::Instant;
 
 use crate::args::Args;
-use crate::error::ProbeError;
+use crate::host::Facts;
+use crate::job::{Job, Schedule, Wake};
 use crate::metrics::Metrics;
-use crate::probe::Probe;
-use crate::watch::Watch;
-use crate::wire;
+use crate::probe::{self, Place, Probe};
+use crate::{watch, wire};
+
+/// What is true beside the need is looked at as the sentinel file is.
+const FACTS: Schedule = Schedule {
+    interval: None,
+    on_hint: true,
+    limit: Duration::from_secs(5),
+};
 
 struct Sentinel {
     bus: Bus,
-    probe: Probe,
+    probes: Vec<Named>,
+    facts: Job<HostArgs>,
+    facts_known: Facts,
     reporter: Reporter,
     health: Health,
     metrics: Metrics,
     node: NodeName,
     refresh_interval: Duration,
+    rescan_interval: Duration,
     /// The stored report of a sentinel before us was looked for.
     looked_back: bool,
     publishing: Retry,
-    /// The last probe error in the log, so that it stands there once.
+}
+
+/// A probe with what it showed last.
+struct Named {
+    name: String,
+    kind: &'static str,
+    job: Job<Probe>,
+    finding: Finding,
+    /// Its problem in the log, so that it stands there once.
     logged: Option<String>,
 }
 
@@ -49,42 +69,84 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     chassis
         .health
         .not_ready(ReadinessCode::ReportPending, "the host is not reported yet");
+    let (hint_sender, mut hints) = watch::hints();
+    let place = Place {
+        host: agent.host.clone(),
+        sentinel_file: args.sentinel_file,
+        kernel_running: identity.kernel_running.clone(),
+        hints: hint_sender,
+    };
+    let host = agent.host;
     let mut sentinel = Sentinel {
         bus: nats::connect(&chassis, &args.chassis, Some(&agent.node_name)).await?,
-        probe: Probe::new(agent.host, args.sentinel_file),
+        probes: args
+            .probes
+            .0
+            .iter()
+            .map(|setting| Named::new(setting, &place))
+            .collect(),
+        facts: Job::new(FACTS, move || host.clone()),
+        facts_known: Facts::default(),
         reporter: Reporter::new(identity),
         health: chassis.health.clone(),
         metrics,
         node: agent.node_name,
         refresh_interval: agent.refresh_interval,
+        rescan_interval: args.rescan_interval,
         looked_back: false,
         publishing: Retry::new("store the host's report"),
-        logged: None,
     };
-    let mut watch = Watch::new();
     let mut connections = sentinel.bus.connections();
+    let mut wake = Wake::Time;
     loop {
-        // Watched first, then looked at: what happens in between is a hint.
-        if let Ok(file) = sentinel.probe.file() {
-            watch.ensure(&file);
-        }
-        let wait = match sentinel.look_and_report().await {
-            Some(delay) => delay,
-            None => sentinel.refresh_in().min(jitter(args.rescan_interval)),
-        };
-        tokio::select! {
-            () = watch.hint() => (),
-            () = tokio::time::sleep(wait) => (),
-            Ok(()) = connections.changed() => (),
+        let retry = tokio::select! {
+            retry = sentinel.look_and_report(wake) => retry,
             () = chassis.stop.cancelled() => return Ok(()),
+        };
+        let refresh = sentinel.refresh_in();
+        wake = tokio::select! {
+            () = hints.next() => Wake::Hint,
+            () = tokio::time::sleep(retry.unwrap_or(refresh)) => Wake::Again,
+            () = tokio::time::sleep_until(sentinel.due()), if retry.is_none() => Wake::Time,
+            Ok(()) = connections.changed() => Wake::Again,
+            () = chassis.stop.cancelled() => return Ok(()),
+        };
+    }
+}
+
+impl Named {
+    fn new(setting: &setting::Probe, place: &Place) -> Self {
+        Self {
+            name: setting.name.clone(),
+            kind: setting.kind.as_str(),
+            job: probe::job(setting, place.clone()),
+            // Replaced by the first look, which is waited for.
+            finding: Finding::NotRequired,
+            logged: None,
+        }
+    }
+
+    async fn end(&mut self) {
+        let Some(ended) = self.job.end().await else { return };
+        self.finding = ended.unwrap_or_else(|error| error.finding());
+        let problem = match &self.finding {
+            Finding::Unknown(problem) => Some(problem.message.clone()),
+            Finding::Required(_) | Finding::NotRequired => None,
+        };
+        if problem != self.logged {
+            match &problem {
+                Some(error) => tracing::warn!(probe = self.name, error, "Host cannot be looked at"),
+                None => tracing::info!(probe = self.name, "Host can be looked at again"),
+            }
+            self.logged = problem;
         }
     }
 }
 
 impl Sentinel {
     /// Looks once and stores what is due. Returns how long to wait if that did not work.
-    async fn look_and_report(&mut self) -> Option<Duration> {
-        let look = self.look().await;
+    async fn look_and_report(&mut self, wake: Wake) -> Option<Duration> {
+        let look = self.look(wake).await;
         self.look_back().await;
         let node = &self.node;
         let due = self
@@ -101,27 +163,40 @@ impl Sentinel {
         }
     }
 
-    async fn look(&mut self) -> Look {
-        let probe = self.probe.clone();
-        let look = match tokio::task::spawn_blocking(move || probe.look()).await {
-            Ok(look) => look,
-            Err(error) => Look {
-                need: Err(ProbeError::BrokenOff(error).problem()),
-                booted_at: None,
-                kernel_installed: None,
-                os: String::new(),
-            },
+    /// Begins the looks that are due, and waits for each as long as it may take: all at once, so no longer than for the
+    /// slowest. What does not look now shows what it showed last.
+    async fn look(&mut self, wake: Wake) -> Look {
+        let rescan = Instant::now() + jitter(self.rescan_interval);
+        self.facts.begin(wake, rescan);
+        for probe in &mut self.probes {
+            probe.job.begin(wake, rescan);
+        }
+        if let Some(Ok(facts)) = self.facts.end().await {
+            self.facts_known = facts;
+        }
+        for probe in &mut self.probes {
+            probe.end().await;
+        }
+        let probes = self.probes.iter().map(|probe| Probed {
+            name: probe.name.clone(),
+            kind: probe.kind,
+            finding: probe.finding.clone(),
+        });
+        let facts = self.facts_known.clone();
+        let look = Look {
+            probes: probes.collect(),
+            booted_at: facts.booted_at,
+            kernel_installed: facts.kernel_installed,
+            os: facts.os,
         };
         self.metrics.looked(&look);
-        let error = look.need.as_ref().err().map(|problem| problem.message.clone());
-        if error != self.logged {
-            match &error {
-                Some(error) => tracing::warn!(error, "Host cannot be looked at"),
-                None => tracing::info!("Host can be looked at again"),
-            }
-            self.logged = error;
-        }
         look
+    }
+
+    /// When the next look is due.
+    fn due(&self) -> Instant {
+        let dues = self.probes.iter().map(|probe| probe.job.due());
+        dues.fold(self.facts.due(), Instant::min)
     }
 
     /// Reads once what a sentinel before us reported. Tried again only until our own first report is stored.

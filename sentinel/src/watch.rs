@@ -18,11 +18,42 @@ use tokio::sync::mpsc;
 /// How long to wait after a hint: a package manager touches both files several times.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
+/// Where the hints of all watches go.
+pub(crate) type HintSender = mpsc::Sender<()>;
+
+/// The hints of all watches.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    receiver: mpsc::Receiver<()>,
+    /// A hint has come and is not handed out yet.
+    pending: bool,
+}
+
+/// The two ends. One place: more hints than one say nothing that one does not.
+pub(crate) fn hints() -> (HintSender, Hints) {
+    let (sender, receiver) = mpsc::channel(1);
+    let pending = false;
+    (sender, Hints { receiver, pending })
+}
+
+impl Hints {
+    /// Waits for a hint, and a little longer for those that come with it. One that was not waited for to its end is kept.
+    pub(crate) async fn next(&mut self) {
+        if !self.pending && self.receiver.recv().await.is_none() {
+            // All watches are gone, which the rescan makes up for.
+            std::future::pending::<()>().await;
+        }
+        self.pending = true;
+        tokio::time::sleep(DEBOUNCE).await;
+        while self.receiver.try_recv().is_ok() {}
+        self.pending = false;
+    }
+}
+
 /// The watch on one directory.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    sender: mpsc::Sender<()>,
-    hints: mpsc::Receiver<()>,
+    sender: HintSender,
     watched: Option<(Directory, RecommendedWatcher)>,
     retry: Retry,
 }
@@ -37,12 +68,9 @@ struct Directory {
 }
 
 impl Watch {
-    pub(crate) fn new() -> Self {
-        // One: more hints than one say nothing that one does not.
-        let (sender, hints) = mpsc::channel(1);
+    pub(crate) fn new(sender: HintSender) -> Self {
         Self {
             sender,
-            hints,
             watched: None,
             retry: Retry::new("watch the sentinel file's directory"),
         }
@@ -70,16 +98,6 @@ impl Watch {
             }
         }
     }
-
-    /// Waits for a hint, and a little longer for those that come with it.
-    pub(crate) async fn hint(&mut self) {
-        if self.hints.recv().await.is_none() {
-            // Cannot be, since we hold a sender ourselves; waiting for ever is right all the same.
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(DEBOUNCE).await;
-        while self.hints.try_recv().is_ok() {}
-    }
 }
 
 fn directory(path: &Path) -> Option<Directory> {
@@ -92,7 +110,7 @@ fn directory(path: &Path) -> Option<Directory> {
     })
 }
 
-fn watch(directory: &Path, file: &Path, hints: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+fn watch(directory: &Path, file: &Path, hints: HintSender) -> notify::Result<RecommendedWatcher> {
     let name = file.file_name().unwrap_or_default().to_owned();
     let on_event = move |event: notify::Result<Event>| {
         if event.map_or(true, |event| is_hint(&event, &name)) {
@@ -136,32 +154,48 @@ mod tests {
     async fn writing_and_removing_are_hints_and_reading_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("reboot-required");
-        let mut watch = Watch::new();
+        let (sender, mut hints) = hints();
+        let mut watch = Watch::new(sender);
         watch.ensure(&file);
         fs::write(&file, "x").unwrap();
-        tokio::time::timeout(LIMIT, watch.hint()).await.unwrap();
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
         fs::read(&file).unwrap();
         fs::write(directory.path().join("other"), "x").unwrap();
         assert!(
-            tokio::time::timeout(Duration::from_millis(300), watch.hint())
+            tokio::time::timeout(Duration::from_millis(300), hints.next())
                 .await
                 .is_err()
         );
         fs::remove_file(&file).unwrap();
-        tokio::time::timeout(LIMIT, watch.hint()).await.unwrap();
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_hint_that_was_not_waited_for_to_its_end_is_not_lost() {
+        let (sender, mut hints) = hints();
+        sender.try_send(()).unwrap();
+        // Polled once, so that it is taken and the wait for others has begun.
+        let once = std::future::poll_fn(|context| {
+            let next = std::pin::pin!(hints.next());
+            std::task::Poll::Ready(next.poll(context).is_pending())
+        });
+        assert!(once.await);
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
+        assert!(tokio::time::timeout(DEBOUNCE * 2, hints.next()).await.is_err());
     }
 
     #[tokio::test]
     async fn a_directory_that_comes_late_or_anew_is_watched() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("run/reboot-required");
-        let mut watch = Watch::new();
+        let (sender, mut hints) = hints();
+        let mut watch = Watch::new(sender);
         watch.ensure(&file);
         for _ in 0..2 {
             fs::create_dir(root.path().join("run")).unwrap();
             watch.ensure(&file);
             fs::write(&file, "x").unwrap();
-            tokio::time::timeout(LIMIT, watch.hint()).await.unwrap();
+            tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
             fs::remove_dir_all(root.path().join("run")).unwrap();
         }
     }

@@ -224,11 +224,13 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
             first_since: Timestamp::now(),
             reasons: vec![],
             trace: None,
+            undated: false,
         }),
         kernel_running: String::new(),
         kernel_installed: None,
         os: String::new(),
         agent_version: String::new(),
+        probes: Vec::new(),
     };
     say(&fleet, subject::sentinel_record(&token), &lie).await?;
     wait::until("the leader to have rejected them", DEADLINE, async || {

@@ -1,14 +1,16 @@
 //! Needs on real parts: a sentinel file that each boot writes again, and one that is written twice while its node waits.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::Phase;
+use bellwether_proto::{Phase, setting};
+use rig::host::Host;
 use rig::services::ServicesOptions;
 use rig::wait;
 use serde_json::{Value, json};
 
-use crate::fleet::Fleet;
+use crate::fleet::{DEADLINE, Fleet};
 use crate::policies;
 
 /// Longer than the delay between two attempts in the rig.
@@ -71,5 +73,43 @@ async fn a_sentinel_file_that_is_written_again_keeps_the_place_of_its_node_in_th
     let order = fleet.nodes.cordon_order();
     let place = |node: &str| order.iter().position(|cordoned| cordoned == node);
     ensure!(place(first.name()) < place(second.name()), "{order:?}");
+    fleet.finish()
+}
+
+/// What the timer of a host leaves of its last run of zypper.
+fn zypper_ended(host: &Host, exit: u8) -> Result<()> {
+    let folder = host.root().join("var/run/bellwether");
+    fs::create_dir_all(&folder)?;
+    fs::write(
+        folder.join(".new"),
+        format!("Reading installed packages...\nexit={exit}\n"),
+    )?;
+    fs::rename(folder.join(".new"), folder.join("zypper"))?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_a_command_reboots_its_node_and_neither_an_error_nor_what_survives_the_reboot_does() -> Result<()> {
+    let probes = "file; command preset=zypper";
+    let fleet = Fleet::start(1, ServicesOptions::default().set(setting::PROBES, probes)).await?;
+    let host = fleet.world.host(0)?;
+    let no_result = "probe zypper: result /var/run/bellwether/zypper cannot be read";
+    fleet.explained(host.name(), &[no_result]).await?;
+    zypper_ended(&host, 127)?;
+    fleet.explained(host.name(), &["was not found on the host"]).await?;
+    zypper_ended(&host, 0)?;
+    fleet.explained(host.name(), &["Idle"]).await?;
+
+    zypper_ended(&host, 102)?;
+    wait::eventually("it is rebooted", DEADLINE, async || Ok(host.reboots() == 1)).await?;
+    // Until the timer has run in the new boot, the need is unknown.
+    fleet.explained(host.name(), &[no_result]).await?;
+    zypper_ended(&host, 102)?;
+    fleet.explained(host.name(), &["NeedSurvivedReboot"]).await?;
+    zypper_ended(&host, 0)?;
+    fleet.explained(host.name(), &["Idle"]).await?;
+    ensure!(host.reboots() == 1, "{} reboots", host.reboots());
+    zypper_ended(&host, 102)?;
+    wait::eventually("another need reboots it", DEADLINE, async || Ok(host.reboots() == 2)).await?;
     fleet.finish()
 }

@@ -180,6 +180,8 @@ codes! {
     SentinelFileNotAFile,
     /// A sentinel's probe ended before it had a result.
     ProbeAborted,
+    /// What a sentinel's probe reads shows neither that a reboot is required nor that none is.
+    ProbeFailed,
     /// A rebooter cannot connect to the host's system bus.
     BusUnreachable,
     /// The host denies a rebooter access to the bus or to logind.

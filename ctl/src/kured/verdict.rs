@@ -104,8 +104,8 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
         Flag::RebootSentinel => return sentinel(settings, source),
         Flag::RebootSentinelCommand => (
             None,
-            "no service runs a command on the host to look: let a timer of the host write the sentinel file, as in \
-             docs/install.md; until then no node reports a need",
+            "no service runs a command on the host to look: take a probe of docs/probes.md, or let a timer of the host \
+             write the sentinel file; until then no node reports a need",
         ),
         Flag::RebootCommand => return unless(!signals, "beside --reboot-method=signal", command(settings)),
         Flag::RebootMethod => return by_signal(settings),

@@ -7,7 +7,8 @@ use std::fmt;
 
 use bellwether_proto::{
     AttemptRef, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, Message, NeedReport, NodeEvent,
-    Phase, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode,
+    decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,10 +54,12 @@ pub(crate) fn all() -> Vec<Sample> {
             "host-report-needing",
             host_report(BOOT_BEFORE, NeedReport::Required(need())),
         )
-        .before(&needing_before()),
+        .before(&needing_before())
+        .adding(&needing_today().to_wire()),
         bus("host-report-content", host_report(BOOT_AFTER, NeedReport::NotRequired)).adding(
             &HostReport {
                 booted_at: Some(at(-30)),
+                probes: vec![probe("file", ProbeOutcome::NotRequired)],
                 ..host_report(BOOT_AFTER, NeedReport::NotRequired)
             }
             .to_wire(),
@@ -183,6 +186,7 @@ fn need() -> RebootNeed {
         first_since: at(-60),
         reasons: vec!["linux-image-6.12.48".into(), "linux-base".into()],
         trace: Some(TRACE.parse().unwrap()),
+        undated: false,
     }
 }
 
@@ -191,6 +195,33 @@ fn needing_before() -> wire::HostReport {
     let mut report = host_report(BOOT_BEFORE, NeedReport::Required(need())).to_wire();
     report.need.as_mut().unwrap().first_since = None;
     report
+}
+
+/// With what each probe shows.
+fn needing_today() -> HostReport {
+    let shown = ProbeNeed {
+        since: at(-60),
+        reasons: vec!["linux-base".into()],
+        undated: true,
+    };
+    let problem = Problem::new(ProblemCode::ProbeFailed, "the command was not found");
+    let mut need = need();
+    need.undated = true;
+    HostReport {
+        probes: vec![
+            probe("file", ProbeOutcome::Required(shown)),
+            probe("dnf", ProbeOutcome::Unknown(problem)),
+        ],
+        ..host_report(BOOT_BEFORE, NeedReport::Required(need))
+    }
+}
+
+fn probe(name: &str, outcome: ProbeOutcome) -> ProbeReport {
+    ProbeReport {
+        name: name.into(),
+        kind: "file".into(),
+        outcome,
+    }
 }
 
 pub(crate) fn blind(code: ProblemCode) -> HostReport {
@@ -214,6 +245,7 @@ fn host_report(boot: &str, need: NeedReport) -> HostReport {
         kernel_installed: Some("6.12.48".into()),
         os: "Debian GNU/Linux 13 (trixie)".into(),
         agent_version: "0.1.0".into(),
+        probes: Vec::new(),
     }
 }
 

@@ -31,7 +31,7 @@ fn the_largest_message_of_every_type_is_far_below_the_limit_of_nats_and_every_te
     }
     for (field, (bytes, entries)) in longest {
         let name = field.rsplit('.').next().unwrap();
-        assert_eq!((bytes, entries), limits_of(name), "{field}");
+        assert_eq!((bytes, entries), limits_of(&field, name), "{field}");
     }
 }
 
@@ -54,8 +54,11 @@ fn measure(message: &DynamicMessage, longest: &mut BTreeMap<String, (usize, usiz
 
 /// The longest text of a field with this name, and its most entries. As in `proto/README.md`, Limits and
 /// Checked values.
-fn limits_of(field: &str) -> (usize, usize) {
+fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
     match field {
+        "reasons" if full_name.contains("ProbeNeed") => (256, 20),
+        "probes" => (0, 16),
+        "name" | "kind" => (63, 1),
         "message" | "probe_error" | "problem" | "left_behind" => (4096, 1),
         "held_up_by" => (1024, 20),
         "reason" => (2000, 1),
@@ -178,7 +181,11 @@ fn largest(sample: &Sample) -> Vec<u8> {
             let mut changed = message.clone();
             field::set(&mut changed, &path, value);
             match (sample.kind.read_again)(&changed.encode_to_vec()) {
-                Ok(written) if written.len() > size => (message, size) = (changed, written.len()),
+                // As it was cut: lists in entries of lists would else grow to half a gigabyte.
+                Ok(written) if written.len() > size => {
+                    size = written.len();
+                    message = DynamicMessage::decode(message.descriptor(), written.as_slice()).unwrap();
+                }
                 Ok(_) | Err(_) => (),
             }
         }

@@ -280,6 +280,7 @@ fn may_pass(code: ProblemCode) -> bool {
         | ProblemCode::SentinelFileUnreadable
         | ProblemCode::SentinelFileNotAFile
         | ProblemCode::ProbeAborted
+        | ProblemCode::ProbeFailed
         | ProblemCode::BusAccessDenied
         | ProblemCode::RebootNotPermitted
         | ProblemCode::RebootCommandNotRunnable

@@ -275,6 +275,7 @@ impl Bench {
             first_since: since,
             reasons: vec!["linux-image-6.12.49+deb13-cloud-amd64".into(), "libc6".into()],
             trace: None,
+            undated: false,
         });
         Input::Sentinel(StoredReport {
             report: HostReport {
@@ -288,6 +289,7 @@ impl Bench {
                 kernel_installed: Some("6.12.49+deb13-cloud-amd64".into()),
                 os: "Debian GNU/Linux 13 (trixie)".into(),
                 agent_version: "0.1.0".into(),
+                probes: Vec::new(),
             },
             stored_at: self.stored_at(index),
         })

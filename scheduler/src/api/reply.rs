@@ -312,6 +312,7 @@ mod tests {
                 kernel_installed: None,
                 os: String::new(),
                 agent_version: "0.1.0".into(),
+                probes: Vec::new(),
             },
             stored_at: at(0),
         };

@@ -45,13 +45,13 @@ pub fn packages(list: &str) -> Vec<String> {
 }
 
 /// Without control characters.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
 /// Compares as operators read versions: runs of digits are numbers (6.8.0-9 is older than
 /// 6.8.0-10), everything else is text.
-fn compare_versions(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare_versions(a: &str, b: &str) -> Ordering {
     parts(a).cmp(parts(b))
 }
 

@@ -8,7 +8,9 @@ use bellwether_chassis_core::due::{Due, Why};
 use bellwether_proto::{BootId, HostReport, NeedReport, NodeName, RebootNeed, TraceParent};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::look::{Look, Need};
+use crate::dates::Dates;
+use crate::look::Look;
+use crate::merge::{Need, merge};
 
 /// What stays the same for as long as the process runs.
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ pub struct Reporter {
     /// By the reports without their times.
     due: Due<HostReport>,
     lasting: Lasting,
+    dates: Dates,
     /// The earliest time of the file of the need that lasts.
     first_since: Option<Timestamp>,
 }
@@ -64,6 +67,7 @@ impl Reporter {
             identity,
             due: Due::default(),
             lasting: Lasting::NoNeed,
+            dates: Dates::default(),
             first_since: None,
         }
     }
@@ -71,10 +75,11 @@ impl Reporter {
     /// Takes over trace and age of the need from the report that is stored, before the first look, so that a restart of
     /// the sentinel does not split the one and shorten the other. A need of another boot or node does not count.
     pub fn handle_previous(&mut self, previous: HostReport) {
-        if previous.node == self.identity.node
-            && previous.boot_id == self.identity.boot_id
-            && let NeedReport::Required(need) = previous.need
-        {
+        if previous.node != self.identity.node || previous.boot_id != self.identity.boot_id {
+            return;
+        }
+        self.dates.handle_previous(previous.probes);
+        if let NeedReport::Required(need) = previous.need {
             self.first_since = Some(need.first_since);
             // A need without a trace may still get one.
             self.lasting = need.trace.map_or(Lasting::NoNeed, Lasting::Traced);
@@ -90,16 +95,20 @@ impl Reporter {
         now: Timestamp,
         first_seen: impl FnOnce(&Need) -> Option<TraceParent>,
     ) -> Option<(HostReport, Why)> {
-        let need = match look.need {
+        let probes = self.dates.date(look.probes, now);
+        let need = match merge(&probes) {
             Ok(Some(need)) => {
                 let trace = self.trace_of(&need, first_seen);
-                let first_since = self.first_since.map_or(need.since, |first| first.min(need.since));
+                let first_since = self
+                    .first_since
+                    .map_or(need.first_since, |first| first.min(need.first_since));
                 self.first_since = Some(first_since);
                 NeedReport::Required(RebootNeed {
                     since: need.since,
                     first_since,
                     reasons: need.reasons,
                     trace,
+                    undated: need.undated,
                 })
             }
             Ok(None) => {
@@ -121,6 +130,7 @@ impl Reporter {
             kernel_installed: look.kernel_installed,
             os: look.os,
             agent_version: self.identity.agent_version.to_owned(),
+            probes,
         };
         let why = self.due.why(&content(&report), now)?;
         Some((report, why))
@@ -161,6 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::look::{Finding, Probed, Shown};
 
     const REFRESH: Duration = Duration::from_secs(300);
 
@@ -330,25 +341,34 @@ mod tests {
         })
     }
 
-    fn stored(seen: Result<Option<Need>, ()>, second: i64) -> Reporter {
+    fn stored(seen: Result<Option<Shown>, ()>, second: i64) -> Reporter {
         let mut reporter = reporter();
         let (report, _) = reporter.handle_look(look(seen), at(second), no_trace).unwrap();
         reporter.handle_stored(&report, REFRESH);
         reporter
     }
 
-    fn look(seen: Result<Option<Need>, ()>) -> Look {
+    fn look(seen: Result<Option<Shown>, ()>) -> Look {
+        let finding = match seen {
+            Ok(Some(shown)) => Finding::Required(shown),
+            Ok(None) => Finding::NotRequired,
+            Err(()) => Finding::Unknown(Problem::new(ProblemCode::SentinelFileUnreadable, "denied")),
+        };
         Look {
-            need: seen.map_err(|()| Problem::new(ProblemCode::SentinelFileUnreadable, "denied")),
+            probes: vec![Probed {
+                name: "file".to_owned(),
+                kind: "file",
+                finding,
+            }],
             booted_at: Some(at(0)),
             kernel_installed: None,
             os: String::new(),
         }
     }
 
-    fn need(since: i64) -> Need {
-        Need {
-            since: at(since),
+    fn need(since: i64) -> Shown {
+        Shown {
+            since: Some(at(since)),
             reasons: vec!["linux-base".to_owned()],
         }
     }

@@ -72,6 +72,7 @@ mod tests {
             kernel_installed: None,
             os: String::new(),
             agent_version: String::new(),
+            probes: Vec::new(),
         };
         Input::Sentinel(StoredReport { report, stored_at: NOW })
     }

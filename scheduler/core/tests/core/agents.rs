@@ -47,6 +47,7 @@ fn a_rebooter_of_another_boot_or_one_that_is_silent_cannot_carry_out_an_order() 
         first_since: world.now,
         reasons: vec!["linux-image".into()],
         trace: None,
+        undated: false,
     });
     world.give(Input::Sentinel(sentinel));
     world.advance();

@@ -382,6 +382,7 @@ impl World {
                     first_since: first_since.unwrap_or(since),
                     reasons: vec!["linux-image".into()],
                     trace: None,
+                    undated: false,
                 }),
                 Ok(None) => NeedReport::NotRequired,
                 Err(message) => NeedReport::Unknown(Problem::unclassified(message)),
@@ -397,6 +398,7 @@ impl World {
                 kernel_installed: None,
                 os: "Debian".into(),
                 agent_version: "0".into(),
+                probes: Vec::new(),
             };
             inputs.push(Input::Sentinel(StoredReport {
                 report,

@@ -74,6 +74,7 @@ impl State {
                     first_since: start(),
                     reasons: Vec::new(),
                     trace: None,
+                    undated: false,
                 })
             } else {
                 NeedReport::NotRequired
@@ -82,6 +83,7 @@ impl State {
             kernel_installed: None,
             os: "Debian".into(),
             agent_version: "0".into(),
+            probes: Vec::new(),
         };
         let rebooter = RebooterReport {
             node: host.object.name.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellwether_proto::{HostReport, Problem, ProblemCode, RebooterReport};
 use bellwether_rebooter_core::schedule::Ability;
 use bellwether_scheduler_core::{Input, StoredReport};
-use bellwether_sentinel_core::{Identity, Look, Need, Reporter};
+use bellwether_sentinel_core::{Finding, Identity, Look, Probed, Reporter, Shown};
 use jiff::SignedDuration;
 
 use crate::happening::Happening;
@@ -102,16 +102,22 @@ impl World {
         let Some(reporter) = &mut host.reporter else {
             return;
         };
-        let need = if host.probe_fails {
-            Err(Problem::new(ProblemCode::SentinelFileUnreadable, "permission denied"))
-        } else {
-            Ok(host.need.map(|need| Need {
-                since: need.since,
+        let finding = match host.need {
+            _ if host.probe_fails => {
+                Finding::Unknown(Problem::new(ProblemCode::SentinelFileUnreadable, "permission denied"))
+            }
+            None => Finding::NotRequired,
+            Some(need) => Finding::Required(Shown {
+                since: Some(need.since),
                 reasons: Vec::new(),
-            }))
+            }),
         };
         let look = Look {
-            need,
+            probes: vec![Probed {
+                name: "file".to_owned(),
+                kind: "file",
+                finding,
+            }],
             booted_at: Some(instant(host.booted + host.skew)),
             kernel_installed: None,
             os: String::new(),

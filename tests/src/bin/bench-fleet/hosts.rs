@@ -313,6 +313,7 @@ impl Hosts {
             first_since: since,
             reasons: vec!["linux-image-6.12.48+deb13-amd64".to_owned(), "linux-base".to_owned()],
             trace: None,
+            undated: false,
         });
         let report = HostReport {
             node: host.name.clone(),
@@ -325,6 +326,7 @@ impl Hosts {
             kernel_installed: Some("6.12.48+deb13-amd64".to_owned()),
             os: "Debian GNU/Linux 13 (trixie)".to_owned(),
             agent_version: "0.1.0".to_owned(),
+            probes: Vec::new(),
         };
         let subject = subject::sentinel_record(&host.name.token());
         self.sentinels.publish(subject, &report).await

@@ -22,6 +22,7 @@ pub(super) fn finding(code: ProblemCode, unknown: Code) -> Code {
         ProblemCode::SentinelFileUnreadable => Code::SentinelFileUnreadable,
         ProblemCode::SentinelFileNotAFile => Code::SentinelFileNotAFile,
         ProblemCode::ProbeAborted => Code::ProbeAborted,
+        ProblemCode::ProbeFailed => Code::ProbeFailed,
         ProblemCode::BusUnreachable => Code::BusUnreachable,
         ProblemCode::BusAccessDenied => Code::BusAccessDenied,
         ProblemCode::LogindCallFailed => Code::LogindCallFailed,
@@ -66,6 +67,7 @@ pub(super) fn remedy(code: ProblemCode, namespace: &str, pod: &str) -> String {
         ProblemCode::SentinelFileUnreadable
         | ProblemCode::SentinelFileNotAFile
         | ProblemCode::ProbeAborted
+        | ProblemCode::ProbeFailed
         | ProblemCode::LogindCallFailed
         | ProblemCode::RebootNotPermitted
         | ProblemCode::RebootMethodTimedOut

@@ -84,11 +84,13 @@ fn previous(setup: &Setup<'_>) -> Result<HostReport> {
             first_since: at(LONG_AGO - 500)?,
             reasons: vec![],
             trace: Some(trace()?),
+            undated: false,
         }),
         kernel_running: String::new(),
         kernel_installed: None,
         os: String::new(),
         agent_version: "0.1.0".to_owned(),
+        probes: Vec::new(),
     })
 }
 
