@@ -62,6 +62,35 @@ fn a_need_that_survives_its_reboot_does_not_loop() {
 }
 
 #[test]
+fn a_need_without_a_time_that_was_there_from_the_first_look_of_the_boot_on_does_not_loop() {
+    for undated in [true, false] {
+        let mut world = World::new(1, &["a"]);
+        world.need("a");
+        world.host("a").at_boot = AtBoot::Survives;
+        world.drainer("a", true, 1);
+        // The sentinel of the new boot notes its first look as the begin: a later time than any before.
+        world.host("a").undated = undated;
+        world.rebooter("a", true);
+        world.pass(SignedDuration::from_secs(1));
+        let now = world.now;
+        need_since(&mut world, now);
+        world.drainer("a", true, 1);
+        world.pass(world.policy.soak);
+        world.pass(HOUR);
+        assert_eq!(world.reason("a") == Some("NeedSurvivedReboot"), undated);
+        if !undated {
+            assert_eq!(world.phase("a"), Some(Phase::Draining), "by its time it is a new one");
+            continue;
+        }
+        world.host("a").undated = false;
+        world.host("a").need = Ok(None);
+        world.settle();
+        world.need("a");
+        assert_eq!(world.phase("a"), Some(Phase::Draining), "another need");
+    }
+}
+
+#[test]
 fn a_need_that_was_renewed_during_the_drain_and_survives_does_not_loop() {
     let mut world = World::new(1, &["a"]);
     world.host("a").at_boot = AtBoot::Survives;

@@ -30,6 +30,8 @@ pub(crate) struct Host {
     pub(crate) need: Result<Option<Timestamp>, String>,
     /// The earliest file time that the sentinel has reported of the need in this boot.
     pub(crate) first_since: Option<(BootId, Timestamp)>,
+    /// The host does not show when the need began.
+    pub(crate) undated: bool,
     /// What a reboot makes of the need.
     pub(crate) at_boot: AtBoot,
     /// How far the host's clock is ahead.
@@ -221,6 +223,7 @@ impl World {
             view,
             need: Ok(None),
             first_since: None,
+            undated: false,
             at_boot: AtBoot::Ends,
             clock_ahead: SignedDuration::ZERO,
             booted_at: None,
@@ -382,7 +385,7 @@ impl World {
                     first_since: first_since.unwrap_or(since),
                     reasons: vec!["linux-image".into()],
                     trace: None,
-                    undated: false,
+                    undated: host.undated,
                 }),
                 Ok(None) => NeedReport::NotRequired,
                 Err(message) => NeedReport::Unknown(Problem::unclassified(message)),

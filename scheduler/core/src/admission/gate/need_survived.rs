@@ -1,9 +1,10 @@
 //! The need has survived the reboot that should have ended it: another reboot would not help.
 //!
 //! A need is new if this boot's sentinel has reported before that no reboot is required. If its first
-//! report shows a need already, the need is new only if all of this holds: it is another one than the old boot reported
-//! last; it is not older than this boot, by the host's clock; and it began after the old boot began to end, by the
-//! host's clock corrected by how far that clock is ahead of the server's now. A report that comes late makes a clock
+//! report shows a need already, the need is new only if all of this holds: the host shows when it began; it is another
+//! one than the old boot reported last; it is not older than this boot, by the host's clock; and it began after the old
+//! boot began to end, by the host's clock corrected by how far that clock is ahead of the server's now. A report that
+//! comes late makes a clock
 //! look behind, and a clock may be set between two boots, so no time alone proves anything.
 
 use bellwether_proto::{LastReboot, RebootNeed};
@@ -22,6 +23,10 @@ pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
 fn is_new(need: &RebootNeed, last: &LastReboot, sentinel: &StoredReport<bellwether_proto::HostReport>) -> bool {
     if last.need_cleared {
         return true;
+    }
+    // That the host does not show when it began, and that it was there from the first look on, proves nothing.
+    if need.undated {
+        return false;
     }
     let since = sentinel.by_server_clock(need.since);
     let in_this_boot = sentinel.report.booted_at.is_none_or(|booted| need.since >= booted);
