@@ -10,6 +10,7 @@
 
 use std::fmt::Write as _;
 
+use crate::limit::AGENT_BYTES_MAX;
 use crate::permission::{Permissions, Role, Use, set_up};
 use crate::stream::ATTEMPTS;
 use crate::subject::ALL_EVENTS;
@@ -50,8 +51,9 @@ impl Account {
                  {{ stream: \"{records}\", accounts: [{nodes}] }}\n    \
                  {{ stream: \"{ALL_EVENTS}\", accounts: [{events}] }}\n  ]\n"
             ),
+            // The rights of a single user may carry such a limit too, but a server does not heed those of a callout.
             Self::Nodes => format!(
-                "  imports: [\n    {{ service: {{ account: {control}, subject: \"{UP}.>\" }} }}\n    \
+                "  limits: {{ max_payload: {AGENT_BYTES_MAX} }}\n  imports: [\n    {{ service: {{ account: {control}, subject: \"{UP}.>\" }} }}\n    \
                  {{ stream: {{ account: {control}, subject: \"{records}\" }} }}\n  ]\n"
             ),
             Self::Events => {

@@ -19,6 +19,10 @@ use drain::{cut_obstacle, cut_progress, cut_report};
 /// that headers, the fields of later versions and a server with a lower limit have room.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 
+/// Longest message of an agent, with its headers: the server ends a connection that sends a longer one. Twice the largest
+/// report or event of an agent.
+pub const AGENT_BYTES_MAX: usize = 64 * 1024;
+
 /// Longest message for operators. Holds the ten blockers that a drainer names in `drain-failed`, and the
 /// 2 KiB of a reboot command's output that a rebooter quotes.
 pub const MESSAGE_BYTES_MAX: usize = 4096;

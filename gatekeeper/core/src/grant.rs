@@ -1,6 +1,5 @@
 //! The answer: the client's account, rights, limits and time; or a refusal.
 
-use bellwether_proto::permission::Role;
 use jiff::{SignedDuration, Timestamp};
 use nkeys::KeyPair;
 use serde::Serialize;
@@ -15,13 +14,7 @@ use crate::rights;
 /// minutes.
 pub const TIME_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-/// The largest message of an agent: reports and events have 8 KiB at most, and no agent may fill the memory of a server.
-const AGENT_BYTES_MAX: i64 = 64 * 1024;
-
-/// The largest message of scheduler and drainer: the orders and the attempt records are the largest, below 256 KiB.
-const CONTROL_BYTES_MAX: i64 = 512 * 1024;
-
-/// No limit of its own.
+/// No limit of its own: a server heeds none that is in an answer. Agents have that of their account.
 const UNLIMITED: i64 = -1;
 
 /// A client that may connect.
@@ -119,10 +112,6 @@ pub fn answer(
 fn user(key: &str, grant: &Grant, issuer: &KeyPair, now: Timestamp) -> Result<String, JwtError> {
     let Identity { role, node, .. } = &grant.identity;
     let permissions = rights::permissions(*role, node.as_ref());
-    let payload = match role {
-        Role::Sentinel | Role::Rebooter => AGENT_BYTES_MAX,
-        Role::Drainer | Role::Scheduler => CONTROL_BYTES_MAX,
-    };
     let claims = Claims {
         aud: role.account().as_str().to_owned(),
         exp: grant.until.as_second(),
@@ -135,7 +124,7 @@ fn user(key: &str, grant: &Grant, issuer: &KeyPair, now: Timestamp) -> Result<St
             subscribe: allowed(permissions.subscribe),
             subs: UNLIMITED,
             data: UNLIMITED,
-            payload,
+            payload: UNLIMITED,
             // No WebSocket, MQTT or leaf node.
             allowed_connection_types: ["STANDARD"],
             kind: "user",
@@ -153,6 +142,8 @@ fn allowed(allow: Vec<String>) -> Allowed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bellwether_proto::permission::Role;
+
     use crate::question::tests::asked;
     use nkeys::KeyPairType;
     use proptest::prelude::*;
@@ -191,11 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_may_write_for_its_node_only_and_small_messages_only() {
+    fn an_agent_may_write_for_its_node_only() {
         let user = granted(Role::Sentinel, Some("n1.example"));
         assert_eq!(user.exp, 2000);
         assert_eq!(user.aud, "BELLWETHER_NODES");
-        assert_eq!(user.nats["payload"], json!(AGENT_BYTES_MAX));
         assert_eq!(user.nats["allowed_connection_types"], json!(["STANDARD"]));
         let allowed = user.nats["pub"]["allow"].as_array().unwrap();
         for subject in allowed.iter().map(|it| it.as_str().unwrap()) {

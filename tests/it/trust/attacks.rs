@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
+use bellwether_proto::limit::AGENT_BYTES_MAX;
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::{EVENTS_STREAM, STREAMS};
 use bellwether_proto::subject;
@@ -174,7 +175,7 @@ async fn only_a_scheduler_chooses_where_a_consumer_delivers_to() -> Result<()> {
     Ok(())
 }
 
-/// With the largest messages that the gatekeeper allows agents, twice as many as the stream keeps of one kind for one node.
+/// With the largest messages that agents may send, twice as many as the stream keeps of one kind for one node.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_floods_its_events_displaces_none_of_another_node() -> Result<()> {
     let place = Place::new()?;
@@ -184,7 +185,8 @@ async fn an_agent_that_floods_its_events_displaces_none_of_another_node() -> Res
     let kept = EVENTS_STREAM.per_subject.context("no limit")?.unsigned_abs();
     let flooding = agent(Role::Rebooter);
     let mut client = RawClient::connect(&nats, &flooding).await?;
-    let body = vec![b'x'; 64 * 1024];
+    // With room for the headers, which count.
+    let body = vec![b'x'; AGENT_BYTES_MAX - 64];
     let events = subject::events_of(&token("n1")?).replace('*', "");
     let own = flooding.role.permissions("n1").publish;
     let kinds: Vec<&String> = own.iter().filter(|it| it.starts_with(&events)).collect();
@@ -210,6 +212,17 @@ async fn an_agent_that_floods_its_events_displaces_none_of_another_node() -> Res
         Ok(())
     })
     .await?;
+    // A longer message ends the connection, and is not stored.
+    let before = state(&jetstream).await?;
+    let body = vec![b'x'; AGENT_BYTES_MAX + 1];
+    let longer = RawMessage {
+        body: &body,
+        ..RawMessage::default()
+    };
+    let subject = kinds.first().context("a kind")?;
+    let sent = client.publish(subject, &longer).await;
+    ensure!(!matches!(sent, Ok(None)), "a longer message is taken");
+    ensure!(state(&jetstream).await? == before, "a longer message is stored");
     let mut stream = jetstream.get_stream(EVENTS_STREAM.name).await?;
     let (stored, limit) = (stream.info().await?.state.bytes, EVENTS_STREAM.max_bytes);
     let limit = limit.context("no limit")?.unsigned_abs();
