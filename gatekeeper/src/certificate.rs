@@ -27,6 +27,8 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its certificate: PEM.
     pub(crate) certificate: String,
+    /// Since when it counts, as a time after 1970.
+    since: Duration,
     /// The end of its certificate.
     pub(crate) expires: Timestamp,
 }
@@ -49,12 +51,14 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         // A random one would differ from gatekeeper to gatekeeper.
         params.serial_number = Some(SerialNumber::from(1_u64));
-        params.not_before = date_time_ymd(1970, 1, 1) + since_1970(after(seed.created, -CLOCKS_APART)?)?;
+        let since = since_1970(after(seed.created, -CLOCKS_APART)?)?;
+        params.not_before = date_time_ymd(1970, 1, 1) + since;
         params.not_after = date_time_ymd(1970, 1, 1) + since_1970(expires)?;
         let certificate = params.self_signed(&key)?.pem();
         Ok(Self {
             issuer: Issuer::new(params, key),
             certificate,
+            since,
             expires,
         })
     }
@@ -74,7 +78,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         // To clients it is the server; on a route between two servers, one of them is the client.
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        params.not_before = date_time_ymd(1970, 1, 1) + since_1970(after(now, -CLOCKS_APART)?)?;
+        // As the authority: a clock that was ahead as this was made leaves no certificate that counts later only.
+        params.not_before = date_time_ymd(1970, 1, 1) + self.since;
         params.not_after = date_time_ymd(1970, 1, 1) + since_1970(expires)?;
         let key = KeyPair::generate_for(&PKCS_ED25519)?;
         let certificate = params.signed_by(&key, &self.issuer)?;

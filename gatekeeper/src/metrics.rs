@@ -61,7 +61,7 @@ impl Metrics {
         );
         registry.register(
             "gatekeeper_kept_connections",
-            "Connections that a server asked about again, since it had read its files again",
+            "Connections that a server asked about again, as it does when it reads its files",
             metrics.kept.clone(),
         );
         registry.register(

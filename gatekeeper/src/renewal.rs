@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Chassis, clock};
 use bellwether_gatekeeper_core::Keys;
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::args::Args;
 use crate::certificate::{Authority, Certificate};
@@ -18,6 +19,9 @@ use crate::wire::Server;
 
 /// Longest wait between two tries to have the server reload: short against the third of a certificate's time that is left.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// How often the server is asked for the end of its certificate: it may have started again, with the file of that time.
+const LOOK_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
 /// Longest sleep at once: timers stand still while a machine sleeps, and clocks are set.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
@@ -82,24 +86,37 @@ impl Renewal {
     }
 
     /// Has the server take the certificate, and renews it, until the service stops.
-    pub(crate) async fn keep(self, chassis: Chassis, mut certificate: Certificate) -> anyhow::Result<()> {
-        while let Some(expires) = self.serve(&chassis, &certificate).await {
+    pub(crate) async fn keep(
+        self,
+        chassis: Chassis,
+        answering: Answering,
+        mut certificate: Certificate,
+    ) -> anyhow::Result<()> {
+        let mut shown = None;
+        while let Some(expires) = self.serve(&chassis, &answering, &certificate).await {
+            if shown != Some(expires) {
+                tracing::info!(%expires, "Server has its certificate");
+                shown = Some(expires);
+            }
             let renewal = self.authority.renewal(expires, self.lifetime);
-            if !sleep_until(&chassis, renewal).await {
+            let look = clock::now().checked_add(LOOK_INTERVAL).unwrap_or(renewal);
+            if !sleep_until(&chassis, renewal.min(look)).await {
                 break;
             }
-            certificate = self.certify()?;
-            self.folder.certificate(&certificate)?;
-            tracing::info!(expires = %certificate.expires, "Certificate of the server renewed");
+            if renewal <= look {
+                certificate = self.certify()?;
+                self.folder.certificate(&certificate)?;
+                tracing::info!(expires = %certificate.expires, "Certificate of the server renewed");
+            }
         }
         Ok(())
     }
 
     /// Returns the end of the certificate that the server shows, once that one will do. None: the service has to stop.
-    async fn serve(&self, chassis: &Chassis, certificate: &Certificate) -> Option<Timestamp> {
+    async fn serve(&self, chassis: &Chassis, answering: &Answering, certificate: &Certificate) -> Option<Timestamp> {
         let mut backoff = Backoff::up_to(RETRY_MAX);
         let expires = loop {
-            match self.have_served(certificate).await {
+            match self.have_served(answering, certificate).await {
                 Ok(expires) => break expires,
                 Err(error) => {
                     let error = format!("{error:#}");
@@ -107,7 +124,10 @@ impl Renewal {
                     // With an authority that has ended the gatekeeper cannot connect either: that end stays the reason to
                     // read.
                     if !clock::until(self.authority.expires).is_zero() {
-                        let why = format!("the server beside has not taken its new certificate: {error}: see its log");
+                        let why = format!(
+                            "the server beside has not taken its new certificate: {error}: see its log; once its \
+                             certificate has ended, only a restart of the NATS pod helps"
+                        );
                         chassis.health.not_ready(ReadinessCode::CertificateNotServed, why);
                     }
                     if !chassis.sleep(backoff.after_failure()).await {
@@ -121,16 +141,16 @@ impl Renewal {
         if self.authority_lasts(expires, chassis) {
             chassis.health.ready(Part::Certificate);
         }
-        tracing::info!(%expires, "Server has its certificate");
         Some(expires)
     }
 
     /// A server that reads its files asks about each of its clients. So it does only if its certificate is due: not when a
     /// gatekeeper starts again beside it, and not again when the answer to a reload was late.
-    async fn have_served(&self, certificate: &Certificate) -> anyhow::Result<Timestamp> {
+    async fn have_served(&self, answering: &Answering, certificate: &Certificate) -> anyhow::Result<Timestamp> {
         let control = self.server.control(self.system.clone()).await?;
         let mut expires = control.certificate_end().await?;
         if clock::until(self.authority.renewal(expires, self.lifetime)).is_zero() && !is_end_of(certificate, expires) {
+            answering.check().await?;
             control.reload().await?;
             expires = control.certificate_end().await?;
             anyhow::ensure!(
@@ -140,6 +160,27 @@ impl Renewal {
         }
         control.close().await;
         Ok(expires)
+    }
+}
+
+/// What answers the questions about clients that a reload brings.
+pub(crate) struct Answering {
+    pub(crate) nats: async_nats::Client,
+    pub(crate) client: kube::Client,
+}
+
+impl Answering {
+    /// A reload while one of the two is away would end the connections of all clients.
+    async fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.nats.connection_state() == async_nats::connection::State::Connected,
+            "the gatekeeper is not connected by which the server asks about clients"
+        );
+        match self.client.apiserver_version().await {
+            // A refusal is an answer too.
+            Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
+            Err(error) => Err(error).context("the API server, which reviews tokens, does not answer"),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::authority;
 use crate::certificate::Authority;
 use crate::folder::Folder;
 use crate::metrics::Metrics;
-use crate::renewal::Renewal;
+use crate::renewal::{Answering, Renewal};
 use crate::secret::SeedSecret;
 use crate::serve::{self, Gate};
 use crate::wire::Server;
@@ -60,7 +60,11 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         authority::keep(chassis.clone(), client.clone(), args, secret, seed, published),
     );
     let (nats, questions) = server.questions(&chassis, own).await?;
-    chassis.spawn("certificate", renewal.keep(chassis.clone(), certificate));
+    let answering = Answering {
+        nats: nats.clone(),
+        client: client.clone(),
+    };
+    chassis.spawn("certificate", renewal.keep(chassis.clone(), answering, certificate));
     let gate = Gate {
         chassis: chassis.clone(),
         nats,

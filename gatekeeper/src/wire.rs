@@ -14,7 +14,7 @@ use bellwether_proto::readiness::{Part, ReadinessCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Gatekeepers share the questions of all servers; a server prefers the one beside it.
+/// Gatekeepers share the questions of all servers: a server without its own gatekeeper lets clients in too.
 const GROUP: &str = "gatekeepers";
 
 /// Room for a whole fleet that connects at once; the rest of the questions would be too old when their turn comes.

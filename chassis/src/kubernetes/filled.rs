@@ -26,6 +26,8 @@ pub enum ObjectError {
     Forbidden {
         /// Verb, kind, namespace and name.
         right: String,
+        /// The API server's words: a policy or a webhook may have refused too.
+        source: Box<kube::Error>,
     },
     /// Another writer was first.
     #[error("{object} has changed meanwhile")]
@@ -33,8 +35,8 @@ pub enum ObjectError {
         /// Kind, namespace and name.
         object: String,
     },
-    /// No answer, or one that says nothing about the object.
-    #[error("the API server cannot be asked about {object}")]
+    /// No answer, or another refusal.
+    #[error("the request of the API server about {object} has failed")]
     Unavailable {
         /// Kind, namespace and name.
         object: String,
@@ -56,6 +58,7 @@ impl ObjectError {
         match code {
             403 => Self::Forbidden {
                 right: format!("{verb} {object}"),
+                source: Box::new(error),
             },
             404 => Self::Missing { object },
             409 => Self::Conflict { object },

@@ -9,8 +9,8 @@ use crate::expiring::Expiring;
 use crate::grant::Grant;
 use crate::question::Connection;
 
-/// Two agents on each of ten thousand nodes, some 500 bytes each. A connection that is forgotten for lack of room is asked
-/// about as a new one.
+/// Two agents on each of ten thousand nodes, some 500 bytes each. Those of a server that has started again stay until their
+/// end. A connection that is forgotten for lack of room is decided on as a new one.
 pub const CONNECTIONS_MAX: usize = 20_000;
 
 /// The connections, each until the end of its grant.
