@@ -37,11 +37,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// The waits between two tries of the services (`chassis/src/nats/pace.rs`).
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The longest time until the last client is in, whose tokens the gatekeeper remembers.
-const REMEMBERED_MAX: Duration = Duration::from_secs(10);
-
-/// The longest time until the last client is in, whose tokens all have to be reviewed.
-const REVIEWED_MAX: Duration = Duration::from_secs(30);
+/// The longest time until the last client is in. What takes the time is neither the gatekeeper nor the API server, but a
+/// thousand handshakes at once on two cores: a client that waits for more than 1.8 s for its turn has to come again.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Measures how long clients need to be let in, all at once.
 #[derive(Clone, Debug, Parser)]
@@ -86,27 +84,20 @@ async fn run(args: &Args) -> Result<()> {
     );
 
     let mut clients = Vec::new();
-    let first = round("none of them is known", REVIEWED_MAX, &gate, &agents, 1, async || {
+    let first = round("none of them is known", LIMIT, &gate, &agents, 1, async || {
         let connecting = agents.iter().map(|agent| connect(&cluster, &gate, agent));
         clients = futures_util::future::try_join_all(connecting).await?;
         Ok(())
     });
     let first = first.await?;
-    let second = round(
-        "the server has crashed",
-        REMEMBERED_MAX,
-        &gate,
-        &agents,
-        2,
-        async || {
-            gate.nats.kill9();
-            gate.nats.restart().await
-        },
-    );
+    let second = round("the server has crashed", LIMIT, &gate, &agents, 2, async || {
+        gate.nats.kill9();
+        gate.nats.restart().await
+    });
     let second = second.await?;
     let third = round(
         "server and gatekeeper have crashed",
-        REVIEWED_MAX,
+        LIMIT,
         &gate,
         &agents,
         3,
