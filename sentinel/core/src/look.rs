@@ -17,7 +17,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Whether a reboot is required; none: unknown. As [`crate::merge`] decides.
+    /// Whether a reboot is required; none: unknown. As [`crate::merge()`] decides.
     #[must_use]
     pub fn required(&self) -> Option<bool> {
         let mut all_known = true;
