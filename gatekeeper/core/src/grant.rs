@@ -204,14 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_messages_of_the_control_services_fit() {
-        for role in [Role::Drainer, Role::Scheduler] {
-            let user = granted(role, None);
-            assert!(user.nats["payload"].as_i64().unwrap() >= 256 * 1024, "{role:?}");
-        }
-    }
-
-    #[test]
     fn a_refusal_holds_its_code_and_no_user() {
         for refusal in Refusal::ALL {
             let (claims, _) = answered(Err(refusal));
