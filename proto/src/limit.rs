@@ -12,15 +12,18 @@ use crate::signature::KEYS_MAX;
 use crate::wire;
 
 mod drain;
+mod probe;
 
 use drain::{cut_obstacle, cut_progress, cut_report};
+use probe::cut_probe;
+pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX};
 
 /// Longest body of a message: a quarter of the `max_payload` of a NATS server as it comes (1 MiB), so
 /// that headers, the fields of later versions and a server with a lower limit have room.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 
-/// Longest message of an agent, with its headers: the server ends a connection that sends a longer one. Twice the largest
-/// report or event of an agent.
+/// Longest message of an agent, with its headers: the server ends a connection that sends a longer one. The largest is a
+/// sentinel's report, of 47 KB.
 pub const AGENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest message for operators. Holds the ten blockers that a drainer names in `drain-failed`, and the
@@ -40,15 +43,6 @@ pub const WORD_BYTES_MAX: usize = 256;
 
 /// Most packages that require a reboot: more than an operator reads. The last entry counts the rest.
 pub const REASONS_MAX: usize = 100;
-
-/// Most probes in a report: each is a way to see a need, and there are four kinds.
-pub const PROBES_MAX: usize = 16;
-
-/// Longest name of a probe: that of a label of DNS.
-pub const PROBE_NAME_BYTES_MAX: usize = 63;
-
-/// Most reasons of one probe: those of all probes together have to fit into a report. The last entry counts the rest.
-pub const PROBE_REASONS_MAX: usize = 20;
 
 /// Most sentences about blockers of a drain: twice what a drainer sends. The last entry counts the rest.
 pub const BLOCKERS_MAX: usize = 20;
@@ -188,26 +182,6 @@ impl Limited for wire::RebooterReport {
         cut(agent_version, WORD_BYTES_MAX);
         cut_problem(preflight_problem.as_mut());
     }
-}
-
-fn cut_probe(result: &mut wire::ProbeResult) {
-    let wire::ProbeResult {
-        name,
-        kind,
-        need,
-        problem,
-    } = result;
-    cut(name, PROBE_NAME_BYTES_MAX);
-    cut(kind, PROBE_NAME_BYTES_MAX);
-    if let Some(wire::ProbeNeed {
-        since: _,
-        reasons,
-        undated: _,
-    }) = need
-    {
-        cut_list(reasons, PROBE_REASONS_MAX, WORD_BYTES_MAX);
-    }
-    cut_problem(problem.as_mut());
 }
 
 fn cut_problem(problem: Option<&mut wire::Problem>) {

@@ -67,7 +67,7 @@ fn measure(message: &DynamicMessage, longest: &mut BTreeMap<String, (usize, usiz
 /// Checked values.
 fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
     match field {
-        "reasons" if full_name.contains("ProbeNeed") => (256, 20),
+        "reasons" if full_name.contains("ProbeNeed") => (256, 5),
         "probes" => (0, 16),
         "name" | "kind" => (63, 1),
         "message" | "probe_error" | "problem" | "left_behind" => (4096, 1),
