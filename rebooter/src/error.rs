@@ -96,12 +96,12 @@ pub(crate) enum RebootError {
         problem: String,
     },
     /// The program ended with an error.
-    #[error("reboot command ended with {status}, saying {said:?}")]
+    #[error("reboot command ended with {status}, saying {output:?}")]
     Ended {
         /// How.
         status: String,
         /// The beginning of its output.
-        said: String,
+        output: String,
     },
 }
 

@@ -70,7 +70,7 @@ impl HostCommand {
                 let check = enter::command_line(Errand::Check, namespace, program, &[]);
                 match self.run(check.into(), TIMEOUT).await {
                     // The output is the problem in plain words.
-                    Err(RebootError::Ended { said, .. }) => Err(RebootError::NotRunnable { problem: said }),
+                    Err(RebootError::Ended { output, .. }) => Err(RebootError::NotRunnable { problem: output }),
                     other => other,
                 }
             }
@@ -113,7 +113,7 @@ impl HostCommand {
             .spawn()
             .map_err(|source| self.not_started(source))?;
         let ended = tokio::time::timeout(limit, end_of(child)).await;
-        let (status, said) = match ended {
+        let (status, output) = match ended {
             Ok(ended) => ended.map_err(|source| self.unwatched(source))?,
             Err(_) => {
                 let what = self.line.program.display().to_string();
@@ -125,7 +125,7 @@ impl HostCommand {
         }
         Err(RebootError::Ended {
             status: status.to_string(),
-            said,
+            output,
         })
     }
 
@@ -133,7 +133,7 @@ impl HostCommand {
     fn unwatched(&self, source: std::io::Error) -> RebootError {
         RebootError::Ended {
             status: format!("an unknown status ({source})"),
-            said: String::new(),
+            output: String::new(),
         }
     }
 
