@@ -174,7 +174,7 @@ impl Answering {
     async fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.nats.connection_state() == async_nats::connection::State::Connected,
-            "the gatekeeper is not connected by which the server asks about clients"
+            "the connection by which the server asks the gatekeeper about clients is away"
         );
         match self.client.apiserver_version().await {
             // A refusal is an answer too.

@@ -23,9 +23,6 @@ use crate::review;
 /// The server waits for 1.8 s; an answer takes its time too.
 const WAITS_MAX: SignedDuration = SignedDuration::from_millis(1500);
 
-/// How long a question waits for a place among the reviews: as long as its client.
-const REVIEW_WAIT_MAX: Duration = Duration::from_millis(1500);
-
 /// Requests to the API server at once: enough to have a thousand tokens reviewed within seconds, few enough for its
 /// limits of a client.
 const REVIEWS_MAX: usize = 32;
@@ -166,7 +163,7 @@ impl Gate {
             self.metrics.remembered();
             Ok(identity)
         } else {
-            let place = tokio::time::timeout(REVIEW_WAIT_MAX, self.reviews.acquire())
+            let place = tokio::time::timeout(WAITS_MAX.unsigned_abs(), self.reviews.acquire())
                 .await
                 .ok()?
                 .ok()?;

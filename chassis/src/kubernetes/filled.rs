@@ -36,7 +36,7 @@ pub enum ObjectError {
         object: String,
     },
     /// No answer, or another refusal.
-    #[error("the request of the API server about {object} has failed")]
+    #[error("the request to the API server about {object} has failed")]
     Unavailable {
         /// Kind, namespace and name.
         object: String,
@@ -128,7 +128,7 @@ impl FilledSecret {
         })
     }
 
-    /// Writes these keys, none of which removes its key, if the Secret still is as it was `read`.
+    /// Writes these keys, if the Secret still is as it was `read`. A key without a value is removed.
     ///
     /// # Errors
     /// [`ObjectError::Conflict`] if it has changed since; otherwise as for [`Self::read`].
