@@ -145,10 +145,13 @@ mod tests {
         }
     }
 
+    /// Longer than any look of a test takes, on any machine.
+    const LONG: Duration = Duration::from_secs(3600);
+
     const SCHEDULE: Schedule = Schedule {
         interval: None,
         on_hint: true,
-        limit: Duration::from_millis(50),
+        limit: LONG,
     };
 
     fn stuck(schedule: Schedule) -> (Job<Stuck>, Arc<AtomicUsize>, mpsc::Sender<()>) {
@@ -165,6 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_look_that_does_not_end_is_a_problem_and_holds_one_thread_only() {
         let (mut job, begun, release) = stuck(SCHEDULE);
+        job.schedule.limit = Duration::from_millis(50);
         for _ in 0..5 {
             job.begin(Wake::Hint, Instant::now());
             let error = job.end().await.unwrap().unwrap_err();
@@ -177,6 +181,7 @@ mod tests {
         }
         // Still not: that look began long ago.
         assert!(job.end().await.unwrap().is_err());
+        job.schedule.limit = LONG;
         job.begin(Wake::Hint, Instant::now());
         assert_eq!(job.end().await.unwrap().unwrap(), 2);
     }
@@ -189,30 +194,29 @@ mod tests {
         while job.running.as_ref().is_some_and(|look| !look.is_finished()) {
             tokio::task::yield_now().await;
         }
-        job.started = Instant::now() - Duration::from_secs(60);
+        job.schedule.limit = Duration::ZERO;
         assert_eq!(job.end().await.unwrap().unwrap(), 1);
     }
 
     #[tokio::test]
     async fn a_job_looks_when_it_is_due_or_when_a_hint_is_about_it() {
-        let hour = Duration::from_secs(3600);
         for (interval, on_hint, looks) in [
             (None, true, [true, false, true, true]),
-            (Some(hour), true, [true, false, true, false]),
-            (Some(hour), false, [true, false, false, false]),
+            (Some(LONG), true, [true, false, true, false]),
+            (Some(LONG), false, [true, false, false, false]),
         ] {
             let schedule = Schedule {
                 interval,
                 on_hint,
-                limit: hour,
+                limit: LONG,
             };
             let (mut job, _, release) = stuck(schedule);
             drop(release);
             let wakes = [Wake::Time, Wake::Time, Wake::Hint, Wake::Again];
             for (wake, expected) in wakes.into_iter().zip(looks) {
-                job.begin(wake, Instant::now() + hour);
+                job.begin(wake, Instant::now() + LONG);
                 assert_eq!(job.end().await.is_some(), expected, "{schedule:?} {wake:?}");
-                assert!(job.due() > Instant::now() + hour / 2);
+                assert!(job.due() > Instant::now() + LONG / 2);
             }
         }
     }
