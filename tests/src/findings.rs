@@ -5,6 +5,8 @@ use std::process::Output;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use crate::tools;
+
 /// The answer to one of the two.
 #[derive(Debug)]
 pub struct Findings {
@@ -24,8 +26,10 @@ impl Findings {
         for finding in &found {
             let (code, runbook) = (finding["code"].as_str(), finding["runbook"].as_str());
             let code = code.with_context(|| format!("no code: {finding}"))?;
-            let section = format!("docs/findings.md#{}", code.to_lowercase());
-            ensure!(runbook == Some(section.as_str()), "another runbook: {finding}");
+            let (page, anchor) = runbook.and_then(|it| it.split_once('#')).context("no runbook")?;
+            ensure!(anchor == code.to_lowercase(), "another runbook: {finding}");
+            let page = std::fs::read_to_string(tools::repository().join(page))?;
+            ensure!(page.contains(&format!("\n### {code}\n")), "no section: {finding}");
         }
         Ok(Self {
             code: output.status.code(),

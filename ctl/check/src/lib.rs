@@ -2,8 +2,8 @@
 //!
 //! The embedding program gathers [`Facts`] (`kubectl reboots` does so through kubectl, with the rights of its
 //! user), calls [`examine`], and shows the [`Report`]. Everything here is pure: no clock, no network, no
-//! Kubernetes client. A finding's [`Code`] is from a closed list and has a section in `docs/findings.md`;
-//! programs decide by it, never by texts.
+//! Kubernetes client. A finding's [`Code`] is from a closed list and has a section in `docs/findings.md` or
+//! `docs/findings-agents.md`; programs decide by it, never by texts.
 //!
 //! ```
 //! use bellwether_check::{Code, Facts, Failure, Namespaces, examine};
