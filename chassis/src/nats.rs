@@ -4,6 +4,7 @@ mod authority;
 mod content;
 mod credentials;
 mod file;
+mod first;
 mod link;
 mod pace;
 
@@ -22,6 +23,7 @@ use crate::bus::Bus;
 use crate::runtime::Chassis;
 use credentials::Credentials;
 use file::{FileError, NamedFile};
+use first::First;
 use link::Link;
 use pace::Pace;
 
@@ -60,6 +62,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs, node: Option<&NodeNa
     }
     let files = Files::of(args);
     let pace = Pace::default();
+    let first = Arc::new(First::new(Instant::now()));
     let heard = Arc::clone(&link);
     let (connected, connections) = watch::channel(0);
     let looked_at = files.clone();
@@ -73,6 +76,10 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs, node: Option<&NodeNa
         // A server whose machine lost its power closes no connection.
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(move |tries| pace.wait(tries, Instant::now()))
+        .reconnect_to_server_callback(move |servers, _| {
+            let first = Arc::clone(&first);
+            async move { first.next(&servers).await }
+        })
         .event_callback(move |event| {
             let (heard, looked_at) = (Arc::clone(&heard), looked_at.clone());
             if matches!(event, Event::Connected) {
@@ -150,6 +157,7 @@ impl Files {
 async fn wait_for_jetstream(chassis: &Chassis, bus: &Bus, link: &Link) -> anyhow::Result<u64> {
     let mut reminder = tokio::time::interval(REMINDER);
     reminder.tick().await;
+    let mut connections = bus.connections();
     loop {
         if bus.is_connected() {
             match api_level(bus).await {
@@ -162,6 +170,7 @@ async fn wait_for_jetstream(chassis: &Chassis, bus: &Bus, link: &Link) -> anyhow
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(250)) => (),
+            Ok(()) = connections.changed() => (),
             _ = reminder.tick() => tracing::warn!(nats = link.urls, error = link.trouble(), "Waiting for NATS"),
             () = chassis.stop.cancelled() => bail!("stopped while waiting for NATS: {}", link.trouble()),
         }

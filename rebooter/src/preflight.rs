@@ -78,6 +78,11 @@ impl Preflight {
         self.schedule.forget();
     }
 
+    /// Takes note of a new connection to NATS: a report is due.
+    pub(crate) fn handle_connection(&mut self) {
+        self.schedule.handle_connection();
+    }
+
     /// Tries out now. Returns the problem, if there is one.
     pub(crate) async fn check(&mut self) -> Option<Problem> {
         let ability = if !self.spent.is_empty() {

@@ -122,7 +122,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
                 while hints.next().now_or_never().flatten().is_some() {}
                 hinted = true;
             }
-            Ok(()) = connections.changed() => (),
+            Ok(()) = connections.changed() => rebooter.preflight.handle_connection(),
             () = tokio::time::sleep(wait) => (),
             () = chassis.stop.cancelled() => return Ok(()),
         }

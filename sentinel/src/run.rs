@@ -108,7 +108,10 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
             () = hints.next() => Wake::Hint,
             () = tokio::time::sleep(retry.unwrap_or(refresh)) => Wake::Again,
             () = tokio::time::sleep_until(sentinel.due()), if retry.is_none() => Wake::Time,
-            Ok(()) = connections.changed() => Wake::Again,
+            Ok(()) = connections.changed() => {
+                sentinel.reporter.handle_connection();
+                Wake::Again
+            }
             () = chassis.stop.cancelled() => return Ok(()),
         };
     }

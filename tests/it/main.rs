@@ -42,6 +42,7 @@ mod parts;
 mod policies;
 mod recording;
 mod replicas;
+mod reports;
 mod returns;
 mod rights;
 mod rivals;

@@ -1,4 +1,4 @@
-//! When a report is due: at the start, on a change, and as a refresh before readers call it stale.
+//! When a report is due: at the start, on a change, over a new connection, and as a refresh before readers call it stale.
 //!
 //! What is reported and the time come in. A report counts only once it is stored, so of several
 //! that could not be stored the newest is.
@@ -14,6 +14,8 @@ pub enum Why {
     Start,
     /// Something else is true now.
     Change,
+    /// The connection to NATS is another one: a server that ended the one before may have lost what was stored.
+    Connection,
     /// The stored report would become stale.
     Refresh,
 }
@@ -25,6 +27,7 @@ impl Why {
         match self {
             Self::Start => "start",
             Self::Change => "change",
+            Self::Connection => "connection",
             Self::Refresh => "refresh",
         }
     }
@@ -41,6 +44,8 @@ struct Stored<T> {
     content: T,
     at: Timestamp,
     refresh_after: Duration,
+    /// Whether it is still stored is not known.
+    doubted: bool,
 }
 
 // By hand, since deriving it would ask for a default content.
@@ -59,6 +64,9 @@ impl<T: PartialEq> Due<T> {
         if stored.content != *content {
             return Some(Why::Change);
         }
+        if stored.doubted {
+            return Some(Why::Connection);
+        }
         self.refresh_in(now).is_zero().then_some(Why::Refresh)
     }
 
@@ -68,14 +76,21 @@ impl<T: PartialEq> Due<T> {
             content,
             at,
             refresh_after,
+            doubted: false,
         });
+    }
+
+    /// Takes note of a new connection: what is stored counts no more, and a report is due at once.
+    pub fn handle_connection(&mut self) {
+        if let Some(stored) = &mut self.stored {
+            stored.doubted = true;
+        }
     }
 
     /// How long until a report is due even if nothing changes; zero: now.
     pub fn refresh_in(&self, now: Timestamp) -> Duration {
-        self.stored
-            .as_ref()
-            .map_or(Duration::ZERO, |stored| left(stored.at, stored.refresh_after, now))
+        let stored = self.stored.as_ref().filter(|stored| !stored.doubted);
+        stored.map_or(Duration::ZERO, |stored| left(stored.at, stored.refresh_after, now))
     }
 }
 
@@ -109,6 +124,20 @@ mod tests {
         assert_eq!(due.why(&"a", at(299)), None);
         assert_eq!(due.why(&"b", at(1)), Some(Why::Change));
         assert_eq!(due.why(&"a", at(300)), Some(Why::Refresh));
+    }
+
+    #[test]
+    fn a_new_connection_makes_one_report_due_at_once_and_a_change_counts_before_it() {
+        let mut due = Due::default();
+        due.handle_connection();
+        assert_eq!(due.why(&"a", at(0)), Some(Why::Start));
+        let mut due = stored("a", 0);
+        due.handle_connection();
+        assert_eq!(due.why(&"a", at(1)), Some(Why::Connection));
+        assert_eq!(due.why(&"b", at(1)), Some(Why::Change));
+        assert_eq!(due.refresh_in(at(1)), Duration::ZERO);
+        due.handle_stored("a", at(2), REFRESH);
+        assert_eq!((due.why(&"a", at(3)), due.refresh_in(at(2))), (None, REFRESH));
     }
 
     #[test]

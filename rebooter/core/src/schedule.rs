@@ -60,6 +60,11 @@ impl Schedule {
         self.stored = Due::default();
     }
 
+    /// Takes note of a new connection to NATS: a report is due, since the server may have lost the one before.
+    pub fn handle_connection(&mut self) {
+        self.stored.handle_connection();
+    }
+
     /// Takes note that a report is stored; the next one is due this much later.
     pub fn handle_stored(&mut self, boot_id: BootId, ability: Ability, now: Timestamp, refresh_after: Duration) {
         self.stored.handle_stored((boot_id, ability), now, refresh_after);
@@ -109,8 +114,12 @@ mod tests {
         assert_eq!(schedule.due(&boot("b"), at(1)), Some(Ability::Able));
         assert_eq!(schedule.due(&boot("a"), at(300)), Some(Ability::Able));
         schedule.handle_stored(boot("a"), Ability::Able, at(300), INTERVAL);
-        schedule.forget_stored();
+        schedule.handle_connection();
         assert_eq!(schedule.due(&boot("a"), at(301)), Some(Ability::Able));
+        assert_eq!(schedule.wake_in(at(301), INTERVAL), Duration::ZERO);
+        schedule.handle_stored(boot("a"), Ability::Able, at(301), INTERVAL);
+        schedule.forget_stored();
+        assert_eq!(schedule.due(&boot("a"), at(302)), Some(Ability::Able));
         schedule.handle_found(unable(), at(1));
         assert_eq!(schedule.due(&boot("a"), at(1)), Some(unable()));
     }

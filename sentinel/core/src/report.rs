@@ -142,6 +142,11 @@ impl Reporter {
             .handle_stored(content(report), report.reported_at, refresh_after);
     }
 
+    /// Takes note of a new connection to NATS: a report is due, since the server may have lost the one before.
+    pub fn handle_connection(&mut self) {
+        self.due.handle_connection();
+    }
+
     /// How long until a report is due even if nothing changes; zero: now.
     #[must_use]
     pub fn poll_timeout(&self, now: Timestamp) -> Duration {

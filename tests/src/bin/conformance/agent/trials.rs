@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bellwether_proto::stream::HOSTS_STREAM;
-use bellwether_proto::{BootId, HostReport, Message, RebooterReport, header};
+use bellwether_proto::{BootId, HostReport, Message, RebooterReport, header, setting};
 use jiff::{SignedDuration, Timestamp};
 use rig::proxy::Way;
 
@@ -154,6 +154,17 @@ pub(crate) async fn refresh_interval<R: Report>(stage: &Stage) -> Result<()> {
     let (_, _, found) = case.report("a report", 0, SOON, interval).await?;
     let wanted = SignedDuration::try_from(REFRESH)?;
     expect(found == wanted, &format!("{wanted:#}"), || format!("{found:#}"))
+}
+
+/// Nothing has changed and no refresh is due: a new connection is reason enough for a report.
+pub(crate) async fn new_connection<R: Report>(stage: &Stage) -> Result<()> {
+    let case = Setup::new(stage)?.set(setting::REFRESH_INTERVAL, "300s").start()?;
+    case.wait_ready().await?;
+    let from = case.now().await?;
+    case.way.close_connections();
+    let any = |_: &R| Some(());
+    let found = case.report("a report over the new connection", from, SOON, any);
+    found.await.map(drop)
 }
 
 /// Reports come at that interval at least.

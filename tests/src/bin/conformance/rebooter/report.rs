@@ -15,7 +15,7 @@ use crate::agent::trials::{self, LATE};
 use crate::check::{Check, expect};
 
 const STORE: &str = "**Store a report at the start, when the preflight finds something else, when the keys are others, in another \
-    boot, and at least each `refresh_interval`**, until the bucket has acknowledged it.";
+    boot, after each new connection to NATS, and at least each `refresh_interval`**, until the bucket has acknowledged it.";
 const PROBLEM: &str = "| `problem`, `preflight_problem` | why the host could not be rebooted: the text in both, the \
     [code](codes.md#problems) in the latter; absent if it could.";
 
@@ -67,6 +67,9 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
              `problem`",
             |stage| Box::pin(restarted(stage)),
         ),
+        Check::must("R-REPORT-14", STORE, |stage| {
+            Box::pin(trials::new_connection::<RebooterReport>(stage))
+        }),
     ]
 }
 

@@ -10,12 +10,14 @@ use rig::proxy::Way;
 use super::{LONG_AGO, need_at, need_since, no_need, not_required};
 use crate::agent::case::{Case, QUIET, REFRESH, SOON, Setup};
 use crate::agent::stage::Stage;
+use crate::agent::trials;
 use crate::check::{Check, expect, miss};
 
 const COUNTS: &str = "**A report counts once the bucket has acknowledged it.** Until then look again and store again";
 const WAITS: &str =
     "| NATS unavailable | wait without limit; do not exit, also if a file of the table below is missing or empty |";
 const RENEW: &str = "**Store a report at the start, on each change, and at least each `refresh_interval`.** A report that was not renewed for";
+const RECONNECTED: &str = "**Look and store a report at once after each new connection to NATS**, without a change too: an acknowledgement may have";
 const NEWEST: &str = "of several reports that could not be stored, only the newest is of use.";
 
 /// The longest wait between two tries, the time of one try, and what busy cores add.
@@ -36,13 +38,11 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must("S-FAULT-03", COUNTS, |stage| Box::pin(lost_ack(stage))),
         Check::must("S-FAULT-04", RENEW, |stage| Box::pin(killed(stage))),
         Check::must("S-FAULT-05", RENEW, |stage| Box::pin(stopped(stage))),
-        Check::must(
-            "S-FAULT-06",
-            "Look again after each new connection to NATS: an acknowledgement may have been lost with the old one.",
-            |stage| Box::pin(forgotten(stage)),
-        )
-        .slow(),
+        Check::must("S-FAULT-06", RECONNECTED, |stage| Box::pin(forgotten(stage))).slow(),
         Check::must("S-FAULT-07", NEWEST, |stage| Box::pin(lost_bucket(stage))).alone(),
+        Check::must("S-FAULT-08", RECONNECTED, |stage| {
+            Box::pin(trials::new_connection::<HostReport>(stage))
+        }),
     ]
 }
 
