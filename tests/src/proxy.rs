@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -43,6 +43,7 @@ pub struct Proxy {
     silenced: watch::Sender<u64>,
     /// Changes when all connections are to be closed.
     closed: watch::Sender<()>,
+    forwarded: Arc<AtomicU64>,
     _task: JoinSet<()>,
 }
 
@@ -54,14 +55,22 @@ impl Proxy {
         let (silenced, birth) = watch::channel(0);
         let (closed, closing) = watch::channel(());
         let server = Arc::new(AtomicU16::new(server));
+        let forwarded = Arc::default();
+        let gate = Gate {
+            way: changes,
+            birth: 0,
+            silenced: birth,
+            forwarded: Arc::clone(&forwarded),
+        };
         let mut task = JoinSet::new();
-        task.spawn(accept(listener, Arc::clone(&server), changes, birth, closing));
+        task.spawn(accept(listener, Arc::clone(&server), gate, closing));
         Ok(Self {
             port,
             server,
             way,
             silenced,
             closed,
+            forwarded,
             _task: task,
         })
     }
@@ -70,6 +79,12 @@ impl Proxy {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many bytes it has forwarded so far, in both directions.
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        self.forwarded.load(Ordering::Relaxed)
     }
 
     /// Connects new connections to another server on loopback.
@@ -94,13 +109,8 @@ impl Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    server: Arc<AtomicU16>,
-    mut way: watch::Receiver<Way>,
-    silenced: watch::Receiver<u64>,
-    closing: watch::Receiver<()>,
-) {
+async fn accept(listener: TcpListener, server: Arc<AtomicU16>, gate: Gate, closing: watch::Receiver<()>) {
+    let mut way = gate.way.clone();
     // Aborted with this task, when the proxy is dropped.
     let mut connections = JoinSet::new();
     loop {
@@ -111,9 +121,8 @@ async fn accept(
                 let mut closed = closing.clone();
                 closed.mark_unchanged();
                 let gate = Gate {
-                    way: way.clone(),
-                    birth: *silenced.borrow(),
-                    silenced: silenced.clone(),
+                    birth: *gate.silenced.borrow(),
+                    ..gate.clone()
                 };
                 let server = server.load(Ordering::Relaxed);
                 connections.spawn(async move {
@@ -138,6 +147,7 @@ struct Gate {
     way: watch::Receiver<Way>,
     birth: u64,
     silenced: watch::Receiver<u64>,
+    forwarded: Arc<AtomicU64>,
 }
 
 impl Gate {
@@ -184,6 +194,8 @@ async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: Gate) {
             if to.write_all(&bytes).await.is_err() {
                 break;
             }
+            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            gate.forwarded.fetch_add(count, Ordering::Relaxed);
         }
         to.shutdown().await.ok();
         // Nothing more can be passed on, so nothing more is read.

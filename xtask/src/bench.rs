@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::rigged;
 use crate::step::Steps;
+use crate::{images, rigged};
 
 pub(crate) const HELP: &str = "\
 Measure what a change costs. docs/performance.md explains the figures.
@@ -20,9 +20,11 @@ Benchmarks:
   drain      How fast one node and ten nodes are emptied, beside kubectl and the API server's floor: ten minutes;
              fails if a figure is above its limit
   reconnects How long a gatekeeper needs to let 1,000 agents in at once: two minutes; fails above its limits
+  agents     What sentinel and rebooter take of a node: sizes, memory, wake-ups, processor time, bytes on the wire;
+             six minutes; fails above its limits; `--pid PID` shows another process beside them
 
 `scheduler` is built with the profile `bench` (optimised for speed, without link-time optimisation);
-`fleet`, `drain`, `drains` and `reconnects` are built for release, as the images are. Each prints its table. `fleet --help` lists its
+`fleet`, `drain`, `drains` and `reconnects` are built for release; the binaries of `agents` are those of their images. Each prints its table. `fleet --help` lists its
 arguments; it takes about six minutes beside the build, and other programs on the machine show in
 its figures.
 ";
@@ -33,7 +35,7 @@ struct Bench {
     run: fn(&[String]) -> Result<()>,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "scheduler",
         run: scheduler,
@@ -57,6 +59,10 @@ const BENCHES: [Bench; 6] = [
     Bench {
         name: "reconnects",
         run: reconnects,
+    },
+    Bench {
+        name: "agents",
+        run: agents,
     },
 ];
 
@@ -113,6 +119,16 @@ fn reconnects(args: &[String]) -> Result<()> {
     rigged::run_for_release("bench-reconnects", &GATE_BINARIES, args)
 }
 
+/// The agents as their images have them, so that what is measured is what runs on a node.
+fn agents(args: &[String]) -> Result<()> {
+    let mut all = Vec::new();
+    for name in ["sentinel", "rebooter"] {
+        all.push(format!("--{name}={}", images::binary(name)?.display()));
+    }
+    all.extend_from_slice(args);
+    rigged::run("bench-agents", &all)
+}
+
 fn pods(args: &[String]) -> Result<()> {
     rigged::run("bench-pods", args)
 }
@@ -134,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_the_arguments_after_its_name() {
-        for name in ["scheduler", "fleet", "pods", "drain", "drains", "reconnects"] {
+        for name in ["scheduler", "fleet", "pods", "drain", "drains", "reconnects", "agents"] {
             let args = [name, "--nodes", "1000"].map(str::to_owned);
             let (bench, rest) = choose(&args).unwrap();
             assert_eq!((bench.name, rest), (name, &args[1..]));
@@ -146,7 +162,7 @@ mod tests {
         for args in [&[][..], &["no-such".to_owned()]] {
             let error = choose(args).err().unwrap().to_string();
             assert!(
-                error.contains("scheduler, fleet, pods, drain, drains, reconnects"),
+                error.contains("scheduler, fleet, pods, drain, drains, reconnects, agents"),
                 "{error}"
             );
         }

@@ -114,6 +114,16 @@ pub(crate) fn ensure(plan: &Plan) -> Result<Vec<Image>> {
     build(plan, &Place::here())
 }
 
+/// Compiles the binary of the image of this name for this machine; returns its path.
+pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+    let (services, toolchains) = (service::parse(name)?, arch::detect(false)?);
+    let (Some(service), Some(toolchain)) = (services.first(), toolchains.first()) else {
+        bail!("there is no image {name:?} for this machine");
+    };
+    let label = format!("compiling {} as for its image", service.binary);
+    Place::here().compile(service, toolchain, &label)
+}
+
 fn build(plan: &Plan, place: &Place) -> Result<Vec<Image>> {
     let crane = tools::ensure_crane()?;
     let toolchains = arch::detect(plan.foreign)?;
