@@ -127,7 +127,7 @@ impl Bus {
         for (name, value) in message.headers {
             headers.insert(name, value);
         }
-        if let Some(trace) = propagate::context_of(&tracing::Span::current()) {
+        if let Some(trace) = propagate::current() {
             headers.insert(header::TRACEPARENT, trace.to_string());
         }
         self.store(subject, headers, message.payload, id, expect).await

@@ -16,7 +16,7 @@ pub mod host;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod nats;
-pub mod propagate;
+mod propagate;
 mod pull;
 pub mod record;
 pub mod record_keys;
@@ -24,7 +24,9 @@ pub mod retry;
 pub mod runtime;
 mod shutdown;
 pub mod stream;
-pub mod telemetry;
+mod telemetry;
+#[cfg(feature = "control")]
+pub mod traces;
 pub mod verdict;
 
 pub use args::{AgentArgs, ChassisArgs, StreamArgs};
@@ -34,7 +36,9 @@ pub use host::{HostArgs, HostError};
 pub use record::{Claim, Record, StreamState, Unusable, Watched};
 pub use record_keys::{RecordKeyArgs, RecordKeyFile};
 pub use retry::Retry;
-pub use runtime::{Chassis, Service, Threads, run};
+#[cfg(feature = "control")]
+pub use runtime::run_service;
+pub use runtime::{Chassis, Service, run_agent};
 pub use verdict::Verdict;
 
 /// Spells out an error with all its causes, on one line.

@@ -1,27 +1,24 @@
-//! The trace context across the bus: in headers and in records.
+//! The trace context of messages, in their header.
+
+use std::sync::OnceLock;
 
 use bellwether_proto::TraceParent;
-use opentelemetry::trace::TraceContextExt as _;
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::telemetry::remote;
+/// How a span's context is found.
+pub(crate) type ContextOf = fn(&Span) -> Option<TraceParent>;
 
-/// The trace context of this span, for services that continue its trace; none if it is not traced.
-#[must_use]
-pub fn context_of(span: &Span) -> Option<TraceParent> {
-    let context = span.context();
-    let span = context.span();
-    let ids = span.span_context();
-    ids.is_valid().then(|| TraceParent {
-        trace_id: ids.trace_id().to_bytes(),
-        span_id: ids.span_id().to_bytes(),
-    })
+/// None in a service without traces.
+static CONTEXT_OF: OnceLock<ContextOf> = OnceLock::new();
+
+/// From now on spans have a context.
+#[cfg(feature = "control")]
+pub(crate) fn trace_by(context_of: ContextOf) {
+    // A second start of the traces has the same one.
+    CONTEXT_OF.get_or_init(|| context_of);
 }
 
-/// Makes this span part of a trace that began elsewhere.
-pub fn set_parent(span: &Span, parent: TraceParent) {
-    if let Err(error) = span.set_parent(remote(parent)) {
-        tracing::debug!(%error, "The span stays out of its trace");
-    }
+/// The trace context of the present span; none if it is not traced.
+pub(crate) fn current() -> Option<TraceParent> {
+    CONTEXT_OF.get().and_then(|context_of| context_of(&Span::current()))
 }

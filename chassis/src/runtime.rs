@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,13 +28,14 @@ pub struct Service {
     pub version: &'static str,
 }
 
-/// How many threads a service works on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Threads {
-    /// One: for the agents on every node, where memory counts.
-    One,
-    /// One for each core.
-    Many,
+/// What differs between an agent and a service of the control plane.
+struct Way {
+    /// Makes the runtime.
+    runtime: fn() -> std::io::Result<Runtime>,
+    /// Starts the traces; their layer, if there is one, is the lowest.
+    traces: fn(Service) -> anyhow::Result<Option<telemetry::TraceLayer>>,
+    /// Sends the last traces. Blocks the thread.
+    last_traces: fn(),
 }
 
 /// Tasks by name, each with how it ended.
@@ -74,27 +76,51 @@ impl Chassis {
     }
 }
 
-/// Runs a service from its first log line to its last. Errors are logged here, once, with their causes.
-pub fn run<F>(service: Service, args: &ChassisArgs, threads: Threads, body: impl FnOnce(Chassis) -> F) -> ExitCode
+/// Runs an agent, of which each node has one, from its first log line to its last. Errors are logged here, once, with their
+/// causes.
+///
+/// It has one thread for its loop, and sends no traces: the scheduler writes the spans of agents from what they report.
+pub fn run_agent<F>(service: Service, args: &ChassisArgs, body: impl FnOnce(Chassis) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    match start(service, args, threads, body) {
+    let way = Way {
+        runtime: || Builder::new_current_thread().enable_all().build(),
+        traces: |_| Ok(None),
+        last_traces: || (),
+    };
+    run(service, args, &way, body)
+}
+
+/// Runs a service of the control plane from its first log line to its last, on a thread for each core, with traces. Errors
+/// are logged here, once, with their causes.
+#[cfg(feature = "control")]
+pub fn run_service<F>(service: Service, args: &ChassisArgs, body: impl FnOnce(Chassis) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let way = Way {
+        runtime: || Builder::new_multi_thread().enable_all().build(),
+        traces: |service| crate::traces::start(service.name, service.version).map(Some),
+        last_traces: crate::traces::shut_down,
+    };
+    run(service, args, &way, body)
+}
+
+fn run<F>(service: Service, args: &ChassisArgs, way: &Way, body: impl FnOnce(Chassis) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    match start(service, args, way, body) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "Service stopped");
-            telemetry::shut_down();
             ExitCode::FAILURE
         }
     }
 }
 
-fn start<F>(
-    service: Service,
-    args: &ChassisArgs,
-    threads: Threads,
-    body: impl FnOnce(Chassis) -> F,
-) -> anyhow::Result<()>
+fn start<F>(service: Service, args: &ChassisArgs, way: &Way, body: impl FnOnce(Chassis) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -102,20 +128,13 @@ where
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         anyhow::bail!("another TLS provider is installed already");
     }
-    let runtime = match threads {
-        Threads::One => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        Threads::Many => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
-    }
-    .context("start the runtime")?;
+    let runtime = (way.runtime)().context("start the runtime")?;
     let outcome = runtime.block_on(async {
-        telemetry::init(service, args)?;
-        let outcome = serve(service, args, body).await;
-        if outcome.is_ok() {
-            // On a thread of its own: with one thread, this one has to carry the export.
-            tokio::task::spawn_blocking(telemetry::shut_down).await.ok();
-        }
-        outcome
+        telemetry::init(args, (way.traces)(service)?)?;
+        serve(service, args, body).await
     });
+    // While the runtime lives, which carries the export.
+    (way.last_traces)();
     // All that has to end has ended. A thread that a file system of the host holds would keep the process for ever.
     runtime.shutdown_background();
     outcome

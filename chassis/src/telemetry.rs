@@ -1,91 +1,17 @@
-//! Logs and traces.
-//!
-//! Logs go to standard error. Traces go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT`
-//! names, and nowhere if it is not set; ids are made all the same, so that what travels in
-//! headers and records is valid in either case.
-
-use std::borrow::Cow;
-use std::cell::Cell;
-use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+//! Logs, to standard error.
 
 use anyhow::Context as _;
-use bellwether_proto::TraceParent;
-use jiff::Timestamp;
-use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-    Tracer as _, TracerProvider as _,
-};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::args::{ChassisArgs, LogFormat};
-use crate::runtime::Service;
 
-static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
+/// What makes traces of the spans, for services that have them.
+pub(crate) type TraceLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-thread_local! {
-    static NEXT_TRACE: Cell<Option<[u8; 16]>> = const { Cell::new(None) };
-    static NEXT_SPAN: Cell<Option<[u8; 8]>> = const { Cell::new(None) };
-}
-
-/// Random ids, except where the caller has set the next id.
-///
-/// An attempt outlives the processes that work on it, so the id of its span is stored in its
-/// record and its span is written when it ends; the SDK has no other way to give a span an id.
-#[derive(Debug, Default)]
-struct PlannedIds(RandomIdGenerator);
-
-impl IdGenerator for PlannedIds {
-    fn new_trace_id(&self) -> TraceId {
-        NEXT_TRACE
-            .take()
-            .map_or_else(|| self.0.new_trace_id(), TraceId::from_bytes)
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        NEXT_SPAN
-            .take()
-            .map_or_else(|| self.0.new_span_id(), SpanId::from_bytes)
-    }
-}
-
-pub(crate) fn init(service: Service, args: &ChassisArgs) -> anyhow::Result<()> {
+pub(crate) fn init(args: &ChassisArgs, traces: Option<TraceLayer>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?} is no filter", args.log))?;
-    let mut provider = SdkTracerProvider::builder()
-        .with_id_generator(PlannedIds::default())
-        .with_resource(
-            Resource::builder()
-                .with_service_name(service.name)
-                .with_attribute(KeyValue::new("service.version", service.version))
-                .with_attribute(KeyValue::new("service.namespace", "bellwether"))
-                .build(),
-        );
-    if let Some(endpoint) = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .ok()
-        .filter(|endpoint| !endpoint.is_empty())
-    {
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_tonic()
-            .with_timeout(Duration::from_secs(5))
-            .build()
-            .with_context(|| format!("OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?} is no collector's address"))?;
-        provider = provider.with_batch_exporter(exporter);
-    }
-    let provider = PROVIDER.get_or_init(|| provider.build());
-    let traces = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("bellwether"))
-        .with_location(false)
-        .with_threads(false)
-        .with_filter(tracing_subscriber::filter::filter_fn(|meta| {
-            // Spans of ours only: libraries have spans for each request.
-            meta.is_span() && meta.target().starts_with("bellwether")
-        }));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match args.log_format {
         LogFormat::Json => logs
@@ -101,86 +27,4 @@ pub(crate) fn init(service: Service, args: &ChassisArgs) -> anyhow::Result<()> {
         .with(logs)
         .try_init()
         .context("start logging")
-}
-
-/// Sends what is traced so far, and waits for at most a few seconds. Blocks the thread.
-pub fn flush() {
-    if let Some(provider) = PROVIDER.get()
-        && let Err(error) = provider.force_flush()
-    {
-        tracing::debug!(%error, "Traces could not be sent");
-    }
-}
-
-pub(crate) fn shut_down() {
-    if let Some(provider) = PROVIDER.get()
-        && let Err(error) = provider.shutdown_with_timeout(Duration::from_secs(3))
-    {
-        tracing::debug!(%error, "The last traces could not be sent");
-    }
-}
-
-/// A span that is written when it is over, with ids that were settled before.
-#[derive(Debug, Clone)]
-pub struct FinishedSpan {
-    /// Its name.
-    pub name: Cow<'static, str>,
-    /// Its trace.
-    pub trace_id: [u8; 16],
-    /// Its own id; random if none.
-    pub span_id: Option<[u8; 8]>,
-    /// The span that it is part of.
-    pub parent: Option<[u8; 8]>,
-    /// When it began.
-    pub start: Timestamp,
-    /// When it ended.
-    pub end: Timestamp,
-    /// What is known of it.
-    pub attributes: Vec<(&'static str, String)>,
-    /// Set if it failed.
-    pub error: Option<String>,
-}
-
-impl FinishedSpan {
-    /// Hands the span to the exporter.
-    pub fn write(self) {
-        let Some(provider) = PROVIDER.get() else { return };
-        let tracer = provider.tracer("bellwether");
-        let attributes = self
-            .attributes
-            .into_iter()
-            .map(|(key, value)| KeyValue::new(key, value));
-        let builder = tracer
-            .span_builder(self.name)
-            .with_kind(SpanKind::Internal)
-            .with_start_time(SystemTime::from(self.start))
-            .with_attributes(attributes);
-        let parent = self.parent.map_or_else(Context::new, |span_id| {
-            remote(TraceParent {
-                trace_id: self.trace_id,
-                span_id,
-            })
-        });
-        NEXT_TRACE.set(Some(self.trace_id));
-        NEXT_SPAN.set(self.span_id);
-        let mut span = tracer.build_with_context(builder, &parent);
-        // With a parent the trace id was not asked for, and must not leak into the next span.
-        NEXT_TRACE.set(None);
-        NEXT_SPAN.set(None);
-        if let Some(error) = self.error {
-            span.set_status(Status::error(error));
-        }
-        span.end_with_timestamp(SystemTime::from(self.end));
-    }
-}
-
-/// A context whose span is this one, which lives elsewhere.
-pub(crate) fn remote(parent: TraceParent) -> Context {
-    Context::new().with_remote_span_context(SpanContext::new(
-        TraceId::from_bytes(parent.trace_id),
-        SpanId::from_bytes(parent.span_id),
-        TraceFlags::SAMPLED,
-        true,
-        TraceState::default(),
-    ))
 }

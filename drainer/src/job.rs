@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bellwether_chassis::{Bus, Record, RecordKeyFile, Verdict, clock, propagate};
+use bellwether_chassis::{Bus, Record, RecordKeyFile, Verdict, clock, traces};
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{Command, CommandEnd, Conclusion, Drain, DrainOrder, Refusal, Task, Uncordon};
 use bellwether_proto::{AfterTimeout, Attempt, DrainFailure, NodeName, attribute};
@@ -123,7 +123,7 @@ impl Drainer {
             return Verdict::RetryAfter(AGAIN);
         };
         let span = span_of(&command);
-        propagate::set_parent(&span, attempt.trace);
+        traces::set_parent(&span, attempt.trace);
         let work = async {
             let started = clock::now();
             let end = self.run(&command, &attempt, may_delete, &record, read_at).await;

@@ -45,7 +45,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use bellwether_chassis::{Service, Threads};
+use bellwether_chassis::Service;
 use clap::Parser as _;
 
 const SERVICE: Service = Service {
@@ -55,7 +55,5 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    bellwether_chassis::run(SERVICE, &args.chassis, Threads::Many, |chassis| {
-        run::run(chassis, &args)
-    })
+    bellwether_chassis::run_service(SERVICE, &args.chassis, |chassis| run::run(chassis, &args))
 }

@@ -33,7 +33,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use bellwether_chassis::{Service, Threads};
+use bellwether_chassis::Service;
 use clap::Parser as _;
 
 const SERVICE: Service = Service {
@@ -43,7 +43,5 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    bellwether_chassis::run(SERVICE, &args.chassis.clone(), Threads::Many, |chassis| {
-        run::run(chassis, args)
-    })
+    bellwether_chassis::run_service(SERVICE, &args.chassis.clone(), |chassis| run::run(chassis, args))
 }

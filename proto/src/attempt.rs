@@ -97,7 +97,7 @@ pub struct Attempt {
     pub cordon_removed_at: Option<Timestamp>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
-    /// Span in which the need was first reported.
+    /// The need's first span, whose id the sentinel has drawn.
     pub need_span: Option<[u8; 8]>,
     /// The phases so far, oldest first; the last is the present one.
     pub history: Vec<PhaseEntered>,

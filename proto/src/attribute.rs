@@ -32,3 +32,9 @@ pub const REBOOT_METHOD: &str = "bellwether.reboot.method";
 
 /// The code of a problem; see [`crate::ProblemCode`].
 pub const PROBLEM: &str = "bellwether.problem.code";
+
+/// The agent on whose part the scheduler writes a span.
+pub const AGENT: &str = "bellwether.agent";
+
+/// What requires a reboot.
+pub const REASONS: &str = "bellwether.reasons";

@@ -227,6 +227,19 @@ pub struct TraceParent {
     pub span_id: [u8; 8],
 }
 
+impl TraceParent {
+    /// A trace that begins here, with its first span.
+    #[must_use]
+    pub fn random() -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = Uuid::new_v4().into_bytes();
+        Self {
+            trace_id: Uuid::new_v4().into_bytes(),
+            // Not all zero, as the trace id: the seventh byte of a random UUID states that it is one.
+            span_id: [a, b, c, d, e, f, g, h],
+        }
+    }
+}
+
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trace, span) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
@@ -288,6 +301,13 @@ mod tests {
         ] {
             assert!(wrong.parse::<NodeName>().is_err(), "{wrong:?} was taken");
         }
+    }
+
+    #[test]
+    fn each_trace_that_begins_has_ids_of_its_own() {
+        let (one, other) = (TraceParent::random(), TraceParent::random());
+        assert!(one.trace_id != other.trace_id && one.span_id != other.span_id);
+        assert_eq!(one.to_string().parse(), Ok(one));
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, Unusable, nats, propagate, telemetry};
+use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, Unusable, nats};
 use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, SignatureFault, attribute};
 use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Place, Refusal, Waiting};
 use bellwether_rebooter_core::ladder::Next;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use crate::args::Args;
 use crate::error::{CallError, RebootError};
@@ -23,9 +23,6 @@ use crate::metrics::{Metrics, Outcome};
 use crate::preflight::Preflight;
 use crate::reboot::Method;
 use crate::wire;
-
-/// How long the last spans may take to leave the host before it goes down without them.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A hint may arrive before its record is stored, or a replica that lags may answer: so the record is
 /// looked at once more after this long, and not only when the interval is over.
@@ -56,7 +53,7 @@ struct Rebooter {
     waiting: Option<Waiting>,
     /// The order whose reboot this process has announced.
     announced: Option<(AttemptId, Generation)>,
-    unstored: VecDeque<(NodeEvent, Span)>,
+    unstored: VecDeque<NodeEvent>,
     keys: RecordKeyFile,
     /// The last record that was refused since it does not verify. Apart from the others, so that no forged record makes this
     /// process forget what it has refused.
@@ -181,13 +178,7 @@ impl Rebooter {
             { attribute::GENERATION } = order.generation.0,
             { attribute::REBOOT_METHOD } = self.method.name(),
         );
-        propagate::set_parent(&span, order.trace);
         let announced = self.announce(&order).instrument(span).await;
-        // The process ends with the host: what is traced has to leave before.
-        let flushing = tokio::task::spawn_blocking(telemetry::flush);
-        if tokio::time::timeout(FLUSH_TIMEOUT, flushing).await.is_err() {
-            tracing::debug!("Traces did not leave in time");
-        }
         if announced && self.is_still_ordered(&order).await? {
             return Ok(self.reboot(record, order).await);
         }
@@ -338,15 +329,8 @@ impl Rebooter {
             error = message,
             "Call to reboot failed; the host may reboot all the same"
         );
-        let span = tracing::info_span!(
-            "reboot failed",
-            { attribute::NODE } = %self.host.node(),
-            { attribute::ATTEMPT } = %order.attempt,
-            error = message,
-        );
-        propagate::set_parent(&span, order.trace);
         let event = self.event(order.attempt, order.generation, Fact::RebootFailed { message });
-        self.remember(event, span);
+        self.remember(event);
     }
 
     /// Refuses a record that does not verify, if it would be a command.
@@ -380,31 +364,24 @@ impl Rebooter {
         );
         if refusal.is_reported() {
             let message = refusal.to_string();
-            let span = tracing::info_span!(
-                "reboot refused",
-                { attribute::NODE } = %self.host.node(),
-                { attribute::ATTEMPT } = %record.id,
-                reason = message,
-            );
-            propagate::set_parent(&span, record.trace);
             let code = refusal.code().to_owned();
             let event = self.event(record.id, record.generation, Fact::RebootRefused { message, code });
-            self.remember(event, span);
+            self.remember(event);
         }
     }
 
-    /// Keeps an event until it is stored, with the span in which it is stored.
-    fn remember(&mut self, event: NodeEvent, span: Span) {
+    /// Keeps an event until it is stored.
+    fn remember(&mut self, event: NodeEvent) {
         if self.unstored.len() == UNSTORED_MAX {
             self.unstored.pop_front();
         }
-        self.unstored.push_back((event, span));
+        self.unstored.push_back(event);
     }
 
     /// Stores the events that wait. Returns when to try again if that did not work.
     async fn store_events(&mut self) -> Option<Duration> {
-        while let Some((event, span)) = self.unstored.front() {
-            match wire::store_event(&self.bus, event).instrument(span.clone()).await {
+        while let Some(event) = self.unstored.front() {
+            match wire::store_event(&self.bus, event).await {
                 Ok(_) => {
                     self.storing.worked();
                     self.unstored.pop_front();

@@ -18,7 +18,7 @@ mod run;
 
 use std::process::ExitCode;
 
-use bellwether_chassis::{Service, Threads};
+use bellwether_chassis::Service;
 use clap::Parser as _;
 
 const SERVICE: Service = Service {
@@ -29,5 +29,5 @@ const SERVICE: Service = Service {
 fn main() -> ExitCode {
     let args = args::Args::parse();
     let chassis_args = args.chassis.clone();
-    bellwether_chassis::run(SERVICE, &chassis_args, Threads::Many, |chassis| run::run(chassis, args))
+    bellwether_chassis::run_service(SERVICE, &chassis_args, |chassis| run::run(chassis, args))
 }

@@ -15,7 +15,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use bellwether_chassis::{Service, Threads};
+use bellwether_chassis::Service;
 use clap::Parser as _;
 
 const SERVICE: Service = Service {
@@ -25,7 +25,5 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    bellwether_chassis::run(SERVICE, &args.chassis.clone(), Threads::One, |chassis| {
-        run::run(chassis, args)
-    })
+    bellwether_chassis::run_agent(SERVICE, &args.chassis.clone(), |chassis| run::run(chassis, args))
 }

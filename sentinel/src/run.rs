@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, Chassis, HostArgs, Retry, nats, propagate};
+use bellwether_chassis::{Bus, Chassis, HostArgs, Retry, nats};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent, attribute};
 use bellwether_sentinel_core::setting;
@@ -154,7 +154,7 @@ impl Sentinel {
         let node = &self.node;
         let due = self
             .reporter
-            .handle_look(look, clock::now(), |need| first_seen(node, need));
+            .handle_look(look, clock::now(), |need| Some(first_seen(node, need)));
         let (report, why) = due?;
         match wire::store(&self.bus, &report).await {
             Ok(sequence) => {
@@ -245,9 +245,9 @@ impl Sentinel {
     }
 }
 
-/// The beginning of a trace: all that follows from this need is part of it.
-fn first_seen(node: &NodeName, need: &Need) -> Option<TraceParent> {
-    let span = tracing::info_span!("reboot required", { attribute::NODE } = %node, reasons = need.reasons.len());
-    span.in_scope(|| tracing::info!(since = %need.since, reasons = ?need.reasons, "Reboot required"));
-    propagate::context_of(&span)
+/// The beginning of a trace: all that follows from this need is part of it. The scheduler writes its first span.
+fn first_seen(node: &NodeName, need: &Need) -> TraceParent {
+    let (since, reasons) = (need.since, &need.reasons);
+    tracing::info!({ attribute::NODE } = %node, %since, ?reasons, "Reboot required");
+    TraceParent::random()
 }

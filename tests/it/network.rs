@@ -22,7 +22,7 @@ type End = Option<(&'static str, Labels)>;
 type Way = (&'static str, &'static str, i32, &'static [&'static str]);
 
 const NATS: &[&str] = &["nats", "nats-cluster"];
-const WAYS: [Way; 24] = [
+const WAYS: [Way; 25] = [
     ("sentinel", "nats", 4222, NATS),
     ("rebooter", "nats", 4222, NATS),
     ("scheduler", "nats", 4222, NATS),
@@ -37,7 +37,7 @@ const WAYS: [Way; 24] = [
     ("nats", "outside", 4222, &[]),
     ("sentinel", "outside", 4222, &["nats-existing", "nats-password"]),
     ("drainer", "outside", 4222, &["nats-existing", "nats-password"]),
-    ("rebooter", "outside", 4317, &["tracing"]),
+    ("drainer", "outside", 4317, &["tracing"]),
     ("scheduler", "outside", 4317, &["tracing"]),
     ("prometheus", "rebooter", 8080, &["metrics"]),
     ("prometheus", "scheduler", 8080, &["metrics"]),
@@ -50,6 +50,8 @@ const WAYS: [Way; 24] = [
     ("sentinel", "outside", 6443, &[]),
     ("rebooter", "outside", 443, &[]),
     ("sentinel", "outside", 53, &["*"]),
+    // The scheduler writes the spans of the agents.
+    ("rebooter", "outside", 4317, &[]),
 ];
 
 /// Compares all ways with those that the policies in the cluster leave open.

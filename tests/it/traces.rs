@@ -1,8 +1,10 @@
-//! One trace tells the whole story of a reboot, across the reboot and across all services.
+//! One trace tells the whole story of a reboot, across the reboot and across all services. Agents export none of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::attribute;
 use rig::services::ServicesOptions;
 use rig::wait;
 use rig::workload::Workload;
@@ -28,12 +30,12 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
         .to_owned();
 
     let wanted = [
-        ("sentinel", "reboot required"),
+        ("scheduler", "reboot required"),
         ("scheduler", "reboot node"),
         ("scheduler", "Draining"),
         ("drainer", "drain node"),
         ("scheduler", "Rebooting"),
-        ("rebooter", "reboot host"),
+        ("scheduler", "reboot host"),
         ("scheduler", "Verifying"),
         ("scheduler", "Uncordoning"),
         ("drainer", "uncordon node"),
@@ -58,9 +60,19 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
     let tree = traces.tree(&trace);
     assert_eq!(roots.len(), 1, "one root:\n{tree}");
     assert_eq!(
-        roots.first().map(|root| root.service.as_str()),
-        Some("sentinel"),
+        roots.first().map(|root| root.name.as_str()),
+        Some("reboot required"),
         "{tree}"
+    );
+    let agents: BTreeMap<_, _> = spans
+        .iter()
+        .filter_map(|span| Some((span.attributes.get(attribute::AGENT)?.as_str(), span.name.as_str())))
+        .collect();
+    let of_agents = [("rebooter", "reboot host"), ("sentinel", "reboot required")];
+    assert_eq!(
+        agents,
+        of_agents.into(),
+        "the scheduler writes the spans of agents:\n{tree}"
     );
     assert!(!tree.contains("(orphan)"), "every span has its parent:\n{tree}");
     let before = spans

@@ -14,8 +14,7 @@
 use std::time::Duration;
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, SignatureFault, TraceParent, event,
-    subject,
+    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, SignatureFault, event, subject,
 };
 use jiff::Timestamp;
 
@@ -105,8 +104,6 @@ pub struct Order {
     pub boot_id: BootId,
     /// Not after this instant.
     pub not_after: Timestamp,
-    /// The attempt's place in its trace.
-    pub trace: TraceParent,
 }
 
 impl Order {
@@ -253,7 +250,6 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
             generation: record.generation,
             boot_id: own.boot_id.clone(),
             not_after,
-            trace: record.trace,
         }),
         (Ok(_), Some(problem)) if may_pass(problem.code) => Decision::Wait(problem.clone()),
         (Ok(_), Some(_)) if may_go_down => Decision::Nothing,

@@ -1,8 +1,8 @@
 //! The spans of an attempt: written when each phase is over, so that they survive the reboot
-//! of a node and the end of a scheduler.
+//! of a node and the end of a scheduler. Among them are those of the agents, which export nothing.
 
-use bellwether_chassis::telemetry::FinishedSpan;
-use bellwether_proto::{Attempt, Phase, attribute};
+use bellwether_chassis::traces::FinishedSpan;
+use bellwether_proto::{Attempt, Cause, Ending, Phase, attribute};
 use jiff::Timestamp;
 
 /// The span of a phase, and of the attempt if it is over.
@@ -18,6 +18,17 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
         error: error_of(attempt).filter(|_| attempt.phase == Phase::RollingBack || attempt.phase.is_ended()),
     }
     .write();
+    match phase {
+        Phase::Draining => write_need(attempt),
+        Phase::Rebooting => write_call(attempt, began, ended),
+        Phase::Verifying
+        | Phase::Uncordoning
+        | Phase::Soaking
+        | Phase::RollingBack
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Cancelled => (),
+    }
     // A node that came back late ends twice; its span has been written then, and there can be but one.
     let endings = attempt.history.iter().filter(|entered| entered.phase.is_ended());
     if attempt.phase.is_ended() && endings.count() == 1 {
@@ -33,6 +44,55 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
         }
         .write();
     }
+}
+
+/// The first span of the trace, whose ids the sentinel has chosen. Each attempt for the same need writes it, always the same.
+fn write_need(attempt: &Attempt) {
+    if attempt.need_span.is_none() {
+        return;
+    }
+    FinishedSpan {
+        name: "reboot required".into(),
+        trace_id: attempt.trace.trace_id,
+        span_id: attempt.need_span,
+        parent: None,
+        start: attempt.need_since,
+        end: attempt.need_since,
+        attributes: vec![
+            (attribute::AGENT, "sentinel".to_owned()),
+            (attribute::NODE, attempt.node.to_string()),
+            (attribute::REASONS, attempt.reasons.join("; ")),
+        ],
+        error: None,
+    }
+    .write();
+}
+
+/// From the order until the rebooter was about to call for the reboot, or until it was given up.
+fn write_call(attempt: &Attempt, ordered: Timestamp, ended: Timestamp) {
+    let refused = |ending: &&Ending| ending.cause == Cause::RebootRefused;
+    let refusal = attempt.ending.as_ref().filter(refused);
+    if attempt.reboot_started_at.is_none() && refusal.is_none() {
+        // The rebooter has done nothing that is known.
+        return;
+    }
+    let mut attributes = attributes(attempt);
+    attributes.push((attribute::AGENT, "rebooter".to_owned()));
+    FinishedSpan {
+        name: "reboot host".into(),
+        trace_id: attempt.trace.trace_id,
+        span_id: None,
+        parent: Some(attempt.trace.span_id),
+        start: ordered,
+        // The host's clock may be behind.
+        end: attempt
+            .reboot_started_at
+            .unwrap_or(ended)
+            .clamp(ordered, ended.max(ordered)),
+        attributes,
+        error: refusal.map(|ending| ending.message.clone()),
+    }
+    .write();
 }
 
 fn attributes(attempt: &Attempt) -> Vec<(&'static str, String)> {
