@@ -65,6 +65,10 @@ impl Policy {
     /// a watch that has fallen silent (15 s).
     pub const VIEW_LAG_MAX: SignedDuration = SignedDuration::from_secs(30);
 
+    /// How far the clock of a host may differ from that of NATS. Small beside the time that an order to reboot holds, and more
+    /// than a host whose clock is kept is ever off.
+    pub const CLOCK_OFF_MAX: SignedDuration = SignedDuration::from_mins(1);
+
     /// How long after the end of an attempt a request of its parts may still take effect. A kube client gives up
     /// later, but by then the API server has dropped a request that it did not begin; and an event that another leader
     /// had taken comes again in half this time.

@@ -233,7 +233,7 @@ fn sentinel_agent(stored: &StoredReport<HostReport>, now: Timestamp) -> wire::Ag
         stale: now >= stored.stale_at(),
         problem: report.need.problem().map(Problem::text).unwrap_or_default(),
         method: String::new(),
-        clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
+        clock_ahead: Some(to_duration(stored.clock_ahead())),
         classified_problem: report.need.problem().map(Problem::to_wire),
     }
 }
@@ -246,7 +246,7 @@ fn rebooter_agent(stored: &StoredReport<RebooterReport>, now: Timestamp) -> wire
         stale: now >= stored.stale_at(),
         problem: report.problem.as_ref().map(Problem::text).unwrap_or_default(),
         method: report.method.clone(),
-        clock_ahead: Some(to_duration(report.reported_at.duration_since(stored.stored_at))),
+        clock_ahead: Some(to_duration(stored.clock_ahead())),
         classified_problem: report.problem.as_ref().map(Problem::to_wire),
     }
 }

@@ -3,7 +3,7 @@
 use bellwether_proto::{BootId, HostReport, NeedReport, ProblemCode, RebooterReport};
 use bellwether_scheduler_core::{Input, NodeView, StoredReport};
 
-use crate::moment::{Ms, millis, moment};
+use crate::moment::{MINUTE, Ms, millis, moment};
 
 /// A sentinel's report, as far as rules need it.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct Ability {
     pub(crate) able: bool,
     /// It is not able now, and would wait with an order for the end of the inhibitor.
     pub(crate) would_wait: bool,
+    /// The clock of its host shows the time of NATS, but for a minute.
+    pub(crate) knows_time: bool,
     pub(crate) stale_at: Ms,
 }
 
@@ -71,6 +73,9 @@ impl Knowledge {
         if !rebooter.able && !rebooter.would_wait {
             return Err("the rebooter reports a problem");
         }
+        if !rebooter.knows_time {
+            return Err("the clock of the host is off");
+        }
         if rebooter.boot != sentinel.boot {
             return Err("the rebooter reports another boot");
         }
@@ -101,6 +106,7 @@ fn ability(stored: &StoredReport<RebooterReport>) -> Ability {
             .problem
             .as_ref()
             .is_some_and(|problem| problem.code == ProblemCode::ShutdownInhibited),
+        knows_time: (moment(report.reported_at) - moment(stored.stored_at)).abs() <= MINUTE,
         stale_at: moment(stored.stored_at) + 3 * millis(report.refresh_interval),
     }
 }

@@ -2,6 +2,7 @@
 
 use bellwether_proto::from_duration;
 use bellwether_proto::wire::NodeStatus;
+use bellwether_scheduler_core::Policy;
 use jiff::SignedDuration;
 
 use crate::check::Check;
@@ -18,16 +19,13 @@ pub(crate) const CHECK: Check = Check {
 
 /// From here on an operator should look at the host's clock.
 const CLOCK_WARNING: SignedDuration = SignedDuration::from_secs(5);
-/// From here on a reboot may be refused, or come when it is not wanted any more: the host's clock
-/// judges until when it may begin.
-const CLOCK_PROBLEM: SignedDuration = SignedDuration::from_secs(60);
 
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut groups = Groups::new();
     for status in facts.statuses() {
         let Some(ahead) = ahead(status) else { continue };
         let severity = match ahead.abs() {
-            off if off > CLOCK_PROBLEM => Severity::Problem,
+            off if off > Policy::CLOCK_OFF_MAX => Severity::Problem,
             off if off > CLOCK_WARNING => Severity::Warning,
             _ => continue,
         };

@@ -68,6 +68,7 @@ impl Reason {
             | Self::RebootLoop { .. }
             | Self::NoRebooter
             | Self::PreflightFailed(_)
+            | Self::ClockOff { .. }
             | Self::RecordKeyUnknown { .. }
             | Self::Failed(..)
             | Self::InAttempt(..) => Foreseen::Never,

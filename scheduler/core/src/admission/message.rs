@@ -1,6 +1,7 @@
 //! The sentence of each reason, for operators: no program reads it.
 
 use bellwether_proto::{Cause, FleetOrder, NodeName, OrderScope};
+use jiff::SignedDuration;
 
 use crate::admission::budget::Holder;
 use crate::admission::policy_budget::Scope;
@@ -103,6 +104,11 @@ impl Reason {
                 "the rebooter does not know the key {key} that signs records, and would obey no order: its kubelet brings the ConfigMap bellwether-record-keys within a minute"
             ),
             Self::PreflightFailed(problem) => format!("the rebooter cannot reboot this host: {problem}"),
+            Self::ClockOff { ahead } => format!(
+                "the clock of the host is {:#} {} that of NATS, and judges until when a reboot may begin: correct the time of the host, or of the NATS server if all hosts differ from it",
+                SignedDuration::from_secs(ahead.abs().as_secs()),
+                if ahead.is_negative() { "behind" } else { "ahead of" },
+            ),
             Self::Failed(_, message) => {
                 format!("{message}; it keeps its slot until the node is healthy or the attempt is cancelled")
             }

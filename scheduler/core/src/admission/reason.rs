@@ -190,6 +190,11 @@ pub enum Reason {
     NoRebooter,
     /// The rebooter could not reboot this host.
     PreflightFailed(String),
+    /// The clock of the host, which judges until when a reboot may begin, differs from that of NATS.
+    ClockOff {
+        /// How far the host's is ahead; negative: behind.
+        ahead: SignedDuration,
+    },
     /// The rebooter does not know the key that signs records.
     RecordKeyUnknown {
         /// The key.
@@ -302,7 +307,7 @@ impl Reason {
 
     /// All codes of nodes that wait, but those of [`Self::Failed`], which are the causes, and those of
     /// [`Self::InAttempt`], which are in [`Wait::ALL`].
-    pub const CODES: [&str; 46] = [
+    pub const CODES: [&str; 47] = [
         "RecordUnreadable",
         "NoReport",
         "ReportStale",
@@ -337,6 +342,7 @@ impl Reason {
         "MinInterval",
         "NoRebooter",
         "PreflightFailed",
+        "ClockOff",
         "RecordKeyUnknown",
         "CoolingDown",
         "SameObstacle",
@@ -390,6 +396,7 @@ impl Reason {
             Self::MinInterval { .. } => "MinInterval",
             Self::NoRebooter => "NoRebooter",
             Self::PreflightFailed(_) => "PreflightFailed",
+            Self::ClockOff { .. } => "ClockOff",
             Self::RecordKeyUnknown { .. } => "RecordKeyUnknown",
             Self::Failed(cause, _) => cause.as_str(),
             Self::CoolingDown { .. } => "CoolingDown",

@@ -23,11 +23,18 @@ pub struct StoredReport<R> {
 pub trait Renewed {
     /// How often the agent renews the report without a change.
     fn refresh_interval(&self) -> SignedDuration;
+
+    /// When the agent made the report, by the clock of its host.
+    fn reported_at(&self) -> Timestamp;
 }
 
 impl Renewed for HostReport {
     fn refresh_interval(&self) -> SignedDuration {
         self.refresh_interval
+    }
+
+    fn reported_at(&self) -> Timestamp {
+        self.reported_at
     }
 }
 
@@ -35,14 +42,17 @@ impl Renewed for RebooterReport {
     fn refresh_interval(&self) -> SignedDuration {
         self.refresh_interval
     }
+
+    fn reported_at(&self) -> Timestamp {
+        self.reported_at
+    }
 }
 
 impl StoredReport<HostReport> {
     /// An instant of the host's clock by the clock of the NATS server, as far as this report shows the difference of
     /// the two. A report that came late makes the host's clock look behind.
     pub(crate) fn by_server_clock(&self, at: Timestamp) -> Timestamp {
-        let ahead = self.report.reported_at.duration_since(self.stored_at);
-        at.checked_sub(ahead).unwrap_or(Timestamp::MIN)
+        at.checked_sub(self.clock_ahead()).unwrap_or(Timestamp::MIN)
     }
 
     /// When the need of this report began, for the question whether that was after an order. A report that came late
@@ -62,5 +72,12 @@ impl<R: Renewed> StoredReport<R> {
             .refresh_interval()
             .saturating_mul(Policy::REPORTS_MISSED_MAX);
         later(self.stored_at, missed)
+    }
+
+    /// How far the clock of the host is ahead of that of the NATS server; negative: behind. A report that came late makes the
+    /// host's clock look behind by as much, which is seconds: a publish that takes longer is called off.
+    #[must_use]
+    pub fn clock_ahead(&self) -> SignedDuration {
+        self.report.reported_at().duration_since(self.stored_at)
     }
 }

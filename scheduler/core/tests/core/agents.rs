@@ -1,7 +1,7 @@
 //! Stories of agents and kubelets that do not agree, or fall silent, before a node starts.
 
 use bellwether_proto::Phase;
-use bellwether_scheduler_core::{Input, NodeView};
+use bellwether_scheduler_core::{Input, NodeView, Policy};
 use jiff::SignedDuration;
 
 use crate::world::{World, name};
@@ -52,4 +52,28 @@ fn a_rebooter_of_another_boot_or_one_that_is_silent_cannot_carry_out_an_order() 
     world.give(Input::Sentinel(sentinel));
     world.advance();
     assert_eq!(world.reason("a"), Some("NoRebooter"), "its last report is stale");
+}
+
+#[test]
+fn a_node_whose_clock_is_off_is_neither_drained_nor_ordered_to_reboot_until_the_clock_is_right() {
+    let second = SignedDuration::from_secs(1);
+    for limit in [Policy::CLOCK_OFF_MAX, -Policy::CLOCK_OFF_MAX] {
+        let beyond = limit + second * limit.signum().into();
+        let mut world = World::new(1, &["a"]);
+        world.host("a").rebooter_ahead = beyond;
+        world.settle();
+        world.need("a");
+        assert_eq!(world.reason("a"), Some("ClockOff"), "{beyond:#}");
+        let side = if limit.is_negative() { "behind" } else { "ahead of" };
+        let message = world.message("a");
+        assert!(message.contains(&format!("1m 1s {side} that of NATS")), "{message}");
+        world.host("a").rebooter_ahead = limit;
+        world.settle();
+        assert_eq!(world.phase("a"), Some(Phase::Draining), "{limit:#}");
+        // The same right before the order.
+        world.host("a").rebooter_ahead = beyond;
+        world.settle();
+        world.drainer("a", true, 1);
+        assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{beyond:#}");
+    }
 }

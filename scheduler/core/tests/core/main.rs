@@ -41,6 +41,7 @@ mod readings;
 mod record_keys;
 mod records;
 mod referee;
+mod renewal;
 mod retries;
 mod service;
 mod skips;

@@ -16,6 +16,8 @@ use bellwether_scheduler_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+use crate::renewal;
+
 /// What a reboot makes of a host's need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtBoot {
@@ -36,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) at_boot: AtBoot,
     /// How far the host's clock is ahead.
     pub(crate) clock_ahead: SignedDuration,
+    /// How far its rebooter reports the clock to be ahead.
+    pub(crate) rebooter_ahead: SignedDuration,
     /// When the host booted; none: before the world began, or its sentinel is of a version that does not report that.
     pub(crate) booted_at: Option<Timestamp>,
     pub(crate) preflight: Option<Problem>,
@@ -89,39 +93,6 @@ pub(crate) struct World {
     pub(crate) drainers_taint: bool,
     /// When attempts began on each node, by UID, since an operator last ended a wait.
     pub(crate) starts: BTreeMap<String, Vec<Timestamp>>,
-}
-
-/// True if the core has this input already: the same, or a report that need not be renewed yet.
-fn is_old(given: &Input, new: &Input) -> bool {
-    let renewal = SignedDuration::from_mins(4);
-    match (given, new) {
-        (Input::Sentinel(given), Input::Sentinel(new)) => {
-            let age = new.stored_at.duration_since(given.stored_at);
-            let same = (&given.report.boot_id, &given.report.need) == (&new.report.boot_id, &new.report.need);
-            given.report.node == new.report.node && same && age < renewal
-        }
-        (Input::Rebooter(given), Input::Rebooter(new)) => {
-            let age = new.stored_at.duration_since(given.stored_at);
-            let content = |report: &RebooterReport| {
-                let (boot, problem) = (report.boot_id.clone(), report.problem.clone());
-                (boot, problem, report.record_keys.clone())
-            };
-            let same = content(&given.report) == content(&new.report);
-            given.report.node == new.report.node && same && age < renewal
-        }
-        (given, new) => given == new,
-    }
-}
-
-/// True if `new` takes the place of `given`.
-fn is_of_same(given: &Input, new: &Input) -> bool {
-    match (given, new) {
-        (Input::Rivals(_), Input::Rivals(_)) | (Input::Policies(_), Input::Policies(_)) => true,
-        (Input::Node(given), Input::Node(new)) => given.name == new.name,
-        (Input::Sentinel(given), Input::Sentinel(new)) => given.report.node == new.report.node,
-        (Input::Rebooter(given), Input::Rebooter(new)) => given.report.node == new.report.node,
-        _ => false,
-    }
 }
 
 pub(crate) fn kured() -> Rival {
@@ -226,6 +197,7 @@ impl World {
             undated: false,
             at_boot: AtBoot::Ends,
             clock_ahead: SignedDuration::ZERO,
+            rebooter_ahead: SignedDuration::ZERO,
             booted_at: None,
             preflight: None,
             keys: None,
@@ -410,7 +382,7 @@ impl World {
             let report = RebooterReport {
                 node: host.view.name.clone(),
                 boot_id,
-                reported_at: self.now,
+                reported_at: self.now + host.rebooter_ahead,
                 // Another one than the sentinel's, so that neither report hides that the other is stale.
                 refresh_interval: SignedDuration::from_mins(3),
                 method: "logind".into(),
@@ -424,8 +396,8 @@ impl World {
             }));
         }
         for input in inputs {
-            if !self.given.iter().any(|given| is_old(given, &input)) {
-                self.given.retain(|given| !is_of_same(given, &input));
+            if !self.given.iter().any(|given| renewal::is_old(given, &input)) {
+                self.given.retain(|given| !renewal::is_of_same(given, &input));
                 self.given.push(input.clone());
                 self.give(input);
             }

@@ -1,26 +1,25 @@
 //! The node's rebooter could not carry out an order now: such a node is not drained in vain.
 
-use bellwether_proto::ProblemCode;
+use bellwether_proto::{ProblemCode, RebooterReport};
 
 use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;
-use crate::observed::Observation;
+use crate::observed::{Observation, StoredReport};
+use crate::policy::Policy;
 use crate::timers::Clock;
 
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
-    unfit(&candidate.observation, candidate.clock)
+    unfit(&candidate.observation, candidate.clock, |_| true)
 }
 
 /// Why the node's rebooter could not carry out an order, asked right before the reboot is ordered; none if it could. It waits
 /// for the end of an inhibitor itself, as long as the order holds: the node is drained already.
 pub(crate) fn unfit_for_order(observation: &Observation<'_>, clock: &Clock) -> Option<Reason> {
-    let reported = observation.rebooter.and_then(|stored| stored.report.problem.as_ref());
-    let waits = reported.is_some_and(|problem| problem.code == ProblemCode::ShutdownInhibited);
-    unfit(observation, clock).filter(|reason| !(waits && matches!(reason, Reason::PreflightFailed(_))))
+    unfit(observation, clock, |code| code != ProblemCode::ShutdownInhibited)
 }
 
-/// Why the node's rebooter could not carry out an order now; none if it could.
-fn unfit(observation: &Observation<'_>, clock: &Clock) -> Option<Reason> {
+/// Why the node's rebooter could not carry out an order now; none if it could. `counts` chooses the problems that count.
+fn unfit(observation: &Observation<'_>, clock: &Clock, counts: impl Fn(ProblemCode) -> bool) -> Option<Reason> {
     let boot = observation.sentinel.map(|stored| &stored.report.boot_id);
     let rebooter = observation
         .rebooter
@@ -28,6 +27,16 @@ fn unfit(observation: &Observation<'_>, clock: &Clock) -> Option<Reason> {
     let Some(rebooter) = rebooter else {
         return Some(Reason::NoRebooter);
     };
-    let problem = rebooter.report.problem.as_ref()?;
-    Some(Reason::PreflightFailed(problem.message.clone()))
+    let problem = rebooter.report.problem.as_ref();
+    problem
+        .filter(|problem| counts(problem.code))
+        .map(|problem| Reason::PreflightFailed(problem.message.clone()))
+        .or_else(|| clock_off(rebooter))
+}
+
+/// The clock of the host judges until when a reboot may begin: one that is ahead refuses the order after the drain, and one
+/// that is behind obeys an order that is over.
+fn clock_off(stored: &StoredReport<RebooterReport>) -> Option<Reason> {
+    let ahead = stored.clock_ahead();
+    (ahead.abs() > Policy::CLOCK_OFF_MAX).then_some(Reason::ClockOff { ahead })
 }
