@@ -218,6 +218,16 @@ impl Cluster {
         .await
     }
 
+    /// Replaces every rebooter by a new one.
+    pub(crate) async fn restart_rebooters(&self) -> Result<()> {
+        let (rebooters, limit) = ("daemonset/rebooter", format!("--timeout={}s", DEADLINE.as_secs()));
+        let namespace = ["--namespace", NAMESPACES[1]];
+        let restart = [&["rollout", "restart", rebooters][..], &namespace].concat();
+        self.kubectl.run(&restart, "").await?;
+        let status = [&["rollout", "status", rebooters, &limit][..], &namespace].concat();
+        self.kubectl.run(&status, "").await.map(drop)
+    }
+
     /// Stops the scheduler, deletes the objects of an overlay, and waits until they are gone.
     pub(crate) async fn withdraw(&self, overlay: &Overlay) -> Result<()> {
         let [control, _] = NAMESPACES;

@@ -1,8 +1,8 @@
 //! Bellwether on real nodes: two virtual machines with systemd, containerd and kubelet, installed
-//! with one `kubectl apply -k`, rebooted through their logind. `cargo xtask test node` prepares and
-//! runs it.
+//! with one `kubectl apply -k`, rebooted through their logind or by another method. `cargo xtask test node`
+//! prepares and runs a story; each is a test of its name here.
 //!
-//! One story, since a machine takes a minute to boot: each step begins where the one before ended.
+//! Stories are long, since a machine takes a minute to boot: each step begins where the one before ended.
 
 mod apparmor;
 mod artefacts;
@@ -10,6 +10,7 @@ mod cluster;
 mod evidence;
 mod install;
 mod limit;
+mod methods;
 mod mistakes;
 mod nats;
 mod operator;
@@ -30,10 +31,20 @@ use overlay::Overlay;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs virtual machines: `cargo xtask test node`"]
-async fn two_real_nodes_reboot_when_they_need_to_and_only_then() -> Result<()> {
+async fn whole() -> Result<()> {
+    on_machines(async |cluster: &Cluster| Box::pin(story(cluster)).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs virtual machines: `cargo xtask test node --story methods`"]
+async fn methods() -> Result<()> {
+    on_machines(async |cluster: &Cluster| Box::pin(methods::story(cluster)).await).await
+}
+
+async fn on_machines(story: impl AsyncFnOnce(&Cluster) -> Result<()>) -> Result<()> {
     let artefacts = Artefacts::fresh()?;
     let place = Arc::new(Place::new()?);
-    let result = Box::pin(run(Arc::clone(&place), &artefacts)).await;
+    let result = Box::pin(run(Arc::clone(&place), &artefacts, story)).await;
     if let Err(error) = &result {
         if let Some(time_is_up) = error.downcast_ref::<TimeIsUp>() {
             print_stopped(time_is_up);
@@ -53,7 +64,7 @@ fn print_stopped(time_is_up: &TimeIsUp) {
     println!("== node: STOPPED: {time_is_up}; this step and those after it were NOT tested");
 }
 
-async fn run(place: Arc<Place>, artefacts: &Artefacts) -> Result<()> {
+async fn run(place: Arc<Place>, artefacts: &Artefacts, story: impl AsyncFnOnce(&Cluster) -> Result<()>) -> Result<()> {
     // When machines of another day behave in another way, compare these first.
     let packages = std::fs::read_to_string(tools::tool("node-image/versions")?)?;
     artefacts.keep("0-packages", &packages)?;

@@ -29,6 +29,8 @@ pub(crate) struct Overlay {
     tag: &'static str,
     nats_url: String,
     resources: Vec<Value>,
+    components: Vec<&'static str>,
+    agent_settings: Vec<String>,
     patches: Vec<Value>,
 }
 
@@ -41,6 +43,8 @@ impl Overlay {
             tag: TAGS[0],
             nats_url: format!("nats://{}:{port}", rig::vm::HOST),
             resources: vec![],
+            components: vec![],
+            agent_settings: vec![],
             patches: vec![],
         }
     }
@@ -77,6 +81,8 @@ impl Overlay {
             tag: TAGS[0],
             nats_url: format!("tls://{NATS_IP}:4222"),
             resources: vec![volume],
+            components: vec![],
+            agent_settings: vec![],
             patches: vec![
                 json!({ "target": { "kind": "Service", "name": "nats" }, "patch": service.to_string() }),
                 json!({ "target": { "kind": "StatefulSet", "name": "nats" }, "patch": certified.to_string() }),
@@ -121,6 +127,18 @@ impl Overlay {
         self
     }
 
+    /// With a component.
+    pub(crate) fn with_component(mut self, name: &'static str) -> Self {
+        self.components.push(name);
+        self
+    }
+
+    /// With another value of a setting of the agents.
+    pub(crate) fn with_agent_setting(mut self, name: &str, value: &str) -> Self {
+        self.agent_settings.push(format!("{name}={value}"));
+        self
+    }
+
     /// With the runtime's default AppArmor profile for the rebooter too.
     pub(crate) fn with_default_apparmor(mut self) -> Self {
         let path = "/spec/template/spec/securityContext/appArmorProfile/type";
@@ -145,9 +163,13 @@ impl Overlay {
         fs::create_dir_all(&folder)?;
         // kustomize wants relative paths.
         let up = "../".repeat(folder.components().count().saturating_sub(1));
-        let over = tools::repository().join("deploy").join(self.over);
-        let over = over.strip_prefix("/").context("a path from the root")?;
-        let mut resources = vec![format!("{up}{}", over.display())];
+        let deploy = tools::repository().join("deploy");
+        let deploy = deploy
+            .strip_prefix("/")
+            .context("a path from the root")?
+            .display()
+            .to_string();
+        let mut resources = vec![format!("{up}{deploy}/{}", self.over)];
         for (number, resource) in self.resources.iter().enumerate() {
             let file = format!("resource-{number}.yaml");
             write(&folder.join(&file), resource)?;
@@ -158,25 +180,30 @@ impl Overlay {
         for name in services()? {
             images.push(image(&format!("bellwether.invalid/{name}"), &name, self.tag));
         }
-        let settings = |namespace: &str| {
+        let component = |name: &&str| format!("{up}{deploy}/components/{name}");
+        let components: Vec<_> = self.components.iter().map(component).collect();
+        let settings = |namespace: &str, own: &[String]| {
+            let common = [
+                format!("BELLWETHER_NATS_URL={}", self.nats_url),
+                // Shorter than the defaults: the story waits for each.
+                "BELLWETHER_SOAK=5s".to_owned(),
+                "BELLWETHER_RETRY_DELAY=20s".to_owned(),
+            ];
+            let literals = [&common, own].concat();
             json!({
                 "name": "bellwether-settings",
                 "namespace": namespace,
                 "behavior": "merge",
-                "literals": [
-                    format!("BELLWETHER_NATS_URL={}", self.nats_url),
-                    // Shorter than the defaults: the story waits for each.
-                    "BELLWETHER_SOAK=5s".to_owned(),
-                    "BELLWETHER_RETRY_DELAY=20s".to_owned(),
-                ],
+                "literals": literals,
             })
         };
         let kustomization = json!({
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "resources": resources,
+            "components": components,
             "images": images,
-            "configMapGenerator": [settings("bellwether"), settings("bellwether-agents")],
+            "configMapGenerator": [settings("bellwether", &[]), settings("bellwether-agents", &self.agent_settings)],
             "patches": self.patches,
         });
         write(&folder.join("kustomization.yaml"), &kustomization)?;

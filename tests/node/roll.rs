@@ -18,7 +18,7 @@ const PACKAGE: &str = "linux-image-7.9.9-cloud-amd64";
 const RESTART: &str = "reboot: Restarting system";
 
 /// The log of logind in the boot before this one.
-const LOGIND: &str = "journalctl --boot=-1 --unit=systemd-logind --output=cat --no-pager --quiet";
+pub(crate) const LOGIND: &str = "journalctl --boot=-1 --unit=systemd-logind --output=cat --no-pager --quiet";
 
 /// The last lines of a kernel's installation: they run the hooks, and the one of
 /// unattended-upgrades writes /var/run/reboot-required.
@@ -69,7 +69,7 @@ pub(crate) async fn both(cluster: &Cluster, upgraded: &Overlay) -> Result<()> {
 }
 
 /// One node's whole way, with a photo of each part of it, and a deed once it is cordoned.
-pub(crate) async fn one(
+pub(crate) async fn rebooted(
     cluster: &Cluster,
     node: &str,
     photo: &str,
@@ -119,11 +119,22 @@ pub(crate) async fn one(
         "{attempt:?}"
     );
     ensure!(cluster.boots(node).await? == boots + 1, "it booted more than once");
-    let logind = machine.run(LOGIND).await?;
-    ensure!(logind.contains("System is rebooting"), "logind logged: {logind}");
     ensure!(
         cluster.nodes.cordons(node) == cordons + 1,
         "it was cordoned more than once"
     );
+    Ok(())
+}
+
+/// The same by logind.
+pub(crate) async fn one(
+    cluster: &Cluster,
+    node: &str,
+    photo: &str,
+    once_cordoned: impl AsyncFnOnce() -> Result<()>,
+) -> Result<()> {
+    rebooted(cluster, node, photo, once_cordoned).await?;
+    let logind = cluster.machine(node)?.run(LOGIND).await?;
+    ensure!(logind.contains("System is rebooting"), "logind logged: {logind}");
     Ok(())
 }

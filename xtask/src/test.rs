@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::node::{self, Readiness};
 use crate::{cache, images, step::Steps, tools};
@@ -12,14 +12,15 @@ Check format, lints and docs, then run every test against real servers.
 
 Usage: cargo xtask test [filter]
        cargo xtask test it [filter]
-       cargo xtask test node [--minutes N]
+       cargo xtask test node [--story NAME] [--minutes N]
 
 Steps: rustfmt, clippy, rustdoc (no warning allowed), tools, build of everything, tests.
 With a filter, only tests whose name contains the filter run.
 `test it` builds and runs the integration tests only.
 `test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
 reboot them. It needs mmdebstrap and a Debian archive, and root once to build the machines' disk;
-without one of these the verb prints the reason and runs nothing. With CI=true and as root it installs mmdebstrap
+without one of these the verb prints the reason and runs nothing. `--story methods` reboots them by each method of
+the rebooter instead, with inhibitors and an escalation; `whole` is the other one. With CI=true and as root it installs mmdebstrap
 itself. With --minutes it stops after that time, preparations included, and prints the steps that
 were not tested. Its artefacts are in <target>/node-test.
 ";
@@ -27,18 +28,48 @@ were not tested. Its artefacts are in <target>/node-test.
 /// A machine that takes longer is too slow for a developer to wait for.
 const NODE_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
+/// The tests of `tests/node`.
+const STORIES: [&str; 2] = ["whole", "methods"];
+
+/// What to run on the machines.
+struct NodeRun {
+    story: String,
+    limit: Duration,
+}
+
+impl NodeRun {
+    fn parse(options: &[&str]) -> Result<Self> {
+        let [whole, _] = STORIES;
+        let mut run = Self {
+            story: whole.to_owned(),
+            limit: NODE_LIMIT,
+        };
+        for option in options.chunks(2) {
+            match option {
+                ["--minutes", minutes] => {
+                    let minutes: u32 = minutes
+                        .parse()
+                        .with_context(|| format!("--minutes {minutes}: write a whole number"))?;
+                    run.limit = Duration::from_secs(60) * minutes;
+                }
+                ["--story", story] => {
+                    let known = STORIES.contains(story);
+                    ensure!(known, "--story {story}: choose among {}", STORIES.join(", "));
+                    run.story = (*story).to_owned();
+                }
+                _ => bail!("{}: write --story NAME or --minutes N", option.join(" ")),
+            }
+        }
+        Ok(run)
+    }
+}
+
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut steps = Steps::new();
     match args.split_first() {
         Some((&"it", filter)) => integration(&mut steps, filter)?,
-        Some((&"node", [])) => on_machines(&mut steps, NODE_LIMIT)?,
-        Some((&"node", &["--minutes", minutes])) => {
-            let minutes: u32 = minutes
-                .parse()
-                .with_context(|| format!("--minutes {minutes}: write a whole number"))?;
-            on_machines(&mut steps, Duration::from_secs(60) * minutes)?;
-        }
+        Some((&"node", options)) => on_machines(&mut steps, &NodeRun::parse(options)?)?,
         Some(_) | None => everything(&mut steps, &args)?,
     }
     steps.finish("test");
@@ -71,9 +102,9 @@ fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
 }
 
 /// Runs one test alone and with its output: the story takes minutes, and prints each step.
-fn on_machines(steps: &mut Steps, limit: Duration) -> Result<()> {
+fn on_machines(steps: &mut Steps, run: &NodeRun) -> Result<()> {
     let start = Instant::now();
-    let left = || limit.saturating_sub(start.elapsed()).as_secs();
+    let left = || run.limit.saturating_sub(start.elapsed()).as_secs();
     if left() == 0 {
         println!("\nnode: SKIPPED: there is no time left for it");
         return Ok(());
@@ -101,6 +132,8 @@ fn on_machines(steps: &mut Steps, limit: Duration) -> Result<()> {
         "--",
         "--ignored",
         "--nocapture",
+        "--exact",
+        &run.story,
     ];
     steps.command("node", &[("BELLWETHER_NODE_SECONDS", &left().to_string())], &test)
 }

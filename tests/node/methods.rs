@@ -1,0 +1,173 @@
+//! Each way to reboot a host, on a host with a real systemd: `cargo xtask test node --story methods`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::Api;
+use kube::api::PostParams;
+use rig::wait;
+use rig::workload::{NAMESPACE, Workload};
+
+use crate::cluster::{Cluster, DEADLINE};
+use crate::operator::Status;
+use crate::overlay::Overlay;
+use crate::roll;
+
+/// Steps of an escalation, as short as they may be.
+const ESCALATION: &str = "signal=30s,syscall=60s";
+
+/// Longer than a rebooter takes to look at an order again.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// Blocks shutdowns, as a package manager does while it writes.
+const UPGRADE: &str = "systemd-run --quiet --unit=upgrade systemd-inhibit --what=shutdown --mode=block --who=dpkg --why=upgrade sleep infinity";
+
+/// Its end.
+const UPGRADED: &str = "systemctl stop upgrade.service";
+
+/// A service that does not stop, so that no shutdown of systemd gets to its end: written where the next boot finds none.
+const HANG: &str = r"mkdir -p /run/systemd/system && printf '%s\n' '[Service]' 'ExecStart=/bin/sleep infinity' 'ExecStop=/bin/sleep infinity' 'TimeoutStopSec=infinity' > /run/systemd/system/hang.service && systemctl daemon-reload && systemctl start hang.service";
+
+/// The log of the first process in the boot before this one.
+const FIRST_PROCESS: &str = "journalctl --boot=-1 _PID=1 --output=cat --no-pager --quiet";
+
+/// What the rebooters of this host have logged, in any boot.
+const REBOOTERS: &str = "cat /var/log/pods/bellwether-agents_rebooter-*/rebooter/*.log";
+
+pub(crate) async fn story(cluster: &Cluster) -> Result<()> {
+    let over = |name| Overlay::with_nats_at(name, cluster.nats.port());
+    let logind = over("logind");
+    let apply = cluster.apply(&logind);
+    cluster
+        .step("the overlay is applied, every pod is Ready", apply)
+        .await?;
+    let inhibited = Box::pin(inhibited(cluster, "node-1"));
+    cluster
+        .step("an upgrade that blocks shutdowns is waited for", inhibited)
+        .await?;
+
+    let signal = over("signal").with_component("reboot-signal");
+    let apply = cluster.apply(&signal);
+    cluster.step("the method is signal", apply).await?;
+    let signalled = Box::pin(signalled(cluster, "node-2"));
+    cluster.step("a signal reboots the host", signalled).await?;
+
+    let command = over("command").with_component("reboot-command");
+    let apply = cluster.apply(&command);
+    cluster.step("the method is command", apply).await?;
+    let commanded = Box::pin(commanded(cluster, "node-1"));
+    cluster
+        .step("a command among the host's files reboots it", commanded)
+        .await?;
+
+    let escalation = over("escalation")
+        .with_component("reboot-escalation")
+        .with_agent_setting("BELLWETHER_REBOOT_ESCALATION", ESCALATION);
+    let apply = cluster.apply(&escalation);
+    cluster.step("the rebooter may escalate", apply).await?;
+    let escalated = Box::pin(escalated(cluster, "node-2"));
+    cluster
+        .step(
+            "a host that takes the request and hangs is rebooted by the kernel",
+            escalated,
+        )
+        .await
+}
+
+/// An inhibitor of before the drain keeps the node from being drained. One that comes during the drain is waited for by the
+/// rebooter, and the reboot follows its end.
+async fn inhibited(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    let cordons = cluster.nodes.cordons(node);
+    machine.run(UPGRADE).await?;
+    // A rebooter looks at its start, and then every few minutes.
+    cluster.restart_rebooters().await?;
+    roll::need(cluster, node).await?;
+    let refused = |status: &Status| status.waits_for() == Some("PreflightFailed");
+    let reason = cluster.wait_status(node, "to be refused", refused).await?.reason;
+    let message = reason.context("a reason")?.message;
+    ensure!(message.contains("dpkg"), "the inhibitor is not named: {message}");
+    ensure!(cluster.nodes.cordons(node) == cordons, "it was drained for nothing");
+
+    // A pod that does not end before the test lets it: the drain lasts as long.
+    let held = Workload::new("held").on_node(node);
+    let deployments = Api::namespaced(cluster.client(), NAMESPACE);
+    deployments.create(&PostParams::default(), &held.deployment()?).await?;
+    let pod = wait::until("the pod to be there", DEADLINE, async || {
+        let pods = cluster.pods_on(node, "held").await?;
+        pods.into_iter().next().context("no pod")
+    })
+    .await?;
+    let finalizers = async |list: &str| {
+        let patch = format!(r#"{{"metadata":{{"finalizers":{list}}}}}"#);
+        let args = [
+            "patch",
+            "pod",
+            &pod,
+            "--namespace",
+            NAMESPACE,
+            "--type=merge",
+            "--patch",
+            &patch,
+        ];
+        cluster.kubectl.run(&args, "").await.map(drop)
+    };
+    finalizers(r#"["bellwether.test/held"]"#).await?;
+    machine.run(UPGRADED).await?;
+    let boots = cluster.boots(node).await?;
+    roll::rebooted(cluster, node, "m1", async || {
+        machine.run(UPGRADE).await?;
+        finalizers("[]").await?;
+        let waits = |status: &Status| {
+            status
+                .reason
+                .as_ref()
+                .is_some_and(|reason| reason.message.contains("dpkg"))
+        };
+        cluster.wait_status(node, "to wait for the upgrade", waits).await?;
+        wait::steadily("the host stays up", LOOK, async || {
+            Ok(cluster.boots(node).await? == boots)
+        })
+        .await?;
+        machine.run(UPGRADED).await.map(drop)
+    })
+    .await
+}
+
+async fn signalled(cluster: &Cluster, node: &str) -> Result<()> {
+    roll::rebooted(cluster, node, "m2", async || Ok(())).await?;
+    let machine = cluster.machine(node)?;
+    let first = machine.run(FIRST_PROCESS).await?;
+    ensure!(first.contains("SIGRTMIN+5"), "no signal arrived: {first}");
+    let logind = machine.run(roll::LOGIND).await?;
+    ensure!(!logind.contains("System is rebooting"), "logind was asked: {logind}");
+    Ok(())
+}
+
+async fn commanded(cluster: &Cluster, node: &str) -> Result<()> {
+    roll::rebooted(cluster, node, "m3", async || Ok(())).await?;
+    let rebooters = cluster.machine(node)?.run(REBOOTERS).await?;
+    let is_call = |line: &&str| line.contains("Rebooting host") && line.contains("command");
+    ensure!(
+        rebooters.lines().any(|line| is_call(&line)),
+        "no command was run: {rebooters}"
+    );
+    Ok(())
+}
+
+async fn escalated(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    machine.run(HANG).await?;
+    roll::rebooted(cluster, node, "m4", async || Ok(())).await?;
+    let rebooters = machine.run(REBOOTERS).await?;
+    for step in ["signal", "syscall"] {
+        let is_step = |line: &&str| line.contains("rebooting it by the next method") && line.contains(step);
+        ensure!(
+            rebooters.lines().any(|line| is_step(&line)),
+            "no step {step}: {rebooters}"
+        );
+    }
+    let first = machine.run(FIRST_PROCESS).await?;
+    ensure!(first.contains("SIGRTMIN+5"), "no signal arrived: {first}");
+    Ok(())
+}
