@@ -1,6 +1,7 @@
 //! The escalation of a call that the host does not obey: calls by other methods, one after the other.
 //!
-//! Owned by `run.rs`, which reads the record before each step. The ladder decides which step is due.
+//! Owned by `run.rs`, which reads the record before each step. The ladder decides which step is due. A host that hangs in its
+//! shutdown often has no network any more, so while the record cannot be read, the one that was read last counts.
 
 use anyhow::Context as _;
 use bellwether_chassis::{chain, clock};
@@ -19,6 +20,8 @@ pub(crate) struct Escalation {
     ladder: Ladder<MethodName>,
     methods: Vec<Method>,
     climb: Option<(Climb, Instant)>,
+    /// The record as it was read last; none: there was none that a scheduler has signed.
+    last_read: Option<Box<Attempt>>,
 }
 
 impl Escalation {
@@ -43,11 +46,12 @@ impl Escalation {
             ladder,
             methods,
             climb: None,
+            last_read: None,
         })
     }
 
     /// The order was called for: the time of its steps begins.
-    pub(crate) fn begin(&mut self, order: &Order) {
+    pub(crate) fn begin(&mut self, order: &Order, record: &Attempt) {
         let climb = Climb {
             attempt: order.attempt,
             generation: order.generation,
@@ -55,6 +59,20 @@ impl Escalation {
             taken: 0,
         };
         self.climb = Some((climb, Instant::now()));
+        self.note(Some(record));
+    }
+
+    /// Takes note of the record as it is stored now; none: there is none that a scheduler has signed.
+    pub(crate) fn note(&mut self, record: Option<&Attempt>) {
+        // Kept only while there is a way up.
+        self.last_read = record.filter(|_| self.climb.is_some()).cloned().map(Box::new);
+    }
+
+    /// What is due while the record cannot be read.
+    pub(crate) fn next_unread(&self, own: &Own) -> Next {
+        self.last_read
+            .as_ref()
+            .map_or(Next::Over, |record| self.next(record, own))
     }
 
     /// What is due, by this record.

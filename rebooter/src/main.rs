@@ -10,6 +10,7 @@ mod host;
 mod metrics;
 mod preflight;
 mod reboot;
+mod record;
 mod run;
 mod wire;
 

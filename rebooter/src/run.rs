@@ -1,16 +1,16 @@
-//! The rebooter's loop: read the record, ask the guard, act, tell, wait.
+//! The rebooter's loop: read the record, ask the guard, act, report, wait.
 //!
-//! Owner of the connection and of what this process remembers. What it hears on the record's
-//! subject is only a hint to read: the subject also carries writes that the stream rejects.
-//! Nothing it remembers is needed after a restart; that is what the boot id is for.
+//! Owner of the connection and of what this process remembers. A message on the record's subject is only a hint to read: the
+//! subject also carries writes that the stream rejects. Nothing that this process remembers is needed after a restart; that is
+//! what the boot id is for.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, Unusable, nats};
+use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, nats};
 use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, SignatureFault, attribute};
-use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Place, Refusal, Waiting};
+use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Refusal, Waiting};
 use bellwether_rebooter_core::ladder::Next;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::Instrument as _;
@@ -22,6 +22,7 @@ use crate::host::Host;
 use crate::metrics::{Metrics, Outcome};
 use crate::preflight::Preflight;
 use crate::reboot::Method;
+use crate::record::{Found, Look, StoredRecord};
 use crate::wire;
 
 /// A hint may arrive before its record is stored, or a replica that lags may answer: so the record is
@@ -31,14 +32,6 @@ const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// Events that wait to be stored. A refusal and an error of the call for one record are all
 /// there can be at once; the rest is for records that change while NATS is away.
 const UNSTORED_MAX: usize = 16;
-
-/// The record that is stored for our node.
-enum Found {
-    /// A scheduler has signed it.
-    Verified(Box<Attempt>),
-    /// It does not verify, and says this.
-    Untrusted(Box<Attempt>, SignatureFault),
-}
 
 struct Rebooter {
     chassis: Chassis,
@@ -54,15 +47,7 @@ struct Rebooter {
     /// The order whose reboot this process has announced.
     announced: Option<(AttemptId, Generation)>,
     unstored: VecDeque<NodeEvent>,
-    keys: RecordKeyFile,
-    /// The last record that was refused since it does not verify. Apart from the others, so that no forged record makes this
-    /// process forget what it has refused.
-    distrusted: Option<(AttemptId, Generation)>,
-    /// The newest record that this process has verified.
-    newest: Option<Place>,
-    /// The last record that was not obeyed for its form or signature, by its sequence.
-    unusable: Option<u64>,
-    reading: Retry,
+    record: StoredRecord,
     storing: Retry,
 }
 
@@ -87,6 +72,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     // Heard first, then read: what is written in between is a hint.
     let mut hints = bus.hints(wire::record_subject(host.node())).await?;
     let mut connections = bus.connections();
+    let record = StoredRecord::new(bus.clone(), host.node().clone(), keys, metrics.clone());
     let mut rebooter = Rebooter {
         chassis: chassis.clone(),
         bus,
@@ -100,11 +86,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         waiting: None,
         announced: None,
         unstored: VecDeque::new(),
-        keys,
-        distrusted: None,
-        newest: None,
-        unusable: None,
-        reading: Retry::new("read the attempt record"),
+        record,
         storing: Retry::new("store events"),
     };
     let mut hinted = false;
@@ -142,15 +124,23 @@ impl Rebooter {
 
     /// Reads the record and obeys it, if it is a command. Returns when to try again if it could not be read.
     async fn look(&mut self) -> anyhow::Result<Option<Duration>> {
-        let record = match self.read(false).await {
-            Ok(Some(Found::Verified(record))) => record,
-            Ok(Some(Found::Untrusted(claim, fault))) => {
+        let found = match self.record.read(Look::Any).await {
+            Ok(found) => found,
+            Err(delay) => return self.escalate_unread(delay).await,
+        };
+        let record = match found {
+            Some(Found::Verified(record)) => record,
+            Some(Found::Untrusted(claim, fault)) => {
+                self.escalation.note(None);
                 self.distrust(&claim, fault)?;
                 return Ok(None);
             }
-            Ok(None) => return Ok(None),
-            Err(delay) => return Ok(Some(delay)),
+            None => {
+                self.escalation.note(None);
+                return Ok(None);
+            }
         };
+        self.escalation.note(Some(&record));
         match guard::examine(&record, &self.own(None)?, clock::now()) {
             Decision::Nothing => return self.escalate(&record).await,
             Decision::Refuse(refusal) => self.refuse(&record, &refusal),
@@ -194,18 +184,35 @@ impl Rebooter {
             Next::In(left) => return Ok(Some(left)),
             Next::Step(_) => (),
         }
-        let current = match self.read(true).await {
+        let current = match self.record.read(Look::Last).await {
             Ok(Some(Found::Verified(current))) => current,
             Ok(Some(Found::Untrusted(..)) | None) => return Ok(None),
-            Err(delay) => return Ok(Some(delay)),
+            Err(delay) => return self.escalate_unread(delay).await,
         };
-        if let Next::Step(step) = self.escalation.next(&current, &self.own(None)?)
-            && let Some(method) = self.escalation.take(step).await
-        {
+        if let Next::Step(step) = self.escalation.next(&current, &self.own(None)?) {
+            self.take(step).await;
+        }
+        Ok(Some(Duration::ZERO))
+    }
+
+    /// The same while the record cannot be read. Returns when to try again.
+    async fn escalate_unread(&mut self, delay: Duration) -> anyhow::Result<Option<Duration>> {
+        match self.escalation.next_unread(&self.own(None)?) {
+            Next::Over => Ok(Some(delay)),
+            Next::In(left) => Ok(Some(delay.min(left))),
+            Next::Step(step) => {
+                self.take(step).await;
+                Ok(Some(Duration::ZERO))
+            }
+        }
+    }
+
+    /// Takes a step of the escalation.
+    async fn take(&mut self, step: usize) {
+        if let Some(method) = self.escalation.take(step).await {
             self.metrics.rebooted(Outcome::Escalated);
             self.preflight.spend(method);
         }
-        Ok(Some(Duration::ZERO))
     }
 
     /// Keeps an order for later. Returns when to look again.
@@ -255,7 +262,7 @@ impl Rebooter {
     /// The last look before the call: at the stored record, the boot id and the clock.
     async fn is_still_ordered(&mut self, order: &Order) -> anyhow::Result<bool> {
         loop {
-            let delay = match self.read(true).await {
+            let delay = match self.record.read(Look::Last).await {
                 Ok(Some(Found::Untrusted(claim, fault))) => {
                     self.distrust(&claim, fault)?;
                     return Ok(false);
@@ -303,7 +310,7 @@ impl Rebooter {
         match self.method.reboot().await {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
-                self.escalation.begin(&order);
+                self.escalation.begin(&order, record);
                 tracing::info!("Reboot accepted");
                 None
             }
@@ -314,7 +321,7 @@ impl Rebooter {
                 Some(self.wait_for(record, error.problem()))
             }
             Err(CallError::Unclear(error)) => {
-                self.escalation.begin(&order);
+                self.escalation.begin(&order, record);
                 self.call_failed(&order, &error);
                 None
             }
@@ -336,12 +343,12 @@ impl Rebooter {
     /// Refuses a record that does not verify, if it would be a command.
     fn distrust(&mut self, claim: &Attempt, fault: SignatureFault) -> anyhow::Result<()> {
         let own = Own {
-            refused: self.distrusted,
+            refused: self.record.distrusted(),
             ..self.own(None)?
         };
         match guard::examine_claim(claim, fault, &own, clock::now()) {
             Decision::Refuse(refusal) => {
-                self.distrusted = Some((claim.id, claim.generation));
+                self.record.distrust(claim);
                 self.report_refusal(claim, &refusal);
             }
             Decision::Nothing | Decision::Act(_) | Decision::Wait(_) => (),
@@ -390,58 +397,6 @@ impl Rebooter {
             }
         }
         None
-    }
-
-    /// The record that is stored for our node, if it is well-formed and none that was replaced; else when to try again.
-    async fn read(&mut self, last_look: bool) -> Result<Option<Found>, Duration> {
-        let record = if last_look {
-            wire::read_current_record(&self.bus, self.host.node()).await
-        } else {
-            wire::read_record(&self.bus, self.host.node()).await
-        };
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => return Err(self.reading.failed(&error)),
-        };
-        self.reading.worked();
-        let Some(record) = record else { return Ok(None) };
-        let unusable = match self.keys.verified::<Attempt>(&record) {
-            Ok(attempt) => return Ok(self.unless_replaced(attempt, record.sequence)),
-            Err(unusable) => unusable,
-        };
-        // Logged once for each write, however often the record is read.
-        if self.unusable.replace(record.sequence) != Some(record.sequence) {
-            self.metrics.refused(match &unusable {
-                Unusable::Untrusted(_) => "untrusted",
-                Unusable::Malformed(_) => "malformed",
-            });
-            tracing::warn!(sequence = record.sequence, error = %unusable, "Attempt record is not obeyed");
-        }
-        Ok(match unusable {
-            Unusable::Untrusted(fault) => {
-                let claim = record.claim::<Attempt>().ok();
-                claim.map(|claim| Found::Untrusted(Box::new(claim.unverified()), fault))
-            }
-            Unusable::Malformed(_) => None,
-        })
-    }
-
-    /// The record, unless this process has verified one that came after it, or has refused one of its attempt and generation
-    /// that did not verify.
-    fn unless_replaced(&mut self, attempt: Attempt, sequence: u64) -> Option<Found> {
-        let place = Place {
-            sequence,
-            since: attempt.phase_since(),
-        };
-        if self.newest.is_some_and(|newest| place.is_before(newest)) {
-            tracing::info!({ attribute::ATTEMPT } = %attempt.id, sequence, "Record was replaced, and is not obeyed again");
-            return None;
-        }
-        self.newest = Some(place);
-        if self.distrusted == Some((attempt.id, attempt.generation)) {
-            return None;
-        }
-        Some(Found::Verified(Box::new(attempt)))
     }
 
     /// Waits, but not beyond the time in which the order holds. False: it holds no longer.

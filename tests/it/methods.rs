@@ -144,19 +144,25 @@ async fn an_order_whose_call_never_arrives_is_refused_at_its_end_and_keeps_no_sl
     fleet.finish()
 }
 
+/// The node's rebooter starts again with this escalation.
+async fn escalates(fleet: &Fleet, ladder: &str) -> Result<()> {
+    let host = fleet.world.host(0)?;
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    rebooter.process.reconfigure(|program| {
+        let own = ("BELLWETHER_REBOOT_ESCALATION".to_owned(), ladder.to_owned());
+        program.env.extend([own]);
+    });
+    rebooter.process.restart()?;
+    rebooter.wait_ready().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_takes_the_call_and_runs_on_is_called_by_the_next_method_and_that_is_reported() -> Result<()> {
     let Some((fleet, bus)) = fleet("120s").await? else {
         return Ok(());
     };
     let host = fleet.world.host(0)?;
-    let rebooter = fleet.services.agents_of(&host)?.rebooter;
-    rebooter.process.reconfigure(|program| {
-        let own = ("BELLWETHER_REBOOT_ESCALATION".to_owned(), "command=30s".to_owned());
-        program.env.extend([own]);
-    });
-    rebooter.process.restart()?;
-    rebooter.wait_ready().await?;
+    escalates(&fleet, "command=30s").await?;
     host.behave(|behaviour| behaviour.ignore_reboot = true);
     fleet.upgrade_all()?;
     let reports = Bus::connect(&fleet.world.nats).await?;
@@ -179,6 +185,33 @@ async fn a_host_that_takes_the_call_and_runs_on_is_called_by_the_next_method_and
     .await?;
     host.behave(|behaviour| behaviour.ignore_reboot = false);
     host.reboot_by_hand();
+    fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_hangs_without_its_network_is_called_by_the_next_method_all_the_same() -> Result<()> {
+    let Some((fleet, bus)) = fleet("120s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    escalates(&fleet, "command=30s").await?;
+    host.behave(|behaviour| behaviour.ignore_reboot = true);
+    fleet.upgrade_all()?;
+    wait::until("the call of logind", DEADLINE, async || {
+        ensure!(bus.answers().calls == 1, "no call");
+        Ok(())
+    })
+    .await?;
+    // For every part at once, which is what one host's network is for its rebooter.
+    fleet.world.nats.kill9();
+    host.behave(|behaviour| behaviour.ignore_reboot = false);
+    wait::until("the call of the command", DEADLINE, async || {
+        ensure!(host.reboots() == 1, "{} reboots", host.reboots());
+        Ok(())
+    })
+    .await?;
+    fleet.world.nats.restart().await?;
     fleet.rebooted_once(&[host]).await?;
     fleet.finish()
 }

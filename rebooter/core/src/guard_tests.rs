@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
-use bellwether_proto::{Attempt, AttemptId, Generation, Phase, Problem, ProblemCode, SignatureFault, TraceParent};
+use bellwether_proto::{
+    Attempt, AttemptId, AttemptRef, Generation, Phase, Problem, ProblemCode, SignatureFault, TraceParent,
+};
 use jiff::Timestamp;
 
 use crate::guard::*;
@@ -314,41 +316,23 @@ pub(crate) fn own() -> Own {
 }
 
 pub(crate) fn record() -> Attempt {
-    Attempt {
-        id: attempt(1),
+    let of = AttemptRef {
+        attempt: attempt(1),
+        generation: Generation(3),
         node: "n1".parse().unwrap(),
         node_uid: "u1".parse().unwrap(),
-        generation: Generation(3),
+    };
+    let trace = TraceParent {
+        trace_id: [1; 16],
+        span_id: [1; 8],
+    };
+    Attempt {
         phase: Phase::Rebooting,
         deadline: Some(at(100)),
-        boot_before: "aaaa".parse().unwrap(),
-        boot_after: None,
-        kernel_before: "6.12.41".to_owned(),
-        kernel_after: None,
-        need_since: at(0),
-        reasons: Vec::new(),
         cordoned_at: Some(at(1)),
         drained_at: Some(at(2)),
         reboot_not_after: Some(at(100)),
-        reboot_started_at: None,
-        ending: None,
-        slot_held: true,
-        failures_in_row: 0,
-        retry_not_before: None,
-        last_reboot: None,
-        failed_reboot: None,
-        daemon_pods: Vec::new(),
-        obstacle_run: None,
-        drain_terms: Default::default(),
-        left_behind: String::new(),
-        drain_report: None,
-        cordon_removed_at: None,
-        trace: TraceParent {
-            trace_id: [1; 16],
-            span_id: [1; 8],
-        },
-        need_span: None,
-        history: Vec::new(),
+        ..Attempt::new(of, "aaaa".parse().unwrap(), at(0), trace)
     }
 }
 
