@@ -66,6 +66,8 @@ pub struct Attempt {
     pub cordoned_at: Option<Timestamp>,
     /// When the drain was complete, or over with pods left behind.
     pub drained_at: Option<Timestamp>,
+    /// Not before this instant the reboot is ordered, by the delay of the drain terms; none: no drain yet, or no delay.
+    pub reboot_not_before: Option<Timestamp>,
     /// After this instant the rebooter must not act any more.
     pub reboot_not_after: Option<Timestamp>,
     /// When the rebooter reported that it reboots.
@@ -123,6 +125,7 @@ impl Attempt {
             reasons: Vec::new(),
             cordoned_at: None,
             drained_at: None,
+            reboot_not_before: None,
             reboot_not_after: None,
             reboot_started_at: None,
             ending: None,
@@ -209,6 +212,7 @@ impl Message for Attempt {
             reasons: wire.reasons,
             cordoned_at: instant(T, "cordoned_at", wire.cordoned_at)?,
             drained_at: instant(T, "drained_at", wire.drained_at)?,
+            reboot_not_before: instant(T, "reboot_not_before", wire.reboot_not_before)?,
             reboot_not_after: instant(T, "reboot_not_after", wire.reboot_not_after)?,
             reboot_started_at: instant(T, "reboot_started_at", wire.reboot_started_at)?,
             ending: ending.transpose()?,
@@ -249,6 +253,7 @@ impl Message for Attempt {
             reasons: self.reasons.clone(),
             cordoned_at: self.cordoned_at.map(to_timestamp),
             drained_at: self.drained_at.map(to_timestamp),
+            reboot_not_before: self.reboot_not_before.map(to_timestamp),
             reboot_not_after: self.reboot_not_after.map(to_timestamp),
             reboot_started_at: self.reboot_started_at.map(to_timestamp),
             ending: self.ending.as_ref().map(|ending| wire::Ending {

@@ -69,14 +69,16 @@ pub struct DrainTerms {
     /// How long after the cordon, in whole seconds, external load balancers have to stop to use the node before its pods go;
     /// none: they are not asked to.
     pub load_balancer_wait: Option<Duration>,
+    /// How long after the drain, in whole seconds, the reboot is ordered; none: at once.
+    pub reboot_delay: Option<Duration>,
 }
 
 impl DrainTerms {
     pub(crate) fn from_wire(wire: &wire::DrainTerms) -> Self {
-        let seconds = u64::from(wire.timeout_seconds);
+        let some = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
         Self {
             after_timeout: AfterTimeout::from_wire(wire.after_timeout),
-            timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
+            timeout: some(wire.timeout_seconds),
             detach_wait: wire
                 .detach_wait_seconds
                 .map(|seconds| Duration::from_secs(seconds.into())),
@@ -85,6 +87,7 @@ impl DrainTerms {
             load_balancer_wait: wire
                 .load_balancer_wait_seconds
                 .map(|seconds| Duration::from_secs(seconds.into())),
+            reboot_delay: some(wire.reboot_delay_seconds),
         }
     }
 
@@ -98,6 +101,7 @@ impl DrainTerms {
             serial_volumes: self.serial_volumes,
             one_member_at_a_time: self.one_member_at_a_time,
             load_balancer_wait_seconds: self.load_balancer_wait.map(seconds),
+            reboot_delay_seconds: self.reboot_delay.map_or(0, seconds),
         })
     }
 }
@@ -130,17 +134,19 @@ mod tests {
             assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);
         }
         let wait = |seconds| Some(Duration::from_secs(seconds));
-        for (detach_wait, serial_volumes, one_member_at_a_time, load_balancer_wait) in [
-            (wait(0), false, false, None),
-            (wait(90), true, false, wait(30)),
-            (None, false, true, None),
-            (None, false, false, wait(0)),
+        for (detach_wait, serial_volumes, one_member_at_a_time, load_balancer_wait, reboot_delay) in [
+            (wait(0), false, false, None, None),
+            (wait(90), true, false, wait(30), wait(60)),
+            (None, false, true, None, None),
+            (None, false, false, wait(0), None),
+            (None, false, false, None, wait(1)),
         ] {
             let terms = DrainTerms {
                 detach_wait,
                 serial_volumes,
                 one_member_at_a_time,
                 load_balancer_wait,
+                reboot_delay,
                 ..DrainTerms::default()
             };
             assert_eq!(DrainTerms::from_wire(&terms.to_wire().unwrap()), terms);

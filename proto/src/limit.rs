@@ -207,6 +207,7 @@ impl Limited for wire::Attempt {
             reasons,
             cordoned_at: _,
             drained_at: _,
+            reboot_not_before: _,
             reboot_not_after: _,
             reboot_started_at: _,
             ending,

@@ -1,6 +1,6 @@
 //! From the settings of one kured to the policy and the settings of Bellwether that do the same.
 
-use bellwether_policy::{BudgetSpec, IntOrString, RebootPolicy, RebootPolicySpec};
+use bellwether_policy::{BudgetSpec, DrainSpec, IntOrString, RebootPolicy, RebootPolicySpec};
 use jiff::SignedDuration;
 
 use super::fault::Fault;
@@ -16,11 +16,12 @@ use super::verdict::{self, Counterpart, Method};
 use super::{gates, selector, window};
 
 /// Flags that shape the plan, so that their values have to be known.
-const NEEDED: [Flag; 16] = [
+const NEEDED: [Flag; 17] = [
     Flag::RebootSentinel,
     Flag::RebootSentinelCommand,
     Flag::RebootCommand,
     Flag::RebootMethod,
+    Flag::RebootDelay,
     Flag::DrainTimeout,
     Flag::LockReleaseDelay,
     Flag::Concurrency,
@@ -64,6 +65,7 @@ pub(crate) fn plan(source: &Source) -> Result<Plan, Vec<Fault>> {
         windows: windows.windows,
         blackouts: windows.blackouts,
         budget: budget(&settings),
+        drain: drain(&settings),
         gates,
         start_margin: margin(&settings, windows.shortest, &mut notes),
         ..RebootPolicySpec::default()
@@ -108,6 +110,15 @@ fn unknown(flag: Flag) -> Fault {
     let message = "its value is in a Secret, a ConfigMap or a field of the pod, and is not read: write the value into a \
                    copy of the manifest, and give the copy by --file";
     Fault::new(format!("--{}", flag.name()), message)
+}
+
+/// The delay of the reboot; the other settings of a drain are the scheduler's.
+fn drain(settings: &Settings) -> Option<DrainSpec> {
+    let delay = verdict::reboot_delay(settings)?;
+    Some(DrainSpec {
+        reboot_delay: Some(short(delay)),
+        ..DrainSpec::default()
+    })
 }
 
 /// As many nodes at once as kured; of several policies each keeps the number of its kured.

@@ -16,7 +16,7 @@ fn sample(flag: Flag) -> (&'static [&'static str], Counterpart) {
         Flag::RebootCommand => (&["--reboot-command=/usr/local/bin/kexec-reboot"], Setting),
         Flag::RebootMethod => (&["--reboot-method=signal"], Unneeded),
         Flag::RebootSignal => (&["--reboot-method=signal", "--reboot-signal=15"], None),
-        Flag::RebootDelay => (&["--reboot-delay=1m"], None),
+        Flag::RebootDelay => (&["--reboot-delay=1m"], Policy),
         Flag::ForceReboot => (&["--force-reboot"], None),
         Flag::DrainDelay => (&["--drain-delay=1m"], None),
         Flag::DrainTimeout => (&["--drain-timeout=10m"], Setting),
@@ -83,7 +83,8 @@ fn each_of_the_43_flags_has_the_counterpart_that_the_table_says() {
         assert!(!found.text.is_empty(), "{}", found.flag);
         // The name of the counterpart is where it says.
         let is_default = flag == Flag::PreferNoScheduleTaint && plan.spec.waiting_taint == WaitingTaint::default();
-        let in_policy = !plan.spec.windows.is_empty() || plan.spec.gates.is_some() || is_default;
+        let is_set = !plan.spec.windows.is_empty() || plan.spec.gates.is_some() || plan.spec.drain.is_some();
+        let in_policy = is_set || is_default;
         assert_eq!(in_policy, counterpart == Counterpart::Policy, "{}", found.flag);
         let asks = matches!(
             flag,
@@ -182,6 +183,19 @@ fn times_beyond_the_limits_of_a_setting_are_cut_and_that_is_reported() {
     for flag in [Flag::DrainTimeout, Flag::LockReleaseDelay] {
         assert!(of_flag(&plan, flag).text.contains("nearest time that is allowed"));
     }
+}
+
+#[test]
+fn the_delay_of_a_reboot_is_that_of_the_policy_up_to_an_hour() {
+    for (arg, delay) in [("90s", "1m30s"), ("100ms", "1s"), ("2h", "1h")] {
+        let plan = translated(&[&format!("--reboot-delay={arg}")]);
+        let drain = plan.spec.drain.as_ref().unwrap();
+        assert_eq!(drain.reboot_delay.as_deref(), Some(delay));
+        let text = &of_flag(&plan, Flag::RebootDelay).text;
+        assert!(text.contains(&format!("rebootDelay: {delay}")), "{text}");
+        assert_eq!(text.contains("the longest that is allowed"), arg == "2h", "{text}");
+    }
+    assert_eq!(translated(&["--reboot-delay=0"]).spec.drain, None);
 }
 
 #[test]

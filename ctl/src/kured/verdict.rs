@@ -1,5 +1,6 @@
 //! What becomes of each flag of kured, with the reason. docs/kured.md has the same for readers.
 
+use bellwether_policy::Drain;
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -110,15 +111,16 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
         Flag::RebootCommand => return unless(!signals, "beside --reboot-method=signal", command(settings)),
         Flag::RebootMethod => return by_signal(settings),
         Flag::RebootSignal => return unless(signals, "without --reboot-method=signal", by_signal(settings)),
-        Flag::RebootDelay => (
-            None,
-            "nothing waits between the end of the drain and the order to reboot",
-        ),
+        Flag::RebootDelay => return delayed(settings),
         Flag::ForceReboot => (
             None,
             "no node reboots without a complete drain: a node whose drain fails is uncordoned and tried again later",
         ),
-        Flag::DrainDelay => (None, "nothing waits between the slot and the cordon"),
+        Flag::DrainDelay => (
+            None,
+            "nothing waits between the slot and the cordon; spec.drain.loadBalancerWait keeps the pods after the cordon, \
+             while load balancers stop to use the node",
+        ),
         Flag::DrainTimeout => return drain_timeout(settings),
         Flag::DrainGracePeriod => (None, "each pod has the grace period of its own spec"),
         Flag::DrainPodSelector => (
@@ -235,6 +237,27 @@ fn drain_timeout(settings: &Settings) -> Verdict {
     };
     let text = format!("BELLWETHER_DRAIN_TIMEOUT={} of the scheduler{cut}", short(limited));
     (Counterpart::Setting, text)
+}
+
+/// kured's delay of the reboot, as far as a policy may have it.
+pub(crate) fn reboot_delay(settings: &Settings) -> Option<SignedDuration> {
+    let delay = settings.duration(Flag::RebootDelay);
+    // A policy has whole seconds.
+    let whole = SignedDuration::from_secs(delay.as_secs() + i64::from(delay.subsec_nanos() > 0));
+    (delay > SignedDuration::ZERO).then(|| whole.min(Drain::REBOOT_DELAY_MAX))
+}
+
+fn delayed(settings: &Settings) -> Verdict {
+    let asked = settings.duration(Flag::RebootDelay);
+    let cut = if asked > Drain::REBOOT_DELAY_MAX {
+        ", the longest that is allowed"
+    } else {
+        ""
+    };
+    let delay = short(reboot_delay(settings).unwrap_or_default());
+    let text =
+        format!("spec.drain.rebootDelay: {delay}{cut}; after it the node is drained again, for pods that have come");
+    (Counterpart::Policy, text)
 }
 
 fn release_delay(settings: &Settings) -> Verdict {

@@ -44,6 +44,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         reasons: vec!["linux-image-6.12.48".into()],
         cordoned_at: None,
         drained_at: None,
+        reboot_not_before: None,
         reboot_not_after: None,
         reboot_started_at: None,
         ending: None,

@@ -12,6 +12,8 @@ pub enum Wait {
     Drain,
     /// The node is drained, and its object does not show it as cordoned and Ready yet.
     DrainedNode,
+    /// The node is drained, and the delay of its policy before the reboot is not over.
+    RebootDelay,
     /// The node is drained, and a gate of its policy has to be read.
     GateReading,
     /// The rebooter has to act on its order.
@@ -37,9 +39,10 @@ pub enum Wait {
 
 impl Wait {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Drain,
         Self::DrainedNode,
+        Self::RebootDelay,
         Self::GateReading,
         Self::RebootCall,
         Self::Reboot,
@@ -78,6 +81,7 @@ impl Wait {
         match self {
             Self::Drain => "WaitsForDrain",
             Self::DrainedNode => "WaitsForDrainedNode",
+            Self::RebootDelay => "WaitsForRebootDelay",
             Self::GateReading => "WaitsForGateReading",
             Self::RebootCall => "WaitsForRebootCall",
             Self::Reboot => "WaitsForReboot",
@@ -97,6 +101,7 @@ impl Wait {
         match self {
             Self::Drain => "a drainer has to empty the node, and none has reported progress yet",
             Self::DrainedNode => "the node is drained, and has to be Ready and show our cordon",
+            Self::RebootDelay => "the node is drained, and the delay of its policy before the reboot is not over",
             Self::GateReading => "the node is drained, and a gate of its policy has to be read",
             Self::RebootCall => "the rebooter has to act on its order",
             Self::Reboot => "the rebooter has called for the reboot, and the host has to leave its old boot",

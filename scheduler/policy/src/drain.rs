@@ -47,6 +47,12 @@ pub struct DrainSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
     pub load_balancer_wait: Option<String>,
+
+    /// How long a drained node waits before its reboot is ordered, such as 2m; it is drained again then, for pods that have
+    /// come. Absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = DURATION), length(max = 32)))]
+    pub reboot_delay: Option<String>,
 }
 
 /// In which order pods with volumes go.
@@ -131,6 +137,8 @@ pub struct Drain {
     pub stateful_sets: MemberOrder,
     /// How long after the cordon pods stay, while external load balancers stop to use the node; none: they are not asked to.
     pub load_balancer_wait: Option<SignedDuration>,
+    /// How long after the drain the reboot is ordered; none: at once.
+    pub reboot_delay: Option<SignedDuration>,
 }
 
 impl Drain {
@@ -142,12 +150,15 @@ impl Drain {
     const DETACH_WAIT_MAX: SignedDuration = SignedDuration::from_mins(6);
     /// Longest wait for load balancers: twice the longest that clouds take by default to let connections end.
     const LOAD_BALANCER_WAIT_MAX: SignedDuration = SignedDuration::from_mins(10);
+    /// Longest delay of a reboot: a node that is cordoned and empty for longer is capacity that is missed.
+    pub const REBOOT_DELAY_MAX: SignedDuration = SignedDuration::from_hours(1);
 
     /// The meaning of the fields. Mistakes are noted, and their fields count as absent.
     pub(crate) fn read(spec: Option<&DrainSpec>, faults: &mut Vec<Fault>) -> Self {
         let Some(spec) = spec else { return Self::default() };
         let mut or_note = |read: Result<SignedDuration, Fault>| read.map_err(|fault| faults.push(fault)).ok();
         let detach_wait = |text| duration(text, "spec.drain.detachWait", Self::DETACH_WAIT_MAX);
+        let reboot_delay = |text| duration(text, "spec.drain.rebootDelay", Self::REBOOT_DELAY_MAX);
         let timeout = spec.timeout.as_deref().and_then(|text| or_note(timeout(text)));
         let load_balancer_wait = |text| load_balancer_wait(text, timeout);
         Self {
@@ -160,6 +171,10 @@ impl Drain {
                 .load_balancer_wait
                 .as_deref()
                 .and_then(|text| or_note(load_balancer_wait(text))),
+            reboot_delay: spec
+                .reboot_delay
+                .as_deref()
+                .and_then(|text| or_note(reboot_delay(text))),
         }
     }
 }
@@ -207,6 +222,9 @@ impl std::fmt::Display for Drain {
                 f,
                 "; takes the node out of external load balancers, and evicts {wait:#} later"
             )?;
+        }
+        if let Some(delay) = self.reboot_delay {
+            write!(f, "; the reboot of a drained node is ordered {delay:#} later")?;
         }
         f.write_str(match self.volumes {
             VolumeOrder::Together => "",

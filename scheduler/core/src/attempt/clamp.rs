@@ -8,7 +8,7 @@ use bellwether_proto::Attempt;
 use jiff::Timestamp;
 
 use crate::attempt::retry;
-use crate::attempt::transition::time_limit;
+use crate::attempt::transition::{reboot_delay, time_limit};
 use crate::policy::Policy;
 use crate::timers::later;
 
@@ -21,12 +21,16 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
             clamped = true;
         }
     };
+    let delay = reboot_delay(attempt).unwrap_or_default();
     let limit = time_limit(attempt, policy);
     if let (Some(deadline), Some(limit)) = (&mut attempt.deadline, limit) {
         bound(deadline, later(now, limit));
     }
     if let Some(reboot_not_after) = &mut attempt.reboot_not_after {
         bound(reboot_not_after, later(now, policy.reboot_start_timeout));
+    }
+    if let Some(reboot_not_before) = &mut attempt.reboot_not_before {
+        bound(reboot_not_before, later(now, delay));
     }
     let retry_delay = retry::delay(attempt, policy);
     if let Some(retry_not_before) = &mut attempt.retry_not_before {

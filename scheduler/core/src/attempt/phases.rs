@@ -143,6 +143,10 @@ impl Rule<'_> {
         if let Some(reason) = unfit_for_order(observation, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
+        let delayed_until = attempt.reboot_not_before;
+        if delayed_until.is_some_and(|until| !self.clock.reached(until)) {
+            return None;
+        }
         let passed = self.looks.last_look == LastLook::Passed;
         if !(passed && observation.node.ready && observation.is_cordoned_for(attempt)) {
             return None;

@@ -22,5 +22,6 @@ pub(crate) fn drain_terms(governing: &Governing) -> DrainTerms {
         serial_volumes: drain.volumes == VolumeOrder::Serial,
         one_member_at_a_time: drain.stateful_sets == MemberOrder::OneAtATime,
         load_balancer_wait: drain.load_balancer_wait.and_then(|wait| Duration::try_from(wait).ok()),
+        reboot_delay: drain.reboot_delay.and_then(|delay| Duration::try_from(delay).ok()),
     }
 }

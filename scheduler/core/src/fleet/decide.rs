@@ -151,6 +151,13 @@ impl Fleet {
                 // The time of the drain is over: the looks before the order need some of their own.
                 changed.deadline = Some(later(now, Policy::READING_PATIENCE));
             }
+            if changed.reboot_not_before.is_none()
+                && let Some(delay) = attempt::reboot_delay(attempt)
+            {
+                // The delay is no time of the drain, which may be needed once more after it.
+                changed.reboot_not_before = Some(later(now, delay));
+                changed.deadline = changed.deadline.map(|deadline| later(deadline, delay));
+            }
             self.change_attempt(changed, None, now);
         }
     }

@@ -251,6 +251,14 @@ impl Fleet {
         let observation = member.observation()?;
         let wait = Wait::of(attempt, &observation)?;
         if wait == Wait::DrainedNode
+            && attempt.drained_at.is_some()
+            && let Some(until) = attempt.reboot_not_before
+            && self.decided_at < Some(until)
+        {
+            let message = format!("the node is drained, and its reboot is delayed by its policy until {until:.0}");
+            return Some(Reason::InAttempt(Wait::RebootDelay, message));
+        }
+        if wait == Wait::DrainedNode
             && let LastLook::Waits(reason) =
                 self.last_look(member, attempt, &observation, &Clock::new(self.decided_at?))
         {

@@ -234,3 +234,69 @@ fn another_policy_changes_nothing_for_a_drain_under_way() {
     assert_eq!(world.phase("a"), Some(Phase::Failed));
     assert!(world.records[&name("a")].slot_held);
 }
+
+/// Node a drained under this policy.
+fn drained(drain: &Value) -> World {
+    let mut world = draining(drain);
+    world.drainer("a", true, 1);
+    world.settle();
+    world
+}
+
+#[test]
+fn a_delayed_reboot_is_ordered_after_its_delay_and_after_another_drain() {
+    let mut world = drained(&json!({ "rebootDelay": "5m" }));
+    let until = world.now + MINUTE * 5;
+    assert_eq!(world.reason("a"), Some("WaitsForRebootDelay"));
+    assert!(
+        world.message("a").contains(&format!("until {until:.0}")),
+        "{}",
+        world.message("a")
+    );
+    let generation = world.records[&name("a")].generation;
+    world.pass(MINUTE * 5 - SignedDuration::from_secs(1));
+    assert_eq!(world.reason("a"), Some("WaitsForRebootDelay"));
+    // The next leader continues the delay.
+    world.crash();
+    world.settle();
+    assert_eq!(world.reason("a"), Some("WaitsForRebootDelay"));
+    world.pass(SignedDuration::from_secs(1));
+    let record = &world.records[&name("a")];
+    assert_eq!((record.phase, record.drained_at), (Phase::Draining, None));
+    assert_eq!(record.generation, generation.next());
+    world.drainer("a", true, 1);
+    world.settle();
+    assert_eq!(
+        world.phase("a"),
+        Some(Phase::Rebooting),
+        "delayed once: {:?}",
+        world.reason("a")
+    );
+}
+
+#[test]
+fn a_delay_is_no_time_of_the_drain() {
+    let mut world = draining(&json!({ "timeout": "2m", "rebootDelay": "30s" }));
+    let deadline = |world: &World| world.records[&name("a")].deadline.unwrap();
+    let before = deadline(&world);
+    // At the last moment of its time.
+    world.pass(MINUTE * 2 - SignedDuration::from_secs(1));
+    world.drainer("a", true, 1);
+    world.settle();
+    assert_eq!(deadline(&world), before + SignedDuration::from_secs(30));
+    world.pass(SignedDuration::from_secs(30));
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting), "{:?}", world.reason("a"));
+}
+
+#[test]
+fn an_operator_ends_a_delay_by_a_cancel() {
+    let mut world = drained(&json!({ "rebootDelay": "1h" }));
+    world.pass(MINUTE * 30);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    assert_eq!(
+        world.cancel("a", "not today"),
+        Handled::Cancelled(CancelEffect::RolledBack)
+    );
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::RollingBack));
+}

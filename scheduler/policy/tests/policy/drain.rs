@@ -53,6 +53,9 @@ fn the_orders_of_pods_are_those_of_the_policy_and_shown() {
             .contains("external load balancers, and evicts 30s later"),
         "{waits}"
     );
+    let delayed = read(&json!({ "rebootDelay": "2m" })).terms.unwrap().drain;
+    assert_eq!(delayed.reboot_delay, Some(SignedDuration::from_mins(2)));
+    assert!(delayed.to_string().contains("ordered 2m later"), "{delayed}");
     let none = read(&json!({ "detachWait": "0s" })).terms.unwrap().drain;
     assert_eq!(none.detach_wait, Some(SignedDuration::ZERO));
 }
@@ -68,6 +71,11 @@ fn each_mistake_names_its_field_and_the_remedy() {
         (json!({ "timeout": "30s" }), "timeout: 30s", "write a longer one"),
         (json!({ "timeout": "25h" }), "timeout: 25h", "write a shorter one"),
         (json!({ "detachWait": "7m" }), "detachWait: 7m", "write a shorter one"),
+        (
+            json!({ "rebootDelay": "61m" }),
+            "rebootDelay: 1h 1m",
+            "write a shorter one",
+        ),
         (
             json!({ "loadBalancerWait": "11m" }),
             "loadBalancerWait: 11m",

@@ -69,10 +69,12 @@ pub(crate) fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> 
         .unwrap_or_else(|| measured().map_or(longest, |measured| measured.min(longest)))
 }
 
-/// How long the drain of a node with these terms may take.
+/// How long the drain of a node with these terms may take, with the delay of the reboot after it.
 pub(crate) fn longest_drain(terms: Option<&Terms>, policy: &Policy) -> SignedDuration {
     let own = terms.and_then(|terms| terms.drain.timeout);
+    let delay = terms.and_then(|terms| terms.drain.reboot_delay);
     own.unwrap_or(policy.drain_timeout)
+        .saturating_add(delay.unwrap_or_default())
 }
 
 /// The policy with its terms and the state of its calendar; none without such a policy.
