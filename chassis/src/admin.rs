@@ -6,10 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
 use bellwether_proto::readiness::{Part, READY, ReadinessCode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -17,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::http::{self, Answer, Status};
 
 /// Which parts of a service are not ready. The service is ready while there are none.
 ///
@@ -58,22 +55,22 @@ impl Health {
         self.locked().remove(&part);
     }
 
-    fn report(&self) -> (StatusCode, String) {
+    fn report(&self) -> Answer {
         let mut not_ready = self.locked();
         let now = clock::now();
         not_ready.retain(|_, part| part.until.is_none_or(|until| now < until));
         if not_ready.is_empty() {
-            return (StatusCode::OK, format!("{READY}\n"));
+            return Answer::text(Status::Ok, format!("{READY}\n"));
         }
-        let lines = not_ready.values().map(|part| part.code.line(&part.message)).collect();
-        (StatusCode::SERVICE_UNAVAILABLE, lines)
+        let lines: String = not_ready.values().map(|part| part.code.line(&part.message)).collect();
+        Answer::text(Status::Unavailable, lines)
     }
 
     /// Whether the other containers of the pod may start: those that run beside a gatekeeper need its keys.
-    fn startup(&self) -> (StatusCode, String) {
+    fn startup(&self) -> Answer {
         match self.locked().get(&Part::Keys) {
-            None => (StatusCode::OK, format!("{READY}\n")),
-            Some(part) => (StatusCode::SERVICE_UNAVAILABLE, part.code.line(&part.message)),
+            None => Answer::text(Status::Ok, format!("{READY}\n")),
+            Some(part) => Answer::text(Status::Unavailable, part.code.line(&part.message)),
         }
     }
 
@@ -94,36 +91,28 @@ pub(crate) async fn serve(
     metrics: Arc<Mutex<Registry>>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (started, ready) = (health.clone(), health);
-    let router = Router::new()
+    let answer = move |path: &str| match path {
         // Live as long as the runtime answers: a lost NATS is no reason to restart.
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/startupz", get(move || async move { started.startup() }))
-        .route("/readyz", get(move || async move { ready.report() }))
-        .route("/metrics", get(move || async move { encode(&metrics) }));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .context("serve the admin address")
+        "/livez" => Some(Answer::text(Status::Ok, "ok\n")),
+        "/startupz" => Some(health.startup()),
+        "/readyz" => Some(health.report()),
+        "/metrics" => Some(encode(&metrics)),
+        _ => None,
+    };
+    http::serve(listener, answer, stop).await;
+    Ok(())
 }
 
-fn encode(metrics: &Mutex<Registry>) -> impl IntoResponse + use<> {
+fn encode(metrics: &Mutex<Registry>) -> Answer {
     let mut text = String::new();
     let registry = metrics.lock().unwrap_or_else(PoisonError::into_inner);
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
-        Ok(()) => (
-            StatusCode::OK,
-            [(
-                header::CONTENT_TYPE,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            )],
-            text,
-        ),
-        Err(error) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            [(header::CONTENT_TYPE, "text/plain")],
-            error.to_string(),
-        ),
+        Ok(()) => Answer {
+            status: Status::Ok,
+            media_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            body: text,
+        },
+        Err(error) => Answer::text(Status::ServerError, error.to_string()),
     }
 }
 
@@ -136,12 +125,12 @@ mod tests {
     #[test]
     fn readyz_names_each_part_that_is_not_ready_until_all_are_ready() {
         let health = Health::default();
-        assert_eq!(health.report(), (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(health.report(), Answer::text(Status::Ok, "ok\n"));
         health.not_ready(ReadinessCode::NatsUnreachable, "not connected");
         health.not_ready(ReadinessCode::RightsMissing, "missing: get nodes");
         health.not_ready(ReadinessCode::JetStreamUnavailable, "connected, but refused");
-        let (status, body) = health.report();
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        let Answer { status, body, .. } = health.report();
+        assert_eq!(status, Status::Unavailable);
         let codes: Vec<_> = readiness::parse(&body).into_iter().map(|it| it.code).collect();
         assert_eq!(
             codes,
@@ -150,29 +139,29 @@ mod tests {
         );
         health.ready(Part::Nats);
         health.ready(Part::Rights);
-        assert_eq!(health.report().0, StatusCode::OK);
+        assert_eq!(health.report().status, Status::Ok);
     }
 
     #[test]
     fn a_service_is_started_once_its_keys_are_there_whatever_else_is_missing() {
         let health = Health::default();
         health.not_ready(ReadinessCode::NatsUnreachable, "not connected");
-        assert_eq!(health.startup().0, StatusCode::OK);
+        assert_eq!(health.startup().status, Status::Ok);
         health.not_ready(ReadinessCode::KeysMissing, "no Secret");
-        let (status, body) = health.startup();
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        let Answer { status, body, .. } = health.startup();
+        assert_eq!(status, Status::Unavailable);
         assert_eq!(body, "keys KeysMissing: no Secret\n");
         health.ready(Part::Keys);
-        assert_eq!(health.startup().0, StatusCode::OK);
-        assert_eq!(health.report().0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(health.startup().status, Status::Ok);
+        assert_eq!(health.report().status, Status::Unavailable);
     }
 
     #[test]
     fn a_part_that_is_not_ready_for_a_time_is_ready_after_it() {
         let health = Health::default();
         health.not_ready_for(ReadinessCode::WritesNotStored, "full", Duration::from_secs(60));
-        assert_eq!(health.report().0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(health.report().status, Status::Unavailable);
         health.not_ready_for(ReadinessCode::WritesNotStored, "full", Duration::ZERO);
-        assert_eq!(health.report().0, StatusCode::OK);
+        assert_eq!(health.report().status, Status::Ok);
     }
 }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod consume;
 pub mod core_message;
 pub mod host;
+mod http;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod nats;

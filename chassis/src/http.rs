@@ -1,0 +1,314 @@
+//! Just as much of HTTP/1 as the admin server needs: it answers GET and HEAD, and closes the connection after each answer.
+//!
+//! Kubelets, Prometheus and curl ask for nothing else.
+
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long a request and its answer may take. A kubelet gives a probe one second by default, Prometheus ten for a scrape.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many requests are answered at once; further ones wait. Probes, a scrape and an operator are five.
+const AT_ONCE_MAX: usize = 16;
+
+/// The longest head of a request. Prometheus sends 300 bytes.
+const HEAD_MAX: usize = 4096;
+
+/// The pause after a connection could not be accepted, as when all file descriptors are in use: else the loop would spin.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The media type of a text.
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The status of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Ok,
+    BadRequest,
+    NotFound,
+    MethodNotAllowed,
+    HeadTooLarge,
+    ServerError,
+    Unavailable,
+}
+
+impl Status {
+    /// Code and phrase.
+    fn line(self) -> &'static str {
+        match self {
+            Self::Ok => "200 OK",
+            Self::BadRequest => "400 Bad Request",
+            Self::NotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::HeadTooLarge => "431 Request Header Fields Too Large",
+            Self::ServerError => "500 Internal Server Error",
+            Self::Unavailable => "503 Service Unavailable",
+        }
+    }
+}
+
+/// What is sent back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: Status,
+    pub(crate) media_type: &'static str,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A text.
+    pub(crate) fn text(status: Status, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            media_type: TEXT,
+            body: body.into(),
+        }
+    }
+
+    fn error(status: Status) -> Self {
+        Self::text(status, format!("{}\n", status.line()))
+    }
+
+    /// As it is sent. To HEAD everything but the body is.
+    fn encode(&self, with_body: bool) -> String {
+        let mut text = String::new();
+        // Writing to a text does not fail.
+        write!(
+            text,
+            "HTTP/1.1 {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n",
+            self.status.line(),
+            self.media_type,
+            self.body.len()
+        )
+        .ok();
+        if self.status == Status::MethodNotAllowed {
+            text.push_str("allow: GET, HEAD\r\n");
+        }
+        text.push_str("connection: close\r\n\r\n");
+        if with_body {
+            text.push_str(&self.body);
+        }
+        text
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Request<'a> {
+    /// Without the query.
+    path: &'a str,
+    is_head: bool,
+}
+
+/// Answers until the order to stop, and then the requests that are under way. `answer` gets a path; none: there is no such one.
+pub(crate) async fn serve<A>(listener: TcpListener, answer: A, stop: CancellationToken)
+where
+    A: Fn(&str) -> Option<Answer> + Clone + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => (),
+            accepted = listener.accept(), if connections.len() < AT_ONCE_MAX => match accepted {
+                Ok((stream, _)) => {
+                    let answer = answer.clone();
+                    connections.spawn(async move {
+                        // What ends in the middle is the client's affair.
+                        if let Ok(Err(error)) = tokio::time::timeout(TIMEOUT, converse(stream, answer)).await {
+                            tracing::debug!(%error, "Admin request not answered");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "Admin connection not accepted");
+                    tokio::select! {
+                        () = tokio::time::sleep(PAUSE) => (),
+                        () = stop.cancelled() => break,
+                    }
+                }
+            },
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+async fn converse(mut stream: TcpStream, answer: impl Fn(&str) -> Option<Answer>) -> io::Result<()> {
+    let head = match read_head(&mut stream).await? {
+        Head::Whole(head) => head,
+        Head::TooLarge => return send(&mut stream, &Answer::error(Status::HeadTooLarge), true).await,
+        Head::None => return Ok(()),
+    };
+    match parse(&head) {
+        Ok(Request { path, is_head }) => {
+            let answer = answer(path).unwrap_or_else(|| Answer::error(Status::NotFound));
+            send(&mut stream, &answer, !is_head).await
+        }
+        Err(status) => send(&mut stream, &Answer::error(status), true).await,
+    }
+}
+
+/// The head of a request.
+enum Head {
+    Whole(Vec<u8>),
+    TooLarge,
+    /// The client has ended the connection before.
+    None,
+}
+
+/// Reads until the empty line behind the head.
+async fn read_head(stream: &mut TcpStream) -> io::Result<Head> {
+    let mut head = Vec::with_capacity(512);
+    while head.len() < HEAD_MAX {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(Head::None);
+        }
+        if head.windows(4).any(|end| end == b"\r\n\r\n") {
+            return Ok(Head::Whole(head));
+        }
+    }
+    Ok(Head::TooLarge)
+}
+
+async fn send(stream: &mut TcpStream, answer: &Answer, with_body: bool) -> io::Result<()> {
+    stream.write_all(answer.encode(with_body).as_bytes()).await?;
+    stream.shutdown().await
+}
+
+/// The request line is all that counts.
+fn parse(head: &[u8]) -> Result<Request<'_>, Status> {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = std::str::from_utf8(line).map_err(|_| Status::BadRequest)?;
+    let mut parts = line.split(' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Status::BadRequest);
+    };
+    if !version.starts_with("HTTP/1.") || !target.starts_with('/') {
+        return Err(Status::BadRequest);
+    }
+    let is_head = match method {
+        "GET" => false,
+        "HEAD" => true,
+        _ => return Err(Status::MethodNotAllowed),
+    };
+    let path = target.split(['?', '#']).next().unwrap_or(target);
+    Ok(Request { path, is_head })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(path: &str) -> Option<Answer> {
+        match path {
+            "/good" => Some(Answer::text(Status::Ok, "good\n")),
+            "/bad" => Some(Answer::text(Status::Unavailable, "bad\n")),
+            _ => None,
+        }
+    }
+
+    async fn server() -> (String, CancellationToken, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stop = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, answer, stop.clone()));
+        (address, stop, serving)
+    }
+
+    async fn ask(address: &str, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut text = String::new();
+        // The server may close before it has read all that was sent.
+        stream.read_to_string(&mut text).await.ok();
+        text
+    }
+
+    #[tokio::test]
+    async fn each_request_gets_the_answer_of_its_path_and_method() {
+        let (address, _stop, _serving) = server().await;
+        let good = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 5\r\n\
+                    connection: close\r\n\r\n";
+        for (request, wanted) in [
+            ("GET /good HTTP/1.1\r\nHost: x\r\n\r\n", format!("{good}good\n")),
+            ("GET /good?x=1 HTTP/1.0\r\n\r\n", format!("{good}good\n")),
+            ("HEAD /good HTTP/1.1\r\nHost: x\r\n\r\n", good.to_owned()),
+        ] {
+            assert_eq!(ask(&address, request.as_bytes()).await, wanted, "{request:?}");
+        }
+        let long = format!("GET /good HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(HEAD_MAX));
+        for (request, status) in [
+            ("GET /bad HTTP/1.1\r\n\r\n", "503"),
+            ("GET /other HTTP/1.1\r\n\r\n", "404"),
+            ("POST /good HTTP/1.1\r\n\r\n", "405"),
+            ("GET good HTTP/1.1\r\n\r\n", "400"),
+            ("GET /good SPDY\r\n\r\n", "400"),
+            ("GET  /good HTTP/1.1\r\n\r\n", "400"),
+            ("\r\n\r\n", "400"),
+            (long.as_str(), "431"),
+        ] {
+            let text = ask(&address, request.as_bytes()).await;
+            assert_eq!(text.split(' ').nth(1), Some(status), "{request:?}: {text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_send_nothing_keep_others_waiting_for_a_bounded_time_only() {
+        tokio::time::pause();
+        let (address, _stop, _serving) = server().await;
+        let mut silent = Vec::new();
+        for _ in 0..AT_ONCE_MAX {
+            silent.push(TcpStream::connect(&address).await.unwrap());
+        }
+        // The clock jumps ahead once all tasks wait.
+        let begun = tokio::time::Instant::now();
+        assert!(
+            ask(&address, b"GET /good HTTP/1.1\r\n\r\n")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
+        assert!(begun.elapsed() <= TIMEOUT * 2, "{:?}", begun.elapsed());
+        assert_eq!(silent.len(), AT_ONCE_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_under_way_is_answered_after_the_order_to_stop() {
+        let (address, stop, mut serving) = server().await;
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /good HT").await.unwrap();
+        // A second one, whose answer shows that the first was accepted.
+        ask(&address, b"GET /good HTTP/1.1\r\n\r\n").await;
+        stop.cancel();
+        stream.write_all(b"TP/1.1\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.ends_with("good\n"), "{text:?}");
+        serving.join_next().await.unwrap().unwrap();
+        assert!(TcpStream::connect(&address).await.is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_head_gives_a_path_of_the_head_or_an_error(head in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(request) = parse(&head) {
+                prop_assert!(request.path.starts_with('/') && !request.path.contains([' ', '?', '\r']));
+            }
+        }
+
+        #[test]
+        fn any_path_is_found_whatever_follows_it(path in "/[a-z/._~-]{0,30}", query in "(\\?[a-z=&?]{0,10})?", rest in "[a-zA-Z: \r\n]{0,40}") {
+            let head = format!("GET {path}{query} HTTP/1.1\r\n{rest}");
+            prop_assert_eq!(parse(head.as_bytes()), Ok(Request { path: &path, is_head: false }));
+        }
+    }
+}
