@@ -6,8 +6,8 @@ use bellwether_proto::wire;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::drain;
-use crate::vocabulary;
+use crate::probe::Probe;
+use crate::{drain, vocabulary};
 
 /// The answer of `status`.
 pub(crate) fn status(fleet: &wire::ListNodesResponse) -> anyhow::Result<String> {
@@ -149,6 +149,7 @@ struct Node<'a> {
     kernel_running: &'a str,
     kernel_installed: &'a str,
     os: &'a str,
+    probes: Vec<Probe<'a>>,
     drain: Option<drain::Progress<'a>>,
     attempt: Option<Attempt<'a>>,
 }
@@ -175,6 +176,7 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             kernel_running: &node.kernel_running,
             kernel_installed: &node.kernel_installed,
             os: &node.os,
+            probes: node.probes.iter().map(Probe::from).collect(),
             drain: node.drain.as_ref().map(drain::Progress::from),
             attempt: node.attempt.as_ref().map(Attempt::from),
         }
@@ -382,7 +384,7 @@ mod tests {
             "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
             "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
             "furtherReasons": [], "queueNumber": null, "policy": "", "orders": [], "expectedStart": null,
-            "doesNotFit": false,
+            "doesNotFit": false, "probes": [],
         });
         let policy = serde_json::json!({
             "name": "nights", "opensAt": null, "until": null, "neverOpen": false, "fitting": 0, "leftOver": 1,

@@ -17,6 +17,7 @@ mod kubectl;
 mod kured;
 mod out;
 mod policy;
+mod probe;
 mod queue;
 mod render;
 mod time;

@@ -7,9 +7,9 @@ use bellwether_proto::wire;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
-use crate::drain;
 use crate::time::{age, full};
 use crate::vocabulary::{self, or_nothing};
+use crate::{drain, probe};
 
 /// Spaces between two columns, as in kubectl.
 const GAP: u16 = 3;
@@ -249,6 +249,9 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
         one_line(&format!("for {}{by}", age(instant(node.required_since), now)))
     };
     text.push_str(&labelled("Reboot required", &required));
+    for result in &node.probes {
+        text.push_str(&labelled("Probe", &probe::line(result, now)));
+    }
     let installed = &node.kernel_installed;
     let kernel = if installed.is_empty() || *installed == node.kernel_running {
         or_nothing(&node.kernel_running)

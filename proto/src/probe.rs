@@ -59,7 +59,9 @@ impl ProbeReport {
         })
     }
 
-    pub(crate) fn to_wire(&self) -> wire::ProbeResult {
+    /// The message.
+    #[must_use]
+    pub fn to_wire(&self) -> wire::ProbeResult {
         let (need, problem) = match &self.outcome {
             ProbeOutcome::Required(need) => (Some(need), None),
             ProbeOutcome::NotRequired => (None, None),

@@ -97,11 +97,21 @@ async fn a_probe_of_a_command_reboots_its_node_and_neither_an_error_nor_what_sur
     fleet.explained(host.name(), &[no_result]).await?;
     zypper_ended(&host, 127)?;
     fleet.explained(host.name(), &["was not found on the host"]).await?;
+    let probes = [
+        "Probe:           file: requires no reboot",
+        "Probe:           zypper (command): ProbeFailed: ",
+    ];
+    fleet.explained(host.name(), &probes).await?;
     zypper_ended(&host, 0)?;
     fleet.explained(host.name(), &["Idle"]).await?;
 
     zypper_ended(&host, 102)?;
     wait::eventually("it is rebooted", DEADLINE, async || Ok(host.reboots() == 1)).await?;
+    let probes = shown(&fleet, host.name()).await?["probes"].clone();
+    ensure!(
+        probes[0]["result"] == "NotRequired" && probes[1]["name"] == "zypper",
+        "{probes}"
+    );
     // Until the timer has run in the new boot, the need is unknown.
     fleet.explained(host.name(), &[no_result]).await?;
     zypper_ended(&host, 102)?;

@@ -389,6 +389,7 @@ pub(crate) fn list_nodes_response_today() -> wire::ListNodesResponse {
         node.rebooter = Some(agent.clone());
         node.expected_start = Some(bellwether_proto::to_timestamp(at(600)));
         node.does_not_fit = true;
+        node.probes = vec![probe("file", ProbeOutcome::NotRequired).to_wire()];
     }
     let outlook = wire::PolicyOutlook {
         policy: "nights".into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bellwether_proto::{
     Attempt, DrainProgress, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind, OrderScope,
-    Problem, RebooterReport, to_duration, to_timestamp, wire,
+    ProbeOutcome, ProbeReport, Problem, RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::{
     AnnotatedKind, CancelEffect, Fleet, NodeView, Outlook, PolicyOutlook, PolicyStanding, Reason, Standing, State,
@@ -59,6 +59,8 @@ fn of_policy((policy, outlook): (&Arc<str>, &PolicyOutlook)) -> Option<wire::Pol
 /// One node.
 pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wire::NodeStatus> {
     let found = fleet.standing(&name);
+    let sentinel = fleet.sentinel(&name);
+    let probes = sentinel.map(|stored| stored.report.probes.iter().map(ProbeReport::to_wire).collect());
     let (node, standing) = found.ok_or(Refusal::UnknownNode(name))?;
     let further = standing.others.iter().map(|other| reason(&other.reason, other.since));
     let stored = fleet.orders_about(&node.name).map(|order| wire::NodeOrder {
@@ -69,6 +71,7 @@ pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wi
     Ok(wire::NodeStatus {
         further_reasons: further.collect(),
         orders: stored.chain(annotated_orders(node, now)).collect(),
+        probes: probes.unwrap_or_default(),
         ..status(fleet, node, &standing, &fleet.outlook(), now)
     })
 }
@@ -186,7 +189,19 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, outlook: &Outlook
         orders: annotated_orders(node, now).collect(),
         expected_start,
         does_not_fit: turn == Some(&Turn::DoesNotFit),
+        probes: sentinel.map(probes_with_a_problem).unwrap_or_default(),
     }
+}
+
+/// A fleet of thousands has as many probes, and an operator who looks at all nodes looks for what is wrong.
+fn probes_with_a_problem(report: &HostReport) -> Vec<wire::ProbeResult> {
+    let is_unknown = |probe: &&ProbeReport| matches!(probe.outcome, ProbeOutcome::Unknown(_));
+    report
+        .probes
+        .iter()
+        .filter(is_unknown)
+        .map(ProbeReport::to_wire)
+        .collect()
 }
 
 /// The orders that the Node carries as annotations.
@@ -312,7 +327,19 @@ mod tests {
                 kernel_installed: None,
                 os: String::new(),
                 agent_version: "0.1.0".into(),
-                probes: Vec::new(),
+                probes: [
+                    ("file", ProbeOutcome::NotRequired),
+                    (
+                        "dnf",
+                        ProbeOutcome::Unknown(Problem::new(ProblemCode::ProbeFailed, "no result")),
+                    ),
+                ]
+                .map(|(name, outcome)| ProbeReport {
+                    name: name.into(),
+                    kind: "file".into(),
+                    outcome,
+                })
+                .into(),
             },
             stored_at: at(0),
         };
@@ -371,6 +398,19 @@ mod tests {
             ..sentinel
         };
         assert_eq!(list.nodes[0].rebooter.as_ref(), Some(&rebooter));
+    }
+
+    #[test]
+    fn an_answer_about_one_node_shows_all_probes_and_a_list_only_those_with_a_problem() {
+        let mut fleet = fleet();
+        agents_report(&mut fleet);
+        let names = |node: &wire::NodeStatus| node.probes.iter().map(|probe| probe.name.clone()).collect::<Vec<_>>();
+        let list = listed(&mut fleet, at(1));
+        assert_eq!(names(&list.nodes[0]), ["dnf"]);
+        let problem = list.nodes[0].probes[0].problem.as_ref().map(|problem| problem.code);
+        assert_eq!(problem, Some(wire::ProblemCode::ProbeFailed.into()));
+        let node = explain(&fleet, "n1".parse().unwrap(), at(1)).ok().unwrap();
+        assert_eq!(names(&node), ["file", "dnf"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sentinel and rebooter of each node, as the leading scheduler reports them.
 
+mod probes;
 mod problem;
 mod silence;
 
@@ -69,6 +70,9 @@ fn findings(facts: &Facts) -> Vec<Finding> {
             if let Some(trouble) = trouble(part, node, &known, facts) {
                 groups.add_like(trouble, node, Trouble::is_like);
             }
+        }
+        for trouble in known.status(node).map(probes::troubles).unwrap_or_default() {
+            groups.add_like(trouble, node, Trouble::is_like);
         }
     }
     let troubles = groups
