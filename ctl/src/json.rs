@@ -6,6 +6,7 @@ use bellwether_proto::wire;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::boot::Boot;
 use crate::probe::Probe;
 use crate::{drain, vocabulary};
 
@@ -150,6 +151,7 @@ struct Node<'a> {
     kernel_installed: &'a str,
     os: &'a str,
     probes: Vec<Probe<'a>>,
+    boot: Option<Boot<'a>>,
     drain: Option<drain::Progress<'a>>,
     attempt: Option<Attempt<'a>>,
 }
@@ -177,6 +179,7 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             kernel_installed: &node.kernel_installed,
             os: &node.os,
             probes: node.probes.iter().map(Probe::from).collect(),
+            boot: node.boot.as_ref().map(Boot::from),
             drain: node.drain.as_ref().map(drain::Progress::from),
             attempt: node.attempt.as_ref().map(Attempt::from),
         }
@@ -384,7 +387,7 @@ mod tests {
             "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
             "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
             "furtherReasons": [], "queueNumber": null, "policy": "", "orders": [], "expectedStart": null,
-            "doesNotFit": false, "probes": [],
+            "doesNotFit": false, "probes": [], "boot": null,
         });
         let policy = serde_json::json!({
             "name": "nights", "opensAt": null, "until": null, "neverOpen": false, "fitting": 0, "leftOver": 1,

@@ -5,6 +5,7 @@
 //! finds the leader, opens a way to it, and gathers the facts of a check (`bellwether_check`).
 
 mod args;
+mod boot;
 mod cmd;
 mod connect;
 mod drain;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::time::{age, full};
 use crate::vocabulary::{self, or_nothing};
-use crate::{drain, probe};
+use crate::{boot, drain, probe};
 
 /// Spaces between two columns, as in kubectl.
 const GAP: u16 = 3;
@@ -264,6 +264,9 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
     };
     text.push_str(&labelled("Kernel", &kernel));
     text.push_str(&labelled("OS", &or_nothing(&node.os)));
+    if let Some(report) = &node.boot {
+        text.push_str(&lines(boot::lines(report)));
+    }
     if wide {
         text.push_str(&labelled("Boot id", &or_nothing(&node.boot_id)));
     }
@@ -281,6 +284,14 @@ fn lines(lines: Vec<(&'static str, String)>) -> String {
 
 fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String {
     let mut text = labelled("Attempt", &attempt.attempt_id);
+    if !attempt.kernel_after.is_empty() {
+        let kernels = format!(
+            "{} before, {} after",
+            or_nothing(&attempt.kernel_before),
+            or_nothing(&attempt.kernel_after)
+        );
+        text.push_str(&labelled("Kernels", &kernels));
+    }
     text.push_str(&labelled("Slot", if attempt.slot_held { "held" } else { "free" }));
     if let Some(report) = &attempt.drain_report {
         text.push_str(&lines(drain::report_lines(report)));

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::boot::BootReport;
 use crate::field::{duration_required, instant, instant_required, optional, to_duration, to_timestamp};
 use crate::ids::{BootId, NodeName, TraceParent};
 use crate::limit::REFRESH_INTERVAL_MAX;
@@ -175,6 +176,8 @@ pub struct RebooterReport {
     pub agent_version: String,
     /// The keys by which it verifies records; none: it is of a version before signatures, and verifies nothing.
     pub record_keys: Option<Vec<KeyId>>,
+    /// The boot that runs, if the host shows it.
+    pub boot: Option<BootReport>,
 }
 
 impl Message for RebooterReport {
@@ -191,6 +194,7 @@ impl Message for RebooterReport {
             problem: Problem::from_wire(wire.preflight_problem, wire.problem),
             agent_version: wire.agent_version,
             record_keys: wire.record_keys.map(record_keys).transpose()?,
+            boot: wire.boot.map(BootReport::from_wire).transpose()?,
         })
     }
 
@@ -207,6 +211,7 @@ impl Message for RebooterReport {
             record_keys: self.record_keys.as_ref().map(|keys| wire::RecordKeys {
                 ids: keys.iter().map(KeyId::to_string).collect(),
             }),
+            boot: self.boot.as_ref().map(BootReport::to_wire),
         }
     }
 }

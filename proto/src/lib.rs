@@ -10,6 +10,7 @@ pub mod account;
 pub mod attempt;
 mod attempt_ref;
 pub mod attribute;
+mod boot;
 mod check;
 pub mod command;
 mod daemon_pod;
@@ -60,6 +61,7 @@ pub mod wire {
 
 pub use attempt::{Attempt, Ending, PhaseEntered};
 pub use attempt_ref::AttemptRef;
+pub use boot::BootReport;
 pub use check::{CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainVerdict};
 pub use command::{DrainNode, TaintNode, UncordonNode};
 pub use daemon_pod::DaemonPod;

@@ -79,6 +79,9 @@ pub const BLOCKER_KINDS_MAX: usize = 20;
 /// Most budgets, stuck pods and owners that a drain's report names: what an operator reads about a drain that is over.
 pub const REPORTED_MAX: usize = 10;
 
+/// Most units of systemd that have failed: more than an operator looks at. The last entry counts the rest.
+pub const FAILED_UNITS_MAX: usize = 20;
+
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
 /// would vanish before it is stale.
@@ -173,7 +176,19 @@ impl Limited for wire::RebooterReport {
             agent_version,
             preflight_problem,
             record_keys,
+            boot,
         } = self;
+        if let Some(wire::BootReport {
+            firmware: _,
+            loader: _,
+            kernel: _,
+            initrd: _,
+            userspace: _,
+            failed_units,
+        }) = boot
+        {
+            cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);
+        }
         if let Some(wire::RecordKeys { ids }) = record_keys {
             ids.truncate(KEYS_MAX);
         }

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, env = setting::REBOOT_ESCALATION, default_value = "", hide_default_value = true, value_name = "METHOD=TIME,...")]
     pub(crate) reboot_escalation: Steps,
 
-    /// The host's system bus, for logind [default: run/dbus/system_bus_socket under --host-root]
+    /// The host's system bus, for logind and systemd [default: run/dbus/system_bus_socket under --host-root]
     #[arg(long, env = setting::DBUS_SOCKET, value_name = "SOCKET")]
     pub(crate) dbus_socket: Option<PathBuf>,
 
@@ -126,6 +126,12 @@ fn step(word: &str) -> Result<Step<MethodName>, String> {
 }
 
 impl Args {
+    /// The host's system bus.
+    pub(crate) fn bus_socket(&self) -> PathBuf {
+        let usual = || self.agent.host.host_root.join("run/dbus/system_bus_socket");
+        self.dbus_socket.clone().unwrap_or_else(usual)
+    }
+
     /// The first method, unless the escalation names it too.
     pub(crate) fn method(&self) -> anyhow::Result<MethodName> {
         let first = MethodName::from(self.reboot_method);

@@ -12,6 +12,7 @@ mod preflight;
 mod reboot;
 mod record;
 mod run;
+mod systemd;
 mod wire;
 
 use std::process::ExitCode;

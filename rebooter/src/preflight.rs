@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
-use bellwether_chassis::{Bus, RecordKeyFile, Retry};
+use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{BootId, KeyId, NodeName, Problem, ProblemCode, PublicKeys, RebooterReport};
 use bellwether_rebooter_core::schedule::{Ability, Schedule};
@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 
 use crate::metrics::Metrics;
 use crate::reboot::Method;
+use crate::systemd::Systemd;
 use crate::wire;
 
 /// The problem of a host that was ordered to reboot and still runs.
@@ -23,6 +24,7 @@ const SPENT: &str = "its reboot was called in this boot, and it still runs: rebo
 #[derive(Debug)]
 pub(crate) struct Preflight {
     method: Method,
+    systemd: Systemd,
     node: NodeName,
     refresh_interval: Duration,
     /// The same, varied downwards: a fleet does not report in step, and no report comes late.
@@ -42,20 +44,22 @@ pub(crate) struct Preflight {
 impl Preflight {
     pub(crate) fn new(
         method: Method,
+        systemd: Systemd,
         node: NodeName,
         refresh_interval: Duration,
-        agent_version: &'static str,
         keys: RecordKeyFile,
-        health: Health,
+        chassis: &Chassis,
         metrics: Metrics,
     ) -> Self {
+        let health = chassis.health.clone();
         health.not_ready(ReadinessCode::ReportPending, "the preflight is not reported yet");
         Self {
             method,
+            systemd,
             node,
             refresh_interval,
             own_interval: jitter(refresh_interval).min(refresh_interval),
-            agent_version,
+            agent_version: chassis.service.version,
             spent: Vec::new(),
             schedule: Schedule::default(),
             keys,
@@ -112,21 +116,29 @@ impl Preflight {
         if self.schedule.look_in(clock::now(), self.own_interval).is_zero() {
             self.check().await;
         }
+        if self
+            .schedule
+            .boot_look_in(boot_id, clock::now(), self.own_interval)
+            .is_zero()
+        {
+            self.look_at_boot(boot_id).await;
+        }
         let keys: Vec<KeyId> = self.keys.read().iter().flat_map(PublicKeys::ids).collect();
         if keys != self.reported_keys {
             self.schedule.forget_stored();
         }
         let now = clock::now();
-        if let Some(ability) = self.schedule.due(boot_id, now) {
+        if let Some(content) = self.schedule.due(boot_id, now) {
             let report = RebooterReport {
                 node: self.node.clone(),
                 boot_id: boot_id.clone(),
                 reported_at: now,
                 refresh_interval: SignedDuration::try_from(self.refresh_interval).unwrap_or(SignedDuration::MAX),
                 method: self.method.name().to_owned(),
-                problem: ability.problem().cloned(),
+                problem: content.ability.problem().cloned(),
                 agent_version: self.agent_version.to_owned(),
                 record_keys: Some(keys.clone()),
+                boot: content.boot.clone(),
             };
             match wire::store_report(bus, &report).await {
                 Ok(_) => {
@@ -136,9 +148,31 @@ impl Preflight {
                 Err(error) => return self.publishing.failed(&error),
             }
             self.reported_keys = keys;
-            self.schedule
-                .handle_stored(boot_id.clone(), ability, now, self.own_interval);
+            self.schedule.handle_stored(content, now, self.own_interval);
         }
-        self.schedule.wake_in(clock::now(), self.own_interval)
+        self.schedule.wake_in(boot_id, clock::now(), self.own_interval)
+    }
+
+    /// Looks at the boot that runs. What is new of it goes into the log.
+    async fn look_at_boot(&mut self, boot_id: &BootId) {
+        let found = self.systemd.boot().await;
+        let before = self.schedule.boot(boot_id);
+        if let Some(boot) = &found
+            && boot.is_finished()
+            && before != Some(boot)
+        {
+            let seconds = |phase: Option<SignedDuration>| phase.map(|phase| phase.as_secs_f64());
+            tracing::info!(
+                %boot_id,
+                firmware = seconds(boot.firmware),
+                loader = seconds(boot.loader),
+                kernel = seconds(boot.kernel),
+                initrd = seconds(boot.initrd),
+                userspace = seconds(boot.userspace),
+                failed_units = ?boot.failed_units,
+                "Boot finished"
+            );
+        }
+        self.schedule.handle_boot(boot_id, found, clock::now());
     }
 }

@@ -29,11 +29,7 @@ pub(crate) enum Method {
 impl Method {
     pub(crate) fn new(name: MethodName, args: &Args) -> Self {
         match name {
-            MethodName::Logind => {
-                let socket = args.dbus_socket.clone();
-                let usual = || args.agent.host.host_root.join("run/dbus/system_bus_socket");
-                Self::Logind(logind::Logind::new(socket.unwrap_or_else(usual)))
-            }
+            MethodName::Logind => Self::Logind(logind::Logind::new(args.bus_socket())),
             MethodName::Signal => Self::Signal(signal::FirstProcess),
             MethodName::Syscall => Self::Syscall,
             MethodName::Command => {

@@ -23,6 +23,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::preflight::Preflight;
 use crate::reboot::Method;
 use crate::record::{Found, Look, StoredRecord};
+use crate::systemd::Systemd;
 use crate::wire;
 
 /// A hint may arrive before its record is stored, or a replica that lags may answer: so the record is
@@ -54,6 +55,7 @@ struct Rebooter {
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let metrics = chassis.metrics(Metrics::register);
     let method = Method::new(args.method()?, &args);
+    let systemd = Systemd::new(args.bus_socket());
     let escalation = Escalation::start(&args).await?;
     let keys = RecordKeyFile::new(&args.record_keys, &chassis);
     chassis.spawn("record keys", keys.clone().look_after(chassis.clone()));
@@ -61,11 +63,11 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     tracing::info!(node = %host.node(), boot_id = %host.boot_id()?, method = method.name(), "Host found");
     let preflight = Preflight::new(
         method.clone(),
+        systemd,
         host.node().clone(),
         args.agent.refresh_interval,
-        chassis.service.version,
         keys.clone(),
-        chassis.health.clone(),
+        &chassis,
         metrics.clone(),
     );
     let bus = nats::connect(&chassis, &args.chassis, Some(host.node())).await?;

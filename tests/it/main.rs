@@ -8,6 +8,7 @@
 
 mod alerts;
 mod blind;
+mod boots;
 mod budgets;
 mod canaries;
 mod check;

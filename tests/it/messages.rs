@@ -265,6 +265,7 @@ async fn a_problem_code_of_a_newer_version_is_shown_with_its_message_and_counted
         problem: Some(Problem::new(ProblemCode::Unknown(9999), "the firmware is locked")),
         agent_version: "9.0.0".to_owned(),
         record_keys: None,
+        boot: None,
     };
     say(&fleet, subject::rebooter_record(&node.token()), &report).await?;
     host.upgrade_kernel("6.12.48")?;

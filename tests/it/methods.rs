@@ -20,7 +20,7 @@ const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
 const UPGRADE: [&str; 4] = ["shutdown", "apt", "unattended upgrade", "block"];
 
 /// One node whose rebooter asks logind, and makes no preflight by itself after the first one; none without a bus.
-async fn fleet(start_timeout: &str) -> Result<Option<(Fleet, SystemBus)>> {
+pub(crate) async fn fleet(start_timeout: &str) -> Result<Option<(Fleet, SystemBus)>> {
     let mut options = ServicesOptions::default();
     let own = [
         ("BELLWETHER_REBOOT_START_TIMEOUT", start_timeout),

@@ -43,9 +43,10 @@ impl Findings {
         Ok(())
     }
 
-    /// No problem and no warning.
+    /// No problem and no warning, but for what the machines of a test have of their own.
     pub fn in_order(&self) -> Result<()> {
-        let bad: Vec<&Value> = self.found.iter().filter(|it| it["severity"] != "ok").collect();
+        let is_bad = |it: &&Value| it["severity"] != "ok" && it["code"] != "UnitsFailed";
+        let bad: Vec<&Value> = self.found.iter().filter(is_bad).collect();
         ensure!(self.code == Some(0) && bad.is_empty(), "{:?}: {bad:#?}", self.code);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The bus is a real `dbus-daemon`, if this machine has one. The stand-in answers as the test wants, and hands an accepted
 //! call for a reboot to its simulated host.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,14 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use zbus::connection::Builder;
 use zbus::message::Type;
-use zbus::{Connection, MessageStream, Variant};
+use zbus::{Connection, MessageStream, ObjectPath, Variant};
 
 use crate::host::Host;
 use crate::wait;
 
 const DAEMON: &str = "dbus-daemon";
 const MANAGER: &str = "org.freedesktop.login1.Manager";
+const SYSTEMD: &str = "org.freedesktop.systemd1.Manager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -47,6 +49,10 @@ pub struct Answers {
     pub always: &'static str,
     /// How often Reboot was called.
     pub calls: usize,
+    /// The moments of the boot that systemd shows, in microseconds, by their properties; 0 for those that are not there.
+    pub moments: BTreeMap<&'static str, u64>,
+    /// The units that have failed, by systemd.
+    pub failed_units: Vec<&'static str>,
 }
 
 /// The bus of one host.
@@ -162,7 +168,7 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
     while let Some(Ok(message)) = messages.next().await {
         let header = message.header();
         let interface = header.interface().map(|interface| interface.to_string());
-        let is_known = interface.is_some_and(|interface| [MANAGER, PROPERTIES].contains(&interface.as_str()));
+        let is_known = interface.is_some_and(|interface| [MANAGER, SYSTEMD, PROPERTIES].contains(&interface.as_str()));
         if message.message_type() != Type::MethodCall || !is_known {
             continue;
         }
@@ -174,10 +180,16 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
                     .reply(&header, &if answer.is_empty() { "yes" } else { answer })
                     .await
             }
-            // Of systemd: the rebooter asks for no other property.
             "Get" => {
-                let virtualization = locked(&answers).virtualization;
-                connection.reply(&header, &Variant::from(virtualization)).await
+                let (_, property): (String, String) = message.body().deserialize().unwrap_or_default();
+                let value = property_of_systemd(&answers, &property);
+                connection.reply(&header, &value).await
+            }
+            "ListUnitsFiltered" => {
+                let units = locked(&answers).failed_units.clone();
+                connection
+                    .reply(&header, &units.into_iter().map(unit).collect::<Vec<_>>())
+                    .await
             }
             "ListInhibitors" => {
                 let inhibitors = listed(&answers);
@@ -201,6 +213,34 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
             return;
         }
     }
+}
+
+/// What the rebooter asks systemd for.
+fn property_of_systemd(answers: &Mutex<Answers>, property: &str) -> Variant<'static> {
+    let answers = locked(answers);
+    if property == "Virtualization" {
+        return Variant::from(answers.virtualization);
+    }
+    Variant::from(answers.moments.get(property).copied().unwrap_or_default())
+}
+
+/// A row of systemd's list of units.
+type Unit = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    ObjectPath<'static>,
+    u32,
+    &'static str,
+    ObjectPath<'static>,
+);
+
+fn unit(name: &'static str) -> Unit {
+    let root = || ObjectPath::from_static_str_unchecked("/");
+    (name, name, "loaded", "failed", "failed", "", root(), 0, "", root())
 }
 
 fn listed(answers: &Mutex<Answers>) -> Vec<Inhibitor> {

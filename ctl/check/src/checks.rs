@@ -15,5 +15,6 @@ pub(crate) mod rights;
 pub(crate) mod rivals;
 pub(crate) mod settings;
 pub(crate) mod trust;
+pub(crate) mod units;
 pub(crate) mod versions;
 pub(crate) mod workloads;

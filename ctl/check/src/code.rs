@@ -253,6 +253,8 @@ codes! {
         RebootNotProvable,
         /// A rebooter cannot signal the first process of its host to reboot.
         SignalNotPermitted,
+        /// systemd of a host shows units that have failed.
+        UnitsFailed,
         /// The clock of a host differs from that of NATS.
         ClockOff,
     }

@@ -3,7 +3,7 @@
 use crate::check::Check;
 use crate::checks::{
     agents, clocks, cordons, keys, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, trust,
-    versions, workloads,
+    units, versions, workloads,
 };
 
 /// All checks, in the order of the report: from the cluster inwards to each node.
@@ -21,6 +21,7 @@ pub const CHECKS: &[Check] = &[
     nats::CHECK,
     trust::CHECK,
     agents::CHECK,
+    units::CHECK,
     clocks::CHECK,
     rivals::CHECK,
     cordons::CHECK,

@@ -70,7 +70,7 @@ fn a_problem_with_a_code_is_a_problem_to_readers_before_the_codes() {
         }
         // Of a later version.
         assert!(node.expected_start.take().is_some() && std::mem::take(&mut node.does_not_fit));
-        assert!(!std::mem::take(&mut node.probes).is_empty());
+        assert!(!std::mem::take(&mut node.probes).is_empty() && node.boot.take().is_some());
     }
     let old = wire::ListNodesResponse::decode(stored("list-nodes-response").body.as_slice()).unwrap();
     assert_eq!(list.nodes, old.nodes);

@@ -6,9 +6,9 @@
 use std::fmt;
 
 use bellwether_proto::{
-    AttemptRef, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, Message, NeedReport, NodeEvent,
-    Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootNeed, RebooterReport, UncordonNode,
-    decode, encode, wire,
+    AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, Message, NeedReport,
+    NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootNeed, RebooterReport,
+    UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -70,6 +70,7 @@ pub(crate) fn all() -> Vec<Sample> {
         bus("rebooter-report-able", rebooter_report(BOOT_BEFORE, None)).adding(
             &RebooterReport {
                 record_keys: Some([KEY.parse().unwrap()].into()),
+                boot: Some(boot_report()),
                 ..rebooter_report(BOOT_BEFORE, None)
             }
             .to_wire(),
@@ -259,6 +260,19 @@ fn rebooter_report(boot: &str, problem: Option<Problem>) -> RebooterReport {
         problem,
         agent_version: "0.1.0".into(),
         record_keys: None,
+        boot: None,
+    }
+}
+
+fn boot_report() -> BootReport {
+    let seconds = |seconds| Some(SignedDuration::from_secs(seconds));
+    BootReport {
+        firmware: seconds(8),
+        loader: seconds(1),
+        kernel: seconds(2),
+        initrd: seconds(3),
+        userspace: seconds(20),
+        failed_units: vec!["smartd.service".into()],
     }
 }
 
@@ -390,6 +404,7 @@ pub(crate) fn list_nodes_response_today() -> wire::ListNodesResponse {
         node.expected_start = Some(bellwether_proto::to_timestamp(at(600)));
         node.does_not_fit = true;
         node.probes = vec![probe("file", ProbeOutcome::NotRequired).to_wire()];
+        node.boot = Some(boot_report().to_wire());
     }
     let outlook = wire::PolicyOutlook {
         policy: "nights".into(),

@@ -3,6 +3,7 @@
 //! Pure: no clock, no file, no NATS. The driver (`rebooter/src/run.rs`) reads the record and the clock, asks
 //! [`guard::examine`] before each step that cannot be taken back, and calls.
 
+pub mod boot;
 pub mod guard;
 #[cfg(test)]
 mod guard_tests;

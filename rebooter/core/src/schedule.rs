@@ -5,11 +5,18 @@
 use std::time::Duration;
 
 use bellwether_chassis_core::due::{Due, left};
-use bellwether_proto::{BootId, Problem};
+use bellwether_proto::{BootId, BootReport, Problem};
 use jiff::Timestamp;
 
 /// How soon to look again while there is a problem: a bus that starts late must not cost a whole refresh.
 const PROBLEM_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How soon to look again at a boot that has not ended: its end and what failed in it are reported while it is news.
+const BOOT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often a boot that has not ended is looked at so soon: for ten minutes. A service that waits for something that never
+/// comes keeps some boots from their end for days.
+const BOOT_LOOKS_MAX: u32 = 60;
 
 /// Whether the host could be rebooted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +42,29 @@ impl Ability {
 #[derive(Debug, Default)]
 pub struct Schedule {
     found: Option<(Ability, Timestamp)>,
-    stored: Due<(BootId, Ability)>,
+    boot: Option<LookedAt>,
+    stored: Due<Content>,
+}
+
+/// What a report says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The boot that it is of.
+    pub boot_id: BootId,
+    /// Whether the host could be rebooted.
+    pub ability: Ability,
+    /// What the host shows of the boot.
+    pub boot: Option<BootReport>,
+}
+
+/// A boot, as it was looked at last.
+#[derive(Debug)]
+struct LookedAt {
+    boot_id: BootId,
+    report: Option<BootReport>,
+    at: Timestamp,
+    /// Looks that found a boot that had not ended.
+    unfinished: u32,
 }
 
 impl Schedule {
@@ -48,6 +77,40 @@ impl Schedule {
     /// Takes in the result of a preflight.
     pub fn handle_found(&mut self, ability: Ability, now: Timestamp) {
         self.found = Some((ability, now));
+    }
+
+    /// Takes in what the host shows of this boot; none: nothing.
+    pub fn handle_boot(&mut self, boot_id: &BootId, report: Option<BootReport>, now: Timestamp) {
+        let before = self.boot.take().filter(|boot| boot.boot_id == *boot_id);
+        let is_unfinished = report.as_ref().is_some_and(|report| !report.is_finished());
+        let unfinished = before.map_or(0, |boot| boot.unfinished);
+        self.boot = Some(LookedAt {
+            boot_id: boot_id.clone(),
+            report,
+            at: now,
+            unfinished: unfinished.saturating_add(u32::from(is_unfinished)),
+        });
+    }
+
+    /// What the host showed of this boot last.
+    #[must_use]
+    pub fn boot(&self, boot_id: &BootId) -> Option<&BootReport> {
+        self.boot_of(boot_id)?.report.as_ref()
+    }
+
+    fn boot_of(&self, boot_id: &BootId) -> Option<&LookedAt> {
+        self.boot.as_ref().filter(|boot| boot.boot_id == *boot_id)
+    }
+
+    /// How long until the next look at this boot. `interval` holds once it has ended.
+    #[must_use]
+    pub fn boot_look_in(&self, boot_id: &BootId, now: Timestamp, interval: Duration) -> Duration {
+        let Some(boot) = self.boot_of(boot_id) else {
+            return Duration::ZERO;
+        };
+        let is_unfinished = boot.report.as_ref().is_some_and(|report| !report.is_finished());
+        let soon = is_unfinished && boot.unfinished < BOOT_LOOKS_MAX;
+        left(boot.at, if soon { interval.min(BOOT_INTERVAL) } else { interval }, now)
     }
 
     /// The result of the last preflight is void: the next one is due at once.
@@ -66,14 +129,17 @@ impl Schedule {
     }
 
     /// Takes note that a report is stored; the next one is due this much later.
-    pub fn handle_stored(&mut self, boot_id: BootId, ability: Ability, now: Timestamp, refresh_after: Duration) {
-        self.stored.handle_stored((boot_id, ability), now, refresh_after);
+    pub fn handle_stored(&mut self, content: Content, now: Timestamp, refresh_after: Duration) {
+        self.stored.handle_stored(content, now, refresh_after);
     }
 
-    /// How long until a preflight or a report is due. `interval` holds while all is well.
+    /// How long until a look or a report is due. `interval` holds while all is well.
     #[must_use]
-    pub fn wake_in(&self, now: Timestamp, interval: Duration) -> Duration {
-        self.stored.refresh_in(now).min(self.look_in(now, interval))
+    pub fn wake_in(&self, boot_id: &BootId, now: Timestamp, interval: Duration) -> Duration {
+        let look = self
+            .look_in(now, interval)
+            .min(self.boot_look_in(boot_id, now, interval));
+        self.stored.refresh_in(now).min(look)
     }
 
     /// How long until the next preflight. `interval` holds while all is well.
@@ -86,13 +152,17 @@ impl Schedule {
         }
     }
 
-    /// The ability to report, if a report is due.
+    /// What to report, if a report is due.
     #[must_use]
-    pub fn due(&self, boot_id: &BootId, now: Timestamp) -> Option<Ability> {
+    pub fn due(&self, boot_id: &BootId, now: Timestamp) -> Option<Content> {
         let (ability, _) = self.found.as_ref()?;
-        let content = (boot_id.clone(), ability.clone());
+        let content = Content {
+            boot_id: boot_id.clone(),
+            ability: ability.clone(),
+            boot: self.boot(boot_id).cloned(),
+        };
         self.stored.why(&content, now)?;
-        Some(content.1)
+        Some(content)
     }
 }
 
@@ -103,25 +173,65 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(300);
 
     #[test]
-    fn a_report_is_due_at_the_start_on_a_change_in_another_boot_and_as_a_refresh() {
+    fn a_report_is_due_at_the_start_on_a_change_in_another_boot_over_a_new_connection_and_as_a_refresh() {
         let unable = || Ability::Unable(Problem::unclassified("no D-Bus"));
         let mut schedule = Schedule::default();
-        assert_eq!(schedule.due(&boot("a"), at(0)), None, "nothing is known yet");
+        let due = |schedule: &Schedule, id: &str, second| schedule.due(&boot(id), at(second)).map(|due| due.ability);
+        assert_eq!(due(&schedule, "a", 0), None, "nothing is known yet");
         schedule.handle_found(Ability::Able, at(0));
-        assert_eq!(schedule.due(&boot("a"), at(0)), Some(Ability::Able));
-        schedule.handle_stored(boot("a"), Ability::Able, at(0), INTERVAL);
-        assert_eq!(schedule.due(&boot("a"), at(299)), None);
-        assert_eq!(schedule.due(&boot("b"), at(1)), Some(Ability::Able));
-        assert_eq!(schedule.due(&boot("a"), at(300)), Some(Ability::Able));
-        schedule.handle_stored(boot("a"), Ability::Able, at(300), INTERVAL);
+        assert_eq!(due(&schedule, "a", 0), Some(Ability::Able));
+        stored(&mut schedule, 0);
+        assert_eq!(due(&schedule, "a", 299), None);
+        assert_eq!(due(&schedule, "b", 1), Some(Ability::Able));
+        assert_eq!(due(&schedule, "a", 300), Some(Ability::Able));
+        stored(&mut schedule, 300);
         schedule.handle_connection();
-        assert_eq!(schedule.due(&boot("a"), at(301)), Some(Ability::Able));
-        assert_eq!(schedule.wake_in(at(301), INTERVAL), Duration::ZERO);
-        schedule.handle_stored(boot("a"), Ability::Able, at(301), INTERVAL);
+        assert_eq!(due(&schedule, "a", 301), Some(Ability::Able));
+        assert_eq!(schedule.wake_in(&boot("a"), at(301), INTERVAL), Duration::ZERO);
+        stored(&mut schedule, 301);
         schedule.forget_stored();
-        assert_eq!(schedule.due(&boot("a"), at(302)), Some(Ability::Able));
+        assert_eq!(due(&schedule, "a", 302), Some(Ability::Able));
         schedule.handle_found(unable(), at(1));
-        assert_eq!(schedule.due(&boot("a"), at(1)), Some(unable()));
+        assert_eq!(due(&schedule, "a", 1), Some(unable()));
+    }
+
+    #[test]
+    fn a_boot_is_looked_at_until_its_end_which_is_reported_and_a_boot_without_an_end_seldom() {
+        let mut schedule = Schedule::default();
+        let (this, unfinished) = (boot("a"), BootReport::default());
+        assert_eq!(schedule.boot_look_in(&this, at(0), INTERVAL), Duration::ZERO);
+        schedule.handle_found(Ability::Able, at(0));
+        schedule.handle_boot(&this, Some(unfinished.clone()), at(0));
+        assert_eq!(schedule.due(&this, at(0)).unwrap().boot, Some(unfinished.clone()));
+        stored(&mut schedule, 0);
+        assert_eq!(
+            schedule.wake_in(&this, at(1), INTERVAL),
+            BOOT_INTERVAL - Duration::from_secs(1)
+        );
+        let finished = BootReport {
+            userspace: Some(jiff::SignedDuration::from_secs(20)),
+            ..unfinished.clone()
+        };
+        schedule.handle_boot(&this, Some(finished.clone()), at(10));
+        assert_eq!(schedule.boot_look_in(&this, at(10), INTERVAL), INTERVAL);
+        assert_eq!(schedule.due(&this, at(10)).unwrap().boot, Some(finished.clone()));
+        stored(&mut schedule, 10);
+        let failed = BootReport {
+            failed_units: vec!["smartd.service".into()],
+            ..finished
+        };
+        schedule.handle_boot(&this, Some(failed.clone()), at(310));
+        assert_eq!(schedule.due(&this, at(11)).unwrap().boot, Some(failed));
+        // What the host showed of one boot is not true of the next one.
+        assert_eq!(schedule.boot(&boot("b")), None);
+        assert_eq!(schedule.boot_look_in(&boot("b"), at(311), INTERVAL), Duration::ZERO);
+        for look in 0..BOOT_LOOKS_MAX {
+            assert_eq!(look == 0, schedule.boot(&boot("b")).is_none());
+            schedule.handle_boot(&boot("b"), Some(unfinished.clone()), at(400));
+        }
+        assert_eq!(schedule.boot_look_in(&boot("b"), at(400), INTERVAL), INTERVAL);
+        schedule.handle_boot(&boot("c"), None, at(400));
+        assert_eq!(schedule.boot_look_in(&boot("c"), at(400), INTERVAL), INTERVAL);
     }
 
     #[test]
@@ -135,6 +245,12 @@ mod tests {
         assert_eq!(schedule.look_in(at(110), INTERVAL), Duration::from_secs(20));
         schedule.forget();
         assert_eq!(schedule.look_in(at(110), INTERVAL), Duration::ZERO);
+    }
+
+    /// What is due for the boot `a` is stored.
+    fn stored(schedule: &mut Schedule, second: i64) {
+        let content = schedule.due(&boot("a"), at(second)).unwrap();
+        schedule.handle_stored(content, at(second), INTERVAL);
     }
 
     fn boot(id: &str) -> BootId {

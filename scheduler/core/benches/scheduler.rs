@@ -306,6 +306,7 @@ impl Bench {
                 problem: None,
                 agent_version: "0.1.0".into(),
                 record_keys: None,
+                boot: None,
             },
             stored_at: self.stored_at(index),
         })

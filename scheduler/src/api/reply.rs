@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bellwether_proto::{
-    Attempt, DrainProgress, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind, OrderScope,
-    ProbeOutcome, ProbeReport, Problem, RebooterReport, to_duration, to_timestamp, wire,
+    Attempt, BootReport, DrainProgress, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind,
+    OrderScope, ProbeOutcome, ProbeReport, Problem, RebooterReport, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::{
     AnnotatedKind, CancelEffect, Fleet, NodeView, Outlook, PolicyOutlook, PolicyStanding, Reason, Standing, State,
@@ -72,6 +72,7 @@ pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wi
         further_reasons: further.collect(),
         orders: stored.chain(annotated_orders(node, now)).collect(),
         probes: probes.unwrap_or_default(),
+        boot: boot(fleet, &node.name).map(BootReport::to_wire),
         ..status(fleet, node, &standing, &fleet.outlook(), now)
     })
 }
@@ -190,6 +191,9 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, outlook: &Outlook
         expected_start,
         does_not_fit: turn == Some(&Turn::DoesNotFit),
         probes: sentinel.map(probes_with_a_problem).unwrap_or_default(),
+        boot: boot(fleet, &node.name)
+            .filter(|boot| !boot.failed_units.is_empty())
+            .map(BootReport::to_wire),
     }
 }
 
@@ -202,6 +206,11 @@ fn probes_with_a_problem(report: &HostReport) -> Vec<wire::ProbeResult> {
         .filter(is_unknown)
         .map(ProbeReport::to_wire)
         .collect()
+}
+
+/// The boot that runs, as its rebooter has reported it.
+fn boot<'a>(fleet: &'a Fleet, node: &NodeName) -> Option<&'a BootReport> {
+    fleet.rebooter(node)?.report.boot.as_ref()
 }
 
 /// The orders that the Node carries as annotations.
@@ -354,6 +363,7 @@ mod tests {
                 problem: Some(Problem::new(ProblemCode::Unknown(77), "access denied")),
                 agent_version: "0.1.1".into(),
                 record_keys: None,
+                boot: None,
             },
             stored_at: at(0),
         };

@@ -94,6 +94,7 @@ mod tests {
                     problem: Some(Problem::new(code, "access denied")),
                     agent_version: "9.0.0".into(),
                     record_keys: None,
+                    boot: None,
                 },
                 stored_at: Timestamp::UNIX_EPOCH,
             })

@@ -87,6 +87,7 @@ mod tests {
             problem: None,
             agent_version: String::new(),
             record_keys: None,
+            boot: None,
         };
         Input::Rebooter(StoredReport { report, stored_at: NOW })
     }

@@ -389,6 +389,7 @@ impl World {
                 problem: host.preflight.clone(),
                 agent_version: "0".into(),
                 record_keys: host.keys.clone(),
+                boot: None,
             };
             inputs.push(Input::Rebooter(StoredReport {
                 report,

@@ -94,6 +94,7 @@ impl State {
             problem: host.unfit.then(|| Problem::unclassified("unfit")),
             agent_version: "0".into(),
             record_keys: None,
+            boot: None,
         };
         let stored_at = start();
         let sentinel = Input::Sentinel(StoredReport {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bellwether_proto::{HostReport, Problem, ProblemCode, RebooterReport};
-use bellwether_rebooter_core::schedule::Ability;
+use bellwether_rebooter_core::schedule::{Ability, Content};
 use bellwether_scheduler_core::{Input, StoredReport};
 use bellwether_sentinel_core::{Finding, Identity, Look, Probed, Reporter, Shown};
 use jiff::SignedDuration;
@@ -219,8 +219,12 @@ impl World {
         if host.rebooter.process.is_storing || !host.rebooter.process.is_up {
             return;
         }
-        let Some(ability) = host.rebooter.schedule.due(&host.boot, now) else {
-            let wait = host.rebooter.schedule.wake_in(now, interval);
+        // Nothing here depends on what a host shows of its boot.
+        if host.rebooter.schedule.boot_look_in(&host.boot, now, interval).is_zero() {
+            host.rebooter.schedule.handle_boot(&host.boot, None, now);
+        }
+        let Some(content) = host.rebooter.schedule.due(&host.boot, now) else {
+            let wait = host.rebooter.schedule.wake_in(&host.boot, now, interval);
             let delay = Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX / 4).max(1);
             self.wake_rebooter_in(node, delay);
             return;
@@ -233,9 +237,10 @@ impl World {
             reported_at: now,
             refresh_interval: SignedDuration::from_millis(self.setup.refresh),
             method: "logind".to_owned(),
-            problem: ability.problem().cloned(),
+            problem: content.ability.problem().cloned(),
             agent_version: "sim".to_owned(),
             record_keys: None,
+            boot: None,
         };
         let wait = if self.nats_is_away() {
             self.until_back(self.bus.away_until)
@@ -277,10 +282,12 @@ impl World {
         let host = &mut self.hosts[node];
         if is_alive {
             host.rebooter.process.is_storing = false;
-            let ability = report.problem.clone().map_or(Ability::Able, Ability::Unable);
-            host.rebooter
-                .schedule
-                .handle_stored(report.boot_id.clone(), ability, now, refresh);
+            let content = Content {
+                boot_id: report.boot_id.clone(),
+                ability: report.problem.clone().map_or(Ability::Able, Ability::Unable),
+                boot: report.boot.clone(),
+            };
+            host.rebooter.schedule.handle_stored(content, now, refresh);
         }
         let stored = StoredReport {
             report,

@@ -343,6 +343,7 @@ impl Hosts {
             problem: None,
             agent_version: "0.1.0".to_owned(),
             record_keys: None,
+            boot: None,
         };
         let subject = subject::rebooter_record(&host.name.token());
         self.rebooters.publish(subject, &report).await

@@ -1,0 +1,123 @@
+//! The phases of a boot from the moments that systemd notes.
+
+use bellwether_proto::BootReport;
+use jiff::SignedDuration;
+
+/// The longest phase: what a wrong clock of a firmware shows is cut to this.
+const PHASE_MAX_MICROS: u64 = 30 * 24 * 3600 * 1_000_000;
+
+/// Moments of the boot in microseconds, as systemd's manager shows them; zero: there was none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moments {
+    /// How long before the kernel the firmware began.
+    pub firmware: u64,
+    /// How long before the kernel the boot loader began.
+    pub loader: u64,
+    /// When the initrd began, after the kernel.
+    pub initrd: u64,
+    /// When the services began, after the kernel.
+    pub userspace: u64,
+    /// When all that belongs to the boot had been started, after the kernel.
+    pub finish: u64,
+}
+
+/// The report of a boot with these moments and failed units.
+#[must_use]
+pub fn report(moments: Moments, mut failed_units: Vec<String>) -> BootReport {
+    let Moments {
+        firmware,
+        loader,
+        initrd,
+        userspace,
+        finish,
+    } = moments;
+    failed_units.sort();
+    BootReport {
+        firmware: span(loader, firmware),
+        loader: span(0, loader),
+        kernel: span(0, if initrd > 0 { initrd } else { userspace }),
+        initrd: span(initrd, userspace).filter(|_| initrd > 0),
+        userspace: span(userspace, finish),
+        failed_units,
+    }
+}
+
+/// From one moment to a later one; none: the later one was not.
+fn span(from: u64, to: u64) -> Option<SignedDuration> {
+    let micros = to.saturating_sub(from).min(PHASE_MAX_MICROS);
+    (to > 0).then(|| SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the fields that are compared with it are optional"
+    )]
+    fn millis(millis: i64) -> Option<SignedDuration> {
+        Some(SignedDuration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_boot_of_a_machine_has_five_phases() {
+        // "Startup finished in 8.5s (firmware) + 1.5s (loader) + 2s (kernel) + 3s (initrd) + 20s (userspace)".
+        let moments = Moments {
+            firmware: 10_000_000,
+            loader: 1_500_000,
+            initrd: 2_000_000,
+            userspace: 5_000_000,
+            finish: 25_000_000,
+        };
+        let report = report(moments, vec!["b.service".into(), "a.mount".into()]);
+        assert_eq!(
+            [
+                report.firmware,
+                report.loader,
+                report.kernel,
+                report.initrd,
+                report.userspace
+            ],
+            [
+                millis(8_500),
+                millis(1_500),
+                millis(2_000),
+                millis(3_000),
+                millis(20_000)
+            ]
+        );
+        assert_eq!(report.failed_units, ["a.mount", "b.service"]);
+        assert!(report.is_finished());
+    }
+
+    #[test]
+    fn a_virtual_machine_without_an_initrd_has_two_and_an_unfinished_boot_no_end() {
+        let moments = Moments {
+            userspace: 700_000,
+            finish: 1_700_000,
+            ..Moments::default()
+        };
+        let report = report(moments, Vec::new());
+        assert_eq!((report.kernel, report.userspace), (millis(700), millis(1_000)));
+        assert_eq!((report.firmware, report.loader, report.initrd), (None, None, None));
+        let unfinished = super::report(Moments { finish: 0, ..moments }, Vec::new());
+        assert!(!unfinished.is_finished() && unfinished.kernel.is_some());
+    }
+
+    #[test]
+    fn moments_that_no_clock_can_show_are_no_negative_and_no_endless_phases() {
+        let moments = Moments {
+            firmware: 5,
+            loader: u64::MAX,
+            initrd: u64::MAX,
+            userspace: 7,
+            finish: 3,
+        };
+        let report = report(moments, Vec::new());
+        assert_eq!(report.firmware, Some(SignedDuration::ZERO));
+        assert_eq!(report.initrd, Some(SignedDuration::ZERO));
+        assert_eq!(report.userspace, Some(SignedDuration::ZERO));
+        assert_eq!(report.loader, Some(SignedDuration::from_hours(30 * 24)));
+    }
+}

@@ -1,0 +1,88 @@
+//! What systemd of the host shows of its boot, read over the host's system bus.
+//!
+//! The rebooter reads it, since it has the bus: the sentinel has none, and gets no further right for this. Reading needs no
+//! right but the connection. A host that does not answer shows nothing, which is no problem: its reboot does not depend on it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bellwether_proto::BootReport;
+use bellwether_rebooter_core::boot::{self, Moments};
+use tokio::net::UnixStream;
+use zbus::connection::Builder;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+
+/// All questions together; a local bus that takes longer is stuck.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// A row of the list of units: name, description, three states, the unit it follows, its object, and its job.
+type Unit = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
+
+/// systemd of the host.
+#[derive(Debug, Clone)]
+pub(crate) struct Systemd {
+    socket: PathBuf,
+}
+
+impl Systemd {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// The boot that runs; none: the host does not show it.
+    pub(crate) async fn boot(&self) -> Option<BootReport> {
+        match tokio::time::timeout(TIMEOUT, self.look()).await {
+            Ok(Ok(report)) => Some(report),
+            Ok(Err(error)) => {
+                tracing::debug!(
+                    error = bellwether_chassis::chain(&error),
+                    "systemd does not show the boot"
+                );
+                None
+            }
+            Err(_) => {
+                tracing::debug!(limit = ?TIMEOUT, "systemd does not answer");
+                None
+            }
+        }
+    }
+
+    async fn look(&self) -> zbus::Result<BootReport> {
+        let stream = UnixStream::connect(&self.socket).await?.into_std()?;
+        let bus = Builder::unix_stream(stream).build().await?;
+        let moments = Moments {
+            firmware: moment(&bus, "FirmwareTimestampMonotonic").await?,
+            loader: moment(&bus, "LoaderTimestampMonotonic").await?,
+            initrd: moment(&bus, "InitRDTimestampMonotonic").await?,
+            userspace: moment(&bus, "UserspaceTimestampMonotonic").await?,
+            finish: moment(&bus, "FinishTimestampMonotonic").await?,
+        };
+        let states = (["failed"].as_slice(),);
+        let calling = bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), "ListUnitsFiltered", &states);
+        let units: Vec<Unit> = calling.await?.body().deserialize()?;
+        Ok(boot::report(moments, units.into_iter().map(|unit| unit.0).collect()))
+    }
+}
+
+async fn moment(bus: &Connection, property: &str) -> zbus::Result<u64> {
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let arguments = (MANAGER, property);
+    let calling = bus.call_method(Some(SERVICE), OBJECT, properties, "Get", &arguments);
+    let value: OwnedVariant = calling.await?.body().deserialize()?;
+    u64::try_from(value)
+}
