@@ -5,18 +5,30 @@
 //! mostly not there.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
 use bellwether_chassis::Retry;
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// How long to wait after a hint: a package manager touches both files several times.
 const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// How many events are taken in one go: other tasks of the loop's thread have their turn between.
+const AT_ONCE_MAX: usize = 64;
+
+/// Room for some dozens of events; one with the longest name takes 272 bytes.
+const EVENT_BYTES: usize = 2048;
 
 /// Where the hints of all watches go.
 pub(crate) type HintSender = mpsc::Sender<()>;
@@ -54,7 +66,8 @@ impl Hints {
 #[derive(Debug)]
 pub(crate) struct Watch {
     sender: HintSender,
-    watched: Option<(Directory, RecommendedWatcher)>,
+    /// The task makes hints of events until it is dropped.
+    watched: Option<(Directory, JoinSet<()>)>,
     retry: Retry,
 }
 
@@ -76,7 +89,8 @@ impl Watch {
         }
     }
 
-    /// Makes sure that the directory of this file is watched. If that fails, the rescan has to do.
+    /// Makes sure that the directory of this file is watched. If that fails, the rescan has to do. The caller is on a thread of
+    /// the runtime.
     pub(crate) fn ensure(&mut self, file: &Path) {
         let Some(directory) = file.parent().and_then(directory) else {
             // Not there, which the probe reports.
@@ -88,10 +102,10 @@ impl Watch {
         }
         self.watched = None;
         match watch(&directory.path, file, self.sender.clone()) {
-            Ok(watcher) => {
+            Ok(task) => {
                 self.retry.worked();
                 tracing::debug!(directory = %directory.path.display(), "Directory is watched");
-                self.watched = Some((directory, watcher));
+                self.watched = Some((directory, task));
             }
             Err(error) => {
                 self.retry.failed(&error);
@@ -110,32 +124,69 @@ fn directory(path: &Path) -> Option<Directory> {
     })
 }
 
-fn watch(directory: &Path, file: &Path, hints: HintSender) -> notify::Result<RecommendedWatcher> {
+/// Watches a directory until the result is dropped.
+fn watch(directory: &Path, file: &Path, hints: HintSender) -> io::Result<JoinSet<()>> {
+    let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    inotify::add_watch(&inotify, directory, changes())?;
     let name = file.file_name().unwrap_or_default().to_owned();
-    let on_event = move |event: notify::Result<Event>| {
-        if event.map_or(true, |event| is_hint(&event, &name)) {
-            // Full: a hint is waiting already.
-            hints.try_send(()).ok();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        if let Err(error) = pass_on(inotify, &name, &hints).await {
+            // The rescan has to do.
+            tracing::debug!(%error, "Directory is not watched any more");
         }
-    };
-    let mut watcher = notify::recommended_watcher(on_event)?;
-    watcher.watch(directory, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
+    });
+    Ok(task)
 }
 
-/// True unless the event is about another file, or only about a process that reads.
-fn is_hint(event: &Event, name: &OsStr) -> bool {
-    let reads_only = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-        // Our own look is such an event: taken as a hint, it would never end.
-        EventKind::Access(_) => true,
-        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
-    };
-    let ours = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|found| found == name || is_list(found, name))
-    };
-    !reads_only && (event.need_rescan() || event.paths.iter().any(ours))
+/// What is a hint. Not that a file was opened or read: our own look does, and taken as a hint, it would never end.
+fn changes() -> WatchFlags {
+    WatchFlags::ONLYDIR
+        | WatchFlags::CREATE
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::ATTRIB
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::MOVED_TO
+        | WatchFlags::DELETE
+        | WatchFlags::DELETE_SELF
+        | WatchFlags::MOVE_SELF
+}
+
+/// Makes hints of events, on the thread of the loop.
+async fn pass_on(inotify: OwnedFd, name: &OsStr, hints: &HintSender) -> io::Result<()> {
+    #[expect(
+        deprecated,
+        reason = "it is unsound for a descriptor that may be closed meanwhile, which this one is not; the other way is unsafe code"
+    )]
+    let inotify = AsyncFd::with_interest(inotify, Interest::READABLE)?;
+    loop {
+        let mut ready = inotify.readable().await?;
+        let mut buffer = [MaybeUninit::uninit(); EVENT_BYTES];
+        let mut events = inotify::Reader::new(inotify.get_ref(), &mut buffer);
+        for _ in 0..AT_ONCE_MAX {
+            match events.next() {
+                Ok(event) => {
+                    if is_hint(&event, name) {
+                        // Full: a hint is waiting already.
+                        hints.try_send(()).ok();
+                    }
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    ready.clear_ready();
+                    break;
+                }
+                Err(Errno::INTR) => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// True unless the event is about another file. One without a name is about the directory itself, or about lost events.
+fn is_hint(event: &inotify::Event<'_>, name: &OsStr) -> bool {
+    let Some(found) = event.file_name() else { return true };
+    let found = OsStr::from_bytes(found.to_bytes());
+    found == name || is_list(found, name)
 }
 
 fn is_list(found: &OsStr, name: &OsStr) -> bool {

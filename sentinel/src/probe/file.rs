@@ -129,13 +129,13 @@ mod tests {
         root
     }
 
-    #[test]
-    fn no_file_is_no_need() {
+    #[tokio::test]
+    async fn no_file_is_no_need() {
         assert_eq!(probe(&root_with_run()).need().unwrap(), None);
     }
 
-    #[test]
-    fn a_file_is_a_need_with_its_packages_and_its_time() {
+    #[tokio::test]
+    async fn a_file_is_a_need_with_its_packages_and_its_time() {
         let root = root_with_run();
         fs::write(
             root.path().join("run/reboot-required.pkgs"),
@@ -153,32 +153,32 @@ mod tests {
         assert_eq!(need.since, Timestamp::try_from(written.modified().unwrap()).ok());
     }
 
-    #[test]
-    fn a_need_stands_without_its_packages() {
+    #[tokio::test]
+    async fn a_need_stands_without_its_packages() {
         let root = root_with_run();
         fs::write(root.path().join("run/reboot-required"), "").unwrap();
         fs::create_dir(root.path().join("run/reboot-required.pkgs")).unwrap();
         assert_eq!(probe(&root).need().unwrap().unwrap().reasons, Vec::<String>::new());
     }
 
-    #[test]
-    fn a_missing_directory_is_an_error_and_not_a_no() {
+    #[tokio::test]
+    async fn a_missing_directory_is_an_error_and_not_a_no() {
         let root = tempfile::tempdir().unwrap();
         let error = probe(&root).need().unwrap_err();
         assert!(matches!(error, ProbeError::Directory { .. }), "{error}");
         assert!(error.to_string().contains("--host-root"), "{error}");
     }
 
-    #[test]
-    fn a_directory_in_place_of_the_file_is_an_error_and_not_a_yes() {
+    #[tokio::test]
+    async fn a_directory_in_place_of_the_file_is_an_error_and_not_a_yes() {
         let root = root_with_run();
         fs::create_dir(root.path().join("run/reboot-required")).unwrap();
         let error = probe(&root).need().unwrap_err();
         assert!(matches!(error, ProbeError::NotAFile { .. }), "{error}");
     }
 
-    #[test]
-    fn a_file_that_cannot_be_read_is_an_error_and_neither_a_yes_nor_a_no() {
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_an_error_and_neither_a_yes_nor_a_no() {
         // A link to itself, and one to a file that is not mounted.
         for target in ["reboot-required", "/nowhere/reboot-required"] {
             let root = root_with_run();
