@@ -4,8 +4,8 @@ use bellwether_check::text::one_line;
 use bellwether_proto::{from_duration, wire};
 use serde::Serialize;
 
-/// Labels and values about a boot.
-pub(crate) fn lines(boot: &wire::BootReport) -> Vec<(&'static str, String)> {
+/// Labels and values about a boot; `before` are the units that had failed before it, if that is known.
+pub(crate) fn lines(boot: &wire::BootReport, before: Option<&[String]>) -> Vec<(&'static str, String)> {
     let phases = phases(boot);
     let taken = phases
         .iter()
@@ -21,7 +21,12 @@ pub(crate) fn lines(boot: &wire::BootReport) -> Vec<(&'static str, String)> {
     };
     let mut lines = vec![("Boot", text)];
     if !boot.failed_units.is_empty() {
-        lines.push(("Failed units", one_line(&boot.failed_units.join(", "))));
+        let name = |unit: &String| match before {
+            Some(before) if !before.contains(unit) => format!("{unit} (not before the reboot)"),
+            Some(_) | None => unit.clone(),
+        };
+        let units: Vec<_> = boot.failed_units.iter().map(name).collect();
+        lines.push(("Failed units", one_line(&units.join(", "))));
     }
     lines
 }
@@ -92,7 +97,7 @@ mod tests {
     #[test]
     fn phases_and_failed_units_are_shown() {
         assert_eq!(
-            lines(&boot()),
+            lines(&boot(), None),
             [
                 (
                     "Boot",
@@ -100,6 +105,11 @@ mod tests {
                 ),
                 ("Failed units", "a.mount, smartd.service".to_owned()),
             ]
+        );
+        let before = ["a.mount".to_owned()];
+        assert_eq!(
+            lines(&boot(), Some(&before)).pop().unwrap().1,
+            "a.mount, smartd.service (not before the reboot)"
         );
         assert_eq!(
             serde_json::to_value(Boot::from(&boot())).unwrap(),
@@ -118,11 +128,11 @@ mod tests {
             ..boot()
         };
         assert_eq!(
-            lines(&boot),
+            lines(&boot, None),
             [("Boot", "not finished: kernel 2.0s, initrd 3.2s".to_owned())]
         );
         assert_eq!(
-            lines(&wire::BootReport::default()),
+            lines(&wire::BootReport::default(), None),
             [("Boot", "not finished".to_owned())]
         );
     }

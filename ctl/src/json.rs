@@ -244,6 +244,7 @@ struct Attempt<'a> {
     boot_id_after: &'a str,
     kernel_before: &'a str,
     kernel_after: &'a str,
+    failed_units_before: Option<&'a [String]>,
     ending: Option<Ending<'a>>,
     drain_report: Option<drain::Report<'a>>,
     last_reboot: Option<LastReboot<'a>>,
@@ -275,6 +276,10 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
             boot_id_after: &attempt.boot_id_after,
             kernel_before: &attempt.kernel_before,
             kernel_after: &attempt.kernel_after,
+            failed_units_before: attempt
+                .units_before
+                .as_ref()
+                .map(|before| before.failed_units.as_slice()),
             ending: attempt.ending.as_ref().map(|ending| Ending {
                 cause: vocabulary::cause(ending.cause),
                 message: &ending.message,

@@ -265,12 +265,20 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
     text.push_str(&labelled("Kernel", &kernel));
     text.push_str(&labelled("OS", &or_nothing(&node.os)));
     if let Some(report) = &node.boot {
-        text.push_str(&lines(boot::lines(report)));
+        text.push_str(&lines(boot::lines(report, units_before(node))));
     }
     if wide {
         text.push_str(&labelled("Boot id", &or_nothing(&node.boot_id)));
     }
     text
+}
+
+/// The units that had failed before the boot that runs, if the last attempt has led to it.
+fn units_before(node: &wire::NodeStatus) -> Option<&[String]> {
+    let attempt = node.attempt.as_ref()?;
+    let rebooted = attempt.boot_id_before != node.boot_id;
+    let before = attempt.units_before.as_ref().filter(|_| rebooted)?;
+    Some(&before.failed_units)
 }
 
 fn drain_lines(progress: &wire::DrainProgressed) -> String {

@@ -97,6 +97,8 @@ pub struct Attempt {
     pub drain_report: Option<Box<DrainReport>>,
     /// When a Node object first showed the mark without a cordon, after the drain: a later cordon is not ours.
     pub cordon_removed_at: Option<Timestamp>,
+    /// The units of the host that had failed right before the order to reboot; none: not known.
+    pub units_before: Option<Vec<String>>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -140,6 +142,7 @@ impl Attempt {
             left_behind: String::new(),
             drain_report: None,
             cordon_removed_at: None,
+            units_before: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -227,6 +230,7 @@ impl Message for Attempt {
             left_behind: wire.left_behind,
             drain_report: wire.drain_report.map(DrainReport::from_wire).map(Box::new),
             cordon_removed_at: instant(T, "cordon_removed_at", wire.cordon_removed_at)?,
+            units_before: wire.units_before.map(|before| before.failed_units),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -275,6 +279,10 @@ impl Message for Attempt {
             left_behind: self.left_behind.clone(),
             drain_report: self.drain_report.as_deref().map(DrainReport::to_wire),
             cordon_removed_at: self.cordon_removed_at.map(to_timestamp),
+            units_before: self
+                .units_before
+                .clone()
+                .map(|failed_units| wire::UnitsBefore { failed_units }),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

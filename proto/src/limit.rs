@@ -239,8 +239,12 @@ impl Limited for wire::Attempt {
             left_behind,
             drain_report,
             cordon_removed_at: _,
+            units_before,
             history,
         } = self;
+        if let Some(wire::UnitsBefore { failed_units }) = units_before {
+            cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);
+        }
         if let Some(wire::LastReboot {
             boot_id: _,
             need_since: _,

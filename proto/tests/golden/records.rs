@@ -59,6 +59,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         left_behind: String::new(),
         drain_report: None,
         cordon_removed_at: None,
+        units_before: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -181,6 +182,7 @@ pub(crate) fn failed_again() -> Attempt {
             attempts: 3,
         }),
         drain_report: Some(Box::new(drain_report())),
+        units_before: Some(vec!["smartd.service".into()]),
         ..failed()
     }
 }

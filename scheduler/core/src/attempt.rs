@@ -19,7 +19,7 @@ pub(crate) use gone::gone_host_may_be_down;
 pub(crate) use orphan::orphan_of;
 pub(crate) use phases::{LastLook, Looks, next_transition};
 pub(crate) use retry::same_obstacle;
-pub(crate) use service::{Service, demanded, service};
+pub(crate) use service::{Service, demanded, service, units};
 pub(crate) use start::{is_for_reboot, start};
 pub(crate) use terms::drain_terms;
 pub(crate) use transition::{Transition, apply, has_noted_reboot, is_held, note_reboot, reboot_delay, wants_uncordon};

@@ -43,6 +43,12 @@ pub struct BackInServiceSpec {
     )]
     pub prometheus: Vec<PrometheusSpec>,
 
+    /// What follows if a unit of the host's systemd has failed that had not before the reboot: Ignore, or Hold, by which the
+    /// node is not back in service.
+    #[serde(default = "ignore")]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["Ignore", "Hold"])))]
+    pub failed_units: String,
+
     /// Keys of further taints that have to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = 16), inner(length(min = 1, max = 317))))]
@@ -53,11 +59,17 @@ fn ready() -> String {
     "Ready".to_owned()
 }
 
+fn ignore() -> String {
+    "Ignore".to_owned()
+}
+
 /// What has to be back before a node is uncordoned after its reboot. The default is that of a policy without the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackInService {
     /// The pods of DaemonSets that have to be Ready again; none: they do not count.
     pub daemon_pods: Option<Selector>,
+    /// No unit of the host may have failed that had not before the reboot.
+    pub holds_on_failed_units: bool,
     /// What has to be open at the end of the soak.
     pub prometheus: Vec<PrometheusGate>,
     /// Taints beside those that every policy knows.
@@ -68,6 +80,7 @@ impl Default for BackInService {
     fn default() -> Self {
         Self {
             daemon_pods: Some(Selector::default()),
+            holds_on_failed_units: false,
             prometheus: Vec::new(),
             further_taints: Vec::new(),
         }
@@ -99,8 +112,18 @@ impl BackInService {
                 None
             }
         };
+        let holds_on_failed_units = match spec.failed_units.as_str() {
+            "Ignore" => false,
+            "Hold" => true,
+            other => {
+                let message = format!("`{other}` is neither Ignore nor Hold: write one of them");
+                faults.push(Fault::new("spec.backInService.failedUnits", message));
+                false
+            }
+        };
         Self {
             daemon_pods,
+            holds_on_failed_units,
             prometheus: questions_of(&spec.prometheus, "spec.backInService.prometheus", faults),
             further_taints: spec.startup_taints.clone(),
         }
@@ -125,6 +148,9 @@ impl std::fmt::Display for BackInService {
         f.write_str(", and no startup taint is left")?;
         if !self.further_taints.is_empty() {
             write!(f, ", also of {}", self.further_taints.join(", "))?;
+        }
+        if self.holds_on_failed_units {
+            f.write_str(", and no unit of the host has failed that had not before")?;
         }
         for question in &self.prometheus {
             write!(f, "; at the end of the soak {question}")?;

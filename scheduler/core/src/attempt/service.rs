@@ -1,9 +1,10 @@
 //! Back in service: the pods of DaemonSets that were Ready before the reboot are Ready again, and no startup taint is left.
 //!
-//! A node that is Ready may have no network, no storage and no devices yet: those come from pods of DaemonSets.
+//! A node that is Ready may have no network, no storage and no devices yet: those come from pods of DaemonSets. And a policy
+//! may demand that no unit of the host has failed that had not before.
 
 use bellwether_policy::{BackInService, Governing};
-use bellwether_proto::{Attempt, DaemonPod};
+use bellwether_proto::{Attempt, BootReport, DaemonPod};
 
 use crate::observed::NodeView;
 use crate::reading::{Outcome, PodOfDaemonSet};
@@ -52,6 +53,30 @@ pub(crate) fn service(
         }
     };
     missing.map_or(Service::Back, Service::Missing)
+}
+
+/// Judges the units of the host of a node that is back else, by what the host shows of the boot that runs.
+pub(crate) fn units(attempt: &Attempt, demanded: &BackInService, shown: Option<&BootReport>) -> Service {
+    if !demanded.holds_on_failed_units {
+        return Service::Back;
+    }
+    let Some(boot) = shown else {
+        let missing = "the rebooter has not reported which units have failed in the new boot";
+        return Service::Missing(missing.to_owned());
+    };
+    let before = attempt.units_before.as_deref().unwrap_or_default();
+    // A unit that fails ends its part of the boot, and others may still start.
+    let mut failed = boot.failed_units.iter().filter(|unit| !before.contains(unit));
+    if let Some(unit) = failed.next() {
+        return Service::Missing(format!(
+            "the unit {unit} of the host has failed, and had not before the reboot"
+        ));
+    }
+    if boot.is_finished() {
+        Service::Back
+    } else {
+        Service::Missing("services of the host still start: its boot has not ended".to_owned())
+    }
 }
 
 /// The first pod that is not back: of those that were Ready before; of all, if it is not known which were.

@@ -63,7 +63,11 @@ pub(crate) fn apply(
     match transition {
         Transition::Enter(phase, _) => {
             match phase {
-                Phase::Rebooting => attempt.reboot_not_after = Some(later(now, policy.reboot_start_timeout)),
+                Phase::Rebooting => {
+                    attempt.reboot_not_after = Some(later(now, policy.reboot_start_timeout));
+                    let shown = observation.and_then(|observation| observation.shown_boot(&attempt.boot_before));
+                    attempt.units_before = shown.map(|boot| boot.failed_units.clone());
+                }
                 Phase::Uncordoning => {
                     attempt.ending = None;
                     attempt.slot_held = true;

@@ -81,7 +81,14 @@ impl Fleet {
         };
         let since = observation.memory.ready_from.unwrap_or_else(|| clock.now());
         let listed = member.daemon_pods.outcome(since, clock);
-        attempt::service(attempt, observation.node, &demanded, listed)
+        match attempt::service(attempt, observation.node, &demanded, listed) {
+            Service::Back => {
+                let boot = observation.proved_boot(&attempt.boot_before);
+                let shown = boot.and_then(|boot| observation.shown_boot(boot));
+                attempt::units(attempt, &demanded, shown)
+            }
+            missing @ Service::Missing(_) => missing,
+        }
     }
 
     /// The order by which an operator holds this node alone: one to stop a policy or the fleet leaves no node cordoned.

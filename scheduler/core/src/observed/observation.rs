@@ -1,6 +1,6 @@
 //! One node with its agents' reports, and what follows from the three together.
 
-use bellwether_proto::{Attempt, BootId, HostReport, NeedReport, Problem, ProblemCode, RebooterReport};
+use bellwether_proto::{Attempt, BootId, BootReport, HostReport, NeedReport, Problem, ProblemCode, RebooterReport};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{Memory, NodeView, StoredReport};
@@ -109,6 +109,12 @@ impl<'a> Observation<'a> {
         let problem = report.problem.as_ref()?;
         let is_of_order = report.boot_id == attempt.boot_before && problem.code != ProblemCode::RebootAlreadyCalled;
         is_of_order.then_some(problem)
+    }
+
+    /// What the host shows of this boot, by the newest report of its rebooter.
+    pub(crate) fn shown_boot(&self, boot: &BootId) -> Option<&'a BootReport> {
+        let report = &self.rebooter?.report;
+        report.boot.as_ref().filter(|_| report.boot_id == *boot)
     }
 
     /// The kubelet reports another boot than this one.

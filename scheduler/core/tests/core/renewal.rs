@@ -17,7 +17,7 @@ pub(crate) fn is_old(given: &Input, new: &Input) -> bool {
             let age = new.stored_at.duration_since(given.stored_at);
             let content = |report: &RebooterReport| {
                 let (boot, problem) = (report.boot_id.clone(), report.problem.clone());
-                (boot, problem, report.record_keys.clone())
+                (boot, problem, report.record_keys.clone(), report.boot.clone())
             };
             let same = content(&given.report) == content(&new.report) && given.clock_ahead() == new.clock_ahead();
             given.report.node == new.report.node && same && age < renewal

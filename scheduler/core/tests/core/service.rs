@@ -1,6 +1,6 @@
 //! Stories of the way back: a node that is Ready is not in service before its pods of DaemonSets are.
 
-use bellwether_proto::{Cause, Phase};
+use bellwether_proto::{BootReport, Cause, Phase};
 use bellwether_scheduler_core::reading::{Outcome, PodOfDaemonSet, Query};
 use bellwether_scheduler_core::{Effect, Taint};
 use jiff::SignedDuration;
@@ -293,4 +293,87 @@ fn a_soak_that_a_question_keeps_for_too_long_fails_and_keeps_its_slot_until_the_
     world.pass(MINUTE);
     assert!(!world.records[&name("a")].slot_held);
     assert_eq!(world.phase("c"), Some(Phase::Draining));
+}
+
+/// A node under a policy that holds it if a unit fails, rebooted; before, these units had failed.
+fn rebooted_with_units(before: Option<&[&str]>) -> World {
+    let mut world = World::new(1, &["a", "c"]);
+    let hold = json!({ "backInService": { "failedUnits": "Hold" }, "brakes": { "maxFailures": 1 } });
+    world.policies = vec![policy("all", hold)];
+    list(&mut world, &[]);
+    world.host("a").boot = before.map(|units| boot(units, true));
+    world.need("a");
+    world.pass(SECOND);
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting));
+    // The report of the new boot comes without a boot: systemd has not been asked yet.
+    world.host("a").boot = None;
+    world.rebooter("a", true);
+    waits(&world, "has not reported which units have failed");
+    world
+}
+
+fn boot(failed_units: &[&str], finished: bool) -> BootReport {
+    BootReport {
+        userspace: finished.then_some(SECOND),
+        failed_units: failed_units.iter().map(|&unit| unit.to_owned()).collect(),
+        ..BootReport::default()
+    }
+}
+
+fn shows(world: &mut World, failed_units: &[&str], finished: bool) {
+    world.host("a").boot = Some(boot(failed_units, finished));
+    world.settle();
+}
+
+#[test]
+fn a_unit_that_fails_after_the_boot_and_had_not_before_holds_the_node_until_it_is_repaired() {
+    let mut world = rebooted_with_units(Some(&["old.service"]));
+    shows(&mut world, &["old.service"], false);
+    waits(&world, "its boot has not ended");
+    shows(&mut world, &["new.service", "old.service"], true);
+    waits(&world, "the unit new.service of the host has failed");
+    world.crash();
+    waits(&world, "the unit new.service of the host has failed");
+    shows(&mut world, &["old.service"], true);
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
+}
+
+#[test]
+fn a_unit_that_stays_failed_fails_the_attempt_which_stops_the_rollout_until_it_is_repaired() {
+    let mut world = rebooted_with_units(Some(&[]));
+    shows(&mut world, &["new.service"], true);
+    // In the last seconds of the time the pods are listed once more.
+    world.pass(world.policy.verify_timeout - SECOND * 10);
+    world.pass(SECOND * 10);
+    assert_eq!(world.phase("a"), Some(Phase::Failed));
+    let ending = world.records[&name("a")].ending.clone().unwrap();
+    assert_eq!(ending.cause, Cause::NodeNotBack);
+    assert!(ending.message.contains("new.service"), "{}", ending.message);
+    world.need("c");
+    assert_eq!(world.reason("c"), Some("PolicyStopped"));
+    shows(&mut world, &[], true);
+    world.pass(SECOND * 30);
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
+}
+
+#[test]
+fn where_the_units_before_are_not_known_each_failed_one_counts() {
+    let mut world = rebooted_with_units(None);
+    shows(&mut world, &["old.service"], true);
+    waits(&world, "the unit old.service of the host has failed");
+}
+
+#[test]
+fn a_policy_without_the_field_ignores_units() {
+    let mut world = World::new(1, &["a"]);
+    world.policies = vec![policy("all", json!({}))];
+    list(&mut world, &[]);
+    world.need("a");
+    world.pass(SECOND);
+    world.drainer("a", true, 1);
+    world.host("a").boot = Some(boot(&["new.service"], false));
+    world.rebooter("a", true);
+    world.pass(SECOND);
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
 }

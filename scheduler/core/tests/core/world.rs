@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, Fact, FleetControl, HostReport, KeyId, NeedReport, NodeName, Obstacle, Phase, Problem,
-    RebootNeed, RebooterReport,
+    Attempt, AttemptId, BootId, BootReport, Fact, FleetControl, HostReport, KeyId, NeedReport, NodeName, Obstacle,
+    Phase, Problem, RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::reading::{Outcome, Query};
@@ -43,6 +43,8 @@ pub(crate) struct Host {
     /// When the host booted; none: before the world began, or its sentinel is of a version that does not report that.
     pub(crate) booted_at: Option<Timestamp>,
     pub(crate) preflight: Option<Problem>,
+    /// What the host shows of its boot.
+    pub(crate) boot: Option<BootReport>,
     pub(crate) keys: Option<Vec<KeyId>>,
     /// What keeps the drains of the node from their end, as its drainer reports.
     pub(crate) obstacle: Option<Obstacle>,
@@ -200,6 +202,7 @@ impl World {
             rebooter_ahead: SignedDuration::ZERO,
             booted_at: None,
             preflight: None,
+            boot: None,
             keys: None,
             obstacle: None,
             foreign_cordon: false,
@@ -389,7 +392,7 @@ impl World {
                 problem: host.preflight.clone(),
                 agent_version: "0".into(),
                 record_keys: host.keys.clone(),
-                boot: None,
+                boot: host.boot.clone(),
             };
             inputs.push(Input::Rebooter(StoredReport {
                 report,

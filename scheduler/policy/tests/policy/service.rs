@@ -24,6 +24,13 @@ fn pods_of_daemon_sets_count_by_default_and_some_taints_always() {
     assert!(shown.contains("tier=node") && shown.contains("a/b"), "{shown}");
     let ignoring = read(&json!({ "daemonPods": "Ignore" })).terms.unwrap().back_in_service;
     assert_eq!(ignoring.daemon_pods, None);
+    assert!(!ignoring.holds_on_failed_units);
+    let holding = read(&json!({ "failedUnits": "Hold" })).terms.unwrap().back_in_service;
+    assert!(holding.holds_on_failed_units && holding.daemon_pods.is_some());
+    assert!(
+        holding.to_string().contains("no unit of the host has failed"),
+        "{holding}"
+    );
     assert!(ignoring.is_startup_taint("node.cilium.io/agent-not-ready"));
 }
 
@@ -31,6 +38,7 @@ fn pods_of_daemon_sets_count_by_default_and_some_taints_always() {
 fn each_mistake_names_its_field_and_the_remedy() {
     for (spec, field, remedy) in [
         (json!({ "daemonPods": "Skip" }), "daemonPods: ", "write one of them"),
+        (json!({ "failedUnits": "Stop" }), "failedUnits: ", "write one of them"),
         (
             json!({ "daemonPods": "Ignore", "selector": {} }),
             "selector: without effect",
