@@ -221,7 +221,7 @@ pub(crate) fn reboot_delay(attempt: &Attempt) -> Option<SignedDuration> {
 }
 
 /// How long the attempt's present phase may last; none if the attempt has ended.
-pub(super) fn time_limit(attempt: &Attempt, policy: &Policy) -> Option<SignedDuration> {
+pub(crate) fn time_limit(attempt: &Attempt, policy: &Policy) -> Option<SignedDuration> {
     match attempt.phase {
         Phase::Draining => {
             let own = attempt.drain_terms.timeout;

@@ -154,9 +154,13 @@ impl Fleet {
             if changed.reboot_not_before.is_none()
                 && let Some(delay) = attempt::reboot_delay(attempt)
             {
-                // The delay is no time of the drain, which may be needed once more after it.
                 changed.reboot_not_before = Some(later(now, delay));
-                changed.deadline = changed.deadline.map(|deadline| later(deadline, delay));
+                changed.deadline = if changed.left_behind.is_empty() {
+                    // The node may have to be drained once more after the delay, with all the time of a drain.
+                    attempt::time_limit(&changed, &self.policy).map(|limit| later(now, limit))
+                } else {
+                    changed.deadline.map(|deadline| later(deadline, delay))
+                };
             }
             self.change_attempt(changed, None, now);
         }
@@ -276,6 +280,9 @@ impl Fleet {
         if let Some(reason) = lacks_key(observation, self.blockers.signing_key) {
             return LastLook::Waits(reason);
         }
+        let ordered_from = attempt
+            .reboot_not_before
+            .map_or(drained_at, |not_before| not_before.max(drained_at));
         let blockers = &self.blockers;
         let look = match blockers.look_at_readings(observation.node, &member.pods, drained_at, clock) {
             Look::Open => self.look_at_daemon_pods(member, observation.node, drained_at, clock),
@@ -284,8 +291,8 @@ impl Fleet {
         match look {
             Look::Open => LastLook::Passed,
             Look::Shut(reason) => LastLook::Refused(reason),
-            // A server that restarts must not cost the drain.
-            Look::Failed(reason) if clock.reached(later(drained_at, Policy::READING_PATIENCE)) => {
+            // A server that restarts must not cost the drain, nor in a delay of the reboot.
+            Look::Failed(reason) if clock.reached(later(ordered_from, Policy::READING_PATIENCE)) => {
                 LastLook::Refused(reason)
             }
             Look::Failed(reason) | Look::Unread(reason) => LastLook::Waits(reason),

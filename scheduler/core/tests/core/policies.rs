@@ -103,6 +103,28 @@ fn a_node_whose_last_drain_took_ten_minutes_does_not_start_a_quarter_of_an_hour_
 }
 
 #[test]
+fn the_delay_of_a_reboot_counts_once_and_is_no_time_of_the_drain() {
+    let spec = json!({ "windows": [window()], "drain": { "rebootDelay": "10m" } });
+    let mut world = under(&[("nights", spec)]);
+    world.pass(MINUTE * 61);
+    world.need("a");
+    world.pass(MINUTE * 10);
+    world.drainer("a", true, 1);
+    world.pass(MINUTE * 10);
+    world.drainer("a", true, 1);
+    world.rebooter("a", true);
+    world.drainer("a", true, 1);
+    world.pass(MINUTE * 84);
+    world.need("a");
+    assert_eq!(world.reason("a"), Some("WindowTooShort"));
+    let message = world.message("a");
+    assert!(
+        message.contains("start 30m before"),
+        "twice the ten minutes, and ten: {message}"
+    );
+}
+
+#[test]
 fn a_drain_that_is_under_way_at_the_end_of_the_window_is_taken_back_before_the_reboot() {
     let mut world = under(&[("nights", json!({ "windows": [window()], "startMargin": "0s" }))]);
     world.pass(MINUTE * 170);

@@ -217,6 +217,26 @@ fn a_drained_node_waits_two_minutes_for_a_server_that_restarts() {
 }
 
 #[test]
+fn a_server_that_restarts_in_the_delay_of_a_reboot_costs_nothing() {
+    let mut world = World::new(1, &["a"]);
+    let spec = json!({ "drain": { "rebootDelay": "30m" }, "gates": { "prometheus": alerts() } });
+    world.policies = vec![policy("all", spec)];
+    world.settle();
+    world.answer = Some(Outcome::Open);
+    world.need("a");
+    world.drainer("a", true, 1);
+    world.pass(MINUTE * 5);
+    world.answer = Some(failed());
+    world.pass(MINUTE * 5);
+    assert_eq!(world.reason("a"), Some("WaitsForRebootDelay"));
+    world.answer = Some(Outcome::Open);
+    world.pass(MINUTE * 20);
+    world.drainer("a", true, 1);
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting), "{:?}", world.message("a"));
+}
+
+#[test]
 fn a_drained_node_continues_when_the_server_is_back_in_time() {
     let mut world = under(&alerts());
     world.answer = Some(Outcome::Open);

@@ -275,17 +275,24 @@ fn a_delayed_reboot_is_ordered_after_its_delay_and_after_another_drain() {
 }
 
 #[test]
-fn a_delay_is_no_time_of_the_drain() {
-    let mut world = draining(&json!({ "timeout": "2m", "rebootDelay": "30s" }));
-    let deadline = |world: &World| world.records[&name("a")].deadline.unwrap();
-    let before = deadline(&world);
-    // At the last moment of its time.
-    world.pass(MINUTE * 2 - SignedDuration::from_secs(1));
-    world.drainer("a", true, 1);
-    world.settle();
-    assert_eq!(deadline(&world), before + SignedDuration::from_secs(30));
-    world.pass(SignedDuration::from_secs(30));
-    assert_eq!(world.phase("a"), Some(Phase::Rebooting), "{:?}", world.reason("a"));
+fn a_delay_is_no_time_of_the_drain_and_the_drain_after_it_has_all_its_time() {
+    for delay in [30, 90] {
+        let mut world = draining(&json!({ "timeout": "2m", "rebootDelay": format!("{delay}s") }));
+        let almost = MINUTE * 2 - SignedDuration::from_secs(1);
+        world.pass(almost);
+        world.drainer("a", true, 1);
+        world.settle();
+        let deadline = world.records[&name("a")].deadline.unwrap();
+        assert_eq!(deadline, world.now + SignedDuration::from_secs(delay) + MINUTE * 2);
+        world.pass(SignedDuration::from_secs(delay));
+        if world.records[&name("a")].drained_at.is_none() {
+            world.pass(almost);
+            assert_eq!(world.phase("a"), Some(Phase::Draining), "{:?}", world.reason("a"));
+            world.drainer("a", true, 1);
+            world.settle();
+        }
+        assert_eq!(world.phase("a"), Some(Phase::Rebooting), "{:?}", world.reason("a"));
+    }
 }
 
 #[test]

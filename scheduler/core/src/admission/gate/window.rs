@@ -54,27 +54,39 @@ fn too_short(candidate: &Candidate<'_>) -> Option<Reason> {
 }
 
 /// The time that the node needs before the end of an opening: given; or by its last drain, if that led to a reboot; or
-/// the longest that a drain may take.
+/// the longest that a drain may take. The delay between drain and reboot is no time of a drain.
 pub(crate) fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> SignedDuration {
     let measured = || {
-        let entered = |phase| last?.history.iter().find(|entered| entered.phase == phase);
-        let drain = entered(Phase::Rebooting)?
+        let last = last?;
+        let entered = |phase| last.history.iter().find(|entered| entered.phase == phase);
+        let both = entered(Phase::Rebooting)?
             .at
             .duration_since(entered(Phase::Draining)?.at);
+        let delayed = last.drain_terms.reboot_delay.unwrap_or_default();
+        let drain = both.saturating_sub(delayed.try_into().unwrap_or(SignedDuration::MAX));
         Some(drain.max(SignedDuration::ZERO).saturating_mul(MARGIN_FACTOR))
     };
-    let longest = longest_drain(Some(terms), policy);
-    terms
-        .start_margin
-        .unwrap_or_else(|| measured().map_or(longest, |measured| measured.min(longest)))
+    let longest = drain_timeout(Some(terms), policy);
+    let needed = || {
+        measured()
+            .map_or(longest, |measured| measured.min(longest))
+            .saturating_add(delay(Some(terms)))
+    };
+    terms.start_margin.unwrap_or_else(needed)
 }
 
 /// How long the drain of a node with these terms may take, with the delay of the reboot after it.
 pub(crate) fn longest_drain(terms: Option<&Terms>, policy: &Policy) -> SignedDuration {
+    drain_timeout(terms, policy).saturating_add(delay(terms))
+}
+
+fn drain_timeout(terms: Option<&Terms>, policy: &Policy) -> SignedDuration {
     let own = terms.and_then(|terms| terms.drain.timeout);
-    let delay = terms.and_then(|terms| terms.drain.reboot_delay);
     own.unwrap_or(policy.drain_timeout)
-        .saturating_add(delay.unwrap_or_default())
+}
+
+fn delay(terms: Option<&Terms>) -> SignedDuration {
+    terms.and_then(|terms| terms.drain.reboot_delay).unwrap_or_default()
 }
 
 /// The policy with its terms and the state of its calendar; none without such a policy.
