@@ -188,9 +188,13 @@ impl Rebooter {
         }
         let current = match self.record.read(Look::Last).await {
             Ok(Some(Found::Verified(current))) => current,
-            Ok(Some(Found::Untrusted(..)) | None) => return Ok(None),
+            Ok(Some(Found::Untrusted(..)) | None) => {
+                self.escalation.note(None);
+                return Ok(None);
+            }
             Err(delay) => return self.escalate_unread(delay).await,
         };
+        self.escalation.note(Some(&current));
         if let Next::Step(step) = self.escalation.next(&current, &self.own(None)?) {
             self.take(step).await;
         }
