@@ -46,18 +46,21 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
     }
 }
 
-/// The first span of the trace, whose ids the sentinel has chosen. Each attempt for the same need writes it, always the same.
+/// The first span of the trace, whose ids the sentinel has chosen. Each attempt for the same need writes it.
 fn write_need(attempt: &Attempt) {
     if attempt.need_span.is_none() {
         return;
     }
+    // A package that was installed in the drain makes the need a later one.
+    let began = attempt.history.first().map_or(attempt.need_since, |entered| entered.at);
+    let since = attempt.need_since.min(began);
     FinishedSpan {
         name: "reboot required".into(),
         trace_id: attempt.trace.trace_id,
         span_id: attempt.need_span,
         parent: None,
-        start: attempt.need_since,
-        end: attempt.need_since,
+        start: since,
+        end: since,
         attributes: vec![
             (attribute::AGENT, "sentinel".to_owned()),
             (attribute::NODE, attempt.node.to_string()),
