@@ -30,7 +30,6 @@ pub(crate) struct Overlay {
     nats_url: String,
     resources: Vec<Value>,
     components: Vec<&'static str>,
-    agent_settings: Vec<String>,
     patches: Vec<Value>,
 }
 
@@ -44,7 +43,6 @@ impl Overlay {
             nats_url: format!("nats://{}:{port}", rig::vm::HOST),
             resources: vec![],
             components: vec![],
-            agent_settings: vec![],
             patches: vec![],
         }
     }
@@ -82,7 +80,6 @@ impl Overlay {
             nats_url: format!("tls://{NATS_IP}:4222"),
             resources: vec![volume],
             components: vec![],
-            agent_settings: vec![],
             patches: vec![
                 json!({ "target": { "kind": "Service", "name": "nats" }, "patch": service.to_string() }),
                 json!({ "target": { "kind": "StatefulSet", "name": "nats" }, "patch": certified.to_string() }),
@@ -133,9 +130,13 @@ impl Overlay {
         self
     }
 
-    /// With another value of a setting of the agents.
+    /// With another value of a setting of the agents than the one of its component, which comes after the overlay's own.
     pub(crate) fn with_agent_setting(mut self, name: &str, value: &str) -> Self {
-        self.agent_settings.push(format!("{name}={value}"));
+        let setting = json!([{ "op": "add", "path": format!("/data/{name}"), "value": value }]);
+        self.patches.push(json!({
+            "target": { "kind": "ConfigMap", "name": "bellwether-settings", "namespace": "bellwether-agents" },
+            "patch": setting.to_string(),
+        }));
         self
     }
 
@@ -182,19 +183,17 @@ impl Overlay {
         }
         let component = |name: &&str| format!("{up}{deploy}/components/{name}");
         let components: Vec<_> = self.components.iter().map(component).collect();
-        let settings = |namespace: &str, own: &[String]| {
-            let common = [
-                format!("BELLWETHER_NATS_URL={}", self.nats_url),
-                // Shorter than the defaults: the story waits for each.
-                "BELLWETHER_SOAK=5s".to_owned(),
-                "BELLWETHER_RETRY_DELAY=20s".to_owned(),
-            ];
-            let literals = [&common, own].concat();
+        let settings = |namespace: &str| {
             json!({
                 "name": "bellwether-settings",
                 "namespace": namespace,
                 "behavior": "merge",
-                "literals": literals,
+                "literals": [
+                    format!("BELLWETHER_NATS_URL={}", self.nats_url),
+                    // Shorter than the defaults: the story waits for each.
+                    "BELLWETHER_SOAK=5s".to_owned(),
+                    "BELLWETHER_RETRY_DELAY=20s".to_owned(),
+                ],
             })
         };
         let kustomization = json!({
@@ -203,7 +202,7 @@ impl Overlay {
             "resources": resources,
             "components": components,
             "images": images,
-            "configMapGenerator": [settings("bellwether", &[]), settings("bellwether-agents", &self.agent_settings)],
+            "configMapGenerator": [settings("bellwether"), settings("bellwether-agents")],
             "patches": self.patches,
         });
         write(&folder.join("kustomization.yaml"), &kustomization)?;
