@@ -76,7 +76,7 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         ),
         Check::open(
             "S-NEED-16",
-            "| `need.traceparent` | the first span of the [trace](README.md#trace-context) of this need; may be empty |",
+            "| `need.traceparent` | random ids for the first span of the [trace](README.md#trace-context) of this need; may be empty |",
             |stage| Box::pin(traced(stage)),
         ),
     ]
