@@ -47,8 +47,8 @@ async fn reported(fleet: &Fleet, host: &Host, since: Timestamp) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nats_that_has_lost_its_state_gets_every_report_at_once() -> Result<()> {
     let fleet = fleet(2).await?;
-    fleet.world.nats.lose_state().await?;
     let begun = Timestamp::now();
+    fleet.world.nats.lose_state().await?;
     for host in fleet.world.hosts() {
         reported(&fleet, &host, begun).await?;
         fleet.explained(host.name(), &["Idle"]).await?;
@@ -79,12 +79,12 @@ async fn a_boot_without_nats_is_reported_when_nats_comes_and_each_new_connection
         Ok(agents.sentinel.process.is_running() && agents.rebooter.process.is_running())
     })
     .await?;
-    fleet.world.nats.restart().await?;
     let begun = Timestamp::now();
+    fleet.world.nats.restart().await?;
     reported(&fleet, &host, begun).await?;
     // Nothing is lost this time, and nothing changes.
-    fleet.world.nats.be_away_for(Duration::from_millis(100)).await?;
     let begun = Timestamp::now();
+    fleet.world.nats.be_away_for(Duration::from_millis(100)).await?;
     reported(&fleet, &host, begun).await?;
     fleet.finish()
 }

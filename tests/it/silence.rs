@@ -5,34 +5,45 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::stream::HOSTS_STREAM;
 use bellwether_proto::subject;
+use rig::service::Service;
 use rig::services::ServicesOptions;
 use rig::wait;
 
 use crate::fleet::{DEADLINE, Fleet};
 
-/// Fifteen seconds, and a little for busy cores.
+/// Of a service of the control plane: fifteen seconds, and a little for busy cores.
 const NOTICED: Duration = Duration::from_secs(18);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_service_notices_a_nats_server_that_hangs_within_fifteen_seconds() -> Result<()> {
-    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
-    let agents = fleet
-        .services
-        .agents()
-        .into_values()
-        .flat_map(|it| [it.sentinel, it.rebooter]);
-    let control = fleet.services.schedulers.iter().chain(&fleet.services.drainers);
-    let services: Vec<_> = control.cloned().chain(agents).collect();
-    fleet.world.nats.process.pause()?;
-    wait::until("every service to report that NATS is silent", NOTICED, async || {
-        for service in &services {
+/// Of an agent, which tries its connection more rarely: a minute, and a little.
+const NOTICED_BY_AGENT: Duration = Duration::from_secs(75);
+
+/// Waits until each of these services reports that NATS is silent.
+async fn noticed(services: &[Service], within: Duration) -> Result<()> {
+    wait::until("every service to report that NATS is silent", within, async || {
+        for service in services {
             let (status, body) = service.get("/readyz").await?;
             let name = service.process.name();
             ensure!(status == 503 && body.contains("nats Nats"), "{name}: {status} {body}");
         }
         Ok(())
     })
-    .await?;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_service_notices_a_nats_server_that_hangs() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default()).await?;
+    let agents = fleet
+        .services
+        .agents()
+        .into_values()
+        .flat_map(|it| [it.sentinel, it.rebooter]);
+    let agents: Vec<_> = agents.collect();
+    let control = fleet.services.schedulers.iter().chain(&fleet.services.drainers);
+    let control: Vec<_> = control.cloned().collect();
+    fleet.world.nats.process.pause()?;
+    noticed(&control, NOTICED).await?;
+    noticed(&agents, NOTICED_BY_AGENT).await?;
     fleet.world.nats.process.resume()?;
     fleet.services.wait_ready().await?;
     fleet.upgrade_all()?;
