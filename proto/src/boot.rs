@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::field::{from_duration, to_duration};
+use crate::limit::MARK;
 use crate::message::WireError;
 use crate::wire;
 
@@ -28,6 +29,23 @@ impl BootReport {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.userspace.is_some()
+    }
+
+    /// A unit that has failed, and had not when these had; none: there is none that is known. Of a list that was cut at its
+    /// limit only the names count.
+    #[must_use]
+    pub fn newly_failed<'a>(&'a self, before: &[String]) -> Option<&'a str> {
+        let is_name = |unit: &&String| !unit.starts_with(MARK);
+        let is_cut = before.last().is_some_and(|last| !is_name(&last));
+        // The names are in order, so of a list that was cut nothing is known behind its last one.
+        let known_to = is_cut.then(|| before.iter().rev().find(is_name)).flatten();
+        let mut new = self
+            .failed_units
+            .iter()
+            .filter(is_name)
+            .filter(|unit| !before.contains(unit));
+        new.find(|unit| known_to.is_none_or(|last| *unit < last))
+            .map(String::as_str)
     }
 
     pub(crate) fn from_wire(wire: wire::BootReport) -> Result<Self, WireError> {
@@ -60,4 +78,32 @@ fn phase(field: &'static str, value: Option<prost_types::Duration>) -> Result<Op
     let duration = from_duration(value).filter(|duration| !duration.is_negative());
     let duration = duration.ok_or_else(|| WireError::field("bellwether.v1.BootReport", field, "is no time"))?;
     Ok(Some(duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().copied().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_unit_is_new_by_its_name_and_of_a_list_that_was_cut_only_what_is_known_counts() {
+        for (before, now, new) in [
+            (&["a", "c"][..], &["a", "c"][..], None),
+            (&["a", "c"], &["a", "b"], Some("b")),
+            (&[], &["a"], Some("a")),
+            (&["a", "c", "… and 5 more"], &["a", "c", "… and 4 more"], None),
+            (&["a", "c", "… and 5 more"], &["c", "d"], None),
+            (&["a", "c", "… and 5 more"], &["a", "b", "c"], Some("b")),
+            (&["a"], &["a", "… and 1 more"], None),
+        ] {
+            let report = BootReport {
+                failed_units: names(now),
+                ..BootReport::default()
+            };
+            assert_eq!(report.newly_failed(&names(before)), new, "{before:?} {now:?}");
+        }
+    }
 }

@@ -88,7 +88,7 @@ pub const FAILED_UNITS_MAX: usize = 20;
 pub const REFRESH_INTERVAL_MAX: SignedDuration = SignedDuration::from_hours(8);
 
 /// The end of a text that was cut.
-const MARK: &str = "…";
+pub(crate) const MARK: &str = "…";
 
 /// A generated message whose texts and lists can be cut.
 ///

@@ -25,7 +25,7 @@ pub(crate) use failures::Failure;
 pub use failures::{Cohort, Stop};
 pub(crate) use foreseen::Foreseen;
 pub(crate) use gate::{
-    Blockers, Look, OwnReadings, lacks_key, longest_drain, margin, overrides_budgets, unfit_for_order,
+    Blockers, Look, OwnReadings, clock_off, lacks_key, longest_drain, margin, overrides_budgets, unfit_for_order,
 };
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};

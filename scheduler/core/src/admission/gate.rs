@@ -55,7 +55,7 @@ use crate::timers::Clock;
 
 pub(crate) use drain::overrides_budgets;
 pub(crate) use look::Look;
-pub(crate) use rebooter::unfit_for_order;
+pub(crate) use rebooter::{clock_off, unfit_for_order};
 pub(crate) use record_key::lacks_key;
 pub(crate) use window::{longest_drain, margin};
 

@@ -66,8 +66,7 @@ pub(crate) fn units(attempt: &Attempt, demanded: &BackInService, shown: Option<&
     };
     let before = attempt.units_before.as_deref().unwrap_or_default();
     // A unit that fails ends its part of the boot, and others may still start.
-    let mut failed = boot.failed_units.iter().filter(|unit| !before.contains(unit));
-    if let Some(unit) = failed.next() {
+    if let Some(unit) = boot.newly_failed(before) {
         return Service::Missing(format!(
             "the unit {unit} of the host has failed, and had not before the reboot"
         ));

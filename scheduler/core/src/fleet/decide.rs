@@ -4,7 +4,7 @@ use bellwether_policy::Governing;
 use bellwether_proto::{Attempt, LastReboot, NodeName, Phase, RebootNeed};
 use jiff::Timestamp;
 
-use crate::admission::{self, Group, Look, Reason, Verdict, lacks_key};
+use crate::admission::{self, Group, Look, Reason, Verdict, clock_off, lacks_key};
 use crate::attempt::{self, LastLook, Looks, Transition};
 use crate::effect::{Command, Effect};
 use crate::explain::{Basis, Stand, State};
@@ -276,8 +276,8 @@ impl Fleet {
         let Some(drained_at) = attempt.drained_at else {
             return LastLook::Passed;
         };
-        // The kubelet brings the key, or the time of the drain ends.
-        if let Some(reason) = lacks_key(observation, self.blockers.signing_key) {
+        // The kubelet brings the key, and a next report the right time; or the time of the drain ends.
+        if let Some(reason) = lacks_key(observation, self.blockers.signing_key).or_else(|| clock_off(observation)) {
             return LastLook::Waits(reason);
         }
         let ordered_from = attempt

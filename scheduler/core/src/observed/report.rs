@@ -75,7 +75,7 @@ impl<R: Renewed> StoredReport<R> {
     }
 
     /// How far the clock of the host is ahead of that of the NATS server; negative: behind. A report that came late makes the
-    /// host's clock look behind by as much, which is seconds: a publish that takes longer is called off.
+    /// host's clock look behind by as much, until the next one.
     #[must_use]
     pub fn clock_ahead(&self) -> SignedDuration {
         self.report.reported_at().duration_since(self.stored_at)

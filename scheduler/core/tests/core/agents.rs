@@ -70,10 +70,14 @@ fn a_node_whose_clock_is_off_is_neither_drained_nor_ordered_to_reboot_until_the_
         world.host("a").rebooter_ahead = limit;
         world.settle();
         assert_eq!(world.phase("a"), Some(Phase::Draining), "{limit:#}");
-        // The same right before the order.
+        // Right before the order the next report is waited for.
         world.host("a").rebooter_ahead = beyond;
         world.settle();
         world.drainer("a", true, 1);
-        assert_eq!(world.phase("a"), Some(Phase::RollingBack), "{beyond:#}");
+        assert_eq!(world.phase("a"), Some(Phase::Draining), "{beyond:#}");
+        assert!(world.message("a").contains("that of NATS"), "{}", world.message("a"));
+        world.host("a").rebooter_ahead = limit;
+        world.settle();
+        assert_eq!(world.phase("a"), Some(Phase::Rebooting), "{limit:#}");
     }
 }

@@ -1,15 +1,16 @@
 //! The node's rebooter could not carry out an order now: such a node is not drained in vain.
 
-use bellwether_proto::{ProblemCode, RebooterReport};
+use bellwether_proto::ProblemCode;
 
 use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;
-use crate::observed::{Observation, StoredReport};
+use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::timers::Clock;
 
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
-    unfit(&candidate.observation, candidate.clock, |_| true)
+    let observation = &candidate.observation;
+    unfit(observation, candidate.clock, |_| true).or_else(|| clock_off(observation))
 }
 
 /// Why the node's rebooter could not carry out an order, asked right before the reboot is ordered; none if it could. It waits
@@ -27,16 +28,18 @@ fn unfit(observation: &Observation<'_>, clock: &Clock, counts: impl Fn(ProblemCo
     let Some(rebooter) = rebooter else {
         return Some(Reason::NoRebooter);
     };
-    let problem = rebooter.report.problem.as_ref();
-    problem
-        .filter(|problem| counts(problem.code))
-        .map(|problem| Reason::PreflightFailed(problem.message.clone()))
-        .or_else(|| clock_off(rebooter))
+    let problem = rebooter
+        .report
+        .problem
+        .as_ref()
+        .filter(|problem| counts(problem.code))?;
+    Some(Reason::PreflightFailed(problem.message.clone()))
 }
 
 /// The clock of the host judges until when a reboot may begin: one that is ahead refuses the order after the drain, and one
-/// that is behind obeys an order that is over.
-fn clock_off(stored: &StoredReport<RebooterReport>) -> Option<Reason> {
-    let ahead = stored.clock_ahead();
+/// that is behind obeys an order that is over. Of a drained node it is waited for: a report that NATS stored late makes a clock
+/// look behind until the next one.
+pub(crate) fn clock_off(observation: &Observation<'_>) -> Option<Reason> {
+    let ahead = observation.rebooter?.clock_ahead();
     (ahead.abs() > Policy::CLOCK_OFF_MAX).then_some(Reason::ClockOff { ahead })
 }
