@@ -61,9 +61,12 @@ pub struct Content {
 #[derive(Debug)]
 struct LookedAt {
     boot_id: BootId,
+    /// The last that was shown.
     report: Option<BootReport>,
     at: Timestamp,
-    /// Looks that found a boot that had not ended.
+    /// The last look showed the end of the boot.
+    is_finished: bool,
+    /// Looks that did not show the end of the boot.
     unfinished: u32,
 }
 
@@ -79,16 +82,18 @@ impl Schedule {
         self.found = Some((ability, now));
     }
 
-    /// Takes in what the host shows of this boot; none: nothing.
+    /// Takes in what the host shows of this boot; none: nothing. A host that does not answer once, as one whose system bus
+    /// starts again, loses nothing of what it has shown.
     pub fn handle_boot(&mut self, boot_id: &BootId, report: Option<BootReport>, now: Timestamp) {
         let before = self.boot.take().filter(|boot| boot.boot_id == *boot_id);
-        let is_unfinished = report.as_ref().is_some_and(|report| !report.is_finished());
-        let unfinished = before.map_or(0, |boot| boot.unfinished);
+        let (known, unfinished) = before.map_or((None, 0), |boot| (boot.report, boot.unfinished));
+        let is_finished = report.as_ref().is_some_and(BootReport::is_finished);
         self.boot = Some(LookedAt {
             boot_id: boot_id.clone(),
-            report,
+            report: report.or(known),
             at: now,
-            unfinished: unfinished.saturating_add(u32::from(is_unfinished)),
+            is_finished,
+            unfinished: unfinished.saturating_add(u32::from(!is_finished)),
         });
     }
 
@@ -108,8 +113,7 @@ impl Schedule {
         let Some(boot) = self.boot_of(boot_id) else {
             return Duration::ZERO;
         };
-        let is_unfinished = boot.report.as_ref().is_some_and(|report| !report.is_finished());
-        let soon = is_unfinished && boot.unfinished < BOOT_LOOKS_MAX;
+        let soon = !boot.is_finished && boot.unfinished < BOOT_LOOKS_MAX;
         left(boot.at, if soon { interval.min(BOOT_INTERVAL) } else { interval }, now)
     }
 
@@ -221,7 +225,11 @@ mod tests {
             ..finished
         };
         schedule.handle_boot(&this, Some(failed.clone()), at(310));
-        assert_eq!(schedule.due(&this, at(11)).unwrap().boot, Some(failed));
+        assert_eq!(schedule.due(&this, at(11)).unwrap().boot, Some(failed.clone()));
+        // No answer, once: what is known stays, and the next look comes soon.
+        schedule.handle_boot(&this, None, at(310));
+        assert_eq!(schedule.boot(&this), Some(&failed));
+        assert_eq!(schedule.boot_look_in(&this, at(310), INTERVAL), BOOT_INTERVAL);
         // What the host showed of one boot is not true of the next one.
         assert_eq!(schedule.boot(&boot("b")), None);
         assert_eq!(schedule.boot_look_in(&boot("b"), at(311), INTERVAL), Duration::ZERO);
@@ -230,7 +238,9 @@ mod tests {
             schedule.handle_boot(&boot("b"), Some(unfinished.clone()), at(400));
         }
         assert_eq!(schedule.boot_look_in(&boot("b"), at(400), INTERVAL), INTERVAL);
-        schedule.handle_boot(&boot("c"), None, at(400));
+        for _ in 0..BOOT_LOOKS_MAX {
+            schedule.handle_boot(&boot("c"), None, at(400));
+        }
         assert_eq!(schedule.boot_look_in(&boot("c"), at(400), INTERVAL), INTERVAL);
     }
 
