@@ -201,8 +201,12 @@ impl Rebooter {
         Ok(Some(Duration::ZERO))
     }
 
-    /// The same while the record cannot be read. Returns when to try again.
+    /// The same while NATS is out of reach. Returns when to try again.
     async fn escalate_unread(&mut self, delay: Duration) -> anyhow::Result<Option<Duration>> {
+        // Servers that answer and do not give the record may have another one.
+        if self.bus.is_connected() {
+            return Ok(Some(delay));
+        }
         match self.escalation.next_unread(&self.own(None)?) {
             Next::Over => Ok(Some(delay)),
             Next::In(left) => Ok(Some(delay.min(left))),
