@@ -13,9 +13,6 @@ use crate::operator::Status;
 use crate::overlay::Overlay;
 use crate::roll;
 
-/// Steps of an escalation, as short as they may be.
-const ESCALATION: &str = "signal=30s,syscall=60s";
-
 /// Longer than a rebooter takes to look at an order again.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -24,9 +21,6 @@ const UPGRADE: &str = "systemd-run --quiet --unit=upgrade systemd-inhibit --what
 
 /// Its end.
 const UPGRADED: &str = "systemctl stop upgrade.service";
-
-/// A service that does not stop, so that no shutdown of systemd gets to its end: written where the next boot finds none.
-const HANG: &str = r"mkdir -p /run/systemd/system && printf '%s\n' '[Service]' 'ExecStart=/bin/sleep infinity' 'ExecStop=/bin/sleep infinity' 'TimeoutStopSec=infinity' > /run/systemd/system/hang.service && systemctl daemon-reload && systemctl start hang.service";
 
 /// The log of the first process in the boot before this one.
 const FIRST_PROCESS: &str = "journalctl --boot=-1 _PID=1 --output=cat --no-pager --quiet";
@@ -58,19 +52,6 @@ pub(crate) async fn story(cluster: &Cluster) -> Result<()> {
     let commanded = Box::pin(commanded(cluster, "node-1"));
     cluster
         .step("a command among the host's files reboots it", commanded)
-        .await?;
-
-    let escalation = over("escalation")
-        .with_component("reboot-escalation")
-        .with_agent_setting("BELLWETHER_REBOOT_ESCALATION", ESCALATION);
-    let apply = cluster.apply(&escalation);
-    cluster.step("the rebooter may escalate", apply).await?;
-    let escalated = Box::pin(escalated(cluster, "node-2"));
-    cluster
-        .step(
-            "a host that takes the request and hangs is rebooted by the kernel",
-            escalated,
-        )
         .await
 }
 
@@ -152,22 +133,5 @@ async fn commanded(cluster: &Cluster, node: &str) -> Result<()> {
         rebooters.lines().any(|line| is_call(&line)),
         "no command was run: {rebooters}"
     );
-    Ok(())
-}
-
-async fn escalated(cluster: &Cluster, node: &str) -> Result<()> {
-    let machine = cluster.machine(node)?;
-    machine.run(HANG).await?;
-    roll::rebooted(cluster, node, "m4", async || Ok(())).await?;
-    let rebooters = machine.run(REBOOTERS).await?;
-    for step in ["signal", "syscall"] {
-        let is_step = |line: &&str| line.contains("rebooting it by the next method") && line.contains(step);
-        ensure!(
-            rebooters.lines().any(|line| is_step(&line)),
-            "no step {step}: {rebooters}"
-        );
-    }
-    let first = machine.run(FIRST_PROCESS).await?;
-    ensure!(first.contains("SIGRTMIN+5"), "no signal arrived: {first}");
     Ok(())
 }

@@ -20,7 +20,7 @@ With a filter, only tests whose name contains the filter run.
 `test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
 reboot them. It needs mmdebstrap and a Debian archive, and root once to build the machines' disk;
 without one of these the verb prints the reason and runs nothing. `--story methods` reboots them by each method of
-the rebooter instead, with inhibitors and an escalation; `whole` is the other one. With CI=true and as root it installs mmdebstrap
+the rebooter instead, with inhibitors; `whole` is the other one. With CI=true and as root it installs mmdebstrap
 itself. With --minutes it stops after that time, preparations included, and prints the steps that
 were not tested. Its artefacts are in <target>/node-test.
 ";
