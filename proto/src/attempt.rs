@@ -1,6 +1,6 @@
 //! The attempt to reboot one node.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::attempt_ref::AttemptRef;
 use crate::daemon_pod::DaemonPod;
@@ -147,6 +147,12 @@ impl Attempt {
             need_span: None,
             history: Vec::new(),
         }
+    }
+
+    /// How long after the drain the reboot is ordered; none: at once.
+    #[must_use]
+    pub fn reboot_delay(&self) -> Option<SignedDuration> {
+        self.drain_terms.reboot_delay.and_then(|delay| delay.try_into().ok())
     }
 
     /// When the present phase was entered.

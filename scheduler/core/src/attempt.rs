@@ -22,6 +22,4 @@ pub(crate) use retry::same_obstacle;
 pub(crate) use service::{Service, demanded, service, units};
 pub(crate) use start::{is_for_reboot, start};
 pub(crate) use terms::drain_terms;
-pub(crate) use transition::{
-    Transition, apply, has_noted_reboot, is_held, note_reboot, reboot_delay, time_limit, wants_uncordon,
-};
+pub(crate) use transition::{Transition, apply, has_noted_reboot, is_held, note_reboot, time_limit, wants_uncordon};

@@ -8,7 +8,7 @@ use bellwether_proto::Attempt;
 use jiff::Timestamp;
 
 use crate::attempt::retry;
-use crate::attempt::transition::{reboot_delay, time_limit};
+use crate::attempt::transition::time_limit;
 use crate::policy::Policy;
 use crate::timers::later;
 
@@ -21,7 +21,7 @@ pub(crate) fn clamp(attempt: &mut Attempt, policy: &Policy, now: Timestamp) -> b
             clamped = true;
         }
     };
-    let delay = reboot_delay(attempt).unwrap_or_default();
+    let delay = attempt.reboot_delay().unwrap_or_default();
     let limit = time_limit(attempt, policy);
     if let (Some(deadline), Some(limit)) = (&mut attempt.deadline, limit) {
         bound(deadline, later(now, limit));

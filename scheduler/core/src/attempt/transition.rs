@@ -215,18 +215,13 @@ pub(super) fn begin(attempt: &mut Attempt, phase: Phase, policy: &Policy, now: T
     attempt.deadline = time_limit(attempt, policy).map(|limit| later(now, limit));
 }
 
-/// How long after the drain the reboot of this attempt is ordered; none: at once.
-pub(crate) fn reboot_delay(attempt: &Attempt) -> Option<SignedDuration> {
-    attempt.drain_terms.reboot_delay.and_then(|delay| delay.try_into().ok())
-}
-
 /// How long the attempt's present phase may last; none if the attempt has ended.
 pub(crate) fn time_limit(attempt: &Attempt, policy: &Policy) -> Option<SignedDuration> {
     match attempt.phase {
         Phase::Draining => {
             let own = attempt.drain_terms.timeout;
             let drain = own.and_then(|own| own.try_into().ok()).unwrap_or(policy.drain_timeout);
-            let delay = attempt.reboot_not_before.and_then(|_| reboot_delay(attempt));
+            let delay = attempt.reboot_not_before.and_then(|_| attempt.reboot_delay());
             Some(drain.saturating_add(delay.unwrap_or_default()))
         }
         Phase::Rebooting => Some(policy.reboot_timeout),

@@ -152,7 +152,7 @@ impl Fleet {
                 changed.deadline = Some(later(now, Policy::READING_PATIENCE));
             }
             if changed.reboot_not_before.is_none()
-                && let Some(delay) = attempt::reboot_delay(attempt)
+                && let Some(delay) = attempt.reboot_delay()
             {
                 changed.reboot_not_before = Some(later(now, delay));
                 changed.deadline = if changed.left_behind.is_empty() {

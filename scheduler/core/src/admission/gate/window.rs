@@ -62,8 +62,7 @@ pub(crate) fn margin(terms: &Terms, last: Option<&Attempt>, policy: &Policy) -> 
         let both = entered(Phase::Rebooting)?
             .at
             .duration_since(entered(Phase::Draining)?.at);
-        let delayed = last.drain_terms.reboot_delay.unwrap_or_default();
-        let drain = both.saturating_sub(delayed.try_into().unwrap_or(SignedDuration::MAX));
+        let drain = both.saturating_sub(last.reboot_delay().unwrap_or_default());
         Some(drain.max(SignedDuration::ZERO).saturating_mul(MARGIN_FACTOR))
     };
     let longest = drain_timeout(Some(terms), policy);
