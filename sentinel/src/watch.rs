@@ -212,13 +212,19 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    #[tokio::test]
-    async fn writing_and_removing_are_hints_and_reading_is_none() {
+    /// A directory that is watched, its sentinel file, which is not there, and the hints.
+    fn watched() -> (tempfile::TempDir, PathBuf, Watch, Hints) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("reboot-required");
-        let (sender, mut hints) = hints();
+        let (sender, hints) = hints();
         let mut watch = Watch::new(sender);
         watch.ensure(&file);
+        (directory, file, watch, hints)
+    }
+
+    #[tokio::test]
+    async fn writing_and_removing_are_hints_and_reading_is_none() {
+        let (directory, file, _watch, mut hints) = watched();
         fs::write(&file, "x").unwrap();
         tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
         fs::read(&file).unwrap();
@@ -234,11 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_event_is_lost_among_many_others() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("reboot-required");
-        let (sender, mut hints) = hints();
-        let mut watch = Watch::new(sender);
-        watch.ensure(&file);
+        let (directory, file, _watch, mut hints) = watched();
         // With names of this length the event of the file is read together with the 64th of others, and behind that one.
         for before in [0, 63, 70, 80, 100] {
             // None of the loop's tasks has its turn in this round, so the events come together.
