@@ -7,6 +7,7 @@ use std::time::Duration;
 use bellwether_proto::limit::REFRESH_INTERVAL_MAX;
 use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
+use tracing_subscriber::filter::Targets;
 
 use crate::host::HostArgs;
 
@@ -62,8 +63,14 @@ pub struct ChassisArgs {
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug, trace, or a list of target=level
-    #[arg(long, env = setting::LOG, default_value = "info", value_name = "FILTER")]
-    pub log: String,
+    #[arg(long, env = setting::LOG, default_value = "info", value_name = "FILTER", value_parser = log_filter)]
+    pub log: Targets,
+}
+
+/// Checked with the flags: later there would be no log yet for the error.
+fn log_filter(text: &str) -> Result<Targets, String> {
+    text.parse()
+        .map_err(|error| format!("{error}; write it as info or info,bellwether_chassis=debug"))
 }
 
 /// Flags of the services that set up JetStream.

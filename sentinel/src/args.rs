@@ -69,6 +69,7 @@ mod tests {
             ("--probes", "kernel interval=0s"),
             ("--probes", "file; file"),
             ("--refresh-interval", "often"),
+            ("--log", "info=loud=x"),
         ] {
             let line: &[&str] = match flag {
                 "--node-name" => &["sentinel", flag, value],
