@@ -2,7 +2,7 @@
 //! renamed. A field that is absent on the wire is `null` here.
 
 use bellwether_check::text;
-use bellwether_proto::wire;
+use bellwether_proto::{RebootKind, wire};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -239,6 +239,7 @@ struct Attempt<'a> {
     reboot_not_before: Option<Timestamp>,
     after_timeout: String,
     left_behind: &'a str,
+    reboot_kind: String,
     reboot_started_at: Option<Timestamp>,
     boot_id_before: &'a str,
     boot_id_after: &'a str,
@@ -271,6 +272,7 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
             reboot_not_before: text::instant(attempt.reboot_not_before),
             after_timeout: vocabulary::after_timeout(attempt.drain_terms),
             left_behind: &attempt.left_behind,
+            reboot_kind: RebootKind::from_wire(attempt.reboot_kind).to_string(),
             reboot_started_at: text::instant(attempt.reboot_started_at),
             boot_id_before: &attempt.boot_id_before,
             boot_id_after: &attempt.boot_id_after,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bellwether_check::text::{NOTHING, between, instant, one_line, paused, phase};
-use bellwether_proto::wire;
+use bellwether_proto::{RebootKind, wire};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
@@ -314,6 +314,10 @@ fn attempt_lines(attempt: &wire::Attempt, wide: bool, now: Timestamp) -> String 
     }
     if !attempt.left_behind.is_empty() {
         text.push_str(&labelled("Pods left behind", &one_line(&attempt.left_behind)));
+    }
+    let kind = RebootKind::from_wire(attempt.reboot_kind);
+    if kind != RebootKind::Full {
+        text.push_str(&labelled("Reboot kind", &kind.to_string()));
     }
     if attempt.failures_in_row > 0 {
         let times = if attempt.failures_in_row == 1 { "time" } else { "times" };

@@ -13,6 +13,7 @@ use crate::last_reboot::LastReboot;
 use crate::message::{Message, WireError};
 use crate::obstacle::ObstacleRun;
 use crate::phase::{Cause, Phase};
+use crate::reboot_kind::RebootKind;
 use crate::wire;
 
 /// How an attempt ends.
@@ -99,6 +100,8 @@ pub struct Attempt {
     pub cordon_removed_at: Option<Timestamp>,
     /// The units of the host that had failed right before the order to reboot; none: not known.
     pub units_before: Option<Vec<String>>,
+    /// How the host is rebooted.
+    pub reboot_kind: RebootKind,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -143,6 +146,7 @@ impl Attempt {
             drain_report: None,
             cordon_removed_at: None,
             units_before: None,
+            reboot_kind: RebootKind::Full,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -237,6 +241,7 @@ impl Message for Attempt {
             drain_report: wire.drain_report.map(DrainReport::from_wire).map(Box::new),
             cordon_removed_at: instant(T, "cordon_removed_at", wire.cordon_removed_at)?,
             units_before: wire.units_before.map(|before| before.failed_units),
+            reboot_kind: RebootKind::from_wire(wire.reboot_kind),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -289,6 +294,7 @@ impl Message for Attempt {
                 .units_before
                 .clone()
                 .map(|failed_units| wire::UnitsBefore { failed_units }),
+            reboot_kind: self.reboot_kind.to_wire(),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

@@ -9,6 +9,7 @@ use crate::limit::REFRESH_INTERVAL_MAX;
 use crate::message::{Message, WireError};
 use crate::probe::ProbeReport;
 use crate::problem::Problem;
+use crate::reboot_kind::{KindPreflight, RebootKind};
 use crate::signature::KeyId;
 use crate::wire;
 
@@ -178,6 +179,16 @@ pub struct RebooterReport {
     pub record_keys: Option<Vec<KeyId>>,
     /// The boot that runs, if the host shows it.
     pub boot: Option<BootReport>,
+    /// The kinds of reboot beside the full one that it knows.
+    pub kinds: Vec<KindPreflight>,
+}
+
+impl RebooterReport {
+    /// Whether it knows this kind of reboot, and what it reports of it.
+    #[must_use]
+    pub fn preflight_of(&self, kind: RebootKind) -> Option<&KindPreflight> {
+        self.kinds.iter().find(|preflight| preflight.kind == kind)
+    }
 }
 
 impl Message for RebooterReport {
@@ -195,6 +206,7 @@ impl Message for RebooterReport {
             agent_version: wire.agent_version,
             record_keys: wire.record_keys.map(record_keys).transpose()?,
             boot: wire.boot.map(BootReport::from_wire).transpose()?,
+            kinds: wire.kinds.into_iter().map(KindPreflight::from_wire).collect(),
         })
     }
 
@@ -212,6 +224,7 @@ impl Message for RebooterReport {
                 ids: keys.iter().map(KeyId::to_string).collect(),
             }),
             boot: self.boot.as_ref().map(BootReport::to_wire),
+            kinds: self.kinds.iter().map(KindPreflight::to_wire).collect(),
         }
     }
 }

@@ -36,6 +36,7 @@ mod phase;
 mod probe;
 pub mod problem;
 pub mod readiness;
+mod reboot_kind;
 #[cfg(feature = "grpc")]
 pub mod refusal;
 pub mod setting;
@@ -81,6 +82,7 @@ pub use obstacle::{Obstacle, ObstacleKind, ObstacleRun};
 pub use phase::{Cause, Phase};
 pub use probe::{ProbeNeed, ProbeOutcome, ProbeReport};
 pub use problem::{Problem, ProblemCode};
+pub use reboot_kind::{KindPreflight, RebootKind};
 #[cfg(feature = "grpc")]
 pub use refusal::RefusalCode;
 pub use signature::{KeyId, PublicKeys, SignatureFault, SigningKey};

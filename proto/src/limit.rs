@@ -12,9 +12,12 @@ use crate::signature::KEYS_MAX;
 use crate::wire;
 
 mod drain;
+mod kind;
 mod probe;
 
 use drain::{cut_obstacle, cut_progress, cut_report};
+use kind::cut_kinds;
+pub use kind::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
 use probe::cut_probe;
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX};
 
@@ -177,7 +180,9 @@ impl Limited for wire::RebooterReport {
             preflight_problem,
             record_keys,
             boot,
+            kinds,
         } = self;
+        cut_kinds(kinds);
         if let Some(wire::BootReport {
             firmware: _,
             loader: _,
@@ -240,6 +245,7 @@ impl Limited for wire::Attempt {
             drain_report,
             cordon_removed_at: _,
             units_before,
+            reboot_kind: _,
             history,
         } = self;
         if let Some(wire::UnitsBefore { failed_units }) = units_before {

@@ -86,6 +86,8 @@ problem_codes! {
     RebootAlreadyCalled,
     RebootNotProvable,
     SignalNotPermitted,
+    RebootKindNotPossible,
+    KexecNotLoaded,
 }
 
 impl Problem {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bellwether_chassis::chain;
-use bellwether_proto::{Problem, ProblemCode};
+use bellwether_proto::{Problem, ProblemCode, RebootKind};
 
 /// A method of rebooting does not work.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,42 @@ pub(crate) enum RebootError {
     /// The system call would be refused.
     #[error("the capability SYS_BOOT is missing: add it to the rebooter's container")]
     NoCapability,
+    /// The method knows no such reboot.
+    #[error(
+        "{method} cannot reboot by {kind}, which logind can: set the rebooter's method to logind, or rebootKind: Full in the policy of the node"
+    )]
+    KindOfMethod {
+        /// The kind of reboot.
+        kind: RebootKind,
+        /// The method.
+        method: &'static str,
+    },
+    /// The host's systemd knows no such reboot.
+    #[error(
+        "systemd {version} of this host cannot reboot by {kind}, {needed} or newer is needed: upgrade the host, or set rebootKind: Full in the policy of the node"
+    )]
+    KindOfSystemd {
+        /// The kind of reboot.
+        kind: RebootKind,
+        /// The version that runs.
+        version: u32,
+        /// The first version that could.
+        needed: u32,
+    },
+    /// The version of the host's systemd is not known.
+    #[error("systemd of this host does not state its version, so it is not known whether it can reboot by {kind}")]
+    NoVersion {
+        /// The kind of reboot.
+        kind: RebootKind,
+    },
+    /// No kernel is loaded for kexec.
+    #[error(
+        "no kernel is loaded for kexec on this host ({file}): load one with kexec -l of kexec-tools before the reboot, best by a unit of the host after each kernel update, or set rebootKind: Full in the policy of the node", file = file.display()
+    )]
+    KexecNotLoaded {
+        /// The file that shows that.
+        file: PathBuf,
+    },
     /// No answer.
     #[error("{what} gave no answer within {limit:?}")]
     TimedOut {
@@ -129,6 +165,10 @@ impl RebootError {
             Self::Container { .. } => ProblemCode::RebootNotProvable,
             Self::NotSystemd { .. } | Self::KernelDenied { .. } | Self::NoCapability => ProblemCode::SignalNotPermitted,
             Self::TimedOut { .. } => ProblemCode::RebootMethodTimedOut,
+            Self::KindOfMethod { .. } | Self::KindOfSystemd { .. } | Self::NoVersion { .. } => {
+                ProblemCode::RebootKindNotPossible
+            }
+            Self::KexecNotLoaded { .. } => ProblemCode::KexecNotLoaded,
             Self::NotStarted { .. } | Self::NotRunnable { .. } => ProblemCode::RebootCommandNotRunnable,
             Self::Ended { .. } => ProblemCode::RebootCommandFailed,
         }

@@ -8,7 +8,9 @@ use bellwether_chassis::admin::Health;
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::{BootId, KeyId, NodeName, Problem, ProblemCode, PublicKeys, RebooterReport};
+use bellwether_proto::{
+    BootId, KeyId, KindPreflight, NodeName, Problem, ProblemCode, PublicKeys, RebootKind, RebooterReport,
+};
 use bellwether_rebooter_core::schedule::{Ability, Schedule};
 use jiff::SignedDuration;
 
@@ -87,8 +89,8 @@ impl Preflight {
         self.schedule.handle_connection();
     }
 
-    /// Tries out now. Returns the problem, if there is one.
-    pub(crate) async fn check(&mut self) -> Option<Problem> {
+    /// Tries out now, for a reboot of this kind. Returns the problem, if there is one.
+    pub(crate) async fn check(&mut self, kind: RebootKind) -> Option<Problem> {
         let ability = if !self.spent.is_empty() {
             let message = format!("{SPENT}; called by {}", self.spent.join(", then by "));
             Ability::Unable(Problem::new(ProblemCode::RebootAlreadyCalled, message))
@@ -108,13 +110,22 @@ impl Preflight {
         }
         let problem = ability.problem().cloned();
         self.schedule.handle_found(ability, clock::now());
+        let mut kinds = Vec::new();
+        for kind in RebootKind::OTHERS {
+            let tried = self.method.preflight_of(kind).await;
+            let problem = tried.err().map(|error| error.problem());
+            kinds.push(KindPreflight { kind, problem });
+        }
+        let of_kind = kinds.iter().find(|preflight| preflight.kind == kind);
+        let problem = problem.or_else(|| of_kind?.problem.clone());
+        self.schedule.handle_kinds(kinds);
         problem
     }
 
     /// Tries out and reports, each if it is due. Returns how long to wait before the next time.
     pub(crate) async fn keep_reported(&mut self, bus: &Bus, boot_id: &BootId) -> Duration {
         if self.schedule.look_in(clock::now(), self.own_interval).is_zero() {
-            self.check().await;
+            self.check(RebootKind::Full).await;
         }
         if self
             .schedule
@@ -139,6 +150,7 @@ impl Preflight {
                 agent_version: self.agent_version.to_owned(),
                 record_keys: Some(keys.clone()),
                 boot: content.boot.clone(),
+                kinds: content.kinds.clone(),
             };
             match wire::store_report(bus, &report).await {
                 Ok(_) => {

@@ -4,11 +4,14 @@
 
 pub(crate) mod command;
 pub(crate) mod enter;
+mod kexec;
 mod logind;
 pub(crate) mod signal;
 mod syscall;
 
 use std::path::Path;
+
+use bellwether_proto::RebootKind;
 
 use crate::args::{Args, MethodName};
 use crate::error::{CallError, RebootError};
@@ -29,7 +32,10 @@ pub(crate) enum Method {
 impl Method {
     pub(crate) fn new(name: MethodName, args: &Args) -> Self {
         match name {
-            MethodName::Logind => Self::Logind(logind::Logind::new(args.bus_socket())),
+            MethodName::Logind => {
+                let loaded = kexec::Loaded::beside(&args.agent.host.proc_root);
+                Self::Logind(logind::Logind::new(args.bus_socket(), loaded))
+            }
             MethodName::Signal => Self::Signal(signal::FirstProcess),
             MethodName::Syscall => Self::Syscall,
             MethodName::Command => {
@@ -51,6 +57,28 @@ impl Method {
         }
     }
 
+    /// The same with a kind of reboot.
+    pub(crate) fn name_with(&self, kind: RebootKind) -> &'static str {
+        match (self, kind) {
+            (Self::Logind(_), RebootKind::Kexec) => "logind, kexec",
+            (_, RebootKind::Full | RebootKind::Kexec | RebootKind::Unknown(_)) => self.name(),
+        }
+    }
+
+    /// Whether it could reboot so, beyond [`Self::preflight`].
+    pub(crate) async fn preflight_of(&self, kind: RebootKind) -> Result<(), RebootError> {
+        match (self, kind) {
+            (_, RebootKind::Full) => Ok(()),
+            (Self::Logind(logind), RebootKind::Kexec) => logind.preflight_of_kexec().await,
+            (_, RebootKind::Kexec | RebootKind::Unknown(_)) => Err(self.cannot(kind)),
+        }
+    }
+
+    fn cannot(&self, kind: RebootKind) -> RebootError {
+        let method = self.name();
+        RebootError::KindOfMethod { kind, method }
+    }
+
     /// Whether it would work, as far as that shows without a reboot.
     pub(crate) async fn preflight(&self) -> Result<(), RebootError> {
         match self {
@@ -61,13 +89,14 @@ impl Method {
         }
     }
 
-    /// Reboots. Returns once the request is taken; the host goes down some time later.
-    pub(crate) async fn reboot(&self) -> Result<(), CallError> {
-        match self {
-            Self::Logind(logind) => logind.reboot().await,
-            Self::Signal(process) => process.reboot(),
-            Self::Command(command) => command.reboot().await,
-            Self::Syscall => syscall::reboot().await,
+    /// Reboots, by this kind and no other. Returns once the request is taken; the host goes down some time later.
+    pub(crate) async fn reboot(&self, kind: RebootKind) -> Result<(), CallError> {
+        match (self, kind) {
+            (Self::Logind(logind), RebootKind::Full | RebootKind::Kexec) => logind.reboot(kind).await,
+            (Self::Signal(process), RebootKind::Full) => process.reboot(),
+            (Self::Command(command), RebootKind::Full) => command.reboot().await,
+            (Self::Syscall, RebootKind::Full) => syscall::reboot().await,
+            (_, RebootKind::Kexec | RebootKind::Unknown(_)) => Err(CallError::NotArrived(self.cannot(kind))),
         }
     }
 }

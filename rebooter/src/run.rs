@@ -153,7 +153,7 @@ impl Rebooter {
 
     /// Obeys a command that passed every rule but the preflight. Returns when to look again if it has to wait.
     async fn obey(&mut self, record: &Attempt) -> anyhow::Result<Option<Duration>> {
-        let problem = self.preflight.check().await;
+        let problem = self.preflight.check(record.reboot_kind).await;
         let order = match guard::examine(record, &self.own(problem)?, clock::now()) {
             Decision::Act(order) => order,
             Decision::Wait(problem) => return Ok(Some(self.wait_for(record, problem))),
@@ -168,7 +168,7 @@ impl Rebooter {
             { attribute::NODE } = %self.host.node(),
             { attribute::ATTEMPT } = %order.attempt,
             { attribute::GENERATION } = order.generation.0,
-            { attribute::REBOOT_METHOD } = self.method.name(),
+            { attribute::REBOOT_METHOD } = self.method.name_with(order.kind),
         );
         let announced = self.announce(&order).instrument(span).await;
         if announced && self.is_still_ordered(&order).await? {
@@ -251,7 +251,7 @@ impl Rebooter {
         }
         let fact = Fact::RebootStarted {
             boot_id: order.boot_id.clone(),
-            method: self.method.name().to_owned(),
+            method: self.method.name_with(order.kind).to_owned(),
         };
         let event = self.event(order.attempt, order.generation, fact);
         loop {
@@ -309,15 +309,15 @@ impl Rebooter {
             attempt: order.attempt,
             boot_id: order.boot_id.clone(),
         });
-        self.preflight.spend(self.method.name());
+        self.preflight.spend(self.method.name_with(order.kind));
         tracing::warn!(
             { attribute::ATTEMPT } = %order.attempt,
             { attribute::GENERATION } = order.generation.0,
             { attribute::BOOT_BEFORE } = %order.boot_id,
-            { attribute::REBOOT_METHOD } = self.method.name(),
+            { attribute::REBOOT_METHOD } = self.method.name_with(order.kind),
             "Rebooting host"
         );
-        match self.method.reboot().await {
+        match self.method.reboot(order.kind).await {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
                 self.escalation.begin(&order, record);

@@ -29,6 +29,7 @@ mod gates;
 mod inputs;
 mod journey;
 mod killed;
+mod kinds;
 mod leadership;
 mod leaf;
 mod leash;

@@ -266,6 +266,7 @@ async fn a_problem_code_of_a_newer_version_is_shown_with_its_message_and_counted
         agent_version: "9.0.0".to_owned(),
         record_keys: None,
         boot: None,
+        kinds: Vec::new(),
     };
     say(&fleet, subject::rebooter_record(&node.token()), &report).await?;
     host.upgrade_kernel("6.12.48")?;

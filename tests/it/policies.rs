@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::fleet::DEADLINE;
 
 /// The pages for operators; each of their examples is a policy, or the fields of one.
-const PAGES: [&str; 2] = ["docs/policy.md", "docs/gates.md"];
+const PAGES: [&str; 3] = ["docs/policy.md", "docs/gates.md", "docs/methods.md"];
 
 /// For requests that shall leave nothing.
 fn on_trial() -> PostParams {

@@ -129,6 +129,11 @@ impl Host {
         Ok(writeln!(orders, "reboot")?)
     }
 
+    /// Loads a kernel for kexec, as `kexec -l` does, or unloads it.
+    pub fn load_kexec(&self, is_loaded: bool) -> Result<()> {
+        self.write("sys/kernel/kexec_loaded", if is_loaded { "1\n" } else { "0\n" })
+    }
+
     /// Changes how it behaves from now on.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.locked().behaviour);
@@ -283,6 +288,7 @@ impl Host {
         self.write("proc/sys/kernel/random/boot_id", &format!("{}\n", state.boot_id))?;
         self.write("proc/stat", &format!("btime {}\n", jiff::Timestamp::now().as_second()))?;
         self.write("proc/sys/kernel/osrelease", &format!("{}\n", state.kernel))?;
+        self.load_kexec(false)?;
         state.power = Power::On;
         Ok(())
     }

@@ -47,8 +47,12 @@ pub struct Answers {
     pub errors: Vec<&'static str>,
     /// The error to every call of Reboot after those; empty: none.
     pub always: &'static str,
-    /// How often Reboot was called.
+    /// How often Reboot or RebootWithFlags was called.
     pub calls: usize,
+    /// The flags of each call of RebootWithFlags.
+    pub flags: Vec<u64>,
+    /// The version of systemd; empty: a recent one.
+    pub version: &'static str,
     /// The moments of the boot that systemd shows, in microseconds, by their properties; 0 for those that are not there.
     pub moments: BTreeMap<&'static str, u64>,
     /// The units that have failed, by systemd.
@@ -198,7 +202,7 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
                     .map(|[what, who, why, mode]| (*what, *who, *why, *mode, 0_u32, 0_u32));
                 connection.reply(&header, &rows.collect::<Vec<_>>()).await
             }
-            "Reboot" => match called(&answers) {
+            "Reboot" | "RebootWithFlags" => match called(&answers, message.body().deserialize().ok()) {
                 None => {
                     if let Err(error) = host.call_reboot() {
                         print(format_args!("{} cannot be rebooted: {error:#}", host.name()));
@@ -220,6 +224,10 @@ fn property_of_systemd(answers: &Mutex<Answers>, property: &str) -> Variant<'sta
     let answers = locked(answers);
     if property == "Virtualization" {
         return Variant::from(answers.virtualization);
+    }
+    if property == "Version" {
+        let version = answers.version;
+        return Variant::from(if version.is_empty() { "257.9-1~deb13u1" } else { version });
     }
     Variant::from(answers.moments.get(property).copied().unwrap_or_default())
 }
@@ -251,10 +259,11 @@ fn listed(answers: &Mutex<Answers>) -> Vec<Inhibitor> {
     listed
 }
 
-/// Counts a call for a reboot, and returns the error that answers it.
-fn called(answers: &Mutex<Answers>) -> Option<&'static str> {
+/// Counts a call for a reboot, with its flags if it has some, and returns the error that answers it.
+fn called(answers: &Mutex<Answers>, flags: Option<u64>) -> Option<&'static str> {
     let mut answers = locked(answers);
     answers.calls += 1;
+    answers.flags.extend(flags);
     if answers.errors.is_empty() {
         return Some(answers.always).filter(|error| !error.is_empty());
     }

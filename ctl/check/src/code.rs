@@ -253,6 +253,10 @@ codes! {
         RebootNotProvable,
         /// A rebooter cannot signal the first process of its host to reboot.
         SignalNotPermitted,
+        /// A kind of reboot is not possible by a rebooter's method, or with the systemd of its host.
+        RebootKindNotPossible,
+        /// A host has no kernel loaded for kexec.
+        KexecNotLoaded,
         /// systemd of a host shows units that have failed.
         UnitsFailed,
         /// The clock of a host differs from that of NATS.

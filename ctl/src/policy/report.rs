@@ -2,7 +2,7 @@
 
 use bellwether_policy::calendar::{Calendar, CalendarState, Opening};
 use bellwether_policy::{
-    Approval, Brakes, Canaries, ControlPlaneTurn, RampUp, RebootPolicy, Terms, Topology, WaitingTaint,
+    Approval, Brakes, Canaries, ControlPlaneTurn, RampUp, RebootMode, RebootPolicy, Terms, Topology, WaitingTaint,
 };
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -76,6 +76,9 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
         line(text, "order", order);
     }
     line(text, "drain", &terms.drain.to_string());
+    if terms.reboot_kind == RebootMode::Kexec {
+        line(text, "reboot", "by kexec; nodes that have no kernel loaded for it wait");
+    }
     line(text, "back", &terms.back_in_service.to_string());
     for brake in of_brakes(&terms.brakes) {
         line(text, "brake", &brake);
@@ -274,6 +277,7 @@ mod tests {
             ], "pods": [{ "name": "batch", "selector": { "matchLabels": { "job": "long" } }, "namespaces": ["shop"] }] },
             "canaries": { "nodeSelector": { "matchLabels": { "canary": "yes" } } },
             "controlPlane": "First",
+            "rebootKind": "Kexec",
             "brakes": { "minInterval": "36h", "maxFailures": 4, "cohort": { "labels": ["zone", "type"] } },
         });
         let text = shown_at(&spec, "2026-12-10T12:00:00Z");
@@ -294,6 +298,7 @@ mod tests {
             "gate      shut while `a > 1` at http://p gives a result (pending)\n",
             "gate      shut while a pod job=long is on the node, of shop, or its pods cannot be listed (batch)\n",
             "freeze",
+            "reboot    by kexec; nodes that have no kernel loaded for it wait\n",
             "order     nodes of the control plane before the workers of all policies, one at a time\n",
             "back      once the node and its pods of DaemonSets are Ready, and no startup taint is left\n",
         ] {

@@ -3,7 +3,7 @@
 use bellwether_proto::{
     Attempt, BlockedBudget, Blocker, BlockerKind, BudgetNumbers, Cause, DrainReport, DrainTerms, Ending, FailedReboot,
     FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun, OrderKind,
-    OrderScope, Phase, PhaseEntered, ReturnedPods, StayingPods, wire,
+    OrderScope, Phase, PhaseEntered, RebootKind, ReturnedPods, StayingPods, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -60,6 +60,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         drain_report: None,
         cordon_removed_at: None,
         units_before: None,
+        reboot_kind: RebootKind::Full,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -183,6 +184,7 @@ pub(crate) fn failed_again() -> Attempt {
         }),
         drain_report: Some(Box::new(drain_report())),
         units_before: Some(vec!["smartd.service".into()]),
+        reboot_kind: RebootKind::Kexec,
         ..failed()
     }
 }

@@ -6,9 +6,9 @@
 use std::fmt;
 
 use bellwether_proto::{
-    AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, Message, NeedReport,
-    NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootNeed, RebooterReport,
-    UncordonNode, decode, encode, wire,
+    AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, KindPreflight,
+    Message, NeedReport, NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootKind,
+    RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -71,6 +71,7 @@ pub(crate) fn all() -> Vec<Sample> {
             &RebooterReport {
                 record_keys: Some([KEY.parse().unwrap()].into()),
                 boot: Some(boot_report()),
+                kinds: kinds(),
                 ..rebooter_report(BOOT_BEFORE, None)
             }
             .to_wire(),
@@ -261,7 +262,16 @@ fn rebooter_report(boot: &str, problem: Option<Problem>) -> RebooterReport {
         agent_version: "0.1.0".into(),
         record_keys: None,
         boot: None,
+        kinds: Vec::new(),
     }
+}
+
+fn kinds() -> Vec<KindPreflight> {
+    let problem = Problem::new(ProblemCode::KexecNotLoaded, "no kernel is loaded");
+    vec![KindPreflight {
+        kind: RebootKind::Kexec,
+        problem: Some(problem),
+    }]
 }
 
 fn boot_report() -> BootReport {

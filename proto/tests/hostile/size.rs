@@ -69,6 +69,7 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
     match field {
         "reasons" if full_name.contains("ProbeNeed") => (256, 5),
         "probes" => (0, 16),
+        "kinds" => (0, 8),
         "name" | "kind" => (63, 1),
         "message" | "probe_error" | "problem" | "left_behind" => (4096, 1),
         "held_up_by" => (1024, 20),

@@ -14,7 +14,8 @@
 use std::time::Duration;
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, SignatureFault, event, subject,
+    Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, RebootKind, SignatureFault, event,
+    subject,
 };
 use jiff::Timestamp;
 
@@ -102,6 +103,8 @@ pub struct Order {
     pub generation: Generation,
     /// The boot that is to end.
     pub boot_id: BootId,
+    /// How.
+    pub kind: RebootKind,
     /// Not after this instant.
     pub not_after: Timestamp,
 }
@@ -110,7 +113,8 @@ impl Order {
     /// True if both are the same command; its limit of time may have been moved.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        (self.attempt, self.generation, &self.boot_id) == (other.attempt, other.generation, &other.boot_id)
+        (self.attempt, self.generation, &self.boot_id, self.kind)
+            == (other.attempt, other.generation, &other.boot_id, other.kind)
     }
 }
 
@@ -244,11 +248,13 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
     // bus with it. A refusal would have the node taken back into service meanwhile; whether the reboot happened is decided
     // by the attempt's deadline. Not if this process knows that no call has arrived.
     let may_go_down = record.reboot_started_at.is_some() && !waiting.is_some_and(|waiting| waiting.is_uncalled);
-    match (not_after(record, waiting, now), &own.problem) {
+    let problem = own.problem.clone().or_else(|| unknown_kind(record.reboot_kind));
+    match (not_after(record, waiting, now), &problem) {
         (Ok(not_after), None) => Decision::Act(Order {
             attempt: record.id,
             generation: record.generation,
             boot_id: own.boot_id.clone(),
+            kind: record.reboot_kind,
             not_after,
         }),
         (Ok(_), Some(problem)) if may_pass(problem.code) => Decision::Wait(problem.clone()),
@@ -260,6 +266,17 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
             Decision::Nothing
         }
         (Err(refusal), _) => Decision::Refuse(refusal),
+    }
+}
+
+/// An order of a kind that this version does not know is never carried out in another way: the scheduler has a reason for it.
+fn unknown_kind(kind: RebootKind) -> Option<Problem> {
+    match kind {
+        RebootKind::Full | RebootKind::Kexec => None,
+        RebootKind::Unknown(_) => Some(Problem::new(
+            ProblemCode::RebootKindNotPossible,
+            format!("this version of the rebooter does not know the kind of reboot {kind}: upgrade the rebooter"),
+        )),
     }
 }
 
@@ -284,6 +301,8 @@ fn may_pass(code: ProblemCode) -> bool {
         | ProblemCode::RebootAlreadyCalled
         | ProblemCode::RebootNotProvable
         | ProblemCode::SignalNotPermitted
+        | ProblemCode::RebootKindNotPossible
+        | ProblemCode::KexecNotLoaded
         | ProblemCode::Unclassified
         | ProblemCode::Unknown(_) => false,
     }

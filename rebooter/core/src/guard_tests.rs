@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use bellwether_proto::{
-    Attempt, AttemptId, AttemptRef, Generation, Phase, Problem, ProblemCode, SignatureFault, TraceParent,
+    Attempt, AttemptId, AttemptRef, Generation, Phase, Problem, ProblemCode, RebootKind, SignatureFault, TraceParent,
 };
 use jiff::Timestamp;
 
@@ -60,6 +60,30 @@ fn no_drain_no_limit_no_time_and_no_way_are_refused() {
         };
         assert_eq!((refusal.reason(), refusal.is_reported()), (reason, true));
     }
+}
+
+#[test]
+fn an_order_is_of_its_kind_and_one_of_an_unknown_kind_is_refused_and_not_carried_out_in_full() {
+    let of = |reboot_kind| {
+        let record = Attempt {
+            reboot_kind,
+            ..record()
+        };
+        examine(&record, &own(), at(50))
+    };
+    let (Decision::Act(full), Decision::Act(kexec)) = (of(RebootKind::Full), of(RebootKind::Kexec)) else {
+        panic!("not obeyed");
+    };
+    assert_eq!((full.kind, kexec.kind), (RebootKind::Full, RebootKind::Kexec));
+    assert!(
+        !full.is_same(&kexec) && kexec.is_same(&kexec),
+        "the record was changed between two looks"
+    );
+    let Decision::Refuse(refusal) = of(RebootKind::Unknown(7)) else {
+        panic!("not refused");
+    };
+    assert_eq!((refusal.code(), refusal.is_reported()), ("Unable", true));
+    assert!(refusal.to_string().contains("unknown(7)"), "{refusal}");
 }
 
 #[test]

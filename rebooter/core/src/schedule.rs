@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bellwether_chassis_core::due::{Due, left};
-use bellwether_proto::{BootId, BootReport, Problem};
+use bellwether_proto::{BootId, BootReport, KindPreflight, Problem};
 use jiff::Timestamp;
 
 /// How soon to look again while there is a problem: a bus that starts late must not cost a whole refresh.
@@ -42,6 +42,7 @@ impl Ability {
 #[derive(Debug, Default)]
 pub struct Schedule {
     found: Option<(Ability, Timestamp)>,
+    kinds: Vec<KindPreflight>,
     boot: Option<LookedAt>,
     stored: Due<Content>,
 }
@@ -55,6 +56,8 @@ pub struct Content {
     pub ability: Ability,
     /// What the host shows of the boot.
     pub boot: Option<BootReport>,
+    /// Whether the host could be rebooted by other kinds of reboot.
+    pub kinds: Vec<KindPreflight>,
 }
 
 /// A boot, as it was looked at last.
@@ -80,6 +83,11 @@ impl Schedule {
     /// Takes in the result of a preflight.
     pub fn handle_found(&mut self, ability: Ability, now: Timestamp) {
         self.found = Some((ability, now));
+    }
+
+    /// Takes in the result of the same preflight for the other kinds of reboot.
+    pub fn handle_kinds(&mut self, kinds: Vec<KindPreflight>) {
+        self.kinds = kinds;
     }
 
     /// Takes in what the host shows of this boot; none: nothing. A host that does not answer once, as one whose system bus
@@ -164,6 +172,7 @@ impl Schedule {
             boot_id: boot_id.clone(),
             ability: ability.clone(),
             boot: self.boot(boot_id).cloned(),
+            kinds: self.kinds.clone(),
         };
         self.stored.why(&content, now)?;
         Some(content)
@@ -197,6 +206,13 @@ mod tests {
         assert_eq!(due(&schedule, "a", 302), Some(Ability::Able));
         schedule.handle_found(unable(), at(1));
         assert_eq!(due(&schedule, "a", 1), Some(unable()));
+        stored(&mut schedule, 302);
+        assert_eq!(due(&schedule, "a", 303), None);
+        schedule.handle_kinds(vec![KindPreflight {
+            kind: bellwether_proto::RebootKind::Kexec,
+            problem: None,
+        }]);
+        assert_eq!(due(&schedule, "a", 303), Some(unable()), "another kind is possible now");
     }
 
     #[test]

@@ -98,6 +98,10 @@ impl HostCommand {
             | RebootError::NotSystemd { .. }
             | RebootError::KernelDenied { .. }
             | RebootError::NoCapability
+            | RebootError::KindOfMethod { .. }
+            | RebootError::KindOfSystemd { .. }
+            | RebootError::NoVersion { .. }
+            | RebootError::KexecNotLoaded { .. }
             | RebootError::TimedOut { .. }
             | RebootError::NotRunnable { .. }
             | RebootError::Ended { .. } => CallError::Unclear(error),

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bellwether_proto::RebootKind;
 use tokio::net::UnixStream;
 use zbus::DBusError as _;
 use zbus::connection::Builder;
@@ -15,6 +16,7 @@ use zbus::zvariant::DynamicDeserialize;
 use zbus::{Connection, OwnedVariant};
 
 use crate::error::{CallError, RebootError};
+use crate::reboot::kexec::Loaded;
 
 /// A local bus that takes longer is stuck.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +30,12 @@ const INHIBITED: [&str; 2] = ["inhibited", "inhibitor-blocked"];
 
 /// The error of systemd 257 and later to a call while an inhibitor blocks it.
 const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
+
+/// The flag of `RebootWithFlags` for kexec.
+const VIA_KEXEC: u64 = 1 << 1;
+
+/// The first version of systemd whose logind has `RebootWithFlags`.
+const WITH_FLAGS: u32 = 247;
 
 /// The kinds of container, by systemd's names, that share the boot id of their machine. Not `systemd-nspawn`, which makes one
 /// for each container.
@@ -58,6 +66,7 @@ const REFUSALS: [&str; 6] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Logind {
     socket: PathBuf,
+    loaded: Loaded,
 }
 
 /// A program that delays or blocks changes of the host.
@@ -77,8 +86,8 @@ impl Inhibitor {
 }
 
 impl Logind {
-    pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket }
+    pub(crate) fn new(socket: PathBuf, loaded: Loaded) -> Self {
+        Self { socket, loaded }
     }
 
     /// Asks whether it would reboot.
@@ -107,16 +116,42 @@ impl Logind {
         Ok(())
     }
 
+    /// Whether it could reboot by kexec, beyond [`Self::preflight`].
+    pub(crate) async fn preflight_of_kexec(&self) -> Result<(), RebootError> {
+        self.loaded.check()?;
+        let bus = self.connect("RebootWithFlags").await?;
+        has_version(&bus, RebootKind::Kexec, WITH_FLAGS).await
+    }
+
     /// Asks to reboot, and not to ask anybody for a password.
-    pub(crate) async fn reboot(&self) -> Result<(), CallError> {
+    pub(crate) async fn reboot(&self, kind: RebootKind) -> Result<(), CallError> {
         const INTERACTIVE: bool = false;
-        let method = "Reboot";
+        let flags = match kind {
+            RebootKind::Full | RebootKind::Unknown(_) => None,
+            RebootKind::Kexec => Some(VIA_KEXEC),
+        };
+        let method = if flags.is_some() { "RebootWithFlags" } else { "Reboot" };
         let bus = self.connect(method).await.map_err(CallError::NotArrived)?;
         // Looked for once more right before the call, which older versions obey at once.
         if let Some(Inhibitor { who: by, why, .. }) = blocking_inhibitor(&bus).await.map_err(CallError::NotArrived)? {
             return Err(CallError::NotArrived(RebootError::Inhibited { by, why }));
         }
-        let calling = bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &INTERACTIVE);
+        if kind == RebootKind::Kexec {
+            // Looked for once more: without a kernel logind would reboot in full.
+            self.loaded.check().map_err(CallError::NotArrived)?;
+        }
+        let calling = async {
+            match flags {
+                Some(flags) => {
+                    bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &flags)
+                        .await
+                }
+                None => {
+                    bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, &INTERACTIVE)
+                        .await
+                }
+            }
+        };
         let called = within(method, async { Ok(calling.await) }).await;
         match called.map_err(CallError::Unclear)? {
             Ok(_) => Ok(()),
@@ -162,7 +197,13 @@ where
 /// The kind of container in which the host is, if its boot id is that of the machine below. A systemd that cannot be asked
 /// leaves that open, and most hosts are machines.
 async fn container(bus: &Connection) -> Option<String> {
-    let arguments = ("org.freedesktop.systemd1.Manager", "Virtualization");
+    let kind = property(bus, "Virtualization").await?;
+    CONTAINERS.contains(&kind.as_str()).then_some(kind)
+}
+
+/// A text of systemd's manager; none if it cannot be asked.
+async fn property(bus: &Connection, name: &str) -> Option<String> {
+    let arguments = ("org.freedesktop.systemd1.Manager", name);
     let asking = bus.call_method(
         Some("org.freedesktop.systemd1"),
         "/org/freedesktop/systemd1",
@@ -171,9 +212,25 @@ async fn container(bus: &Connection) -> Option<String> {
         &arguments,
     );
     let answer = tokio::time::timeout(TIMEOUT, asking).await.ok()?.ok()?;
-    let kind: OwnedVariant = answer.body().deserialize().ok()?;
-    let kind = String::try_from(kind).ok()?;
-    CONTAINERS.contains(&kind.as_str()).then_some(kind)
+    let value: OwnedVariant = answer.body().deserialize().ok()?;
+    String::try_from(value).ok()
+}
+
+/// An error unless systemd has this version or a later one.
+async fn has_version(bus: &Connection, kind: RebootKind, needed: u32) -> Result<(), RebootError> {
+    let text = property(bus, "Version").await.unwrap_or_default();
+    let version = version_of(&text).ok_or(RebootError::NoVersion { kind })?;
+    if version >= needed {
+        return Ok(());
+    }
+    Err(RebootError::KindOfSystemd { kind, version, needed })
+}
+
+/// The number in a version of systemd, such as `257.9-1~deb13u1`, `v247` or `239 (239-82.el8)`.
+fn version_of(text: &str) -> Option<u32> {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let digits = text.split(|letter: char| !letter.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 /// The first program that blocks shutdowns, if there is one.
@@ -239,9 +296,23 @@ mod tests {
         assert!(!inhibitor("idle:sleep", "block").blocks_shutdown());
     }
 
+    #[test]
+    fn the_version_of_systemd_is_the_first_number() {
+        for (text, version) in [
+            ("257.9-1~deb13u1", Some(257)),
+            ("v247", Some(247)),
+            ("239 (239-82.el8)", Some(239)),
+            ("", None),
+            ("unknown", None),
+            ("99999999999", None),
+        ] {
+            assert_eq!(version_of(text), version, "{text}");
+        }
+    }
+
     #[tokio::test]
     async fn a_missing_socket_is_named_with_its_flags() {
-        let logind = Logind::new("/nowhere/system_bus_socket".into());
+        let logind = Logind::new("/nowhere/system_bus_socket".into(), Loaded::beside("/proc".as_ref()));
         let error = logind.preflight().await.unwrap_err().to_string();
         assert!(
             error.contains("/nowhere/system_bus_socket") && error.contains("--dbus-socket"),
@@ -266,7 +337,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("bus");
         let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
-        let error = Logind::new(socket).preflight().await.unwrap_err();
+        let error = Logind::new(socket, Loaded::beside("/proc".as_ref()))
+            .preflight()
+            .await
+            .unwrap_err();
         assert!(matches!(error, RebootError::TimedOut { .. }), "{error}");
     }
 }

@@ -307,6 +307,7 @@ impl Bench {
                 agent_version: "0.1.0".into(),
                 record_keys: None,
                 boot: None,
+                kinds: Vec::new(),
             },
             stored_at: self.stored_at(index),
         })

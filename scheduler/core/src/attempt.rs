@@ -21,5 +21,5 @@ pub(crate) use phases::{LastLook, Looks, next_transition};
 pub(crate) use retry::same_obstacle;
 pub(crate) use service::{Service, demanded, service, units};
 pub(crate) use start::{is_for_reboot, start};
-pub(crate) use terms::drain_terms;
+pub(crate) use terms::{drain_terms, reboot_kind};
 pub(crate) use transition::{Transition, apply, has_noted_reboot, is_held, note_reboot, time_limit, wants_uncordon};

@@ -28,7 +28,7 @@ pub enum Entry {
         /// When.
         at: Timestamp,
         /// The input.
-        input: Input,
+        input: Box<Input>,
     },
     /// The core was asked to decide.
     Advance {
@@ -84,7 +84,7 @@ pub fn play(recording: &str, mut effect: impl FnMut(Timestamp, Effect)) -> Resul
             }
             Entry::Input { at, input } => {
                 let fleet = fleet.as_mut().ok_or(RecordingError::NoStart { line })?;
-                fleet.handle_input(input, at);
+                fleet.handle_input(*input, at);
                 at
             }
             Entry::Advance { at } => {

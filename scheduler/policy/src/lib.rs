@@ -42,7 +42,7 @@ pub use selector::Selector;
 pub use service::{BackInService, BackInServiceSpec};
 pub use spec::{
     Approval, BlackoutSpec, BrakesSpec, BudgetSpec, CanariesSpec, CohortSpec, ControlPlaneTurn, IntOrString,
-    KERNEL_VERSION, RampUp, RebootPolicySpec, TopologySpec, WaitingTaint, WindowSpec,
+    KERNEL_VERSION, RampUp, RebootMode, RebootPolicySpec, TopologySpec, WaitingTaint, WindowSpec,
 };
 pub use status::{BudgetUsage, Condition, ConditionReason, LeftOver, NodeNumbers, RebootPolicyStatus, WindowState};
 

@@ -16,7 +16,7 @@ use crate::gates::{Gates, gates_of};
 use crate::labels::LabelSelector;
 use crate::selector::Selector;
 use crate::service::BackInService;
-use crate::spec::{Approval, BlackoutSpec, ControlPlaneTurn, RebootPolicySpec, WaitingTaint, WindowSpec};
+use crate::spec::{Approval, BlackoutSpec, ControlPlaneTurn, RebootMode, RebootPolicySpec, WaitingTaint, WindowSpec};
 
 /// A policy by name, with the terms that it sets, or the mistakes in them.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct Terms {
     pub waiting_taint: WaitingTaint,
     /// When nodes of the control plane go.
     pub control_plane: ControlPlaneTurn,
+    /// How nodes are rebooted.
+    pub reboot_kind: RebootMode,
 }
 
 impl RebootPolicy {
@@ -130,6 +132,7 @@ impl RebootPolicy {
                     approval: spec.approval,
                     waiting_taint: spec.waiting_taint,
                     control_plane: spec.control_plane,
+                    reboot_kind: spec.reboot_kind,
                 })
             } else {
                 Err(faults)

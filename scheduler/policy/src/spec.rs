@@ -66,6 +66,11 @@ pub struct RebootPolicySpec {
     #[serde(default, skip_serializing_if = "ControlPlaneTurn::is_last")]
     pub control_plane: ControlPlaneTurn,
 
+    /// How nodes are rebooted. Full: through the firmware. Kexec: the kernel that the host has loaded for kexec starts at once;
+    /// a node whose host has none loaded is not drained. Absent: Full.
+    #[serde(default, skip_serializing_if = "RebootMode::is_full")]
+    pub reboot_kind: RebootMode,
+
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesSpec>,
@@ -126,6 +131,24 @@ impl WaitingTaint {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     fn is_preferred(&self) -> bool {
         *self == Self::PreferNoSchedule
+    }
+}
+
+/// How nodes are rebooted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RebootMode {
+    /// Through the firmware.
+    #[default]
+    Full,
+    /// By the kernel that the host has loaded for kexec.
+    Kexec,
+}
+
+impl RebootMode {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_full(&self) -> bool {
+        *self == Self::Full
     }
 }
 

@@ -364,6 +364,7 @@ mod tests {
                 agent_version: "0.1.1".into(),
                 record_keys: None,
                 boot: None,
+                kinds: Vec::new(),
             },
             stored_at: at(0),
         };

@@ -95,6 +95,7 @@ mod tests {
                     agent_version: "9.0.0".into(),
                     record_keys: None,
                     boot: None,
+                    kinds: Vec::new(),
                 },
                 stored_at: Timestamp::UNIX_EPOCH,
             })

@@ -98,7 +98,7 @@ impl<'a> RecordedFleet<'a> {
     pub(crate) fn handle_input(&mut self, input: Input, at: Timestamp) -> Handled {
         self.recorder.record(|| Entry::Input {
             at,
-            input: input.clone(),
+            input: Box::new(input.clone()),
         });
         self.fleet.handle_input(input, at)
     }

@@ -1,6 +1,6 @@
 //! The rules of each phase: what an attempt waits for, until when, and what follows.
 
-use bellwether_proto::{Attempt, Cause, Phase};
+use bellwether_proto::{Attempt, Cause, Phase, RebootKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::{Reason, unfit_for_order};
@@ -140,7 +140,7 @@ impl Rule<'_> {
         if let LastLook::Refused(reason) = &self.looks.last_look {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
-        if let Some(reason) = unfit_for_order(observation, self.clock) {
+        if let Some(reason) = unfit_for_order(observation, attempt.reboot_kind, self.clock) {
             return Some(Transition::RollBack(Cause::NotFit, reason.message()));
         }
         let delayed_until = attempt.reboot_not_before;
@@ -157,16 +157,19 @@ impl Rule<'_> {
         Some(if is_old && attempt.left_behind.is_empty() {
             Transition::DrainAgain
         } else {
-            Transition::Enter(Phase::Rebooting, self.left_behind())
+            Transition::Enter(Phase::Rebooting, self.order_message())
         })
     }
 
-    /// The pods that go down with the host, as the message of the order to reboot; empty: none.
-    fn left_behind(&self) -> String {
-        match self.attempt.left_behind.as_str() {
-            "" => String::new(),
-            pods => format!("the policy of the node permits the reboot: {pods}"),
-        }
+    /// What is not usual of the order to reboot: its kind, and the pods that go down with the host; empty: nothing.
+    fn order_message(&self) -> String {
+        let kind = match self.attempt.reboot_kind {
+            RebootKind::Full => None,
+            kind @ (RebootKind::Kexec | RebootKind::Unknown(_)) => Some(format!("by {kind}")),
+        };
+        let pods = Some(self.attempt.left_behind.as_str()).filter(|pods| !pods.is_empty());
+        let pods = pods.map(|pods| format!("the policy of the node permits the reboot: {pods}"));
+        kind.into_iter().chain(pods).collect::<Vec<_>>().join("; ")
     }
 
     /// The attempt has to end, in any phase before the reboot call: the node is being deleted, or

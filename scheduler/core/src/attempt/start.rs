@@ -1,7 +1,7 @@
 //! The first record of an attempt.
 
 use bellwether_proto::{
-    Attempt, AttemptId, AttemptRef, Cause, DrainTerms, Ending, Generation, Phase, RebootNeed, TraceParent,
+    Attempt, AttemptId, AttemptRef, Cause, DrainTerms, Ending, Generation, Phase, RebootKind, RebootNeed, TraceParent,
 };
 use jiff::Timestamp;
 
@@ -10,19 +10,19 @@ use crate::observed::NodeView;
 use crate::policy::Policy;
 
 /// The record of a new attempt for this need, which begins with the drain. `last` is the node's
-/// last attempt, `terms` are those of its drain. None if the node's kubelet reports no boot.
+/// last attempt, `terms` are those of its drain and its reboot. None if the node's kubelet reports no boot.
 pub(crate) fn start(
     node: &NodeView,
     last: Option<&Attempt>,
     need: &RebootNeed,
-    terms: DrainTerms,
+    terms: (DrainTerms, RebootKind),
     policy: &Policy,
     now: Timestamp,
 ) -> Option<Attempt> {
     let generation = generation_after(last);
     let id = AttemptId::new(&node.uid, generation, now);
     let mut attempt = record(id, node, last, trace_of(id, need.trace), now)?;
-    attempt.drain_terms = terms;
+    (attempt.drain_terms, attempt.reboot_kind) = terms;
     attempt.need_since = need.since;
     attempt.reasons.clone_from(&need.reasons);
     attempt.need_span = need.trace.map(|trace| trace.span_id);

@@ -52,7 +52,8 @@ impl Fleet {
         let Some(node) = member.and_then(|member| member.node.as_ref()) else {
             return;
         };
-        let terms = attempt::drain_terms(&self.blockers.policies.governing(node));
+        let governing = self.blockers.policies.governing(node);
+        let terms = (attempt::drain_terms(&governing), attempt::reboot_kind(&governing));
         let last = member.and_then(|member| member.attempt.as_deref());
         if let Some(attempt) = attempt::start(node, last, need, terms, &self.policy, now) {
             self.begin_attempt(attempt, "", now);

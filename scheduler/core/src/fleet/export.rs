@@ -88,6 +88,7 @@ mod tests {
             agent_version: String::new(),
             record_keys: None,
             boot: None,
+            kinds: Vec::new(),
         };
         Input::Rebooter(StoredReport { report, stored_at: NOW })
     }

@@ -27,6 +27,7 @@ mod gone;
 mod inhibitors;
 mod invariants;
 mod judge;
+mod kinds;
 mod leftovers;
 mod loop_guard;
 mod notes;

@@ -2,7 +2,7 @@
 
 use bellwether_proto::RebooterReport;
 use bellwether_scheduler_core::Input;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// True if the core has this input already: the same, or a report that need not be renewed yet.
 pub(crate) fn is_old(given: &Input, new: &Input) -> bool {
@@ -15,9 +15,9 @@ pub(crate) fn is_old(given: &Input, new: &Input) -> bool {
         }
         (Input::Rebooter(given), Input::Rebooter(new)) => {
             let age = new.stored_at.duration_since(given.stored_at);
-            let content = |report: &RebooterReport| {
-                let (boot, problem) = (report.boot_id.clone(), report.problem.clone());
-                (boot, problem, report.record_keys.clone(), report.boot.clone())
+            let content = |report: &RebooterReport| RebooterReport {
+                reported_at: Timestamp::UNIX_EPOCH,
+                ..report.clone()
             };
             let same = content(&given.report) == content(&new.report) && given.clock_ahead() == new.clock_ahead();
             given.report.node == new.report.node && same && age < renewal

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{
-    Attempt, AttemptId, BootId, BootReport, Fact, FleetControl, HostReport, KeyId, NeedReport, NodeName, Obstacle,
-    Phase, Problem, RebootNeed, RebooterReport,
+    Attempt, AttemptId, BootId, BootReport, Fact, FleetControl, HostReport, KeyId, KindPreflight, NeedReport, NodeName,
+    Obstacle, Phase, Problem, RebootNeed, RebooterReport,
 };
 use bellwether_scheduler_core::invariant::Invariant;
 use bellwether_scheduler_core::reading::{Outcome, Query};
@@ -45,6 +45,8 @@ pub(crate) struct Host {
     pub(crate) preflight: Option<Problem>,
     /// What the host shows of its boot.
     pub(crate) boot: Option<BootReport>,
+    /// The kinds of reboot that its rebooter reports.
+    pub(crate) kinds: Vec<KindPreflight>,
     pub(crate) keys: Option<Vec<KeyId>>,
     /// What keeps the drains of the node from their end, as its drainer reports.
     pub(crate) obstacle: Option<Obstacle>,
@@ -203,6 +205,7 @@ impl World {
             booted_at: None,
             preflight: None,
             boot: None,
+            kinds: Vec::new(),
             keys: None,
             obstacle: None,
             foreign_cordon: false,
@@ -274,7 +277,7 @@ impl World {
     pub(crate) fn give(&mut self, input: Input) -> Handled {
         self.recording.push(Entry::Input {
             at: self.now,
-            input: input.clone(),
+            input: Box::new(input.clone()),
         });
         self.fleet.handle_input(input, self.now)
     }
@@ -393,6 +396,7 @@ impl World {
                 agent_version: "0".into(),
                 record_keys: host.keys.clone(),
                 boot: host.boot.clone(),
+                kinds: host.kinds.clone(),
             };
             inputs.push(Input::Rebooter(StoredReport {
                 report,

@@ -95,6 +95,7 @@ impl State {
             agent_version: "0".into(),
             record_keys: None,
             boot: None,
+            kinds: Vec::new(),
         };
         let stored_at = start();
         let sentinel = Input::Sentinel(StoredReport {

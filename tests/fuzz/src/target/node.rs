@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
     }
     let entry = Entry::Input {
         at: Timestamp::UNIX_EPOCH,
-        input: Input::Node(view),
+        input: Box::new(Input::Node(view)),
     };
     let line = entry.to_line().expect("a view has a line");
     assert_eq!(

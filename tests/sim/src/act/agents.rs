@@ -241,6 +241,7 @@ impl World {
             agent_version: "sim".to_owned(),
             record_keys: None,
             boot: None,
+            kinds: Vec::new(),
         };
         let wait = if self.nats_is_away() {
             self.until_back(self.bus.away_until)
@@ -286,6 +287,7 @@ impl World {
                 boot_id: report.boot_id.clone(),
                 ability: report.problem.clone().map_or(Ability::Able, Ability::Unable),
                 boot: report.boot.clone(),
+                kinds: report.kinds.clone(),
             };
             host.rebooter.schedule.handle_stored(content, now, refresh);
         }

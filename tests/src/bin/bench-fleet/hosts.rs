@@ -344,6 +344,7 @@ impl Hosts {
             agent_version: "0.1.0".to_owned(),
             record_keys: None,
             boot: None,
+            kinds: Vec::new(),
         };
         let subject = subject::rebooter_record(&host.name.token());
         self.rebooters.publish(subject, &report).await

@@ -34,6 +34,8 @@ pub(super) fn finding(code: ProblemCode, unknown: Code) -> Code {
         ProblemCode::RebootAlreadyCalled => Code::RebootAlreadyCalled,
         ProblemCode::RebootNotProvable => Code::RebootNotProvable,
         ProblemCode::SignalNotPermitted => Code::SignalNotPermitted,
+        ProblemCode::RebootKindNotPossible => Code::RebootKindNotPossible,
+        ProblemCode::KexecNotLoaded => Code::KexecNotLoaded,
         ProblemCode::Unclassified | ProblemCode::Unknown(_) => unknown,
     }
 }
@@ -64,6 +66,11 @@ pub(super) fn remedy(code: ProblemCode, namespace: &str, pod: &str) -> String {
         ProblemCode::RebootNotProvable => {
             "keep the agents off nodes that are containers: affinity in deploy/base/rebooter.yaml".to_owned()
         }
+        ProblemCode::KexecNotLoaded => {
+            "on the host: kexec -l with the newest kernel, after each kernel update; or rebootKind: Full in its policy"
+                .to_owned()
+        }
+        ProblemCode::RebootKindNotPossible => "set rebootKind: Full in the policy of the node".to_owned(),
         ProblemCode::SentinelFileUnreadable
         | ProblemCode::SentinelFileNotAFile
         | ProblemCode::ProbeAborted

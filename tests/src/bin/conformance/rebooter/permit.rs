@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bellwether_proto::{Attempt, Phase};
+use bellwether_proto::{Attempt, Phase, RebootKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::case::Case;
@@ -12,6 +12,9 @@ use crate::check::{Check, expect};
 
 const ONCE: &str =
     "| this process | has not called a reboot in this boot, and has not refused this `attempt_id` and `generation` |";
+
+const KIND: &str = "An order of one kind is never carried out by another kind: a rebooter that does not know the kind, or \
+    whose host cannot be rebooted so, refuses (`Unable`).";
 
 pub(super) fn checks() -> Vec<Check<Stage>> {
     vec![
@@ -75,6 +78,13 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
             "after the reboot it finds another boot id and does nothing.",
             |stage| Box::pin(rebooted(stage)),
         ),
+        Check::must("R-PERMIT-14", KIND, |stage| {
+            Box::pin(refused(stage, |record| record.reboot_kind = RebootKind::Unknown(77)))
+        }),
+        // The host of a trial is rebooted by a command.
+        Check::must("R-PERMIT-15", KIND, |stage| {
+            Box::pin(refused(stage, |record| record.reboot_kind = RebootKind::Kexec))
+        }),
     ]
 }
 

@@ -1,0 +1,95 @@
+//! The kinds of reboot that a policy may choose, on a real bus: what each needs, what is called, and what proves it.
+
+use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::{Fact, Phase, ProblemCode, RebootKind};
+use jiff::Timestamp;
+use rig::bus::Bus;
+use rig::logind::SystemBus;
+use rig::wait;
+use serde_json::{Value, json};
+
+use crate::fleet::{DEADLINE, Fleet};
+use crate::{methods, policies};
+
+/// One node under a policy with this kind.
+async fn governed(kind: &str) -> Result<Option<(Fleet, SystemBus)>> {
+    let Some((fleet, bus)) = methods::fleet("120s").await? else {
+        return Ok(None);
+    };
+    policies::create(&fleet.world, "all", &json!({ "rebootKind": kind })).await?;
+    Ok(Some((fleet, bus)))
+}
+
+/// Restarts the rebooter, and waits until it reports this problem with the kind.
+async fn reported(fleet: &Fleet, kind: RebootKind, expected: Option<ProblemCode>) -> Result<()> {
+    let host = fleet.world.host(0)?;
+    let reports = Bus::connect(&fleet.world.nats).await?;
+    let since = Timestamp::now();
+    fleet.services.agents_of(&host)?.rebooter.process.restart()?;
+    wait::until(&format!("a report of {kind}: {expected:?}"), DEADLINE, async || {
+        let report = reports.rebooter_report(host.name()).await?.context("no report")?;
+        ensure!(report.reported_at >= since, "it is of the process before");
+        let preflight = report.preflight_of(kind).context("the kind is not reported")?;
+        let found = preflight.problem.as_ref().map(|problem| problem.code);
+        ensure!(found == expected && report.problem.is_none(), "{report:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_reboots_by_kexec_once_a_kernel_is_loaded_and_is_not_drained_before() -> Result<()> {
+    let Some((fleet, bus)) = governed("Kexec").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    fleet.upgrade_all()?;
+    let words = ["PreflightFailed", "no kernel is loaded for kexec", "kexec -l"];
+    fleet.explained(host.name(), &words).await?;
+    ensure!(
+        fleet.attempt(host.name()).await?.is_none(),
+        "it was drained for nothing"
+    );
+    host.load_kexec(true)?;
+    bus.answers().version = "v246";
+    reported(&fleet, RebootKind::Kexec, Some(ProblemCode::RebootKindNotPossible)).await?;
+    fleet
+        .explained(host.name(), &["PreflightFailed", "systemd 246", "247"])
+        .await?;
+    bus.answers().version = "v247";
+    reported(&fleet, RebootKind::Kexec, None).await?;
+    fleet.rebooted_once(std::slice::from_ref(&host)).await?;
+    ensure!(bus.answers().flags == [1 << 1], "{:?}", bus.answers());
+    let attempt = fleet.in_phase(host.name(), Phase::Done).await?;
+    ensure!(attempt.reboot_kind == RebootKind::Kexec, "{attempt:?}");
+    fleet
+        .explained(host.name(), &["Reboot kind:     kexec", "by logind, kexec"])
+        .await?;
+    let answer = fleet.services.ctl_ok(&["explain", host.name(), "-o", "json"]).await?;
+    let story: Value = serde_json::from_str(&answer)?;
+    ensure!(story["node"]["attempt"]["rebootKind"] == "kexec", "{story}");
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_that_is_unloaded_after_the_drain_costs_the_attempt_and_no_full_reboot() -> Result<()> {
+    let Some((mut fleet, bus)) = governed("Kexec").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    host.load_kexec(true)?;
+    reported(&fleet, RebootKind::Kexec, None).await?;
+    // The rebooter looks again only right before it obeys.
+    host.load_kexec(false)?;
+    fleet.upgrade_all()?;
+    let is_refusal = |fact: &Fact| matches!(fact, Fact::RebootRefused { .. });
+    let event = fleet.event("the refusal", |event| is_refusal(&event.fact)).await?;
+    ensure!(
+        matches!(&event.fact, Fact::RebootRefused { code, message } if code == "Unable" && message.contains("kexec -l")),
+        "{event:?}"
+    );
+    let attempt = fleet.in_phase(host.name(), Phase::Failed).await?;
+    ensure!(!attempt.slot_held && attempt.reboot_started_at.is_none(), "{attempt:?}");
+    ensure!(bus.answers().calls == 0 && host.reboots() == 0, "{:?}", bus.answers());
+    fleet.finish()
+}
