@@ -123,3 +123,46 @@ async fn a_probe_of_a_command_reboots_its_node_and_neither_an_error_nor_what_sur
     wait::eventually("another need reboots it", DEADLINE, async || Ok(host.reboots() == 2)).await?;
     fleet.finish()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_that_a_policy_names_reboots_its_node_once_and_its_next_value_once_more() -> Result<()> {
+    let fleet = Fleet::start(2, ServicesOptions::default()).await?;
+    let (host, other) = (fleet.world.host(0)?, fleet.world.host(1)?);
+    let key = "example.com/needs-reboot";
+    let annotate = async |value| fleet.world.annotate(host.name(), key, value).await;
+    // No policy names it yet: the policy comes later than the node, so the nodes are listed again for it.
+    annotate(Some("firmware 7")).await?;
+    fleet.explained(host.name(), &["Idle"]).await?;
+    let without_key = json!({ "needs": { "annotations": [{ "key": "" }] } });
+    let refused = policies::create(&fleet.world, "all", &without_key).await;
+    let error = format!("{:#}", refused.err().context("a policy without a key is taken")?);
+    ensure!(error.contains("spec.needs.annotations[0].key"), "{error}");
+    let spec = json!({ "needs": { "annotations": [{ "key": key }] } });
+    policies::create(&fleet.world, "all", &spec).await?;
+    wait::eventually("it is rebooted", DEADLINE, async || Ok(host.reboots() == 1)).await?;
+    let parts = [
+        "NeedSurvivedReboot",
+        "annotation example.com/needs-reboot=firmware 7",
+        "Probe:           example.com/needs-reboot (annotation): requires a reboot for ",
+        ", or since before the last boot by ",
+    ];
+    fleet.explained(host.name(), &parts).await?;
+    let parts = ["Idle", "example.com/needs-reboot (annotation): requires no reboot"];
+    fleet.explained(other.name(), &parts).await?;
+
+    annotate(Some("firmware 8")).await?;
+    wait::eventually("another value reboots it", DEADLINE, async || Ok(host.reboots() == 2)).await?;
+    fleet
+        .explained(host.name(), &["NeedSurvivedReboot", "firmware 8"])
+        .await?;
+    annotate(None).await?;
+    fleet.explained(host.name(), &["Idle"]).await?;
+    annotate(Some("false")).await?;
+    wait::steadily(
+        "neither the end of the need nor `false` reboots it",
+        WHILE,
+        async || Ok(host.reboot_orders() == 2 && other.reboot_orders() == 0),
+    )
+    .await?;
+    fleet.finish()
+}

@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::NodeName;
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{EvictParams, ListParams, PostParams};
+use kube::api::{EvictParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition as _;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
@@ -258,6 +259,15 @@ impl World {
         };
         done.map(drop)
             .with_context(|| format!("cannot change the cordon of {name}"))
+    }
+
+    /// Sets an annotation of a node; none: removes it.
+    pub async fn annotate(&self, name: &str, key: &str, value: Option<&str>) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client());
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
+        let done = nodes.patch(name, &PatchParams::default(), &patch).await;
+        done.map(drop)
+            .with_context(|| format!("cannot change the annotation {key} of {name}"))
     }
 
     /// Creates a workload or budget in the tests' namespace.

@@ -47,6 +47,9 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
     for blackout in calendar.blackouts() {
         line(text, "blackout", &blackout.to_string());
     }
+    for annotation in &terms.need_annotations {
+        line(text, "need", &format!("also by the annotation {annotation}"));
+    }
     let margin = terms.start_margin.map_or_else(
         || "twice the node's last drain; without one, the scheduler's --drain-timeout".to_owned(),
         |margin| format!("{margin:#}"),
@@ -271,6 +274,7 @@ mod tests {
             "windows": [{ "days": ["Sat", "Sun"], "start": "22:00", "end": "04:00", "timeZone": "America/New_York" }],
             "blackouts": [{ "from": "2026-12-19", "to": "2026-12-20", "reason": "freeze" }],
             "startMargin": "20m",
+            "needs": { "annotations": [{ "key": "example.com/reboot" }, { "key": "state", "value": "stale" }] },
             "gates": { "conditions": [{ "type": "DiskPressure" }], "taints": [{ "key": "example.com/work" }], "prometheus": [
                 { "name": "alerts", "url": "http://p", "alerts": { "ignore": "^W", "firingOnly": true } },
                 { "name": "pending", "url": "http://p", "query": "a > 1", "onError": "Allow" },
@@ -285,6 +289,8 @@ mod tests {
             "policy nights\n",
             "nodes     pool=a\n",
             "margin    20m\n",
+            "need      also by the annotation example.com/reboot\n",
+            "need      also by the annotation state=stale\n",
             "canaries  canary=yes; the other nodes start 1h after the last of them\n",
             "brake     36h at least between two reboots of a node\n",
             "brake     a node that needs a reboot after 3 within 24h is held until a cancel\n",

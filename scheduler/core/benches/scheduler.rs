@@ -260,6 +260,7 @@ impl Bench {
             taints: Vec::new(),
             conditions: Default::default(),
             orders: None,
+            annotations: Default::default(),
             control_plane: index < 3,
             deleting: false,
             boot_id: Some(Self::boot(index).parse().unwrap()),

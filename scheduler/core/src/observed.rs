@@ -3,6 +3,7 @@
 mod annotated;
 mod claim;
 mod memory;
+mod need_annotation;
 mod node;
 mod observation;
 mod policy;

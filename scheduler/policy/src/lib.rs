@@ -16,6 +16,7 @@ mod fault;
 mod gates;
 mod governing;
 mod labels;
+mod needs;
 mod policy;
 #[cfg(feature = "schema")]
 mod rules;
@@ -37,6 +38,7 @@ pub use gates::{
 };
 pub use governing::{Governing, Policies};
 pub use labels::{LabelExpression, LabelSelector};
+pub use needs::{AnnotationSpec, NeedAnnotation, NeedsSpec, VALUE_BYTES_MAX};
 pub use policy::{RebootPolicy, Terms};
 pub use selector::Selector;
 pub use service::{BackInService, BackInServiceSpec};

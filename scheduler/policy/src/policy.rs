@@ -14,6 +14,7 @@ use crate::duration::duration;
 use crate::fault::Fault;
 use crate::gates::{Gates, gates_of};
 use crate::labels::LabelSelector;
+use crate::needs::{NeedAnnotation, annotations_of};
 use crate::selector::Selector;
 use crate::service::BackInService;
 use crate::spec::{Approval, BlackoutSpec, ControlPlaneTurn, RebootMode, RebootPolicySpec, WaitingTaint, WindowSpec};
@@ -39,6 +40,8 @@ pub struct Terms {
     pub calendar: Calendar,
     /// The time that a node needs before the end of an opening; none: by the last drain of the node.
     pub start_margin: Option<SignedDuration>,
+    /// Annotations that ask for a reboot of the node that carries them.
+    pub need_annotations: Vec<NeedAnnotation>,
     /// What keeps a node from starting though a window is open.
     pub gates: Gates,
     /// How nodes are drained.
@@ -106,6 +109,7 @@ impl RebootPolicy {
             .map(|text| duration(text, "spec.startMargin", MARGIN_MAX))
             .transpose();
         let start_margin = or_note(margin.map_err(|fault| vec![fault]), &mut faults);
+        let need_annotations = annotations_of(spec.needs.as_ref(), &mut faults);
         let gates = spec.gates.as_ref().map(|gates| gates_of(gates, "spec.gates"));
         let gates = or_note(gates.transpose().map(Option::unwrap_or_default), &mut faults);
         let drain = Drain::read(spec.drain.as_ref(), &mut faults);
@@ -123,6 +127,7 @@ impl RebootPolicy {
                 Ok(Terms {
                     calendar: Calendar::new(windows, blackouts),
                     start_margin,
+                    need_annotations,
                     gates,
                     drain,
                     back_in_service,

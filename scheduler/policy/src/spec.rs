@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::drain::DrainSpec;
 use crate::gates::GatesSpec;
 use crate::labels::LabelSelector;
+use crate::needs::NeedsSpec;
 #[cfg(feature = "schema")]
 use crate::rules::{self, DURATION};
 use crate::service::BackInServiceSpec;
@@ -70,6 +71,10 @@ pub struct RebootPolicySpec {
     /// a node whose host has none loaded is not drained. Absent: Full.
     #[serde(default, skip_serializing_if = "RebootMode::is_full")]
     pub reboot_kind: RebootMode,
+
+    /// What shows that a node needs a reboot, beside what its host shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<NeedsSpec>,
 
     /// What keeps a node from starting, and its reboot from being ordered, though a window is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]

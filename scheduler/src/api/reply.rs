@@ -302,6 +302,7 @@ mod tests {
             taints: Vec::new(),
             conditions: Default::default(),
             orders: None,
+            annotations: Default::default(),
             control_plane: false,
             deleting: false,
             boot_id: None,

@@ -1,7 +1,8 @@
 //! Node objects, as far as decisions depend on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bellwether_policy::VALUE_BYTES_MAX;
 use bellwether_proto::node::left_alone;
 use bellwether_proto::{NodeName, mark};
 use bellwether_scheduler_core::{NodeCondition, NodeView, Taint};
@@ -19,8 +20,9 @@ const READY: &str = "Ready";
 
 /// The fields of a node that decisions depend on. None if Bellwether leaves the node alone: its labels say so, and
 /// it carries no mark of ours. A node that is labelled while an attempt has it cordoned stays in view until that
-/// cordon is gone, so that the attempt gets to its safe end; after that nothing starts there.
-pub(crate) fn view(node: &Node) -> Option<NodeView> {
+/// cordon is gone, so that the attempt gets to its safe end; after that nothing starts there. `named` are the keys of the
+/// annotations that policies name as needs.
+pub(crate) fn view(node: &Node, named: &BTreeSet<String>) -> Option<NodeView> {
     let name = name(node)?;
     let spec = node.spec.as_ref();
     let status = node.status.as_ref();
@@ -51,6 +53,15 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         taints: taints(spec),
         conditions: other_conditions(conditions),
         orders: order::orders(node),
+        annotations: named
+            .iter()
+            .map(|key| {
+                (
+                    key.clone(),
+                    annotations.and_then(|all| all.get(key)).map(|value| cut(value)),
+                )
+            })
+            .collect(),
         control_plane: labels.is_some_and(|labels| {
             mark::CONTROL_PLANE_LABELS
                 .iter()
@@ -61,6 +72,12 @@ pub(crate) fn view(node: &Node) -> Option<NodeView> {
         kernel: info.map(|info| info.kernel_version.clone()).unwrap_or_default(),
         os: info.map(|info| info.os_image.clone()).unwrap_or_default(),
     })
+}
+
+/// A value of any length: what is longer than any value that a policy may name equals none of these.
+fn cut(value: &str) -> String {
+    let end = value.floor_char_boundary(VALUE_BYTES_MAX + 1);
+    value.get(..end).unwrap_or_default().to_owned()
 }
 
 fn taints(spec: Option<&NodeSpec>) -> Vec<Taint> {

@@ -4,10 +4,10 @@
 //! A cluster without the definition of the resource has no policies; the watch begins once there is one.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bellwether_policy::{GROUP, KIND, PLURAL, VERSION};
+use bellwether_policy::{GROUP, KIND, PLURAL, RebootPolicy, VERSION};
 use bellwether_scheduler_core::PolicyView;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kube::api::ListParams;
@@ -83,6 +83,15 @@ impl PolicyObjects {
         }
         (self.found != before).then(|| self.found.values().cloned().collect())
     }
+}
+
+/// The keys of the annotations that policies without mistakes name as needs.
+pub(super) fn need_annotations(views: &[PolicyView]) -> BTreeSet<String> {
+    let policies = views
+        .iter()
+        .filter_map(|view| RebootPolicy::read(view.name.as_str().into(), &view.spec).terms.ok());
+    let annotations = policies.flat_map(|terms| terms.need_annotations);
+    annotations.map(|annotation| annotation.key).collect()
 }
 
 fn name(object: &PolicyObject) -> String {

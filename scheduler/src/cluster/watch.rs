@@ -48,6 +48,10 @@ pub(crate) struct ClusterWatch {
     policies: BoxStream<'static, WatchResult<PolicyObject>>,
     policies_health: WatchHealth,
     policy_objects: PolicyObjects,
+    /// For new lists of the nodes; none in tests.
+    client: Option<Client>,
+    /// The annotations that policies name as needs, of which the views of nodes state the values.
+    named: BTreeSet<String>,
     version: StoreVersion,
     set_back: BoxStream<'static, StoreSetBack>,
     set_back_failure: Option<WatchFailure>,
@@ -60,6 +64,7 @@ impl ClusterWatch {
         let version = StoreVersion::default();
         let set_back = stream::once(version.clone().set_back(client.clone()));
         Self {
+            client: Some(client.clone()),
             version,
             set_back: set_back.boxed(),
             ..Self::of(
@@ -88,16 +93,19 @@ impl ClusterWatch {
             policies,
             policies_health: WatchHealth::new("RebootPolicies"),
             policy_objects: PolicyObjects::default(),
+            client: None,
+            named: BTreeSet::new(),
             version: StoreVersion::default(),
             set_back: stream::pending().boxed(),
             set_back_failure: None,
         }
     }
 
-    /// The next event. Dropping this future loses none.
+    /// The next event. Dropping this future loses none. Nodes are listed after policies, which name the annotations that
+    /// their views state.
     pub(crate) async fn next(&mut self) -> WatchEvent {
         tokio::select! {
-            Some(result) = self.nodes.next() => WatchEvent::Node(Box::new(result)),
+            Some(result) = self.nodes.next(), if self.policies_health.is_complete() => WatchEvent::Node(Box::new(result)),
             Some(result) = self.daemon_sets.next() => WatchEvent::DaemonSet(Box::new(result)),
             Some(result) = self.policies.next() => WatchEvent::Policy(Box::new(result)),
             Some(set_back) = self.set_back.next() => WatchEvent::SetBack(set_back),
@@ -171,7 +179,7 @@ impl ClusterWatch {
     /// A node that Bellwether leaves alone from now on is gone for the core.
     fn changed(&mut self, object: &Node) -> Option<Input> {
         self.version.note(object.metadata.resource_version.as_deref());
-        let Some(view) = node::view(object) else {
+        let Some(view) = node::view(object, &self.named) else {
             return self.gone(node::name(object)?);
         };
         self.known.insert(view.name.clone());
@@ -203,7 +211,19 @@ impl ClusterWatch {
         let views = self.policy_objects.apply(event)?;
         let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
         tracing::info!(policies = names.join(", "), "Policies of the cluster");
+        self.name_annotations(policy::need_annotations(&views));
         Some(Input::Policies(views))
+    }
+
+    /// Lists the nodes again for an annotation that no policy has named before: their views do not state its value, and until
+    /// they do, the core knows that it does not know.
+    fn name_annotations(&mut self, named: BTreeSet<String>) {
+        let is_new = !named.is_subset(&self.named);
+        self.named = named;
+        let is_listed = !self.known.is_empty() || self.nodes_health.is_complete();
+        if let Some(client) = self.client.as_ref().filter(|_| is_new && is_listed) {
+            self.nodes = list_watch::watch(client);
+        }
     }
 }
 
@@ -220,6 +240,7 @@ fn metadata<K>(event: watcher::Event<PartialObjectMeta<K>>) -> watcher::Event<Ob
 #[cfg(test)]
 mod tests {
     use bellwether_proto::mark;
+    use futures_util::FutureExt as _;
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
 
     use super::*;
@@ -301,6 +322,77 @@ mod tests {
         assert_eq!(apply(&mut cluster, InitApply(virtual_node("a", false))), gone());
         assert_eq!(apply(&mut cluster, InitDone), (vec![], vec![]));
         assert_eq!(apply(&mut cluster, Delete(virtual_node("a", false))), (vec![], vec![]));
+    }
+
+    fn policies(cluster: &mut ClusterWatch, event: watcher::Event<PolicyObject>) {
+        cluster.apply(WatchEvent::Policy(Box::new(Ok(event))));
+    }
+
+    fn policy(key: &str) -> PolicyObject {
+        let spec = serde_json::json!({ "needs": { "annotations": [{ "key": key }] } });
+        let object = serde_json::json!({ "metadata": { "name": "p" }, "spec": spec });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// The annotations that the view of a node with `a=x` and `b=y` states.
+    fn annotations(cluster: &mut ClusterWatch) -> Vec<(String, Option<String>)> {
+        let mut node = node("n");
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        node.metadata.annotations = Some([pair("a", &"x".repeat(1000)), pair("b", "y")].into());
+        let mut inputs = cluster.apply(WatchEvent::Node(Box::new(Ok(Apply(node)))));
+        let Input::Node(view) = inputs.remove(0) else {
+            panic!("no view");
+        };
+        view.annotations.into_iter().collect()
+    }
+
+    #[test]
+    fn the_view_of_a_node_states_the_annotations_that_policies_name_and_no_others() {
+        let mut cluster = cluster();
+        assert_eq!(annotations(&mut cluster), []);
+        policies(&mut cluster, Apply(policy("a")));
+        let shown = annotations(&mut cluster);
+        let value = shown[0].1.as_ref().map(String::len);
+        assert_eq!(
+            (shown.len(), &*shown[0].0, value),
+            (1, "a", Some(257)),
+            "cut, and equal to no value of a policy"
+        );
+        policies(&mut cluster, Apply(policy("c")));
+        assert_eq!(annotations(&mut cluster), [("c".to_owned(), None)]);
+        policies(&mut cluster, Apply(policy("")));
+        assert_eq!(annotations(&mut cluster), [], "a policy with a mistake names none");
+    }
+
+    #[tokio::test]
+    async fn nodes_are_listed_after_policies_and_again_for_an_annotation_that_is_new() {
+        let (daemon_sets, lists) = (stream::pending().boxed(), stream::iter([Ok(InitDone)]));
+        let nodes = stream::iter([Ok(Init)]).chain(stream::pending());
+        let mut cluster = ClusterWatch::of(nodes.boxed(), daemon_sets, lists.boxed(), "agents".into());
+        let event = cluster.next().await;
+        assert!(matches!(event, WatchEvent::Policy(_)), "{event:?}");
+        cluster.apply(event);
+        let event = cluster.next().await;
+        assert!(matches!(event, WatchEvent::Node(_)), "{event:?}");
+        cluster.apply(event);
+        cluster.client = Some(Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap());
+        policies(&mut cluster, Apply(policy("a")));
+        assert!(
+            cluster.nodes.next().now_or_never().is_none(),
+            "the list under way names nothing new"
+        );
+        apply(&mut cluster, InitDone);
+        cluster.nodes = stream::iter([Ok(InitDone)]).boxed();
+        policies(&mut cluster, Apply(policy("a")));
+        let next = cluster.nodes.next().now_or_never();
+        assert!(
+            matches!(next, Some(Some(Ok(InitDone)))),
+            "the same list continues: {next:?}"
+        );
+        cluster.nodes = stream::iter([Ok(InitDone)]).boxed();
+        policies(&mut cluster, Apply(policy("b")));
+        let next = cluster.nodes.next().now_or_never();
+        assert!(matches!(next, Some(Some(Ok(Init)))), "another list has begun: {next:?}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl Node {
             taints: Vec::new(),
             conditions: Default::default(),
             orders: None,
+            annotations: Default::default(),
             control_plane: self.control_plane,
             deleting: self.deleting,
             boot_id: Some(self.boot.clone()),

@@ -90,7 +90,7 @@ impl Reason {
             Self::TaintFound { policy, taint } => format!("policy {policy}: the node has the taint {taint}"),
             Self::BootUnsettled => "sentinel and kubelet report different boots: waiting for both to agree".to_owned(),
             Self::NeedSurvivedReboot => {
-                "the need has survived the last reboot, so another would not end it: see what keeps the file"
+                "the need has survived the last reboot, so another would not end it: see what keeps the file or annotation"
                     .to_owned()
             }
             Self::RebootLoop { reboots, since } => {

@@ -15,6 +15,7 @@ pub(crate) struct PolicyStates {
     views: Vec<PolicyView>,
     policies: Policies,
     have_canaries: bool,
+    name_annotations: bool,
     /// By name, of the policies without mistakes.
     states: BTreeMap<Arc<str>, Known>,
 }
@@ -43,6 +44,13 @@ impl PolicyStates {
         let has_canaries =
             |policy: &Arc<RebootPolicy>| policy.terms.as_ref().is_ok_and(|terms| terms.canaries.is_some());
         self.have_canaries = self.policies.iter().any(has_canaries);
+        let names_annotations = |policy: &Arc<RebootPolicy>| {
+            policy
+                .terms
+                .as_ref()
+                .is_ok_and(|terms| !terms.need_annotations.is_empty())
+        };
+        self.name_annotations = self.policies.iter().any(names_annotations);
         self.states.clear();
         self.views = views;
     }
@@ -50,6 +58,11 @@ impl PolicyStates {
     /// A policy has canaries.
     pub(crate) fn have_canaries(&self) -> bool {
         self.have_canaries
+    }
+
+    /// A policy names annotations as needs.
+    pub(crate) fn name_annotations(&self) -> bool {
+        self.name_annotations
     }
 
     /// The policies as they were given.

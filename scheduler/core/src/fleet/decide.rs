@@ -72,6 +72,7 @@ impl Fleet {
     /// and when it is due again.
     pub(super) fn decide(&mut self, name: &NodeName, now: Timestamp) {
         let clock = Clock::new(now);
+        self.add_annotations(name, now);
         let gone = self.members.get(name).is_some_and(Member::attempt_is_of_gone_node);
         if gone {
             if self.gone_host_may_be_down(name, &clock) {

@@ -12,14 +12,14 @@ impl Fleet {
     pub fn into_observed(self) -> impl Iterator<Item = Input> {
         let policies = self.blockers.policies.into_views();
         let rivals = self.blockers.rivals.into_iter().map(Arc::unwrap_or_clone).collect();
-        let members = self.members.into_values().flat_map(|member| {
+        let members = self.members.into_values().flat_map(|mut member| {
             let memory = member.node.as_ref().map(|node| Input::Memory {
                 node: node.name.clone(),
-                memory: member.memory,
+                memory: std::mem::take(&mut member.memory),
             });
-            let node = member.node.map(Input::Node);
-            let sentinel = member.sentinel.map(Input::Sentinel);
-            let rebooter = member.rebooter.map(Input::Rebooter);
+            let node = member.node.take().map(Input::Node);
+            let rebooter = member.rebooter.take().map(Input::Rebooter);
+            let sentinel = member.into_reported().map(Input::Sentinel);
             [node, sentinel, rebooter, memory].into_iter().flatten()
         });
         [Input::Rivals(rivals), Input::Policies(policies)]
@@ -52,6 +52,7 @@ mod tests {
             taints: Vec::new(),
             conditions: Default::default(),
             orders: None,
+            annotations: Default::default(),
             control_plane: false,
             deleting: false,
             boot_id: None,

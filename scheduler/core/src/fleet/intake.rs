@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bellwether_policy::PodGate;
+use bellwether_policy::{Governing, PodGate};
 use bellwether_proto::{
     Attempt, AttemptId, Cause, Fact, FleetOrder, Generation, NodeEvent, NodeName, OrderKind, OrderScope, Phase,
 };
@@ -49,6 +49,10 @@ impl Fleet {
             Input::Sentinel(stored) => {
                 let name = stored.report.node.clone();
                 self.member(&name).set_sentinel(stored);
+                // Before the first decision policies or nodes may be missing.
+                if self.decided_at.is_some() {
+                    self.add_annotations(&name, now);
+                }
             }
             Input::Memory { node, memory } => self.member(&node).memory = memory,
             Input::Rebooter(stored) => {
@@ -129,6 +133,21 @@ impl Fleet {
         if slot.is_some_and(|slot| slot.take(asked_at, outcome)) {
             self.touch(node);
         }
+    }
+
+    /// Adds the needs by annotation to what the sentinel of a node reports.
+    pub(super) fn add_annotations(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        let policies = &self.blockers.policies;
+        let node = member.node.as_ref().filter(|_| policies.name_annotations());
+        let governing = node.map(|node| policies.governing(node));
+        let terms = governing.as_ref().and_then(Governing::terms);
+        member.add_annotations(
+            terms.map(|terms| terms.need_annotations.as_slice()).unwrap_or_default(),
+            now,
+        );
     }
 
     /// The member of this name, touched.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bellwether_proto::{Attempt, DrainProgress, Generation, HostReport, RebooterReport};
+use bellwether_policy::NeedAnnotation;
+use bellwether_proto::{Attempt, DrainProgress, Generation, HostReport, NeedReport, ProbeReport, RebooterReport};
 use jiff::Timestamp;
 
 use crate::admission::budget::{self, Holder};
@@ -17,7 +18,10 @@ use crate::timers::{Clock, later};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Member {
     pub(super) node: Option<NodeView>,
+    /// The sentinel's newest report, with the needs by annotation.
     pub(super) sentinel: Option<StoredReport<HostReport>>,
+    /// What that report has without them, if it has any.
+    reported: Option<Box<(NeedReport, Vec<ProbeReport>)>>,
     pub(super) rebooter: Option<StoredReport<RebooterReport>>,
     /// What older views and reports have shown.
     pub(super) memory: Memory,
@@ -62,8 +66,34 @@ impl Member {
 
     /// Takes the sentinel's newest report.
     pub(super) fn set_sentinel(&mut self, stored: StoredReport<HostReport>) {
-        self.memory.note_report(&stored.report);
         self.sentinel = Some(stored);
+        self.reported = None;
+    }
+
+    /// Adds the needs by annotation to the sentinel's newest report: as the newest view of the node shows them, and of the
+    /// annotations that its policy names now.
+    pub(super) fn add_annotations(&mut self, named: &[NeedAnnotation], now: Timestamp) {
+        let Some(stored) = &mut self.sentinel else { return };
+        if let Some(reported) = self.reported.take() {
+            (stored.report.need, stored.report.probes) = *reported;
+        }
+        let node = self.node.as_ref();
+        let added = node.and_then(|node| self.memory.with_annotations(stored, node, named, now));
+        if let Some((need, probes)) = added {
+            let need = std::mem::replace(&mut stored.report.need, need);
+            let probes = std::mem::replace(&mut stored.report.probes, probes);
+            self.reported = Some(Box::new((need, probes)));
+        }
+        self.memory.note_report(&stored.report);
+    }
+
+    /// The sentinel's newest report as it was given.
+    pub(super) fn into_reported(mut self) -> Option<StoredReport<HostReport>> {
+        let mut stored = self.sentinel.take()?;
+        if let Some(reported) = self.reported.take() {
+            (stored.report.need, stored.report.probes) = *reported;
+        }
+        Some(stored)
     }
 
     /// Takes the newest view of the node.

@@ -1,11 +1,13 @@
 //! What a core remembers of a node beyond its newest view and reports.
 
-use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport};
+use bellwether_policy::NeedAnnotation;
+use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport, ProbeReport};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{as_text, as_text_optional};
-use crate::observed::NodeView;
+use crate::observed::need_annotation::{self, Sights};
+use crate::observed::{NodeView, StoredReport};
 
 /// What older views and reports of a node have shown and the newest ones do not show any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Memory {
     /// The newest attempt whose drain a drainer has reported as done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) drain_reported: Option<DrainReport>,
+    /// What views have shown of the annotations that policies name as needs.
+    #[serde(default, skip_serializing_if = "Sights::is_empty")]
+    annotations: Sights,
 }
 
 /// A drainer's report that the node carries our cordon.
@@ -95,11 +100,24 @@ impl Memory {
         if let Some(report) = &mut self.cordon_reported {
             report.at = report.at.min(now);
         }
+        need_annotation::clamp(&mut self.annotations, now);
     }
 
-    /// Notes a report of the sentinel.
+    /// The need of a report and its probes with those of the annotations that the policy of the node names; none: it names none.
+    pub(crate) fn with_annotations(
+        &mut self,
+        stored: &StoredReport<HostReport>,
+        node: &NodeView,
+        named: &[NeedAnnotation],
+        now: Timestamp,
+    ) -> Option<(NeedReport, Vec<ProbeReport>)> {
+        need_annotation::with_annotations(stored, node, named, &mut self.annotations, now)
+    }
+
+    /// Notes a report of the sentinel, with the needs by annotation. While a policy does not name an annotation any more that
+    /// was there, as in an exchange of the policy, the node may still carry it.
     pub(crate) fn note_report(&mut self, report: &HostReport) {
-        if report.need == NeedReport::NotRequired {
+        if report.need == NeedReport::NotRequired && !need_annotation::is_carried(&self.annotations, &report.boot_id) {
             self.needless_boot = Some(report.boot_id.clone());
         }
     }

@@ -40,6 +40,10 @@ pub struct NodeView {
     /// The orders that its annotations are. Most nodes carry none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orders: Option<Box<NodeOrders>>,
+    /// The annotations that policies name as needs, each with its value; none: the node does not carry it. One that is
+    /// missing here was not looked for yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, Option<String>>,
     /// The node is part of the control plane.
     pub control_plane: bool,
     /// The Node object is being deleted.

@@ -57,9 +57,11 @@ impl StoredReport<HostReport> {
 
     /// When the need of this report began, for the question whether that was after an order. A report that came late
     /// makes the need look later by the server's clock, and a wrong clock of the host by its own, so the earlier of the
-    /// two counts: when unsure, the order covers the need.
+    /// two counts, and an undated need may be as old as its boot: when unsure, the order covers the need.
     pub(crate) fn began(&self, need: &RebootNeed) -> Timestamp {
-        need.first_since.min(self.by_server_clock(need.first_since))
+        let booted = self.report.booted_at.filter(|_| need.undated);
+        let first = booted.map_or(need.first_since, |booted| need.first_since.min(booted));
+        first.min(self.by_server_clock(first))
     }
 }
 

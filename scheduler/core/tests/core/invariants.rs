@@ -46,6 +46,7 @@ enum Happening {
     Order { node: usize, kind: usize },
     EndOrder { node: usize, kind: usize },
     Annotate { node: usize, order: usize },
+    NeedByAnnotation { node: usize, value: usize },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -77,7 +78,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => node.clone().prop_map(Happening::Cancel),
         1 => (node.clone(), 0..ORDERS.len()).prop_map(|(node, kind)| Happening::Order { node, kind }),
         1 => (node.clone(), 0..ORDERS.len()).prop_map(|(node, kind)| Happening::EndOrder { node, kind }),
-        1 => (node, 0_usize..5).prop_map(|(node, order)| Happening::Annotate { node, order }),
+        1 => (node.clone(), 0_usize..5).prop_map(|(node, order)| Happening::Annotate { node, order }),
+        2 => (node, 0_usize..5).prop_map(|(node, value)| Happening::NeedByAnnotation { node, value }),
         1 => (0..policies().len()).prop_map(Happening::Policies),
         2 => (0..answers().len()).prop_map(Happening::Answer),
         2 => (0..listings().len()).prop_map(Happening::DaemonPods),
@@ -149,6 +151,12 @@ fn happen(world: &mut World, happening: &Happening) {
             let orders = annotations(world).into_iter().nth(*order);
             world.annotate(NODES[*node], orders);
         }
+        Happening::NeedByAnnotation { node, value } => {
+            // Without the key, the view was not read for the annotation.
+            let values = [None, Some("x"), Some("y"), Some("false")].map(|value| value.map(str::to_owned));
+            let annotation = values.get(*value).map(|value| ("x/need".to_owned(), value.clone()));
+            world.host(NODES[*node]).view.annotations = annotation.into_iter().collect();
+        }
         Happening::Policies(set) => world.policies.clone_from(&policies()[*set]),
     }
     world.do_effects();
@@ -201,8 +209,8 @@ fn answers() -> [Option<Outcome>; 4] {
 }
 
 /// Sets of policies: none; windows that open and shut within the runs; for some nodes only; a conflict; a mistake;
-/// budgets, the control plane first; gates; brakes; canaries; approvals; the ends of drains.
-fn policies() -> [Vec<PolicyView>; 13] {
+/// budgets, the control plane first; gates; brakes; canaries; approvals; the ends of drains; needs by annotation.
+fn policies() -> [Vec<PolicyView>; 14] {
     let hourly = json!({ "cron": "0 * * * *", "duration": "40m" });
     let blackout = json!({ "from": "2026-01-01T01:10", "to": "2026-01-01T01:25" });
     let workers = json!({ "matchLabels": { "pool": "w" } });
@@ -276,6 +284,10 @@ fn policies() -> [Vec<PolicyView>; 13] {
                 json!({ "drain": { "onTimeout": "Proceed", "timeout": "2h" } }),
             ),
         ],
+        vec![policy(
+            "all",
+            json!({ "needs": { "annotations": [{ "key": "x/need" }] } }),
+        )],
     ]
 }
 

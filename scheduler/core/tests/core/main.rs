@@ -30,6 +30,7 @@ mod judge;
 mod kinds;
 mod leftovers;
 mod loop_guard;
+mod need_annotations;
 mod notes;
 mod obstacles;
 mod ordered;

@@ -121,7 +121,7 @@ impl World {
             self.must_be_in_the_window(node);
             self.must_have_open_gates(node, attempt.drained_at.unwrap());
             self.must_not_be_stopped(node);
-            let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))));
+            let wanted = host.is_some_and(|host| matches!(host.need, Ok(Some(_))) || self.is_annotated(host));
             let fit = host.is_some_and(|host| host.preflight.as_ref().is_none_or(passes) && host.view.ready);
             self.must(
                 Invariant::LookedAtAgain,
@@ -300,7 +300,8 @@ impl World {
         for (node, host) in &self.hosts {
             let standing = &standings[node];
             let going = matches!(standing.state, State::InProgress(_));
-            let silent = (going || !matches!(host.need, Ok(None))) && standing.reason.is_none();
+            let wanted = !matches!(host.need, Ok(None)) || self.is_annotated(host);
+            let silent = (going || wanted) && standing.reason.is_none();
             self.must(Invariant::SaidWhy, fails_if(silent, "nothing is said", node));
         }
         self.counts_agree(standings.values());

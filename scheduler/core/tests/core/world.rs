@@ -188,6 +188,7 @@ impl World {
             taints: Vec::new(),
             conditions: Default::default(),
             orders: None,
+            annotations: Default::default(),
             control_plane: node.starts_with("cp"),
             deleting: false,
             boot_id: Some(format!("boot-{}", self.boots).parse().unwrap()),
@@ -459,6 +460,17 @@ impl World {
                 Effect::PhaseEnded { .. } => (),
             }
         }
+    }
+
+    /// A policy of the world, which has one at most, names an annotation that the node carries.
+    pub(crate) fn is_annotated(&self, host: &Host) -> bool {
+        let entries = |view: &PolicyView| view.spec["needs"]["annotations"].as_array().cloned();
+        let mut entries = self.policies.iter().filter_map(entries).flatten();
+        entries.any(|entry| {
+            let key = entry["key"].as_str().unwrap_or_default();
+            let value = host.view.annotations.get(key).cloned().flatten();
+            value.is_some_and(|value| entry["value"].as_str().map_or(value != "false", |only| only == value))
+        })
     }
 
     pub(crate) fn phase(&self, node: &str) -> Option<Phase> {

@@ -153,6 +153,7 @@ impl State {
                 taints: Vec::new(),
                 conditions: Default::default(),
                 orders: None,
+                annotations: Default::default(),
                 control_plane,
                 deleting: false,
                 boot_id: Some(boot_id(node, 0)),

@@ -12,5 +12,6 @@ mod drain;
 mod gates;
 mod governing;
 mod mistakes;
+mod needs;
 mod prometheus;
 mod service;
