@@ -7,3 +7,4 @@ pub(crate) mod document;
 #[allow(dead_code, reason = "as above")]
 pub(crate) mod kured;
 pub(crate) mod prometheus;
+pub(crate) mod request;

@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     Target {
         name: "bus",
         run: target::bus::run,
@@ -83,6 +83,10 @@ pub const TARGETS: [Target; 18] = [
     Target {
         name: "host",
         run: target::host::run,
+    },
+    Target {
+        name: "http",
+        run: target::http::run,
     },
     Target {
         name: "node",

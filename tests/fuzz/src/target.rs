@@ -6,6 +6,7 @@ pub(crate) mod credentials;
 pub(crate) mod drain;
 pub(crate) mod eviction;
 pub(crate) mod host;
+pub(crate) mod http;
 pub(crate) mod ids;
 pub(crate) mod keys;
 pub(crate) mod migrate;
