@@ -258,6 +258,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn events_that_the_kernel_has_lost_are_a_hint() {
+        let (directory, file, _watch, mut hints) = watched();
+        let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let events = queue.trim().parse::<usize>().unwrap();
+        // None of the loop's tasks has its turn in this round. Each other file is two events, which are no hints.
+        let other = directory.path().join("other");
+        for _ in 0..=events / 2 {
+            fs::create_dir(&other).unwrap();
+            fs::remove_dir(&other).unwrap();
+        }
+        fs::write(&file, "x").unwrap();
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_exchanged_for_another_one_is_a_hint_and_the_new_one_is_watched() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        let file = path("run/reboot-required");
+        let (sender, mut hints) = hints();
+        let mut watch = Watch::new(sender);
+        fs::create_dir(path("run")).unwrap();
+        watch.ensure(&file);
+        fs::create_dir(path("new")).unwrap();
+        fs::rename(path("run"), path("old")).unwrap();
+        fs::rename(path("new"), path("run")).unwrap();
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
+        // The look after that hint.
+        watch.ensure(&file);
+        fs::write(path("old/reboot-required"), "x").unwrap();
+        let of_old = tokio::time::timeout(Duration::from_millis(300), hints.next()).await;
+        assert!(of_old.is_err(), "the old one is watched");
+        fs::write(&file, "x").unwrap();
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_hint_that_was_not_waited_for_to_its_end_is_not_lost() {
         let (sender, mut hints) = hints();
         sender.try_send(()).unwrap();

@@ -223,6 +223,29 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_jumps_by_a_year_costs_a_report_and_neither_makes_nor_ends_a_need() {
+        const YEAR: i64 = 31_536_000;
+        for jump in [YEAR, -YEAR] {
+            // Written before the jump, as the file shows afterwards too.
+            let written = 2 * YEAR;
+            let mut reporter = stored(Ok(Some(need(written))), written + 10);
+            let now = written + 10 + jump;
+            let (report, why) = reporter
+                .handle_look(look(Ok(Some(need(written)))), at(now), no_trace)
+                .unwrap();
+            let shown = report.need.required().unwrap();
+            assert_eq!(
+                (why, shown.since, shown.first_since),
+                (Why::Refresh, at(written), at(written))
+            );
+            reporter.handle_stored(&report, REFRESH);
+            assert_eq!(reporter.poll_timeout(at(now)), REFRESH, "the next one is due as ever");
+            let (report, why) = reporter.handle_look(look(Ok(None)), at(now), no_trace).unwrap();
+            assert_eq!((why, report.need), (Why::Change, NeedReport::NotRequired));
+        }
+    }
+
+    #[test]
     fn a_need_keeps_its_trace_through_changes_and_probe_errors_and_loses_it_when_it_ends() {
         let mut reporter = reporter();
         let trace = |report: Option<(HostReport, Why)>| report.unwrap().0.need.required().unwrap().trace;

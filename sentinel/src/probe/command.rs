@@ -59,7 +59,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 
     use super::*;
 
@@ -92,7 +92,10 @@ mod tests {
             .unwrap();
         problem(&probe, "does the host's timer still run");
 
-        fs::write(&file, format!("{}\nexit=102\n", "x".repeat(1_000_000))).unwrap();
+        // A sparse gigabyte: the last line is behind all that is read.
+        let result = File::create(&file).unwrap();
+        result.set_len(1 << 30).unwrap();
+        result.write_at(b"\nexit=102\n", 1 << 30).unwrap();
         problem(&probe, "no last line");
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
@@ -155,6 +158,33 @@ mod tests {
             assert!(problem.message.contains(words), "{}", problem.message);
             assert!(fs::metadata(folder.join("zypper")).unwrap().len() <= 4096);
         }
+    }
+
+    #[test]
+    fn a_host_whose_disk_is_full_leaves_a_problem_and_no_need() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/host/probe.sh");
+        let root = tempfile::tempdir().unwrap();
+        let (folder, bin) = (root.path().join("var/run/bellwether"), root.path().join("bin"));
+        fs::create_dir(&bin).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        // A need of before, and a tool that finds none now.
+        fs::write(folder.join("zypper"), "exit=102\n").unwrap();
+        let tool = bin.join("zypper");
+        fs::write(&tool, "#!/bin/sh\nexit 0\n").unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        // No byte can be written to a file, as on a full disk.
+        let line = format!("ulimit -f 0; exec sh {script} zypper");
+        std::process::Command::new("sh")
+            .args(["-c", &line])
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+            .env("BELLWETHER_PROBE_FOLDER", &folder)
+            .status()
+            .unwrap();
+        let host = HostArgs {
+            host_root: root.path().to_owned(),
+            proc_root: root.path().to_owned(),
+        };
+        problem(&Command::new(host, "zypper", Preset::Zypper, HOUR), "no last line");
     }
 
     fn problem(probe: &Command, words: &str) {

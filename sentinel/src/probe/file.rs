@@ -107,11 +107,14 @@ fn reasons(sentinel_file: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use tempfile::TempDir;
 
     use super::*;
     use crate::watch::hints;
+
+    const LIMIT: Duration = Duration::from_secs(10);
 
     fn probe(root: &TempDir) -> File {
         let host = HostArgs {
@@ -175,6 +178,59 @@ mod tests {
         fs::create_dir(root.path().join("run/reboot-required")).unwrap();
         let error = probe(&root).need().unwrap_err();
         assert!(matches!(error, ProbeError::NotAFile { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_link_that_leads_elsewhere_is_followed_at_the_next_look_and_watched() {
+        let root = root_with_run();
+        let (sender, mut hints) = hints();
+        let mut probe = File {
+            watch: Watch::new(sender),
+            ..probe(&root)
+        };
+        fs::write(root.path().join("run/reboot-required"), "").unwrap();
+        assert!(probe.need().unwrap().is_some());
+        fs::create_dir(root.path().join("other")).unwrap();
+        fs::remove_file(root.path().join("var/run")).unwrap();
+        symlink("../other", root.path().join("var/run")).unwrap();
+        assert_eq!(probe.need().unwrap(), None);
+        fs::write(root.path().join("other/reboot-required"), "").unwrap();
+        tokio::time::timeout(LIMIT, hints.next()).await.unwrap();
+        assert!(probe.need().unwrap().is_some());
+        // A link to nothing is a problem, and the file of before counts no more.
+        fs::remove_file(root.path().join("var/run")).unwrap();
+        symlink("/gone", root.path().join("var/run")).unwrap();
+        assert!(matches!(probe.need(), Err(ProbeError::Directory { .. })));
+    }
+
+    #[tokio::test]
+    async fn files_of_a_gigabyte_cost_no_more_than_their_begin() {
+        let root = root_with_run();
+        let file = root.path().join("run/reboot-required");
+        let list = root.path().join("run/reboot-required.pkgs");
+        fs::write(&list, "linux-base\n").unwrap();
+        // Sparse: nothing is on the disk.
+        for path in [&file, &list] {
+            let opened = fs::File::options().append(true).create(true).open(path).unwrap();
+            opened.set_len(1 << 30).unwrap();
+        }
+        let need = probe(&root).need().unwrap().unwrap();
+        assert_eq!(need.reasons, ["linux-base"]);
+        assert_eq!(host::read_begin(&file, PACKAGES_BYTES_MAX).unwrap().len(), 64 * 1024);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_touched_twice_is_the_same_need_with_the_later_time() {
+        let root = root_with_run();
+        let file = root.path().join("run/reboot-required");
+        let mut probe = probe(&root);
+        let mut times = Vec::new();
+        for seconds in [1_000, 2_000] {
+            let touched = fs::File::create(&file).unwrap();
+            touched.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+            times.push(probe.need().unwrap().unwrap().since.unwrap().as_second());
+        }
+        assert_eq!(times, [1_000, 2_000]);
     }
 
     #[tokio::test]
