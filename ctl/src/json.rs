@@ -151,6 +151,7 @@ struct Node<'a> {
     kernel_installed: &'a str,
     os: &'a str,
     probes: Vec<Probe<'a>>,
+    services_to_restart: &'a [String],
     boot: Option<Boot<'a>>,
     drain: Option<drain::Progress<'a>>,
     attempt: Option<Attempt<'a>>,
@@ -179,6 +180,7 @@ impl<'a> From<&'a wire::NodeStatus> for Node<'a> {
             kernel_installed: &node.kernel_installed,
             os: &node.os,
             probes: node.probes.iter().map(Probe::from).collect(),
+            services_to_restart: &node.services_to_restart,
             boot: node.boot.as_ref().map(Boot::from),
             drain: node.drain.as_ref().map(drain::Progress::from),
             attempt: node.attempt.as_ref().map(Attempt::from),
@@ -394,7 +396,7 @@ mod tests {
             "unschedulable": false, "rebootRequired": false, "requiredSince": null, "requiredBy": [],
             "bootId": "", "kernelRunning": "", "kernelInstalled": "", "os": "", "drain": null, "attempt": null,
             "furtherReasons": [], "queueNumber": null, "policy": "", "orders": [], "expectedStart": null,
-            "doesNotFit": false, "probes": [], "boot": null,
+            "doesNotFit": false, "probes": [], "servicesToRestart": [], "boot": null,
         });
         let policy = serde_json::json!({
             "name": "nights", "opensAt": null, "until": null, "neverOpen": false, "fitting": 0, "leftOver": 1,

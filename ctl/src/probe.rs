@@ -1,7 +1,7 @@
 //! What each probe of a node's sentinel shows, as text and as JSON.
 
 use bellwether_check::text::{between, instant, one_line};
-use bellwether_proto::{Problem, wire};
+use bellwether_proto::{KernelChange, Problem, wire};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -27,7 +27,11 @@ pub(crate) fn line(probe: &wire::ProbeResult, now: Timestamp) -> String {
             } else {
                 ""
             };
-            format!("requires a reboot{since}{undated}{by}")
+            let kernel = KernelChange::from_wire(need.kernel_change).map_or("", |change| match change {
+                KernelChange::Compatible => "; the kernel is another build, to which modules fit",
+                KernelChange::Version => "; the kernel is of another version",
+            });
+            format!("requires a reboot{since}{undated}{by}{kernel}")
         }
     };
     one_line(&format!("{name}: {shown}"))
@@ -47,6 +51,7 @@ pub(crate) struct Probe<'a> {
     since: Option<Timestamp>,
     undated: bool,
     reasons: &'a [String],
+    kernel_change: Option<&'static str>,
     problem: Option<Reported>,
 }
 
@@ -71,6 +76,9 @@ impl<'a> From<&'a wire::ProbeResult> for Probe<'a> {
             since: need.and_then(|need| instant(need.since)),
             undated: need.is_some_and(|need| need.undated),
             reasons: need.map(|need| need.reasons.as_slice()).unwrap_or_default(),
+            kernel_change: need
+                .and_then(|need| KernelChange::from_wire(need.kernel_change))
+                .map(KernelChange::as_str),
             problem: problem.map(|problem| Reported {
                 code: problem.code.to_string(),
                 message: problem.message,
@@ -100,6 +108,7 @@ mod tests {
             since: Some(to_timestamp("2026-11-22T11:00:00Z".parse().unwrap())),
             reasons: reasons.iter().map(|&reason| reason.to_owned()).collect(),
             undated,
+            kernel_change: KernelChange::to_wire(reasons.first().map(|_| KernelChange::Version)),
         };
         let failed = wire::Problem {
             code: wire::ProblemCode::ProbeFailed.into(),
@@ -130,7 +139,7 @@ mod tests {
             probes().map(|probe| line(&probe, now())),
             [
                 "file: requires no reboot",
-                "kernel: requires a reboot for 60m by linux-base, libc6",
+                "kernel: requires a reboot for 60m by linux-base, libc6; the kernel is of another version",
                 "zypper (command): requires a reboot for 60m, or since before the last boot",
                 "dnf (command): ProbeFailed: no result of dnf",
             ]
@@ -144,13 +153,14 @@ mod tests {
             serde_json::to_value(Probe::from(&kernel)).unwrap(),
             json!({
                 "name": "kernel", "kind": "kernel", "result": "Required", "since": "2026-11-22T11:00:00Z",
-                "undated": false, "reasons": ["linux-base", "libc6"], "problem": null,
+                "undated": false, "reasons": ["linux-base", "libc6"], "kernelChange": "Version", "problem": null,
             })
         );
         assert_eq!(
             serde_json::to_value(Probe::from(&dnf)).unwrap(),
             json!({
                 "name": "dnf", "kind": "command", "result": "Unknown", "since": null, "undated": false, "reasons": [],
+                "kernelChange": null,
                 "problem": { "code": "ProbeFailed", "message": "no result\nof dnf" },
             })
         );

@@ -252,6 +252,13 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
     for result in &node.probes {
         text.push_str(&labelled("Probe", &probe::line(result, now)));
     }
+    if !node.services_to_restart.is_empty() {
+        let services = one_line(&node.services_to_restart.join(", "));
+        text.push_str(&labelled(
+            "To restart",
+            &format!("{services} (no reboot is needed for these)"),
+        ));
+    }
     let installed = &node.kernel_installed;
     let kernel = if installed.is_empty() || *installed == node.kernel_running {
         or_nothing(&node.kernel_running)

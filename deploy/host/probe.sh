@@ -9,7 +9,7 @@ case $1 in
     dnf) set -- dnf needs-restarting -r ;;
     dnf5) set -- dnf5 needs-restarting -r ;;
     zypper) set -- zypper needs-rebooting ;;
-    needrestart) set -- needrestart -b -k ;;
+    needrestart) set -- needrestart -b -k -l ;;
     rpm-ostree) set -- rpm-ostree status --pending-exit-77 ;;
     *)
         echo "$1 is no preset: write dnf, dnf5, zypper, needrestart or rpm-ostree" >&2
@@ -21,10 +21,11 @@ esac
 export LC_ALL=C
 umask 022
 mkdir -p "$folder" || exit 1
-# The last words are enough, so that a command that prints without end fills neither the memory nor /run.
+# The last words are enough, so that a command that prints without end fills neither the memory nor /run. needrestart
+# prints the state of the kernel before the services: there is room for some 200 of them.
 {
     timeout -k 10 "$limit" "$@" 2>&1 </dev/null
     printf '\nexit=%s\n' "$?"
-} | tail -c 4096 >"$folder/.$name.new"
+} | tail -c 12288 >"$folder/.$name.new"
 # Never half a result.
 mv -f "$folder/.$name.new" "$folder/$name"

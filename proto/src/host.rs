@@ -38,6 +38,8 @@ pub struct HostReport {
     pub agent_version: String,
     /// What each probe shows; none if the sentinel does not say.
     pub probes: Vec<ProbeReport>,
+    /// Services whose restart would do, without a reboot.
+    pub services_to_restart: Vec<String>,
 }
 
 /// Whether a host needs a reboot.
@@ -114,6 +116,7 @@ impl Message for HostReport {
                 .into_iter()
                 .map(ProbeReport::from_wire)
                 .collect::<Result<_, _>>()?,
+            services_to_restart: wire.services_to_restart,
         })
     }
 
@@ -138,6 +141,7 @@ impl Message for HostReport {
             probe_problem: self.need.problem().map(Problem::to_wire),
             booted_at: self.booted_at.map(to_timestamp),
             probes: self.probes.iter().map(ProbeReport::to_wire).collect(),
+            services_to_restart: self.services_to_restart.clone(),
         }
     }
 }

@@ -80,7 +80,7 @@ pub use message::{Encoded, Message, WireError, decode, decode_body, encode};
 pub use message_id::MessageIds;
 pub use obstacle::{Obstacle, ObstacleKind, ObstacleRun};
 pub use phase::{Cause, Phase};
-pub use probe::{ProbeNeed, ProbeOutcome, ProbeReport};
+pub use probe::{KernelChange, ProbeNeed, ProbeOutcome, ProbeReport};
 pub use problem::{Problem, ProblemCode};
 pub use reboot_kind::{KindPreflight, RebootKind};
 #[cfg(feature = "grpc")]

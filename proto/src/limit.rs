@@ -18,15 +18,15 @@ mod probe;
 use drain::{cut_obstacle, cut_progress, cut_report};
 use kind::cut_kinds;
 pub use kind::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
-use probe::cut_probe;
-pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX};
+pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
+use probe::{cut_probe, cut_services};
 
 /// Longest body of a message: a quarter of the `max_payload` of a NATS server as it comes (1 MiB), so
 /// that headers, the fields of later versions and a server with a lower limit have room.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest message of an agent, with its headers: the server ends a connection that sends a longer one. The largest is a
-/// sentinel's report, of 47 KB.
+/// sentinel's report, of 52 KB.
 pub const AGENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest message for operators. Holds the ten blockers that a drainer names in `drain-failed`, and the
@@ -146,8 +146,10 @@ impl Limited for wire::HostReport {
             probe_problem,
             booted_at: _,
             probes,
+            services_to_restart,
         } = self;
         probes.truncate(PROBES_MAX);
+        cut_services(services_to_restart);
         probes.iter_mut().for_each(cut_probe);
         if let Some(wire::RebootNeed {
             since: _,

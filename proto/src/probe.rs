@@ -38,6 +38,49 @@ pub struct ProbeNeed {
     pub reasons: Vec<String>,
     /// Nothing shows that it began in this boot: `since` says only when it was first reported.
     pub undated: bool,
+    /// How the kernel that the reboot would start differs; none: not known.
+    pub kernel_change: Option<KernelChange>,
+}
+
+/// How the kernel that a reboot would start differs from the one that runs. See [`wire::KernelChange`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelChange {
+    /// Another build with the same interface for modules.
+    Compatible,
+    /// Another version.
+    Version,
+}
+
+impl KernelChange {
+    /// The change of a wire value; none of a value that this version does not know, since nothing is decided by it.
+    #[must_use]
+    pub fn from_wire(value: i32) -> Option<Self> {
+        match wire::KernelChange::try_from(value) {
+            Ok(wire::KernelChange::Compatible) => Some(Self::Compatible),
+            Ok(wire::KernelChange::Version) => Some(Self::Version),
+            Ok(wire::KernelChange::Unspecified) | Err(_) => None,
+        }
+    }
+
+    /// The wire value; none: not known.
+    #[must_use]
+    pub fn to_wire(change: Option<Self>) -> i32 {
+        let change = match change {
+            None => wire::KernelChange::Unspecified,
+            Some(Self::Compatible) => wire::KernelChange::Compatible,
+            Some(Self::Version) => wire::KernelChange::Version,
+        };
+        change.into()
+    }
+
+    /// The word for JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Compatible => "Compatible",
+            Self::Version => "Version",
+        }
+    }
 }
 
 impl ProbeReport {
@@ -49,6 +92,7 @@ impl ProbeReport {
                 since: instant_required("bellwether.v1.ProbeNeed", "since", need.since)?,
                 reasons: need.reasons,
                 undated: need.undated,
+                kernel_change: KernelChange::from_wire(need.kernel_change),
             }),
             (None, None) => ProbeOutcome::NotRequired,
         };
@@ -74,6 +118,7 @@ impl ProbeReport {
                 since: Some(to_timestamp(need.since)),
                 reasons: need.reasons.clone(),
                 undated: need.undated,
+                kernel_change: KernelChange::to_wire(need.kernel_change),
             }),
             problem: problem.map(Problem::to_wire),
         }

@@ -51,7 +51,7 @@ impl Metrics {
                 .map_or(f64::NAN, |required| if required { 1.0 } else { 0.0 }),
         );
         for probed in &look.probes {
-            let value = match &probed.finding {
+            let value = match &probed.sight.finding {
                 Finding::Required(_) => 1.0,
                 Finding::NotRequired => 0.0,
                 Finding::Unknown(_) => {

@@ -11,8 +11,8 @@ mod uptime;
 use std::path::PathBuf;
 
 use bellwether_chassis::HostArgs;
-use bellwether_sentinel_core::Finding;
 use bellwether_sentinel_core::setting::{self, Kind};
+use bellwether_sentinel_core::{Finding, Sight};
 
 use crate::job::{Job, Looks, Schedule};
 use crate::watch::HintSender;
@@ -45,16 +45,16 @@ pub(crate) enum Probe {
 }
 
 impl Looks for Probe {
-    type Shown = Finding;
+    type Shown = Sight;
 
-    fn look(&mut self) -> Finding {
+    fn look(&mut self) -> Sight {
         match self {
             Self::File(files) => {
                 let findings = files.iter_mut().map(File::look);
-                findings.reduce(Finding::and).unwrap_or(Finding::NotRequired)
+                findings.reduce(Finding::and).unwrap_or(Finding::NotRequired).into()
             }
-            Self::Kernel(kernel) => kernel.look(),
-            Self::Uptime(uptime) => uptime.look(),
+            Self::Kernel(kernel) => kernel.look().into(),
+            Self::Uptime(uptime) => uptime.look().into(),
             Self::Command(command) => command.look(),
         }
     }

@@ -11,7 +11,7 @@ use bellwether_chassis::{Bus, Chassis, HostArgs, Retry, nats};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 use bellwether_proto::{HostReport, NeedReport, NodeName, TraceParent, attribute};
 use bellwether_sentinel_core::setting;
-use bellwether_sentinel_core::{Finding, Identity, Look, Need, Probed, Reporter, Why};
+use bellwether_sentinel_core::{Finding, Identity, Look, Need, Probed, Reporter, Sight, Why};
 use tokio::time::Instant;
 
 use crate::args::Args;
@@ -49,7 +49,7 @@ struct Named {
     name: String,
     kind: &'static str,
     job: Job<Probe>,
-    finding: Finding,
+    sight: Sight,
     /// Its problem in the log, so that it stands there once.
     logged: Option<String>,
 }
@@ -124,15 +124,15 @@ impl Named {
             kind: setting.kind.as_str(),
             job: probe::job(setting, place.clone()),
             // Replaced by the first look, which is waited for.
-            finding: Finding::NotRequired,
+            sight: Finding::NotRequired.into(),
             logged: None,
         }
     }
 
     async fn end(&mut self) {
         let Some(ended) = self.job.end().await else { return };
-        self.finding = ended.unwrap_or_else(|error| error.finding());
-        let problem = match &self.finding {
+        self.sight = ended.unwrap_or_else(|error| error.finding().into());
+        let problem = match &self.sight.finding {
             Finding::Unknown(problem) => Some(problem.message.clone()),
             Finding::Required(_) | Finding::NotRequired => None,
         };
@@ -183,7 +183,7 @@ impl Sentinel {
         let probes = self.probes.iter().map(|probe| Probed {
             name: probe.name.clone(),
             kind: probe.kind,
-            finding: probe.finding.clone(),
+            sight: probe.sight.clone(),
         });
         let facts = self.facts_known.clone();
         let look = Look {

@@ -231,6 +231,7 @@ async fn broken_messages_and_reports_in_another_nodes_name_are_rejected_and_the_
         os: String::new(),
         agent_version: String::new(),
         probes: Vec::new(),
+        services_to_restart: Vec::new(),
     };
     say(&fleet, subject::sentinel_record(&token), &lie).await?;
     wait::until("the leader to have rejected them", DEADLINE, async || {

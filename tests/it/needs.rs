@@ -78,14 +78,49 @@ async fn a_sentinel_file_that_is_written_again_keeps_the_place_of_its_node_in_th
 
 /// What the timer of a host leaves of its last run of zypper.
 fn zypper_ended(host: &Host, exit: u8) -> Result<()> {
+    command_ended(host, "zypper", &format!("Reading installed packages...\nexit={exit}\n"))
+}
+
+/// What the timer of a host leaves of the last run of a preset's command.
+fn command_ended(host: &Host, preset: &str, result: &str) -> Result<()> {
     let folder = host.root().join("var/run/bellwether");
     fs::create_dir_all(&folder)?;
-    fs::write(
-        folder.join(".new"),
-        format!("Reading installed packages...\nexit={exit}\n"),
-    )?;
-    fs::rename(folder.join(".new"), folder.join("zypper"))?;
+    fs::write(folder.join(".new"), result)?;
+    fs::rename(folder.join(".new"), folder.join(preset))?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_a_restart_would_do_for_are_shown_and_are_no_need() -> Result<()> {
+    let probes = "file; command preset=needrestart";
+    let fleet = Fleet::start(1, ServicesOptions::default().set(setting::PROBES, probes)).await?;
+    let host = fleet.world.host(0)?;
+    // A cordon that is not ours keeps the node from its reboot, so that its need can be looked at.
+    fleet.world.set_cordon(host.name(), true).await?;
+    let services = "NEEDRESTART-SVC: ssh.service\nNEEDRESTART-SVC: dbus.service\nexit=0\n";
+    command_ended(&host, "needrestart", &format!("NEEDRESTART-KSTA: 1\n{services}"))?;
+    let restart = "To restart:      dbus.service, ssh.service (no reboot is needed for these)";
+    fleet
+        .explained(
+            host.name(),
+            &[
+                "Reboot required: no",
+                "needrestart (command): requires no reboot",
+                restart,
+            ],
+        )
+        .await?;
+    ensure!(shown(&fleet, host.name()).await?["servicesToRestart"] == json!(["dbus.service", "ssh.service"]));
+    command_ended(
+        &host,
+        "needrestart",
+        &format!("NEEDRESTART-KEXP: 6.1.0-10\nNEEDRESTART-KSTA: 2\n{services}"),
+    )?;
+    let kernel = " by kernel 6.1.0-10; the kernel is another build, to which modules fit";
+    fleet.explained(host.name(), &[kernel, restart]).await?;
+    let probes = shown(&fleet, host.name()).await?["probes"].clone();
+    ensure!(probes[1]["kernelChange"] == "Compatible", "{probes}");
+    fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]

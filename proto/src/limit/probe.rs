@@ -16,6 +16,13 @@ pub const PROBE_REASONS_MAX: usize = 5;
 /// Longest message about the problem of one probe, for the same reason.
 pub const PROBE_MESSAGE_BYTES_MAX: usize = 512;
 
+/// Most services whose restart would do: an operator reads the first ones, and the host lists all.
+pub const SERVICES_MAX: usize = 20;
+
+pub(super) fn cut_services(services: &mut Vec<String>) {
+    cut_list(services, SERVICES_MAX, WORD_BYTES_MAX);
+}
+
 pub(super) fn cut_probe(result: &mut wire::ProbeResult) {
     let wire::ProbeResult {
         name,
@@ -29,6 +36,7 @@ pub(super) fn cut_probe(result: &mut wire::ProbeResult) {
         since: _,
         reasons,
         undated: _,
+        kernel_change: _,
     }) = need
     {
         cut_list(reasons, PROBE_REASONS_MAX, WORD_BYTES_MAX);

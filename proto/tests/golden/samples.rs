@@ -6,9 +6,9 @@
 use std::fmt;
 
 use bellwether_proto::{
-    AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, KindPreflight,
-    Message, NeedReport, NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootKind,
-    RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, KernelChange,
+    KindPreflight, Message, NeedReport, NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode,
+    RebootKind, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -205,6 +205,7 @@ fn needing_today() -> HostReport {
         since: at(-60),
         reasons: vec!["linux-base".into()],
         undated: true,
+        kernel_change: Some(KernelChange::Version),
     };
     let problem = Problem::new(ProblemCode::ProbeFailed, "the command was not found");
     let mut need = need();
@@ -214,6 +215,7 @@ fn needing_today() -> HostReport {
             probe("file", ProbeOutcome::Required(shown)),
             probe("dnf", ProbeOutcome::Unknown(problem)),
         ],
+        services_to_restart: vec!["ssh.service".into()],
         ..host_report(BOOT_BEFORE, NeedReport::Required(need))
     }
 }
@@ -248,6 +250,7 @@ fn host_report(boot: &str, need: NeedReport) -> HostReport {
         os: "Debian GNU/Linux 13 (trixie)".into(),
         agent_version: "0.1.0".into(),
         probes: Vec::new(),
+        services_to_restart: Vec::new(),
     }
 }
 

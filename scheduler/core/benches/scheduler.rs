@@ -291,6 +291,7 @@ impl Bench {
                 os: "Debian GNU/Linux 13 (trixie)".into(),
                 agent_version: "0.1.0".into(),
                 probes: Vec::new(),
+                services_to_restart: Vec::new(),
             },
             stored_at: self.stored_at(index),
         })

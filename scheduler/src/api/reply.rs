@@ -60,6 +60,9 @@ fn of_policy((policy, outlook): (&Arc<str>, &PolicyOutlook)) -> Option<wire::Pol
 pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wire::NodeStatus> {
     let found = fleet.standing(&name);
     let sentinel = fleet.sentinel(&name);
+    let services = fleet
+        .sentinel(&name)
+        .map(|stored| stored.report.services_to_restart.clone());
     let probes = sentinel.map(|stored| stored.report.probes.iter().map(ProbeReport::to_wire).collect());
     let (node, standing) = found.ok_or(Refusal::UnknownNode(name))?;
     let further = standing.others.iter().map(|other| reason(&other.reason, other.since));
@@ -73,6 +76,7 @@ pub(crate) fn explain(fleet: &Fleet, name: NodeName, now: Timestamp) -> Reply<wi
         orders: stored.chain(annotated_orders(node, now)).collect(),
         probes: probes.unwrap_or_default(),
         boot: boot(fleet, &node.name).map(BootReport::to_wire),
+        services_to_restart: services.unwrap_or_default(),
         ..status(fleet, node, &standing, &fleet.outlook(), now)
     })
 }
@@ -194,6 +198,7 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, outlook: &Outlook
         boot: boot(fleet, &node.name)
             .filter(|boot| !boot.failed_units.is_empty())
             .map(BootReport::to_wire),
+        services_to_restart: Vec::new(),
     }
 }
 
@@ -350,6 +355,7 @@ mod tests {
                     outcome,
                 })
                 .into(),
+                services_to_restart: vec!["ssh.service".into()],
             },
             stored_at: at(0),
         };
@@ -423,6 +429,10 @@ mod tests {
         assert_eq!(problem, Some(wire::ProblemCode::ProbeFailed.into()));
         let node = explain(&fleet, "n1".parse().unwrap(), at(1)).ok().unwrap();
         assert_eq!(names(&node), ["file", "dnf"]);
+        assert_eq!(
+            (&list.nodes[0].services_to_restart, &node.services_to_restart),
+            (&vec![], &vec!["ssh.service".to_owned()])
+        );
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Dates {
                     since,
                     undated,
                     reasons: _,
+                    kernel_change: _,
                 }) => Known {
                     cleared: !undated,
                     need: Some(Dated { since, undated }),
@@ -57,9 +58,9 @@ impl Dates {
     /// Dates the need of each probe.
     pub(crate) fn date(&mut self, probes: Vec<Probed>, now: Timestamp) -> Vec<ProbeReport> {
         let mut results = Vec::with_capacity(probes.len());
-        for Probed { name, kind, finding } in probes {
+        for Probed { name, kind, sight } in probes {
             let known = self.known.entry(name.clone()).or_default();
-            let outcome = match finding {
+            let outcome = match sight.finding {
                 Finding::Required(shown) => {
                     let dated = match (shown.since, known.need) {
                         (Some(since), _) => Dated { since, undated: false },
@@ -74,6 +75,7 @@ impl Dates {
                         since: dated.since,
                         reasons: shown.reasons,
                         undated: dated.undated,
+                        kernel_change: shown.kernel_change,
                     })
                 }
                 Finding::NotRequired => {
@@ -106,6 +108,7 @@ mod tests {
     const REQUIRED: Finding = Finding::Required(Shown {
         since: None,
         reasons: Vec::new(),
+        kernel_change: None,
     });
 
     #[test]
@@ -151,6 +154,7 @@ mod tests {
             let shown = Shown {
                 since: Some(at(since)),
                 reasons: Vec::new(),
+                kernel_change: None,
             };
             let dated = date(&mut dates, Finding::Required(shown), second);
             assert_eq!(dated, Some((since, false)));
@@ -168,7 +172,7 @@ mod tests {
         Probed {
             name: "dnf".to_owned(),
             kind: "command",
-            finding,
+            sight: finding.into(),
         }
     }
 

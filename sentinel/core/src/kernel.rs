@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use bellwether_proto::{Problem, ProblemCode};
+use bellwether_proto::{KernelChange, Problem, ProblemCode};
 use jiff::Timestamp;
 
 use crate::host::{compare_versions, plain};
@@ -39,6 +39,7 @@ pub fn finding(running: &str, installed: impl IntoIterator<Item = Installed>) ->
         Some(kernel) if compare_versions(&kernel.version, running) == Ordering::Greater => Finding::Required(Shown {
             since: kernel.at,
             reasons: vec![format!("kernel {}", plain(&kernel.version))],
+            kernel_change: Some(KernelChange::Version),
         }),
         Some(_) => Finding::NotRequired,
     }

@@ -14,6 +14,6 @@ pub mod setting;
 pub mod uptime;
 
 pub use bellwether_chassis_core::due::Why;
-pub use look::{Finding, Look, Probed, Shown};
+pub use look::{Finding, Look, Probed, Shown, Sight};
 pub use merge::{Need, merge};
 pub use report::{Identity, Reporter};

@@ -1,6 +1,6 @@
 //! What one look at a host shows.
 
-use bellwether_proto::Problem;
+use bellwether_proto::{KernelChange, Problem};
 use jiff::Timestamp;
 
 /// What the probes and the files of a host show now.
@@ -22,7 +22,7 @@ impl Look {
     pub fn required(&self) -> Option<bool> {
         let mut all_known = true;
         for probed in &self.probes {
-            match &probed.finding {
+            match &probed.sight.finding {
                 Finding::Required(_) => return Some(true),
                 Finding::Unknown(_) => all_known = false,
                 Finding::NotRequired => (),
@@ -40,7 +40,23 @@ pub struct Probed {
     /// How it looks.
     pub kind: &'static str,
     /// What it shows.
+    pub sight: Sight,
+}
+
+/// What one look of a probe shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// Whether it requires a reboot.
     pub finding: Finding,
+    /// Services of the host whose restart would do: no need.
+    pub services: Vec<String>,
+}
+
+impl From<Finding> for Sight {
+    fn from(finding: Finding) -> Self {
+        let services = Vec::new();
+        Self { finding, services }
+    }
 }
 
 /// What a probe shows. A problem is neither yes nor no.
@@ -61,6 +77,7 @@ impl Finding {
         match (self, other) {
             (Self::Required(mut one), Self::Required(other)) => {
                 one.since = one.since.max(other.since);
+                one.kernel_change = one.kernel_change.or(other.kernel_change);
                 for reason in other.reasons {
                     if !one.reasons.contains(&reason) {
                         one.reasons.push(reason);
@@ -84,6 +101,8 @@ pub struct Shown {
     pub since: Option<Timestamp>,
     /// What asks for the reboot, such as packages.
     pub reasons: Vec<String>,
+    /// How the kernel that the reboot would start differs; none: not known.
+    pub kernel_change: Option<KernelChange>,
 }
 
 #[cfg(test)]
@@ -117,7 +136,7 @@ mod tests {
             let probes = findings.into_iter().map(|finding| Probed {
                 name: "a".to_owned(),
                 kind: "file",
-                finding,
+                sight: finding.into(),
             });
             let look = Look {
                 probes: probes.collect(),
@@ -135,6 +154,7 @@ mod tests {
         Finding::Required(Shown {
             since: Some(Timestamp::from_second(since).unwrap()),
             reasons: reasons.iter().map(|&reason| reason.to_owned()).collect(),
+            kernel_change: None,
         })
     }
 }

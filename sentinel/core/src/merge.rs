@@ -161,6 +161,7 @@ mod tests {
             since: Timestamp::from_second(since).unwrap(),
             reasons: reasons.iter().map(|&reason| reason.to_owned()).collect(),
             undated,
+            kernel_change: None,
         };
         result(name, ProbeOutcome::Required(need))
     }

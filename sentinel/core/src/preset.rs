@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use bellwether_proto::{Problem, ProblemCode};
+use bellwether_proto::{KernelChange, Problem, ProblemCode};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::host::plain;
-use crate::look::{Finding, Shown};
+use crate::look::{Finding, Shown, Sight};
 
 /// The exit code of a shell whose command was not found.
 const NOT_FOUND: i32 = 127;
@@ -31,7 +31,7 @@ pub enum Preset {
     Dnf,
     /// `zypper needs-rebooting`.
     Zypper,
-    /// `needrestart -b -k`.
+    /// `needrestart -b -k -l`.
     Needrestart,
     /// `rpm-ostree status --pending-exit-77`.
     RpmOstree,
@@ -70,6 +70,17 @@ impl Preset {
         decided.unwrap_or_else(|| self.unclear(output, exit))
     }
 
+    /// What the written result shows.
+    #[must_use]
+    pub fn sight(self, result: &str) -> Sight {
+        let services = match self {
+            Self::Needrestart => services(result),
+            Self::Dnf | Self::Zypper | Self::RpmOstree => Vec::new(),
+        };
+        let finding = self.finding(result);
+        Sight { finding, services }
+    }
+
     fn unclear(self, output: &str, exit: i32) -> Finding {
         let name = self.as_str();
         match exit {
@@ -106,20 +117,32 @@ fn split(result: &str) -> Option<(&str, i32)> {
 
 /// By the kernel state of needrestart's batch output: 1 is current, 2 and 3 are pending, and 0 is unknown.
 fn needrestart(output: &str) -> Option<Finding> {
-    let value = |name: &str| {
-        let lines = output.lines().filter_map(|line| line.strip_prefix("NEEDRESTART-"));
-        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        values.next().map(str::trim)
+    let kernel_change = match batch(output, "KSTA").next()? {
+        "1" => return Some(Finding::NotRequired),
+        "2" => KernelChange::Compatible,
+        "3" => KernelChange::Version,
+        _ => return None,
     };
-    match value("KSTA")? {
-        "1" => Some(Finding::NotRequired),
-        "2" | "3" => {
-            let kernel =
-                value("KEXP").map_or_else(|| "kernel".to_owned(), |version| format!("kernel {}", plain(version)));
-            Some(required(vec![kernel]))
-        }
-        _ => None,
-    }
+    let kernel = batch(output, "KEXP").next();
+    let kernel = kernel.map_or_else(|| "kernel".to_owned(), |version| format!("kernel {}", plain(version)));
+    Some(Finding::Required(Shown {
+        since: None,
+        reasons: vec![kernel],
+        kernel_change: Some(kernel_change),
+    }))
+}
+
+/// The services that needrestart's batch output names.
+fn services(output: &str) -> Vec<String> {
+    let names = batch(output, "SVC").map(plain);
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The values of this name in needrestart's batch output.
+fn batch<'a>(output: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("NEEDRESTART-"));
+    let values = lines.filter_map(move |line| line.strip_prefix(name)?.strip_prefix(':'));
+    values.map(str::trim)
 }
 
 /// The entries of a list with stars: the packages in dnf's output.
@@ -135,7 +158,11 @@ fn last_words(output: &str) -> String {
 }
 
 fn required(reasons: Vec<String>) -> Finding {
-    Finding::Required(Shown { since: None, reasons })
+    Finding::Required(Shown {
+        since: None,
+        reasons,
+        kernel_change: None,
+    })
 }
 
 fn problem(message: &str) -> Finding {
@@ -177,6 +204,28 @@ mod tests {
                 assert!(!matches!(finding, Finding::Required(_)), "{other:?}: {result}");
             }
         }
+    }
+
+    #[test]
+    fn needrestart_tells_how_the_kernel_changes_and_which_services_a_restart_would_do_for() {
+        for (state, change) in [("2", KernelChange::Compatible), ("3", KernelChange::Version)] {
+            let Finding::Required(shown) = Preset::Needrestart.finding(&format!("NEEDRESTART-KSTA: {state}\nexit=0"))
+            else {
+                panic!("no need: {state}")
+            };
+            assert_eq!(shown.kernel_change, Some(change));
+        }
+        let result = "NEEDRESTART-VER: 3.6\nNEEDRESTART-KSTA: 1\nNEEDRESTART-SVC: ssh.service\nNEEDRESTART-SVC: \n\
+                      NEEDRESTART-SVC: systemd-manager\u{1b}[2J\nNEEDRESTART-SESS: me @ session #7\nexit=0";
+        let sight = Preset::Needrestart.sight(result);
+        assert_eq!(sight.finding, Finding::NotRequired);
+        assert_eq!(sight.services, ["ssh.service", "systemd-manager[2J"]);
+        for other in [Preset::Dnf, Preset::Zypper, Preset::RpmOstree] {
+            assert_eq!(other.sight(result).services, Vec::<String>::new());
+        }
+        // An output that was cut at its begin, or a tool that failed: unknown, whatever services are left of it.
+        let sight = Preset::Needrestart.sight("T-SVC: a\nNEEDRESTART-SVC: b\nexit=0");
+        assert!(matches!(sight.finding, Finding::Unknown(_)) && sight.services == ["b"]);
     }
 
     #[test]

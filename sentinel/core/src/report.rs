@@ -2,6 +2,7 @@
 //!
 //! A report counts only once it is stored, so that of several that could not be stored the newest wins.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bellwether_chassis_core::due::{Due, Why};
@@ -9,7 +10,7 @@ use bellwether_proto::{BootId, HostReport, NeedReport, NodeName, RebootNeed, Tra
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dates::Dates;
-use crate::look::Look;
+use crate::look::{Look, Probed};
 use crate::merge::{Need, merge};
 
 /// What stays the same for as long as the process runs.
@@ -95,6 +96,7 @@ impl Reporter {
         now: Timestamp,
         first_seen: impl FnOnce(&Need) -> Option<TraceParent>,
     ) -> Option<(HostReport, Why)> {
+        let services_to_restart = services(&look.probes);
         let probes = self.dates.date(look.probes, now);
         let need = match merge(&probes) {
             Ok(Some(need)) => {
@@ -131,6 +133,7 @@ impl Reporter {
             os: look.os,
             agent_version: self.identity.agent_version.to_owned(),
             probes,
+            services_to_restart,
         };
         let why = self.due.why(&content(&report), now)?;
         Some((report, why))
@@ -161,6 +164,12 @@ impl Reporter {
     }
 }
 
+/// The services that any probe names, each once and in order.
+fn services(probes: &[Probed]) -> Vec<String> {
+    let named = probes.iter().flat_map(|probed| probed.sight.services.iter().cloned());
+    named.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 /// The content of a report, without what moves with the host's clock.
 fn content(report: &HostReport) -> HostReport {
     HostReport {
@@ -176,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::look::{Finding, Probed, Shown};
+    use crate::look::{Finding, Shown, Sight};
 
     const REFRESH: Duration = Duration::from_secs(300);
 
@@ -203,6 +212,24 @@ mod tests {
                 .unwrap();
             assert_eq!((why, report.reported_at), (Why::Change, at(second)));
         }
+    }
+
+    #[test]
+    fn services_to_restart_are_named_once_and_are_no_need() {
+        let mut reporter = stored(Ok(None), 0);
+        let mut look = look(Ok(None));
+        for services in [&["ssh", "cron"][..], &["cron", "dbus"]] {
+            let services = services.iter().map(|&service| service.to_owned()).collect();
+            let finding = Finding::NotRequired;
+            look.probes.push(Probed {
+                name: "needrestart".to_owned(),
+                kind: "command",
+                sight: Sight { finding, services },
+            });
+        }
+        let (report, why) = reporter.handle_look(look, at(1), no_trace).unwrap();
+        assert_eq!((why, report.need), (Why::Change, NeedReport::NotRequired));
+        assert_eq!(report.services_to_restart, ["cron", "dbus", "ssh"]);
     }
 
     #[test]
@@ -386,7 +413,7 @@ mod tests {
             probes: vec![Probed {
                 name: "file".to_owned(),
                 kind: "file",
-                finding,
+                sight: finding.into(),
             }],
             booted_at: Some(at(0)),
             kernel_installed: None,
@@ -398,6 +425,7 @@ mod tests {
         Shown {
             since: Some(at(since)),
             reasons: vec!["linux-base".to_owned()],
+            kernel_change: None,
         }
     }
 

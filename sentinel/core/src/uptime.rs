@@ -19,6 +19,7 @@ pub fn finding(text: &str, older_than: Duration) -> Finding {
                 "up for more than {:#}",
                 SignedDuration::try_from(older_than).unwrap_or(SignedDuration::MAX)
             )],
+            kernel_change: None,
         }),
         Some(_) => Finding::NotRequired,
         None => Finding::Unknown(Problem::new(

@@ -75,6 +75,7 @@ impl File {
         Ok(Some(Shown {
             since: Some(since),
             reasons: reasons(&file),
+            kernel_change: None,
         }))
     }
 }

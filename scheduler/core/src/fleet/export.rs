@@ -74,6 +74,7 @@ mod tests {
             os: String::new(),
             agent_version: String::new(),
             probes: Vec::new(),
+            services_to_restart: Vec::new(),
         };
         Input::Sentinel(StoredReport { report, stored_at: NOW })
     }

@@ -145,6 +145,7 @@ impl Carried {
             since: self.since,
             reasons: vec![format!("annotation {}={value}", annotation.key)],
             undated: self.undated,
+            kernel_change: None,
         }
     }
 }

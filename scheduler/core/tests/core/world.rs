@@ -381,6 +381,7 @@ impl World {
                 os: "Debian".into(),
                 agent_version: "0".into(),
                 probes: Vec::new(),
+                services_to_restart: Vec::new(),
             };
             inputs.push(Input::Sentinel(StoredReport {
                 report,

@@ -84,6 +84,7 @@ impl State {
             os: "Debian".into(),
             agent_version: "0".into(),
             probes: Vec::new(),
+            services_to_restart: Vec::new(),
         };
         let rebooter = RebooterReport {
             node: host.object.name.clone(),

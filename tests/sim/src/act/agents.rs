@@ -110,13 +110,14 @@ impl World {
             Some(need) => Finding::Required(Shown {
                 since: Some(need.since),
                 reasons: Vec::new(),
+                kernel_change: None,
             }),
         };
         let look = Look {
             probes: vec![Probed {
                 name: "file".to_owned(),
                 kind: "file",
-                finding,
+                sight: finding.into(),
             }],
             booted_at: Some(instant(host.booted + host.skew)),
             kernel_installed: None,

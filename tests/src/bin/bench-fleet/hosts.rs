@@ -327,6 +327,7 @@ impl Hosts {
             os: "Debian GNU/Linux 13 (trixie)".to_owned(),
             agent_version: "0.1.0".to_owned(),
             probes: Vec::new(),
+            services_to_restart: Vec::new(),
         };
         let subject = subject::sentinel_record(&host.name.token());
         self.sentinels.publish(subject, &report).await

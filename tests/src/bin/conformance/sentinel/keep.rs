@@ -91,6 +91,7 @@ fn previous(setup: &Setup<'_>) -> Result<HostReport> {
         os: String::new(),
         agent_version: "0.1.0".to_owned(),
         probes: Vec::new(),
+        services_to_restart: Vec::new(),
     })
 }
 
