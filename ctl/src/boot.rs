@@ -1,7 +1,7 @@
 //! What a node shows of the boot that runs, as lines of `explain` and as JSON.
 
 use bellwether_check::text::one_line;
-use bellwether_proto::{from_duration, wire};
+use bellwether_proto::{ShutdownDelay, from_duration, wire};
 use serde::Serialize;
 
 /// Labels and values about a boot; `before` are the units that had failed before it, if that is known.
@@ -28,7 +28,20 @@ pub(crate) fn lines(boot: &wire::BootReport, before: Option<&[String]>) -> Vec<(
         let units: Vec<_> = boot.failed_units.iter().map(name).collect();
         lines.push(("Failed units", one_line(&units.join(", "))));
     }
+    if let Some(delay) = delay(boot) {
+        let by = if delay.holders.is_empty() {
+            "no program delays it".to_owned()
+        } else {
+            format!("delayed by {}", delay.holders.join(", "))
+        };
+        lines.push(("Shutdown", one_line(&format!("{by}, for {:#} at most", delay.max))));
+    }
     lines
+}
+
+/// What delays a shutdown of the host, if that is known.
+fn delay(boot: &wire::BootReport) -> Option<ShutdownDelay> {
+    ShutdownDelay::from_wire(boot.shutdown_delay.clone()?).ok()
 }
 
 /// The phases in their order, in seconds.
@@ -54,6 +67,8 @@ pub(crate) struct Boot<'a> {
     initrd_seconds: Option<f64>,
     userspace_seconds: Option<f64>,
     failed_units: &'a [String],
+    shutdown_delay_seconds: Option<f64>,
+    shutdown_delayed_by: &'a [String],
 }
 
 impl<'a> From<&'a wire::BootReport> for Boot<'a> {
@@ -67,6 +82,12 @@ impl<'a> From<&'a wire::BootReport> for Boot<'a> {
             initrd_seconds: initrd,
             userspace_seconds: userspace,
             failed_units: &boot.failed_units,
+            shutdown_delay_seconds: delay(boot).map(|delay| delay.max.as_secs_f64()),
+            shutdown_delayed_by: boot
+                .shutdown_delay
+                .as_ref()
+                .map(|delay| delay.holders.as_slice())
+                .unwrap_or_default(),
         }
     }
 }
@@ -91,6 +112,10 @@ mod tests {
             initrd: millis(3_250),
             userspace: millis(20_500),
             failed_units: vec!["a.mount".to_owned(), "smartd.service".to_owned()],
+            shutdown_delay: Some(wire::ShutdownDelay {
+                max: millis(30_000),
+                holders: vec!["kubelet".to_owned()],
+            }),
         }
     }
 
@@ -104,11 +129,12 @@ mod tests {
                     "took 25.8s: kernel 2.0s, initrd 3.2s, userspace 20.5s".to_owned()
                 ),
                 ("Failed units", "a.mount, smartd.service".to_owned()),
+                ("Shutdown", "delayed by kubelet, for 30s at most".to_owned()),
             ]
         );
         let before = ["a.mount".to_owned()];
         assert_eq!(
-            lines(&boot(), Some(&before)).pop().unwrap().1,
+            lines(&boot(), Some(&before))[1].1,
             "a.mount, smartd.service (not before the reboot)"
         );
         assert_eq!(
@@ -116,6 +142,7 @@ mod tests {
             json!({
                 "finished": true, "firmwareSeconds": null, "loaderSeconds": null, "kernelSeconds": 2.0,
                 "initrdSeconds": 3.25, "userspaceSeconds": 20.5, "failedUnits": ["a.mount", "smartd.service"],
+                "shutdownDelaySeconds": 30.0, "shutdownDelayedBy": ["kubelet"],
             })
         );
     }
@@ -125,6 +152,7 @@ mod tests {
         let boot = wire::BootReport {
             userspace: None,
             failed_units: Vec::new(),
+            shutdown_delay: None,
             ..boot()
         };
         assert_eq!(

@@ -22,6 +22,44 @@ pub struct BootReport {
     pub userspace: Option<SignedDuration>,
     /// The units that have failed, by name.
     pub failed_units: Vec<String>,
+    /// What logind shows of shutdowns; none: not known.
+    pub shutdown_delay: Option<ShutdownDelay>,
+}
+
+/// The programs that delay a shutdown of a host. See [`wire::ShutdownDelay`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownDelay {
+    /// For how long at most.
+    pub max: SignedDuration,
+    /// Their names.
+    pub holders: Vec<String>,
+}
+
+impl ShutdownDelay {
+    /// The name under which a kubelet with a graceful shutdown delays one.
+    pub const KUBELET: &str = "kubelet";
+    /// How long logind lets a shutdown be delayed where no setting says otherwise. A kubelet with a graceful shutdown raises
+    /// it to what its pods get, so this value beside a delay by the kubelet is a sign that another setting has lowered it.
+    pub const LOGIND_DEFAULT: SignedDuration = SignedDuration::from_secs(5);
+
+    /// The kubelet delays shutdowns, and gets no more time than logind's default.
+    #[must_use]
+    pub fn cuts_kubelet(&self) -> bool {
+        self.max <= Self::LOGIND_DEFAULT && self.holders.iter().any(|holder| holder == Self::KUBELET)
+    }
+
+    /// The checked message. Public for readers of the API, whose messages are not checked.
+    ///
+    /// # Errors
+    /// The time is missing, or none.
+    pub fn from_wire(wire: wire::ShutdownDelay) -> Result<Self, WireError> {
+        let max = phase("max", wire.max)?;
+        let missing = || WireError::field("bellwether.v1.ShutdownDelay", "max", "is missing");
+        Ok(Self {
+            max: max.ok_or_else(missing)?,
+            holders: wire.holders,
+        })
+    }
 }
 
 impl BootReport {
@@ -56,6 +94,7 @@ impl BootReport {
             initrd: phase("initrd", wire.initrd)?,
             userspace: phase("userspace", wire.userspace)?,
             failed_units: wire.failed_units,
+            shutdown_delay: wire.shutdown_delay.map(ShutdownDelay::from_wire).transpose()?,
         })
     }
 
@@ -69,6 +108,10 @@ impl BootReport {
             initrd: self.initrd.map(to_duration),
             userspace: self.userspace.map(to_duration),
             failed_units: self.failed_units.clone(),
+            shutdown_delay: self.shutdown_delay.as_ref().map(|delay| wire::ShutdownDelay {
+                max: Some(to_duration(delay.max)),
+                holders: delay.holders.clone(),
+            }),
         }
     }
 }

@@ -11,10 +11,13 @@ use jiff::SignedDuration;
 use crate::signature::KEYS_MAX;
 use crate::wire;
 
+mod boot;
 mod drain;
 mod kind;
 mod probe;
 
+use boot::cut_boot;
+pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
 use drain::{cut_obstacle, cut_progress, cut_report};
 use kind::cut_kinds;
 pub use kind::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
@@ -81,9 +84,6 @@ pub const BLOCKER_KINDS_MAX: usize = 20;
 
 /// Most budgets, stuck pods and owners that a drain's report names: what an operator reads about a drain that is over.
 pub const REPORTED_MAX: usize = 10;
-
-/// Most units of systemd that have failed: more than an operator looks at. The last entry counts the rest.
-pub const FAILED_UNITS_MAX: usize = 20;
 
 /// Longest `refresh_interval`; a longer one counts as this one. A report is stale once three of them are
 /// missed, and the bucket keeps a record for a day: with a longer one the record of an agent that is gone
@@ -185,17 +185,7 @@ impl Limited for wire::RebooterReport {
             kinds,
         } = self;
         cut_kinds(kinds);
-        if let Some(wire::BootReport {
-            firmware: _,
-            loader: _,
-            kernel: _,
-            initrd: _,
-            userspace: _,
-            failed_units,
-        }) = boot
-        {
-            cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);
-        }
+        cut_boot(boot.as_mut());
         if let Some(wire::RecordKeys { ids }) = record_keys {
             ids.truncate(KEYS_MAX);
         }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bellwether_proto::BootReport;
+use bellwether_proto::{BootReport, ShutdownDelay};
 use bellwether_rebooter_core::boot::{self, Moments};
 use tokio::net::UnixStream;
 use zbus::connection::Builder;
@@ -15,9 +15,25 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 /// All questions together; a local bus that takes longer is stuck.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-const SERVICE: &str = "org.freedesktop.systemd1";
-const OBJECT: &str = "/org/freedesktop/systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// A program on the bus, and the object that it is managed by.
+#[derive(Clone, Copy)]
+struct Place {
+    service: &'static str,
+    object: &'static str,
+    manager: &'static str,
+}
+
+const SYSTEMD: Place = Place {
+    service: "org.freedesktop.systemd1",
+    object: "/org/freedesktop/systemd1",
+    manager: "org.freedesktop.systemd1.Manager",
+};
+
+const LOGIND: Place = Place {
+    service: "org.freedesktop.login1",
+    object: "/org/freedesktop/login1",
+    manager: "org.freedesktop.login1.Manager",
+};
 
 /// A row of the list of units: name, description, three states, the unit it follows, its object, and its job.
 type Unit = (
@@ -73,16 +89,41 @@ impl Systemd {
             finish: moment(&bus, "FinishTimestampMonotonic").await?,
         };
         let states = (["failed"].as_slice(),);
-        let calling = bus.call_method(Some(SERVICE), OBJECT, Some(MANAGER), "ListUnitsFiltered", &states);
+        let calling = bus.call_method(
+            Some(SYSTEMD.service),
+            SYSTEMD.object,
+            Some(SYSTEMD.manager),
+            "ListUnitsFiltered",
+            &states,
+        );
         let units: Vec<Unit> = calling.await?.body().deserialize()?;
-        Ok(boot::report(moments, units.into_iter().map(|unit| unit.0).collect()))
+        let units = units.into_iter().map(|unit| unit.0).collect();
+        Ok(boot::report(moments, units, shutdown_delay(&bus).await))
     }
 }
 
-async fn moment(bus: &Connection, property: &str) -> zbus::Result<u64> {
+/// What delays a shutdown; none: logind does not show it, as where there is none.
+async fn shutdown_delay(bus: &Connection) -> Option<ShutdownDelay> {
+    let max = property(bus, LOGIND, "InhibitDelayMaxUSec").await.ok()?;
+    let Place {
+        service,
+        object,
+        manager,
+    } = LOGIND;
+    let calling = bus.call_method(Some(service), object, Some(manager), "ListInhibitors", &());
+    let rows: Vec<(String, String, String, String, u32, u32)> = calling.await.ok()?.body().deserialize().ok()?;
+    let inhibitors = rows.into_iter().map(|(what, who, _why, mode, _, _)| (what, who, mode));
+    Some(boot::shutdown_delay(max, inhibitors))
+}
+
+async fn moment(bus: &Connection, name: &str) -> zbus::Result<u64> {
+    property(bus, SYSTEMD, name).await
+}
+
+async fn property(bus: &Connection, place: Place, name: &str) -> zbus::Result<u64> {
     let properties = Some("org.freedesktop.DBus.Properties");
-    let arguments = (MANAGER, property);
-    let calling = bus.call_method(Some(SERVICE), OBJECT, properties, "Get", &arguments);
+    let arguments = (place.manager, name);
+    let calling = bus.call_method(Some(place.service), place.object, properties, "Get", &arguments);
     let value: OwnedVariant = calling.await?.body().deserialize()?;
     u64::try_from(value)
 }

@@ -32,10 +32,12 @@ async fn the_phases_of_a_boot_and_its_failed_units_are_reported_as_they_come() -
 
     // The boot ends, and a unit has failed: looked at without a hint, long before the refresh.
     bus.answers().failed_units = vec!["smartd.service", "data.mount"];
+    bus.answers().inhibitors = vec![["shutdown", "kubelet", "Kubelet needs time", "delay"]];
     bus.answers().moments.insert(FINISH, 25_000_000);
     let finished = [
         "Boot:            took 35.0s: firmware 8.5s, loader 1.5s, kernel 2.0s, initrd 3.0s, userspace 20.0s",
         "Failed units:    data.mount, smartd.service",
+        "Shutdown:        delayed by kubelet, for 5s at most",
     ];
     fleet.explained(host.name(), &finished).await?;
     let answer = fleet.services.ctl_ok(&["explain", host.name(), "-o", "json"]).await?;
@@ -43,6 +45,7 @@ async fn the_phases_of_a_boot_and_its_failed_units_are_reported_as_they_come() -
     let boot = json!({
         "finished": true, "firmwareSeconds": 8.5, "loaderSeconds": 1.5, "kernelSeconds": 2.0, "initrdSeconds": 3.0,
         "userspaceSeconds": 20.0, "failedUnits": ["data.mount", "smartd.service"],
+        "shutdownDelaySeconds": 5.0, "shutdownDelayedBy": ["kubelet"],
     });
     ensure!(story["node"]["boot"] == boot, "{story}");
     let status = fleet.services.ctl_ok(&["status", "-o", "json"]).await?;

@@ -55,6 +55,8 @@ pub struct Answers {
     pub version: &'static str,
     /// The moments of the boot that systemd shows, in microseconds, by their properties; 0 for those that are not there.
     pub moments: BTreeMap<&'static str, u64>,
+    /// How long logind lets a shutdown be delayed, in microseconds; 0: its default.
+    pub delay_max: u64,
     /// The units that have failed, by systemd.
     pub failed_units: Vec<&'static str>,
 }
@@ -228,6 +230,10 @@ fn property_of_systemd(answers: &Mutex<Answers>, property: &str) -> Variant<'sta
     if property == "Version" {
         let version = answers.version;
         return Variant::from(if version.is_empty() { "257.9-1~deb13u1" } else { version });
+    }
+    if property == "InhibitDelayMaxUSec" {
+        let max = answers.delay_max;
+        return Variant::from(if max == 0 { 5_000_000 } else { max });
     }
     Variant::from(answers.moments.get(property).copied().unwrap_or_default())
 }

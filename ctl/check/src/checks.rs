@@ -14,6 +14,7 @@ pub(crate) mod reading;
 pub(crate) mod rights;
 pub(crate) mod rivals;
 pub(crate) mod settings;
+pub(crate) mod shutdowns;
 pub(crate) mod trust;
 pub(crate) mod units;
 pub(crate) mod versions;

@@ -259,6 +259,8 @@ codes! {
         KexecNotLoaded,
         /// systemd of a host shows units that have failed.
         UnitsFailed,
+        /// The kubelet of a host delays shutdowns, and logind ends such a delay after its default time.
+        ShutdownDelayShort,
         /// The clock of a host differs from that of NATS.
         ClockOff,
     }

@@ -2,8 +2,8 @@
 
 use crate::check::Check;
 use crate::checks::{
-    agents, clocks, cordons, keys, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings, trust,
-    units, versions, workloads,
+    agents, clocks, cordons, keys, kubernetes, leader, narrow, nats, pods, reading, rights, rivals, settings,
+    shutdowns, trust, units, versions, workloads,
 };
 
 /// All checks, in the order of the report: from the cluster inwards to each node.
@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[
     trust::CHECK,
     agents::CHECK,
     units::CHECK,
+    shutdowns::CHECK,
     clocks::CHECK,
     rivals::CHECK,
     cordons::CHECK,

@@ -8,7 +8,7 @@ use std::fmt;
 use bellwether_proto::{
     AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, KernelChange,
     KindPreflight, Message, NeedReport, NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode,
-    RebootKind, RebootNeed, RebooterReport, UncordonNode, decode, encode, wire,
+    RebootKind, RebootNeed, RebooterReport, ShutdownDelay, UncordonNode, decode, encode, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -286,6 +286,10 @@ fn boot_report() -> BootReport {
         initrd: seconds(3),
         userspace: seconds(20),
         failed_units: vec!["smartd.service".into()],
+        shutdown_delay: Some(ShutdownDelay {
+            max: SignedDuration::from_secs(30),
+            holders: vec!["kubelet".into()],
+        }),
     }
 }
 

@@ -96,6 +96,7 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "traceparent" => (55, 1),
         "need_span_id" => (16, 1),
         "ids" => (16, 8),
+        "holders" => (256, 8),
         "failed_units" | "services_to_restart" => (256, 20),
         "code" => (256, 1),
         other => panic!("decide the limit of {other}, for this table and that of proto/README.md"),

@@ -1,6 +1,8 @@
 //! The phases of a boot from the moments that systemd notes.
 
-use bellwether_proto::BootReport;
+use std::collections::BTreeSet;
+
+use bellwether_proto::{BootReport, ShutdownDelay};
 use jiff::SignedDuration;
 
 /// The longest phase: what a wrong clock of a firmware shows is cut to this.
@@ -23,7 +25,7 @@ pub struct Moments {
 
 /// The report of a boot with these moments and failed units.
 #[must_use]
-pub fn report(moments: Moments, mut failed_units: Vec<String>) -> BootReport {
+pub fn report(moments: Moments, mut failed_units: Vec<String>, shutdown_delay: Option<ShutdownDelay>) -> BootReport {
     let Moments {
         firmware,
         loader,
@@ -39,6 +41,22 @@ pub fn report(moments: Moments, mut failed_units: Vec<String>) -> BootReport {
         initrd: span(initrd, userspace).filter(|_| initrd > 0),
         userspace: span(userspace, finish),
         failed_units,
+        shutdown_delay,
+    }
+}
+
+/// A row of logind's list of inhibitors, as far as it counts here: what, who and mode.
+pub type Inhibitor = (String, String, String);
+
+/// What delays a shutdown, and for how long at most, in microseconds.
+#[must_use]
+pub fn shutdown_delay(max_micros: u64, inhibitors: impl IntoIterator<Item = Inhibitor>) -> ShutdownDelay {
+    let delays = |(what, _, mode): &Inhibitor| mode == "delay" && what.split(':').any(|what| what == "shutdown");
+    let holders = inhibitors.into_iter().filter(delays).map(|(_, who, _)| who);
+    let micros = max_micros.min(PHASE_MAX_MICROS);
+    ShutdownDelay {
+        max: SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)),
+        holders: holders.collect::<BTreeSet<_>>().into_iter().collect(),
     }
 }
 
@@ -51,6 +69,27 @@ fn span(from: u64, to: u64) -> Option<SignedDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delay_is_of_shutdowns_and_each_holder_is_named_once() {
+        let row = |what: &str, who: &str, mode: &str| (what.to_owned(), who.to_owned(), mode.to_owned());
+        let delay = shutdown_delay(
+            30_000_000,
+            [
+                row("shutdown", "kubelet", "delay"),
+                row("sleep:shutdown", "apt", "delay"),
+                row("shutdown", "kubelet", "delay"),
+                row("sleep", "ModemManager", "delay"),
+                row("shutdown", "dpkg", "block"),
+            ],
+        );
+        assert_eq!(delay.holders, ["apt", "kubelet"]);
+        assert_eq!(delay.max, SignedDuration::from_secs(30));
+        assert!(!delay.cuts_kubelet());
+        let short = |who| shutdown_delay(5_000_000, [row("shutdown", who, "delay")]).cuts_kubelet();
+        assert!(short("kubelet") && !short("apt"));
+        assert!(shutdown_delay(u64::MAX, []).max <= SignedDuration::from_hours(24 * 30));
+    }
 
     #[expect(
         clippy::unnecessary_wraps,
@@ -70,7 +109,7 @@ mod tests {
             userspace: 5_000_000,
             finish: 25_000_000,
         };
-        let report = report(moments, vec!["b.service".into(), "a.mount".into()]);
+        let report = report(moments, vec!["b.service".into(), "a.mount".into()], None);
         assert_eq!(
             [
                 report.firmware,
@@ -98,10 +137,10 @@ mod tests {
             finish: 1_700_000,
             ..Moments::default()
         };
-        let report = report(moments, Vec::new());
+        let report = report(moments, Vec::new(), None);
         assert_eq!((report.kernel, report.userspace), (millis(700), millis(1_000)));
         assert_eq!((report.firmware, report.loader, report.initrd), (None, None, None));
-        let unfinished = super::report(Moments { finish: 0, ..moments }, Vec::new());
+        let unfinished = super::report(Moments { finish: 0, ..moments }, Vec::new(), None);
         assert!(!unfinished.is_finished() && unfinished.kernel.is_some());
     }
 
@@ -114,7 +153,7 @@ mod tests {
             userspace: 7,
             finish: 3,
         };
-        let report = report(moments, Vec::new());
+        let report = report(moments, Vec::new(), None);
         assert_eq!(report.firmware, Some(SignedDuration::ZERO));
         assert_eq!(report.initrd, Some(SignedDuration::ZERO));
         assert_eq!(report.userspace, Some(SignedDuration::ZERO));

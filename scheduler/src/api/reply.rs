@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bellwether_proto::{
     Attempt, BootReport, DrainProgress, FleetControl, FleetOrder, HostReport, Message as _, NodeName, OrderKind,
-    OrderScope, ProbeOutcome, ProbeReport, Problem, RebooterReport, to_duration, to_timestamp, wire,
+    OrderScope, ProbeOutcome, ProbeReport, Problem, RebooterReport, ShutdownDelay, to_duration, to_timestamp, wire,
 };
 use bellwether_scheduler_core::{
     AnnotatedKind, CancelEffect, Fleet, NodeView, Outlook, PolicyOutlook, PolicyStanding, Reason, Standing, State,
@@ -196,7 +196,7 @@ fn status(fleet: &Fleet, node: &NodeView, standing: &Standing, outlook: &Outlook
         does_not_fit: turn == Some(&Turn::DoesNotFit),
         probes: sentinel.map(probes_with_a_problem).unwrap_or_default(),
         boot: boot(fleet, &node.name)
-            .filter(|boot| !boot.failed_units.is_empty())
+            .filter(|boot| !boot.failed_units.is_empty() || cuts_kubelet(boot))
             .map(BootReport::to_wire),
         services_to_restart: Vec::new(),
     }
@@ -211,6 +211,11 @@ fn probes_with_a_problem(report: &HostReport) -> Vec<wire::ProbeResult> {
         .filter(is_unknown)
         .map(ProbeReport::to_wire)
         .collect()
+}
+
+/// An operator who looks at all nodes looks for what is wrong.
+fn cuts_kubelet(boot: &BootReport) -> bool {
+    boot.shutdown_delay.as_ref().is_some_and(ShutdownDelay::cuts_kubelet)
 }
 
 /// The boot that runs, as its rebooter has reported it.
