@@ -283,7 +283,8 @@ fn node_lines(node: &wire::NodeStatus, wide: bool, now: Timestamp) -> String {
 /// The units that had failed before the boot that runs, if the last attempt has led to it.
 fn units_before(node: &wire::NodeStatus) -> Option<&[String]> {
     let attempt = node.attempt.as_ref()?;
-    let rebooted = attempt.boot_id_before != node.boot_id;
+    let is_soft = !attempt.boot_id_after.is_empty() && attempt.boot_id_after == node.boot_id;
+    let rebooted = attempt.boot_id_before != node.boot_id || is_soft;
     let before = attempt.units_before.as_ref().filter(|_| rebooted)?;
     Some(&before.failed_units)
 }

@@ -53,7 +53,7 @@ pub struct Attempt {
     pub deadline: Option<Timestamp>,
     /// The boot that is to end.
     pub boot_before: BootId,
-    /// The boot that replaced it.
+    /// The boot that replaced it; after a soft reboot the same one.
     pub boot_after: Option<BootId>,
     /// Kernel before.
     pub kernel_before: String,
@@ -102,6 +102,8 @@ pub struct Attempt {
     pub units_before: Option<Vec<String>>,
     /// How the host is rebooted.
     pub reboot_kind: RebootKind,
+    /// How many soft reboots the boot that is to end had had at the order of a soft one.
+    pub soft_reboots_before: Option<u32>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -147,6 +149,7 @@ impl Attempt {
             cordon_removed_at: None,
             units_before: None,
             reboot_kind: RebootKind::Full,
+            soft_reboots_before: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -242,6 +245,7 @@ impl Message for Attempt {
             cordon_removed_at: instant(T, "cordon_removed_at", wire.cordon_removed_at)?,
             units_before: wire.units_before.map(|before| before.failed_units),
             reboot_kind: RebootKind::from_wire(wire.reboot_kind),
+            soft_reboots_before: wire.soft_reboots_before,
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -295,6 +299,7 @@ impl Message for Attempt {
                 .clone()
                 .map(|failed_units| wire::UnitsBefore { failed_units }),
             reboot_kind: self.reboot_kind.to_wire(),
+            soft_reboots_before: self.soft_reboots_before,
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

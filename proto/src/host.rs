@@ -185,6 +185,8 @@ pub struct RebooterReport {
     pub boot: Option<BootReport>,
     /// The kinds of reboot beside the full one that it knows.
     pub kinds: Vec<KindPreflight>,
+    /// How many soft reboots the boot has had, if the host shows it.
+    pub soft_reboots: Option<u32>,
 }
 
 impl RebooterReport {
@@ -211,6 +213,7 @@ impl Message for RebooterReport {
             record_keys: wire.record_keys.map(record_keys).transpose()?,
             boot: wire.boot.map(BootReport::from_wire).transpose()?,
             kinds: wire.kinds.into_iter().map(KindPreflight::from_wire).collect(),
+            soft_reboots: wire.soft_reboots,
         })
     }
 
@@ -229,6 +232,7 @@ impl Message for RebooterReport {
             }),
             boot: self.boot.as_ref().map(BootReport::to_wire),
             kinds: self.kinds.iter().map(KindPreflight::to_wire).collect(),
+            soft_reboots: self.soft_reboots,
         }
     }
 }

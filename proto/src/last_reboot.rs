@@ -21,6 +21,8 @@ pub struct LastReboot {
     pub need_cleared: bool,
     /// When the old boots of the reboots before this one began to end, newest first, since an operator's last cancel.
     pub earlier: Vec<Timestamp>,
+    /// How many soft reboots that boot had had after it, if it was a soft one.
+    pub soft_reboots: Option<u32>,
 }
 
 impl LastReboot {
@@ -43,6 +45,7 @@ impl LastReboot {
                 .into_iter()
                 .map(|at| instant_required(Self::TYPE, "earlier", Some(at)))
                 .collect::<Result<_, _>>()?,
+            soft_reboots: wire.soft_reboots,
         })
     }
 
@@ -53,6 +56,7 @@ impl LastReboot {
             began_at: Some(to_timestamp(self.began_at)),
             need_cleared: self.need_cleared,
             earlier: self.earlier.iter().copied().map(to_timestamp).collect(),
+            soft_reboots: self.soft_reboots,
         }
     }
 }

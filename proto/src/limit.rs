@@ -8,21 +8,19 @@
 
 use jiff::SignedDuration;
 
-use crate::signature::KEYS_MAX;
 use crate::wire;
 
 mod boot;
 mod drain;
-mod kind;
 mod probe;
+mod rebooter;
 
 use boot::cut_boot;
 pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
 use drain::{cut_obstacle, cut_progress, cut_report};
-use kind::cut_kinds;
-pub use kind::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
 use probe::{cut_probe, cut_services};
+pub use rebooter::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
 
 /// Longest body of a message: a quarter of the `max_payload` of a NATS server as it comes (1 MiB), so
 /// that headers, the fields of later versions and a server with a lower limit have room.
@@ -169,33 +167,6 @@ impl Limited for wire::HostReport {
     }
 }
 
-impl Limited for wire::RebooterReport {
-    fn limit(&mut self) {
-        let Self {
-            node: _,
-            boot_id: _,
-            reported_at: _,
-            refresh_interval: _,
-            method,
-            problem,
-            agent_version,
-            preflight_problem,
-            record_keys,
-            boot,
-            kinds,
-        } = self;
-        cut_kinds(kinds);
-        cut_boot(boot.as_mut());
-        if let Some(wire::RecordKeys { ids }) = record_keys {
-            ids.truncate(KEYS_MAX);
-        }
-        cut(method, WORD_BYTES_MAX);
-        cut(problem, MESSAGE_BYTES_MAX);
-        cut(agent_version, WORD_BYTES_MAX);
-        cut_problem(preflight_problem.as_mut());
-    }
-}
-
 fn cut_problem(problem: Option<&mut wire::Problem>) {
     if let Some(wire::Problem { code: _, message }) = problem {
         cut(message, MESSAGE_BYTES_MAX);
@@ -238,6 +209,7 @@ impl Limited for wire::Attempt {
             cordon_removed_at: _,
             units_before,
             reboot_kind: _,
+            soft_reboots_before: _,
             history,
         } = self;
         if let Some(wire::UnitsBefore { failed_units }) = units_before {
@@ -249,6 +221,7 @@ impl Limited for wire::Attempt {
             began_at: _,
             need_cleared: _,
             earlier,
+            soft_reboots: _,
         }) = last_reboot
         {
             earlier.truncate(EARLIER_REBOOTS_MAX);

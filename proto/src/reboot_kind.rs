@@ -13,13 +13,15 @@ pub enum RebootKind {
     Full,
     /// By the kernel that is loaded for kexec.
     Kexec,
+    /// Of user space alone.
+    Soft,
     /// Of a newer version, whose list has this number.
     Unknown(i32),
 }
 
 impl RebootKind {
     /// Every kind that this version knows beside the full reboot.
-    pub const OTHERS: [Self; 1] = [Self::Kexec];
+    pub const OTHERS: [Self; 2] = [Self::Kexec, Self::Soft];
 
     /// The word for texts, labels and JSON.
     #[must_use]
@@ -27,6 +29,7 @@ impl RebootKind {
         match self {
             Self::Full => "full",
             Self::Kexec => "kexec",
+            Self::Soft => "soft-reboot",
             Self::Unknown(_) => "unknown",
         }
     }
@@ -37,6 +40,7 @@ impl RebootKind {
         match wire::RebootKind::try_from(value) {
             Ok(wire::RebootKind::Unspecified) => Self::Full,
             Ok(wire::RebootKind::Kexec) => Self::Kexec,
+            Ok(wire::RebootKind::Soft) => Self::Soft,
             Err(_) => Self::Unknown(value),
         }
     }
@@ -47,6 +51,7 @@ impl RebootKind {
         match self {
             Self::Full => wire::RebootKind::Unspecified.into(),
             Self::Kexec => wire::RebootKind::Kexec.into(),
+            Self::Soft => wire::RebootKind::Soft.into(),
             Self::Unknown(value) => value,
         }
     }

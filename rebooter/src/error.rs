@@ -101,6 +101,17 @@ pub(crate) enum RebootError {
         /// The kind of reboot.
         kind: RebootKind,
     },
+    /// The host does not show soft reboots.
+    #[error("systemd of this host does not show how many soft reboots this boot has had, so none could be proved")]
+    SoftNotShown,
+    /// The user space is another one than that of the order.
+    #[error("this boot has had {now} soft reboots, and {before} at the order: user space has been started again since")]
+    SoftRebooted {
+        /// At the order.
+        before: u32,
+        /// Now.
+        now: u32,
+    },
     /// No kernel is loaded for kexec.
     #[error(
         "no kernel is loaded for kexec on this host ({file}): load one with kexec -l of kexec-tools before the reboot, best by a unit of the host after each kernel update, or set rebootKind: Full in the policy of the node", file = file.display()
@@ -162,7 +173,7 @@ impl RebootError {
             Self::Logind { denied: false, .. } => ProblemCode::LogindCallFailed,
             Self::MayNotReboot { .. } => ProblemCode::RebootNotPermitted,
             Self::Inhibited { .. } => ProblemCode::ShutdownInhibited,
-            Self::Container { .. } => ProblemCode::RebootNotProvable,
+            Self::Container { .. } | Self::SoftNotShown | Self::SoftRebooted { .. } => ProblemCode::RebootNotProvable,
             Self::NotSystemd { .. } | Self::KernelDenied { .. } | Self::NoCapability => ProblemCode::SignalNotPermitted,
             Self::TimedOut { .. } => ProblemCode::RebootMethodTimedOut,
             Self::KindOfMethod { .. } | Self::KindOfSystemd { .. } | Self::NoVersion { .. } => {

@@ -5,14 +5,14 @@
 
 use anyhow::Context as _;
 use bellwether_chassis::{chain, clock};
-use bellwether_proto::{Attempt, RebootKind, setting};
+use bellwether_proto::{Attempt, setting};
 use bellwether_rebooter_core::guard::{Order, Own};
 use bellwether_rebooter_core::ladder::{Climb, Ladder, Next};
 use tokio::time::Instant;
 
 use crate::args::{Args, MethodName};
 use crate::error::CallError;
-use crate::reboot::Method;
+use crate::reboot::{Call, Method};
 
 /// The methods of the ladder, and the way up of the present order.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Escalation {
         let method = self.methods.get(step)?;
         let name = method.name();
         tracing::warn!(method = name, "Host still runs: rebooting it by the next method");
-        match method.reboot(RebootKind::Full).await {
+        match method.reboot(Call::Full).await {
             Ok(()) => tracing::info!(method = name, "Reboot accepted"),
             Err(CallError::NotArrived(error) | CallError::Unclear(error)) => {
                 tracing::error!(method = name, error = chain(&error), "Call to reboot failed");

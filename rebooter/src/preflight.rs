@@ -118,7 +118,8 @@ impl Preflight {
         }
         let of_kind = kinds.iter().find(|preflight| preflight.kind == kind);
         let problem = problem.or_else(|| of_kind?.problem.clone());
-        self.schedule.handle_kinds(kinds);
+        let soft_reboots = self.systemd.soft_reboots().await;
+        self.schedule.handle_kinds(kinds, soft_reboots);
         problem
     }
 
@@ -151,6 +152,7 @@ impl Preflight {
                 record_keys: Some(keys.clone()),
                 boot: content.boot.clone(),
                 kinds: content.kinds.clone(),
+                soft_reboots: content.soft_reboots,
             };
             match wire::store_report(bus, &report).await {
                 Ok(_) => {

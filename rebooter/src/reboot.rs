@@ -12,6 +12,7 @@ mod syscall;
 use std::path::Path;
 
 use bellwether_proto::RebootKind;
+use bellwether_rebooter_core::guard::Order;
 
 use crate::args::{Args, MethodName};
 use crate::error::{CallError, RebootError};
@@ -27,6 +28,33 @@ pub(crate) enum Method {
     Command(command::HostCommand),
     /// By the system call.
     Syscall,
+}
+
+/// A call for a reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// In full.
+    Full,
+    /// By the kernel that is loaded for kexec.
+    Kexec,
+    /// Of user space, while the boot has had so many soft reboots.
+    Soft {
+        /// How many.
+        before: u32,
+    },
+    /// Of a kind that no method can call.
+    Unknown(RebootKind),
+}
+
+impl From<&Order> for Call {
+    fn from(order: &Order) -> Self {
+        match (order.kind, order.soft_reboots) {
+            (RebootKind::Full, _) => Self::Full,
+            (RebootKind::Kexec, _) => Self::Kexec,
+            (RebootKind::Soft, Some(before)) => Self::Soft { before },
+            (kind @ (RebootKind::Soft | RebootKind::Unknown(_)), _) => Self::Unknown(kind),
+        }
+    }
 }
 
 impl Method {
@@ -61,7 +89,8 @@ impl Method {
     pub(crate) fn name_with(&self, kind: RebootKind) -> &'static str {
         match (self, kind) {
             (Self::Logind(_), RebootKind::Kexec) => "logind, kexec",
-            (_, RebootKind::Full | RebootKind::Kexec | RebootKind::Unknown(_)) => self.name(),
+            (Self::Logind(_), RebootKind::Soft) => "logind, soft-reboot",
+            (_, RebootKind::Full | RebootKind::Kexec | RebootKind::Soft | RebootKind::Unknown(_)) => self.name(),
         }
     }
 
@@ -70,7 +99,8 @@ impl Method {
         match (self, kind) {
             (_, RebootKind::Full) => Ok(()),
             (Self::Logind(logind), RebootKind::Kexec) => logind.preflight_of_kexec().await,
-            (_, RebootKind::Kexec | RebootKind::Unknown(_)) => Err(self.cannot(kind)),
+            (Self::Logind(logind), RebootKind::Soft) => logind.preflight_of_soft_reboot().await,
+            (_, RebootKind::Kexec | RebootKind::Soft | RebootKind::Unknown(_)) => Err(self.cannot(kind)),
         }
     }
 
@@ -90,13 +120,15 @@ impl Method {
     }
 
     /// Reboots, by this kind and no other. Returns once the request is taken; the host goes down some time later.
-    pub(crate) async fn reboot(&self, kind: RebootKind) -> Result<(), CallError> {
-        match (self, kind) {
-            (Self::Logind(logind), RebootKind::Full | RebootKind::Kexec) => logind.reboot(kind).await,
-            (Self::Signal(process), RebootKind::Full) => process.reboot(),
-            (Self::Command(command), RebootKind::Full) => command.reboot().await,
-            (Self::Syscall, RebootKind::Full) => syscall::reboot().await,
-            (_, RebootKind::Kexec | RebootKind::Unknown(_)) => Err(CallError::NotArrived(self.cannot(kind))),
+    pub(crate) async fn reboot(&self, call: Call) -> Result<(), CallError> {
+        match (self, call) {
+            (Self::Logind(logind), Call::Full | Call::Kexec | Call::Soft { .. }) => logind.reboot(call).await,
+            (Self::Signal(process), Call::Full) => process.reboot(),
+            (Self::Command(command), Call::Full) => command.reboot().await,
+            (Self::Syscall, Call::Full) => syscall::reboot().await,
+            (_, Call::Kexec) => Err(CallError::NotArrived(self.cannot(RebootKind::Kexec))),
+            (_, Call::Soft { .. }) => Err(CallError::NotArrived(self.cannot(RebootKind::Soft))),
+            (_, Call::Unknown(kind)) => Err(CallError::NotArrived(self.cannot(kind))),
         }
     }
 }

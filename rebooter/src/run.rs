@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bellwether_chassis::clock::{self, jitter};
 use bellwether_chassis::{Bus, Chassis, RecordKeyFile, Retry, nats};
-use bellwether_proto::{Attempt, AttemptId, Fact, Generation, NodeEvent, Problem, SignatureFault, attribute};
+use bellwether_proto::{
+    Attempt, AttemptId, Fact, Generation, NodeEvent, Phase, Problem, RebootKind, SignatureFault, attribute,
+};
 use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Refusal, Waiting};
 use bellwether_rebooter_core::ladder::Next;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -39,6 +41,7 @@ struct Rebooter {
     bus: Bus,
     host: Host,
     method: Method,
+    systemd: Systemd,
     escalation: Escalation,
     preflight: Preflight,
     metrics: Metrics,
@@ -63,7 +66,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     tracing::info!(node = %host.node(), boot_id = %host.boot_id()?, method = method.name(), "Host found");
     let preflight = Preflight::new(
         method.clone(),
-        systemd,
+        systemd.clone(),
         host.node().clone(),
         args.agent.refresh_interval,
         keys.clone(),
@@ -80,6 +83,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         bus,
         host,
         method,
+        systemd,
         escalation,
         preflight,
         metrics,
@@ -134,7 +138,7 @@ impl Rebooter {
             Some(Found::Verified(record)) => record,
             Some(Found::Untrusted(claim, fault)) => {
                 self.escalation.note(None);
-                self.distrust(&claim, fault)?;
+                self.distrust(&claim, fault).await?;
                 return Ok(None);
             }
             None => {
@@ -143,7 +147,7 @@ impl Rebooter {
             }
         };
         self.escalation.note(Some(&record));
-        match guard::examine(&record, &self.own(None)?, clock::now()) {
+        match guard::examine(&record, &self.own_for(&record, None).await?, clock::now()) {
             Decision::Nothing => return self.escalate(&record).await,
             Decision::Refuse(refusal) => self.refuse(&record, &refusal),
             Decision::Act(_) | Decision::Wait(_) => return self.obey(&record).await,
@@ -154,7 +158,7 @@ impl Rebooter {
     /// Obeys a command that passed every rule but the preflight. Returns when to look again if it has to wait.
     async fn obey(&mut self, record: &Attempt) -> anyhow::Result<Option<Duration>> {
         let problem = self.preflight.check(record.reboot_kind).await;
-        let order = match guard::examine(record, &self.own(problem)?, clock::now()) {
+        let order = match guard::examine(record, &self.own_for(record, problem).await?, clock::now()) {
             Decision::Act(order) => order,
             Decision::Wait(problem) => return Ok(Some(self.wait_for(record, problem))),
             Decision::Refuse(refusal) => {
@@ -274,21 +278,23 @@ impl Rebooter {
         loop {
             let delay = match self.record.read(Look::Last).await {
                 Ok(Some(Found::Untrusted(claim, fault))) => {
-                    self.distrust(&claim, fault)?;
+                    self.distrust(&claim, fault).await?;
                     return Ok(false);
                 }
                 Ok(Some(Found::Verified(record))) => {
-                    return Ok(match guard::examine(&record, &self.own(None)?, clock::now()) {
-                        Decision::Act(again) if again.is_same(order) => true,
-                        Decision::Refuse(refusal) => {
-                            self.refuse(&record, &refusal);
-                            false
-                        }
-                        Decision::Act(_) | Decision::Wait(_) | Decision::Nothing => {
-                            tracing::info!({ attribute::ATTEMPT } = %order.attempt, "Reboot called off: the record moved on");
-                            false
-                        }
-                    });
+                    return Ok(
+                        match guard::examine(&record, &self.own_for(&record, None).await?, clock::now()) {
+                            Decision::Act(again) if again.is_same(order) => true,
+                            Decision::Refuse(refusal) => {
+                                self.refuse(&record, &refusal);
+                                false
+                            }
+                            Decision::Act(_) | Decision::Wait(_) | Decision::Nothing => {
+                                tracing::info!({ attribute::ATTEMPT } = %order.attempt, "Reboot called off: the record moved on");
+                                false
+                            }
+                        },
+                    );
                 }
                 Ok(None) => {
                     tracing::info!({ attribute::ATTEMPT } = %order.attempt, "Reboot called off: there is no record any more");
@@ -317,7 +323,7 @@ impl Rebooter {
             { attribute::REBOOT_METHOD } = self.method.name_with(order.kind),
             "Rebooting host"
         );
-        match self.method.reboot(order.kind).await {
+        match self.method.reboot((&order).into()).await {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
                 self.escalation.begin(&order, record);
@@ -351,10 +357,10 @@ impl Rebooter {
     }
 
     /// Refuses a record that does not verify, if it would be a command.
-    fn distrust(&mut self, claim: &Attempt, fault: SignatureFault) -> anyhow::Result<()> {
+    async fn distrust(&mut self, claim: &Attempt, fault: SignatureFault) -> anyhow::Result<()> {
         let own = Own {
             refused: self.record.distrusted(),
-            ..self.own(None)?
+            ..self.own_for(claim, None).await?
         };
         match guard::examine_claim(claim, fault, &own, clock::now()) {
             Decision::Refuse(refusal) => {
@@ -423,6 +429,21 @@ impl Rebooter {
             refused: self.refused,
             waiting: self.waiting.clone(),
             problem,
+            soft_reboots: None,
+        })
+    }
+
+    /// The same for this record: how many soft reboots the boot has had is read now, if that decides.
+    async fn own_for(&self, record: &Attempt, problem: Option<Problem>) -> anyhow::Result<Own> {
+        let is_soft = record.phase == Phase::Rebooting && record.reboot_kind == RebootKind::Soft;
+        let soft_reboots = if is_soft {
+            self.systemd.soft_reboots().await
+        } else {
+            None
+        };
+        Ok(Own {
+            soft_reboots,
+            ..self.own(problem)?
         })
     }
 

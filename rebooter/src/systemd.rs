@@ -78,15 +78,27 @@ impl Systemd {
         }
     }
 
-    async fn look(&self) -> zbus::Result<BootReport> {
+    /// How many soft reboots the boot that runs has had; none: the host does not show it, as systemd before version 256.
+    pub(crate) async fn soft_reboots(&self) -> Option<u32> {
+        let asking = async { soft_reboots(&self.connect().await?).await };
+        let asked = tokio::time::timeout(TIMEOUT, asking).await;
+        asked.ok()?.ok()
+    }
+
+    async fn connect(&self) -> zbus::Result<Connection> {
         let stream = UnixStream::connect(&self.socket).await?.into_std()?;
-        let bus = Builder::unix_stream(stream).build().await?;
+        Builder::unix_stream(stream).build().await
+    }
+
+    async fn look(&self) -> zbus::Result<BootReport> {
+        let bus = self.connect().await?;
         let moments = Moments {
             firmware: moment(&bus, "FirmwareTimestampMonotonic").await?,
             loader: moment(&bus, "LoaderTimestampMonotonic").await?,
             initrd: moment(&bus, "InitRDTimestampMonotonic").await?,
             userspace: moment(&bus, "UserspaceTimestampMonotonic").await?,
             finish: moment(&bus, "FinishTimestampMonotonic").await?,
+            soft_reboots: soft_reboots(&bus).await.unwrap_or_default(),
         };
         let states = (["failed"].as_slice(),);
         let calling = bus.call_method(
@@ -105,6 +117,7 @@ impl Systemd {
 /// What delays a shutdown; none: logind does not show it, as where there is none.
 async fn shutdown_delay(bus: &Connection) -> Option<ShutdownDelay> {
     let max = property(bus, LOGIND, "InhibitDelayMaxUSec").await.ok()?;
+    let max = u64::try_from(max).ok()?;
     let Place {
         service,
         object,
@@ -116,14 +129,19 @@ async fn shutdown_delay(bus: &Connection) -> Option<ShutdownDelay> {
     Some(boot::shutdown_delay(max, inhibitors))
 }
 
-async fn moment(bus: &Connection, name: &str) -> zbus::Result<u64> {
-    property(bus, SYSTEMD, name).await
+/// How many soft reboots the boot that runs has had. Versions of systemd without this property do not show a soft reboot in
+/// any other way either: their moments of user space stay those of the boot.
+pub(crate) async fn soft_reboots(bus: &Connection) -> zbus::Result<u32> {
+    u32::try_from(property(bus, SYSTEMD, "SoftRebootsCount").await?)
 }
 
-async fn property(bus: &Connection, place: Place, name: &str) -> zbus::Result<u64> {
+async fn moment(bus: &Connection, name: &str) -> zbus::Result<u64> {
+    u64::try_from(property(bus, SYSTEMD, name).await?)
+}
+
+async fn property(bus: &Connection, place: Place, name: &str) -> zbus::Result<OwnedVariant> {
     let properties = Some("org.freedesktop.DBus.Properties");
     let arguments = (place.manager, name);
     let calling = bus.call_method(Some(place.service), place.object, properties, "Get", &arguments);
-    let value: OwnedVariant = calling.await?.body().deserialize()?;
-    u64::try_from(value)
+    calling.await?.body().deserialize()
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::{Fact, Phase, ProblemCode, RebootKind};
 use jiff::Timestamp;
 use rig::bus::Bus;
-use rig::logind::SystemBus;
+use rig::logind::{SOFT, SystemBus};
 use rig::wait;
 use serde_json::{Value, json};
 
@@ -91,5 +91,101 @@ async fn a_kernel_that_is_unloaded_after_the_drain_costs_the_attempt_and_no_full
     let attempt = fleet.in_phase(host.name(), Phase::Failed).await?;
     ensure!(!attempt.slot_held && attempt.reboot_started_at.is_none(), "{attempt:?}");
     ensure!(bus.answers().calls == 0 && host.reboots() == 0, "{:?}", bus.answers());
+    fleet.finish()
+}
+
+/// The node's attempt is Done, and its host has not rebooted in full.
+async fn softly_done(fleet: &Fleet) -> Result<()> {
+    let host = fleet.world.host(0)?;
+    // Ready is believed only a minute after the first report of the new user space.
+    fleet.in_phase(host.name(), Phase::Verifying).await?;
+    let attempt = fleet.in_phase(host.name(), Phase::Done).await?;
+    let boot = host.boot_id();
+    ensure!(attempt.boot_before.to_string() == boot, "{attempt:?}");
+    ensure!(attempt.boot_after.as_ref() == Some(&attempt.boot_before), "{attempt:?}");
+    let found = (host.reboots(), host.soft_reboots());
+    ensure!(found == (0, 1), "{found:?} reboots in full and of user space");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soft_reboot_is_proved_by_its_number_called_once_and_a_need_that_survives_it_is_not_served_again()
+-> Result<()> {
+    let Some((fleet, bus)) = governed("Soft").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    bus.answers().version = "255.4";
+    bus.answers().hides_soft_reboots = true;
+    reported(&fleet, RebootKind::Soft, Some(ProblemCode::RebootKindNotPossible)).await?;
+    fleet.upgrade_all()?;
+    fleet
+        .explained(host.name(), &["PreflightFailed", "systemd 255", "256"])
+        .await?;
+    bus.answers().version = "256";
+    reported(&fleet, RebootKind::Soft, Some(ProblemCode::RebootNotProvable)).await?;
+    fleet
+        .explained(host.name(), &["PreflightFailed", "does not show how many soft reboots"])
+        .await?;
+    ensure!(
+        fleet.attempt(host.name()).await?.is_none(),
+        "it was drained for nothing"
+    );
+    bus.answers().hides_soft_reboots = false;
+    reported(&fleet, RebootKind::Soft, None).await?;
+    let ordered = fleet.in_phase(host.name(), Phase::Verifying).await?;
+    ensure!(ordered.soft_reboots_before == Some(0), "{ordered:?}");
+    softly_done(&fleet).await?;
+    // /run stays, and the sentinel file with it.
+    fleet
+        .explained(host.name(), &["NeedSurvivedReboot", "Reboot kind:     soft-reboot"])
+        .await?;
+    ensure!(bus.answers().flags == [SOFT], "{:?}", bus.answers());
+    host.withdraw_need()?;
+    fleet.explained(host.name(), &["Reboot required: no"]).await?;
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebooter_that_is_killed_after_its_call_calls_no_second_soft_reboot() -> Result<()> {
+    let Some((fleet, bus)) = governed("Soft").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    reported(&fleet, RebootKind::Soft, None).await?;
+    // The host goes down only when it is let, so that the record is in Rebooting for as long as the test wants.
+    host.behave(|behaviour| behaviour.ignore_reboot = true);
+    fleet.upgrade_all()?;
+    wait::until("the call", DEADLINE, async || {
+        ensure!(bus.answers().flags == [SOFT], "{:?}", bus.answers());
+        Ok(())
+    })
+    .await?;
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    rebooter.process.kill9();
+    // The scheduler sees nothing of the soft reboot before the rebooter is back with the record still in Rebooting.
+    host.behave(|behaviour| behaviour.ignore_reboot = false);
+    host.call_soft_reboot()?;
+    softly_done(&fleet).await?;
+    wait::steadily("no second call", methods::WHILE, async || Ok(bus.answers().calls == 1)).await?;
+    ensure!(host.soft_reboots() == 1, "{} soft reboots", host.soft_reboots());
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_reboot_instead_of_the_soft_one_proves_the_attempt_too() -> Result<()> {
+    let Some((fleet, bus)) = governed("Soft").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    reported(&fleet, RebootKind::Soft, None).await?;
+    host.behave(|behaviour| behaviour.full_instead_of_soft = true);
+    fleet.upgrade_all()?;
+    fleet.rebooted_once(std::slice::from_ref(&host)).await?;
+    ensure!(
+        bus.answers().flags == [SOFT] && host.soft_reboots() == 0,
+        "{:?}",
+        bus.answers()
+    );
     fleet.finish()
 }

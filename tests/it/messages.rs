@@ -268,6 +268,7 @@ async fn a_problem_code_of_a_newer_version_is_shown_with_its_message_and_counted
         record_keys: None,
         boot: None,
         kinds: Vec::new(),
+        soft_reboots: None,
     };
     say(&fleet, subject::rebooter_record(&node.token()), &report).await?;
     host.upgrade_kernel("6.12.48")?;

@@ -14,7 +14,7 @@ use rig::wait;
 use crate::fleet::{DEADLINE, Fleet};
 
 /// Longer than an order that waits is left alone between two looks.
-const WHILE: Duration = Duration::from_secs(7);
+pub(crate) const WHILE: Duration = Duration::from_secs(7);
 
 const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
 const UPGRADE: [&str; 4] = ["shutdown", "apt", "unattended upgrade", "block"];

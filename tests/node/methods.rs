@@ -28,6 +28,10 @@ const FIRST_PROCESS: &str = "journalctl --boot=-1 _PID=1 --output=cat --no-pager
 /// What the rebooters of this host have logged, in any boot.
 const REBOOTERS: &str = "cat /var/log/pods/bellwether-agents_rebooter-*/rebooter/*.log";
 
+/// For all nodes.
+const SOFT_POLICY: &str =
+    "apiVersion: bellwether.dev/v1alpha1\nkind: RebootPolicy\nmetadata: { name: soft }\nspec: { rebootKind: Soft }\n";
+
 pub(crate) async fn story(cluster: &Cluster) -> Result<()> {
     let over = |name| Overlay::with_nats_at(name, cluster.nats.port());
     let logind = over("logind");
@@ -52,7 +56,51 @@ pub(crate) async fn story(cluster: &Cluster) -> Result<()> {
     let commanded = Box::pin(commanded(cluster, "node-1"));
     cluster
         .step("a command among the host's files reboots it", commanded)
+        .await?;
+
+    let again = over("logind-again");
+    let apply = cluster.apply(&again);
+    cluster.step("the method is logind again", apply).await?;
+    let softly = Box::pin(softly(cluster, "node-2"));
+    cluster.step("user space alone starts again", softly).await
+}
+
+/// Under a policy with soft reboots user space starts again once and proves it, in the same boot. The file in /run survives, and
+/// the node is not rebooted for it again.
+async fn softly(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    let count = async || {
+        let count = machine
+            .run("systemctl show --property=SoftRebootsCount --value")
+            .await?;
+        Ok::<u32, anyhow::Error>(count.trim().parse()?)
+    };
+    let (boot, boots, before) = (cluster.boot_id(node).await?, cluster.boots(node).await?, count().await?);
+    cluster.kubectl.run(&["apply", "--filename=-"], SOFT_POLICY).await?;
+    roll::need(cluster, node).await?;
+    let survived = |status: &Status| status.waits_for() == Some("NeedSurvivedReboot");
+    let status = cluster.wait_status(node, "to be rebooted softly", survived).await?;
+    let attempt = status.attempt.context("an attempt")?;
+    ensure!(
+        attempt.phase == "Done" && attempt.boot_id_before == boot && attempt.boot_id_after == boot,
+        "{attempt:?}"
+    );
+    ensure!(
+        cluster.boot_id(node).await? == boot && cluster.boots(node).await? == boots,
+        "it booted in full"
+    );
+    let after = count().await?;
+    ensure!(after == before + 1, "{before} soft reboots before, {after} after");
+    wait::steadily("it is not rebooted again", LOOK, async || Ok(count().await? == after)).await?;
+    machine
+        .run("rm -f /var/run/reboot-required /var/run/reboot-required.pkgs")
+        .await?;
+    cluster.wait_status(node, "to be done", Status::is_done).await?;
+    cluster
+        .kubectl
+        .run(&["delete", "rebootpolicy", "soft"], "")
         .await
+        .map(drop)
 }
 
 /// An inhibitor of before the drain keeps the node from being drained. One that comes during the drain is waited for by the

@@ -17,6 +17,9 @@ use crate::process::Process;
 /// The file that a request to reboot is written to, one line each.
 const REBOOT_ORDERS: &str = "reboot-orders";
 
+/// The word of an order to reboot user space alone.
+const SOFT: &str = "soft";
+
 /// How a host obeys an order to reboot; may be changed at any time.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
@@ -28,6 +31,8 @@ pub struct Behaviour {
     pub down_for: Duration,
     /// The sentinel file is there again after the boot, as when an update hook always writes it.
     pub need_survives_reboot: bool,
+    /// A soft reboot becomes a full one, as when an administrator or a watchdog intervenes.
+    pub full_instead_of_soft: bool,
     /// The installed kernel is not the one that boots, as after a broken boot loader update.
     pub keep_old_kernel: bool,
 }
@@ -39,6 +44,7 @@ impl Default for Behaviour {
             never_come_back: false,
             down_for: Duration::from_secs(2),
             need_survives_reboot: false,
+            full_instead_of_soft: false,
             keep_old_kernel: false,
         }
     }
@@ -62,6 +68,10 @@ struct State {
     kernel: String,
     orders_handled: usize,
     reboots: usize,
+    /// In the boot that runs.
+    soft_reboots: u32,
+    /// The host is down for a soft reboot.
+    is_soft: bool,
     need: Option<String>,
     agents: Vec<Arc<Process>>,
 }
@@ -86,6 +96,8 @@ impl Host {
                 kernel: "6.12.41".to_owned(),
                 orders_handled: 0,
                 reboots: 0,
+                soft_reboots: 0,
+                is_soft: false,
                 need: None,
                 agents: Vec::new(),
             }),
@@ -123,10 +135,19 @@ impl Host {
 
     /// Calls for a reboot, as that command does.
     pub fn call_reboot(&self) -> Result<()> {
+        self.call("reboot")
+    }
+
+    /// Calls for a reboot of user space alone.
+    pub fn call_soft_reboot(&self) -> Result<()> {
+        self.call(SOFT)
+    }
+
+    fn call(&self, word: &str) -> Result<()> {
         let mut orders = fs::OpenOptions::new()
             .append(true)
             .open(self.root.join(REBOOT_ORDERS))?;
-        Ok(writeln!(orders, "reboot")?)
+        Ok(writeln!(orders, "{word}")?)
     }
 
     /// Loads a kernel for kexec, as `kexec -l` does, or unloads it.
@@ -190,11 +211,20 @@ impl Host {
         self.locked().reboots
     }
 
+    /// How often its user space has started again in the running (or last) boot.
+    #[must_use]
+    pub fn soft_reboots(&self) -> u32 {
+        self.locked().soft_reboots
+    }
+
     /// How many reboots were ordered, obeyed or not.
     #[must_use]
     pub fn reboot_orders(&self) -> usize {
-        let text = fs::read_to_string(self.root.join(REBOOT_ORDERS)).unwrap_or_default();
-        text.lines().count()
+        self.orders().lines().count()
+    }
+
+    fn orders(&self) -> String {
+        fs::read_to_string(self.root.join(REBOOT_ORDERS)).unwrap_or_default()
     }
 
     /// Whether it is powered on and can be heard.
@@ -238,12 +268,16 @@ impl Host {
 
     /// Lets time pass: obeys new orders, comes back up when it is time.
     pub fn tick(&self) -> Result<()> {
-        let orders = self.reboot_orders();
+        let text = self.orders();
+        let orders = text.lines().count();
         let mut state = self.locked();
         let ordered = orders > state.orders_handled;
         state.orders_handled = orders;
         match state.power {
-            Power::On if ordered && !state.behaviour.ignore_reboot => self.power_off(&mut state),
+            Power::On if ordered && !state.behaviour.ignore_reboot => {
+                state.is_soft = text.lines().last() == Some(SOFT) && !state.behaviour.full_instead_of_soft;
+                self.power_off(&mut state);
+            }
             Power::OffSince(since)
                 if since.elapsed() >= state.behaviour.down_for && !state.behaviour.never_come_back =>
             {
@@ -262,7 +296,14 @@ impl Host {
     }
 
     fn come_up(&self, state: &mut State) -> Result<()> {
+        if std::mem::take(&mut state.is_soft) {
+            // Kernel, boot id and /run stay.
+            state.soft_reboots += 1;
+            state.power = Power::On;
+            return state.agents.iter().try_for_each(|agent| agent.restart());
+        }
         state.reboots += 1;
+        state.soft_reboots = 0;
         if !state.behaviour.keep_old_kernel {
             state.kernel = self.newest_kernel()?;
         }

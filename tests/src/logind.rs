@@ -29,6 +29,9 @@ const SYSTEMD: &str = "org.freedesktop.systemd1.Manager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
+/// The flag of RebootWithFlags for a reboot of user space alone.
+pub const SOFT: u64 = 1 << 2;
+
 /// An inhibitor: what, who, why, mode.
 pub type Inhibitor = [&'static str; 4];
 
@@ -53,6 +56,8 @@ pub struct Answers {
     pub flags: Vec<u64>,
     /// The version of systemd; empty: a recent one.
     pub version: &'static str,
+    /// systemd does not count soft reboots.
+    pub hides_soft_reboots: bool,
     /// The moments of the boot that systemd shows, in microseconds, by their properties; 0 for those that are not there.
     pub moments: BTreeMap<&'static str, u64>,
     /// How long logind lets a shutdown be delayed, in microseconds; 0: its default.
@@ -188,8 +193,13 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
             }
             "Get" => {
                 let (_, property): (String, String) = message.body().deserialize().unwrap_or_default();
-                let value = property_of_systemd(&answers, &property);
-                connection.reply(&header, &value).await
+                if property == "SoftRebootsCount" && locked(&answers).hides_soft_reboots {
+                    let error = "org.freedesktop.DBus.Error.UnknownProperty";
+                    connection.reply_error(&header, error, &"hidden by the test").await
+                } else {
+                    let value = property_of_systemd(&answers, &host, &property);
+                    connection.reply(&header, &value).await
+                }
             }
             "ListUnitsFiltered" => {
                 let units = locked(&answers).failed_units.clone();
@@ -206,7 +216,13 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
             }
             "Reboot" | "RebootWithFlags" => match called(&answers, message.body().deserialize().ok()) {
                 None => {
-                    if let Err(error) = host.call_reboot() {
+                    let is_soft = method == "RebootWithFlags" && locked(&answers).flags.last() == Some(&SOFT);
+                    let calling = if is_soft {
+                        host.call_soft_reboot()
+                    } else {
+                        host.call_reboot()
+                    };
+                    if let Err(error) = calling {
                         print(format_args!("{} cannot be rebooted: {error:#}", host.name()));
                     }
                     connection.reply(&header, &()).await
@@ -222,7 +238,10 @@ async fn answer_all(connection: Connection, answers: Arc<Mutex<Answers>>, host: 
 }
 
 /// What the rebooter asks systemd for.
-fn property_of_systemd(answers: &Mutex<Answers>, property: &str) -> Variant<'static> {
+fn property_of_systemd(answers: &Mutex<Answers>, host: &Host, property: &str) -> Variant<'static> {
+    if property == "SoftRebootsCount" {
+        return Variant::from(host.soft_reboots());
+    }
     let answers = locked(answers);
     if property == "Virtualization" {
         return Variant::from(answers.virtualization);

@@ -79,8 +79,14 @@ fn of_terms(text: &mut String, terms: &Terms, at: Timestamp, zone: &TimeZone) {
         line(text, "order", order);
     }
     line(text, "drain", &terms.drain.to_string());
-    if terms.reboot_kind == RebootMode::Kexec {
-        line(text, "reboot", "by kexec; nodes that have no kernel loaded for it wait");
+    match terms.reboot_kind {
+        RebootMode::Full => (),
+        RebootMode::Kexec => line(text, "reboot", "by kexec; nodes that have no kernel loaded for it wait"),
+        RebootMode::Soft => line(
+            text,
+            "reboot",
+            "of user space alone; the kernel and /run stay as they are",
+        ),
     }
     line(text, "back", &terms.back_in_service.to_string());
     for brake in of_brakes(&terms.brakes) {

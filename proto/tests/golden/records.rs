@@ -61,6 +61,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         cordon_removed_at: None,
         units_before: None,
         reboot_kind: RebootKind::Full,
+        soft_reboots_before: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -173,6 +174,7 @@ pub(crate) fn failed_again() -> Attempt {
             began_at: at(62),
             need_cleared: true,
             earlier: vec![at(-7200), at(-9000)],
+            soft_reboots: Some(3),
         }),
         failed_reboot: Some(FailedReboot {
             cause: Cause::NodeNotBack,
@@ -184,7 +186,8 @@ pub(crate) fn failed_again() -> Attempt {
         }),
         drain_report: Some(Box::new(drain_report())),
         units_before: Some(vec!["smartd.service".into()]),
-        reboot_kind: RebootKind::Kexec,
+        reboot_kind: RebootKind::Soft,
+        soft_reboots_before: Some(2),
         ..failed()
     }
 }

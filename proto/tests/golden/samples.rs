@@ -72,6 +72,7 @@ pub(crate) fn all() -> Vec<Sample> {
                 record_keys: Some([KEY.parse().unwrap()].into()),
                 boot: Some(boot_report()),
                 kinds: kinds(),
+                soft_reboots: Some(2),
                 ..rebooter_report(BOOT_BEFORE, None)
             }
             .to_wire(),
@@ -266,6 +267,7 @@ fn rebooter_report(boot: &str, problem: Option<Problem>) -> RebooterReport {
         record_keys: None,
         boot: None,
         kinds: Vec::new(),
+        soft_reboots: None,
     }
 }
 

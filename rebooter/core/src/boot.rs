@@ -21,6 +21,8 @@ pub struct Moments {
     pub userspace: u64,
     /// When all that belongs to the boot had been started, after the kernel.
     pub finish: u64,
+    /// How many soft reboots the boot has had: the moments of user space are those of the last one then.
+    pub soft_reboots: u32,
 }
 
 /// The report of a boot with these moments and failed units.
@@ -32,8 +34,18 @@ pub fn report(moments: Moments, mut failed_units: Vec<String>, shutdown_delay: O
         initrd,
         userspace,
         finish,
+        soft_reboots,
     } = moments;
     failed_units.sort();
+    if soft_reboots > 0 {
+        // What came before was another time, maybe weeks ago.
+        return BootReport {
+            userspace: span(userspace, finish),
+            failed_units,
+            shutdown_delay,
+            ..BootReport::default()
+        };
+    }
     BootReport {
         firmware: span(loader, firmware),
         loader: span(0, loader),
@@ -108,6 +120,7 @@ mod tests {
             initrd: 2_000_000,
             userspace: 5_000_000,
             finish: 25_000_000,
+            soft_reboots: 0,
         };
         let report = report(moments, vec!["b.service".into(), "a.mount".into()], None);
         assert_eq!(
@@ -140,6 +153,15 @@ mod tests {
         let report = report(moments, Vec::new(), None);
         assert_eq!((report.kernel, report.userspace), (millis(700), millis(1_000)));
         assert_eq!((report.firmware, report.loader, report.initrd), (None, None, None));
+        let soft = super::report(
+            Moments {
+                soft_reboots: 1,
+                ..moments
+            },
+            Vec::new(),
+            None,
+        );
+        assert_eq!((soft.kernel, soft.userspace), (None, millis(1_000)));
         let unfinished = super::report(Moments { finish: 0, ..moments }, Vec::new(), None);
         assert!(!unfinished.is_finished() && unfinished.kernel.is_some());
     }
@@ -152,6 +174,7 @@ mod tests {
             initrd: u64::MAX,
             userspace: 7,
             finish: 3,
+            soft_reboots: 0,
         };
         let report = report(moments, Vec::new(), None);
         assert_eq!(report.firmware, Some(SignedDuration::ZERO));

@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use crate::soft;
 use bellwether_proto::{
     Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, RebootKind, SignatureFault, event,
     subject,
@@ -34,6 +35,8 @@ pub struct Own {
     pub waiting: Option<Waiting>,
     /// Why it could not reboot its host; none: it can.
     pub problem: Option<Problem>,
+    /// How many soft reboots the boot that runs has had, read now; none: the host does not show it, or it was not asked.
+    pub soft_reboots: Option<u32>,
 }
 
 /// An order that waits for the end of a problem.
@@ -105,6 +108,8 @@ pub struct Order {
     pub boot_id: BootId,
     /// How.
     pub kind: RebootKind,
+    /// The number of soft reboots that the host has to show right before the call of a soft one.
+    pub soft_reboots: Option<u32>,
     /// Not after this instant.
     pub not_after: Timestamp,
 }
@@ -113,8 +118,8 @@ impl Order {
     /// True if both are the same command; its limit of time may have been moved.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        (self.attempt, self.generation, &self.boot_id, self.kind)
-            == (other.attempt, other.generation, &other.boot_id, other.kind)
+        let of = |order: &Self| (order.attempt, order.generation, order.kind, order.soft_reboots);
+        of(self) == of(other) && self.boot_id == other.boot_id
     }
 }
 
@@ -237,6 +242,10 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
         // No command, or one that is done: that boot has ended.
         return Decision::Nothing;
     }
+    if soft::is_over(record, own.soft_reboots) {
+        // The same boot with another user space: that order is done.
+        return Decision::Nothing;
+    }
     if let Some(acted) = own.acted.as_ref().filter(|acted| acted.boot_id == own.boot_id) {
         if acted.attempt == record.id {
             return Decision::Nothing;
@@ -248,13 +257,15 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
     // bus with it. A refusal would have the node taken back into service meanwhile; whether the reboot happened is decided
     // by the attempt's deadline. Not if this process knows that no call has arrived.
     let may_go_down = record.reboot_started_at.is_some() && !waiting.is_some_and(|waiting| waiting.is_uncalled);
-    let problem = own.problem.clone().or_else(|| unknown_kind(record.reboot_kind));
+    let own_problem = || own.problem.clone().or_else(|| unknown_kind(record.reboot_kind));
+    let problem = own_problem().or_else(|| soft::problem(record, own.soft_reboots));
     match (not_after(record, waiting, now), &problem) {
         (Ok(not_after), None) => Decision::Act(Order {
             attempt: record.id,
             generation: record.generation,
             boot_id: own.boot_id.clone(),
             kind: record.reboot_kind,
+            soft_reboots: record.soft_reboots_before,
             not_after,
         }),
         (Ok(_), Some(problem)) if may_pass(problem.code) => Decision::Wait(problem.clone()),
@@ -272,7 +283,7 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
 /// An order of a kind that this version does not know is never carried out in another way: the scheduler has a reason for it.
 fn unknown_kind(kind: RebootKind) -> Option<Problem> {
     match kind {
-        RebootKind::Full | RebootKind::Kexec => None,
+        RebootKind::Full | RebootKind::Kexec | RebootKind::Soft => None,
         RebootKind::Unknown(_) => Some(Problem::new(
             ProblemCode::RebootKindNotPossible,
             format!("this version of the rebooter does not know the kind of reboot {kind}: upgrade the rebooter"),

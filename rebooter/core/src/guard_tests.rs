@@ -336,6 +336,7 @@ pub(crate) fn own() -> Own {
         refused: None,
         waiting: None,
         problem: None,
+        soft_reboots: None,
     }
 }
 

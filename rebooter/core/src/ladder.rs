@@ -1,11 +1,12 @@
 //! The escalation: which method is tried next on a host that was called to reboot and still runs, and when.
 //!
 //! Pure, as the guard. A ladder is empty unless an operator has set one. Each of its steps is another call for the same
-//! reboot of the same boot: it can bring no second reboot, and is taken only while the record still orders this one.
+//! reboot of the same boot: it can bring no second reboot, and is taken only while the record still orders this one. No step
+//! follows a soft reboot: each is a full one, which is more than was ordered.
 
 use std::time::Duration;
 
-use bellwether_proto::{Attempt, AttemptId, BootId, Generation, Phase};
+use bellwether_proto::{Attempt, AttemptId, BootId, Generation, Phase, RebootKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::guard::Own;
@@ -114,7 +115,8 @@ impl Climb {
         };
         let is_same = (record.id, record.generation) == (self.attempt, self.generation);
         let is_here = record.node == own.node && record.boot_before == own.boot_id && self.boot_id == own.boot_id;
-        let is_ordered = record.phase == Phase::Rebooting && record.drained_at.is_some();
+        let may_be_full = record.reboot_kind != RebootKind::Soft;
+        let is_ordered = record.phase == Phase::Rebooting && record.drained_at.is_some() && may_be_full;
         let ends = record.deadline.and_then(|deadline| deadline.checked_sub(MARGIN).ok());
         if !(is_same && is_here && is_ordered && ends.is_some_and(|ends| now < ends)) {
             return Next::Over;

@@ -11,3 +11,6 @@ pub mod ladder;
 #[cfg(test)]
 mod ladder_tests;
 pub mod schedule;
+pub mod soft;
+#[cfg(test)]
+mod soft_tests;

@@ -43,6 +43,7 @@ impl Ability {
 pub struct Schedule {
     found: Option<(Ability, Timestamp)>,
     kinds: Vec<KindPreflight>,
+    soft_reboots: Option<u32>,
     boot: Option<LookedAt>,
     stored: Due<Content>,
 }
@@ -58,6 +59,8 @@ pub struct Content {
     pub boot: Option<BootReport>,
     /// Whether the host could be rebooted by other kinds of reboot.
     pub kinds: Vec<KindPreflight>,
+    /// How many soft reboots the boot has had.
+    pub soft_reboots: Option<u32>,
 }
 
 /// A boot, as it was looked at last.
@@ -85,9 +88,9 @@ impl Schedule {
         self.found = Some((ability, now));
     }
 
-    /// Takes in the result of the same preflight for the other kinds of reboot.
-    pub fn handle_kinds(&mut self, kinds: Vec<KindPreflight>) {
-        self.kinds = kinds;
+    /// Takes in the result of the same preflight for the other kinds of reboot, and how many soft reboots the boot has had.
+    pub fn handle_kinds(&mut self, kinds: Vec<KindPreflight>, soft_reboots: Option<u32>) {
+        (self.kinds, self.soft_reboots) = (kinds, soft_reboots);
     }
 
     /// Takes in what the host shows of this boot; none: nothing. A host that does not answer once, as one whose system bus
@@ -173,6 +176,7 @@ impl Schedule {
             ability: ability.clone(),
             boot: self.boot(boot_id).cloned(),
             kinds: self.kinds.clone(),
+            soft_reboots: self.soft_reboots,
         };
         self.stored.why(&content, now)?;
         Some(content)
@@ -208,11 +212,15 @@ mod tests {
         assert_eq!(due(&schedule, "a", 1), Some(unable()));
         stored(&mut schedule, 302);
         assert_eq!(due(&schedule, "a", 303), None);
-        schedule.handle_kinds(vec![KindPreflight {
+        let kexec = vec![KindPreflight {
             kind: bellwether_proto::RebootKind::Kexec,
             problem: None,
-        }]);
+        }];
+        schedule.handle_kinds(kexec.clone(), None);
         assert_eq!(due(&schedule, "a", 303), Some(unable()), "another kind is possible now");
+        stored(&mut schedule, 303);
+        schedule.handle_kinds(kexec, Some(1));
+        assert_eq!(due(&schedule, "a", 304), Some(unable()), "a soft reboot is over");
     }
 
     #[test]

@@ -101,6 +101,8 @@ impl HostCommand {
             | RebootError::KindOfMethod { .. }
             | RebootError::KindOfSystemd { .. }
             | RebootError::NoVersion { .. }
+            | RebootError::SoftNotShown
+            | RebootError::SoftRebooted { .. }
             | RebootError::KexecNotLoaded { .. }
             | RebootError::TimedOut { .. }
             | RebootError::NotRunnable { .. }

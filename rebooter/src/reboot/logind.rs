@@ -16,7 +16,9 @@ use zbus::zvariant::DynamicDeserialize;
 use zbus::{Connection, OwnedVariant};
 
 use crate::error::{CallError, RebootError};
+use crate::reboot::Call;
 use crate::reboot::kexec::Loaded;
+use crate::systemd::soft_reboots;
 
 /// A local bus that takes longer is stuck.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +35,13 @@ const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
 
 /// The flag of `RebootWithFlags` for kexec.
 const VIA_KEXEC: u64 = 1 << 1;
+
+/// The flag of `RebootWithFlags` for a soft reboot.
+const SOFT: u64 = 1 << 2;
+
+/// The first version of systemd that counts soft reboots. Older ones have soft reboots from 254 on, of which nothing in the same
+/// boot shows whether one has happened.
+const WITH_SOFT_REBOOTS: u32 = 256;
 
 /// The first version of systemd whose logind has `RebootWithFlags`.
 const WITH_FLAGS: u32 = 247;
@@ -123,12 +132,20 @@ impl Logind {
         has_version(&bus, RebootKind::Kexec, WITH_FLAGS).await
     }
 
+    /// Whether it could reboot user space alone, and that would show, beyond [`Self::preflight`].
+    pub(crate) async fn preflight_of_soft_reboot(&self) -> Result<(), RebootError> {
+        let bus = self.connect("RebootWithFlags").await?;
+        has_version(&bus, RebootKind::Soft, WITH_SOFT_REBOOTS).await?;
+        shown(&bus).await.map(drop)
+    }
+
     /// Asks to reboot, and not to ask anybody for a password.
-    pub(crate) async fn reboot(&self, kind: RebootKind) -> Result<(), CallError> {
+    pub(crate) async fn reboot(&self, call: Call) -> Result<(), CallError> {
         const INTERACTIVE: bool = false;
-        let flags = match kind {
-            RebootKind::Full | RebootKind::Unknown(_) => None,
-            RebootKind::Kexec => Some(VIA_KEXEC),
+        let flags = match call {
+            Call::Full | Call::Unknown(_) => None,
+            Call::Kexec => Some(VIA_KEXEC),
+            Call::Soft { .. } => Some(SOFT),
         };
         let method = if flags.is_some() { "RebootWithFlags" } else { "Reboot" };
         let bus = self.connect(method).await.map_err(CallError::NotArrived)?;
@@ -136,9 +153,12 @@ impl Logind {
         if let Some(Inhibitor { who: by, why, .. }) = blocking_inhibitor(&bus).await.map_err(CallError::NotArrived)? {
             return Err(CallError::NotArrived(RebootError::Inhibited { by, why }));
         }
-        if kind == RebootKind::Kexec {
+        match call {
+            Call::Full | Call::Unknown(_) => (),
             // Looked for once more: without a kernel logind would reboot in full.
-            self.loaded.check().map_err(CallError::NotArrived)?;
+            Call::Kexec => self.loaded.check().map_err(CallError::NotArrived)?,
+            // Once more too, over the connection of the call: it ends with the user space that is to end.
+            Call::Soft { before } => still(&bus, before).await.map_err(CallError::NotArrived)?,
         }
         let calling = async {
             match flags {
@@ -224,6 +244,20 @@ async fn has_version(bus: &Connection, kind: RebootKind, needed: u32) -> Result<
         return Ok(());
     }
     Err(RebootError::KindOfSystemd { kind, version, needed })
+}
+
+/// How many soft reboots this boot has had.
+async fn shown(bus: &Connection) -> Result<u32, RebootError> {
+    let asked = tokio::time::timeout(TIMEOUT, soft_reboots(bus)).await;
+    asked.ok().and_then(Result::ok).ok_or(RebootError::SoftNotShown)
+}
+
+/// An error unless this boot has had as many soft reboots as before.
+async fn still(bus: &Connection, before: u32) -> Result<(), RebootError> {
+    match shown(bus).await? {
+        now if now == before => Ok(()),
+        now => Err(RebootError::SoftRebooted { before, now }),
+    }
 }
 
 /// The number in a version of systemd, such as `257.9-1~deb13u1`, `v247` or `239 (239-82.el8)`.

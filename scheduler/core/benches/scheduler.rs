@@ -310,6 +310,7 @@ impl Bench {
                 record_keys: None,
                 boot: None,
                 kinds: Vec::new(),
+                soft_reboots: None,
             },
             stored_at: self.stored_at(index),
         })

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bellwether_policy::{Governing, Policies, RampUp, RebootPolicy};
-use bellwether_proto::{Attempt, NodeName, Phase};
+use bellwether_proto::{Attempt, NodeName, Phase, RebootKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::budget::holder;
@@ -229,15 +229,17 @@ pub fn way_back(attempt: &Attempt) -> Result<(), String> {
     Ok(())
 }
 
-/// [`Invariant::NoFalseSuccess`]: what is done has another boot id than before.
+/// [`Invariant::NoFalseSuccess`]: what is done has another boot id than before; a soft reboot has the number of soft reboots of
+/// before, without which nothing proves it.
 ///
 /// # Errors
 /// Names the node.
 pub fn no_false_success(attempt: &Attempt) -> Result<(), String> {
+    let is_soft = attempt.reboot_kind == RebootKind::Soft && attempt.soft_reboots_before.is_some();
     let proved = attempt
         .boot_after
         .as_ref()
-        .is_some_and(|after| *after != attempt.boot_before);
+        .is_some_and(|after| *after != attempt.boot_before || is_soft);
     if attempt.phase != Phase::Done || proved {
         return Ok(());
     }

@@ -69,6 +69,10 @@ impl Policy {
     /// than a host whose clock is kept is ever off.
     pub const CLOCK_OFF_MAX: SignedDuration = SignedDuration::from_mins(1);
 
+    /// How long the view of a node whose kubelet is gone may still be Ready: the API server's grace for a node (50 s by
+    /// default), and some time for the view.
+    pub const READY_STALE_MAX: SignedDuration = SignedDuration::from_secs(60);
+
     /// How long after the end of an attempt a request of its parts may still take effect. A kube client gives up
     /// later, but by then the API server has dropped a request that it did not begin; and an event that another leader
     /// had taken comes again in half this time.

@@ -65,7 +65,9 @@ impl Wait {
             Phase::Verifying if observation.node.ready => Self::NewBootReports,
             Phase::Verifying => Self::ReadyInNewBoot,
             Phase::Uncordoning => Self::Uncordon,
-            Phase::RollingBack if attempt.reboot_started_at.is_some() && !observation.is_ready_after(attempt) => {
+            Phase::RollingBack
+                if attempt.reboot_started_at.is_some() && observation.ready_after_from(attempt).is_none() =>
+            {
                 Self::UnwantedReboot
             }
             Phase::RollingBack if observation.node.cordoned_for != Some(attempt.id) => Self::LateEffect,

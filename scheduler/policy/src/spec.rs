@@ -68,7 +68,8 @@ pub struct RebootPolicySpec {
     pub control_plane: ControlPlaneTurn,
 
     /// How nodes are rebooted. Full: through the firmware. Kexec: the kernel that the host has loaded for kexec starts at once;
-    /// a node whose host has none loaded is not drained. Absent: Full.
+    /// a node whose host has none loaded is not drained. Soft: user space alone starts again, the kernel stays; a node whose
+    /// host does not count its soft reboots (systemd 256) is not drained. Absent: Full.
     #[serde(default, skip_serializing_if = "RebootMode::is_full")]
     pub reboot_kind: RebootMode,
 
@@ -148,6 +149,8 @@ pub enum RebootMode {
     Full,
     /// By the kernel that the host has loaded for kexec.
     Kexec,
+    /// User space alone; the kernel stays.
+    Soft,
 }
 
 impl RebootMode {

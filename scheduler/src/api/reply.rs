@@ -377,6 +377,7 @@ mod tests {
                 record_keys: None,
                 boot: None,
                 kinds: Vec::new(),
+                soft_reboots: None,
             },
             stored_at: at(0),
         };

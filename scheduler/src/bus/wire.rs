@@ -96,6 +96,7 @@ mod tests {
                     record_keys: None,
                     boot: None,
                     kinds: Vec::new(),
+                    soft_reboots: None,
                 },
                 stored_at: Timestamp::UNIX_EPOCH,
             })

@@ -18,9 +18,8 @@ pub(crate) fn gone_host_may_be_down(
     policy: &Policy,
     clock: &Clock,
 ) -> bool {
-    let is_back = successor.is_some_and(|successor| {
-        successor.kubelet_left_boot(&attempt.boot_before) && successor.ready_for(policy.soak, clock)
-    });
+    let is_back = successor
+        .is_some_and(|successor| successor.is_ready_after(attempt, clock) && successor.ready_for(policy.soak, clock));
     slot_end(attempt, policy).is_some_and(|end| !is_back && !clock.reached(end))
 }
 

@@ -8,6 +8,7 @@ use crate::attempt::Transition;
 use crate::attempt::retry::keeps_slot;
 use crate::attempt::service::Service;
 use crate::attempt::start::is_for_reboot;
+use crate::attempt::transition::verify_limit;
 use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::timers::{Clock, later};
@@ -92,25 +93,31 @@ impl Rule<'_> {
         self.observation.node.cordoned_for == Some(self.attempt.id)
     }
 
-    /// Sentinel and kubelet report the same boot, another one than before or, if no host was called for a reboot,
-    /// one without need; and the node has been Ready for so long that its slot can be free.
+    /// Sentinel and kubelet report the same boot, another one than before (or another user space of it) or, if no host was
+    /// called for a reboot, one without need; and the node has been Ready for so long that its slot can be free.
     fn is_healthy(&self) -> bool {
         let observation = self.observation;
         let settled = observation.settled_boot();
-        let proved = settled.is_some_and(|boot| *boot != self.attempt.boot_before);
+        let proved = self.is_proved();
         // A host that was called for a reboot may go down though nothing needs that reboot any more.
         let called = self.attempt.reboot_started_at.is_some();
         let needless = settled.is_some() && observation.need_is_gone() && !called;
         (proved || needless) && observation.ready_for(self.policy.soak, self.clock)
     }
 
+    /// Sentinel and kubelet are in another boot or user space than before, and the node is Ready there.
+    fn is_proved(&self) -> bool {
+        let observation = self.observation;
+        observation.proved_boot(self.attempt).is_some() && observation.is_ready_after(self.attempt, self.clock)
+    }
+
     fn kubelet_is_new(&self) -> bool {
-        self.observation.kubelet_left_boot(&self.attempt.boot_before)
+        self.observation.kubelet_left_boot(self.attempt)
     }
 
     fn draining(&self) -> Option<Transition> {
         let (attempt, observation) = (self.attempt, self.observation);
-        if observation.left_boot(&attempt.boot_before) {
+        if observation.left_boot(attempt) {
             let message = "the node was rebooted, and not by this attempt".to_owned();
             return Some(Transition::RollBack(Cause::RebootedElsewhere, message));
         }
@@ -165,7 +172,7 @@ impl Rule<'_> {
     fn order_message(&self) -> String {
         let kind = match self.attempt.reboot_kind {
             RebootKind::Full => None,
-            kind @ (RebootKind::Kexec | RebootKind::Unknown(_)) => Some(format!("by {kind}")),
+            kind @ (RebootKind::Kexec | RebootKind::Soft | RebootKind::Unknown(_)) => Some(format!("by {kind}")),
         };
         let pods = Some(self.attempt.left_behind.as_str()).filter(|pods| !pods.is_empty());
         let pods = pods.map(|pods| format!("the policy of the node permits the reboot: {pods}"));
@@ -196,7 +203,7 @@ impl Rule<'_> {
 
     fn rebooting(&self) -> Option<Transition> {
         let (attempt, observation) = (self.attempt, self.observation);
-        if observation.left_boot(&attempt.boot_before) {
+        if observation.left_boot(attempt) {
             return Some(Transition::Enter(Phase::Verifying, String::new()));
         }
         if let (None, Some(order_ended)) = (attempt.reboot_started_at, self.order_ended()) {
@@ -221,7 +228,7 @@ impl Rule<'_> {
             return None;
         }
         let observation = self.observation;
-        let is_proved = observation.proved_boot(&self.attempt.boot_before).is_some();
+        let is_proved = self.is_proved();
         if is_proved && self.looks.service == Service::Back {
             return Some(Transition::Enter(Phase::Uncordoning, String::new()));
         }
@@ -302,7 +309,7 @@ impl Rule<'_> {
         let attempt = self.attempt;
         let last = |phase| attempt.history.iter().rev().find(move |entered| entered.phase == phase);
         let broken_off = last(Phase::RollingBack);
-        let has_rebooted = last(Phase::Rebooting).is_some() && self.observation.is_ready_after(attempt);
+        let has_rebooted = last(Phase::Rebooting).is_some() && self.observation.is_ready_after(attempt, self.clock);
         let time_was_over = attempt
             .ending
             .as_ref()
@@ -314,7 +321,7 @@ impl Rule<'_> {
     /// Until when the slot of a rollback has to be kept for a reboot that was called for: until the node
     /// is Ready in another boot, or the time for the reboot is over.
     fn reboot_may_happen_until(&self) -> Option<Timestamp> {
-        if self.observation.is_ready_after(self.attempt) {
+        if self.observation.is_ready_after(self.attempt, self.clock) {
             return None;
         }
         reboot_time_end(self.attempt, self.policy)
@@ -372,7 +379,7 @@ impl Rule<'_> {
         if self.carries_our_mark() && !observation.node.unschedulable {
             return Some(Transition::RollBack(Cause::Operator, CORDON_REMOVED.to_owned()));
         }
-        let message = if observation.left_boot(&attempt.boot_before) {
+        let message = if observation.left_boot(attempt) {
             "the node was rebooted, and not by this attempt"
         } else if observation.need_is_gone() {
             "the host does not need a reboot any more"
@@ -391,16 +398,16 @@ impl Rule<'_> {
         if self.looks.is_held {
             return None;
         }
-        if self.observation.proved_boot(&self.attempt.boot_before).is_some() {
+        if self.is_proved() {
             let message = "the node came back late".to_owned();
             return (self.looks.service == Service::Back).then_some(Transition::Enter(Phase::Uncordoning, message));
         }
         // The sentinel comes up after the kubelet, or not at all.
         let observation = self.observation;
-        if self.kubelet_is_new() && observation.ready_for(self.policy.verify_timeout, self.clock) {
+        if self.kubelet_is_new() && observation.ready_for(verify_limit(self.attempt, self.policy), self.clock) {
             return Some(Transition::RollBack(Cause::NodeNotBack, SENTINEL_SILENT.to_owned()));
         }
-        let same_boot = !observation.left_boot(&self.attempt.boot_before);
+        let same_boot = !observation.left_boot(self.attempt);
         (observation.node.ready && same_boot).then(|| {
             let message = "the node is Ready again and has not rebooted".to_owned();
             Transition::RollBack(Cause::RebootIgnored, message)

@@ -31,5 +31,6 @@ pub(crate) fn reboot_kind(governing: &Governing) -> RebootKind {
     match governing.terms().map(|terms| terms.reboot_kind) {
         None | Some(RebootMode::Full) => RebootKind::Full,
         Some(RebootMode::Kexec) => RebootKind::Kexec,
+        Some(RebootMode::Soft) => RebootKind::Soft,
     }
 }

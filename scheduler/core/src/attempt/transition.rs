@@ -1,7 +1,7 @@
 //! The transitions of an attempt, and what each one writes into its record.
 
 use bellwether_proto::limit::{EARLIER_REBOOTS_MAX, HISTORY_MAX};
-use bellwether_proto::{Attempt, Cause, Ending, LastReboot, Phase, PhaseEntered};
+use bellwether_proto::{Attempt, Cause, Ending, LastReboot, Phase, PhaseEntered, RebootKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::attempt::retry;
@@ -67,12 +67,16 @@ pub(crate) fn apply(
                     attempt.reboot_not_after = Some(later(now, policy.reboot_start_timeout));
                     let shown = observation.and_then(|observation| observation.shown_boot(&attempt.boot_before));
                     attempt.units_before = shown.map(|boot| boot.failed_units.clone());
+                    if attempt.reboot_kind == RebootKind::Soft {
+                        attempt.soft_reboots_before =
+                            observation.and_then(|observation| observation.soft_reboots_in(&attempt.boot_before));
+                    }
                 }
                 Phase::Uncordoning => {
                     attempt.ending = None;
                     attempt.slot_held = true;
                     if let Some(observation) = observation {
-                        attempt.boot_after = observation.proved_boot(&attempt.boot_before).cloned();
+                        attempt.boot_after = observation.proved_boot(attempt).cloned();
                         attempt.kernel_after = Some(observation.node.kernel.clone());
                     }
                 }
@@ -164,13 +168,15 @@ pub(crate) fn note_reboot(attempt: &mut Attempt, observation: Option<&Observatio
     let (Some(ordered), Some(observation)) = (ordered, observation) else {
         return;
     };
-    let Some(boot) = observation.boot_after(&attempt.boot_before) else {
+    let Some((boot, soft_reboots)) = observation.boot_after(attempt) else {
         return;
     };
-    let noted = attempt.last_reboot.as_ref().map(|last| &last.boot_id);
-    // After the proof, another boot is the work of others.
-    let is_proved = noted.is_some() && noted == attempt.boot_after.as_ref();
-    if is_proved || noted == Some(boot) {
+    let noted = attempt.last_reboot.as_ref();
+    // After the proof, another boot is the work of others. Before a soft reboot, its boot may be noted for the reboot before.
+    let is_proved = noted.is_some_and(|last| Some(&last.boot_id) == attempt.boot_after.as_ref())
+        && (attempt.boot_after.as_ref() != Some(&attempt.boot_before) || has_noted_reboot(attempt));
+    let is_noted = noted.is_some_and(|last| last.boot_id == *boot && last.soft_reboots == soft_reboots);
+    if is_proved || is_noted {
         return;
     }
     let earlier = match &attempt.last_reboot {
@@ -189,6 +195,7 @@ pub(crate) fn note_reboot(attempt: &mut Attempt, observation: Option<&Observatio
         began_at: attempt.reboot_started_at.unwrap_or(ordered.at),
         need_cleared: observation.need_is_cleared_in(boot),
         earlier,
+        soft_reboots,
     });
 }
 
@@ -225,11 +232,17 @@ pub(crate) fn time_limit(attempt: &Attempt, policy: &Policy) -> Option<SignedDur
             Some(drain.saturating_add(delay.unwrap_or_default()))
         }
         Phase::Rebooting => Some(policy.reboot_timeout),
-        Phase::Verifying => Some(policy.verify_timeout),
+        Phase::Verifying => Some(verify_limit(attempt, policy)),
         Phase::Uncordoning | Phase::RollingBack => Some(policy.uncordon_timeout),
         Phase::Soaking => Some(policy.soak),
         Phase::Done | Phase::Failed | Phase::Cancelled => None,
     }
+}
+
+/// How long the node may take to be Ready in its new boot: after a soft reboot also the time in which Ready does not count yet.
+pub(super) fn verify_limit(attempt: &Attempt, policy: &Policy) -> SignedDuration {
+    let stale = attempt.soft_reboots_before.map(|_| Policy::READY_STALE_MAX);
+    policy.verify_timeout.saturating_add(stale.unwrap_or_default())
 }
 
 /// The drain of the attempt failed, and its node keeps cordon and slot until an operator cancels.

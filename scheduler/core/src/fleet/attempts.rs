@@ -1,6 +1,6 @@
 //! Writing attempts: each change gives its effects, in the order in which the driver has to carry them out.
 
-use bellwether_proto::{Attempt, Cause, Fact, NodeEvent, NodeName, Phase, RebootNeed};
+use bellwether_proto::{Attempt, Cause, Fact, NodeEvent, NodeName, Phase, RebootKind, RebootNeed};
 use jiff::Timestamp;
 
 use crate::admission::DrainCheck;
@@ -43,6 +43,13 @@ impl Fleet {
         }
         if changed.generation != before.generation {
             self.send_command(&changed, now);
+        }
+    }
+
+    /// A soft reboot of this node is ordered: reports of its boot from before prove nothing of the time after.
+    pub(super) fn forget_needless(&mut self, name: &NodeName, kind: RebootKind) {
+        if let Some(member) = self.members.get_mut(name).filter(|_| kind == RebootKind::Soft) {
+            member.memory.forget_needless();
         }
     }
 

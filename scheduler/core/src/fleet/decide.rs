@@ -180,7 +180,9 @@ impl Fleet {
         };
         let is_open = attempt.slot_held || !attempt.phase.is_ended();
         let may_reboot = is_open && attempt::is_for_reboot(attempt);
-        if may_reboot && sentinel.report.boot_id == attempt.boot_before {
+        let observation = member.observation();
+        let is_over = observation.is_some_and(|observation| observation.soft_reboots_since(attempt).is_some());
+        if may_reboot && !is_over && sentinel.report.boot_id == attempt.boot_before {
             let mut changed = attempt.clone();
             changed.need_since = need.since;
             changed.reasons.clone_from(&need.reasons);
@@ -255,6 +257,7 @@ impl Fleet {
             let mut attempt = attempt.clone();
             if matches!(transition, Transition::Enter(Phase::Rebooting, _)) {
                 attempt.daemon_pods = member.daemon_pods_of_last_listing();
+                self.forget_needless(name, attempt.reboot_kind);
             }
             self.change_attempt(attempt, Some(transition), clock.now());
         }

@@ -91,6 +91,7 @@ mod tests {
             record_keys: None,
             boot: None,
             kinds: Vec::new(),
+            soft_reboots: None,
         };
         Input::Rebooter(StoredReport { report, stored_at: NOW })
     }

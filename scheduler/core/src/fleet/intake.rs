@@ -57,7 +57,7 @@ impl Fleet {
             Input::Memory { node, memory } => self.member(&node).memory = memory,
             Input::Rebooter(stored) => {
                 let name = stored.report.node.clone();
-                self.member(&name).rebooter = Some(stored);
+                self.member(&name).set_rebooter(stored, now);
             }
             Input::Rivals(rivals) => {
                 self.blockers.rivals = rivals.into_iter().map(Arc::new).collect();

@@ -96,6 +96,12 @@ impl Member {
         Some(stored)
     }
 
+    /// Takes the rebooter's newest report.
+    pub(super) fn set_rebooter(&mut self, stored: StoredReport<RebooterReport>, now: Timestamp) {
+        self.memory.note_rebooter(&stored.report, now);
+        self.rebooter = Some(stored);
+    }
+
     /// Takes the newest view of the node.
     pub(super) fn set_node(&mut self, node: NodeView, now: Timestamp) {
         self.memory.note_view(&node, self.node.as_ref(), now);

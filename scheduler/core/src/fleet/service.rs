@@ -69,9 +69,9 @@ impl Fleet {
         observation: &Observation<'_>,
         clock: &Clock,
     ) -> Service {
-        if since_back(attempt, observation).is_none() {
+        let Some(since) = since_back(attempt, observation) else {
             return Service::Back;
-        }
+        };
         if let Some(hold) = self.hold(observation.node, clock) {
             let hold = hold.message();
             return Service::Missing(format!("{hold}; until then the node keeps its cordon and its slot"));
@@ -79,11 +79,11 @@ impl Fleet {
         let Some(demanded) = self.demanded(observation.node) else {
             return Service::Back;
         };
-        let since = observation.memory.ready_from.unwrap_or_else(|| clock.now());
+        let since = since.unwrap_or_else(|| clock.now());
         let listed = member.daemon_pods.outcome(since, clock);
         match attempt::service(attempt, observation.node, &demanded, listed) {
             Service::Back => {
-                let boot = observation.proved_boot(&attempt.boot_before);
+                let boot = observation.proved_boot(attempt);
                 let shown = boot.and_then(|boot| observation.shown_boot(boot));
                 attempt::units(attempt, &demanded, shown)
             }
@@ -119,7 +119,7 @@ impl Fleet {
             | Phase::Done
             | Phase::Cancelled => false,
         };
-        let is_new = observation.kubelet_left_boot(&attempt.boot_before);
+        let is_new = observation.kubelet_left_boot(attempt);
         if is_uncordoned && may_be_cordoned && is_new && attempt.cordon_removed_at.is_none() {
             let mut changed = attempt.clone();
             changed.cordon_removed_at = Some(now);
@@ -248,6 +248,6 @@ fn is_not_back(attempt: &Attempt) -> bool {
 fn since_back(attempt: &Attempt, observation: &Observation<'_>) -> Option<Option<Timestamp>> {
     let is_late = is_not_back(attempt) && attempt.cordoned_at.is_some();
     let awaits = attempt.phase == Phase::Verifying || is_late;
-    observation.proved_boot(&attempt.boot_before).filter(|_| awaits)?;
-    Some(observation.memory.ready_from)
+    observation.proved_boot(attempt).filter(|_| awaits)?;
+    Some(observation.ready_after_from(attempt))
 }

@@ -1,7 +1,7 @@
 //! What a core remembers of a node beyond its newest view and reports.
 
 use bellwether_policy::NeedAnnotation;
-use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport, ProbeReport};
+use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport, ProbeReport, RebooterReport};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,19 @@ pub struct Memory {
     /// What views have shown of the annotations that policies name as needs.
     #[serde(default, skip_serializing_if = "Sights::is_empty")]
     annotations: Sights,
+    /// The newest user space that the rebooter has reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user_space: Option<UserSpace>,
+}
+
+/// A user space of a host: each soft reboot of a boot starts another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UserSpace {
+    #[serde(with = "as_text")]
+    boot_id: BootId,
+    soft_reboots: u32,
+    /// When the first report of it came.
+    from: Timestamp,
 }
 
 /// A drainer's report that the node carries our cordon.
@@ -101,6 +114,34 @@ impl Memory {
             report.at = report.at.min(now);
         }
         need_annotation::clamp(&mut self.annotations, now);
+        if let Some(user_space) = &mut self.user_space {
+            user_space.from = user_space.from.min(now);
+        }
+    }
+
+    /// Notes a report of the rebooter.
+    pub(crate) fn note_rebooter(&mut self, report: &RebooterReport, now: Timestamp) {
+        let Some(soft_reboots) = report.soft_reboots else {
+            return;
+        };
+        let known = self.user_space.as_ref();
+        if known.is_none_or(|known| (&known.boot_id, known.soft_reboots) != (&report.boot_id, soft_reboots)) {
+            self.user_space = Some(UserSpace {
+                boot_id: report.boot_id.clone(),
+                soft_reboots,
+                from: now,
+            });
+        }
+    }
+
+    /// When the first report of the newest user space came.
+    pub(crate) fn user_space_from(&self) -> Option<Timestamp> {
+        Some(self.user_space.as_ref()?.from)
+    }
+
+    /// A soft reboot is ordered: that this boot needed no reboot before says nothing of the time after.
+    pub(crate) fn forget_needless(&mut self) {
+        self.needless_boot = None;
     }
 
     /// The need of a report and its probes with those of the annotations that the policy of the node names; none: it names none.

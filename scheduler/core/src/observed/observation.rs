@@ -90,16 +90,48 @@ impl<'a> Observation<'a> {
                 .is_some_and(|from| clock.reached(later(from, time)))
     }
 
-    /// Sentinel or kubelet report another boot than this one.
-    pub(crate) fn left_boot(&self, before: &BootId) -> bool {
+    /// Sentinel or kubelet report another boot than that of the attempt, or its user space was started again.
+    pub(crate) fn left_boot(&self, attempt: &Attempt) -> bool {
+        let before = &attempt.boot_before;
         let sentinel = self.sentinel.is_some_and(|stored| stored.report.boot_id != *before);
-        sentinel || self.kubelet_left_boot(before)
+        sentinel || self.kubelet_left_boot(attempt)
     }
 
-    /// The node is Ready in another boot than the one that the attempt had to end. The kubelet reports both
-    /// together; beside a report of the sentinel, the view of the node may be the one from before.
-    pub(crate) fn is_ready_after(&self, attempt: &Attempt) -> bool {
-        self.kubelet_left_boot(&attempt.boot_before) && self.node.ready
+    /// The host shows that its user space was started again since the order of the attempt, in the same boot: the boot has had
+    /// more soft reboots. Only an order of a soft reboot notes how many there had been, so nothing else is ever proved by this.
+    pub(crate) fn soft_reboots_since(&self, attempt: &Attempt) -> Option<u32> {
+        let before = attempt.soft_reboots_before?;
+        let count = self.soft_reboots_in(&attempt.boot_before);
+        count.filter(|count| *count > before)
+    }
+
+    /// How many soft reboots this boot has had, by the newest report of its rebooter.
+    pub(crate) fn soft_reboots_in(&self, boot: &BootId) -> Option<u32> {
+        let report = &self.rebooter?.report;
+        report.soft_reboots.filter(|_| report.boot_id == *boot)
+    }
+
+    /// Since when the node has been Ready in its boot after the attempt; none: it is not, or not in such a boot. The kubelet
+    /// reports another boot id and Ready together. After a soft reboot the view may be the one from before, so Ready counts
+    /// from the first report of it on.
+    pub(crate) fn ready_after_from(&self, attempt: &Attempt) -> Option<Timestamp> {
+        let from = self.memory.ready_from.filter(|_| self.node.ready)?;
+        if self.kubelet_has_other_boot(attempt) {
+            return Some(from);
+        }
+        self.soft_reboots_since(attempt)?;
+        Some(from.max(self.memory.user_space_from()?))
+    }
+
+    /// The node is Ready in another boot than the one that the attempt had to end, or in another user space of the same boot for
+    /// longer than the view of a node whose kubelet is gone stays Ready. Beside a report of the sentinel, the view of the node
+    /// may be the one from before.
+    pub(crate) fn is_ready_after(&self, attempt: &Attempt, clock: &Clock) -> bool {
+        if self.kubelet_has_other_boot(attempt) {
+            return self.node.ready;
+        }
+        let from = self.ready_after_from(attempt);
+        from.is_some_and(|from| clock.reached(later(from, Policy::READY_STALE_MAX)))
     }
 
     /// Why the node's rebooter could not carry out its order until now; none if it knows no reason. That it has called is no
@@ -117,19 +149,29 @@ impl<'a> Observation<'a> {
         report.boot.as_ref().filter(|_| report.boot_id == *boot)
     }
 
-    /// The kubelet reports another boot than this one.
-    pub(crate) fn kubelet_left_boot(&self, before: &BootId) -> bool {
-        self.node.boot_id.as_ref().is_some_and(|boot| boot != before)
+    fn kubelet_has_other_boot(&self, attempt: &Attempt) -> bool {
+        self.node
+            .boot_id
+            .as_ref()
+            .is_some_and(|boot| *boot != attempt.boot_before)
     }
 
-    /// The boot in which the node is now, if it is another one than this: the kubelet's word first.
-    pub(crate) fn boot_after(&self, before: &BootId) -> Option<&'a BootId> {
-        let kubelet = self.node.boot_id.as_ref().filter(|boot| *boot != before);
-        kubelet.or_else(|| {
-            self.sentinel
-                .map(|stored| &stored.report.boot_id)
-                .filter(|boot| *boot != before)
-        })
+    /// The kubelet reports another boot than that of the attempt, or has started the rebooter that reports another user space.
+    pub(crate) fn kubelet_left_boot(&self, attempt: &Attempt) -> bool {
+        self.kubelet_has_other_boot(attempt) || self.soft_reboots_since(attempt).is_some()
+    }
+
+    /// The boot in which the node is now, if the one of the attempt has ended: the kubelet's word first. After a soft reboot
+    /// the same boot, with the number of its soft reboots.
+    pub(crate) fn boot_after(&self, attempt: &Attempt) -> Option<(&'a BootId, Option<u32>)> {
+        let kubelet = self.node.boot_id.as_ref();
+        let sentinel = self.sentinel.map(|stored| &stored.report.boot_id);
+        let is_other = |boot: &&'a BootId| **boot != attempt.boot_before;
+        if let Some(boot) = kubelet.filter(is_other).or_else(|| sentinel.filter(is_other)) {
+            return Some((boot, None));
+        }
+        let count = self.soft_reboots_since(attempt)?;
+        Some((&self.rebooter?.report.boot_id, Some(count)))
     }
 
     /// The sentinel has reported in this boot that the host needs no reboot.
@@ -145,9 +187,11 @@ impl<'a> Observation<'a> {
         (boot == reported).then_some(boot)
     }
 
-    /// The boot that sentinel and kubelet report alike, if it is another one than this and the node is Ready in it.
-    pub(crate) fn proved_boot(&self, before: &BootId) -> Option<&'a BootId> {
+    /// The boot that sentinel and kubelet report alike, if it is another one than that of the attempt, or another user space of
+    /// the same, and the node is Ready in it.
+    pub(crate) fn proved_boot(&self, attempt: &Attempt) -> Option<&'a BootId> {
         let boot = self.settled_boot()?;
-        (boot != before && self.node.ready).then_some(boot)
+        let is_other = *boot != attempt.boot_before || self.soft_reboots_since(attempt).is_some();
+        (is_other && self.node.ready).then_some(boot)
     }
 }

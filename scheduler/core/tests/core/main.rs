@@ -47,6 +47,7 @@ mod renewal;
 mod retries;
 mod service;
 mod skips;
+mod soft;
 mod stories;
 mod taints;
 mod timeouts;

@@ -47,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) boot: Option<BootReport>,
     /// The kinds of reboot that its rebooter reports.
     pub(crate) kinds: Vec<KindPreflight>,
+    /// The soft reboots of its boot that its rebooter reports.
+    pub(crate) soft_reboots: Option<u32>,
     pub(crate) keys: Option<Vec<KeyId>>,
     /// What keeps the drains of the node from their end, as its drainer reports.
     pub(crate) obstacle: Option<Obstacle>,
@@ -207,6 +209,7 @@ impl World {
             preflight: None,
             boot: None,
             kinds: Vec::new(),
+            soft_reboots: None,
             keys: None,
             obstacle: None,
             foreign_cordon: false,
@@ -399,6 +402,7 @@ impl World {
                 record_keys: host.keys.clone(),
                 boot: host.boot.clone(),
                 kinds: host.kinds.clone(),
+                soft_reboots: host.soft_reboots,
             };
             inputs.push(Input::Rebooter(StoredReport {
                 report,

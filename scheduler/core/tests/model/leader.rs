@@ -97,6 +97,7 @@ impl State {
             record_keys: None,
             boot: None,
             kinds: Vec::new(),
+            soft_reboots: None,
         };
         let stored_at = start();
         let sentinel = Input::Sentinel(StoredReport {

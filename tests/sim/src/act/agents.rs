@@ -243,6 +243,7 @@ impl World {
             record_keys: None,
             boot: None,
             kinds: Vec::new(),
+            soft_reboots: None,
         };
         let wait = if self.nats_is_away() {
             self.until_back(self.bus.away_until)
@@ -289,6 +290,7 @@ impl World {
                 ability: report.problem.clone().map_or(Ability::Able, Ability::Unable),
                 boot: report.boot.clone(),
                 kinds: report.kinds.clone(),
+                soft_reboots: report.soft_reboots,
             };
             host.rebooter.schedule.handle_stored(content, now, refresh);
         }

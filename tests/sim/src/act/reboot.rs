@@ -83,6 +83,7 @@ impl World {
             refused: host.rebooter.refused,
             waiting: host.rebooter.waiting.clone(),
             problem,
+            soft_reboots: None,
         }
     }
 

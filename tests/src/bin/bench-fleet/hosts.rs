@@ -346,6 +346,7 @@ impl Hosts {
             record_keys: None,
             boot: None,
             kinds: Vec::new(),
+            soft_reboots: None,
         };
         let subject = subject::rebooter_record(&host.name.token());
         self.rebooters.publish(subject, &report).await

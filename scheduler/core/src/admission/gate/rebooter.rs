@@ -9,6 +9,9 @@ use crate::observed::Observation;
 use crate::policy::Policy;
 use crate::timers::Clock;
 
+/// Without the number nothing would prove a soft reboot.
+const NOT_COUNTED: &str = "the rebooter does not report how many soft reboots this boot has had, so none could be proved: systemd 256 and a rebooter that knows soft reboots are needed, or rebootKind: Full in the policy of the node";
+
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
     let observation = &candidate.observation;
     let kind = reboot_kind(candidate.governing);
@@ -48,6 +51,13 @@ fn unfit(
 fn kind_refused(report: &RebooterReport, kind: RebootKind) -> Option<Reason> {
     if kind == RebootKind::Full {
         return None;
+    }
+    if kind == RebootKind::Soft && report.soft_reboots.is_none() {
+        let of_kind = report
+            .preflight_of(kind)
+            .and_then(|preflight| preflight.problem.as_ref());
+        let message = of_kind.map_or(NOT_COUNTED, |problem| &problem.message);
+        return Some(Reason::PreflightFailed(message.to_owned()));
     }
     match report.preflight_of(kind) {
         Some(preflight) => Some(Reason::PreflightFailed(preflight.problem.as_ref()?.message.clone())),

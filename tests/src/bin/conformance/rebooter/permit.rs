@@ -85,6 +85,12 @@ pub(super) fn checks() -> Vec<Check<Stage>> {
         Check::must("R-PERMIT-15", KIND, |stage| {
             Box::pin(refused(stage, |record| record.reboot_kind = RebootKind::Kexec))
         }),
+        Check::must("R-PERMIT-16", KIND, |stage| {
+            Box::pin(refused(stage, |record| {
+                record.reboot_kind = RebootKind::Soft;
+                record.soft_reboots_before = Some(0);
+            }))
+        }),
     ]
 }
 
