@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use bellwether_chassis::{chain, clock};
 use bellwether_proto::{Attempt, setting};
-use bellwether_rebooter_core::guard::{Order, Own};
+use bellwether_rebooter_core::guard::{Acted, Own};
 use bellwether_rebooter_core::ladder::{Climb, Ladder, Next};
 use tokio::time::Instant;
 
@@ -50,16 +50,24 @@ impl Escalation {
         })
     }
 
-    /// The order was called for: the time of its steps begins.
-    pub(crate) fn begin(&mut self, order: &Order, record: &Attempt) {
-        let climb = Climb {
-            attempt: order.attempt,
-            generation: order.generation,
-            boot_id: order.boot_id.clone(),
-            taken: 0,
-        };
-        self.climb = Some((climb, Instant::now()));
+    /// This process has called for the reboot: the time of the steps begins.
+    pub(crate) fn begin(&mut self, record: &Attempt) {
+        self.climb = Some((Climb::new(record), Instant::now()));
         self.note(Some(record));
+    }
+
+    /// Takes up the way of a process before this one, if there is none of this order yet: the time of the steps begins.
+    pub(crate) fn adopt(&mut self, adopted: Climb, record: &Attempt) {
+        let is_under_way = self.climb.as_ref().is_some_and(|(own, _)| own.is_same(&adopted));
+        if !is_under_way && !self.ladder.steps().is_empty() {
+            self.climb = Some((adopted, Instant::now()));
+            self.note(Some(record));
+        }
+    }
+
+    /// Whether the way up was taken up from a process before this one.
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.climb.as_ref().is_some_and(|(climb, _)| climb.is_adopted)
     }
 
     /// Takes note of the record as it is stored now; none: there is none that a scheduler has signed.
@@ -82,12 +90,15 @@ impl Escalation {
         })
     }
 
-    /// Takes this step, whatever its call returns. Returns the name of its method.
-    pub(crate) async fn take(&mut self, step: usize) -> Option<&'static str> {
-        if let Some((climb, _)) = &mut self.climb {
-            // Before the call: what comes after it may never happen.
-            climb.taken = step + 1;
-        }
+    /// Takes this step, whatever its call returns. Returns the name of its method, and the call as one of this process.
+    pub(crate) async fn take(&mut self, step: usize) -> Option<(&'static str, Acted)> {
+        let (climb, _) = self.climb.as_mut()?;
+        // Before the call: what comes after it may never happen.
+        climb.taken = step + 1;
+        let acted = Acted {
+            attempt: climb.attempt,
+            boot_id: climb.boot_id.clone(),
+        };
         let method = self.methods.get(step)?;
         let name = method.name();
         tracing::warn!(method = name, "Host still runs: rebooting it by the next method");
@@ -97,7 +108,7 @@ impl Escalation {
                 tracing::error!(method = name, error = chain(&error), "Call to reboot failed");
             }
         }
-        Some(name)
+        Some((name, acted))
     }
 }
 

@@ -119,6 +119,14 @@ impl Method {
         }
     }
 
+    /// Whether it is certain that no program such as a package upgrade blocks shutdowns now, for the method that heeds that.
+    pub(crate) async fn is_uninhibited(&self) -> bool {
+        match self {
+            Self::Logind(logind) => logind.is_uninhibited().await,
+            Self::Signal(_) | Self::Command(_) | Self::Syscall => true,
+        }
+    }
+
     /// Reboots, by this kind and no other. Returns once the request is taken; the host goes down some time later.
     pub(crate) async fn reboot(&self, call: Call) -> Result<(), CallError> {
         match (self, call) {

@@ -13,7 +13,7 @@ use bellwether_proto::{
     Attempt, AttemptId, Fact, Generation, NodeEvent, Phase, Problem, RebootKind, SignatureFault, attribute,
 };
 use bellwether_rebooter_core::guard::{self, Acted, Decision, Order, Own, Refusal, Waiting};
-use bellwether_rebooter_core::ladder::Next;
+use bellwether_rebooter_core::ladder::{Climb, Next};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::Instrument as _;
 
@@ -148,11 +148,13 @@ impl Rebooter {
         };
         self.escalation.note(Some(&record));
         match guard::examine(&record, &self.own_for(&record, None).await?, clock::now()) {
-            Decision::Nothing => return self.escalate(&record).await,
-            Decision::Refuse(refusal) => self.refuse(&record, &refusal),
-            Decision::Act(_) | Decision::Wait(_) => return self.obey(&record).await,
+            Decision::Nothing => self.escalate(&record).await,
+            Decision::Refuse(refusal) => {
+                self.refuse(&record, &refusal);
+                Ok(None)
+            }
+            Decision::Act(_) | Decision::Wait(_) => self.obey(&record).await,
         }
-        Ok(None)
     }
 
     /// Obeys a command that passed every rule but the preflight. Returns when to look again if it has to wait.
@@ -165,7 +167,7 @@ impl Rebooter {
                 self.refuse(record, &refusal);
                 return Ok(None);
             }
-            Decision::Nothing => return Ok(None),
+            Decision::Nothing => return self.escalate(record).await,
         };
         let span = tracing::info_span!(
             "reboot host",
@@ -185,7 +187,11 @@ impl Rebooter {
     /// Calls again by another method, if the host was called for by this record, still runs, and a step is due. Returns when
     /// the next one is.
     async fn escalate(&mut self, record: &Attempt) -> anyhow::Result<Option<Duration>> {
-        match self.escalation.next(record, &self.own(None)?) {
+        let own = self.own(None)?;
+        if let Some(adopted) = Climb::adopted(record, &own, self.announced) {
+            self.escalation.adopt(adopted, record);
+        }
+        match self.escalation.next(record, &own) {
             Next::Over => return Ok(None),
             Next::In(left) => return Ok(Some(left)),
             Next::Step(_) => (),
@@ -199,10 +205,11 @@ impl Rebooter {
             Err(delay) => return self.escalate_unread(delay).await,
         };
         self.escalation.note(Some(&current));
-        if let Next::Step(step) = self.escalation.next(&current, &self.own(None)?) {
-            self.take(step).await;
+        match self.escalation.next(&current, &self.own(None)?) {
+            Next::Step(step) => Ok(Some(self.take(step).await)),
+            Next::In(left) => Ok(Some(left)),
+            Next::Over => Ok(None),
         }
-        Ok(Some(Duration::ZERO))
     }
 
     /// The same while NATS is out of reach. Returns when to try again.
@@ -214,19 +221,21 @@ impl Rebooter {
         match self.escalation.next_unread(&self.own(None)?) {
             Next::Over => Ok(Some(delay)),
             Next::In(left) => Ok(Some(delay.min(left))),
-            Next::Step(step) => {
-                self.take(step).await;
-                Ok(Some(Duration::ZERO))
-            }
+            Next::Step(step) => Ok(Some(self.take(step).await)),
         }
     }
 
-    /// Takes a step of the escalation.
-    async fn take(&mut self, step: usize) {
-        if let Some(method) = self.escalation.take(step).await {
+    /// Takes a step of the escalation, unless an inhibitor holds it back. Returns when to look again.
+    async fn take(&mut self, step: usize) -> Duration {
+        if self.escalation.is_adopted() && !self.method.is_uninhibited().await {
+            return guard::WAIT_INTERVAL;
+        }
+        if let Some((method, acted)) = self.escalation.take(step).await {
+            self.acted = Some(acted);
             self.metrics.rebooted(Outcome::Escalated);
             self.preflight.spend(method);
         }
+        Duration::ZERO
     }
 
     /// Keeps an order for later. Returns when to look again.
@@ -326,7 +335,7 @@ impl Rebooter {
         match self.method.reboot((&order).into()).await {
             Ok(()) => {
                 self.metrics.rebooted(Outcome::Accepted);
-                self.escalation.begin(&order, record);
+                self.escalation.begin(record);
                 tracing::info!("Reboot accepted");
                 None
             }
@@ -337,7 +346,7 @@ impl Rebooter {
                 Some(self.wait_for(record, error.problem()))
             }
             Err(CallError::Unclear(error)) => {
-                self.escalation.begin(&order, record);
+                self.escalation.begin(record);
                 self.call_failed(&order, &error);
                 None
             }

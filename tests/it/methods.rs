@@ -16,7 +16,7 @@ use crate::fleet::{DEADLINE, Fleet};
 /// Longer than an order that waits is left alone between two looks.
 pub(crate) const WHILE: Duration = Duration::from_secs(7);
 
-const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
+pub(crate) const BLOCKED: &str = "org.freedesktop.login1.BlockedByInhibitorLock";
 const UPGRADE: [&str; 4] = ["shutdown", "apt", "unattended upgrade", "block"];
 
 /// One node whose rebooter asks logind, and makes no preflight by itself after the first one; none without a bus.
@@ -189,10 +189,10 @@ async fn a_host_that_takes_the_call_and_runs_on_is_called_by_the_next_method_and
     fleet.finish()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_hangs_without_its_network_is_called_by_the_next_method_all_the_same() -> Result<()> {
-    let Some((fleet, bus)) = fleet("120s").await? else {
-        return Ok(());
+/// A host that has taken logind's call and does nothing, and would obey the next one: a command, half a minute later.
+async fn called_in_vain() -> Result<Option<(Fleet, SystemBus)>> {
+    let Some((fleet, bus)) = fleet("240s").await? else {
+        return Ok(None);
     };
     let host = fleet.world.host(0)?;
     escalates(&fleet, "command=30s").await?;
@@ -203,9 +203,18 @@ async fn a_host_that_hangs_without_its_network_is_called_by_the_next_method_all_
         Ok(())
     })
     .await?;
+    host.behave(|behaviour| behaviour.ignore_reboot = false);
+    Ok(Some((fleet, bus)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_hangs_without_its_network_is_called_by_the_next_method_all_the_same() -> Result<()> {
+    let Some((fleet, _bus)) = called_in_vain().await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
     // For every part at once, which is what one host's network is for its rebooter.
     fleet.world.nats.kill9();
-    host.behave(|behaviour| behaviour.ignore_reboot = false);
     wait::until("the call of the command", DEADLINE, async || {
         ensure!(host.reboots() == 1, "{} reboots", host.reboots());
         Ok(())
@@ -213,6 +222,27 @@ async fn a_host_that_hangs_without_its_network_is_called_by_the_next_method_all_
     .await?;
     fleet.world.nats.restart().await?;
     fleet.rebooted_once(&[host]).await?;
+    fleet.finish()
+}
+
+/// The kubelet's graceful shutdown ends the rebooter that has called, and logind then gives the shutdown up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebooter_that_was_ended_after_its_call_goes_on_with_the_next_method_but_over_no_inhibitor() -> Result<()> {
+    let Some((fleet, bus)) = called_in_vain().await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    bus.answers().can_reboot = "no";
+    bus.answers().inhibitors = vec![UPGRADE];
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    rebooter.process.kill9();
+    rebooter.process.restart()?;
+    rebooter.wait_ready().await?;
+    let past = Duration::from_secs(35);
+    wait::steadily("the upgrade is waited for", past, async || Ok(host.reboots() == 0)).await?;
+    bus.answers().inhibitors.clear();
+    fleet.rebooted_once(&[host]).await?;
+    ensure!(bus.answers().calls == 1, "logind was called again");
     fleet.finish()
 }
 

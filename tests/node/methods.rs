@@ -13,6 +13,9 @@ use crate::operator::Status;
 use crate::overlay::Overlay;
 use crate::roll;
 
+/// Steps of an escalation, as short as they may be: between the call and the first step the story turns the host deaf.
+const ESCALATION: &str = "signal=60s,syscall=90s";
+
 /// Longer than a rebooter takes to look at an order again.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -21,6 +24,22 @@ const UPGRADE: &str = "systemd-run --quiet --unit=upgrade systemd-inhibit --what
 
 /// Its end.
 const UPGRADED: &str = "systemctl stop upgrade.service";
+
+/// A program that logind lets delay each shutdown, as long as it lets the kubelet.
+const DELAY: &str = "systemd-run --quiet --unit=delay systemd-inhibit --what=shutdown --mode=delay --who=pods --why=pods sleep infinity";
+
+/// Whether logind has taken a request.
+const TAKEN: &str = "busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager PreparingForShutdown";
+
+/// A first process that reboots by no request, until the next boot.
+const DEAF: &str = "systemctl mask --quiet --runtime reboot.target";
+
+/// A service that does not stop, so that no shutdown of systemd gets to its end: written where the next boot finds none.
+const HANG: &str = r"printf '%s\n' '[Service]' 'ExecStart=/bin/sleep infinity' 'ExecStop=/bin/sleep infinity' 'TimeoutStopSec=infinity' > /run/systemd/system/hang.service && systemctl daemon-reload && systemctl start hang.service";
+
+/// The limit of a shutdown that our deployment has for hosts, and a time that a test can wait for.
+const LIMIT: &str = include_str!("../../deploy/host/reboot-limit.conf");
+const LIMIT_OF_TEST: (&str, &str) = ("JobTimeoutSec=10min", "JobTimeoutSec=3min");
 
 /// The log of the first process in the boot before this one.
 const FIRST_PROCESS: &str = "journalctl --boot=-1 _PID=1 --output=cat --no-pager --quiet";
@@ -62,7 +81,24 @@ pub(crate) async fn story(cluster: &Cluster) -> Result<()> {
     let apply = cluster.apply(&again);
     cluster.step("the method is logind again", apply).await?;
     let softly = Box::pin(softly(cluster, "node-2"));
-    cluster.step("user space alone starts again", softly).await
+    cluster.step("user space alone starts again", softly).await?;
+
+    let escalation = over("escalation")
+        .with_component("reboot-escalation")
+        .with_agent_setting("BELLWETHER_REBOOT_ESCALATION", ESCALATION);
+    let apply = cluster.apply(&escalation);
+    cluster.step("the rebooter may escalate", apply).await?;
+    let escalated = Box::pin(escalated(cluster, "node-2"));
+    cluster
+        .step(
+            "a host that takes the request and does nothing is rebooted by the kernel",
+            escalated,
+        )
+        .await?;
+    let hung = Box::pin(hung(cluster, "node-1"));
+    cluster
+        .step("a host that hangs in its shutdown is rebooted by its own systemd", hung)
+        .await
 }
 
 /// Under a policy with soft reboots user space starts again once and proves it, in the same boot. The file in /run survives, and
@@ -181,5 +217,52 @@ async fn commanded(cluster: &Cluster, node: &str) -> Result<()> {
         rebooters.lines().any(|line| is_call(&line)),
         "no command was run: {rebooters}"
     );
+    Ok(())
+}
+
+/// The kubelet ends the pods of the host, with the rebooter that has called, and then logind cannot reboot. The next rebooter takes
+/// each step of the ladder in its turn: the signal finds a first process that cannot obey either.
+async fn escalated(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    machine.run(DELAY).await?;
+    roll::rebooted(cluster, node, "m4", async || {
+        wait::until("logind to take the request", DEADLINE, async || {
+            let taken = machine.run(TAKEN).await?;
+            ensure!(taken.contains("true"), "PreparingForShutdown is {taken}");
+            Ok(())
+        })
+        .await?;
+        machine.run(DEAF).await.map(drop)
+    })
+    .await?;
+    let rebooters = machine.run(REBOOTERS).await?;
+    for step in ["signal", "syscall"] {
+        let is_step = |line: &&str| line.contains("rebooting it by the next method") && line.contains(step);
+        ensure!(
+            rebooters.lines().any(|line| is_step(&line)),
+            "no step {step}: {rebooters}"
+        );
+    }
+    let first = machine.run(FIRST_PROCESS).await?;
+    ensure!(first.contains("SIGRTMIN+5"), "no signal arrived: {first}");
+    Ok(())
+}
+
+/// No rebooter is left to escalate then: systemd stops the containers first.
+async fn hung(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    let (limit, limit_of_test) = LIMIT_OF_TEST;
+    ensure!(LIMIT.contains(limit), "it has another limit: {LIMIT}");
+    let folder = "/run/systemd/system/reboot.target.d";
+    let file = LIMIT.replace(limit, limit_of_test);
+    let lines = file.lines().filter(|line| !line.starts_with('#'));
+    let lines: Vec<_> = lines.map(|line| format!("'{line}'")).collect();
+    let lines = lines.join(" ");
+    let install = format!("mkdir -p {folder} && printf '%s\\n' {lines} > {folder}/reboot-limit.conf");
+    machine.run(&install).await?;
+    machine.run(HANG).await?;
+    roll::rebooted(cluster, node, "m5", async || Ok(())).await?;
+    let first = machine.run(FIRST_PROCESS).await?;
+    ensure!(first.contains("Forcibly rebooting"), "systemd logged: {first}");
     Ok(())
 }

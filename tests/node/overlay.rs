@@ -130,6 +130,16 @@ impl Overlay {
         self
     }
 
+    /// With another value of a setting of the agents than the one of its component, which comes after the overlay's own.
+    pub(crate) fn with_agent_setting(mut self, name: &str, value: &str) -> Self {
+        let setting = json!([{ "op": "add", "path": format!("/data/{name}"), "value": value }]);
+        self.patches.push(json!({
+            "target": { "kind": "ConfigMap", "name": "bellwether-settings", "namespace": "bellwether-agents" },
+            "patch": setting.to_string(),
+        }));
+        self
+    }
+
     /// With the runtime's default AppArmor profile for the rebooter too.
     pub(crate) fn with_default_apparmor(mut self) -> Self {
         let path = "/spec/template/spec/securityContext/appArmorProfile/type";

@@ -66,7 +66,7 @@ impl Waiting {
         }
     }
 
-    fn is_for(&self, record: &Attempt) -> bool {
+    pub(crate) fn is_for(&self, record: &Attempt) -> bool {
         (self.attempt, self.generation) == (record.id, record.generation)
     }
 }

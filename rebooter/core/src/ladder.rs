@@ -75,7 +75,7 @@ impl<M: PartialEq> Ladder<M> {
     }
 }
 
-/// The way up the ladder, of one order. It begins with the first call.
+/// The way up the ladder, of one order. It begins with the first call, or is adopted by a process that has called nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Climb {
     /// The attempt of the order.
@@ -86,6 +86,9 @@ pub struct Climb {
     pub boot_id: BootId,
     /// How many steps were taken.
     pub taken: usize,
+    /// A process before this one has announced the reboot. Whether its call has arrived is not known, so each step is a way to
+    /// obey the order, and comes within the order's own limit.
+    pub is_adopted: bool,
 }
 
 /// What is due on the ladder.
@@ -100,6 +103,40 @@ pub enum Next {
 }
 
 impl Climb {
+    /// The way up of the order of this record, with no step taken.
+    #[must_use]
+    pub fn new(record: &Attempt) -> Self {
+        Self {
+            attempt: record.id,
+            generation: record.generation,
+            boot_id: record.boot_before.clone(),
+            taken: 0,
+            is_adopted: false,
+        }
+    }
+
+    /// The way up of an order that a process before this one has announced, and that this one has neither taken up nor
+    /// refused: the kubelet ends a rebooter with the other pods of a host that is to go down. None: there is none. No
+    /// escalation follows an order of another kind than the full one by a process that does not know whether that one was called.
+    #[must_use]
+    pub fn adopted(record: &Attempt, own: &Own, announced: Option<(AttemptId, Generation)>) -> Option<Self> {
+        let this = Some((record.id, record.generation));
+        let is_taken_up = own.waiting.as_ref().is_some_and(|waiting| waiting.is_for(record));
+        let has_called = own.acted.as_ref().is_some_and(|acted| acted.boot_id == own.boot_id);
+        let is_own = own.refused == this || announced == this || is_taken_up || has_called;
+        let is_left = record.reboot_started_at.is_some() && record.reboot_kind == RebootKind::Full;
+        (is_left && !is_own).then(|| Self {
+            is_adopted: true,
+            ..Self::new(record)
+        })
+    }
+
+    /// Whether both are of the same order and boot.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.attempt, self.generation, &self.boot_id) == (other.attempt, other.generation, &other.boot_id)
+    }
+
     /// What is due, by the record as it is now. `since_call` is how long ago the first call was, by a clock that does not jump.
     #[must_use]
     pub fn next<M: PartialEq>(
@@ -118,7 +155,8 @@ impl Climb {
         let may_be_full = record.reboot_kind != RebootKind::Soft;
         let is_ordered = record.phase == Phase::Rebooting && record.drained_at.is_some() && may_be_full;
         let ends = record.deadline.and_then(|deadline| deadline.checked_sub(MARGIN).ok());
-        if !(is_same && is_here && is_ordered && ends.is_some_and(|ends| now < ends)) {
+        let is_in_time = !self.is_adopted || record.reboot_not_after.is_some_and(|not_after| now < not_after);
+        if !(is_same && is_here && is_ordered && is_in_time && ends.is_some_and(|ends| now < ends)) {
             return Next::Over;
         }
         match step.after.checked_sub(since_call) {

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use bellwether_proto::{Attempt, Phase};
+use bellwether_proto::{Attempt, Phase, Problem, ProblemCode, RebootKind};
 use jiff::Timestamp;
 
-use crate::guard::Own;
+use crate::guard::{Acted, Own, Waiting};
 use crate::guard_tests::{at, own, record};
 use crate::ladder::*;
 
@@ -71,6 +71,60 @@ fn no_step_is_taken_close_to_the_deadline_or_after_it() {
 }
 
 #[test]
+fn an_order_that_another_process_announced_is_adopted_and_held_to_its_own_limit() {
+    let ladder = ladder(&[("signal", 60)]);
+    let announced = Attempt {
+        reboot_started_at: Some(at(40)),
+        ..record_until(1000)
+    };
+    let adopted = Climb::adopted(&announced, &own(), None).unwrap();
+    let due = |now| adopted.next(&ladder, &announced, &own(), Duration::from_secs(60), at(now));
+    // The order holds until 100.
+    assert_eq!((due(99), due(100)), (Next::Step(0), Next::Over));
+}
+
+#[test]
+fn no_order_is_adopted_that_this_process_knows_or_that_is_of_another_kind() {
+    let announced = Attempt {
+        reboot_started_at: Some(at(40)),
+        ..record_until(1000)
+    };
+    let this = (announced.id, announced.generation);
+    let problem = Problem::new(ProblemCode::ShutdownInhibited, "apt".to_owned());
+    let called = Acted {
+        attempt: announced.id,
+        boot_id: own().boot_id,
+    };
+    let refused = Own {
+        refused: Some(this),
+        ..own()
+    };
+    let taken_up = Own {
+        waiting: Some(Waiting::continued(None, &announced, problem)),
+        ..own()
+    };
+    let called = Own {
+        acted: Some(called),
+        ..own()
+    };
+    for own in [refused, taken_up, called] {
+        assert_eq!(Climb::adopted(&announced, &own, None), None, "{own:?}");
+    }
+    assert_eq!(Climb::adopted(&announced, &own(), Some(this)), None);
+    let kexec = Attempt {
+        reboot_kind: RebootKind::Kexec,
+        ..announced.clone()
+    };
+    let unannounced = Attempt {
+        reboot_started_at: None,
+        ..announced
+    };
+    for record in [kexec, unannounced] {
+        assert_eq!(Climb::adopted(&record, &own(), None), None);
+    }
+}
+
+#[test]
 fn a_ladder_that_makes_no_sense_is_refused() {
     for (steps, error) in [
         (&[("signal", 29)][..], LadderError::TooEarly),
@@ -92,6 +146,7 @@ fn climb() -> Climb {
         generation: record().generation,
         boot_id: own().boot_id,
         taken: 0,
+        is_adopted: false,
     }
 }
 

@@ -111,6 +111,7 @@ fn no_step_of_an_escalation_follows_a_soft_reboot() {
         generation: record().generation,
         boot_id: own().boot_id,
         taken: 0,
+        is_adopted: false,
     };
     let next = |kind| {
         let record = Attempt {

@@ -187,6 +187,12 @@ impl Logind {
         }
     }
 
+    /// Whether it is certain that no program blocks shutdowns now.
+    pub(crate) async fn is_uninhibited(&self) -> bool {
+        let looking = async { blocking_inhibitor(&self.connect("ListInhibitors").await?).await };
+        looking.await.is_ok_and(|inhibitor| inhibitor.is_none())
+    }
+
     async fn connect(&self, method: &'static str) -> Result<Connection, RebootError> {
         within(method, self.greet(method)).await
     }
