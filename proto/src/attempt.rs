@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::attempt_ref::AttemptRef;
+use crate::boot::{BootTimes, UnitsBefore};
 use crate::daemon_pod::DaemonPod;
 use crate::drain_report::DrainReport;
 use crate::drain_terms::DrainTerms;
@@ -99,11 +100,13 @@ pub struct Attempt {
     /// When a Node object first showed the mark without a cordon, after the drain: a later cordon is not ours.
     pub cordon_removed_at: Option<Timestamp>,
     /// The units of the host that had failed right before the order to reboot; none: not known.
-    pub units_before: Option<Vec<String>>,
+    pub units_before: Option<UnitsBefore>,
     /// How the host is rebooted.
     pub reboot_kind: RebootKind,
     /// How many soft reboots the boot that is to end had had at the order of a soft one.
     pub soft_reboots_before: Option<u32>,
+    /// When the boot that replaced the old one began, and how long its phases took; none: not proved, or not shown.
+    pub boot_times: Option<Box<BootTimes>>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -150,6 +153,7 @@ impl Attempt {
             units_before: None,
             reboot_kind: RebootKind::Full,
             soft_reboots_before: None,
+            boot_times: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -243,9 +247,10 @@ impl Message for Attempt {
             left_behind: wire.left_behind,
             drain_report: wire.drain_report.map(DrainReport::from_wire).map(Box::new),
             cordon_removed_at: instant(T, "cordon_removed_at", wire.cordon_removed_at)?,
-            units_before: wire.units_before.map(|before| before.failed_units),
+            units_before: wire.units_before.map(UnitsBefore::from_wire),
             reboot_kind: RebootKind::from_wire(wire.reboot_kind),
             soft_reboots_before: wire.soft_reboots_before,
+            boot_times: wire.boot_times.map(BootTimes::from_wire).transpose()?.map(Box::new),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -294,12 +299,10 @@ impl Message for Attempt {
             left_behind: self.left_behind.clone(),
             drain_report: self.drain_report.as_deref().map(DrainReport::to_wire),
             cordon_removed_at: self.cordon_removed_at.map(to_timestamp),
-            units_before: self
-                .units_before
-                .clone()
-                .map(|failed_units| wire::UnitsBefore { failed_units }),
+            units_before: self.units_before.as_ref().map(UnitsBefore::to_wire),
             reboot_kind: self.reboot_kind.to_wire(),
             soft_reboots_before: self.soft_reboots_before,
+            boot_times: self.boot_times.as_deref().map(BootTimes::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

@@ -1,8 +1,8 @@
 //! What systemd of a host shows of the boot that runs.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::field::{from_duration, to_duration};
+use crate::field::{from_duration, instant, to_duration, to_timestamp};
 use crate::limit::MARK;
 use crate::message::WireError;
 use crate::wire;
@@ -53,8 +53,9 @@ impl ShutdownDelay {
     /// # Errors
     /// The time is missing, or none.
     pub fn from_wire(wire: wire::ShutdownDelay) -> Result<Self, WireError> {
-        let max = phase("max", wire.max)?;
-        let missing = || WireError::field("bellwether.v1.ShutdownDelay", "max", "is missing");
+        const TYPE: &str = "bellwether.v1.ShutdownDelay";
+        let max = phase(TYPE, "max", wire.max)?;
+        let missing = || WireError::field(TYPE, "max", "is missing");
         Ok(Self {
             max: max.ok_or_else(missing)?,
             holders: wire.holders,
@@ -63,6 +64,8 @@ impl ShutdownDelay {
 }
 
 impl BootReport {
+    const TYPE: &str = "bellwether.v1.BootReport";
+
     /// Whether systemd has started all that belongs to the boot.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -88,11 +91,11 @@ impl BootReport {
 
     pub(crate) fn from_wire(wire: wire::BootReport) -> Result<Self, WireError> {
         Ok(Self {
-            firmware: phase("firmware", wire.firmware)?,
-            loader: phase("loader", wire.loader)?,
-            kernel: phase("kernel", wire.kernel)?,
-            initrd: phase("initrd", wire.initrd)?,
-            userspace: phase("userspace", wire.userspace)?,
+            firmware: phase(Self::TYPE, "firmware", wire.firmware)?,
+            loader: phase(Self::TYPE, "loader", wire.loader)?,
+            kernel: phase(Self::TYPE, "kernel", wire.kernel)?,
+            initrd: phase(Self::TYPE, "initrd", wire.initrd)?,
+            userspace: phase(Self::TYPE, "userspace", wire.userspace)?,
             failed_units: wire.failed_units,
             shutdown_delay: wire.shutdown_delay.map(ShutdownDelay::from_wire).transpose()?,
         })
@@ -116,10 +119,95 @@ impl BootReport {
     }
 }
 
-fn phase(field: &'static str, value: Option<prost_types::Duration>) -> Result<Option<SignedDuration>, WireError> {
+/// The units of a host that had failed before a reboot. See [`wire::UnitsBefore`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitsBefore {
+    /// Their names.
+    pub failed_units: Vec<String>,
+    /// The policy of the node demands that no other unit has failed after the reboot.
+    pub hold: bool,
+}
+
+impl UnitsBefore {
+    pub(crate) fn from_wire(wire: wire::UnitsBefore) -> Self {
+        let wire::UnitsBefore { failed_units, hold } = wire;
+        Self { failed_units, hold }
+    }
+
+    pub(crate) fn to_wire(&self) -> wire::UnitsBefore {
+        wire::UnitsBefore {
+            failed_units: self.failed_units.clone(),
+            hold: self.hold,
+        }
+    }
+}
+
+/// When a boot began, and how long its phases took. See [`wire::BootTimes`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BootTimes {
+    /// When the kernel began, by the host's clock; none: not reported.
+    pub kernel_started_at: Option<Timestamp>,
+    /// The firmware; none: the machine does not tell.
+    pub firmware: Option<SignedDuration>,
+    /// The boot loader; none: the machine does not tell.
+    pub loader: Option<SignedDuration>,
+    /// The kernel, up to the first program; none: not known.
+    pub kernel: Option<SignedDuration>,
+    /// The initrd; none: there was none, or not known.
+    pub initrd: Option<SignedDuration>,
+    /// The services, up to the end of the boot; none: it had not ended yet, or not known.
+    pub userspace: Option<SignedDuration>,
+}
+
+impl BootTimes {
+    const TYPE: &str = "bellwether.v1.BootTimes";
+
+    /// The times of a boot, as far as its agents show them; none: they show none.
+    #[must_use]
+    pub fn shown(kernel_started_at: Option<Timestamp>, boot: Option<&BootReport>) -> Option<Self> {
+        let phases = boot.cloned().unwrap_or_default();
+        let times = Self {
+            kernel_started_at,
+            firmware: phases.firmware,
+            loader: phases.loader,
+            kernel: phases.kernel,
+            initrd: phases.initrd,
+            userspace: phases.userspace,
+        };
+        (times != Self::default()).then_some(times)
+    }
+
+    pub(crate) fn from_wire(wire: wire::BootTimes) -> Result<Self, WireError> {
+        Ok(Self {
+            kernel_started_at: instant(Self::TYPE, "kernel_started_at", wire.kernel_started_at)?,
+            firmware: phase(Self::TYPE, "firmware", wire.firmware)?,
+            loader: phase(Self::TYPE, "loader", wire.loader)?,
+            kernel: phase(Self::TYPE, "kernel", wire.kernel)?,
+            initrd: phase(Self::TYPE, "initrd", wire.initrd)?,
+            userspace: phase(Self::TYPE, "userspace", wire.userspace)?,
+        })
+    }
+
+    pub(crate) fn to_wire(&self) -> wire::BootTimes {
+        wire::BootTimes {
+            kernel_started_at: self.kernel_started_at.map(to_timestamp),
+            firmware: self.firmware.map(to_duration),
+            loader: self.loader.map(to_duration),
+            kernel: self.kernel.map(to_duration),
+            initrd: self.initrd.map(to_duration),
+            userspace: self.userspace.map(to_duration),
+        }
+    }
+}
+
+fn phase(
+    message: &'static str,
+    field: &'static str,
+    value: Option<prost_types::Duration>,
+) -> Result<Option<SignedDuration>, WireError> {
     let Some(value) = value else { return Ok(None) };
     let duration = from_duration(value).filter(|duration| !duration.is_negative());
-    let duration = duration.ok_or_else(|| WireError::field("bellwether.v1.BootReport", field, "is no time"))?;
+    let duration = duration.ok_or_else(|| WireError::field(message, field, "is no time"))?;
     Ok(Some(duration))
 }
 

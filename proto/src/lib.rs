@@ -62,7 +62,7 @@ pub mod wire {
 
 pub use attempt::{Attempt, Ending, PhaseEntered};
 pub use attempt_ref::AttemptRef;
-pub use boot::{BootReport, ShutdownDelay};
+pub use boot::{BootReport, BootTimes, ShutdownDelay, UnitsBefore};
 pub use check::{CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainVerdict};
 pub use command::{DrainNode, TaintNode, UncordonNode};
 pub use daemon_pod::DaemonPod;

@@ -210,9 +210,10 @@ impl Limited for wire::Attempt {
             units_before,
             reboot_kind: _,
             soft_reboots_before: _,
+            boot_times: _,
             history,
         } = self;
-        if let Some(wire::UnitsBefore { failed_units }) = units_before {
+        if let Some(wire::UnitsBefore { failed_units, hold: _ }) = units_before {
             cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);
         }
         if let Some(wire::LastReboot {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::{Attempt, Phase};
 use rig::bus::Bus;
+use rig::record::node_state;
 use rig::wait;
 use serde_json::{Value, json};
 
-use crate::fleet::DEADLINE;
-use crate::methods;
+use crate::fleet::{DEADLINE, Fleet};
+use crate::{methods, policies};
 
 const FINISH: &str = "FinishTimestampMonotonic";
 
@@ -65,4 +67,68 @@ async fn the_phases_of_a_boot_and_its_failed_units_are_reported_as_they_come() -
     })
     .await?;
     fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_fails_in_the_new_boot_holds_the_node_until_it_is_repaired() -> Result<()> {
+    let Some((fleet, bus)) = methods::fleet("120s").await? else {
+        return Ok(());
+    };
+    let host = fleet.world.host(0)?;
+    policies::create(
+        &fleet.world,
+        "all",
+        &json!({ "backInService": { "failedUnits": "Hold" } }),
+    )
+    .await?;
+    // No systemd answers yet.
+    fleet.upgrade_all()?;
+    fleet
+        .explained(host.name(), &["GateFailed", "does not show the units"])
+        .await?;
+
+    // The call is refused until the units of the next boot are set.
+    bus.answers().always = methods::BLOCKED;
+    bus.answers().moments = BTreeMap::from([("UserspaceTimestampMonotonic", 5_000_000), (FINISH, 25_000_000)]);
+    bus.answers().failed_units = vec!["old.service"];
+    let rebooter = fleet.services.agents_of(&host)?.rebooter;
+    rebooter.process.restart()?;
+    let attempt = fleet.in_phase(host.name(), Phase::Rebooting).await?;
+    ensure!(
+        attempt
+            .units_before
+            .as_ref()
+            .is_some_and(|before| before.hold && before.failed_units == ["old.service"]),
+        "{attempt:?}"
+    );
+    bus.answers().failed_units = vec!["new.service", "old.service"];
+    bus.answers().always = "";
+    let held = "the unit new.service of the host has failed";
+    fleet.explained(host.name(), &["WaitsForService", held]).await?;
+    let state = node_state(&fleet.world.node(host.name()).await?);
+    ensure!(state.is_disrupted(), "the node is not cordoned: {state:?}");
+
+    bus.answers().failed_units = vec!["old.service"];
+    // The next look would be that of the refresh, in five minutes.
+    rebooter.process.restart()?;
+    fleet.rebooted_once(&[host]).await?;
+    the_boot_is_traced(&fleet, &attempt).await?;
+    fleet.finish()
+}
+
+/// The phases of the boot lie below the time in which the host was away.
+async fn the_boot_is_traced(fleet: &Fleet, attempt: &Attempt) -> Result<()> {
+    let traces = &fleet.world.traces;
+    let text = attempt.trace.to_string();
+    let trace = text.split('-').nth(1).context("a trace id")?;
+    wait::until("the spans of the boot", DEADLINE, async || {
+        let spans = traces.trace(trace);
+        let named = |name| spans.iter().find(|span| span.name == name).context(name);
+        let away = named("host away")?;
+        for phase in ["kernel", "user space"] {
+            ensure!(named(phase)?.parent == away.id, "{}", traces.tree(trace));
+        }
+        Ok(())
+    })
+    .await
 }

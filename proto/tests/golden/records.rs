@@ -1,9 +1,9 @@
 //! Records of samples: attempts in their phases, and the orders; with the names that all samples share.
 
 use bellwether_proto::{
-    Attempt, BlockedBudget, Blocker, BlockerKind, BudgetNumbers, Cause, DrainReport, DrainTerms, Ending, FailedReboot,
-    FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun, OrderKind,
-    OrderScope, Phase, PhaseEntered, RebootKind, ReturnedPods, StayingPods, wire,
+    Attempt, BlockedBudget, Blocker, BlockerKind, BootTimes, BudgetNumbers, Cause, DrainReport, DrainTerms, Ending,
+    FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun,
+    OrderKind, OrderScope, Phase, PhaseEntered, RebootKind, ReturnedPods, StayingPods, UnitsBefore, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -62,6 +62,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         units_before: None,
         reboot_kind: RebootKind::Full,
         soft_reboots_before: None,
+        boot_times: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -185,9 +186,18 @@ pub(crate) fn failed_again() -> Attempt {
             attempts: 3,
         }),
         drain_report: Some(Box::new(drain_report())),
-        units_before: Some(vec!["smartd.service".into()]),
+        units_before: Some(UnitsBefore {
+            failed_units: vec!["smartd.service".into()],
+            hold: true,
+        }),
         reboot_kind: RebootKind::Soft,
         soft_reboots_before: Some(2),
+        boot_times: Some(Box::new(BootTimes {
+            kernel_started_at: Some(at(70)),
+            kernel: Some(SignedDuration::from_millis(1500)),
+            userspace: Some(SignedDuration::from_secs(20)),
+            ..BootTimes::default()
+        })),
         ..failed()
     }
 }

@@ -26,6 +26,7 @@ pub use failures::{Cohort, Stop};
 pub(crate) use foreseen::Foreseen;
 pub(crate) use gate::{
     Blockers, Look, OwnReadings, clock_off, lacks_key, longest_drain, margin, overrides_budgets, unfit_for_order,
+    units_unknown,
 };
 pub(crate) use need::{Verdict, verdict};
 pub(crate) use order::{Place, place};

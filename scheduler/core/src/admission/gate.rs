@@ -30,6 +30,7 @@ mod rival_found;
 mod skipped;
 mod stopped;
 mod taint_found;
+mod units_unknown;
 mod window;
 
 use std::collections::BTreeSet;
@@ -57,6 +58,7 @@ pub(crate) use drain::overrides_budgets;
 pub(crate) use look::Look;
 pub(crate) use rebooter::{clock_off, unfit_for_order};
 pub(crate) use record_key::lacks_key;
+pub(crate) use units_unknown::units_unknown;
 pub(crate) use window::{longest_drain, margin};
 
 /// What blocks nodes, whatever their own state.
@@ -130,7 +132,7 @@ impl<'a> Candidate<'a> {
 type Gate = fn(&Candidate<'_>) -> Option<Reason>;
 
 /// All gates, in the order in which they are asked.
-const GATES: [Gate; 23] = [
+const GATES: [Gate; 24] = [
     paused::gate,
     held::gate,
     skipped::gate,
@@ -151,6 +153,7 @@ const GATES: [Gate; 23] = [
     reboot_loop::gate,
     min_interval::gate,
     rebooter::gate,
+    units_unknown::gate,
     record_key::gate,
     cooling_down::gate,
     control_plane_busy::gate,

@@ -56,15 +56,16 @@ pub(crate) fn service(
 }
 
 /// Judges the units of the host of a node that is back else, by what the host shows of the boot that runs.
-pub(crate) fn units(attempt: &Attempt, demanded: &BackInService, shown: Option<&BootReport>) -> Service {
-    if !demanded.holds_on_failed_units {
+pub(crate) fn units(attempt: &Attempt, governing: &Governing, shown: Option<&BootReport>) -> Service {
+    if !holds(attempt, governing) {
         return Service::Back;
     }
     let Some(boot) = shown else {
         let missing = "the rebooter has not reported which units have failed in the new boot";
         return Service::Missing(missing.to_owned());
     };
-    let before = attempt.units_before.as_deref().unwrap_or_default();
+    let before = attempt.units_before.as_ref();
+    let before = before.map(|before| before.failed_units.as_slice()).unwrap_or_default();
     // A unit that fails ends its part of the boot, and others may still start.
     if let Some(unit) = boot.newly_failed(before) {
         return Service::Missing(format!(
@@ -76,6 +77,16 @@ pub(crate) fn units(attempt: &Attempt, demanded: &BackInService, shown: Option<&
     } else {
         Service::Missing("services of the host still start: its boot has not ended".to_owned())
     }
+}
+
+/// Whether the units of the host count: by the policy, and without one that has no mistake by what it demanded at the order.
+fn holds(attempt: &Attempt, governing: &Governing) -> bool {
+    if let Governing::Policy(policy) = governing
+        && let Ok(terms) = &policy.terms
+    {
+        return terms.back_in_service.holds_on_failed_units;
+    }
+    attempt.units_before.as_ref().is_some_and(|before| before.hold)
 }
 
 /// The first pod that is not back: of those that were Ready before; of all, if it is not known which were.

@@ -1,7 +1,7 @@
 //! The transitions of an attempt, and what each one writes into its record.
 
 use bellwether_proto::limit::{EARLIER_REBOOTS_MAX, HISTORY_MAX};
-use bellwether_proto::{Attempt, Cause, Ending, LastReboot, Phase, PhaseEntered, RebootKind};
+use bellwether_proto::{Attempt, BootTimes, Cause, Ending, LastReboot, Phase, PhaseEntered, RebootKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::attempt::retry;
@@ -65,8 +65,6 @@ pub(crate) fn apply(
             match phase {
                 Phase::Rebooting => {
                     attempt.reboot_not_after = Some(later(now, policy.reboot_start_timeout));
-                    let shown = observation.and_then(|observation| observation.shown_boot(&attempt.boot_before));
-                    attempt.units_before = shown.map(|boot| boot.failed_units.clone());
                     if attempt.reboot_kind == RebootKind::Soft {
                         attempt.soft_reboots_before =
                             observation.and_then(|observation| observation.soft_reboots_in(&attempt.boot_before));
@@ -78,6 +76,7 @@ pub(crate) fn apply(
                     if let Some(observation) = observation {
                         attempt.boot_after = observation.proved_boot(attempt).cloned();
                         attempt.kernel_after = Some(observation.node.kernel.clone());
+                        note_boot(attempt, observation);
                     }
                 }
                 // The way to this phase is an uncordon.
@@ -128,6 +127,10 @@ fn end(
     now: Timestamp,
 ) {
     note_reboot(attempt, observation);
+    if let Some(observation) = observation {
+        // The boot may have ended since the proof.
+        note_boot(attempt, observation);
+    }
     let mut ending = ending(cause, message);
     if attempt.phase == Phase::RollingBack {
         if cause == Cause::UncordonStuck {
@@ -158,6 +161,20 @@ fn ending(cause: Cause, message: String) -> Ending {
 fn clear_removed_cordon(attempt: &mut Attempt, observation: Option<&Observation<'_>>) {
     if observation.is_some_and(|observation| observation.node.cordoned_for != Some(attempt.id)) {
         attempt.cordoned_at = None;
+    }
+}
+
+/// Notes what the agents show of the boot that replaced the old one, once that is proved.
+fn note_boot(attempt: &mut Attempt, observation: &Observation<'_>) {
+    let Some(boot) = &attempt.boot_after else { return };
+    let sentinel = observation.sentinel.map(|stored| &stored.report);
+    // After a soft reboot the kernel runs on.
+    let began = sentinel
+        .filter(|report| report.boot_id == *boot && *boot != attempt.boot_before)
+        .and_then(|report| report.booted_at);
+    // A node that has booted again since shows another boot.
+    if let Some(times) = BootTimes::shown(began, observation.shown_boot(boot)) {
+        attempt.boot_times = Some(Box::new(times));
     }
 }
 

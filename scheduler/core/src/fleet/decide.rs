@@ -257,6 +257,7 @@ impl Fleet {
             let mut attempt = attempt.clone();
             if matches!(transition, Transition::Enter(Phase::Rebooting, _)) {
                 attempt.daemon_pods = member.daemon_pods_of_last_listing();
+                attempt.units_before = self.units_before(&attempt, &observation);
                 self.forget_needless(name, attempt.reboot_kind);
             }
             self.change_attempt(attempt, Some(transition), clock.now());
@@ -289,7 +290,7 @@ impl Fleet {
             .map_or(drained_at, |not_before| not_before.max(drained_at));
         let blockers = &self.blockers;
         let look = match blockers.look_at_readings(observation.node, &member.pods, drained_at, clock) {
-            Look::Open => self.look_at_daemon_pods(member, observation.node, drained_at, clock),
+            Look::Open => self.look_at_service(member, observation, drained_at, clock),
             shut @ (Look::Shut(_) | Look::Failed(_) | Look::Unread(_)) => shut,
         };
         match look {

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bellwether_policy::{BackInService, Governing, PrometheusGate, Selector};
-use bellwether_proto::{Attempt, Cause, DaemonPod, NodeName, Phase};
+use bellwether_proto::{Attempt, Cause, DaemonPod, NodeName, Phase, UnitsBefore};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admission::{Look, Reason};
+use crate::admission::{Look, Reason, units_unknown};
 use crate::attempt::{self, Service};
 use crate::effect::Effect;
 use crate::fleet::Fleet;
@@ -39,14 +39,19 @@ impl Fleet {
         attempt::demanded(&self.blockers.policies.governing(node))
     }
 
-    /// Whether the pods of DaemonSets were listed after the drain: else it would not be known which have to be back.
-    pub(super) fn look_at_daemon_pods(
+    /// Whether the scheduler knows what has to be back after the reboot: the pods of DaemonSets were listed after the drain, and
+    /// the host shows its units if the policy demands that none fails.
+    pub(super) fn look_at_service(
         &self,
         member: &Member,
-        node: &NodeView,
+        observation: &Observation<'_>,
         drained_at: Timestamp,
         clock: &Clock,
     ) -> Look {
+        let node = observation.node;
+        if let Some(reason) = units_unknown(&self.blockers.policies.governing(node), observation) {
+            return Look::Failed(reason);
+        }
         if self.demanded(node).and_then(|demanded| demanded.daemon_pods).is_none() {
             return Look::Open;
         }
@@ -76,19 +81,29 @@ impl Fleet {
             let hold = hold.message();
             return Service::Missing(format!("{hold}; until then the node keeps its cordon and its slot"));
         }
-        let Some(demanded) = self.demanded(observation.node) else {
-            return Service::Back;
-        };
-        let since = since.unwrap_or_else(|| clock.now());
-        let listed = member.daemon_pods.outcome(since, clock);
-        match attempt::service(attempt, observation.node, &demanded, listed) {
+        let governing = self.blockers.policies.governing(observation.node);
+        let found = attempt::demanded(&governing).map(|demanded| {
+            let since = since.unwrap_or_else(|| clock.now());
+            let listed = member.daemon_pods.outcome(since, clock);
+            attempt::service(attempt, observation.node, &demanded, listed)
+        });
+        match found.unwrap_or(Service::Back) {
             Service::Back => {
                 let boot = observation.proved_boot(attempt);
                 let shown = boot.and_then(|boot| observation.shown_boot(boot));
-                attempt::units(attempt, &demanded, shown)
+                attempt::units(attempt, &governing, shown)
             }
             missing @ Service::Missing(_) => missing,
         }
+    }
+
+    /// The units of the host that have failed before its reboot, and whether the policy demands that no other one does.
+    pub(super) fn units_before(&self, attempt: &Attempt, observation: &Observation<'_>) -> Option<UnitsBefore> {
+        let demanded = self.demanded(observation.node);
+        observation.shown_boot(&attempt.boot_before).map(|boot| UnitsBefore {
+            failed_units: boot.failed_units.clone(),
+            hold: demanded.is_some_and(|demanded| demanded.holds_on_failed_units),
+        })
     }
 
     /// The order by which an operator holds this node alone: one to stop a policy or the fleet leaves no node cordoned.

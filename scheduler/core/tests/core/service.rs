@@ -295,22 +295,33 @@ fn a_soak_that_a_question_keeps_for_too_long_fails_and_keeps_its_slot_until_the_
     assert_eq!(world.phase("c"), Some(Phase::Draining));
 }
 
-/// A node under a policy that holds it if a unit fails, rebooted; before, these units had failed.
-fn rebooted_with_units(before: Option<&[&str]>) -> World {
+/// What a policy writes that holds a node if a unit fails.
+fn hold() -> Value {
+    json!({ "backInService": { "failedUnits": "Hold" }, "brakes": { "maxFailures": 1 } })
+}
+
+/// A node under such a policy, rebooted; before, these units had failed.
+fn rebooted_with_units(before: &[&str]) -> World {
     let mut world = World::new(1, &["a", "c"]);
-    let hold = json!({ "backInService": { "failedUnits": "Hold" }, "brakes": { "maxFailures": 1 } });
-    world.policies = vec![policy("all", hold)];
+    world.policies = vec![policy("all", hold())];
     list(&mut world, &[]);
-    world.host("a").boot = before.map(|units| boot(units, true));
+    world.host("a").boot = Some(boot(before, true));
+    world.host("c").boot = Some(boot(before, true));
+    drain(&mut world);
+    // The report of the new boot comes without a boot: systemd has not been asked yet.
+    world.host("a").boot = None;
+    world.rebooter("a", true);
+    world.settle();
+    waits(&world, "has not reported which units have failed");
+    world
+}
+
+/// Drains the node, whose reboot is ordered then.
+fn drain(world: &mut World) {
     world.need("a");
     world.pass(SECOND);
     world.drainer("a", true, 1);
     assert_eq!(world.phase("a"), Some(Phase::Rebooting));
-    // The report of the new boot comes without a boot: systemd has not been asked yet.
-    world.host("a").boot = None;
-    world.rebooter("a", true);
-    waits(&world, "has not reported which units have failed");
-    world
 }
 
 fn boot(failed_units: &[&str], finished: bool) -> BootReport {
@@ -328,7 +339,7 @@ fn shows(world: &mut World, failed_units: &[&str], finished: bool) {
 
 #[test]
 fn a_unit_that_fails_after_the_boot_and_had_not_before_holds_the_node_until_it_is_repaired() {
-    let mut world = rebooted_with_units(Some(&["old.service"]));
+    let mut world = rebooted_with_units(&["old.service"]);
     shows(&mut world, &["old.service"], false);
     waits(&world, "its boot has not ended");
     shows(&mut world, &["new.service", "old.service"], true);
@@ -341,7 +352,7 @@ fn a_unit_that_fails_after_the_boot_and_had_not_before_holds_the_node_until_it_i
 
 #[test]
 fn a_unit_that_stays_failed_fails_the_attempt_which_stops_the_rollout_until_it_is_repaired() {
-    let mut world = rebooted_with_units(Some(&[]));
+    let mut world = rebooted_with_units(&[]);
     shows(&mut world, &["new.service"], true);
     // In the last seconds of the time the pods are listed once more.
     world.pass(world.policy.verify_timeout - SECOND * 10);
@@ -359,9 +370,66 @@ fn a_unit_that_stays_failed_fails_the_attempt_which_stops_the_rollout_until_it_i
 
 #[test]
 fn where_the_units_before_are_not_known_each_failed_one_counts() {
-    let mut world = rebooted_with_units(None);
-    shows(&mut world, &["old.service"], true);
+    let mut world = World::new(1, &["a"]);
+    world.policies = vec![policy("all", json!({}))];
+    list(&mut world, &[]);
+    drain(&mut world);
+    world.policies = vec![policy("all", hold())];
+    world.host("a").boot = Some(boot(&["old.service"], true));
+    world.rebooter("a", true);
+    world.settle();
     waits(&world, "the unit old.service of the host has failed");
+}
+
+#[test]
+fn a_node_that_shows_no_units_is_neither_drained_nor_rebooted_under_a_policy_that_holds_it_for_them() {
+    let mut world = World::new(1, &["a"]);
+    world.policies = vec![policy("all", hold())];
+    list(&mut world, &[]);
+    world.need("a");
+    world.pass(SECOND);
+    assert_eq!((world.phase("a"), world.reason("a")), (None, Some("GateFailed")));
+    shows(&mut world, &[], false);
+    assert_eq!((world.phase("a"), world.reason("a")), (None, Some("GateFailed")));
+
+    shows(&mut world, &[], true);
+    world.pass(SECOND);
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    // The bus goes away during the drain.
+    world.host("a").boot = None;
+    world.drainer("a", true, 1);
+    world.pass(SECOND);
+    assert_eq!(
+        (world.phase("a"), world.reason("a")),
+        (Some(Phase::Draining), Some("WaitsForGateReading"))
+    );
+    shows(&mut world, &[], true);
+    world.pass(SECOND);
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting));
+}
+
+#[test]
+fn a_policy_with_a_mistake_takes_no_node_back_that_it_held_for_its_units() {
+    let wrong = policy(
+        "all",
+        json!({ "backInService": { "failedUnits": "Hold", "daemonPods": "Perhaps" } }),
+    );
+    let of_others = policy(
+        "others",
+        json!({ "nodeSelector": { "matchLabels": { "pool": "others" } } }),
+    );
+    let rival = policy("rival", hold());
+    for policies in [vec![wrong], vec![of_others], vec![policy("all", hold()), rival], vec![]] {
+        let mut world = rebooted_with_units(&["old.service"]);
+        shows(&mut world, &["new.service", "old.service"], true);
+        waits(&world, "the unit new.service of the host has failed");
+        world.policies = policies;
+        world.settle();
+        waits(&world, "the unit new.service of the host has failed");
+        shows(&mut world, &["old.service"], true);
+        world.pass(SECOND * 30);
+        assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
+    }
 }
 
 #[test]
@@ -373,6 +441,20 @@ fn a_policy_without_the_field_ignores_units() {
     world.pass(SECOND);
     world.drainer("a", true, 1);
     world.host("a").boot = Some(boot(&["new.service"], false));
+    world.rebooter("a", true);
+    world.pass(SECOND);
+    assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
+}
+
+#[test]
+fn a_policy_that_ignored_units_holds_no_node_for_them_once_it_has_a_mistake() {
+    let mut world = World::new(1, &["a"]);
+    world.policies = vec![policy("all", json!({}))];
+    list(&mut world, &[]);
+    world.host("a").boot = Some(boot(&[], true));
+    drain(&mut world);
+    world.policies = vec![policy("all", json!({ "backInService": { "daemonPods": "Perhaps" } }))];
+    world.host("a").boot = Some(boot(&["new.service"], true));
     world.rebooter("a", true);
     world.pass(SECOND);
     assert_eq!(world.phase("a"), Some(Phase::Uncordoning));
