@@ -31,11 +31,13 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
 
     let wanted = [
         ("scheduler", "reboot required"),
+        ("scheduler", "waiting"),
         ("scheduler", "reboot node"),
         ("scheduler", "Draining"),
         ("drainer", "drain node"),
         ("scheduler", "Rebooting"),
         ("scheduler", "reboot host"),
+        ("scheduler", "host away"),
         ("scheduler", "Verifying"),
         ("scheduler", "Uncordoning"),
         ("drainer", "uncordon node"),
@@ -83,6 +85,13 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
         .iter()
         .find(|span| span.name == "uncordon node")
         .context("the uncordon")?;
-    assert!(before.end < after.start, "the reboot lies between them:\n{tree}");
+    let away = spans
+        .iter()
+        .find(|span| span.name == "host away")
+        .context("the time without the host")?;
+    assert!(
+        before.end <= away.start && away.start < away.end && away.end < after.start,
+        "the reboot lies between them:\n{tree}"
+    );
     fleet.finish()
 }

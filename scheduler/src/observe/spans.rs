@@ -19,7 +19,10 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
     }
     .write();
     match phase {
-        Phase::Draining => write_need(attempt),
+        Phase::Draining => {
+            write_need(attempt);
+            write_wait(attempt);
+        }
         Phase::Rebooting => write_call(attempt, began, ended),
         Phase::Verifying
         | Phase::Uncordoning
@@ -43,6 +46,7 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
             error: error_of(attempt),
         }
         .write();
+        write_gap(attempt, ended);
     }
 }
 
@@ -69,6 +73,101 @@ fn write_need(attempt: &Attempt) {
         error: None,
     }
     .write();
+}
+
+/// From the need to the first attempt for it.
+fn write_wait(attempt: &Attempt) {
+    // What lies before a further attempt is another attempt, and the delay after it.
+    if attempt.need_span.is_none() || attempt.failures_in_row > 0 {
+        return;
+    }
+    let began = attempt.started_at();
+    FinishedSpan {
+        name: "waiting".into(),
+        trace_id: attempt.trace.trace_id,
+        span_id: None,
+        parent: attempt.need_span,
+        start: attempt.need_since.min(began),
+        end: began,
+        attributes: vec![(attribute::NODE, attempt.node.to_string())],
+        error: None,
+    }
+    .write();
+}
+
+/// From the last sign of the old boot to the first of the new one, when no service hears of the host; with the phases of the
+/// boot, as far as the host tells. A host that is not back has been away until the attempt ended.
+fn write_gap(attempt: &Attempt, ended: Timestamp) {
+    let entered = |phase| {
+        attempt
+            .history
+            .iter()
+            .find(|entered| entered.phase == phase)
+            .map(|entered| entered.at)
+    };
+    let Some(left) = attempt.reboot_started_at.or_else(|| entered(Phase::Rebooting)) else {
+        return;
+    };
+    let back = entered(Phase::Verifying);
+    if back.is_none() && attempt.reboot_started_at.is_none() {
+        // No host was called for a reboot.
+        return;
+    }
+    // Known before, since the phases name it as their parent.
+    let id = attempt.trace.span_id.map(|byte| !byte);
+    FinishedSpan {
+        name: "host away".into(),
+        trace_id: attempt.trace.trace_id,
+        span_id: Some(id),
+        parent: Some(attempt.trace.span_id),
+        start: left,
+        end: back.unwrap_or(ended).max(left),
+        attributes: attributes(attempt),
+        error: error_of(attempt).filter(|_| back.is_none()),
+    }
+    .write();
+    for (name, start, end) in boot_phases(attempt) {
+        FinishedSpan {
+            name: name.into(),
+            trace_id: attempt.trace.trace_id,
+            span_id: None,
+            parent: Some(id),
+            start,
+            end,
+            attributes: vec![(attribute::NODE, attempt.node.to_string())],
+            error: None,
+        }
+        .write();
+    }
+}
+
+/// The phases of the boot, by the host's clock.
+fn boot_phases(attempt: &Attempt) -> Vec<(&'static str, Timestamp, Timestamp)> {
+    let Some(times) = attempt.boot_times.as_deref() else {
+        return Vec::new();
+    };
+    let Some(kernel) = times.kernel_started_at else {
+        return Vec::new();
+    };
+    let mut before = [times.firmware, times.loader].into_iter().flatten();
+    let Ok(mut start) = before.try_fold(kernel, |at, took| at.checked_sub(took)) else {
+        return Vec::new();
+    };
+    let phases = [
+        ("firmware", times.firmware),
+        ("boot loader", times.loader),
+        ("kernel", times.kernel),
+        ("initrd", times.initrd),
+        ("user space", times.userspace),
+    ];
+    let mut spans = Vec::new();
+    for (name, took) in phases {
+        let Some(took) = took else { continue };
+        let Ok(end) = start.checked_add(took) else { break };
+        spans.push((name, start, end));
+        start = end;
+    }
+    spans
 }
 
 /// From the order until the rebooter was about to call for the reboot, or until it was given up.
@@ -117,4 +216,55 @@ fn attributes(attempt: &Attempt) -> Vec<(&'static str, String)> {
 fn error_of(attempt: &Attempt) -> Option<String> {
     let ending = attempt.ending.as_ref()?;
     (ending.cause.outcome() == Phase::Failed).then(|| ending.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_proto::{AttemptRef, BootTimes, Generation};
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn the_phases_of_a_boot_lie_around_the_start_of_its_kernel() {
+        let mut attempt = Attempt::new(
+            AttemptRef {
+                node: "n".parse().unwrap(),
+                node_uid: "uid".parse().unwrap(),
+                attempt: "dddddddd-dddd-4ddd-8ddd-dddddddddddd".parse().unwrap(),
+                generation: Generation(1),
+            },
+            "boot".parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+                .parse()
+                .unwrap(),
+        );
+        assert_eq!(boot_phases(&attempt), []);
+        let seconds = |seconds| Some(SignedDuration::from_secs(seconds));
+        let times = BootTimes {
+            kernel_started_at: Some(Timestamp::from_second(1000).unwrap()),
+            firmware: seconds(8),
+            loader: seconds(2),
+            kernel: seconds(3),
+            initrd: None,
+            userspace: seconds(20),
+        };
+        attempt.boot_times = Some(Box::new(times.clone()));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let phases = [
+            ("firmware", at(990), at(998)),
+            ("boot loader", at(998), at(1000)),
+            ("kernel", at(1000), at(1003)),
+            ("user space", at(1003), at(1023)),
+        ];
+        assert_eq!(boot_phases(&attempt), phases);
+        // Without the start nothing has its place.
+        let unplaced = BootTimes {
+            kernel_started_at: None,
+            ..times
+        };
+        attempt.boot_times = Some(Box::new(unplaced));
+        assert_eq!(boot_phases(&attempt), []);
+    }
 }
