@@ -51,12 +51,12 @@ async fn a_node_reboots_by_kexec_once_a_kernel_is_loaded_and_is_not_drained_befo
         "it was drained for nothing"
     );
     host.load_kexec(true)?;
-    bus.answers().version = "v246";
+    bus.answers().version = "v248";
     reported(&fleet, RebootKind::Kexec, Some(ProblemCode::RebootKindNotPossible)).await?;
     fleet
-        .explained(host.name(), &["PreflightFailed", "systemd 246", "247"])
+        .explained(host.name(), &["PreflightFailed", "systemd 248", "249"])
         .await?;
-    bus.answers().version = "v247";
+    bus.answers().version = "v249";
     reported(&fleet, RebootKind::Kexec, None).await?;
     fleet.rebooted_once(std::slice::from_ref(&host)).await?;
     ensure!(bus.answers().flags == [1 << 1], "{:?}", bus.answers());

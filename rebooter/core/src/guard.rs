@@ -157,12 +157,10 @@ pub enum Refusal {
         /// The inhibitor.
         problem: Problem,
     },
-    /// No call arrived until the end of the order.
-    #[error("no call for the reboot arrived before {not_after}: {}", problem.message)]
+    /// No call has arrived, at the end of the order or at a problem that does not pass.
+    #[error("no call for the reboot has arrived, and none will: {}", problem.message)]
     Unreached {
-        /// The limit.
-        not_after: Timestamp,
-        /// Why the last one did not.
+        /// Why.
         problem: Problem,
     },
     /// The record looks like a command, and no scheduler has signed it.
@@ -270,6 +268,10 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
         }),
         (Ok(_), Some(problem)) if may_pass(problem.code) => Decision::Wait(problem.clone()),
         (Ok(_), Some(_)) if may_go_down => Decision::Nothing,
+        // Announced, and no call has arrived: the host stays up, and the refusal states that.
+        (Ok(_), Some(problem)) if record.reboot_started_at.is_some() => Decision::Refuse(Refusal::Unreached {
+            problem: problem.clone(),
+        }),
         (Ok(_), Some(problem)) => Decision::Refuse(Refusal::Unable {
             problem: problem.clone(),
         }),
@@ -365,6 +367,6 @@ fn not_after(record: &Attempt, waiting: Option<&Waiting>, now: Timestamp) -> Res
     Err(if problem.code == ProblemCode::ShutdownInhibited {
         Refusal::Inhibited { not_after, problem }
     } else {
-        Refusal::Unreached { not_after, problem }
+        Refusal::Unreached { problem }
     })
 }

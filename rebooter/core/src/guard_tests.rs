@@ -181,8 +181,8 @@ fn a_call_that_did_not_arrive_is_made_again_and_then_refused_though_it_was_annou
     };
     assert_eq!(
         refusal.code(),
-        "Unable",
-        "the host stays up, and the problem does not pass"
+        "Unreached",
+        "the problem does not pass, and the scheduler has to know that the host stays up"
     );
 }
 

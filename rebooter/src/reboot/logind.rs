@@ -44,7 +44,7 @@ const SOFT: u64 = 1 << 2;
 const WITH_SOFT_REBOOTS: u32 = 256;
 
 /// The first version of systemd whose logind has `RebootWithFlags`.
-const WITH_FLAGS: u32 = 247;
+const WITH_FLAGS: u32 = 249;
 
 /// The kinds of container, by systemd's names, that share the boot id of their machine. Not `systemd-nspawn`, which makes one
 /// for each container.
@@ -62,10 +62,11 @@ const CONTAINERS: [&str; 9] = [
 
 /// The errors by which the bus states that logind did not get the call, or logind that it does not obey. Any other error
 /// leaves open whether the host goes down.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     BLOCKED,
     "org.freedesktop.DBus.Error.AccessDenied",
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+    "org.freedesktop.DBus.Error.InvalidArgs",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.UnknownMethod",
