@@ -15,6 +15,7 @@ use crate::message::{Message, WireError};
 use crate::obstacle::ObstacleRun;
 use crate::phase::{Cause, Phase};
 use crate::reboot_kind::RebootKind;
+use crate::served_annotation::ServedAnnotation;
 use crate::wire;
 
 /// How an attempt ends.
@@ -105,6 +106,8 @@ pub struct Attempt {
     pub reboot_kind: RebootKind,
     /// How many soft reboots the boot that is to end had had at the order of a soft one.
     pub soft_reboots_before: Option<u32>,
+    /// The annotations that the ordered reboot serves, until the last reboot is that one; none: not known.
+    pub served_annotations: Option<Vec<ServedAnnotation>>,
     /// When the boot that replaced the old one began, and how long its phases took; none: not proved, or not shown.
     pub boot_times: Option<Box<BootTimes>>,
     /// Parent of all that is done for it.
@@ -153,6 +156,7 @@ impl Attempt {
             units_before: None,
             reboot_kind: RebootKind::Full,
             soft_reboots_before: None,
+            served_annotations: None,
             boot_times: None,
             trace,
             need_span: None,
@@ -250,6 +254,7 @@ impl Message for Attempt {
             units_before: wire.units_before.map(UnitsBefore::from_wire),
             reboot_kind: RebootKind::from_wire(wire.reboot_kind),
             soft_reboots_before: wire.soft_reboots_before,
+            served_annotations: wire.served_annotations.map(ServedAnnotation::all_from_wire),
             boot_times: wire.boot_times.map(BootTimes::from_wire).transpose()?.map(Box::new),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
@@ -302,6 +307,7 @@ impl Message for Attempt {
             units_before: self.units_before.as_ref().map(UnitsBefore::to_wire),
             reboot_kind: self.reboot_kind.to_wire(),
             soft_reboots_before: self.soft_reboots_before,
+            served_annotations: self.served_annotations.as_deref().map(ServedAnnotation::all_to_wire),
             boot_times: self.boot_times.as_deref().map(BootTimes::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self

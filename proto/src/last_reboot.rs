@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::BootId;
 use crate::message::WireError;
+use crate::served_annotation::ServedAnnotation;
 use crate::wire;
 
 /// The last reboot of a node: it distinguishes a need that survived its reboot from a new one. See
@@ -23,6 +24,8 @@ pub struct LastReboot {
     pub earlier: Vec<Timestamp>,
     /// How many soft reboots that boot had had after it, if it was a soft one.
     pub soft_reboots: Option<u32>,
+    /// The annotations that it has served, without those that were gone in this boot; none: not known.
+    pub served_annotations: Option<Vec<ServedAnnotation>>,
 }
 
 impl LastReboot {
@@ -46,6 +49,7 @@ impl LastReboot {
                 .map(|at| instant_required(Self::TYPE, "earlier", Some(at)))
                 .collect::<Result<_, _>>()?,
             soft_reboots: wire.soft_reboots,
+            served_annotations: wire.served_annotations.map(ServedAnnotation::all_from_wire),
         })
     }
 
@@ -57,6 +61,7 @@ impl LastReboot {
             need_cleared: self.need_cleared,
             earlier: self.earlier.iter().copied().map(to_timestamp).collect(),
             soft_reboots: self.soft_reboots,
+            served_annotations: self.served_annotations.as_deref().map(ServedAnnotation::all_to_wire),
         }
     }
 }

@@ -39,6 +39,7 @@ pub mod readiness;
 mod reboot_kind;
 #[cfg(feature = "grpc")]
 pub mod refusal;
+mod served_annotation;
 pub mod setting;
 pub mod signature;
 mod signed;
@@ -85,5 +86,6 @@ pub use problem::{Problem, ProblemCode};
 pub use reboot_kind::{KindPreflight, RebootKind};
 #[cfg(feature = "grpc")]
 pub use refusal::RefusalCode;
+pub use served_annotation::ServedAnnotation;
 pub use signature::{KeyId, PublicKeys, SignatureFault, SigningKey};
 pub use signed::{Signed, Unsigned};

@@ -14,6 +14,7 @@ mod boot;
 mod drain;
 mod probe;
 mod rebooter;
+mod served;
 
 use boot::cut_boot;
 pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
@@ -21,6 +22,8 @@ use drain::{cut_obstacle, cut_progress, cut_report};
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
 use probe::{cut_probe, cut_services};
 pub use rebooter::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
+use served::cut_served;
+pub use served::{SERVED_BYTES_MAX, SERVED_MAX};
 
 /// Longest body of a message: a quarter of the `max_payload` of a NATS server as it comes (1 MiB), so
 /// that headers, the fields of later versions and a server with a lower limit have room.
@@ -210,6 +213,7 @@ impl Limited for wire::Attempt {
             units_before,
             reboot_kind: _,
             soft_reboots_before: _,
+            served_annotations,
             boot_times: _,
             history,
         } = self;
@@ -223,10 +227,13 @@ impl Limited for wire::Attempt {
             need_cleared: _,
             earlier,
             soft_reboots: _,
+            served_annotations,
         }) = last_reboot
         {
+            cut_served(served_annotations.as_mut());
             earlier.truncate(EARLIER_REBOOTS_MAX);
         }
+        cut_served(served_annotations.as_mut());
         cut(kernel_before, WORD_BYTES_MAX);
         cut(kernel_after, WORD_BYTES_MAX);
         cut(left_behind, MESSAGE_BYTES_MAX);

@@ -3,7 +3,8 @@
 use bellwether_proto::{
     Attempt, BlockedBudget, Blocker, BlockerKind, BootTimes, BudgetNumbers, Cause, DrainReport, DrainTerms, Ending,
     FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun,
-    OrderKind, OrderScope, Phase, PhaseEntered, RebootKind, ReturnedPods, StayingPods, UnitsBefore, wire,
+    OrderKind, OrderScope, Phase, PhaseEntered, RebootKind, ReturnedPods, ServedAnnotation, StayingPods, UnitsBefore,
+    wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -62,6 +63,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         units_before: None,
         reboot_kind: RebootKind::Full,
         soft_reboots_before: None,
+        served_annotations: None,
         boot_times: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
@@ -166,6 +168,14 @@ pub(crate) fn drain_report() -> DrainReport {
     }
 }
 
+/// An annotation that a reboot has served.
+fn served(value: &str) -> ServedAnnotation {
+    ServedAnnotation {
+        key: "example.com/reboot".into(),
+        value: value.into(),
+    }
+}
+
 /// With all that is known of the reboots and drains before.
 pub(crate) fn failed_again() -> Attempt {
     Attempt {
@@ -176,6 +186,7 @@ pub(crate) fn failed_again() -> Attempt {
             need_cleared: true,
             earlier: vec![at(-7200), at(-9000)],
             soft_reboots: Some(3),
+            served_annotations: Some(vec![served("1"), served("2")]),
         }),
         failed_reboot: Some(FailedReboot {
             cause: Cause::NodeNotBack,
@@ -192,6 +203,7 @@ pub(crate) fn failed_again() -> Attempt {
         }),
         reboot_kind: RebootKind::Soft,
         soft_reboots_before: Some(2),
+        served_annotations: Some(vec![served("3")]),
         boot_times: Some(Box::new(BootTimes {
             kernel_started_at: Some(at(70)),
             kernel: Some(SignedDuration::from_millis(1500)),

@@ -80,6 +80,8 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "history" | "orders" => (0, 100),
         "earlier" => (0, 9),
         "daemon_pods" => (0, 128),
+        "annotations" => (0, 16),
+        "key" | "value" => (317, 1),
         "beside" => (253, 100),
         "blockers" => (0, 20),
         "budgets" | "returned" => (0, 10),

@@ -20,6 +20,7 @@ mod outlook;
 mod policy_effects;
 mod read;
 mod readings;
+mod served;
 mod service;
 mod taints;
 

@@ -12,6 +12,7 @@ mod report;
 pub use annotated::{AnnotatedKind, AnnotatedOrder, AnnotatedUntil, NodeOrders};
 pub use claim::{Claim, Claimant};
 pub use memory::Memory;
+pub(crate) use need_annotation::{Asking, Served};
 pub use node::{NodeCondition, NodeView, Taint};
 pub(crate) use observation::Observation;
 pub use policy::PolicyView;

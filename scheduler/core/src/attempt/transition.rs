@@ -143,7 +143,7 @@ fn end(
     }
     retry::note_outcome(attempt, &ending, now);
     retry::note_obstacle(attempt, &ending);
-    let need_returned = observation.is_some_and(Observation::has_need);
+    let need_returned = observation.is_some_and(|observation| observation.has_need() && !observation.need_is_served());
     retry::after_end(attempt, cause, need_returned, policy, now);
     attempt.ending = Some(ending);
     enter(attempt, cause.outcome(), policy, now);
@@ -206,6 +206,11 @@ pub(crate) fn note_reboot(attempt: &mut Attempt, observation: Option<&Observatio
             .collect(),
         None => Vec::new(),
     };
+    // In the same reboot, what a view has shown as gone since is gone.
+    let served_annotations = match &attempt.last_reboot {
+        Some(last) if has_noted_reboot(attempt) => last.served_annotations.clone(),
+        Some(_) | None => attempt.served_annotations.take(),
+    };
     attempt.last_reboot = Some(LastReboot {
         boot_id: boot.clone(),
         need_since: attempt.need_since,
@@ -213,6 +218,7 @@ pub(crate) fn note_reboot(attempt: &mut Attempt, observation: Option<&Observatio
         need_cleared: observation.need_is_cleared_in(boot),
         earlier,
         soft_reboots,
+        served_annotations,
     });
 }
 

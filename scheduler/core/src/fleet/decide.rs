@@ -92,6 +92,7 @@ impl Fleet {
         self.note_removed_cordon(name, now);
         self.note_hold(name, &clock);
         self.note_late_reboot(name, now);
+        self.note_served_annotations(name, now);
         self.note_cleared_need(name, now);
         self.end_fulfilled_orders(name, &clock);
         self.adopt_orphan(name, &clock);
@@ -257,6 +258,7 @@ impl Fleet {
             let mut attempt = attempt.clone();
             if matches!(transition, Transition::Enter(Phase::Rebooting, _)) {
                 attempt.daemon_pods = member.daemon_pods_of_last_listing();
+                attempt.served_annotations = Some(self.served_by_order(&attempt, observation.node));
                 attempt.units_before = self.units_before(&attempt, &observation);
                 self.forget_needless(name, attempt.reboot_kind);
             }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::admission::budget::{self, Holder};
 use crate::admission::{DrainCheck, Group, OwnReadings, Place, Position};
 use crate::explain::Stand;
-use crate::observed::{Memory, NodeView, Observation, StoredReport};
+use crate::observed::{Memory, NodeView, Observation, Served, StoredReport};
 use crate::policy::Policy;
 use crate::reading::{PodReadings, Slot};
 use crate::timers::{Clock, later};
@@ -77,14 +77,16 @@ impl Member {
         if let Some(reported) = self.reported.take() {
             (stored.report.need, stored.report.probes) = *reported;
         }
+        self.memory.note_report(&stored.report);
+        let served = Served::in_boot(self.attempt.as_deref(), &stored.report.boot_id);
         let node = self.node.as_ref();
-        let added = node.and_then(|node| self.memory.with_annotations(stored, node, named, now));
-        if let Some((need, probes)) = added {
-            let need = std::mem::replace(&mut stored.report.need, need);
-            let probes = std::mem::replace(&mut stored.report.probes, probes);
+        let added = node.and_then(|node| self.memory.with_annotations(stored, node, named, served, now));
+        self.memory.asking = added.as_ref().map(|added| added.asking).unwrap_or_default();
+        if let Some(added) = added {
+            let need = std::mem::replace(&mut stored.report.need, added.need);
+            let probes = std::mem::replace(&mut stored.report.probes, added.probes);
             self.reported = Some(Box::new((need, probes)));
         }
-        self.memory.note_report(&stored.report);
     }
 
     /// The sentinel's newest report as it was given.

@@ -1,12 +1,12 @@
 //! What a core remembers of a node beyond its newest view and reports.
 
 use bellwether_policy::NeedAnnotation;
-use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport, ProbeReport, RebooterReport};
+use bellwether_proto::{AttemptId, BootId, Generation, HostReport, NeedReport, RebooterReport};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{as_text, as_text_optional};
-use crate::observed::need_annotation::{self, Sights};
+use crate::observed::need_annotation::{self, Added, Asking, Served, Sights};
 use crate::observed::{NodeView, StoredReport};
 
 /// What older views and reports of a node have shown and the newest ones do not show any more.
@@ -30,6 +30,9 @@ pub struct Memory {
     /// What views have shown of the annotations that policies name as needs.
     #[serde(default, skip_serializing_if = "Sights::is_empty")]
     annotations: Sights,
+    /// What the newest look at them has found.
+    #[serde(default, skip_serializing_if = "Asking::is_nothing")]
+    pub(crate) asking: Asking,
     /// The newest user space that the rebooter has reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_space: Option<UserSpace>,
@@ -150,15 +153,15 @@ impl Memory {
         stored: &StoredReport<HostReport>,
         node: &NodeView,
         named: &[NeedAnnotation],
+        served: Served<'_>,
         now: Timestamp,
-    ) -> Option<(NeedReport, Vec<ProbeReport>)> {
-        need_annotation::with_annotations(stored, node, named, &mut self.annotations, now)
+    ) -> Option<Added> {
+        need_annotation::with_annotations(stored, node, named, served, &mut self.annotations, now)
     }
 
-    /// Notes a report of the sentinel, with the needs by annotation. While a policy does not name an annotation any more that
-    /// was there, as in an exchange of the policy, the node may still carry it.
+    /// Notes a report as the sentinel made it: what the annotations ask for is of other rules.
     pub(crate) fn note_report(&mut self, report: &HostReport) {
-        if report.need == NeedReport::NotRequired && !need_annotation::is_carried(&self.annotations, &report.boot_id) {
+        if report.need == NeedReport::NotRequired {
             self.needless_boot = Some(report.boot_id.clone());
         }
     }

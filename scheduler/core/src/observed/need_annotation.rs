@@ -4,15 +4,17 @@
 //! probes, by the rules by which a sentinel merges its own: a need of one probe is a need of the host, and without one a
 //! probe that shows neither leaves the need unknown.
 //!
-//! Only the program or operator that set an annotation removes it. So one that is there from the first look of a boot on may
-//! be the one that the last reboot served: it is undated, and not served again. It is a new need once it was gone in this
-//! boot, or has another value.
+//! Only the program or operator that set an annotation removes it, and the record of the last reboot knows which ones that
+//! reboot has served: none of these is a need again until a view of this boot shows the Node without it. Every other one is
+//! a new need under every leader, whenever it is first looked at. Until the record knows, as after a reboot by a version
+//! before this list, one that is there at the first look counts as served.
 
 use std::collections::BTreeMap;
 
 use bellwether_policy::NeedAnnotation;
 use bellwether_proto::{
-    BootId, HostReport, NeedReport, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootNeed,
+    Attempt, BootId, HostReport, NeedReport, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode, RebootNeed,
+    ServedAnnotation,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -49,14 +51,73 @@ struct Carried {
 /// The sights of the annotations of a node, by annotation.
 pub(crate) type Sights = BTreeMap<String, Sight>;
 
+/// What the annotations of a node ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Asking {
+    /// No annotation asks for a reboot.
+    #[default]
+    Nothing,
+    /// The need of the node consists of annotations that the last reboot has served, and of nothing else.
+    Again,
+    /// An annotation asks for a reboot that none has served yet.
+    Reboot,
+}
+
+impl Asking {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's")]
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
+}
+
+/// What the last reboot of a node has served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Served<'a> {
+    /// No reboot of ours began this boot.
+    Nothing,
+    /// The record does not know.
+    Unknown,
+    /// These.
+    These(&'a [ServedAnnotation]),
+}
+
+impl<'a> Served<'a> {
+    /// What the reboot that began this boot has served.
+    pub(crate) fn in_boot(attempt: Option<&'a Attempt>, boot: &BootId) -> Self {
+        let last = attempt.and_then(|attempt| attempt.last_reboot.as_ref());
+        match last.filter(|last| last.boot_id == *boot) {
+            None => Self::Nothing,
+            Some(last) => last.served_annotations.as_deref().map_or(Self::Unknown, Self::These),
+        }
+    }
+
+    fn contains(self, key: &str, carried: &Carried) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Unknown => carried.undated,
+            Self::These(all) => all
+                .iter()
+                .any(|served| served.key == key && served.value == carried.value),
+        }
+    }
+}
+
+/// What the annotations of a node add to the report of its sentinel.
+pub(crate) struct Added {
+    pub(crate) need: NeedReport,
+    pub(crate) probes: Vec<ProbeReport>,
+    pub(crate) asking: Asking,
+}
+
 /// The need of the sentinel's report and its probes, with those of the annotations. None: the policy of the node names no annotation.
 pub(super) fn with_annotations(
     stored: &StoredReport<HostReport>,
     node: &NodeView,
     named: &[NeedAnnotation],
+    served: Served<'_>,
     sights: &mut Sights,
     now: Timestamp,
-) -> Option<(NeedReport, Vec<ProbeReport>)> {
+) -> Option<Added> {
     if named.is_empty() {
         return None;
     }
@@ -65,27 +126,39 @@ pub(super) fn with_annotations(
     sights.retain(|_, sight| sight.boot == report.boot_id);
     let mut need = report.need.clone();
     let mut probes = report.probes.clone();
+    let mut asking = Asking::Nothing;
+    // Needs that were served neither make a new one older nor keep an attempt alive whose own need is gone.
+    let mut again = NeedReport::NotRequired;
     for annotation in named {
-        let outcome = look(annotation, stored, node, sights, now);
-        let (outcome, first_since) = match outcome {
-            Look::Carried(carried) => (ProbeOutcome::Required(carried.need(annotation)), carried.first_since),
-            Look::Absent => (ProbeOutcome::NotRequired, now),
-            Look::Unknown => (ProbeOutcome::Unknown(unread(annotation)), now),
+        let outcome = match look(annotation, stored, node, served, sights, now) {
+            Look::Carried(carried) => {
+                let is_served = served.contains(&annotation.key, &carried);
+                let outcome = ProbeOutcome::Required(carried.need(annotation, is_served));
+                if is_served {
+                    again = merged(again, &outcome, carried.first_since);
+                } else {
+                    need = merged(need, &outcome, carried.first_since);
+                    asking = Asking::Reboot;
+                }
+                outcome
+            }
+            Look::Absent => ProbeOutcome::NotRequired,
+            Look::Unknown => {
+                let outcome = ProbeOutcome::Unknown(unread(annotation));
+                need = merged(need, &outcome, now);
+                outcome
+            }
         };
-        need = merged(need, &outcome, first_since);
         probes.push(ProbeReport {
             name: annotation.to_string(),
             kind: KIND.to_owned(),
             outcome,
         });
     }
-    Some((need, probes))
-}
-
-/// An annotation that a policy has named is there, or was at the last look, in this boot.
-pub(super) fn is_carried(sights: &Sights, boot: &BootId) -> bool {
-    let mut sights = sights.values();
-    sights.any(|sight| sight.boot == *boot && sight.carried.is_some())
+    if need == NeedReport::NotRequired && again != NeedReport::NotRequired {
+        (need, asking) = (again, Asking::Again);
+    }
+    Some(Added { need, probes, asking })
 }
 
 /// No instant of the past lies in the future: the clock may have been set back.
@@ -106,6 +179,7 @@ fn look(
     annotation: &NeedAnnotation,
     stored: &StoredReport<HostReport>,
     node: &NodeView,
+    served: Served<'_>,
     sights: &mut Sights,
     now: Timestamp,
 ) -> Look {
@@ -120,9 +194,11 @@ fn look(
         other => Carried {
             value: value.clone(),
             since: began(stored, now),
+            // Another value continues the need of the one before, unless a reboot has ended that.
             first_since: other
                 .and_then(Option::as_ref)
-                .map_or(now, |carried| carried.first_since),
+                .filter(|before| !served.contains(&annotation.key, before))
+                .map_or(now, |before| before.first_since),
             undated: other.is_none(),
         },
     });
@@ -138,13 +214,13 @@ fn began(stored: &StoredReport<HostReport>, now: Timestamp) -> Timestamp {
 }
 
 impl Carried {
-    fn need(&self, annotation: &NeedAnnotation) -> ProbeNeed {
+    fn need(&self, annotation: &NeedAnnotation, is_served: bool) -> ProbeNeed {
         let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
         let value: String = self.value.chars().take(VALUE_CHARS_MAX).map(printable).collect();
         ProbeNeed {
             since: self.since,
             reasons: vec![format!("annotation {}={value}", annotation.key)],
-            undated: self.undated,
+            undated: self.undated || is_served,
             kernel_change: None,
         }
     }

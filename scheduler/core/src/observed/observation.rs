@@ -3,7 +3,7 @@
 use bellwether_proto::{Attempt, BootId, BootReport, HostReport, NeedReport, Problem, ProblemCode, RebooterReport};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observed::{Memory, NodeView, StoredReport};
+use crate::observed::{Asking, Memory, NodeView, StoredReport};
 use crate::policy::Policy;
 use crate::timers::{Clock, later};
 
@@ -42,12 +42,16 @@ impl<'a> Observation<'a> {
         self.has_need() && self.sentinel.is_some_and(|stored| !clock.reached(stored.stale_at()))
     }
 
-    /// The sentinel reports that the host needs no reboot. Silence and probe errors prove nothing.
+    /// The sentinel reports that the host needs no reboot, and the Node carries no annotation that asks for one and was not
+    /// served. Silence and probe errors prove nothing.
     pub(crate) fn need_is_gone(&self) -> bool {
-        matches!(
-            self.sentinel.map(|stored| &stored.report.need),
-            Some(NeedReport::NotRequired)
-        )
+        let need = self.sentinel.map(|stored| &stored.report.need);
+        matches!(need, Some(NeedReport::NotRequired)) || self.need_is_served()
+    }
+
+    /// The need consists of annotations that the last reboot has served.
+    pub(crate) fn need_is_served(&self) -> bool {
+        self.has_need() && self.memory.asking == Asking::Again
     }
 
     /// The node is unschedulable and carries this attempt's cordon.

@@ -45,6 +45,7 @@ mod records;
 mod referee;
 mod renewal;
 mod retries;
+mod served;
 mod service;
 mod skips;
 mod soft;

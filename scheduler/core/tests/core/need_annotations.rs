@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::orders::of_node;
 use crate::world::{AtBoot, World, name, policy};
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const KEY: &str = "example.com/reboot";
+pub(crate) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const KEY: &str = "example.com/reboot";
 
 /// A policy for every node that names one annotation.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut world = World::new(1, &["a"]);
     world.policies = vec![policy("all", json!({ "needs": { "annotations": [{ "key": KEY }] } }))];
     annotate(&mut world, None);
@@ -20,14 +20,14 @@ fn world() -> World {
 }
 
 /// The node gets the annotation, or another value of it, or loses it.
-fn annotate(world: &mut World, value: Option<&str>) {
+pub(crate) fn annotate(world: &mut World, value: Option<&str>) {
     let annotation = (KEY.to_owned(), value.map(str::to_owned));
     world.host("a").view.annotations = [annotation].into();
     world.settle();
 }
 
 /// Takes the node from its drain to Done, and lets the wait after a reboot pass.
-fn reboot(world: &mut World) {
+pub(crate) fn reboot(world: &mut World) {
     assert_eq!(world.phase("a"), Some(Phase::Draining), "{}", world.message("a"));
     world.drainer("a", true, 1);
     world.rebooter("a", true);
@@ -84,29 +84,22 @@ fn an_annotation_that_no_policy_of_the_node_names_asks_for_nothing() {
 }
 
 #[test]
-fn another_value_after_the_reboot_is_another_need_of_the_same_age() {
+fn another_value_after_the_reboot_is_another_need_of_its_own_age_and_the_next_one_continues_it() {
+    let need = |world: &World| {
+        let stored = world.fleet.sentinel(&name("a")).unwrap();
+        stored.report.need.required().cloned().unwrap()
+    };
     let mut world = world();
     annotate(&mut world, Some("2026-01-01"));
     reboot(&mut world);
-    let first = world
-        .fleet
-        .sentinel(&name("a"))
-        .unwrap()
-        .report
-        .need
-        .required()
-        .cloned();
+    let served = need(&world);
     annotate(&mut world, Some("2026-01-02"));
     assert_eq!(world.phase("a"), Some(Phase::Draining));
-    let second = world
-        .fleet
-        .sentinel(&name("a"))
-        .unwrap()
-        .report
-        .need
-        .required()
-        .cloned();
-    let (first, second) = (first.unwrap(), second.unwrap());
+    let first = need(&world);
+    assert!(first.first_since > served.first_since && first.since > served.since && !first.undated);
+    world.pass(SignedDuration::from_secs(1));
+    annotate(&mut world, Some("2026-01-03"));
+    let second = need(&world);
     assert_eq!(second.first_since, first.first_since);
     assert!(second.since > first.since && !second.undated);
 }

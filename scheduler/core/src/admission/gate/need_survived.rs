@@ -6,17 +6,24 @@
 //! boot began to end, by the host's clock corrected by how far that clock is ahead of the server's now. A report that
 //! comes late makes a clock
 //! look behind, and a clock may be set between two boots, so no time alone proves anything.
+//!
+//! Of annotations the record of the reboot knows which ones it has served: these alone are no new need, and another one is.
 
 use bellwether_proto::{LastReboot, RebootNeed};
 
 use crate::admission::gate::Candidate;
 use crate::admission::reason::Reason;
-use crate::observed::StoredReport;
+use crate::observed::{Asking, StoredReport};
 
 pub(super) fn gate(candidate: &Candidate<'_>) -> Option<Reason> {
     let last = candidate.last?.last_reboot.as_ref()?;
     let sentinel = candidate.observation.sentinel?;
-    let survived = last.boot_id == sentinel.report.boot_id && !is_new(candidate.need, last, sentinel);
+    let is_new = match candidate.observation.memory.asking {
+        Asking::Nothing => is_new(candidate.need, last, sentinel),
+        Asking::Again => false,
+        Asking::Reboot => true,
+    };
+    let survived = last.boot_id == sentinel.report.boot_id && !is_new;
     survived.then_some(Reason::NeedSurvivedReboot)
 }
 
