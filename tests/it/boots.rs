@@ -81,10 +81,10 @@ async fn a_unit_that_fails_in_the_new_boot_holds_the_node_until_it_is_repaired()
         &json!({ "backInService": { "failedUnits": "Hold" } }),
     )
     .await?;
-    // No systemd answers yet.
+    // The boot has not ended.
     fleet.upgrade_all()?;
     fleet
-        .explained(host.name(), &["GateFailed", "does not show the units"])
+        .explained(host.name(), &["GateFailed", "services of the host still start"])
         .await?;
 
     // The call is refused until the units of the next boot are set.
