@@ -46,7 +46,8 @@ impl Arch {
         }
     }
 
-    fn is_host(self) -> bool {
+    /// Whether this machine has it.
+    pub(crate) fn is_host(self) -> bool {
         match self {
             Self::Amd64 => env::consts::ARCH == "x86_64",
             Self::Arm64 => env::consts::ARCH == "aarch64",

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::arch::{Toolchain, linker_variable};
 use super::elf;
-use super::service::Service;
+use super::service::{RunsOn, Service};
 use crate::{cache, progress};
 
 /// A tree of this repository and where cargo builds it.
@@ -36,8 +36,15 @@ impl Place {
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let mut command = Command::new("cargo");
         command
-            .args(["build", "--release", "--locked", "--target", toolchain.target])
-            .args(["--package", service.package, "--bin", service.binary])
+            .args(["rustc", "--release", "--locked", "--target", toolchain.target])
+            .args(["--package", service.package, "--bin", service.binary, "--"])
+            .args(
+                service
+                    .place
+                    .link_args(&self.tree)
+                    .iter()
+                    .map(|arg| format!("-Clink-arg={arg}")),
+            )
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             // Wins over all other ways to set flags, so a user's own settings change nothing.
@@ -52,6 +59,9 @@ impl Place {
         let bytes = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
         if let Err(problem) = elf::check(&bytes, toolchain.arch) {
             bail!("{} {problem}", binary.display());
+        }
+        if service.place == RunsOn::EachNode && toolchain.arch.is_host() {
+            report_an_error(&binary)?;
         }
         Ok(binary)
     }
@@ -81,6 +91,25 @@ impl Place {
         renamed.push((self.target.clone(), "/bellwether/target".to_owned()));
         Ok(flags(&renamed))
     }
+}
+
+/// Has an agent's binary report an error with a backtrace, for which it has no tables.
+fn report_an_error(binary: &Path) -> Result<()> {
+    // An address for documentation: no machine has it.
+    let output = Command::new(binary)
+        .args(["--node-name=none", "--admin-address=192.0.2.1:1"])
+        .env("RUST_BACKTRACE", "full")
+        .output()
+        .with_context(|| format!("cannot run {}", binary.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if output.status.code() != Some(1) || !text.contains("192.0.2.1:1") {
+        bail!(
+            "{} does not report an error: {}: {text}",
+            binary.display(),
+            output.status
+        );
+    }
+    Ok(())
 }
 
 /// The compiler's flags, with paths of this machine renamed.

@@ -16,8 +16,35 @@ pub(crate) struct Service {
     /// User and group unless a manifest sets others, by number: there is no `/etc/passwd` to look names
     /// up in, and Kubernetes cannot prove that a name is not root.
     pub(crate) user: &'static str,
-    /// Whether it runs in a cluster, and so in `cargo xtask test node`; the command line does not.
-    pub(crate) in_cluster: bool,
+    /// Where it runs.
+    pub(crate) place: RunsOn,
+}
+
+/// Where a binary runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RunsOn {
+    /// Every node, so its memory counts as often.
+    EachNode,
+    /// A few nodes, where it does the work of all of them.
+    FewNodes,
+    /// An operator's machine.
+    Desk,
+}
+
+impl RunsOn {
+    /// Further arguments of the linker.
+    pub(crate) fn link_args(&self, tree: &Path) -> Vec<String> {
+        match self {
+            Self::EachNode => vec![
+                // Without the tables by which a stack is unwound: an eighth of the binary, and an agent aborts at a panic.
+                format!("-Wl,-T,{}", tree.join("xtask/src/images/agent.ld").display()),
+                // Who looks for a backtrace all the same finds none: any function without an effect will do. The names of
+                // the functions in a backtrace are stripped anyway.
+                "-Wl,--defsym=_Unwind_Backtrace=getpid".to_owned(),
+            ],
+            Self::FewNodes | Self::Desk => Vec::new(),
+        }
+    }
 }
 
 /// A user without rights: the same as in the manifests.
@@ -29,21 +56,21 @@ pub(crate) const SERVICES: [Service; 6] = [
         package: "bellwether-sentinel",
         binary: "bellwether-sentinel",
         user: UNPRIVILEGED,
-        in_cluster: true,
+        place: RunsOn::EachNode,
     },
     Service {
         name: "scheduler",
         package: "bellwether-scheduler",
         binary: "bellwether-scheduler",
         user: UNPRIVILEGED,
-        in_cluster: true,
+        place: RunsOn::FewNodes,
     },
     Service {
         name: "drainer",
         package: "bellwether-drainer",
         binary: "bellwether-drainer",
         user: UNPRIVILEGED,
-        in_cluster: true,
+        place: RunsOn::FewNodes,
     },
     Service {
         name: "rebooter",
@@ -52,27 +79,30 @@ pub(crate) const SERVICES: [Service; 6] = [
         // logind reboots for uid 0 only. A cluster that forbids root pods refuses this one when it starts,
         // not when the first node is drained.
         user: "0:0",
-        in_cluster: true,
+        place: RunsOn::EachNode,
     },
     Service {
         name: "gatekeeper",
         package: "bellwether-gatekeeper",
         binary: "bellwether-gatekeeper",
         user: UNPRIVILEGED,
-        in_cluster: true,
+        place: RunsOn::FewNodes,
     },
     Service {
         name: "ctl",
         package: "bellwether-ctl",
         binary: "kubectl-reboots",
         user: UNPRIVILEGED,
-        in_cluster: false,
+        place: RunsOn::Desk,
     },
 ];
 
-/// Those that run in a cluster.
+/// Those that run in a cluster, and so in `cargo xtask test node`.
 pub(crate) fn in_cluster() -> Vec<&'static Service> {
-    SERVICES.iter().filter(|service| service.in_cluster).collect()
+    SERVICES
+        .iter()
+        .filter(|service| service.place != RunsOn::Desk)
+        .collect()
 }
 
 /// Reads a list such as `sentinel,ctl`.
