@@ -13,12 +13,13 @@
 
 use std::time::Duration;
 
-use crate::soft;
 use bellwether_proto::{
     Attempt, AttemptId, BootId, Generation, NodeName, Phase, Problem, ProblemCode, RebootKind, SignatureFault, event,
     subject,
 };
 use jiff::Timestamp;
+
+use crate::soft;
 
 /// What the rebooter knows of itself and its host, now.
 #[derive(Debug, Clone)]
@@ -255,8 +256,11 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
     // bus with it. A refusal would have the node taken back into service meanwhile; whether the reboot happened is decided
     // by the attempt's deadline. Not if this process knows that no call has arrived.
     let may_go_down = record.reboot_started_at.is_some() && !waiting.is_some_and(|waiting| waiting.is_uncalled);
-    let own_problem = || own.problem.clone().or_else(|| unknown_kind(record.reboot_kind));
-    let problem = own_problem().or_else(|| soft::problem(record, own.soft_reboots));
+    let problem = own
+        .problem
+        .clone()
+        .or_else(|| unknown_kind(record.reboot_kind))
+        .or_else(|| soft::problem(record, own.soft_reboots));
     match (not_after(record, waiting, now), &problem) {
         (Ok(not_after), None) => Decision::Act(Order {
             attempt: record.id,

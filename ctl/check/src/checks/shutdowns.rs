@@ -4,6 +4,7 @@ use bellwether_proto::ShutdownDelay;
 use bellwether_proto::wire::NodeStatus;
 
 use crate::check::Check;
+use crate::checks::units::shown_boot;
 use crate::code::Code;
 use crate::facts::Facts;
 use crate::finding::{Finding, Topic};
@@ -35,10 +36,8 @@ fn findings(facts: &Facts) -> Vec<Finding> {
 
 /// None: long enough, or not known now.
 fn short(status: &NodeStatus) -> Option<String> {
-    let is_heard = status.rebooter.as_ref().is_some_and(|agent| !agent.stale);
-    let delay = status.boot.as_ref()?.shutdown_delay.clone()?;
-    let delay = ShutdownDelay::from_wire(delay).ok()?;
-    (is_heard && delay.cuts_kubelet()).then(|| format!("{:#}", delay.max))
+    let delay = ShutdownDelay::from_wire(shown_boot(status)?.shutdown_delay.clone()?).ok()?;
+    delay.cuts_kubelet().then(|| format!("{:#}", delay.max))
 }
 
 #[cfg(test)]

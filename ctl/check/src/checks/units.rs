@@ -1,6 +1,6 @@
 //! Units of systemd that have failed on the nodes' hosts, as the rebooters report them.
 
-use bellwether_proto::wire::NodeStatus;
+use bellwether_proto::wire::{BootReport, NodeStatus};
 
 use crate::check::Check;
 use crate::code::Code;
@@ -33,14 +33,19 @@ fn findings(facts: &Facts) -> Vec<Finding> {
 
 /// None: no unit has failed, or that is not known now.
 fn failed_units(status: &NodeStatus) -> Option<String> {
-    let is_heard = status.rebooter.as_ref().is_some_and(|agent| !agent.stale);
-    let units = &status.boot.as_ref()?.failed_units;
-    (is_heard && !units.is_empty()).then(|| text::one_line(&units.join(", ")))
+    let units = &shown_boot(status)?.failed_units;
+    (!units.is_empty()).then(|| text::one_line(&units.join(", ")))
+}
+
+/// What the host of a node shows of its boot; none: nothing, or the report is stale.
+pub(crate) fn shown_boot(status: &NodeStatus) -> Option<&BootReport> {
+    status.rebooter.as_ref().filter(|agent| !agent.stale)?;
+    status.boot.as_ref()
 }
 
 #[cfg(test)]
 mod tests {
-    use bellwether_proto::wire::{Agent, BootReport, ListNodesResponse};
+    use bellwether_proto::wire::{Agent, ListNodesResponse};
 
     use super::*;
     use crate::facts::FleetAnswer;
