@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value as Json;
 
 use crate::cache;
+use crate::step::as_from_a_shell;
 
 pub(crate) const HELP: &str = "\
 Write the CustomResourceDefinition of RebootPolicy, made from the types in scheduler/policy.
@@ -83,7 +84,7 @@ fn compare(committed: &str, made: &str) -> Result<()> {
 /// The content of the file by the types.
 fn made() -> Result<String> {
     let mut cargo = Command::new("cargo");
-    cargo
+    as_from_a_shell(&mut cargo)
         .args(PRINT)
         .current_dir(cache::workspace())
         .stderr(Stdio::inherit());

@@ -29,7 +29,7 @@ impl Steps {
         let shown = format!("{}{}", vars.collect::<String>(), argv.join(" "));
         self.work(name, || {
             println!("$ {shown}");
-            let status = Command::new(program)
+            let status = as_from_a_shell(&mut Command::new(program))
                 .args(args)
                 .envs(env.iter().copied())
                 .current_dir(cache::workspace())
@@ -62,5 +62,38 @@ impl Steps {
         for (name, took) in &self.done {
             println!("  {:>7.1} s  {name}", took.as_secs_f32());
         }
+    }
+}
+
+/// The command without what cargo has set in the environment about this very program, as which it runs. Build scripts look at
+/// these variables, that of ring among them: with another value cargo would compile ring again, and all that is above it, which
+/// is nearly everything, at each change between `cargo xtask` and cargo itself.
+pub(crate) fn as_from_a_shell(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(is_of_package) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_knows_the_package_of_this_program() {
+        let variables = ["CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_DIR"];
+        for variable in variables {
+            assert!(std::env::var_os(variable).is_some(), "cargo sets no {variable}");
+        }
+        let mut command = Command::new("env");
+        let output = as_from_a_shell(&mut command).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        for variable in variables {
+            assert!(!text.contains(&format!("{variable}=")), "{text}");
+        }
+        assert!(text.contains("PATH="), "{text}");
     }
 }

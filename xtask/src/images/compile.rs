@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use super::arch::{Toolchain, linker_variable};
 use super::elf;
 use super::service::{RunsOn, Service};
+use crate::step::as_from_a_shell;
 use crate::{cache, progress};
 
 /// A tree of this repository and where cargo builds it.
@@ -35,7 +36,7 @@ impl Place {
         let logs = self.target.join("images.work");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let mut command = Command::new("cargo");
-        command
+        as_from_a_shell(&mut command)
             .args(["rustc", "--release", "--locked", "--target", toolchain.target])
             .args(["--package", service.package, "--bin", service.binary, "--"])
             .args(
