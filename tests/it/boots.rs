@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::{Attempt, Phase};
 use rig::bus::Bus;
+use rig::logind::BOOTED;
 use rig::record::node_state;
 use rig::wait;
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ async fn a_unit_that_fails_in_the_new_boot_holds_the_node_until_it_is_repaired()
 
     // The call is refused until the units of the next boot are set.
     bus.answers().always = methods::BLOCKED;
-    bus.answers().moments = BTreeMap::from([("UserspaceTimestampMonotonic", 5_000_000), (FINISH, 25_000_000)]);
+    bus.answers().moments = BTreeMap::from(BOOTED);
     bus.answers().failed_units = vec!["old.service"];
     let rebooter = fleet.services.agents_of(&host)?.rebooter;
     rebooter.process.restart()?;

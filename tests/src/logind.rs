@@ -32,6 +32,12 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// The flag of RebootWithFlags for a reboot of user space alone.
 pub const SOFT: u64 = 1 << 2;
 
+/// The moments of a boot that has ended, for [`Answers::moments`].
+pub const BOOTED: [(&str, u64); 2] = [
+    ("UserspaceTimestampMonotonic", 5_000_000),
+    ("FinishTimestampMonotonic", 25_000_000),
+];
+
 /// An inhibitor: what, who, why, mode.
 pub type Inhibitor = [&'static str; 4];
 

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use rig::accounts::User;
 use rig::bus::Bus;
 use rig::host::{Behaviour, Host};
-use rig::logind::SystemBus;
+use rig::logind::{BOOTED, SystemBus};
 use rig::nats::Nats;
 use rig::place::Place;
 use rig::ports::free_port;
@@ -67,6 +67,10 @@ impl Scene {
         };
         let host = Host::new(&place.folder("hosts")?, NODE, behaviour)?;
         let system_bus = SystemBus::start(Arc::clone(&host)).await?;
+        if let Some(bus) = &system_bus {
+            // As on nearly every host nearly all the time: a boot under way has a rebooter look at it each ten seconds.
+            bus.answers().moments = BTreeMap::from(BOOTED);
+        }
         let mut of_rebooter = vec![(setting::RECORD_KEYS, keys.display().to_string())];
         if system_bus.is_none() {
             of_rebooter.push((setting::REBOOT_METHOD, "command".to_owned()));
