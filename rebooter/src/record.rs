@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bellwether_chassis::{Bus, RecordKeyFile, Retry, Unusable};
 use bellwether_proto::{Attempt, AttemptId, Generation, NodeName, SignatureFault, attribute};
-use bellwether_rebooter_core::guard::Place;
+use bellwether_rebooter_core::guard::{self, Place};
 
 use crate::metrics::Metrics;
 use crate::wire;
@@ -40,6 +40,10 @@ pub(crate) struct StoredRecord {
     distrusted: Option<(AttemptId, Generation)>,
     /// The newest record that this process has verified.
     newest: Option<Place>,
+    /// The record was read once.
+    has_read: bool,
+    /// The order that the record was at the first look, verified or not.
+    inherited: Option<(AttemptId, Generation)>,
     /// The last record that was not obeyed for its form or signature, by its sequence.
     unusable: Option<u64>,
     reading: Retry,
@@ -54,6 +58,8 @@ impl StoredRecord {
             metrics,
             distrusted: None,
             newest: None,
+            has_read: false,
+            inherited: None,
             unusable: None,
             reading: Retry::new("read the attempt record"),
         }
@@ -64,6 +70,11 @@ impl StoredRecord {
         self.distrusted
     }
 
+    /// The order that stood in the record when this process looked for the first time.
+    pub(crate) fn inherited(&self) -> Option<(AttemptId, Generation)> {
+        self.inherited
+    }
+
     /// Refuses a record that does not verify, and with it any other of its attempt and generation.
     pub(crate) fn distrust(&mut self, claim: &Attempt) {
         self.distrusted = Some((claim.id, claim.generation));
@@ -72,14 +83,20 @@ impl StoredRecord {
     /// The record that is stored for our node, if it is well-formed and none that was replaced; else when to try again.
     pub(crate) async fn read(&mut self, look: Look) -> Result<Option<Found>, Duration> {
         let record = match look {
-            Look::Any => wire::read_record(&self.bus, &self.node).await,
-            Look::Last => wire::read_current_record(&self.bus, &self.node).await,
+            // At first the newest one: an order that this process does not find now counts as one that came later.
+            Look::Any if self.has_read => wire::read_record(&self.bus, &self.node).await,
+            Look::Any | Look::Last => wire::read_current_record(&self.bus, &self.node).await,
         };
         let record = match record {
             Ok(record) => record,
             Err(error) => return Err(self.reading.failed(&error)),
         };
         self.reading.worked();
+        if !self.has_read {
+            self.has_read = true;
+            let claim = record.as_ref().and_then(|record| record.claim::<Attempt>().ok());
+            self.inherited = claim.and_then(|claim| guard::order_in(&claim.unverified()));
+        }
         let Some(record) = record else { return Ok(None) };
         let unusable = match self.keys.verified::<Attempt>(&record) {
             Ok(attempt) => return Ok(self.unless_replaced(attempt, record.sequence)),

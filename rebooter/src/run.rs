@@ -240,7 +240,7 @@ impl Rebooter {
 
     /// Keeps an order for later. Returns when to look again.
     fn wait_for(&mut self, record: &Attempt, problem: Problem) -> Duration {
-        let waiting = Waiting::continued(self.waiting.as_ref(), record, problem);
+        let waiting = Waiting::new(record, problem);
         if self.waiting.as_ref() != Some(&waiting) {
             tracing::warn!(
                 { attribute::ATTEMPT } = %waiting.attempt,
@@ -437,6 +437,7 @@ impl Rebooter {
             acted: self.acted.clone(),
             refused: self.refused,
             waiting: self.waiting.clone(),
+            inherited: self.record.inherited(),
             problem,
             soft_reboots: None,
         })

@@ -67,6 +67,7 @@ struct State {
     boot_id: String,
     kernel: String,
     orders_handled: usize,
+    orders_ignored: usize,
     reboots: usize,
     /// In the boot that runs.
     soft_reboots: u32,
@@ -95,6 +96,7 @@ impl Host {
                 boot_id: String::new(),
                 kernel: "6.12.41".to_owned(),
                 orders_handled: 0,
+                orders_ignored: 0,
                 reboots: 0,
                 soft_reboots: 0,
                 is_soft: false,
@@ -223,6 +225,12 @@ impl Host {
         self.orders().lines().count()
     }
 
+    /// How many of them the host has ignored for good: no later change of its behaviour makes it obey them.
+    #[must_use]
+    pub fn ignored_orders(&self) -> usize {
+        self.locked().orders_ignored
+    }
+
     fn orders(&self) -> String {
         fs::read_to_string(self.root.join(REBOOT_ORDERS)).unwrap_or_default()
     }
@@ -271,10 +279,11 @@ impl Host {
         let text = self.orders();
         let orders = text.lines().count();
         let mut state = self.locked();
-        let ordered = orders > state.orders_handled;
+        let ordered = orders.saturating_sub(state.orders_handled);
         state.orders_handled = orders;
         match state.power {
-            Power::On if ordered && !state.behaviour.ignore_reboot => {
+            Power::On if ordered > 0 && state.behaviour.ignore_reboot => state.orders_ignored += ordered,
+            Power::On if ordered > 0 => {
                 state.is_soft = text.lines().last() == Some(SOFT) && !state.behaviour.full_instead_of_soft;
                 self.power_off(&mut state);
             }

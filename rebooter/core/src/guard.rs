@@ -34,6 +34,10 @@ pub struct Own {
     pub refused: Option<(AttemptId, Generation)>,
     /// The order that this process has taken up, and could not carry out yet.
     pub waiting: Option<Waiting>,
+    /// The order that stood in the record when this process looked for the first time. A process before this one may have
+    /// announced the reboot and called for it, also where the record does not show that yet. None: there was none, and so this
+    /// process is the only one that can have carried out any later order.
+    pub inherited: Option<(AttemptId, Generation)>,
     /// Why it could not reboot its host; none: it can.
     pub problem: Option<Problem>,
     /// How many soft reboots the boot that runs has had, read now; none: the host does not show it, or it was not asked.
@@ -49,21 +53,16 @@ pub struct Waiting {
     pub generation: Generation,
     /// What is in the way, as it was found last.
     pub problem: Problem,
-    /// No call for this order can be under way: no reboot was announced when this process took the order up, and each call
-    /// since has certainly not arrived. So the host stays up if the order ends now.
-    pub is_uncalled: bool,
 }
 
 impl Waiting {
     /// The order of this record, which `problem` keeps from being carried out now.
     #[must_use]
-    pub fn continued(before: Option<&Self>, record: &Attempt, problem: Problem) -> Self {
-        let before = before.filter(|before| before.is_for(record));
+    pub fn new(record: &Attempt, problem: Problem) -> Self {
         Self {
             attempt: record.id,
             generation: record.generation,
             problem,
-            is_uncalled: before.map_or_else(|| record.reboot_started_at.is_none(), |before| before.is_uncalled),
         }
     }
 
@@ -227,6 +226,12 @@ impl Refusal {
     }
 }
 
+/// The order that a record is, by its phase.
+#[must_use]
+pub fn order_in(record: &Attempt) -> Option<(AttemptId, Generation)> {
+    (record.phase == Phase::Rebooting).then_some((record.id, record.generation))
+}
+
 /// Examines the record that is stored for our node.
 #[must_use]
 pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
@@ -254,14 +259,16 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
     let waiting = own.waiting.as_ref().filter(|waiting| waiting.is_for(record));
     // Once the rebooter has reported that the host reboots, the host may be going down right now, slowly, and its
     // bus with it. A refusal would have the node taken back into service meanwhile; whether the reboot happened is decided
-    // by the attempt's deadline. Not if this process knows that no call has arrived.
-    let may_go_down = record.reboot_started_at.is_some() && !waiting.is_some_and(|waiting| waiting.is_uncalled);
+    // by the attempt's deadline. Not if this process knows that no call has arrived: the order came after its first look, and each
+    // call that it made has certainly not arrived.
+    let is_uncalled = waiting.is_some() && own.inherited != Some((record.id, record.generation));
+    let may_go_down = record.reboot_started_at.is_some() && !is_uncalled;
     let problem = own
         .problem
         .clone()
         .or_else(|| unknown_kind(record.reboot_kind))
         .or_else(|| soft::problem(record, own.soft_reboots));
-    match (not_after(record, waiting, now), &problem) {
+    match (not_after(record, waiting, is_uncalled, now), &problem) {
         (Ok(not_after), None) => Decision::Act(Order {
             attempt: record.id,
             generation: record.generation,
@@ -279,9 +286,7 @@ pub fn examine(record: &Attempt, own: &Own, now: Timestamp) -> Decision {
         (Ok(_), Some(problem)) => Decision::Refuse(Refusal::Unable {
             problem: problem.clone(),
         }),
-        (Err(Refusal::Late { .. } | Refusal::Inhibited { .. } | Refusal::Unreached { .. }), _) if may_go_down => {
-            Decision::Nothing
-        }
+        (Err(Refusal::Late { .. } | Refusal::Unable { .. }), _) if may_go_down => Decision::Nothing,
         (Err(refusal), _) => Decision::Refuse(refusal),
     }
 }
@@ -355,7 +360,12 @@ impl Place {
 }
 
 /// The limit of time of a command that may be obeyed now.
-fn not_after(record: &Attempt, waiting: Option<&Waiting>, now: Timestamp) -> Result<Timestamp, Refusal> {
+fn not_after(
+    record: &Attempt,
+    waiting: Option<&Waiting>,
+    is_uncalled: bool,
+    now: Timestamp,
+) -> Result<Timestamp, Refusal> {
     // Invariant "Drained before rebooted".
     if record.drained_at.is_none() {
         return Err(Refusal::NotDrained);
@@ -364,11 +374,14 @@ fn not_after(record: &Attempt, waiting: Option<&Waiting>, now: Timestamp) -> Res
     if now < not_after {
         return Ok(not_after);
     }
-    let Some(Waiting { problem, .. }) = waiting.filter(|waiting| waiting.is_uncalled) else {
+    let Some(Waiting { problem, .. }) = waiting else {
         return Err(Refusal::Late { not_after, now });
     };
     let problem = problem.clone();
-    Err(if problem.code == ProblemCode::ShutdownInhibited {
+    Err(if !is_uncalled {
+        // A process before this one may have called, so no code may state that the host stays up.
+        Refusal::Unable { problem }
+    } else if problem.code == ProblemCode::ShutdownInhibited {
         Refusal::Inhibited { not_after, problem }
     } else {
         Refusal::Unreached { problem }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use bellwether_proto::{
     Attempt, AttemptId, AttemptRef, Generation, Phase, Problem, ProblemCode, RebootKind, SignatureFault, TraceParent,
+    event,
 };
 use jiff::Timestamp;
 
@@ -139,7 +140,7 @@ fn an_inhibitor_is_waited_for_until_the_end_of_the_order_and_then_named() {
         ..own()
     };
     assert_eq!(examine(&record(), &own, at(50)), Decision::Wait(inhibited()));
-    own.waiting = Some(Waiting::continued(None, &record(), inhibited()));
+    own.waiting = Some(Waiting::new(&record(), inhibited()));
     assert_eq!(examine(&record(), &own, at(99)), Decision::Wait(inhibited()));
     own.problem = None;
     assert!(matches!(examine(&record(), &own, at(99)), Decision::Act(_)), "it ended");
@@ -154,7 +155,7 @@ fn an_inhibitor_is_waited_for_until_the_end_of_the_order_and_then_named() {
 fn a_call_that_did_not_arrive_is_made_again_and_then_refused_though_it_was_announced() {
     let away = || Problem::new(ProblemCode::BusUnreachable, "no bus");
     let own = Own {
-        waiting: Some(Waiting::continued(None, &record(), away())),
+        waiting: Some(Waiting::new(&record(), away())),
         problem: Some(away()),
         ..own()
     };
@@ -186,34 +187,50 @@ fn a_call_that_did_not_arrive_is_made_again_and_then_refused_though_it_was_annou
     );
 }
 
-/// A process before this one may have called.
+/// A process before this one may have called, whether or not the record shows its announcement already.
 #[test]
-fn after_a_restart_an_announced_order_waits_and_is_not_refused() {
+fn after_a_restart_an_order_waits_and_no_refusal_states_that_the_host_stays_up() {
     let away = || Problem::new(ProblemCode::BusUnreachable, "no bus");
     let announced = Attempt {
         reboot_started_at: Some(at(40)),
         ..record()
     };
     let own = Own {
-        waiting: Some(Waiting::continued(None, &announced, away())),
+        waiting: Some(Waiting::new(&announced, away())),
+        inherited: Some((announced.id, announced.generation)),
         problem: Some(away()),
         ..own()
     };
     assert_eq!(examine(&announced, &own, at(50)), Decision::Wait(away()));
     assert_eq!(examine(&announced, &own, at(100)), Decision::Nothing);
+    let denied = Own {
+        problem: Some(Problem::new(ProblemCode::BusAccessDenied, "denied")),
+        ..own.clone()
+    };
+    assert_eq!(examine(&announced, &denied, at(50)), Decision::Nothing);
+    for code in [ProblemCode::BusUnreachable, ProblemCode::ShutdownInhibited] {
+        let own = Own {
+            waiting: Some(Waiting::new(&record(), Problem::new(code, "in the way"))),
+            ..own.clone()
+        };
+        let Decision::Refuse(refusal) = examine(&record(), &own, at(100)) else {
+            panic!("not refused");
+        };
+        assert_eq!(refusal.code(), "Unable");
+        assert!(!event::is_certainly_uncalled(refusal.code()));
+        assert!(refusal.to_string().contains("in the way"), "{refusal}");
+    }
 }
 
 #[test]
 fn what_is_known_of_one_order_counts_for_no_other() {
     let away = || Problem::new(ProblemCode::BusUnreachable, "no bus");
-    let before = Waiting::continued(None, &record(), away());
-    assert!(before.is_uncalled);
+    let before = Waiting::new(&record(), away());
     let next = Attempt {
         generation: record().generation.next(),
         reboot_started_at: Some(at(40)),
         ..record()
     };
-    assert!(!Waiting::continued(Some(&before), &next, away()).is_uncalled);
     let own = Own {
         waiting: Some(before),
         ..own()
@@ -280,7 +297,7 @@ proptest! {
     fn nothing_waits_beyond_its_order(record in any_record(), waits in any_record(), limit in 0..200_i64, after in 0..200_i64) {
         let record = Attempt { reboot_not_after: Some(at(limit)), ..record };
         let problem = Problem::new(ProblemCode::ShutdownInhibited, "apt");
-        let own = Own { waiting: Some(Waiting::continued(None, &waits, problem.clone())), problem: Some(problem), ..own() };
+        let own = Own { waiting: Some(Waiting::new(&waits, problem.clone())), problem: Some(problem), ..own() };
         prop_assert!(matches!(examine(&record, &own, at(limit + after)), Decision::Refuse(_) | Decision::Nothing));
     }
 
@@ -335,6 +352,7 @@ pub(crate) fn own() -> Own {
         acted: None,
         refused: None,
         waiting: None,
+        inherited: None,
         problem: None,
         soft_reboots: None,
     }

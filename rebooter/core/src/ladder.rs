@@ -115,15 +115,14 @@ impl Climb {
         }
     }
 
-    /// The way up of an order that a process before this one has announced, and that this one has neither taken up nor
+    /// The way up of an order that a process before this one has announced, and that this one has neither announced nor
     /// refused: the kubelet ends a rebooter with the other pods of a host that is to go down. None: there is none. No
     /// escalation follows an order of another kind than the full one by a process that does not know whether that one was called.
     #[must_use]
     pub fn adopted(record: &Attempt, own: &Own, announced: Option<(AttemptId, Generation)>) -> Option<Self> {
         let this = Some((record.id, record.generation));
-        let is_taken_up = own.waiting.as_ref().is_some_and(|waiting| waiting.is_for(record));
         let has_called = own.acted.as_ref().is_some_and(|acted| acted.boot_id == own.boot_id);
-        let is_own = own.refused == this || announced == this || is_taken_up || has_called;
+        let is_own = own.inherited != this || own.refused == this || announced == this || has_called;
         let is_left = record.reboot_started_at.is_some() && record.reboot_kind == RebootKind::Full;
         (is_left && !is_own).then(|| Self {
             is_adopted: true,

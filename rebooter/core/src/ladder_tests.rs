@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use bellwether_proto::{Attempt, Phase, Problem, ProblemCode, RebootKind};
+use bellwether_proto::{Attempt, Phase, RebootKind};
 use jiff::Timestamp;
 
-use crate::guard::{Acted, Own, Waiting};
+use crate::guard::{Acted, Own};
 use crate::guard_tests::{at, own, record};
 use crate::ladder::*;
 
@@ -77,8 +77,9 @@ fn an_order_that_another_process_announced_is_adopted_and_held_to_its_own_limit(
         reboot_started_at: Some(at(40)),
         ..record_until(1000)
     };
-    let adopted = Climb::adopted(&announced, &own(), None).unwrap();
-    let due = |now| adopted.next(&ladder, &announced, &own(), Duration::from_secs(60), at(now));
+    let own = inheriting(&announced);
+    let adopted = Climb::adopted(&announced, &own, None).unwrap();
+    let due = |now| adopted.next(&ladder, &announced, &own, Duration::from_secs(60), at(now));
     // The order holds until 100.
     assert_eq!((due(99), due(100)), (Next::Step(0), Next::Over));
 }
@@ -90,27 +91,22 @@ fn no_order_is_adopted_that_this_process_knows_or_that_is_of_another_kind() {
         ..record_until(1000)
     };
     let this = (announced.id, announced.generation);
-    let problem = Problem::new(ProblemCode::ShutdownInhibited, "apt".to_owned());
     let called = Acted {
         attempt: announced.id,
         boot_id: own().boot_id,
     };
     let refused = Own {
         refused: Some(this),
-        ..own()
-    };
-    let taken_up = Own {
-        waiting: Some(Waiting::continued(None, &announced, problem)),
-        ..own()
+        ..inheriting(&announced)
     };
     let called = Own {
         acted: Some(called),
-        ..own()
+        ..inheriting(&announced)
     };
-    for own in [refused, taken_up, called] {
+    for own in [refused, called, own()] {
         assert_eq!(Climb::adopted(&announced, &own, None), None, "{own:?}");
     }
-    assert_eq!(Climb::adopted(&announced, &own(), Some(this)), None);
+    assert_eq!(Climb::adopted(&announced, &inheriting(&announced), Some(this)), None);
     let kexec = Attempt {
         reboot_kind: RebootKind::Kexec,
         ..announced.clone()
@@ -120,7 +116,7 @@ fn no_order_is_adopted_that_this_process_knows_or_that_is_of_another_kind() {
         ..announced
     };
     for record in [kexec, unannounced] {
-        assert_eq!(Climb::adopted(&record, &own(), None), None);
+        assert_eq!(Climb::adopted(&record, &inheriting(&record), None), None);
     }
 }
 
@@ -138,6 +134,14 @@ fn a_ladder_that_makes_no_sense_is_refused() {
 
 fn due(ladder: &Ladder<&'static str>, record: &Attempt, since: u64, now: i64) -> Next {
     climb().next(ladder, record, &own(), Duration::from_secs(since), at(now))
+}
+
+/// A process that found this order when it started.
+fn inheriting(record: &Attempt) -> Own {
+    Own {
+        inherited: Some((record.id, record.generation)),
+        ..own()
+    }
 }
 
 fn climb() -> Climb {

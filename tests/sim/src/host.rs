@@ -59,6 +59,8 @@ pub(crate) struct Rebooter {
     pub(crate) acted: Option<Acted>,
     pub(crate) refused: Option<(AttemptId, Generation)>,
     pub(crate) waiting: Option<Waiting>,
+    pub(crate) has_looked: bool,
+    pub(crate) inherited: Option<(AttemptId, Generation)>,
     pub(crate) spent: bool,
     pub(crate) schedule: Schedule,
     /// The order that is being obeyed.

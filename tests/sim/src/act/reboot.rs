@@ -1,7 +1,7 @@
 //! How a rebooter obeys its record: the steps of `rebooter/src/run.rs`, with time between them.
 
 use bellwether_proto::{Attempt, Fact, NodeEvent, Phase, Problem, ProblemCode};
-use bellwether_rebooter_core::guard::{Acted, Decision, Own, Refusal, WAIT_INTERVAL, Waiting, examine};
+use bellwether_rebooter_core::guard::{Acted, Decision, Own, Refusal, WAIT_INTERVAL, Waiting, examine, order_in};
 
 use crate::happening::Happening;
 use crate::moment::{Ms, SECOND, moment};
@@ -37,7 +37,7 @@ impl World {
         self.enter(delay, Happening::RebooterLooks(node, run));
     }
 
-    /// Reads the record from any replica, and obeys a command.
+    /// Reads the record from any replica, at first the newest copy, and obeys a command.
     pub(crate) fn rebooter_looks(&mut self, node: usize, run: u32) {
         let rebooter = &mut self.hosts[node].rebooter;
         if rebooter.process.run != run || !rebooter.process.is_up || rebooter.looks_at.is_none_or(|at| at > self.now) {
@@ -52,12 +52,16 @@ impl World {
             self.rebooter_looks_in(node, delay);
             return;
         }
-        let is_behind = self.random.chance(50) && self.bus.before[node].is_some();
+        let is_first = !std::mem::replace(&mut self.hosts[node].rebooter.has_looked, true);
+        let is_behind = self.random.chance(50) && !is_first && self.bus.before[node].is_some();
         let record = if is_behind {
             self.bus.before[node].clone()
         } else {
             self.bus.attempts[node].clone()
         };
+        if is_first {
+            self.hosts[node].rebooter.inherited = record.as_deref().and_then(order_in);
+        }
         let Some(record) = record else {
             return;
         };
@@ -82,6 +86,7 @@ impl World {
             acted: host.rebooter.acted.clone(),
             refused: host.rebooter.refused,
             waiting: host.rebooter.waiting.clone(),
+            inherited: host.rebooter.inherited,
             problem,
             soft_reboots: None,
         }
@@ -116,7 +121,7 @@ impl World {
     fn rebooter_waits(&mut self, node: usize, record: &Attempt, problem: Problem) {
         tell!(self, "{}: rebooter waits: {}", self.names[node], problem.message);
         let rebooter = &mut self.hosts[node].rebooter;
-        rebooter.waiting = Some(Waiting::continued(rebooter.waiting.as_ref(), record, problem));
+        rebooter.waiting = Some(Waiting::new(record, problem));
         let interval = Ms::try_from(WAIT_INTERVAL.as_millis()).unwrap_or(Ms::MAX / 4);
         let end = record.reboot_not_after.map_or(0, moment);
         let left = end - (self.now + self.hosts[node].skew);
