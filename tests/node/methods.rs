@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use kube::Api;
 use kube::api::PostParams;
+use rig::record::node_state;
 use rig::wait;
 use rig::workload::{NAMESPACE, Workload};
 
@@ -27,6 +28,18 @@ const UPGRADED: &str = "systemctl stop upgrade.service";
 
 /// A program that logind lets delay each shutdown, as long as it lets the kubelet.
 const DELAY: &str = "systemd-run --quiet --unit=delay systemd-inhibit --what=shutdown --mode=delay --who=pods --why=pods sleep infinity";
+
+/// logind neither answers nor ends, until it is continued.
+const FREEZE: &str = "systemctl kill --signal=STOP systemd-logind.service";
+const THAW: &str = "systemctl kill --signal=CONT systemd-logind.service";
+
+/// The process of the rebooter, and its end without a word.
+const REBOOTER: &str = "pgrep --full '^/bellwether-rebooter'";
+const KILL: &str = "pkill --signal KILL --full '^/bellwether-rebooter'";
+
+/// A unit that fails with each boot, from the next one on, and its end.
+const FAILS: &str = r"printf '%s\n' '[Service]' 'ExecStart=/bin/false' '[Install]' 'WantedBy=multi-user.target' > /etc/systemd/system/fails.service && systemctl enable --quiet fails.service";
+const FAILS_NO_MORE: &str = "systemctl disable --quiet fails.service && systemctl reset-failed fails.service";
 
 /// Whether logind has taken a request.
 const TAKEN: &str = "busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager PreparingForShutdown";
@@ -80,6 +93,20 @@ pub(crate) async fn story(cluster: &Cluster) -> Result<()> {
     let again = over("logind-again");
     let apply = cluster.apply(&again);
     cluster.step("the method is logind again", apply).await?;
+    let killed = Box::pin(killed(cluster, "node-1"));
+    cluster
+        .step(
+            "a rebooter is killed while logind hangs, and the next one reboots once",
+            killed,
+        )
+        .await?;
+    let unheard = Box::pin(unheard(cluster, "node-2"));
+    cluster
+        .step(
+            "a host boots without NATS, which then hears of the boot and of a unit that failed",
+            unheard,
+        )
+        .await?;
     let softly = Box::pin(softly(cluster, "node-2"));
     cluster.step("user space alone starts again", softly).await?;
 
@@ -220,12 +247,69 @@ async fn commanded(cluster: &Cluster, node: &str) -> Result<()> {
     Ok(())
 }
 
+/// A logind that hangs between the look that found it able and the order: the rebooter waits, is killed, and its successor
+/// finds the order.
+async fn killed(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    let boots = cluster.boots(node).await?;
+    roll::rebooted(cluster, node, "m4", async || {
+        machine.run(FREEZE).await?;
+        let waits = |status: &Status| status.waits_for() == Some("WaitsForRebootCall");
+        cluster.wait_status(node, "to wait for logind", waits).await?;
+        let before = machine.run(REBOOTER).await?;
+        machine.run(KILL).await?;
+        wait::until("another rebooter", DEADLINE, async || {
+            let now = machine.run(REBOOTER).await?;
+            ensure!(now != before, "it is still {before}");
+            Ok(())
+        })
+        .await?;
+        ensure!(cluster.boots(node).await? == boots, "the host went down");
+        machine.run(THAW).await.map(drop)
+    })
+    .await
+}
+
+/// NATS is away from the call until the host has booted: the node stays cordoned, and is back in service once NATS hears of
+/// the boot. A unit that failed in that boot is shown, and so are the phases of the boot.
+async fn unheard(cluster: &Cluster, node: &str) -> Result<()> {
+    let machine = cluster.machine(node)?;
+    machine.run(FAILS).await?;
+    let (boot, boots) = (cluster.boot_id(node).await?, cluster.boots(node).await?);
+    roll::rebooted(cluster, node, "m5", async || {
+        wait::until(&format!("{node} to go down"), DEADLINE, async || {
+            ensure!(machine.console()?.matches(roll::RESTART).count() == boots, "it is up");
+            Ok(())
+        })
+        .await?;
+        cluster.nats.kill9();
+        wait::until(&format!("{node} to boot without NATS"), DEADLINE, async || {
+            let now = cluster.boot_id(node).await?;
+            ensure!(now != boot, "it is still {now}");
+            Ok(())
+        })
+        .await?;
+        cluster.wait_ready(node).await?;
+        wait::steadily("the node stays cordoned", LOOK, async || {
+            Ok(node_state(&cluster.node(node).await?).cordoned)
+        })
+        .await?;
+        cluster.nats.restart().await
+    })
+    .await?;
+    let shown = cluster.reboots(&["explain", node]).await?;
+    for words in ["kernel ", "userspace ", "fails.service", "not before the reboot"] {
+        ensure!(shown.contains(words), "{words:?} is not in {shown}");
+    }
+    machine.run(FAILS_NO_MORE).await.map(drop)
+}
+
 /// The kubelet ends the pods of the host, with the rebooter that has called, and then logind cannot reboot. The next rebooter takes
 /// each step of the ladder in its turn: the signal finds a first process that cannot obey either.
 async fn escalated(cluster: &Cluster, node: &str) -> Result<()> {
     let machine = cluster.machine(node)?;
     machine.run(DELAY).await?;
-    roll::rebooted(cluster, node, "m4", async || {
+    roll::rebooted(cluster, node, "m6", async || {
         wait::until("logind to take the request", DEADLINE, async || {
             let taken = machine.run(TAKEN).await?;
             ensure!(taken.contains("true"), "PreparingForShutdown is {taken}");
@@ -261,7 +345,7 @@ async fn hung(cluster: &Cluster, node: &str) -> Result<()> {
     let install = format!("mkdir -p {folder} && printf '%s\\n' {lines} > {folder}/reboot-limit.conf");
     machine.run(&install).await?;
     machine.run(HANG).await?;
-    roll::rebooted(cluster, node, "m5", async || Ok(())).await?;
+    roll::rebooted(cluster, node, "m7", async || Ok(())).await?;
     let first = machine.run(FIRST_PROCESS).await?;
     ensure!(first.contains("Forcibly rebooting"), "systemd logged: {first}");
     Ok(())

@@ -15,7 +15,7 @@ use crate::overlay::Overlay;
 const PACKAGE: &str = "linux-image-7.9.9-cloud-amd64";
 
 /// The kernel's last words before it restarts the machine.
-const RESTART: &str = "reboot: Restarting system";
+pub(crate) const RESTART: &str = "reboot: Restarting system";
 
 /// The log of logind in the boot before this one.
 pub(crate) const LOGIND: &str = "journalctl --boot=-1 --unit=systemd-logind --output=cat --no-pager --quiet";
