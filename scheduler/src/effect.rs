@@ -1,11 +1,12 @@
 //! Carries out the effects of the core, one after the other, in its order and no other.
 
-use bellwether_chassis::{Bus, PublishError};
+use bellwether_chassis::{Bus, PublishError, clock};
 use bellwether_proto::AttemptRef;
 use bellwether_scheduler_core::{Effect, Input};
 
 use crate::bus::store::Store;
 use crate::bus::{command, event};
+use crate::cluster::node_events::NodeEvents;
 use crate::error::EffectError;
 use crate::observe::metrics::Metrics;
 use crate::observe::spans;
@@ -16,6 +17,7 @@ pub(crate) struct Effects {
     pub(crate) bus: Bus,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) node_events: NodeEvents,
     pub(crate) readings: Readings,
 }
 
@@ -27,6 +29,7 @@ impl Effects {
             Effect::StoreAttempt(attempt) => {
                 let stored = self.store.put(&attempt).await;
                 stored.map_err(|error| EffectError::of_record(error, &attempt.node))?;
+                self.node_events.stored(&attempt, clock::now());
             }
             Effect::StoreControl(control) => self.store.put_control(&control).await?,
             Effect::DeleteAttempt(node) => self.store.delete(&node).await?,

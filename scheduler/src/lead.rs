@@ -30,6 +30,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
 use crate::bus::{event, load};
+use crate::cluster::node_events::{NodeEventWriter, NodeEvents};
 use crate::cluster::record_keys::{KeyKeeper, RecordKeys};
 use crate::cluster::{client, policy_status};
 use crate::effect::Effects;
@@ -76,6 +77,7 @@ pub(crate) struct LeaderContext {
     /// Where the files are that the gates of policies name.
     pub(crate) gate_secrets: PathBuf,
     pub(crate) own_node: OwnNode,
+    pub(crate) node_events: NodeEventWriter,
     /// The keys of records.
     pub(crate) record_keys: Mutex<KeyKeeper>,
     /// How often they are looked at.
@@ -107,12 +109,16 @@ impl LeaderContext {
         }
         leader.try_to_store().await?;
         let keys = leader.keys.clone();
+        let notices = leader.effects.node_events.queue();
+        // Boxed: a request to create an object is the largest part of this future.
+        let notices = Box::pin(self.node_events.write(&notices));
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
             ended = self.consume_events(sender) => ended,
             () = statuses => bail!("the leader shows no policies any more"),
             ended = self.look_after_keys(keys) => ended,
+            () = notices => bail!("the leader writes no Events any more"),
         }
     }
 
@@ -176,6 +182,12 @@ impl LeaderContext {
         let refused = kept.refused.take();
         let outage = refused.as_ref().and_then(Refused::stood_still_since);
         let observed = views.take_observed();
+        let mut node_events = NodeEvents::new(self.metrics.clone());
+        loaded
+            .attempts
+            .iter()
+            .for_each(|attempt| node_events.stored(attempt, now));
+        progress.iter().for_each(|event| node_events.published(event, now));
         let mut leader = Leader {
             context: self,
             fleet: RecordedFleet::new(self.policy.clone(), self.source.clone(), recorder),
@@ -183,6 +195,7 @@ impl LeaderContext {
                 bus: self.bus.clone(),
                 store: loaded.store,
                 metrics: self.metrics.clone(),
+                node_events,
                 readings: Readings::new(self.gate_secrets.clone(), self.client.clone(), self.bus.clone()),
             },
             views,
@@ -249,7 +262,7 @@ impl Leader<'_> {
                 fact = self.views.next() => self.take_with_waiting(fact)?,
                 () = sleep_until(timeout) => (),
                 _ = access.tick(), if watch_failed => self.check_access().await?,
-                _ = policies.tick() => self.show_policies(),
+                _ = policies.tick() => self.show(),
                 _ = ownership.tick() => {
                     self.check_ownership().await?;
                     self.check_reports().await?;
@@ -289,8 +302,10 @@ impl Leader<'_> {
         Ok(())
     }
 
-    /// Publishes the metrics of the policies, and has the status of each one written that has changed.
-    fn show_policies(&self) {
+    /// Publishes the metrics of the policies, and has the status of each one written that has changed; names drains that have
+    /// been blocked for long.
+    fn show(&mut self) {
+        self.effects.node_events.look(clock::now());
         let standings = self.fleet.policies();
         self.context.metrics.policies(&standings);
         self.policies.send_if_modified(|shown| {

@@ -12,6 +12,7 @@ use crate::api::service;
 use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
+use crate::cluster::node_events::NodeEventWriter;
 use crate::cluster::record_keys::KeyKeeper;
 use crate::error::{NotLoaded, Refusal};
 use crate::lead::{Kept, LED_WELL, LeaderContext, OwnNode, OwnNodeDrains};
@@ -64,6 +65,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let context = LeaderContext {
         record_keys: Mutex::new(record_keys),
         keys_interval: args.record_keys.interval(),
+        node_events: NodeEventWriter::new(client.clone(), args.identity.clone(), metrics.clone()),
         chassis: chassis.clone(),
         bus,
         client,

@@ -50,6 +50,7 @@ mod rights;
 mod rivals;
 mod settings;
 mod signatures;
+mod signs;
 mod silence;
 mod skew;
 mod smoke;

@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use bellwether_proto::mark;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use rig::identity::service_account_token;
@@ -30,6 +31,10 @@ const COMPONENT: &str = "deploy/components/narrow-rights";
 const NODES: &str = "bellwether-drainer-nodes";
 const PODS: &str = "bellwether-drainer-pods";
 const LEASES: &str = "bellwether-scheduler-leases";
+const EVENTS: &str = "bellwether-scheduler-events";
+
+/// By which the scheduler's Events are found.
+const SCHEDULER: &str = "bellwether.dev/scheduler";
 
 const GUARD: &str = mark::AUTOSCALER_GUARDS[0];
 const KARPENTER: &str = mark::AUTOSCALER_GUARDS[1];
@@ -46,7 +51,8 @@ async fn world(options: WorldOptions) -> Result<World> {
         let patch = merge(json!({ "metadata": { "labels": { "a": "stranger" } } }));
         denied(&patched(&drainer, &name, &patch, true).await?, NODES)?;
         denied(&evicted(&drainer, "none", &json!({}), true).await, PODS)?;
-        denied(&lease(&scheduler, NAMESPACE, "another").await, LEASES)
+        denied(&lease(&scheduler, NAMESPACE, "another").await, LEASES)?;
+        denied(&event(&scheduler, "default", "Pod", SCHEDULER).await, EVENTS)
     })
     .await?;
     Ok(world)
@@ -104,6 +110,25 @@ async fn evicted(client: &Client, pod: &str, options: &Value, dry_run: bool) -> 
 /// Creates a Lease, without an effect.
 async fn lease(client: &Client, namespace: &str, name: &str) -> kube::Result<Lease> {
     let object = serde_json::from_value(json!({ "metadata": { "name": name } })).map_err(kube::Error::SerdeError)?;
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    Api::namespaced(client.clone(), namespace)
+        .create(&params, &object)
+        .await
+}
+
+/// Creates an Event about an object of this kind in the name of this controller, without an effect.
+async fn event(client: &Client, namespace: &str, kind: &str, controller: &str) -> kube::Result<Event> {
+    // Objects of the cluster have their Events in `default`.
+    let namespaced = (namespace != "default" || kind == "Pod").then_some(namespace);
+    let object = json!({
+        "metadata": { "name": "trial", "namespace": namespace }, "eventTime": "2026-01-01T00:00:00.000000Z",
+        "type": "Normal", "reason": "Trial", "action": "Trial", "reportingController": controller,
+        "reportingInstance": "trial", "regarding": { "apiVersion": "v1", "kind": kind, "name": "trial", "namespace": namespaced },
+    });
+    let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
     let params = PostParams {
         dry_run: true,
         ..PostParams::default()

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod fleet;
 pub mod input;
 pub mod invariant;
+pub mod notice;
 pub mod observed;
 mod orders;
 pub mod policy;
@@ -31,6 +32,7 @@ pub use effect::{Command, Effect};
 pub use explain::{Blocker, Outlook, PolicyOutlook, PolicyStanding, Standing, State, Turn};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
+pub use notice::{Notice, NoticeAction, NoticeReason, Notices};
 pub use observed::{
     AnnotatedKind, AnnotatedOrder, AnnotatedUntil, Claim, Claimant, Memory, NodeCondition, NodeOrders, NodeView,
     PolicyView, StoredReport, Taint,

@@ -69,6 +69,7 @@ impl Leader<'_> {
         for record in records {
             match wire::event(record) {
                 Ok(event) => {
+                    self.effects.node_events.published(&event, now);
                     match self.fleet.handle_input(Input::Event(event), now) {
                         Handled::OtherAttempt => other = true,
                         Handled::Accepted | Handled::Cancelled(_) | Handled::Refused(_) | Handled::NotOrdered(_) => {

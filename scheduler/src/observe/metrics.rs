@@ -29,6 +29,35 @@ struct CodeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    outcome: &'static str,
+}
+
+/// What became of an Event on a Node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventOutcome {
+    /// The API server has it from this leader.
+    Written,
+    /// The API server had it from an earlier leader.
+    Present,
+    /// The API server refused it as invalid.
+    Refused,
+    /// It was too old, or the oldest of too many.
+    Dropped,
+}
+
+impl EventOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "Written",
+            Self::Present => "Present",
+            Self::Refused => "Refused",
+            Self::Dropped => "Dropped",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabels {
     outcome: &'static str,
     cause: &'static str,
@@ -60,6 +89,7 @@ pub(crate) struct Metrics {
     ended: Family<EndLabels, Counter>,
     phases: Family<PhaseLabels, Histogram>,
     rejected: Counter,
+    node_events: Family<EventLabels, Counter>,
     unknown_problem_codes: Counter,
     reloads: Counter,
     key_age: Gauge,
@@ -87,6 +117,7 @@ impl Metrics {
                 ])
             }),
             rejected: Counter::default(),
+            node_events: Family::default(),
             unknown_problem_codes: Counter::default(),
             reloads: Counter::default(),
             key_age: Gauge::default(),
@@ -106,6 +137,7 @@ impl Metrics {
             ended,
             phases,
             rejected,
+            node_events,
             unknown_problem_codes,
             reloads,
             key_age,
@@ -159,6 +191,11 @@ impl Metrics {
             rejected,
         );
         registry.register(
+            "scheduler_node_events",
+            "Events on Nodes for operators, by outcome",
+            node_events,
+        );
+        registry.register(
             "scheduler_unknown_problem_codes",
             "Reports with a problem whose code this version does not know",
             unknown_problem_codes,
@@ -173,6 +210,11 @@ impl Metrics {
 
     pub(crate) fn rejected(&self) {
         self.rejected.inc();
+    }
+
+    pub(crate) fn node_event(&self, outcome: EventOutcome) {
+        let outcome = outcome.as_str();
+        self.node_events.get_or_create(&EventLabels { outcome }).inc();
     }
 
     pub(crate) fn unknown_problem_code(&self) {

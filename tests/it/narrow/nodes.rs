@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use tonic::codegen::http::Request;
 
 use super::{
-    APPLY, COMPONENT, Change, GUARD, KARPENTER, LEASES, NODES, PODS, client, code, denied, merge, patched, set, world,
+    APPLY, COMPONENT, Change, EVENTS, GUARD, KARPENTER, LEASES, NODES, PODS, client, code, denied, merge, patched, set,
+    world,
 };
 use crate::fleet::DEADLINE;
 
@@ -369,7 +370,7 @@ async fn every_field_of_a_node_is_named(world: &World) -> Result<()> {
     }
     // The controller reports there what it does not understand.
     let policies = Api::<ValidatingAdmissionPolicy>::all(world.client());
-    for name in [NODES, PODS, LEASES] {
+    for name in [NODES, PODS, EVENTS, LEASES] {
         let checked = wait::until("the policy's types to be checked", DEADLINE, async || {
             let status = policies.get(name).await?.status.unwrap_or_default();
             status.type_checking.context("not yet")

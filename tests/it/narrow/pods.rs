@@ -1,5 +1,5 @@
-//! Which pods a holder of the drainer's token can end under `narrow-rights`, and how; and which Lease one of the
-//! scheduler's can create.
+//! Which pods a holder of the drainer's token can end under `narrow-rights`, and how; and which Lease and Events one of
+//! the scheduler's can create.
 
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::{Phase, mark};
@@ -14,7 +14,7 @@ use rig::world::{World, WorldOptions};
 use serde_json::{Value, json};
 use tonic::codegen::http::Request;
 
-use super::{LEASES, PODS, client, code, denied, evicted, lease, world};
+use super::{EVENTS, LEASES, PODS, SCHEDULER, client, code, denied, event, evicted, lease, world};
 use crate::fleet::{DEADLINE, Fleet};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +80,15 @@ async fn pods_end_by_their_uid_and_with_their_grace_and_none_of_a_kept_namespace
 
     let scheduler = client(&fleet.world, "scheduler").await?;
     denied(&lease(&scheduler, NAMESPACE, "another").await, LEASES)?;
+    for (namespace, kind, controller) in [
+        ("default", "Pod", SCHEDULER),
+        (NAMESPACE, "Node", SCHEDULER),
+        ("default", "Node", "kubelet"),
+    ] {
+        denied(&event(&scheduler, namespace, kind, controller).await, EVENTS)?;
+    }
+    event(&scheduler, "default", "Node", SCHEDULER).await?;
+    event(&fleet.world.client(), "default", "Node", "kubelet").await?;
     // The one of its own exists by now.
     ensure!(code(lease(&scheduler, NAMESPACE, mark::LEASE).await) == 409);
     lease(&fleet.world.client(), NAMESPACE, "another").await?;

@@ -17,9 +17,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 /// The policies of `deploy/components/narrow-rights`, each with its binding.
-const MANIFESTS: [&str; 3] = [
+const MANIFESTS: [&str; 4] = [
     include_str!("../../../../deploy/components/narrow-rights/drainer-nodes.yaml"),
     include_str!("../../../../deploy/components/narrow-rights/drainer-pods.yaml"),
+    include_str!("../../../../deploy/components/narrow-rights/scheduler-events.yaml"),
     include_str!("../../../../deploy/components/narrow-rights/scheduler-leases.yaml"),
 ];
 

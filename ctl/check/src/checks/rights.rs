@@ -80,7 +80,7 @@ const LEASES: &str = "coordination.k8s.io";
 const POLICIES: &str = "bellwether.dev";
 
 /// All that `deploy/base/scheduler.yaml` grants.
-const OF_SCHEDULER: [Right; 18] = [
+const OF_SCHEDULER: [Right; 19] = [
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
     everywhere("list", "", "pods"),
@@ -89,6 +89,7 @@ const OF_SCHEDULER: [Right; 18] = [
     everywhere("list", POLICIES, "rebootpolicies"),
     everywhere("watch", POLICIES, "rebootpolicies"),
     sub(everywhere("patch", POLICIES, "rebootpolicies"), "status"),
+    everywhere("create", "events.k8s.io", "events"),
     here("get", LEASES, "leases", LEASE),
     here("watch", LEASES, "leases", LEASE),
     here("patch", LEASES, "leases", LEASE),
