@@ -12,8 +12,17 @@ use crate::notice::course::{Place, notice, places};
 /// Which notices of the present attempts were given.
 #[derive(Debug, Default)]
 pub struct Notices {
-    given: BTreeMap<NodeName, (AttemptId, BTreeSet<Place>)>,
+    pub(super) given: BTreeMap<NodeName, Given>,
     blocked: BlockedDrains,
+}
+
+/// What was given of one attempt.
+#[derive(Debug)]
+pub(super) struct Given {
+    attempt: AttemptId,
+    places: BTreeSet<Place>,
+    /// When the record was stored last.
+    at: Timestamp,
 }
 
 impl Notices {
@@ -24,17 +33,23 @@ impl Notices {
     /// The notices that follow from a record, once it is stored, and were not given yet.
     pub fn of_record(&mut self, attempt: &Attempt, now: Timestamp) -> Vec<Notice> {
         self.blocked.follow(attempt);
-        let (id, given) = self
-            .given
-            .entry(attempt.node.clone())
-            .or_insert_with(|| (attempt.id, BTreeSet::new()));
-        if *id != attempt.id {
-            (*id, *given) = (attempt.id, BTreeSet::new());
+        // What is forgotten here is too old to be given again: the names of gone nodes do not gather.
+        self.given
+            .retain(|_, given| now.duration_since(given.at) <= Self::AGE_MAX);
+        let nothing = || Given {
+            attempt: attempt.id,
+            places: BTreeSet::new(),
+            at: now,
+        };
+        let given = self.given.entry(attempt.node.clone()).or_insert_with(nothing);
+        if given.attempt != attempt.id {
+            *given = nothing();
         }
+        given.at = now;
         let is_new = |notice: &Notice| now.duration_since(notice.at) <= Self::AGE_MAX;
         places(attempt)
             .into_iter()
-            .filter(|(place, _)| given.insert(*place))
+            .filter(|(place, _)| given.places.insert(*place))
             .filter_map(|(place, at)| notice(attempt, place, at))
             .filter(is_new)
             .collect()

@@ -167,6 +167,17 @@ fn a_leader_that_starts_again_gives_the_same_names_and_nothing_old() {
 }
 
 #[test]
+fn nodes_that_are_gone_are_forgotten() {
+    let mut notices = Notices::default();
+    for hour in 0..5 {
+        let mut record = attempt(&[(Phase::Draining, hour * 3600)]);
+        record.node = format!("n{hour}").parse().unwrap();
+        assert_eq!(notices.of_record(&record, at(hour * 3600)).len(), 1);
+    }
+    assert_eq!(notices.given.len(), 1);
+}
+
+#[test]
 fn the_removal_of_a_cordon_without_a_record_is_no_admitted_reboot() {
     let mut record = attempt(&[(Phase::RollingBack, 0)]);
     end(&mut record, Cause::RecordLost, None);
