@@ -85,6 +85,22 @@ pub struct StreamArgs {
     pub stream_replicas: u8,
 }
 
+/// Flags of the services that send traces to a collector.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TraceArgs {
+    /// Collector of traces, by OTLP over gRPC: http://HOST:PORT or https://HOST:PORT [default: none, no traces]
+    #[arg(long, env = setting::OTLP_ENDPOINT, value_name = "URL", hide_env_values = true)]
+    pub traces_endpoint: Option<String>,
+
+    /// File with the certificate authority of the collector (PEM) [default: the system's]
+    #[arg(long, env = setting::OTLP_CERTIFICATE, value_name = "FILE")]
+    pub traces_ca: Option<PathBuf>,
+
+    /// File with headers for the collector, one `NAME: VALUE` a line, such as a token [default: none]
+    #[arg(long, env = setting::TRACES_HEADERS, value_name = "FILE")]
+    pub traces_headers: Option<PathBuf>,
+}
+
 /// Flags of the agents on the nodes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AgentArgs {

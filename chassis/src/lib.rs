@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod args;
+mod authority;
 pub mod backoff;
 pub mod batch;
 pub mod bus;
@@ -16,6 +17,7 @@ pub mod host;
 mod http;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+mod named_file;
 pub mod nats;
 mod propagate;
 mod pull;
@@ -30,7 +32,7 @@ mod telemetry;
 pub mod traces;
 pub mod verdict;
 
-pub use args::{AgentArgs, ChassisArgs, StreamArgs};
+pub use args::{AgentArgs, ChassisArgs, StreamArgs, TraceArgs};
 pub use backoff::Backoff;
 pub use bus::{Bus, Expect, PublishError};
 pub use host::{HostArgs, HostError};

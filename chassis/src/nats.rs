@@ -1,9 +1,7 @@
 //! Connecting to NATS: for ever, saying what it waits for, and refusing servers that are too old.
 
-mod authority;
 mod content;
 mod credentials;
-mod file;
 mod first;
 mod link;
 mod pace;
@@ -19,10 +17,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::args::ChassisArgs;
+use crate::authority;
 use crate::bus::Bus;
+use crate::named_file::{FileError, NamedFile};
 use crate::runtime::Chassis;
 use credentials::Credentials;
-use file::{FileError, NamedFile};
 use first::First;
 use link::Link;
 use pace::Pace;

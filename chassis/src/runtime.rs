@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -29,14 +31,24 @@ pub struct Service {
 }
 
 /// What differs between an agent and a service of the control plane.
-struct Way {
+struct Way<'a> {
     /// Makes the runtime.
     runtime: fn() -> std::io::Result<Runtime>,
-    /// Starts the traces; their layer, if there is one, is the lowest.
-    traces: fn(Service) -> anyhow::Result<Option<telemetry::TraceLayer>>,
+    /// Starts the traces.
+    traces: BoxFuture<'a, anyhow::Result<Traces>>,
     /// Sends the last traces. Blocks the thread.
     last_traces: fn(),
 }
+
+/// What traces bring: their layer, the lowest of all if there is one, and their metrics.
+#[derive(Default)]
+struct Traces {
+    layer: Option<telemetry::TraceLayer>,
+    register: Option<Register>,
+}
+
+/// Registers metrics.
+type Register = Box<dyn FnOnce(&mut Registry) + Send>;
 
 /// Tasks by name, each with how it ended.
 type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
@@ -86,28 +98,42 @@ where
 {
     let way = Way {
         runtime: || Builder::new_current_thread().enable_all().build(),
-        traces: |_| Ok(None),
+        traces: std::future::ready(Ok(Traces::default())).boxed(),
         last_traces: || (),
     };
-    run(service, args, &way, body)
+    run(service, args, way, body)
 }
 
 /// Runs a service of the control plane from its first log line to its last, on a thread for each core, with traces. Errors
 /// are logged here, once, with their causes.
+///
+/// `traces`: none for a service that has no spans of its own.
 #[cfg(feature = "control")]
-pub fn run_service<F>(service: Service, args: &ChassisArgs, body: impl FnOnce(Chassis) -> F) -> ExitCode
+pub fn run_service<F>(
+    service: Service,
+    args: &ChassisArgs,
+    traces: Option<&crate::TraceArgs>,
+    body: impl FnOnce(Chassis) -> F,
+) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
     let way = Way {
         runtime: || Builder::new_multi_thread().enable_all().build(),
-        traces: |service| crate::traces::start(service.name, service.version).map(Some),
+        traces: async move {
+            let (layer, report) = crate::traces::start(service.name, service.version, traces).await?;
+            Ok(Traces {
+                layer: Some(layer),
+                register: report.map(|report| Box::new(move |registry: &mut Registry| report.register(registry)) as _),
+            })
+        }
+        .boxed(),
         last_traces: crate::traces::shut_down,
     };
-    run(service, args, &way, body)
+    run(service, args, way, body)
 }
 
-fn run<F>(service: Service, args: &ChassisArgs, way: &Way, body: impl FnOnce(Chassis) -> F) -> ExitCode
+fn run<F>(service: Service, args: &ChassisArgs, way: Way<'_>, body: impl FnOnce(Chassis) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -120,7 +146,7 @@ where
     }
 }
 
-fn start<F>(service: Service, args: &ChassisArgs, way: &Way, body: impl FnOnce(Chassis) -> F) -> anyhow::Result<()>
+fn start<F>(service: Service, args: &ChassisArgs, way: Way<'_>, body: impl FnOnce(Chassis) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -130,8 +156,16 @@ where
     }
     let runtime = (way.runtime)().context("start the runtime")?;
     let outcome = runtime.block_on(async {
-        telemetry::init(args, (way.traces)(service)?)?;
-        serve(service, args, body).await
+        let (traces, fault) = match way.traces.await {
+            Ok(traces) => (traces, None),
+            Err(fault) => (Traces::default(), Some(fault)),
+        };
+        // First of all the log, for the error.
+        telemetry::init(args, traces.layer)?;
+        match fault {
+            None => serve(service, args, traces.register, body).await,
+            Some(fault) => Err(fault.context("traces")),
+        }
     });
     // While the runtime lives, which carries the export.
     (way.last_traces)();
@@ -140,7 +174,12 @@ where
     outcome
 }
 
-async fn serve<F>(service: Service, args: &ChassisArgs, body: impl FnOnce(Chassis) -> F) -> anyhow::Result<()>
+async fn serve<F>(
+    service: Service,
+    args: &ChassisArgs,
+    register: Option<Register>,
+    body: impl FnOnce(Chassis) -> F,
+) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -151,6 +190,9 @@ where
         metrics: Arc::new(Mutex::new(Registry::with_prefix("bellwether"))),
         tasks: Arc::new(Mutex::new(JoinSet::new())),
     };
+    if let Some(register) = register {
+        chassis.metrics(register);
+    }
     tracing::info!(version = service.version, "Service started");
     let admin = admin::bind(args.admin_address).await?;
     chassis.spawn(

@@ -1,15 +1,20 @@
 //! Traces of the control plane's services.
 //!
-//! They go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, and nowhere if it is not set; ids are made all the
+//! They go to the collector that `--traces-endpoint` names, and nowhere without it; ids are made all the
 //! same, so that what travels in headers and records is valid in either case. Agents have none of this: it would take more
 //! of each node than all that they do.
 
+mod export;
+mod headers;
+mod queue;
+mod report;
+mod settings;
+
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
 use bellwether_proto::TraceParent;
 use jiff::Timestamp;
 use opentelemetry::trace::{
@@ -17,17 +22,24 @@ use opentelemetry::trace::{
     Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer as _;
 
+use crate::args::TraceArgs;
 use crate::propagate;
 use crate::telemetry::TraceLayer;
+use export::Exporter;
+use queue::Queue;
+use report::Report;
+use settings::Settings;
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
+
+/// How long the export of the last spans may keep a service from its end. A collector that hangs costs no more.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 thread_local! {
     static NEXT_TRACE: Cell<Option<[u8; 16]>> = const { Cell::new(None) };
@@ -55,8 +67,16 @@ impl IdGenerator for PlannedIds {
     }
 }
 
-/// Starts the export of this service, if there is a collector, and returns the layer that makes traces of spans.
-pub(crate) fn start(name: &'static str, version: &'static str) -> anyhow::Result<TraceLayer> {
+/// Starts the export of this service, if there is a collector, and returns the layer that makes traces of spans, and the
+/// count of what does not arrive.
+///
+/// # Errors
+/// A setting or one of its files cannot be used. Whether the collector answers is left open: a service does without it.
+pub(crate) async fn start(
+    name: &'static str,
+    version: &'static str,
+    args: Option<&TraceArgs>,
+) -> anyhow::Result<(TraceLayer, Option<Report>)> {
     let mut provider = SdkTracerProvider::builder()
         .with_id_generator(PlannedIds::default())
         .with_resource(
@@ -66,16 +86,17 @@ pub(crate) fn start(name: &'static str, version: &'static str) -> anyhow::Result
                 .with_attribute(KeyValue::new("service.namespace", "bellwether"))
                 .build(),
         );
-    if let Some(endpoint) = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .ok()
-        .filter(|endpoint| !endpoint.is_empty())
-    {
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_tonic()
-            .with_timeout(Duration::from_secs(5))
-            .build()
-            .with_context(|| format!("OTEL_EXPORTER_OTLP_ENDPOINT {endpoint:?} is no collector's address"))?;
-        provider = provider.with_batch_exporter(exporter);
+    let variable = |name| std::env::var(name).ok();
+    let settings = args.map_or(Ok(None), |args| Settings::new(args, variable))?;
+    let mut report = None;
+    if let Some(settings) = settings {
+        let content = settings.read().await?;
+        settings.headers(&content)?;
+        settings.channel(&content)?;
+        let waiting = Arc::default();
+        let counts = report.insert(Report::default());
+        let exporter = Exporter::new(settings, Arc::clone(&waiting), counts.clone());
+        provider = provider.with_span_processor(Queue::new(exporter, waiting, counts.clone()));
     }
     let provider = PROVIDER.get_or_init(|| provider.build());
     propagate::trace_by(context_of);
@@ -87,7 +108,7 @@ pub(crate) fn start(name: &'static str, version: &'static str) -> anyhow::Result
             // Spans of ours only: libraries have spans for each request.
             meta.is_span() && meta.target().starts_with("bellwether")
         }));
-    Ok(traces.boxed())
+    Ok((traces.boxed(), report))
 }
 
 /// Makes this span part of a trace that began elsewhere.
@@ -110,7 +131,7 @@ fn context_of(span: &Span) -> Option<TraceParent> {
 
 pub(crate) fn shut_down() {
     if let Some(provider) = PROVIDER.get()
-        && let Err(error) = provider.shutdown_with_timeout(Duration::from_secs(3))
+        && let Err(error) = provider.shutdown_with_timeout(LAST_SPANS)
     {
         tracing::debug!(%error, "The last traces could not be sent");
     }

@@ -2,7 +2,7 @@
 //!
 //! Only ranges are checked here; the meaning of a flag is documented where it is used.
 
-use bellwether_chassis::{ChassisArgs, RecordKeyArgs, StreamArgs};
+use bellwether_chassis::{ChassisArgs, RecordKeyArgs, StreamArgs, TraceArgs};
 use bellwether_drainer_core::OwnerKind;
 
 /// Cordons, drains and uncordons nodes when Bellwether's scheduler commands it.
@@ -13,6 +13,9 @@ use bellwether_drainer_core::OwnerKind;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) chassis: ChassisArgs,
+
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
 
     #[command(flatten)]
     pub(crate) streams: StreamArgs,

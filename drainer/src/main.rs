@@ -55,5 +55,7 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    bellwether_chassis::run_service(SERVICE, &args.chassis, |chassis| run::run(chassis, &args))
+    bellwether_chassis::run_service(SERVICE, &args.chassis, Some(&args.traces), |chassis| {
+        run::run(chassis, &args)
+    })
 }

@@ -43,5 +43,5 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    bellwether_chassis::run_service(SERVICE, &args.chassis.clone(), |chassis| run::run(chassis, args))
+    bellwether_chassis::run_service(SERVICE, &args.chassis.clone(), None, |chassis| run::run(chassis, args))
 }

@@ -37,6 +37,9 @@ settings! {
     /// Of scheduler and drainer: how many NATS servers hold each stream.
     STREAM_REPLICAS = "BELLWETHER_STREAM_REPLICAS";
 
+    /// Of scheduler and drainer: file with headers for the collector of traces.
+    TRACES_HEADERS = "BELLWETHER_TRACES_HEADERS";
+
     /// Of drainer and rebooter: file with the public keys by which records are verified.
     RECORD_KEYS = "BELLWETHER_RECORD_KEYS";
 
@@ -142,3 +145,12 @@ settings! {
 
 /// What every setting begins with.
 pub const PREFIX: &str = "BELLWETHER_";
+
+/// Of scheduler and drainer, by OpenTelemetry's name: address of the collector of traces.
+pub const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// Of scheduler and drainer, by OpenTelemetry's name: file with the authority of the collector's certificate.
+pub const OTLP_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+/// Of scheduler and drainer, by OpenTelemetry's name: headers for the collector, which all may read who see the settings.
+pub const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+/// Of scheduler and drainer, by OpenTelemetry's name: the protocol, of which there is one.
+pub const OTLP_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";

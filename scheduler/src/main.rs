@@ -28,6 +28,6 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    let chassis_args = args.chassis.clone();
-    bellwether_chassis::run_service(SERVICE, &chassis_args, |chassis| run::run(chassis, args))
+    let (chassis_args, traces) = (args.chassis.clone(), args.traces.clone());
+    bellwether_chassis::run_service(SERVICE, &chassis_args, Some(&traces), |chassis| run::run(chassis, args))
 }

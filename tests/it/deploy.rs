@@ -33,13 +33,14 @@ const BY_THE_SERVER: [&str; 2] = ["--server-side", "--force-conflicts"];
 const ON_TRIAL: [&str; 3] = [BY_THE_SERVER[0], BY_THE_SERVER[1], "--dry-run=server"];
 
 /// Pages that show overlays to paste, whole ones and snippets of one.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "deploy/README.md",
     "deploy/snippets.md",
     "docs/install.md",
     "docs/probes.md",
     "docs/aks.md",
     "docs/replace.md",
+    "docs/tracing.md",
 ];
 
 /// The overlay below a snippet: an overlay that has NATS and metrics.

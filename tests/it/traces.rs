@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::attribute;
+use bellwether_proto::{attribute, setting};
 use rig::services::ServicesOptions;
 use rig::wait;
 use rig::workload::Workload;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::fleet::Fleet;
+use crate::fleet::{DEADLINE, Fleet};
+
+/// Longer than a service with a collector that never answers takes to end: what it else needs, and three seconds. Shorter
+/// than the export of one batch.
+const STOPPED: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
@@ -93,5 +100,85 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
         before.end <= away.start && away.start < away.end && away.end < after.start,
         "the reboot lies between them:\n{tree}"
     );
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_never_answers_slows_no_reboot_and_no_stop_and_a_wrong_setting_is_named() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let mut silence: JoinSet<()> = JoinSet::new();
+    silence.spawn(async move {
+        let mut open: JoinSet<()> = JoinSet::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            open.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(connection);
+            });
+        }
+    });
+    let options = ServicesOptions::default().set(setting::OTLP_ENDPOINT, &endpoint);
+    let fleet = Fleet::start(1, options).await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
+    let leader = fleet.services.leader(&fleet.world).await?;
+    wait::until("the loss of spans to be counted", DEADLINE, async || {
+        let lost = leader
+            .metric("bellwether_trace_spans_dropped_total{reason=\"Export\"}")
+            .await?;
+        ensure!(lost > 0.0, "none yet");
+        Ok(())
+    })
+    .await?;
+    let log = leader.process.output();
+    assert_eq!(log.matches("Traces are lost").count(), 1, "{log}");
+
+    let drainer = fleet.services.drainers.first().context("a drainer")?;
+    for service in [leader, drainer] {
+        let began = Instant::now();
+        service.process.terminate(DEADLINE).await?;
+        assert!(
+            began.elapsed() < STOPPED,
+            "{} took {:?}",
+            service.process.name(),
+            began.elapsed()
+        );
+    }
+    let headers = fleet.world.place.folder("headers")?.join("headers");
+    std::fs::write(&headers, "x-scope: 7\nBearer s3cr3t\n")?;
+    for service in [leader, drainer] {
+        for (name, value, named) in [
+            (setting::OTLP_ENDPOINT, "collector:4317".to_owned(), "--traces-endpoint"),
+            (
+                setting::OTLP_CERTIFICATE,
+                "/nowhere/ca.crt".to_owned(),
+                "--traces-ca /nowhere/ca.crt: the file is missing",
+            ),
+            (
+                setting::TRACES_HEADERS,
+                headers.display().to_string(),
+                "--traces-headers: line 2 is no header",
+            ),
+        ] {
+            let process = &service.process;
+            process.reconfigure(|program| {
+                program.env.insert(setting::OTLP_ENDPOINT.to_owned(), endpoint.clone());
+                program.env.insert(name.to_owned(), value);
+            });
+            process.restart()?;
+            let status = process.wait(DEADLINE).await?;
+            let log = process.output();
+            assert!(
+                !status.success() && log.contains(named),
+                "{} with {name}: {log}",
+                process.name()
+            );
+            assert!(!log.contains("s3cr3t"), "{log}");
+            process.reconfigure(|program| {
+                program.env.remove(name);
+            });
+        }
+    }
     fleet.finish()
 }

@@ -3,8 +3,8 @@
 use async_nats::Auth;
 
 use super::content;
-use super::file::{FileError, NamedFile};
 use crate::args::ChassisArgs;
+use crate::named_file::{FileError, NamedFile};
 
 /// How this service proves its name to NATS.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_nats::{ClientError, Event, ServerError};
 use bellwether_proto::readiness::{Part, ReadinessCode};
 
-use super::file::FileError;
 use crate::admin::Health;
+use crate::named_file::FileError;
 
 /// The state of one client's connection.
 #[derive(Debug)]

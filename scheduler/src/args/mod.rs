@@ -7,7 +7,7 @@ mod value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bellwether_chassis::{ChassisArgs, StreamArgs};
+use bellwether_chassis::{ChassisArgs, StreamArgs, TraceArgs};
 use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
 
@@ -22,6 +22,9 @@ use crate::readings::DEFAULT_FOLDER;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) chassis: ChassisArgs,
+
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
 
     #[command(flatten)]
     pub(crate) streams: StreamArgs,

@@ -1,4 +1,4 @@
-//! Files on which a connection to NATS depends: credentials, password, token, certificate authority.
+//! Files on which a connection depends, to NATS or to a collector of traces: credentials, headers, certificate authorities.
 //!
 //! Each try to connect reads them, so that a new content needs no restart. A file that cannot be used is a state to wait
 //! in and no reason to end: kubelets bring the files of Secrets and ConfigMaps minutes after the pod has started. No
@@ -13,12 +13,12 @@ use std::time::Duration;
 const BYTES_MAX: u64 = 1024 * 1024;
 
 /// How long a read may take. A file of a pod is in memory; one on a network that hangs must not hold up the try to
-/// connect, which the client ends after five seconds without a cause.
+/// connect, which NATS's client ends after five seconds without a cause.
 const READ_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A file, and the flag that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NamedFile {
+pub(crate) struct NamedFile {
     flag: &'static str,
     path: PathBuf,
 }
@@ -26,7 +26,7 @@ pub(super) struct NamedFile {
 /// A file that cannot be used, with the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{flag} {}: the file {fault}", path.display())]
-pub(super) struct FileError {
+pub(crate) struct FileError {
     flag: &'static str,
     path: PathBuf,
     fault: Fault,
@@ -34,7 +34,7 @@ pub(super) struct FileError {
 
 /// Why a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// There is none.
     Missing,
     /// It is a directory or a device.
@@ -65,18 +65,18 @@ impl fmt::Display for Fault {
 }
 
 impl NamedFile {
-    pub(super) fn new(flag: &'static str, path: &Path) -> Self {
+    pub(crate) fn new(flag: &'static str, path: &Path) -> Self {
         let path = path.to_owned();
         Self { flag, path }
     }
 
     /// Its path.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The content as it is now, which is neither empty nor too long.
-    pub(super) async fn read(&self) -> Result<Vec<u8>, FileError> {
+    pub(crate) async fn read(&self) -> Result<Vec<u8>, FileError> {
         let path = self.path.clone();
         // On a thread of its own: a file that hangs must not stop an agent's only thread.
         let reading = tokio::task::spawn_blocking(move || read(&path));
@@ -92,17 +92,17 @@ impl NamedFile {
     }
 
     /// The same as text.
-    pub(super) async fn read_text(&self) -> Result<String, FileError> {
+    pub(crate) async fn read_text(&self) -> Result<String, FileError> {
         let content = self.read().await?;
         String::from_utf8(content).map_err(|_| self.error(Fault::Malformed("holds bytes that are no text (UTF-8)")))
     }
 
     /// The content is not what the flag names.
-    pub(super) fn malformed(&self, wrong: &'static str) -> FileError {
+    pub(crate) fn malformed(&self, wrong: &'static str) -> FileError {
         self.error(Fault::Malformed(wrong))
     }
 
-    pub(super) fn error(&self, fault: Fault) -> FileError {
+    pub(crate) fn error(&self, fault: Fault) -> FileError {
         FileError {
             flag: self.flag,
             path: self.path.clone(),

@@ -1,19 +1,19 @@
-//! The certificate authority of the NATS servers.
+//! The certificate authority of a server.
 //!
-//! The client of NATS reads the file at each connection, so a renewed authority needs no restart. Of a file that it
-//! cannot use it reports a failed connection and no cause; this looks for the cause.
+//! The clients read the file at each connection, so a renewed authority needs no restart. Of a file that they
+//! cannot use they report a failed connection and no cause; this looks for the cause.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::file::{Fault, FileError, NamedFile};
+use crate::named_file::{Fault, FileError, NamedFile};
 
-/// Checks that the file holds certificates, and nothing else that the client would stumble over.
+/// The content of the file, checked to hold certificates, and nothing else that the client would stumble over.
 ///
 /// # Errors
 /// The file cannot be used now.
-pub(super) async fn check(file: &NamedFile) -> Result<(), FileError> {
+pub(crate) async fn check(file: &NamedFile) -> Result<Vec<u8>, FileError> {
     let content = file.read().await?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&content) {
@@ -25,7 +25,7 @@ pub(super) async fn check(file: &NamedFile) -> Result<(), FileError> {
             "holds no certificate in PEM form: is it the right one?",
         )));
     }
-    Ok(())
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
             .pem();
         let check_of = async |content: &str| {
             std::fs::write(&path, content).unwrap();
-            check(&file).await.map_err(|error| error.to_string())
+            check(&file).await.map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(check_of(&certificate).await, Ok(()));
         assert_eq!(check_of(&certificate.repeat(2)).await, Ok(()));
