@@ -23,7 +23,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, Sampler, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer as _;
@@ -79,6 +79,9 @@ pub(crate) async fn start(
 ) -> anyhow::Result<(TraceLayer, Option<Report>)> {
     let mut provider = SdkTracerProvider::builder()
         .with_id_generator(PlannedIds::default())
+        // Whatever OTEL_TRACES_SAMPLER states: the record of an attempt decides for all services, or halves of attempts
+        // would arrive.
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
         .with_resource(
             Resource::builder()
                 .with_service_name(name)
@@ -126,6 +129,7 @@ fn context_of(span: &Span) -> Option<TraceParent> {
     ids.is_valid().then(|| TraceParent {
         trace_id: ids.trace_id().to_bytes(),
         span_id: ids.span_id().to_bytes(),
+        sampled: ids.is_sampled(),
     })
 }
 
@@ -176,6 +180,7 @@ impl FinishedSpan {
             remote(TraceParent {
                 trace_id: self.trace_id,
                 span_id,
+                sampled: true,
             })
         });
         NEXT_TRACE.set(Some(self.trace_id));
@@ -196,7 +201,7 @@ fn remote(parent: TraceParent) -> Context {
     Context::new().with_remote_span_context(SpanContext::new(
         TraceId::from_bytes(parent.trace_id),
         SpanId::from_bytes(parent.span_id),
-        TraceFlags::SAMPLED,
+        TraceFlags::default().with_sampled(parent.sampled),
         true,
         TraceState::default(),
     ))

@@ -225,6 +225,8 @@ pub struct TraceParent {
     pub trace_id: [u8; 16],
     /// Eight bytes, not all zero.
     pub span_id: [u8; 8],
+    /// The flag of that name: false if no service exports spans of this trace.
+    pub sampled: bool,
 }
 
 impl TraceParent {
@@ -236,6 +238,7 @@ impl TraceParent {
             trace_id: Uuid::new_v4().into_bytes(),
             // Not all zero, as the trace id: the seventh byte of a random UUID states that it is one.
             span_id: [a, b, c, d, e, f, g, h],
+            sampled: true,
         }
     }
 }
@@ -243,7 +246,8 @@ impl TraceParent {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trace, span) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
-        write!(f, "00-{trace:032x}-{span:016x}-01")
+        let flags = u8::from(self.sampled);
+        write!(f, "00-{trace:032x}-{span:016x}-{flags:02x}")
     }
 }
 
@@ -255,7 +259,7 @@ impl FromStr for TraceParent {
             expected: "a W3C traceparent",
         };
         let mut parts = text.split('-');
-        let (Some(version), Some(trace), Some(span), Some(_flags)) =
+        let (Some(version), Some(trace), Some(span), Some(flags)) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(wrong);
@@ -268,6 +272,8 @@ impl FromStr for TraceParent {
         Ok(Self {
             trace_id: trace_id.to_be_bytes(),
             span_id: span_id.to_be_bytes(),
+            // Flags that cannot be read cost no spans.
+            sampled: u8::from_str_radix(flags, 16).map_or(true, |flags| flags & 1 == 1),
         })
     }
 }
@@ -314,6 +320,10 @@ mod tests {
     fn a_traceparent_comes_back_and_zero_ids_are_refused() {
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(text.parse::<TraceParent>().unwrap().to_string(), text);
+        for (flags, sampled) in [("00", false), ("02", false), ("03", true), ("", true)] {
+            let text = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+            assert_eq!(text.parse::<TraceParent>().unwrap().sampled, sampled, "{text}");
+        }
         assert!(
             "00-00000000000000000000000000000000-b7ad6b7169203331-01"
                 .parse::<TraceParent>()

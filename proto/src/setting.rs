@@ -109,6 +109,8 @@ settings! {
     CHECK_DRAINS = "BELLWETHER_CHECK_DRAINS";
     /// Of the scheduler: whether attempts start beside a rival.
     TOLERATE_RIVALS = "BELLWETHER_TOLERATE_RIVALS";
+    /// Of the scheduler: the part of attempts of which traces are exported.
+    TRACES_RATIO = "BELLWETHER_TRACES_RATIO";
     /// Of the scheduler: the folder in which the leader records all inputs of the core.
     RECORD_INPUTS = "BELLWETHER_RECORD_INPUTS";
     /// Of the scheduler: the folder of the files that gates of policies name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::{attribute, setting};
+use bellwether_proto::{Phase, attribute, setting};
 use rig::services::ServicesOptions;
 use rig::wait;
 use rig::workload::Workload;
@@ -180,5 +180,34 @@ async fn a_collector_that_never_answers_slows_no_reboot_and_no_stop_and_a_wrong_
             });
         }
     }
+    fleet.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_began_without_traces_has_none_in_any_service_whatever_the_next_leader_is_set_to() -> Result<()>
+{
+    let options = ServicesOptions::default()
+        .set(setting::TRACES_RATIO, "0")
+        .set("OTEL_TRACES_SAMPLER", "always_on");
+    let mut fleet = Fleet::start(1, options).await?;
+    fleet.world.host(0)?.upgrade_kernel("6.12.48")?;
+    fleet.entering(Phase::Draining).await?;
+    for scheduler in &fleet.services.schedulers {
+        scheduler.process.reconfigure(|program| {
+            program.env.insert(setting::TRACES_RATIO.to_owned(), "1".to_owned());
+        });
+        scheduler.process.restart()?;
+    }
+    fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
+    let host = fleet.world.host(0)?;
+    let attempt = fleet.in_phase(host.name(), Phase::Done).await?;
+    assert!(!attempt.trace.sampled, "{}", attempt.trace);
+    // In order, each service sends its last spans.
+    for service in fleet.services.schedulers.iter().chain(&fleet.services.drainers) {
+        service.process.terminate(DEADLINE).await?;
+    }
+    let trace = attempt.trace.to_string();
+    let trace = trace.split('-').nth(1).context("a trace id")?;
+    assert_eq!(fleet.world.traces.tree(trace), "");
     fleet.finish()
 }

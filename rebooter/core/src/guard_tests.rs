@@ -368,6 +368,7 @@ pub(crate) fn record() -> Attempt {
     let trace = TraceParent {
         trace_id: [1; 16],
         span_id: [1; 8],
+        sampled: true,
     };
     Attempt {
         phase: Phase::Rebooting,

@@ -25,6 +25,7 @@ pub mod record_keys;
 pub mod recording;
 pub mod rival;
 mod timers;
+mod traces_ratio;
 pub mod wait;
 
 pub use admission::{Reason, Scope, Skip};
@@ -39,4 +40,5 @@ pub use observed::{
 };
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};
+pub use traces_ratio::TracesRatio;
 pub use wait::Wait;

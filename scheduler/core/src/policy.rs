@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::traces_ratio::TracesRatio;
+
 /// Limits of all decisions, whatever a RebootPolicy says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -30,6 +32,9 @@ pub struct Policy {
     pub check_drains: bool,
     /// True: nodes start although something else reboots nodes in this cluster.
     pub tolerate_rivals: bool,
+    /// The part of attempts of which traces are exported.
+    #[serde(default)]
+    pub traces_ratio: TracesRatio,
 }
 
 impl Policy {
@@ -135,6 +140,7 @@ impl Default for Policy {
             retry_delay: SignedDuration::from_mins(10),
             check_drains: true,
             tolerate_rivals: false,
+            traces_ratio: TracesRatio::default(),
         }
     }
 }

@@ -111,6 +111,7 @@ mod tests {
             ("--identity", "", "is empty"),
             ("--agents-namespace", "", "is empty"),
             ("--tolerate-rivals", "kured", "true, false"),
+            ("--traces-ratio", "5", "write it as 0, 0.05 or 1"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use bellwether_proto::setting;
-use bellwether_scheduler_core::Policy;
+use bellwether_scheduler_core::{Policy, TracesRatio};
 
 use crate::args::value::{Time, time, time_or_zero};
 
@@ -54,6 +54,10 @@ pub(crate) struct PolicyArgs {
     /// nodes. Cordons of another Bellwether are left alone all the same.
     #[arg(long, env = setting::TOLERATE_RIVALS, default_value_t = Policy::default().tolerate_rivals, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     tolerate_rivals: bool,
+
+    /// Part of the attempts of which all services export traces, from 0 to 1; decided when an attempt begins
+    #[arg(long, env = setting::TRACES_RATIO, default_value_t = Policy::default().traces_ratio, value_name = "PART")]
+    traces_ratio: TracesRatio,
 }
 
 impl PolicyArgs {
@@ -74,6 +78,7 @@ impl PolicyArgs {
             retry_delay: Time(retry_delay),
             check_drains,
             tolerate_rivals,
+            traces_ratio,
         } = self;
         anyhow::ensure!(
             reboot_start_timeout < reboot_timeout,
@@ -90,6 +95,7 @@ impl PolicyArgs {
             retry_delay,
             check_drains,
             tolerate_rivals,
+            traces_ratio,
         })
     }
 }

@@ -129,6 +129,7 @@ mod tests {
         let trace = TraceParent {
             trace_id: [1; 16],
             span_id: [1; 8],
+            sampled: true,
         };
         let mut attempt = Attempt::new(attempt, "boot".parse().unwrap(), at(started), trace);
         attempt.phase = phase;

@@ -6,7 +6,12 @@ use bellwether_proto::{Attempt, Cause, Ending, Phase, attribute};
 use jiff::Timestamp;
 
 /// The span of a phase, and of the attempt if it is over.
+///
+/// An attempt that is not sampled has none in any service: its record says so.
 pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Timestamp) {
+    if !attempt.trace.sampled {
+        return;
+    }
     FinishedSpan {
         name: phase.as_str().into(),
         trace_id: attempt.trace.trace_id,

@@ -437,6 +437,7 @@ mod tests {
         TraceParent {
             trace_id: [id; 16],
             span_id: [id; 8],
+            sampled: true,
         }
     }
 

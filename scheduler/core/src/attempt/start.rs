@@ -21,7 +21,7 @@ pub(crate) fn start(
 ) -> Option<Attempt> {
     let generation = generation_after(last);
     let id = AttemptId::new(&node.uid, generation, now);
-    let mut attempt = record(id, node, last, trace_of(id, need.trace), now)?;
+    let mut attempt = record(id, node, last, trace_of(id, need.trace, policy), now)?;
     (attempt.drain_terms, attempt.reboot_kind) = terms;
     attempt.need_since = need.since;
     attempt.reasons.clone_from(&need.reasons);
@@ -40,7 +40,7 @@ pub(super) fn roll_back_only(
     policy: &Policy,
     now: Timestamp,
 ) -> Option<Attempt> {
-    let mut attempt = record(id, node, last, trace_of(id, None), now)?;
+    let mut attempt = record(id, node, last, trace_of(id, None, policy), now)?;
     attempt.cordoned_at = Some(now);
     attempt.ending = Some(Ending {
         cause: Cause::RecordLost,
@@ -87,12 +87,15 @@ fn record(
     })
 }
 
-/// The attempt's own span: in the trace in which the need was first reported, or in one of its own.
-fn trace_of(id: AttemptId, need: Option<TraceParent>) -> TraceParent {
+/// The attempt's own span: in the trace in which the need was first reported, or in one of its own. Whether it is sampled is
+/// decided here once, for all services and over their crashes.
+fn trace_of(id: AttemptId, need: Option<TraceParent>, policy: &Policy) -> TraceParent {
     let bytes = id.bytes();
     let (_, span_id) = bytes.split_at(8);
+    let trace_id = need.map_or(bytes, |need| need.trace_id);
     TraceParent {
-        trace_id: need.map_or(bytes, |need| need.trace_id),
+        trace_id,
         span_id: span_id.try_into().unwrap_or([1; 8]),
+        sampled: policy.traces_ratio.samples(trace_id),
     }
 }

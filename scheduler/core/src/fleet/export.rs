@@ -125,6 +125,7 @@ mod tests {
         let trace = TraceParent {
             trace_id: [1; 16],
             span_id: [1; 8],
+            sampled: true,
         };
         let attempt = Attempt::new(attempt, "b".parse().unwrap(), NOW, trace);
         let observed = [rivals(), policies(), node(), sentinel(), rebooter()];

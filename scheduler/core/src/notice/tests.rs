@@ -27,6 +27,7 @@ fn attempt(phases: &[(Phase, i64)]) -> Attempt {
     let trace = TraceParent {
         trace_id: [1; 16],
         span_id: [1; 8],
+        sampled: true,
     };
     let mut attempt = Attempt::new(attempt, "boot".parse().unwrap(), at(0), trace);
     attempt.reasons = vec!["kernel".to_owned()];

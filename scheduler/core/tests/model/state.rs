@@ -112,6 +112,7 @@ pub(crate) fn policy(slots: u32) -> Policy {
         // No answer changes what the model is about: it only delays a start.
         check_drains: false,
         tolerate_rivals: false,
+        ..Policy::default()
     }
 }
 
