@@ -121,6 +121,12 @@ pub fn set_parent(span: &Span, parent: TraceParent) {
     }
 }
 
+/// The trace context of the present span; none if it is not traced.
+#[must_use]
+pub fn current() -> Option<TraceParent> {
+    propagate::current()
+}
+
 /// The trace context of this span; none if it is not traced.
 fn context_of(span: &Span) -> Option<TraceParent> {
     let context = span.context();

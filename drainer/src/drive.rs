@@ -27,6 +27,7 @@ use crate::kube::{evict, node, pods};
 use crate::meter::Meter;
 use crate::places::{Free, Place};
 use crate::record::RecordReader;
+use crate::spans;
 use crate::tools::Tools;
 use crate::turns::Taken;
 
@@ -172,6 +173,10 @@ impl<'a> Driver<'a> {
             Action::Finish(end) => return Some(end),
             Action::Log(notice) => {
                 self.log(notice);
+                return None;
+            }
+            Action::Trace(passage) => {
+                spans::write(self.node, passage);
                 return None;
             }
             Action::Throttle(until) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bellwether_chassis::{Bus, Record, RecordKeyFile, Verdict, clock, traces};
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{Command, CommandEnd, Conclusion, Drain, DrainOrder, Refusal, Task, Uncordon};
-use bellwether_proto::{AfterTimeout, Attempt, DrainFailure, NodeName, attribute};
+use bellwether_proto::{AfterTimeout, Attempt, DrainFailure, NodeName, attribute, span};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tracing::{Instrument as _, Span};
@@ -318,7 +318,7 @@ fn span_of(command: &Command) -> Span {
     let attempt = &command.attempt;
     match command.task {
         Task::Drain { .. } => tracing::info_span!(
-            "drain node",
+            span::DRAIN_NODE,
             { attribute::NODE } = %attempt.node,
             { attribute::ATTEMPT } = %attempt.attempt,
             { attribute::PODS_GONE } = tracing::field::Empty,
@@ -326,7 +326,7 @@ fn span_of(command: &Command) -> Span {
             otel.status_code = tracing::field::Empty,
         ),
         Task::Uncordon => tracing::info_span!(
-            "uncordon node",
+            span::UNCORDON_NODE,
             { attribute::NODE } = %attempt.node,
             { attribute::ATTEMPT } = %attempt.attempt,
             { attribute::OUTCOME } = tracing::field::Empty,

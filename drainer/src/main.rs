@@ -14,6 +14,7 @@
 //! given_back.rs  when a drain without a place comes again
 //! record.rs    reads the attempt's record
 //! events.rs    publishes events
+//! spans.rs     writes the parts of a drain to its trace
 //! kube/        all requests to the Kubernetes API server
 //! places.rs    the places of evictions that await their answer, shared by all drains
 //! turns.rs     the turns of StatefulSets, shared by all drains
@@ -37,6 +38,7 @@ mod metrics;
 mod places;
 mod record;
 mod run;
+mod spans;
 mod taint;
 mod throttle;
 mod tools;

@@ -3,38 +3,54 @@
 //! Each thing has one name, so that a search for an attempt finds the spans and log lines of all
 //! services. Where OpenTelemetry names a thing, this is its name.
 
-/// The Kubernetes node (OpenTelemetry semantic conventions).
-pub const NODE: &str = "k8s.node.name";
+macro_rules! attributes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        $($(#[$doc])* pub const $name: &str = $text;)+
 
-/// The attempt's id.
-pub const ATTEMPT: &str = "bellwether.attempt.id";
+        /// Every name.
+        pub const ALL: &[&str] = &[$($name,)+];
+    };
+}
 
-/// The generation of the attempt's record.
-pub const GENERATION: &str = "bellwether.attempt.generation";
-
-/// The boot that was to end, or runs.
-pub const BOOT_BEFORE: &str = "bellwether.boot_id.before";
-
-/// The boot that replaced it.
-pub const BOOT_AFTER: &str = "bellwether.boot_id.after";
-
-/// The ended phase of an attempt, or how a command ended.
-pub const OUTCOME: &str = "bellwether.outcome";
-
-/// Why an attempt ended; see [`crate::Cause`].
-pub const CAUSE: &str = "bellwether.cause";
-
-/// How many pods are gone from the node.
-pub const PODS_GONE: &str = "bellwether.pods.gone";
-
-/// The method of rebooting.
-pub const REBOOT_METHOD: &str = "bellwether.reboot.method";
-
-/// The code of a problem; see [`crate::ProblemCode`].
-pub const PROBLEM: &str = "bellwether.problem.code";
-
-/// The agent on whose part the scheduler writes a span.
-pub const AGENT: &str = "bellwether.agent";
-
-/// What requires a reboot.
-pub const REASONS: &str = "bellwether.reasons";
+attributes! {
+    /// The Kubernetes node (OpenTelemetry semantic conventions).
+    NODE = "k8s.node.name";
+    /// The attempt's id.
+    ATTEMPT = "bellwether.attempt.id";
+    /// The generation of the attempt's record.
+    GENERATION = "bellwether.attempt.generation";
+    /// The boot that was to end, or runs.
+    BOOT_BEFORE = "bellwether.boot_id.before";
+    /// The boot that replaced it.
+    BOOT_AFTER = "bellwether.boot_id.after";
+    /// The ended phase of an attempt, or how a command ended.
+    OUTCOME = "bellwether.outcome";
+    /// Why an attempt ended; see [`crate::Cause`].
+    CAUSE = "bellwether.cause";
+    /// How many pods are gone from the node.
+    PODS_GONE = "bellwether.pods.gone";
+    /// The method of rebooting.
+    REBOOT_METHOD = "bellwether.reboot.method";
+    /// The code of a problem; see [`crate::ProblemCode`].
+    PROBLEM = "bellwether.problem.code";
+    /// The agent on whose part the scheduler writes a span.
+    AGENT = "bellwether.agent";
+    /// What requires a reboot.
+    REASONS = "bellwether.reasons";
+    /// The namespace of a pod (OpenTelemetry semantic conventions).
+    NAMESPACE = "k8s.namespace.name";
+    /// The name of a pod (OpenTelemetry semantic conventions).
+    POD = "k8s.pod.name";
+    /// The wave in which pods go.
+    WAVE = "bellwether.drain.wave";
+    /// Why a pod was still there; see [`crate::BlockerKind`].
+    BLOCKER = "bellwether.drain.blocker";
+    /// The disruption budget that kept a pod.
+    BUDGET = "bellwether.budget.name";
+    /// How many pods of that budget were healthy.
+    BUDGET_HEALTHY = "bellwether.budget.healthy";
+    /// How many have to be.
+    BUDGET_DESIRED = "bellwether.budget.desired";
+    /// How many there should be.
+    BUDGET_EXPECTED = "bellwether.budget.expected";
+}

@@ -43,6 +43,7 @@ mod served_annotation;
 pub mod setting;
 pub mod signature;
 mod signed;
+pub mod span;
 pub mod stream;
 pub mod subject;
 

@@ -42,6 +42,7 @@ async fn one_trace_reaches_from_the_need_to_the_uncordon() -> Result<()> {
         ("scheduler", "reboot node"),
         ("scheduler", "Draining"),
         ("drainer", "drain node"),
+        ("drainer", "drain wave"),
         ("scheduler", "Rebooting"),
         ("scheduler", "reboot host"),
         ("scheduler", "host away"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::Phase;
+use bellwether_proto::{BlockerKind, Phase, attribute, span};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -133,5 +133,20 @@ async fn a_blocked_drain_costs_few_requests_disturbs_no_other_pod_and_continues_
         .metric("bellwether_drainer_pods_left{reason=\"Budget\"}")
         .await?;
     ensure!(left.total_cmp(&0.0).is_eq(), "{left} pods after the end");
+    let trace = attempt.trace.to_string();
+    let trace = trace.split('-').nth(1).context("a trace id")?;
+    wait::until("a span of each pod that the budget kept", DEADLINE, async || {
+        let spans = fleet.world.traces.trace(trace);
+        let kept = spans.iter().filter(|found| {
+            let of = |name, value| found.attributes.get(name).is_some_and(|it| it == value);
+            found.name == span::DRAIN_POD
+                && of(attribute::BUDGET, "db")
+                && of(attribute::BLOCKER, BlockerKind::Budget.as_str())
+                && of(attribute::BUDGET_EXPECTED, "3")
+        });
+        ensure!(kept.count() == 3, "{}", fleet.world.traces.tree(trace));
+        Ok(())
+    })
+    .await?;
     fleet.finish()
 }

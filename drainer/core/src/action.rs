@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::permit::Refusal;
+use crate::plan::passage::Passage;
 use crate::pod::NodePod;
 use crate::request::RequestId;
 use crate::stateful_set::SetTurn;
@@ -42,6 +43,8 @@ pub enum Action {
     Delete(NodePod),
     /// Let all drains of this process evict nothing until this instant.
     Throttle(Timestamp),
+    /// Write this part of the drain, which is over, to the trace of the attempt.
+    Trace(Passage),
     /// Write this to the log.
     Log(Notice),
     /// The command has ended: drop the state machine and everything under way for it.

@@ -2,7 +2,7 @@
 //! of a node and the end of a scheduler. Among them are those of the agents, which export nothing.
 
 use bellwether_chassis::traces::FinishedSpan;
-use bellwether_proto::{Attempt, Cause, Ending, Phase, attribute};
+use bellwether_proto::{Attempt, Cause, Ending, Phase, attribute, span};
 use jiff::Timestamp;
 
 /// The span of a phase, and of the attempt if it is over.
@@ -41,7 +41,7 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
     let endings = attempt.history.iter().filter(|entered| entered.phase.is_ended());
     if attempt.phase.is_ended() && endings.count() == 1 {
         FinishedSpan {
-            name: "reboot node".into(),
+            name: span::REBOOT_NODE.into(),
             trace_id: attempt.trace.trace_id,
             span_id: Some(attempt.trace.span_id),
             parent: attempt.need_span,
@@ -64,7 +64,7 @@ fn write_need(attempt: &Attempt) {
     let began = attempt.history.first().map_or(attempt.need_since, |entered| entered.at);
     let since = attempt.need_since.min(began);
     FinishedSpan {
-        name: "reboot required".into(),
+        name: span::REBOOT_REQUIRED.into(),
         trace_id: attempt.trace.trace_id,
         span_id: attempt.need_span,
         parent: None,
@@ -88,7 +88,7 @@ fn write_wait(attempt: &Attempt) {
     }
     let began = attempt.started_at();
     FinishedSpan {
-        name: "waiting".into(),
+        name: span::WAITING.into(),
         trace_id: attempt.trace.trace_id,
         span_id: None,
         parent: attempt.need_span,
@@ -121,7 +121,7 @@ fn write_gap(attempt: &Attempt, ended: Timestamp) {
     // Known before, since the phases name it as their parent.
     let id = attempt.trace.span_id.map(|byte| !byte);
     FinishedSpan {
-        name: "host away".into(),
+        name: span::HOST_AWAY.into(),
         trace_id: attempt.trace.trace_id,
         span_id: Some(id),
         parent: Some(attempt.trace.span_id),
@@ -159,11 +159,11 @@ fn boot_phases(attempt: &Attempt) -> Vec<(&'static str, Timestamp, Timestamp)> {
         return Vec::new();
     };
     let phases = [
-        ("firmware", times.firmware),
-        ("boot loader", times.loader),
-        ("kernel", times.kernel),
-        ("initrd", times.initrd),
-        ("user space", times.userspace),
+        (span::FIRMWARE, times.firmware),
+        (span::BOOT_LOADER, times.loader),
+        (span::KERNEL, times.kernel),
+        (span::INITRD, times.initrd),
+        (span::USER_SPACE, times.userspace),
     ];
     let mut spans = Vec::new();
     for (name, took) in phases {
@@ -186,7 +186,7 @@ fn write_call(attempt: &Attempt, ordered: Timestamp, ended: Timestamp) {
     let mut attributes = attributes(attempt);
     attributes.push((attribute::AGENT, "rebooter".to_owned()));
     FinishedSpan {
-        name: "reboot host".into(),
+        name: span::REBOOT_HOST.into(),
         trace_id: attempt.trace.trace_id,
         span_id: None,
         parent: Some(attempt.trace.span_id),

@@ -120,6 +120,8 @@ impl Drain {
         if !matches!(self.stage, Stage::Emptying) {
             return;
         }
+        let passages = self.plan.passages().take().into_iter().map(Action::Trace);
+        self.actions.extend(passages);
         self.decide_evictions(now, &step);
         // Also before the first look has succeeded: the fault of a watch has to be known.
         if self.inventory.is_complete() || !self.watch_faults.is_empty() {

@@ -182,6 +182,8 @@ impl Drain {
         self.stage = Stage::Ended;
         self.timers.clear();
         self.actions.clear();
+        let passages = self.plan.passages().end().into_iter().map(Action::Trace);
+        self.actions.extend(passages);
         self.actions.push_back(Action::Finish(end));
     }
 

@@ -17,10 +17,11 @@ use super::delay;
 use super::entry::Entry;
 use super::ledger::Ledger;
 use super::order::Order;
+use super::passage::{Left, Passages};
 use super::returns::{self, Owner, Returns};
 use super::step::{Step, Suspension, sooner};
 use super::tally::{self, Tally};
-use super::turns::{Ask, Turns, Waiting};
+use super::turns::{Ask, Kept, Turns, Waiting};
 use crate::action::HeldBack;
 use crate::answer::Answer;
 use crate::backoff::after;
@@ -57,6 +58,7 @@ pub struct Plan {
     offered_turns: BTreeMap<String, SetTurn>,
     pods_gone: u32,
     ledger: Ledger,
+    passages: Passages,
 }
 
 impl Plan {
@@ -80,6 +82,7 @@ impl Plan {
             offered_turns: BTreeMap::new(),
             pods_gone: 0,
             ledger: Ledger::default(),
+            passages: Passages::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Plan {
         let mut blocking = Vec::new();
         let mut terminating = Vec::new();
         let mut tally = Tally::default();
+        let mut left = Vec::new();
         // The first wave of which a pod waits or ends. One that is stuck in its end keeps no later wave.
         let mut first_wave = Wave::Own;
         for pod in pods {
@@ -154,6 +158,8 @@ impl Plan {
                     step.pods_left = step.pods_left.saturating_add(1);
                     let (stuck, changes_at) = blockers::of_terminating(pod, *grace_ends_at, now);
                     sooner(&mut step.look_again, changes_at);
+                    let blocker = stuck.as_ref().map_or(BlockerKind::Grace, |_| BlockerKind::Stuck);
+                    left.push(Left::of(pod, blocker));
                     match stuck {
                         Some(blocker) => {
                             blocking.push(blocker);
@@ -182,6 +188,7 @@ impl Plan {
                         next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
                         blocking.push(blockers::of_return(pod));
                         tally.count(BlockerKind::Returning);
+                        left.push(Left::of(pod, BlockerKind::Returning));
                         continue;
                     }
                     let answer = entry.last.as_ref();
@@ -196,6 +203,7 @@ impl Plan {
                         if is_late && deletes {
                             overdue.push(pod);
                             tally.count(tally::kind_of(answer));
+                            left.push(Left::of(pod, tally::kind_of(answer)));
                             let next = entry.next_try.filter(|_| !entry.may_be_deleted(now));
                             next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
                             continue;
@@ -246,12 +254,23 @@ impl Plan {
         let rests =
             |pod: &NodePod| suspension.is_some() && ordered.ready.iter().any(|(ready, _)| ready.pod.uid == pod.uid);
         for Waiting { pod, last, .. } in waiting.iter().chain(&in_flight) {
-            match choice.kept.get(pod.uid.as_str()) {
+            let kept = choice.kept.get(pod.uid.as_str());
+            let other = if rests(pod) {
+                BlockerKind::Rest
+            } else {
+                tally::kind_of(*last)
+            };
+            match kept {
                 Some(kept) => tally.count_kept(kept),
-                None if rests(pod) => tally.count(BlockerKind::Rest),
-                None => tally.count(tally::kind_of(*last)),
+                None => tally.count(other),
             }
+            let budget = kept.map(Kept::numbers);
+            left.push(Left {
+                budget,
+                ..Left::of(pod, other)
+            });
         }
+        self.passages.looked(now, &left);
         self.ledger.looked(now, tally.budgets().cloned().collect());
         step.blockers = tally.blockers();
         match suspension {
@@ -278,6 +297,11 @@ impl Plan {
         step.obstacle = blockers::obstacle(&blocking);
         step.held_up_by = blockers::sentences(blocking);
         step
+    }
+
+    /// The parts of the drain for its trace.
+    pub(crate) fn passages(&mut self) -> &mut Passages {
+        &mut self.passages
     }
 
     /// Enters the pods that have to go and are new.

@@ -3,7 +3,7 @@
 //! [`book`] takes the decision by the state of each pod, its `entry`; `delay` is the wait after each answer
 //! of the API server; `returns` knows the pods that come back; `turns` the budgets that let pods go one after the other;
 //! `deadline` the pods that go at the end of the time whatever their budgets say, and `order` the orders of pods, if the policy demands that;
-//! [`blockers`] is the text for operators, `tally` the same in numbers, and `ledger` counts what the drain meets. A new rule
+//! [`blockers`] is the text for operators, `tally` the same in numbers, and `ledger` counts what the drain meets, `passage` keeps it for the trace. A new rule
 //! about order belongs into `order`; the waves of pods are in [`crate::pod::wave`].
 
 pub mod blockers;
@@ -13,6 +13,7 @@ mod delay;
 mod entry;
 mod ledger;
 mod order;
+pub mod passage;
 mod returns;
 mod step;
 mod tally;

@@ -21,6 +21,16 @@ pub enum Wave {
 }
 
 impl Wave {
+    /// Its name, as spans have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordinary => "Ordinary",
+            Self::Critical => "Critical",
+            Self::Own => "Own",
+        }
+    }
+
     /// Every wave, in their order.
     pub(crate) const ALL: [Self; 3] = [Self::Ordinary, Self::Critical, Self::Own];
 

@@ -392,6 +392,7 @@ impl<M: Machine> World<M> {
                 Response::Evicted(pod.uid, answer)
             }
             Action::Throttle(until) => return self.throttles.push(until),
+            Action::Trace(_) => return,
             Action::Log(notice) => return self.notices.push(notice),
             Action::Finish(end) => {
                 self.end = Some((self.now, end));

@@ -75,7 +75,7 @@ impl World {
         let Some(job) = self.jobs.get(&id) else { return };
         let (node, attempt) = (job.node, job.command.attempt.clone());
         let (delay, fact) = match action {
-            Action::Finish(_) | Action::Log(_) | Action::Throttle(_) => return,
+            Action::Finish(_) | Action::Log(_) | Action::Throttle(_) | Action::Trace(_) => return,
             Action::ReadRecord(request) => {
                 let (delay, record) = self.record_for_drainer(node);
                 (delay, JobFact::Record(request, record))
