@@ -71,7 +71,8 @@ impl Steps {
 pub(crate) fn as_from_a_shell(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let is_of_package = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(is_of_package) {
+        // CARGO without the package tells cargo-machete that cargo has called it as a subcommand.
+        if name == "CARGO" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(is_of_package) {
             command.env_remove(&name);
         }
     }
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn no_step_knows_the_package_of_this_program() {
-        let variables = ["CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_DIR"];
+        let variables = ["CARGO", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_DIR"];
         for variable in variables {
             assert!(std::env::var_os(variable).is_some(), "cargo sets no {variable}");
         }
@@ -92,7 +93,8 @@ mod tests {
         let output = as_from_a_shell(&mut command).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         for variable in variables {
-            assert!(!text.contains(&format!("{variable}=")), "{text}");
+            let is_set = text.lines().any(|line| line.starts_with(&format!("{variable}=")));
+            assert!(!is_set, "{text}");
         }
         assert!(text.contains("PATH="), "{text}");
     }
