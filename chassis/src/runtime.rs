@@ -45,6 +45,8 @@ struct Way<'a> {
 struct Traces {
     layer: Option<telemetry::TraceLayer>,
     register: Option<Register>,
+    /// Why none arrives before a file is another one.
+    file_fault: Option<String>,
 }
 
 /// Registers metrics.
@@ -121,10 +123,14 @@ where
     let way = Way {
         runtime: || Builder::new_multi_thread().enable_all().build(),
         traces: async move {
-            let (layer, report) = crate::traces::start(service.name, service.version, traces).await?;
+            let started = crate::traces::start(service.name, service.version, traces).await?;
+            let register = started
+                .report
+                .map(|report| Box::new(move |registry: &mut Registry| report.register(registry)) as _);
             Ok(Traces {
-                layer: Some(layer),
-                register: report.map(|report| Box::new(move |registry: &mut Registry| report.register(registry)) as _),
+                layer: Some(started.layer),
+                register,
+                file_fault: started.file_fault.map(|fault| fault.to_string()),
             })
         }
         .boxed(),
@@ -162,6 +168,12 @@ where
         };
         // First of all the log, for the error.
         telemetry::init(args, traces.layer)?;
+        if let Some(error) = traces.file_fault {
+            tracing::warn!(
+                error,
+                "Traces are lost until this file can be used; no restart is needed"
+            );
+        }
         match fault {
             None => serve(service, args, traces.register, body).await,
             Some(fault) => Err(fault.context("traces")),

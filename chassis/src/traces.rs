@@ -34,7 +34,7 @@ use crate::telemetry::TraceLayer;
 use export::Exporter;
 use queue::Queue;
 use report::Report;
-use settings::Settings;
+use settings::{SettingError, Settings};
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
@@ -67,16 +67,26 @@ impl IdGenerator for PlannedIds {
     }
 }
 
-/// Starts the export of this service, if there is a collector, and returns the layer that makes traces of spans, and the
-/// count of what does not arrive.
+/// The traces of a service, as they start.
+pub(crate) struct Started {
+    /// Makes traces of spans.
+    pub(crate) layer: TraceLayer,
+    /// The count of what does not arrive; none without a collector.
+    pub(crate) report: Option<Report>,
+    /// Why nothing arrives until the file that a setting names is another one.
+    pub(crate) file_fault: Option<SettingError>,
+}
+
+/// Starts the export of this service, if there is a collector.
 ///
 /// # Errors
-/// A setting or one of its files cannot be used. Whether the collector answers is left open: a service does without it.
+/// A setting cannot be used. Of a file that cannot be used now, and of a collector that does not answer, a service does without
+/// traces: a Secret that is gone must not keep a scheduler from starting again in the middle of a reboot.
 pub(crate) async fn start(
     name: &'static str,
     version: &'static str,
     args: Option<&TraceArgs>,
-) -> anyhow::Result<(TraceLayer, Option<Report>)> {
+) -> anyhow::Result<Started> {
     let mut provider = SdkTracerProvider::builder()
         .with_id_generator(PlannedIds::default())
         // Whatever OTEL_TRACES_SAMPLER states: the record of an attempt decides for all services, or halves of attempts
@@ -91,11 +101,9 @@ pub(crate) async fn start(
         );
     let variable = |name| std::env::var(name).ok();
     let settings = args.map_or(Ok(None), |args| Settings::new(args, variable))?;
-    let mut report = None;
+    let (mut report, mut file_fault) = (None, None);
     if let Some(settings) = settings {
-        let content = settings.read().await?;
-        settings.headers(&content)?;
-        settings.channel(&content)?;
+        file_fault = settings.check_files().await.err();
         let waiting = Arc::default();
         let counts = report.insert(Report::default());
         let exporter = Exporter::new(settings, Arc::clone(&waiting), counts.clone());
@@ -111,7 +119,11 @@ pub(crate) async fn start(
             // Spans of ours only: libraries have spans for each request.
             meta.is_span() && meta.target().starts_with("bellwether")
         }));
-    Ok((traces.boxed(), report))
+    Ok(Started {
+        layer: traces.boxed(),
+        report,
+        file_fault,
+    })
 }
 
 /// Makes this span part of a trace that began elsewhere.

@@ -112,6 +112,13 @@ impl Settings {
         Ok(Content { authority, headers })
     }
 
+    /// Whether traces can be sent with the files as they are now.
+    pub(crate) async fn check_files(&self) -> Result<(), SettingError> {
+        let content = self.read().await?;
+        self.headers(&content)?;
+        self.channel(&content).map(drop)
+    }
+
     /// The headers of each request.
     pub(crate) fn headers(&self, content: &Content) -> Result<Headers, SettingError> {
         let of_file = Headers::of_lines(content.headers.as_deref().unwrap_or_default()).map_err(SettingError::Lines)?;
