@@ -3,16 +3,7 @@
 //! Each thing has one name, so that a search for an attempt finds the spans and log lines of all
 //! services. Where OpenTelemetry names a thing, this is its name.
 
-macro_rules! attributes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
-        $($(#[$doc])* pub const $name: &str = $text;)+
-
-        /// Every name.
-        pub const ALL: &[&str] = &[$($name,)+];
-    };
-}
-
-attributes! {
+names! {
     /// The Kubernetes node (OpenTelemetry semantic conventions).
     NODE = "k8s.node.name";
     /// The attempt's id.

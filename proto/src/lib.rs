@@ -6,6 +6,9 @@
 //! every field checked, so that inside a service a wrong value cannot exist.
 //! It owns no connection and does no input or output.
 
+#[macro_use]
+mod names;
+
 pub mod account;
 pub mod attempt;
 mod attempt_ref;

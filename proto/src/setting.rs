@@ -4,16 +4,7 @@
 //! the check that compares it. The `--help` of the program states what a setting means. Tests
 //! compare the manifests with this list, and each program with it.
 
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
-        $($(#[$doc])* pub const $name: &str = $text;)+
-
-        /// Every setting.
-        pub const ALL: &[&str] = &[$($name,)+];
-    };
-}
-
-settings! {
+names! {
     /// Of every service: addresses of the NATS servers.
     NATS_URL = "BELLWETHER_NATS_URL";
     /// Of every service: file with NATS credentials.

@@ -2,16 +2,7 @@
 //!
 //! What each shows is in docs/tracing.md, and a test compares that table with this list.
 
-macro_rules! spans {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
-        $($(#[$doc])* pub const $name: &str = $text;)+
-
-        /// Every name that is here.
-        pub const ALL: &[&str] = &[$($name,)+];
-    };
-}
-
-spans! {
+names! {
     /// The moment from which a host requires a reboot: the root.
     REBOOT_REQUIRED = "reboot required";
     /// From the need to the first attempt.
