@@ -31,7 +31,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(8);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Handles messages until the service stops; handlers have some seconds to end. `concurrency` is how many at once; with one,
-/// they are handled in the order of the stream.
+/// they are handled in the order of the stream. With more, `handle` is called in that order, and the futures that it
+/// returns run beside each other.
 ///
 /// # Errors
 /// None of the bus: those are logged and tried again for as long as the service runs.
@@ -47,7 +48,6 @@ where
     H: Fn(Record) -> F + Send + Sync + 'static,
     F: Future<Output = Verdict> + Send + 'static,
 {
-    let handle = Arc::new(handle);
     let free = Arc::new(Semaphore::new(concurrency));
     let mut under_way = JoinSet::new();
     while !chassis.stop.is_cancelled() {
@@ -95,7 +95,7 @@ async fn pull<H, F>(
     definition: &ConsumerDefinition,
     free: &Arc<Semaphore>,
     under_way: &mut JoinSet<()>,
-    handle: &Arc<H>,
+    handle: &H,
 ) -> anyhow::Result<()>
 where
     H: Fn(Record) -> F + Send + Sync + 'static,
@@ -114,10 +114,14 @@ where
                 message = pulls.next() => message?,
                 () = chassis.stop.cancelled() => return Ok(()),
             };
-            let handle = Arc::clone(handle);
+            let Some(record) = Record::from_delivered(&message) else {
+                tracing::warn!(subject = %message.subject, "Message without a place in a stream, left alone");
+                continue;
+            };
+            let handling = handle(record);
             let ack_wait = definition.ack_wait;
             under_way.spawn(async move {
-                settle(message, ack_wait, handle.as_ref()).await;
+                settle(message, ack_wait, handling).await;
                 drop(place);
             });
         }
@@ -127,17 +131,8 @@ where
     ended
 }
 
-async fn settle<H, F>(message: jetstream::Message, ack_wait: Duration, handle: &H)
-where
-    H: Fn(Record) -> F,
-    F: Future<Output = Verdict>,
-{
-    let Some(record) = Record::from_delivered(&message) else {
-        tracing::warn!(subject = %message.subject, "Message without a place in a stream, left alone");
-        return;
-    };
+async fn settle(message: jetstream::Message, ack_wait: Duration, handling: impl Future<Output = Verdict>) {
     let (message, acker) = message.split();
-    let handling = handle(record);
     tokio::pin!(handling);
     // Three signals fit into one ack wait: two may get lost.
     let mut progress = tokio::time::interval(ack_wait / 3);
