@@ -38,6 +38,8 @@ pub async fn ensure(bus: &Bus, args: &StreamArgs) -> anyhow::Result<()> {
                 ConsumerStart::Reader if args.manage_streams => continue,
                 // Not created here, only verified.
                 ConsumerStart::Reader => DeliverPolicy::All,
+                // No service waits for it but its reader.
+                ConsumerStart::Next => continue,
             };
             ensure_consumer(&stream, consumer, args, start).await?;
         }
@@ -61,6 +63,75 @@ pub async fn ensure_consumer_since(
         start_time: std::time::SystemTime::from(since).into(),
     };
     ensure_consumer(&stream, definition, args, start).await.map(drop)
+}
+
+/// How long to wait at most before a consumer is tried again that only its reader waits for.
+const OFFER: Backoff = Backoff::up_to(Duration::from_secs(60));
+
+/// Creates a durable consumer that nothing in this service waits for, after each new connection again, since NATS may
+/// have lost its state. Without `--manage-streams` it does nothing. Runs until the service stops.
+///
+/// # Errors
+/// None: each fault is logged, and tried again.
+pub async fn offer(
+    chassis: Chassis,
+    bus: Bus,
+    definition: &'static ConsumerDefinition,
+    args: StreamArgs,
+) -> anyhow::Result<()> {
+    let mut connections = bus.connections();
+    let mut retry = Retry::with("create the consumer of an optional service", OFFER);
+    let offering = async {
+        loop {
+            let offered = async {
+                let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
+                ensure_consumer(&stream, definition, &args, DeliverPolicy::New).await
+            };
+            match offered.await {
+                Err(error) => tokio::time::sleep(retry.failed(error.as_ref())).await,
+                Ok(_) => {
+                    retry.worked();
+                    if connections.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    if args.manage_streams {
+        tokio::select! {
+            () = offering => (),
+            () = chassis.stop.cancelled() => (),
+        }
+    }
+    chassis.stop.cancelled().await;
+    Ok(())
+}
+
+/// Waits until a consumer is there that another service creates, and reports in `/readyz` and in the log what is in the
+/// way. False: the service has to stop.
+pub async fn await_consumer(chassis: &Chassis, bus: &Bus, definition: &ConsumerDefinition) -> bool {
+    let verified_only = StreamArgs {
+        manage_streams: false,
+        stream_replicas: 1,
+    };
+    let mut retry = Retry::with("wait for the consumer", SET_UP);
+    loop {
+        let found = async {
+            let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
+            ensure_consumer(&stream, definition, &verified_only, DeliverPolicy::New).await
+        };
+        let Err(error) = found.await else { break };
+        chassis
+            .health
+            .not_ready(ReadinessCode::StreamsNotSetUp, format!("{error:#}"));
+        if !chassis.sleep(retry.failed(error.as_ref())).await {
+            return false;
+        }
+    }
+    retry.worked();
+    chassis.health.ready(Part::Streams);
+    true
 }
 
 /// How long to wait at most before JetStream is tried again: whoever sets it up by hand sees the

@@ -74,6 +74,10 @@ pub(crate) struct Args {
     #[arg(long, env = setting::SCHEDULER_ACCOUNT, default_value = "bellwether/scheduler", value_name = "NAMESPACE/NAME")]
     pub(crate) scheduler_account: AccountName,
 
+    /// ServiceAccount of the notifier, which may read events
+    #[arg(long, env = setting::NOTIFIER_ACCOUNT, default_value = "bellwether/notifier", value_name = "NAMESPACE/NAME")]
+    pub(crate) notifier_account: AccountName,
+
     #[command(flatten)]
     pub(crate) chassis: ChassisArgs,
 }
@@ -87,6 +91,7 @@ impl Args {
                 (&self.rebooter_account, Role::Rebooter),
                 (&self.drainer_account, Role::Drainer),
                 (&self.scheduler_account, Role::Scheduler),
+                (&self.notifier_account, Role::Notifier),
             ]
             .map(|(account, role)| (account.clone(), role)),
         )

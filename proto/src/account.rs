@@ -18,7 +18,7 @@ use crate::subject::ALL_EVENTS;
 /// An account of the NATS server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
-    /// Of the streams, the schedulers and the drainers.
+    /// Of the streams, the schedulers, the drainers and the notifier.
     Control,
     /// Of the agents on the nodes; without streams.
     Nodes,
@@ -85,12 +85,12 @@ impl Role {
     pub fn account(self) -> Account {
         match self {
             Self::Sentinel | Self::Rebooter => Account::Nodes,
-            Self::Drainer | Self::Scheduler => Account::Control,
+            Self::Drainer | Self::Scheduler | Self::Notifier => Account::Control,
         }
     }
 
     /// What the role needs in [its account](Self::account), with the set-up of JetStream. `node` is the token of the agent's
-    /// node; drainer and scheduler have none.
+    /// node; the other roles have none.
     ///
     /// The scheduler alone creates streams and consumers: the creator of a consumer chooses the subject to deliver to.
     #[must_use]

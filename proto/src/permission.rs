@@ -4,8 +4,8 @@
 //! [`render`], and a test compares the two.
 
 use crate::stream::{
-    ATTEMPTS_STREAM, COMMANDS_STREAM, CONSUMERS, DRAINERS_CONSUMER, EVENTS_STREAM, HOSTS_STREAM, SCHEDULER_CONSUMER,
-    STREAMS,
+    ATTEMPTS_STREAM, COMMANDS_STREAM, CONSUMERS, ConsumerStart, DRAINERS_CONSUMER, EVENTS_STREAM, HOSTS_STREAM,
+    NOTIFIER_CONSUMER, SCHEDULER_CONSUMER, STREAMS,
 };
 use crate::subject::{self, DRAINER_EVENTS, REBOOTER_EVENTS, SCHEDULER_EVENTS};
 
@@ -20,6 +20,8 @@ pub enum Role {
     Drainer,
     /// A scheduler.
     Scheduler,
+    /// The notifier.
+    Notifier,
 }
 
 /// Subjects, possibly with wildcards.
@@ -58,7 +60,13 @@ impl Use {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Sentinel, Self::Rebooter, Self::Drainer, Self::Scheduler];
+    pub const ALL: [Self; 5] = [
+        Self::Sentinel,
+        Self::Rebooter,
+        Self::Drainer,
+        Self::Scheduler,
+        Self::Notifier,
+    ];
 
     /// The role's word.
     #[must_use]
@@ -68,11 +76,12 @@ impl Role {
             Self::Rebooter => "rebooter",
             Self::Drainer => "drainer",
             Self::Scheduler => "scheduler",
+            Self::Notifier => "notifier",
         }
     }
 
-    /// What the role needs. `node` is the token of the agent's node; drainer and scheduler have none.
-    /// Scheduler and drainer need [`set_up`] too.
+    /// What the role needs. `node` is the token of the agent's node; the other roles have none.
+    /// All but the agents need [`set_up`] too.
     #[must_use]
     pub fn permissions(self, node: &str) -> Permissions {
         let used = self.uses(node).into_iter().map(|it| it.subject).collect();
@@ -109,10 +118,16 @@ impl Role {
                 publish.extend(acks(SCHEDULER_CONSUMER.stream, SCHEDULER_CONSUMER.name));
                 (publish, vec![subject::ALL_DRAIN_ANSWERS.to_owned()])
             }
+            Self::Notifier => {
+                let mut publish = vec![INFO.to_owned()];
+                publish.push(next(NOTIFIER_CONSUMER.stream, NOTIFIER_CONSUMER.name));
+                publish.extend(acks(NOTIFIER_CONSUMER.stream, NOTIFIER_CONSUMER.name));
+                (publish, vec![])
+            }
         };
         let inbox = match self {
             Self::Sentinel | Self::Rebooter => subject::inbox_of_agent(self.as_str(), node),
-            Self::Drainer | Self::Scheduler => subject::inbox(self.as_str(), None),
+            Self::Drainer | Self::Scheduler | Self::Notifier => subject::inbox(self.as_str(), None),
         };
         Permissions {
             publish,
@@ -120,8 +135,8 @@ impl Role {
         }
     }
 
-    /// What an agent does with its server, besides subscribing. Drainer and scheduler have no such list: nothing maps
-    /// their subjects.
+    /// What an agent does with its server, besides subscribing. The other roles have no such list: nothing maps their
+    /// subjects.
     pub(crate) fn uses(self, node: &str) -> Vec<Use> {
         let info = Use::shared("info", INFO.to_owned());
         match self {
@@ -140,7 +155,7 @@ impl Role {
                 uses.push(Use::shared("read-current", message_get(ATTEMPTS_STREAM.name)));
                 uses
             }
-            Self::Drainer | Self::Scheduler => vec![],
+            Self::Drainer | Self::Scheduler | Self::Notifier => vec![],
         }
     }
 }
@@ -148,12 +163,14 @@ impl Role {
 /// Which server and JetStream this is.
 const INFO: &str = "$JS.API.INFO";
 
-/// What scheduler and drainer publish to set up JetStream; with `manage` false, to verify it only.
+/// What services of the control plane publish to set up JetStream; with `manage` false, to verify it only.
 #[must_use]
 pub fn set_up(manage: bool) -> Vec<String> {
     let verify = ["$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*"].map(str::to_owned);
     let streams = STREAMS.map(|stream| format!("$JS.API.STREAM.CREATE.{}", stream.name));
-    let consumers = CONSUMERS.map(|it| format!("$JS.API.CONSUMER.CREATE.{}.{}", it.stream, it.name));
+    // One that nothing waits for is created by the schedulers alone, by a right of their own.
+    let waited_for = CONSUMERS.iter().filter(|it| it.start != ConsumerStart::Next);
+    let consumers = waited_for.map(|it| format!("$JS.API.CONSUMER.CREATE.{}.{}", it.stream, it.name));
     let create = streams.into_iter().chain(consumers).filter(|_| manage);
     verify.into_iter().chain(create).collect()
 }
@@ -244,10 +261,19 @@ mod tests {
 
     #[test]
     fn only_the_scheduler_may_write_records_and_commands() {
-        for role in [Role::Sentinel, Role::Rebooter, Role::Drainer] {
+        for role in [Role::Sentinel, Role::Rebooter, Role::Drainer, Role::Notifier] {
             let written = role.permissions("n1").publish;
             let forbidden = |it: &&String| it.starts_with("$KV.bellwether_attempts") || it.contains(".cmd.");
             assert_eq!(written.iter().find(forbidden), None, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn the_notifier_may_take_and_settle_its_messages_and_write_nothing() {
+        let Permissions { publish, .. } = Role::Notifier.permissions("");
+        for subject in publish {
+            let reads = ["$JS.API.INFO", "$JS.API.CONSUMER.MSG.NEXT.", "$JS.ACK."];
+            assert!(reads.iter().any(|begin| subject.starts_with(begin)), "{subject}");
         }
     }
 }

@@ -131,6 +131,13 @@ names! {
     DRAINER_ACCOUNT = "BELLWETHER_DRAINER_ACCOUNT";
     /// Of the gatekeeper: the ServiceAccount of the schedulers.
     SCHEDULER_ACCOUNT = "BELLWETHER_SCHEDULER_ACCOUNT";
+    /// Of the gatekeeper: the ServiceAccount of the notifier.
+    NOTIFIER_ACCOUNT = "BELLWETHER_NOTIFIER_ACCOUNT";
+
+    /// Of the notifier: the file with targets and routes.
+    NOTIFIER_CONFIG = "BELLWETHER_NOTIFIER_CONFIG";
+    /// Of the notifier: the folder that keeps its state over a restart.
+    NOTIFIER_STATE = "BELLWETHER_NOTIFIER_STATE";
 
     /// Of `kubectl reboots`: addresses of the schedulers.
     SCHEDULER = "BELLWETHER_SCHEDULER";

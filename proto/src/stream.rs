@@ -17,6 +17,9 @@ pub const DRAINERS: &str = "drainers";
 /// The scheduler's durable consumer of events, used by the replica that leads.
 pub const SCHEDULER: &str = "scheduler";
 
+/// The notifier's durable consumer of events.
+pub const NOTIFIER: &str = "notifier";
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What becomes of messages in a stream.
@@ -68,6 +71,9 @@ pub enum ConsumerStart {
     Oldest,
     /// Where its reader needs it to start; no other service creates it.
     Reader,
+    /// At the next message that is stored. The schedulers create it beside their work, and nothing waits for it: no reboot
+    /// depends on its reader, which has no right to create it.
+    Next,
 }
 
 /// One durable consumer.
@@ -181,5 +187,17 @@ pub const SCHEDULER_CONSUMER: ConsumerDefinition = ConsumerDefinition {
     max_ack_pending: 256,
 };
 
+/// The events that the notifier sends messages about.
+pub const NOTIFIER_CONSUMER: ConsumerDefinition = ConsumerDefinition {
+    stream: EVENTS_STREAM.name,
+    filters: &crate::subject::EVENTS_FOR_NOTIFIER,
+    name: NOTIFIER,
+    description: "Bellwether: the events that the notifier sends messages about",
+    start: ConsumerStart::Next,
+    ack_wait: Duration::from_secs(15),
+    // The messages of some hundred reboots, which wait while one of several targets does not answer.
+    max_ack_pending: 512,
+};
+
 /// Every durable consumer. The node agents have none: at thousands of nodes no NATS cluster carries one each.
-pub const CONSUMERS: [ConsumerDefinition; 2] = [DRAINERS_CONSUMER, SCHEDULER_CONSUMER];
+pub const CONSUMERS: [ConsumerDefinition; 3] = [DRAINERS_CONSUMER, SCHEDULER_CONSUMER, NOTIFIER_CONSUMER];

@@ -32,6 +32,17 @@ pub(crate) const EVENTS_FOR_SCHEDULER: [&str; 9] = [
     "bellwether.v1.evt.*.reboot-failed",
 ];
 
+/// The events that the notifier sends messages about, or needs to know of.
+pub(crate) const EVENTS_FOR_NOTIFIER: [&str; 7] = [
+    "bellwether.v1.evt.*.phase-changed",
+    "bellwether.v1.evt.*.drain-progressed",
+    "bellwether.v1.evt.*.drain-failed",
+    "bellwether.v1.evt.*.uncordon-failed",
+    "bellwether.v1.evt.*.reboot-started",
+    "bellwether.v1.evt.*.reboot-refused",
+    "bellwether.v1.evt.*.reboot-failed",
+];
+
 /// Kinds of events that drainers write.
 pub(crate) const DRAINER_EVENTS: [&str; 6] = [
     "cordoned",

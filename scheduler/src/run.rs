@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Chassis, chain, clock, nats, stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
+use bellwether_proto::stream::NOTIFIER_CONSUMER;
 use tokio::sync::Mutex;
 
 use crate::api::handle::ApiHandle;
@@ -46,6 +47,8 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     if !stream::set_up(&chassis, &bus, &args.streams).await {
         return Ok(());
     }
+    let offered = stream::offer(chassis.clone(), bus.clone(), &NOTIFIER_CONSUMER, args.streams.clone());
+    chassis.spawn("consumer of the notifier", offered);
     let client = client::connect(&chassis).await?;
     let mut leadership = lease::join(
         &chassis,

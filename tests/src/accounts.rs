@@ -42,7 +42,7 @@ pub struct User<'a> {
 }
 
 impl User<'static> {
-    /// A drainer or scheduler.
+    /// A drainer, scheduler or notifier.
     #[must_use]
     pub fn control(role: Role) -> Self {
         Self { role, node: "" }

@@ -113,7 +113,7 @@ impl Identity {
                 let node = fact(user, NODE_NAME).and_then(|name| name.parse().ok());
                 Some(node.ok_or(Refusal::NodeMissing)?)
             }
-            Role::Drainer | Role::Scheduler => None,
+            Role::Drainer | Role::Scheduler | Role::Notifier => None,
         };
         Ok(Self {
             role,
@@ -142,6 +142,7 @@ pub(crate) mod tests {
             ("bellwether-agents/rebooter", Role::Rebooter),
             ("bellwether/drainer", Role::Drainer),
             ("bellwether/scheduler", Role::Scheduler),
+            ("bellwether/notifier", Role::Notifier),
         ];
         Table::new(rows.map(|(account, role)| (account.parse().unwrap(), role))).unwrap()
     }

@@ -17,6 +17,6 @@ pub(crate) fn permissions(role: Role, node: Option<&NodeName>) -> Permissions {
             subscribe: vec![],
         },
         (Role::Sentinel | Role::Rebooter, Some(node)) => role.permissions_in_account(node.token().as_str()),
-        (Role::Drainer | Role::Scheduler, _) => role.permissions_in_account(""),
+        (Role::Drainer | Role::Scheduler | Role::Notifier, _) => role.permissions_in_account(""),
     }
 }

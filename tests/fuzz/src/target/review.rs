@@ -11,6 +11,7 @@ use crate::judge;
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let rows = [
         ("bellwether/scheduler", Role::Scheduler),
+        ("bellwether/notifier", Role::Notifier),
         ("bellwether/drainer", Role::Drainer),
         ("bellwether-agents/sentinel", Role::Sentinel),
         ("bellwether-agents/rebooter", Role::Rebooter),

@@ -71,7 +71,9 @@ impl<'s> Setup<'s> {
                 (setting::REBOOT_COMMAND, host.reboot_command()),
                 (setting::HOST_NAMESPACES, "false".to_owned()),
             ],
-            Role::Sentinel | Role::Drainer | Role::Scheduler => vec![(setting::RESCAN_INTERVAL, "2s".to_owned())],
+            Role::Sentinel | Role::Drainer | Role::Scheduler | Role::Notifier => {
+                vec![(setting::RESCAN_INTERVAL, "2s".to_owned())]
+            }
         };
         env.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
         Ok(Self {
@@ -205,7 +207,7 @@ fn report_subject(role: Role, node: &NodeName) -> String {
     let token = node.token();
     match role {
         Role::Rebooter => subject::rebooter_record(&token),
-        Role::Sentinel | Role::Drainer | Role::Scheduler => subject::sentinel_record(&token),
+        Role::Sentinel | Role::Drainer | Role::Scheduler | Role::Notifier => subject::sentinel_record(&token),
     }
 }
 
