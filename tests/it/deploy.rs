@@ -33,7 +33,7 @@ const BY_THE_SERVER: [&str; 2] = ["--server-side", "--force-conflicts"];
 const ON_TRIAL: [&str; 3] = [BY_THE_SERVER[0], BY_THE_SERVER[1], "--dry-run=server"];
 
 /// Pages that show overlays to paste, whole ones and snippets of one.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "deploy/README.md",
     "deploy/snippets.md",
     "docs/install.md",
@@ -41,6 +41,7 @@ const PAGES: [&str; 7] = [
     "docs/aks.md",
     "docs/replace.md",
     "docs/tracing.md",
+    "docs/notifications.md",
 ];
 
 /// The overlay below a snippet: an overlay that has NATS and metrics.

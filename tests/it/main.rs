@@ -39,6 +39,7 @@ mod migrate;
 mod narrow;
 mod needs;
 mod network;
+mod notify;
 mod orders;
 mod parts;
 mod policies;

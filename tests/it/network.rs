@@ -22,7 +22,7 @@ type End = Option<(&'static str, Labels)>;
 type Way = (&'static str, &'static str, i32, &'static [&'static str]);
 
 const NATS: &[&str] = &["nats", "nats-cluster"];
-const WAYS: [Way; 25] = [
+const WAYS: [Way; 30] = [
     ("sentinel", "nats", 4222, NATS),
     ("rebooter", "nats", 4222, NATS),
     ("scheduler", "nats", 4222, NATS),
@@ -50,6 +50,12 @@ const WAYS: [Way; 25] = [
     ("sentinel", "outside", 6443, &[]),
     ("rebooter", "outside", 443, &[]),
     ("sentinel", "outside", 53, &["*"]),
+    ("notifier", "outside", 443, &["notifier"]),
+    ("notifier", "nats", 4222, NATS),
+    ("notifier", "outside", 4222, &["nats-existing", "nats-password"]),
+    // It has no right in Kubernetes, and no other service a way to chat services.
+    ("notifier", "outside", 6443, &[]),
+    ("sentinel", "outside", 443, &[]),
     // The scheduler writes the spans of the agents.
     ("rebooter", "outside", 4317, &[]),
 ];
@@ -77,7 +83,7 @@ fn end(name: &str) -> Result<End> {
     };
     Ok(match name {
         "sentinel" | "rebooter" => Some((AGENTS, labels("bellwether", name))),
-        "scheduler" | "drainer" => Some((NAMESPACE, labels("bellwether", name))),
+        "scheduler" | "drainer" | "notifier" => Some((NAMESPACE, labels("bellwether", name))),
         "nats" => Some((NAMESPACE, labels("nats", "bus"))),
         // It looks like one of us, and is not where we are.
         "a stranger" => Some(("default", labels("bellwether", "scheduler"))),

@@ -17,6 +17,7 @@ pub mod control_plane;
 pub mod findings;
 pub mod front;
 pub mod gate;
+pub mod hook;
 pub mod host;
 mod http;
 pub mod identity;

@@ -50,7 +50,7 @@ impl RunsOn {
 /// A user without rights: the same as in the manifests.
 const UNPRIVILEGED: &str = "65532:65532";
 
-pub(crate) const SERVICES: [Service; 6] = [
+pub(crate) const SERVICES: [Service; 7] = [
     Service {
         name: "sentinel",
         package: "bellwether-sentinel",
@@ -89,6 +89,13 @@ pub(crate) const SERVICES: [Service; 6] = [
         place: RunsOn::FewNodes,
     },
     Service {
+        name: "notifier",
+        package: "bellwether-notifier",
+        binary: "bellwether-notifier",
+        user: UNPRIVILEGED,
+        place: RunsOn::FewNodes,
+    },
+    Service {
         name: "ctl",
         package: "bellwether-ctl",
         binary: "kubectl-reboots",
@@ -97,11 +104,12 @@ pub(crate) const SERVICES: [Service; 6] = [
     },
 ];
 
-/// Those that run in a cluster, and so in `cargo xtask test node`.
+/// Those of `cargo xtask test node`: all that run in a cluster, but for the notifier, which is off by default and whose
+/// targets are elsewhere.
 pub(crate) fn in_cluster() -> Vec<&'static Service> {
     SERVICES
         .iter()
-        .filter(|service| service.place != RunsOn::Desk)
+        .filter(|service| service.place != RunsOn::Desk && service.name != "notifier")
         .collect()
 }
 
@@ -168,7 +176,7 @@ mod tests {
         for list in ["centinel", "sentinel,", ""] {
             let error = parse(list).unwrap_err().to_string();
             assert!(
-                error.contains("sentinel, scheduler, drainer, rebooter, gatekeeper, ctl"),
+                error.contains("sentinel, scheduler, drainer, rebooter, gatekeeper, notifier, ctl"),
                 "{error}"
             );
         }

@@ -1,0 +1,136 @@
+//! The file with targets and routes, as users write it.
+//!
+//! A field that this version does not know is an error: a target whose brake or filter were ignored would send what its
+//! owner does not want. Durations are texts, such as `15m`; secrets are names of files, never in here.
+
+use serde::Deserialize;
+
+use crate::notification::{Kind, Severity};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The name of the cluster, for messages.
+    #[serde(default)]
+    pub cluster: String,
+    /// After so long without an event a rollout is over.
+    #[serde(default)]
+    pub rollout_gap: Option<String>,
+    /// After so long a message that its target does not take is given up.
+    #[serde(default)]
+    pub give_up_after: Option<String>,
+    /// No message about an event that is older.
+    #[serde(default)]
+    pub max_age: Option<String>,
+    /// The targets.
+    pub targets: Vec<TargetConfig>,
+    /// Which message goes to which target; none: every message to every target.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+}
+
+/// One target. Exactly one of the kinds is given.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetConfig {
+    /// Its name, in routes, metrics and the log.
+    pub name: String,
+    /// How messages about one rollout come.
+    #[serde(default)]
+    pub style: Option<StyleConfig>,
+    /// So many messages a minute at most.
+    #[serde(default)]
+    pub per_minute: Option<u16>,
+    /// Allows http:// to another host than this one.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// File with the certificate authorities of its server (PEM), instead of the public ones.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// Slack.
+    #[serde(default)]
+    pub slack: Option<SlackConfig>,
+    /// Any server that takes POST.
+    #[serde(default)]
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// How messages about one rollout come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StyleConfig {
+    /// One message for each step of each node.
+    Each,
+    /// No message for steps of nodes; their number at the end of the rollout.
+    Digest,
+    /// All messages of a rollout in one thread.
+    Thread,
+}
+
+/// Slack: by an incoming webhook, or by the token of a bot with a channel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlackConfig {
+    /// File with the URL of an incoming webhook.
+    #[serde(default)]
+    pub url_file: Option<String>,
+    /// File with the token of a bot, `xoxb-…`.
+    #[serde(default)]
+    pub token_file: Option<String>,
+    /// The channel's id, of a bot.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// Where Slack's API is, of a bot; for tests and proxies.
+    #[serde(default)]
+    pub api_url: Option<String>,
+}
+
+/// Any server that takes POST.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// The address, if it is no secret.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// File with the address.
+    #[serde(default)]
+    pub url_file: Option<String>,
+    /// Further headers.
+    #[serde(default)]
+    pub headers: Vec<HeaderConfig>,
+    /// The type of the body; `application/json` by default.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// The body; by default a JSON object with every field.
+    #[serde(default)]
+    pub template: Option<String>,
+}
+
+/// A header of a webhook.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeaderConfig {
+    /// Its name.
+    pub name: String,
+    /// Its value, if it is no secret.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// File with its value.
+    #[serde(default)]
+    pub value_file: Option<String>,
+}
+
+/// Messages that go to some of the targets.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteConfig {
+    /// The names of the targets.
+    pub targets: Vec<String>,
+    /// Only messages that matter so much or more.
+    #[serde(default)]
+    pub min_severity: Option<Severity>,
+    /// Only messages of these kinds.
+    #[serde(default)]
+    pub kinds: Option<Vec<Kind>>,
+}

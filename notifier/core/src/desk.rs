@@ -1,0 +1,258 @@
+//! Events in, messages for targets out; and what is kept over a restart, so that none is sent twice.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bellwether_proto::{Fact, NodeEvent};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::blocked::Blocked;
+use crate::news::{self, News};
+use crate::notification::{Kind, Notification, Severity};
+use crate::rollout::{RolloutId, Rollouts, Standing};
+use crate::settings::{Settings, Target};
+
+/// So many keys of settled messages are kept: several times what may wait for all targets at once, since an event whose
+/// messages are settled comes again only while it is not acknowledged.
+const SETTLED_MAX: usize = 8192;
+
+/// A message for a target, by its place in the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routed {
+    /// The target.
+    pub target: usize,
+    /// The message.
+    pub notification: Notification,
+}
+
+/// What is kept over a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    rollouts: Rollouts,
+    /// Keys of settled messages with their target, oldest first.
+    settled: VecDeque<String>,
+    /// By target: the rollout of its thread, and the target's name of the thread.
+    threads: BTreeMap<String, (RolloutId, String)>,
+}
+
+/// Decides which messages go out.
+#[derive(Debug)]
+pub struct Desk {
+    settings: Settings,
+    state: State,
+    is_settled: BTreeSet<String>,
+    blocked: Blocked,
+    changes: u64,
+}
+
+impl Desk {
+    /// Continues from this state.
+    #[must_use]
+    pub fn new(settings: Settings, mut state: State) -> Self {
+        // A file that another hand has filled.
+        state.settled.truncate(SETTLED_MAX);
+        Self {
+            is_settled: state.settled.iter().cloned().collect(),
+            settings,
+            state,
+            blocked: Blocked::default(),
+            changes: 0,
+        }
+    }
+
+    /// What has to be kept over a restart.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Grows with each change of the state.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The messages about an event that no target has yet. The same event gives the same messages until they are settled.
+    pub fn handle_event(&mut self, event: &NodeEvent, now: Timestamp) -> Vec<Routed> {
+        if now.duration_since(event.at) > self.settings.max_age {
+            return Vec::new();
+        }
+        self.changes += 1;
+        // A rollout that is over has its digest before the next one begins.
+        let mut routed = self.handle_time(event.at);
+        let news = match &event.fact {
+            Fact::DrainProgressed(progress) => self.blocked.of(event, progress),
+            Fact::Cordoned
+            | Fact::Drained { .. }
+            | Fact::DrainFailed { .. }
+            | Fact::Uncordoned { .. }
+            | Fact::UncordonFailed { .. }
+            | Fact::RebootStarted { .. }
+            | Fact::RebootRefused { .. }
+            | Fact::RebootFailed { .. }
+            | Fact::PhaseChanged { .. } => {
+                self.blocked.ended(event.attempt);
+                news::of(event)
+            }
+        };
+        let attempt = event.attempt.to_string();
+        let standing = standing(news.as_ref().map(|news| news.kind));
+        let gap = self.settings.rollout_gap;
+        let rollout = self.state.rollouts.take(event.at, &attempt, standing, gap);
+        if let Some(rollout) = &rollout {
+            let started = News {
+                kind: Kind::RolloutStarted,
+                summary: format!("A rollout of reboots began with {}", event.node),
+                detail: String::new(),
+            };
+            let started = self.notification(started, event.at, Some(rollout.clone()));
+            routed.extend(self.routed(&started));
+        }
+        if let Some(news) = news {
+            let mut notification = self.notification(news, event.at, rollout);
+            notification.node = event.node.to_string();
+            notification.attempt = attempt;
+            routed.extend(self.routed(&notification));
+        }
+        routed
+    }
+
+    /// The messages that are due by time alone: the digest of a rollout that is over, until each target has it.
+    pub fn handle_time(&self, now: Timestamp) -> Vec<Routed> {
+        let Some(rollout) = self.state.rollouts.newest() else {
+            return Vec::new();
+        };
+        if now.duration_since(rollout.last_at()) <= self.settings.rollout_gap {
+            return Vec::new();
+        }
+        let lasted = rollout.last_at().duration_since(rollout.begun_at());
+        let minutes = lasted.as_mins();
+        let ended = News {
+            kind: Kind::RolloutEnded,
+            summary: format!(
+                "The rollout of reboots is over after {minutes} min: {}",
+                rollout.summary()
+            ),
+            detail: String::new(),
+        };
+        let has_failed = rollout.has_failed();
+        let mut ended = self.notification(ended, rollout.last_at(), Some(rollout.id()));
+        if has_failed {
+            ended.severity = Severity::Warning;
+        }
+        self.routed(&ended)
+    }
+
+    /// When [`Self::handle_time`] is next due; none: nothing is due by time.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let due = self.state.rollouts.newest()?.last_at();
+        // As if the rollout were over.
+        let is_awaited = !self.handle_time(Timestamp::MAX).is_empty();
+        is_awaited.then(|| due.checked_add(self.settings.rollout_gap).unwrap_or(Timestamp::MAX))
+    }
+
+    /// A message is settled at a target: delivered, or given up.
+    pub fn settled(&mut self, target: usize, notification: &Notification) {
+        let Some(target) = self.settings.targets.get(target) else {
+            return;
+        };
+        self.changes += 1;
+        let key = settled_key(target, &notification.key());
+        if self.is_settled.insert(key.clone()) {
+            self.state.settled.push_back(key);
+        }
+        // Those about the rollout of now stay: each of its events gives the message about its beginning again. There are
+        // two for each target.
+        let newest = self.state.rollouts.newest().map(|it| format!(" {}:", it.id().as_str()));
+        while self.state.settled.len() > SETTLED_MAX
+            && let Some(oldest) = self.state.settled.pop_front()
+        {
+            if newest.as_ref().is_some_and(|newest| oldest.contains(newest)) {
+                self.state.settled.push_back(oldest);
+            } else {
+                self.is_settled.remove(&oldest);
+            }
+        }
+    }
+
+    /// The target's name of the thread that this message belongs to; none: it begins one.
+    #[must_use]
+    pub fn thread(&self, target: &Target, notification: &Notification) -> Option<&str> {
+        let (rollout, thread) = self.state.threads.get(&target.name)?;
+        (Some(rollout) == notification.rollout.as_ref()).then_some(thread.as_str())
+    }
+
+    /// The target has taken the first message of a rollout, under this name.
+    pub fn thread_begun(&mut self, target: &Target, notification: &Notification, thread: String) {
+        if let Some(rollout) = &notification.rollout
+            && self.thread(target, notification).is_none()
+        {
+            self.changes += 1;
+            let thread = (rollout.clone(), thread);
+            self.state.threads.insert(target.name.clone(), thread);
+        }
+    }
+
+    /// The target does not know the thread any more.
+    pub fn thread_gone(&mut self, target: &Target) {
+        self.changes += 1;
+        self.state.threads.remove(&target.name);
+    }
+
+    fn notification(&self, news: News, at: Timestamp, rollout: Option<RolloutId>) -> Notification {
+        Notification {
+            kind: news.kind,
+            severity: news.kind.severity(),
+            cluster: self.settings.cluster.clone(),
+            node: String::new(),
+            attempt: String::new(),
+            at,
+            summary: news.summary,
+            detail: news.detail,
+            rollout,
+        }
+    }
+
+    fn routed(&self, notification: &Notification) -> Vec<Routed> {
+        let targets = self.settings.targets.iter().enumerate();
+        let wanting = targets.filter(|(_, target)| {
+            self.settings.wants(target, notification)
+                && !self.is_settled.contains(&settled_key(target, &notification.key()))
+        });
+        wanting
+            .map(|(target, _)| Routed {
+                target,
+                notification: notification.clone(),
+            })
+            .collect()
+    }
+}
+
+fn settled_key(target: &Target, key: &str) -> String {
+    format!("{} {key}", target.name)
+}
+
+/// How an attempt stands after an event of this kind.
+fn standing(kind: Option<Kind>) -> Standing {
+    match kind {
+        Some(Kind::Rebooted) => Standing::Rebooted,
+        Some(Kind::AttemptFailed) => Standing::Failed,
+        Some(Kind::AttemptCancelled) => Standing::Cancelled,
+        Some(
+            Kind::DrainStarted
+            | Kind::RebootStarted
+            | Kind::DrainBlocked
+            | Kind::DrainFailed
+            | Kind::RebootRefused
+            | Kind::RebootFailed
+            | Kind::UncordonFailed
+            | Kind::RolledBack
+            | Kind::RolloutStarted
+            | Kind::RolloutEnded
+            | Kind::Test,
+        )
+        | None => Standing::UnderWay,
+    }
+}

@@ -1,0 +1,255 @@
+//! Which messages follow from events, to which targets, and what is not sent twice.
+
+use bellwether_proto::{
+    AttemptId, Blocker, BlockerKind, BudgetNumbers, DrainProgress, Fact, Generation, NodeEvent, Phase,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::desk::{Desk, Routed, State};
+use crate::notification::{Kind, Notification, Severity};
+use crate::settings::Settings;
+
+const CONFIG: &str = "
+cluster: test
+rolloutGap: 30m
+targets:
+  - name: all
+    webhook: { url: 'https://x.example/', template: '{\"a\": \"{{ summary }}\"}' }
+  - name: digest
+    slack: { urlFile: /s }
+  - name: thread
+    slack: { tokenFile: /t, channel: C1 }
+routes:
+  - targets: [all, digest]
+  - targets: [thread]
+    minSeverity: warning
+    kinds: [DrainBlocked, AttemptFailed]
+";
+
+fn settings() -> Settings {
+    Settings::parse(CONFIG).unwrap()
+}
+
+fn desk() -> Desk {
+    Desk::new(settings(), State::default())
+}
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+}
+
+fn event(node: &str, minute: i64, fact: Fact) -> NodeEvent {
+    NodeEvent {
+        node: node.parse().unwrap(),
+        attempt: AttemptId::new(&node.parse().unwrap(), Generation(1), Timestamp::UNIX_EPOCH),
+        generation: Generation(1),
+        at: at(minute),
+        source: "test".to_owned(),
+        fact,
+    }
+}
+
+fn entered(node: &str, minute: i64, to: Phase) -> NodeEvent {
+    let message = "why".to_owned();
+    event(
+        node,
+        minute,
+        Fact::PhaseChanged {
+            from: None,
+            to,
+            message,
+        },
+    )
+}
+
+fn blocked(node: &str, minute: i64, kind: BlockerKind) -> NodeEvent {
+    let mut blocker = Blocker::of(kind, 1);
+    blocker.budget = Some(BudgetNumbers {
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        ..BudgetNumbers::default()
+    });
+    let progress = DrainProgress {
+        blockers: vec![blocker],
+        held_up_by: vec!["budget shop/web allows none".to_owned()],
+        ..DrainProgress::default()
+    };
+    event(node, minute, Fact::DrainProgressed(progress))
+}
+
+/// Hands the event over when it happens; target and kind of what follows.
+fn taken(desk: &mut Desk, event: &NodeEvent) -> Vec<(usize, Kind)> {
+    kinds(&desk.handle_event(event, event.at))
+}
+
+fn kinds(routed: &[Routed]) -> Vec<(usize, Kind)> {
+    routed.iter().map(|it| (it.target, it.notification.kind)).collect()
+}
+
+fn settle_all(desk: &mut Desk, routed: &[Routed]) {
+    for Routed { target, notification } in routed {
+        desk.settled(*target, notification);
+    }
+}
+
+#[test]
+fn a_message_goes_where_a_route_leads_and_a_digest_has_no_steps() {
+    let mut desk = desk();
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    assert_eq!(
+        kinds(&first),
+        [
+            (0, Kind::RolloutStarted),
+            (1, Kind::RolloutStarted),
+            (0, Kind::DrainStarted)
+        ]
+    );
+    let Notification {
+        cluster, detail, node, ..
+    } = &first.last().unwrap().notification;
+    assert_eq!(
+        (cluster.as_str(), detail.as_str(), node.as_str()),
+        ("test", "why", "n1")
+    );
+    settle_all(&mut desk, &first);
+    let failed = taken(&mut desk, &entered("n1", 1, Phase::Failed));
+    assert_eq!(failed, [0, 1, 2].map(|target| (target, Kind::AttemptFailed)));
+    for quiet in [Phase::Rebooting, Phase::Verifying, Phase::Uncordoning, Phase::Soaking] {
+        assert_eq!(taken(&mut desk, &entered("n1", 2, quiet)), []);
+    }
+}
+
+#[test]
+fn an_event_gives_the_same_messages_until_each_is_settled_also_after_a_restart() {
+    let mut desk = desk();
+    let started = entered("n1", 0, Phase::Draining);
+    let first = desk.handle_event(&started, at(0));
+    assert_eq!(desk.handle_event(&started, at(0)), first);
+    let (settled, open) = first.split_at(2);
+    settle_all(&mut desk, settled);
+    let state = serde_json::to_string(desk.state()).unwrap();
+    let mut restarted = Desk::new(settings(), serde_json::from_str(&state).unwrap());
+    assert_eq!(restarted.handle_event(&started, at(0)), open);
+    settle_all(&mut restarted, open);
+    assert_eq!(restarted.handle_event(&started, at(0)), []);
+    // As the next leader publishes it: in a later message.
+    assert_eq!(taken(&mut restarted, &entered("n1", 3, Phase::Draining)), []);
+}
+
+#[test]
+fn a_rollout_ends_a_gap_after_its_last_event_with_the_numbers_of_all_attempts() {
+    let mut desk = desk();
+    for (node, minute, phase) in [
+        ("n1", 0, Phase::Draining),
+        ("n1", 5, Phase::Done),
+        ("n2", 20, Phase::Draining),
+        ("n2", 25, Phase::Failed),
+        ("n1", 26, Phase::Done),
+        ("n3", 27, Phase::Draining),
+    ] {
+        let routed = desk.handle_event(&entered(node, minute, phase), at(minute));
+        settle_all(&mut desk, &routed);
+    }
+    assert_eq!(desk.poll_timeout(), Some(at(57)));
+    assert_eq!(desk.handle_time(at(57)), []);
+    let ended = desk.handle_time(at(58));
+    assert_eq!(kinds(&ended), [(0, Kind::RolloutEnded), (1, Kind::RolloutEnded)]);
+    let Notification { summary, severity, .. } = &ended.first().unwrap().notification;
+    assert!(
+        summary.ends_with("1 of 3 nodes rebooted, 1 failed, 1 still under way"),
+        "{summary}"
+    );
+    assert_eq!(*severity, Severity::Warning);
+    settle_all(&mut desk, &ended);
+    assert_eq!((desk.handle_time(at(90)), desk.poll_timeout()), (vec![], None));
+    // A late event of the rollout before begins none.
+    let next = taken(&mut desk, &entered("n4", 100, Phase::Draining));
+    assert!(next.contains(&(1, Kind::RolloutStarted)), "{next:?}");
+    let late = taken(&mut desk, &entered("n3", 28, Phase::RollingBack));
+    assert_eq!(late, [(0, Kind::RolledBack), (1, Kind::RolledBack)]);
+}
+
+#[test]
+fn the_digest_of_a_rollout_comes_before_the_next_one_begins() {
+    let mut desk = desk();
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    settle_all(&mut desk, &first);
+    let next = taken(&mut desk, &entered("n2", 31, Phase::Draining));
+    assert_eq!(next.first(), Some(&(0, Kind::RolloutEnded)));
+}
+
+#[test]
+fn a_drain_that_is_blocked_for_minutes_is_one_message_with_the_budget() {
+    let mut desk = desk();
+    for minute in [0, 1, 2] {
+        let kinds = taken(&mut desk, &blocked("n1", minute, BlockerKind::Budget));
+        assert!(!kinds.iter().any(|(_, kind)| *kind == Kind::DrainBlocked), "{kinds:?}");
+    }
+    let routed = desk.handle_event(&blocked("n1", 3, BlockerKind::Budget), at(3));
+    let message = routed.iter().find(|it| it.target == 2).unwrap();
+    assert_eq!(
+        message.notification.summary,
+        "n1: the drain is blocked (disruption budget shop/web)"
+    );
+    assert_eq!(message.notification.detail, "budget shop/web allows none");
+    settle_all(&mut desk, &routed);
+    assert_eq!(taken(&mut desk, &blocked("n1", 4, BlockerKind::Budget)), []);
+    // Pods that end within their grace are no obstacle, and begin the time again.
+    for (minute, kind) in [
+        (0, BlockerKind::Budget),
+        (2, BlockerKind::Grace),
+        (4, BlockerKind::Budget),
+    ] {
+        let kinds = taken(&mut desk, &blocked("n2", minute, kind));
+        assert!(!kinds.iter().any(|(_, kind)| *kind == Kind::DrainBlocked), "{kinds:?}");
+    }
+}
+
+#[test]
+fn an_event_of_the_day_before_is_no_news() {
+    let mut desk = desk();
+    let event = entered("n1", 0, Phase::Failed);
+    let later = at(0).checked_add(SignedDuration::from_hours(25)).unwrap();
+    assert_eq!(desk.handle_event(&event, later), []);
+    assert_eq!(desk.changes(), 0);
+}
+
+#[test]
+fn a_thread_is_that_of_its_rollout_and_begun_once() {
+    let mut desk = desk();
+    let settings = settings();
+    let thread = &settings.targets[2];
+    let message = |desk: &mut Desk, minute| {
+        let routed = desk.handle_event(&entered("n1", minute, Phase::Failed), at(minute));
+        routed.last().unwrap().notification.clone()
+    };
+    let first = message(&mut desk, 0);
+    assert_eq!(desk.thread(thread, &first), None);
+    desk.thread_begun(thread, &first, "1".to_owned());
+    desk.thread_begun(thread, &first, "2".to_owned());
+    assert_eq!(desk.thread(thread, &first), Some("1"));
+    let of_the_next = message(&mut desk, 60);
+    assert_eq!(desk.thread(thread, &of_the_next), None);
+    desk.thread_gone(thread);
+    assert_eq!(desk.thread(thread, &first), None);
+}
+
+#[test]
+fn what_is_kept_has_a_limit_and_the_beginning_of_the_rollout_of_now_is_not_forgotten() {
+    let mut desk = desk();
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    settle_all(&mut desk, &first);
+    let mut other = first.last().unwrap().notification.clone();
+    for number in 0..10_000 {
+        other.attempt = number.to_string();
+        desk.settled(0, &other);
+    }
+    let kept = serde_json::to_value(desk.state()).unwrap();
+    assert_eq!(kept["settled"].as_array().unwrap().len(), 8192);
+    let again = taken(&mut desk, &entered("n1", 1, Phase::Draining));
+    assert_eq!(
+        again,
+        [(0, Kind::DrainStarted)],
+        "the step is forgotten, the beginning is not"
+    );
+}

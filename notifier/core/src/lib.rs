@@ -1,0 +1,46 @@
+//! The deciding core of the notifier: pure, no clock, no input or output.
+//!
+//! ```text
+//! notification.rs  a message to users: kind, severity, texts, and the key by which it is sent once
+//! news.rs          which events are worth a message
+//! blocked.rs       drains that something has kept waiting for minutes
+//! rollout.rs       attempts that belong together: one thread or one digest
+//! desk.rs          events in, messages for targets out; what is kept over a restart
+//! outbox.rs        the messages of one target: order, pace, tries, and when to give up
+//! answer.rs        what a target's answer means
+//! config.rs        the file with targets and routes, as users write it
+//! settings.rs      the same, checked
+//! url.rs           addresses of targets, which never show more than their host
+//! template.rs      bodies of webhooks, with checked fields
+//! form.rs          the request by which each kind of target takes a message
+//! text.rs          the length of texts
+//! ```
+//!
+//! No text that it makes for a log, a metric or a message holds a secret: it never has one.
+
+pub mod answer;
+mod blocked;
+pub mod config;
+pub mod desk;
+#[cfg(test)]
+mod desk_tests;
+pub mod form;
+mod news;
+pub mod notification;
+pub mod outbox;
+#[cfg(test)]
+mod outbox_tests;
+pub mod rollout;
+pub mod settings;
+pub mod template;
+mod text;
+pub mod url;
+
+pub use answer::{Answer, Fault};
+pub use desk::{Desk, Routed, State};
+pub use form::Draft;
+pub use notification::{Kind, Notification, Severity};
+pub use outbox::{Ended, Next, Outbox, Settled};
+pub use rollout::RolloutId;
+pub use settings::{ConfigError, Form, Secret, Settings, Style, Target};
+pub use url::Url;

@@ -1,0 +1,166 @@
+//! A message to users: kind, severity, texts, and the key by which it is sent once.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::rollout::RolloutId;
+
+/// How much a message matters, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The rollout takes its way.
+    Info,
+    /// An attempt met an obstacle; Bellwether deals with it.
+    Warning,
+    /// An attempt failed: an operator has to look.
+    Critical,
+}
+
+impl Severity {
+    /// Its word, in messages and files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// The subject of a message: a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as_str and docs/notifications.md state each")]
+pub enum Kind {
+    DrainStarted,
+    RebootStarted,
+    Rebooted,
+    DrainBlocked,
+    DrainFailed,
+    RebootRefused,
+    RebootFailed,
+    UncordonFailed,
+    RolledBack,
+    AttemptFailed,
+    AttemptCancelled,
+    RolloutStarted,
+    RolloutEnded,
+    Test,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::DrainStarted,
+        Self::RebootStarted,
+        Self::Rebooted,
+        Self::DrainBlocked,
+        Self::DrainFailed,
+        Self::RebootRefused,
+        Self::RebootFailed,
+        Self::UncordonFailed,
+        Self::RolledBack,
+        Self::AttemptFailed,
+        Self::AttemptCancelled,
+        Self::RolloutStarted,
+        Self::RolloutEnded,
+        Self::Test,
+    ];
+
+    /// Its word, in messages, files and labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DrainStarted => "DrainStarted",
+            Self::RebootStarted => "RebootStarted",
+            Self::Rebooted => "Rebooted",
+            Self::DrainBlocked => "DrainBlocked",
+            Self::DrainFailed => "DrainFailed",
+            Self::RebootRefused => "RebootRefused",
+            Self::RebootFailed => "RebootFailed",
+            Self::UncordonFailed => "UncordonFailed",
+            Self::RolledBack => "RolledBack",
+            Self::AttemptFailed => "AttemptFailed",
+            Self::AttemptCancelled => "AttemptCancelled",
+            Self::RolloutStarted => "RolloutStarted",
+            Self::RolloutEnded => "RolloutEnded",
+            Self::Test => "Test",
+        }
+    }
+
+    /// How much messages of this kind matter.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::DrainStarted
+            | Self::RebootStarted
+            | Self::Rebooted
+            | Self::RolloutStarted
+            | Self::RolloutEnded
+            | Self::Test => Severity::Info,
+            Self::DrainBlocked
+            | Self::DrainFailed
+            | Self::RebootRefused
+            | Self::RebootFailed
+            | Self::UncordonFailed
+            | Self::RolledBack
+            | Self::AttemptCancelled => Severity::Warning,
+            Self::AttemptFailed => Severity::Critical,
+        }
+    }
+
+    /// True for a message about one step of one node, which a digest only counts.
+    #[must_use]
+    pub fn is_step(self) -> bool {
+        match self {
+            Self::DrainStarted | Self::RebootStarted | Self::Rebooted => true,
+            Self::DrainBlocked
+            | Self::DrainFailed
+            | Self::RebootRefused
+            | Self::RebootFailed
+            | Self::UncordonFailed
+            | Self::RolledBack
+            | Self::AttemptFailed
+            | Self::AttemptCancelled
+            | Self::RolloutStarted
+            | Self::RolloutEnded
+            | Self::Test => false,
+        }
+    }
+}
+
+/// A message to users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Its subject.
+    pub kind: Kind,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The name of the cluster, from the configuration; may be empty.
+    pub cluster: String,
+    /// The node; empty for a message about a rollout.
+    pub node: String,
+    /// The id of the attempt; empty for a message about a rollout.
+    pub attempt: String,
+    /// When it happened, by the clock of the service that published the event.
+    pub at: Timestamp,
+    /// One sentence.
+    pub summary: String,
+    /// What the services have found, one line; may be empty.
+    pub detail: String,
+    /// The rollout that it belongs to; none for an event from long before.
+    pub rollout: Option<RolloutId>,
+}
+
+impl Notification {
+    /// Names the message: two events with one key are one message, such as a step that the next leader publishes again.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let of = match (&self.rollout, self.attempt.as_str()) {
+            (Some(rollout), "") => rollout.as_str(),
+            (_, attempt) => attempt,
+        };
+        format!("{of}:{}", self.kind.as_str())
+    }
+}

@@ -1,0 +1,163 @@
+//! The messages of one target: in their order, at the target's pace, with tries until each is taken or given up.
+//!
+//! A fault of the target stops all of its messages, a refusal only the one. Its owner sends and tells the time.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::answer::{Answer, Fault};
+use crate::notification::Notification;
+
+/// The first wait after a fault; each next one is twice as long.
+const WAIT_FIRST: SignedDuration = SignedDuration::from_secs(1);
+
+/// The longest wait after faults: a target that is back gets its messages within a minute.
+const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// The longest wait that a target may ask for. A longer one would be a way to silence the notifier.
+const RETRY_AFTER_MAX: SignedDuration = SignedDuration::from_mins(15);
+
+/// After so many doublings the longest wait is reached.
+const DOUBLINGS_MAX: u32 = 6;
+
+#[derive(Debug)]
+struct Waiting {
+    notification: Notification,
+    since: Timestamp,
+}
+
+/// The messages of one target.
+///
+/// Bounded by its owner: each message is of an event that is not settled yet, of which the consumer hands out a limited
+/// number, or of the one rollout of now.
+#[derive(Debug)]
+pub struct Outbox {
+    waiting: VecDeque<Waiting>,
+    spacing: SignedDuration,
+    give_up_after: SignedDuration,
+    failures: u32,
+    not_before: Timestamp,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Send this message, and hand over the answer.
+    Send(Box<Notification>),
+    /// Ask again at this time.
+    Wait(Timestamp),
+    /// Nothing waits.
+    Idle,
+}
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The target took it.
+    Delivered,
+    /// The target refuses this message, whatever is tried.
+    Refused(Fault),
+    /// The target did not take it for so long that it is no news any more.
+    GaveUp(Fault),
+}
+
+/// A message that is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The message.
+    pub notification: Notification,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+impl Outbox {
+    /// An empty one. `per_minute`: so many messages at most; above zero.
+    #[must_use]
+    pub fn new(per_minute: u16, give_up_after: SignedDuration) -> Self {
+        let millis = 60_000 / i64::from(per_minute.max(1));
+        Self {
+            waiting: VecDeque::new(),
+            spacing: SignedDuration::from_millis(millis),
+            give_up_after,
+            failures: 0,
+            not_before: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// Adds a message, unless it waits already. The first one of a quiet target is sent at once.
+    pub fn insert(&mut self, now: Timestamp, notification: Notification) {
+        let key = notification.key();
+        if !self.waiting.iter().any(|it| it.notification.key() == key) {
+            let since = now;
+            self.waiting.push_back(Waiting { notification, since });
+        }
+    }
+
+    /// How many messages wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// True if none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What to do now. A message stays the next one until [`Self::handle_answer`] settles it.
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> Next {
+        match self.waiting.front() {
+            None => Next::Idle,
+            Some(_) if now < self.not_before => Next::Wait(self.not_before),
+            Some(first) => Next::Send(Box::new(first.notification.clone())),
+        }
+    }
+
+    /// Takes in the answer to the message that [`Self::next`] gave; returns what is settled by it.
+    pub fn handle_answer(&mut self, now: Timestamp, answer: &Answer) -> Vec<Settled> {
+        let later = |wait: SignedDuration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        match answer {
+            Answer::Delivered { .. } => {
+                self.failures = 0;
+                self.not_before = later(self.spacing);
+                self.settle_first(Ended::Delivered)
+            }
+            Answer::Refused(fault) => {
+                self.failures = 0;
+                self.not_before = later(self.spacing);
+                self.settle_first(Ended::Refused(*fault))
+            }
+            // The same message again, now outside of a thread.
+            Answer::ThreadGone => Vec::new(),
+            Answer::Failed { fault, retry_after } => {
+                let wait = (WAIT_FIRST * (1 << self.failures.min(DOUBLINGS_MAX))).min(WAIT_MAX);
+                let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+                self.failures = self.failures.saturating_add(1);
+                self.not_before = later(wait.max(asked).max(self.spacing));
+                self.give_up(now, *fault)
+            }
+        }
+    }
+
+    fn settle_first(&mut self, ended: Ended) -> Vec<Settled> {
+        let first = self.waiting.pop_front();
+        first
+            .map(|Waiting { notification, .. }| Settled { notification, ended })
+            .into_iter()
+            .collect()
+    }
+
+    /// All at once: else each of a long queue would cost a try and its wait.
+    fn give_up(&mut self, now: Timestamp, fault: Fault) -> Vec<Settled> {
+        let mut settled = Vec::new();
+        while let Some(first) = self.waiting.front()
+            && now.duration_since(first.since) >= self.give_up_after
+        {
+            settled.extend(self.settle_first(Ended::GaveUp(fault)));
+        }
+        settled
+    }
+}

@@ -1,0 +1,142 @@
+//! When the messages of one target are sent, tried again and given up.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use crate::answer::{Answer, Fault};
+use crate::notification::{Kind, Notification, Severity};
+use crate::outbox::{Ended, Next, Outbox};
+
+const GIVE_UP: SignedDuration = SignedDuration::from_mins(10);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn message(attempt: &str) -> Notification {
+    Notification {
+        kind: Kind::Rebooted,
+        severity: Severity::Info,
+        cluster: String::new(),
+        node: attempt.to_owned(),
+        attempt: attempt.to_owned(),
+        at: at(0),
+        summary: "s".to_owned(),
+        detail: String::new(),
+        rollout: None,
+    }
+}
+
+fn outbox(attempts: &[&str]) -> Outbox {
+    let mut outbox = Outbox::new(60, GIVE_UP);
+    attempts
+        .iter()
+        .for_each(|attempt| outbox.insert(at(0), message(attempt)));
+    outbox
+}
+
+fn delivered() -> Answer {
+    Answer::Delivered { thread: None }
+}
+
+fn sent(outbox: &Outbox, now: Timestamp) -> Option<String> {
+    match outbox.next(now) {
+        Next::Send(message) => Some(message.attempt),
+        Next::Wait(_) | Next::Idle => None,
+    }
+}
+
+#[test]
+fn messages_are_sent_in_their_order_at_the_pace_of_the_target_and_each_once() {
+    let mut outbox = outbox(&["a", "b", "a"]);
+    assert_eq!(outbox.len(), 2);
+    assert_eq!(sent(&outbox, at(0)).as_deref(), Some("a"));
+    let settled = outbox.handle_answer(at(0), &delivered());
+    assert_eq!(settled.first().map(|it| it.ended), Some(Ended::Delivered));
+    assert_eq!(outbox.next(at(0)), Next::Wait(at(1)));
+    assert_eq!(sent(&outbox, at(1)).as_deref(), Some("b"));
+    outbox.handle_answer(at(1), &delivered());
+    assert_eq!(outbox.next(at(9)), Next::Idle);
+}
+
+#[test]
+fn a_refusal_costs_one_message_and_a_fault_holds_all() {
+    let mut outbox = outbox(&["a", "b"]);
+    let refused = outbox.handle_answer(at(0), &Answer::Refused(Fault::MessageRefused));
+    assert_eq!(
+        refused.first().map(|it| it.ended),
+        Some(Ended::Refused(Fault::MessageRefused))
+    );
+    assert_eq!(sent(&outbox, at(1)).as_deref(), Some("b"));
+    let mut now = at(1);
+    for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(outbox.handle_answer(now, &Answer::failed(Fault::Timeout)), []);
+        let next = now.checked_add(SignedDuration::from_secs(wait)).unwrap();
+        assert_eq!(outbox.next(now), Next::Wait(next));
+        now = next;
+        assert_eq!(sent(&outbox, now).as_deref(), Some("b"));
+    }
+    outbox.handle_answer(now, &delivered());
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn a_target_may_ask_for_a_longer_wait_up_to_a_limit() {
+    for (asked, waited) in [(120, 120), (0, 1), (86_400, 900)] {
+        let mut outbox = outbox(&["a"]);
+        let retry_after = Some(SignedDuration::from_secs(asked));
+        let fault = Fault::TooMany;
+        outbox.handle_answer(at(0), &Answer::Failed { fault, retry_after });
+        assert_eq!(outbox.next(at(0)), Next::Wait(at(waited)));
+    }
+}
+
+#[test]
+fn what_a_target_does_not_take_is_given_up_with_all_that_is_as_old() {
+    let mut outbox = outbox(&["a", "b"]);
+    outbox.insert(at(500), message("c"));
+    assert_eq!(outbox.handle_answer(at(599), &Answer::failed(Fault::NotFound)), []);
+    let settled = outbox.handle_answer(at(600), &Answer::failed(Fault::NotFound));
+    let given_up: Vec<_> = settled
+        .iter()
+        .map(|it| (it.notification.attempt.as_str(), it.ended))
+        .collect();
+    assert_eq!(given_up, ["a", "b"].map(|it| (it, Ended::GaveUp(Fault::NotFound))));
+    assert_eq!(outbox.len(), 1);
+}
+
+#[test]
+fn a_message_whose_thread_is_gone_is_sent_again_at_once() {
+    let mut outbox = outbox(&["a"]);
+    assert_eq!(outbox.handle_answer(at(0), &Answer::ThreadGone), []);
+    assert_eq!(sent(&outbox, at(0)).as_deref(), Some("a"));
+}
+
+proptest! {
+    #[test]
+    fn no_course_of_answers_loses_or_doubles_a_message(answers in proptest::collection::vec(0_u8..4, 0..80)) {
+        let mut outbox = outbox(&["a", "b", "c"]);
+        let (mut now, mut settled) = (at(0), Vec::new());
+        let to_the_end = std::iter::repeat_n(0, 3);
+        for answer in answers.into_iter().chain(to_the_end) {
+            match outbox.next(now) {
+                Next::Idle => break,
+                Next::Wait(until) => {
+                    prop_assert!(until > now);
+                    now = until;
+                }
+                Next::Send(_) => (),
+            }
+            let answer = match answer {
+                0 => delivered(),
+                1 => Answer::Refused(Fault::MessageRefused),
+                2 => Answer::ThreadGone,
+                _ => Answer::failed(Fault::ServerFault),
+            };
+            settled.extend(outbox.handle_answer(now, &answer));
+        }
+        let mut names: Vec<_> = settled.into_iter().map(|it| it.notification.attempt).collect();
+        names.sort();
+        prop_assert_eq!(names, ["a", "b", "c"]);
+    }
+}

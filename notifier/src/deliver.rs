@@ -1,0 +1,129 @@
+//! The messages of one target, one after the other.
+
+use std::sync::Arc;
+
+use bellwether_chassis::clock;
+use bellwether_notifier_core::{Answer, Ended, Fault, Next, Notification, Settled, Style, Target, form};
+
+use crate::http;
+use crate::inbox::Notifier;
+use crate::post::Post;
+
+/// Sends the messages of the target at this place until the service stops. A message that is under way at the stop is
+/// waited for, since its target may have taken it.
+pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Result<()> {
+    let stop = notifier.chassis.stop.clone();
+    let (Some(target), Some(post)) = (notifier.settings.targets.get(place), notifier.posts.get(place)) else {
+        return Ok(());
+    };
+    let mut reported = None;
+    while !stop.is_cancelled() {
+        match post.next() {
+            Next::Idle => tokio::select! {
+                () = post.changed() => (),
+                () = stop.cancelled() => (),
+            },
+            Next::Wait(until) => {
+                notifier.chassis.sleep(clock::until(until)).await;
+            }
+            Next::Send(notification) => {
+                let answer = try_once(&notifier, target, &notification).await;
+                report(&notifier, target, &answer, &mut reported);
+                take_in(&notifier, (place, target, post), &notification, answer).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The answer to a message, and what was found if there is none.
+async fn try_once(notifier: &Notifier, target: &Target, notification: &Notification) -> (Answer, Option<String>) {
+    let thread = match target.style {
+        Style::Thread => notifier.desk().thread(target, notification).map(str::to_owned),
+        Style::Each | Style::Digest => None,
+    };
+    let draft = form::draft(target, notification, thread.as_deref());
+    match http::send(target, &draft).await {
+        Ok(reply) => {
+            let retry_after = reply.retry_after.as_deref();
+            let answer = Answer::of_http(&target.form, reply.status, retry_after, &reply.body, clock::now());
+            (answer, Some(format!("HTTP status {}", reply.status)))
+        }
+        Err(error) => (Answer::failed(error.fault), Some(error.detail)),
+    }
+}
+
+/// Counts, and logs a fault once until it is another one or gone.
+fn report(
+    notifier: &Notifier,
+    target: &Target,
+    (answer, found): &(Answer, Option<String>),
+    reported: &mut Option<Fault>,
+) {
+    let name = target.name.as_str();
+    let fault = match answer {
+        Answer::Failed { fault, .. } | Answer::Refused(fault) => *fault,
+        Answer::Delivered { .. } | Answer::ThreadGone => {
+            if reported.take().is_some() {
+                tracing::info!(notify_target = name, "Target takes messages again");
+            }
+            return;
+        }
+    };
+    notifier.metrics.failed(name, fault);
+    if *reported != Some(fault) {
+        tracing::warn!(
+            notify_target = name,
+            code = fault.as_str(),
+            found = found.as_deref().unwrap_or_default(),
+            remedy = fault.remedy(),
+            "Target has not taken a message"
+        );
+        *reported = Some(fault);
+    }
+}
+
+async fn take_in(
+    notifier: &Notifier,
+    (place, target, post): (usize, &Target, &Post),
+    notification: &Notification,
+    (answer, _): (Answer, Option<String>),
+) {
+    let settled = post.handle_answer(&answer);
+    {
+        let mut desk = notifier.desk();
+        match answer {
+            Answer::Delivered { thread: Some(thread) } if target.style == Style::Thread => {
+                desk.thread_begun(target, notification, thread);
+            }
+            Answer::ThreadGone => desk.thread_gone(target),
+            Answer::Delivered { .. } | Answer::Refused(_) | Answer::Failed { .. } => (),
+        }
+        for Settled { notification, .. } in &settled {
+            desk.settled(place, notification);
+        }
+    }
+    // Before an event is acknowledged, and before the next message, which may belong to this thread.
+    notifier.save().await;
+    notifier.metrics.waiting(&target.name, post.len());
+    for Settled { notification, ended } in settled {
+        post.release(&notification);
+        let fault = match ended {
+            Ended::Delivered => {
+                notifier.metrics.delivered(&target.name);
+                continue;
+            }
+            Ended::Refused(fault) | Ended::GaveUp(fault) => fault,
+        };
+        notifier.metrics.dropped(&target.name, fault);
+        tracing::warn!(
+            notify_target = target.name,
+            code = fault.as_str(),
+            kind = notification.kind.as_str(),
+            summary = notification.summary,
+            detail = notification.detail,
+            key = notification.key(),
+            "Message given up"
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! One event from its message to its verdict: acknowledged once each of its messages is settled.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bellwether_chassis::{Chassis, Record, Verdict, clock};
+use bellwether_notifier_core::{Desk, Routed, Settings};
+use tokio::sync::oneshot;
+
+use crate::error::EventError;
+use crate::metrics::Metrics;
+use crate::post::Post;
+use crate::state::StateFile;
+use crate::wire;
+
+/// What the parts of the service share.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    pub(crate) chassis: Chassis,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    /// One for each target, in the order of the settings.
+    pub(crate) posts: Vec<Post>,
+    pub(crate) desk: Mutex<Desk>,
+    /// The file, and the changes that it has.
+    pub(crate) state: tokio::sync::Mutex<(StateFile, u64)>,
+}
+
+impl Notifier {
+    /// The desk takes events in the order of the calls; what is returned waits for their messages.
+    pub(crate) fn handle(self: Arc<Self>, record: &Record) -> impl Future<Output = Verdict> + Send + use<> {
+        let accepted = self.accept(record);
+        async move {
+            match accepted {
+                Ok(awaited) => self.settled(awaited).await,
+                Err(error) => {
+                    tracing::warn!(error = bellwether_chassis::chain(&error), "Event not understood");
+                    self.metrics.rejected();
+                    Verdict::Terminate
+                }
+            }
+        }
+    }
+
+    fn accept(&self, record: &Record) -> Result<Vec<oneshot::Receiver<()>>, EventError> {
+        let event = wire::event(record)?;
+        let routed = self.desk().handle_event(&event, clock::now());
+        Ok(self.add(routed))
+    }
+
+    async fn settled(&self, awaited: Vec<oneshot::Receiver<()>>) -> Verdict {
+        for message in awaited {
+            let settled = tokio::select! {
+                settled = message => settled.is_ok(),
+                () = self.chassis.stop.cancelled() => false,
+            };
+            if !settled {
+                // The next process continues with it, at once.
+                return Verdict::RetryAfter(Duration::ZERO);
+            }
+        }
+        self.save().await;
+        Verdict::Ack
+    }
+
+    /// Puts messages into the posts of their targets.
+    pub(crate) fn add(&self, routed: Vec<Routed>) -> Vec<oneshot::Receiver<()>> {
+        let mut awaited = Vec::new();
+        for Routed { target, notification } in routed {
+            let (Some(post), Some(target)) = (self.posts.get(target), self.settings.targets.get(target)) else {
+                continue;
+            };
+            awaited.push(post.add(notification));
+            self.metrics.waiting(&target.name, post.len());
+        }
+        awaited
+    }
+
+    /// Keeps the state. One write serves all that wait for it.
+    pub(crate) async fn save(&self) {
+        let mut state = self.state.lock().await;
+        let (changes, content) = {
+            let desk = self.desk();
+            if desk.changes() == state.1 {
+                return;
+            }
+            (desk.changes(), desk.state().clone())
+        };
+        match tokio::task::block_in_place(|| state.0.write(&content)) {
+            Ok(()) => state.1 = changes,
+            Err(error) => tracing::warn!(%error, "State not kept: a restart now may repeat messages"),
+        }
+    }
+
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

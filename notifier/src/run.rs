@@ -1,0 +1,122 @@
+//! Starts the parts of the service, and receives the events.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bellwether_chassis::{Chassis, StreamArgs, clock, consume, nats, stream};
+use bellwether_notifier_core::{Desk, Form, Outbox, Settings};
+use bellwether_proto::readiness::ReadinessCode;
+use bellwether_proto::stream::NOTIFIER_CONSUMER;
+
+use crate::args::Args;
+use crate::inbox::Notifier;
+use crate::metrics::Metrics;
+use crate::post::Post;
+use crate::state::StateFile;
+use crate::{deliver, http, secret};
+
+/// As many events as the consumer hands out at once: while one target is away, those for the others still come.
+const EVENTS_AT_ONCE: usize = 512;
+
+const _: () = assert!(EVENTS_AT_ONCE as i64 == NOTIFIER_CONSUMER.max_ack_pending);
+
+/// A longer file is no configuration.
+const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+
+/// How often the digests are looked at beside their own time, which each event moves.
+const DIGEST_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Only the schedulers create what is missing; a notifier has no right to.
+const VERIFIED_ONLY: StreamArgs = StreamArgs {
+    manage_streams: false,
+    stream_replicas: 1,
+};
+
+/// Runs until the service stops.
+pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
+    chassis
+        .health
+        .not_ready(ReadinessCode::StreamsNotSetUp, "JetStream was not looked at yet");
+    let settings = configuration(&args.config).with_context(|| format!("--config {}", args.config.display()))?;
+    check(&settings)
+        .await
+        .with_context(|| format!("--config {}", args.config.display()))?;
+    let (file, state) = StateFile::open(args.state.as_deref())?;
+    let metrics = Metrics::register(&chassis, settings.targets.iter().map(|target| target.name.as_str()));
+    let outboxes = settings
+        .targets
+        .iter()
+        .map(|target| Outbox::new(target.per_minute, settings.give_up_after));
+    let notifier = Arc::new(Notifier {
+        chassis: chassis.clone(),
+        metrics,
+        posts: outboxes.map(Post::new).collect(),
+        desk: Mutex::new(Desk::new(settings.clone(), state)),
+        state: tokio::sync::Mutex::new((file, 0)),
+        settings,
+    });
+    for place in 0..notifier.settings.targets.len() {
+        chassis.spawn("target", deliver::serve(Arc::clone(&notifier), place));
+    }
+    chassis.spawn("digests", digests(Arc::clone(&notifier)));
+    let bus = nats::connect(&chassis, &args.chassis, None).await?;
+    if !stream::await_consumer(&chassis, &bus, &NOTIFIER_CONSUMER).await {
+        return Ok(());
+    }
+    tracing::info!(targets = notifier.settings.targets.len(), "Ready for events");
+    consume::consume(
+        &chassis,
+        &bus,
+        &VERIFIED_ONLY,
+        &NOTIFIER_CONSUMER,
+        EVENTS_AT_ONCE,
+        move |record| Arc::clone(&notifier).handle(&record),
+    )
+    .await
+}
+
+fn configuration(path: &Path) -> anyhow::Result<Settings> {
+    let metadata = std::fs::metadata(path).context("mount the ConfigMap bellwether-notifier")?;
+    anyhow::ensure!(metadata.is_file(), "is no file");
+    anyhow::ensure!(
+        metadata.len() <= CONFIG_BYTES_MAX,
+        "is longer than {CONFIG_BYTES_MAX} bytes"
+    );
+    Ok(Settings::parse(&std::fs::read_to_string(path)?)?)
+}
+
+/// Fails unless each file of the configuration can be used now.
+async fn check(settings: &Settings) -> anyhow::Result<()> {
+    const REMEDY: &str = "mount the Secret that holds this key, and fill the key";
+    for target in &settings.targets {
+        for file in target.secrets() {
+            let content = secret::read(file).await.context(REMEDY)?;
+            let is_token = matches!(&target.form, Form::SlackBot { token, .. } if token == file);
+            if is_token && ::http::HeaderValue::from_str(&content).is_err() {
+                bail!("{file}: the content is no token: fill it with one line of ASCII");
+            }
+        }
+        if let Some(address) = target.address() {
+            secret::url(address, target.allow_http).await?;
+        }
+        http::trust(target).await?;
+    }
+    Ok(())
+}
+
+/// Sends what is due by time alone. The posts keep the messages; no event waits for them.
+async fn digests(notifier: Arc<Notifier>) -> anyhow::Result<()> {
+    loop {
+        let due = notifier.desk().handle_time(clock::now());
+        let is_due = !due.is_empty();
+        notifier.add(due);
+        let next = notifier.desk().poll_timeout().filter(|_| !is_due);
+        let wait = next.map_or(DIGEST_INTERVAL, clock::until).min(DIGEST_INTERVAL);
+        // Never in a circle without a pause.
+        if !notifier.chassis.sleep(wait.max(Duration::from_millis(100))).await {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Files with secrets: read for each message, so that a renewed Secret needs no restart.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use bellwether_notifier_core::settings::Address;
+use bellwether_notifier_core::{Fault, Secret, Url};
+
+use crate::error::SendError;
+
+/// Above every URL, token and bundle of authorities. A wrong file does not fill the memory.
+const BYTES_MAX: u64 = 1024 * 1024;
+
+/// The text of the file, without blanks around it.
+pub(crate) async fn read(secret: &Secret) -> Result<String, SendError> {
+    let path = secret.path.clone();
+    let read = tokio::task::spawn_blocking(move || read_now(&path)).await;
+    let read = read.unwrap_or_else(|error| Err(error.to_string()));
+    read.map_err(|problem| SendError::new(Fault::SecretUnusable, format!("{secret}: {problem}")))
+}
+
+fn read_now(path: &Path) -> Result<String, String> {
+    // Before it is opened: opening a pipe waits for its writer.
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("is no file".to_owned());
+    }
+    let mut content = String::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let read = file.take(BYTES_MAX).read_to_string(&mut content);
+    read.map_err(|error| error.to_string())?;
+    let content = content.trim();
+    if content.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    Ok(content.to_owned())
+}
+
+/// The address of a target as it is now.
+pub(crate) async fn url(address: &Address, allow_http: bool) -> Result<Url, SendError> {
+    match address {
+        Address::Plain(url) => Ok(url.clone()),
+        Address::File(secret) => {
+            let text = read(secret).await?;
+            let url = Url::parse(&text, allow_http);
+            url.map_err(|error| SendError::new(Fault::SecretUnusable, format!("{secret}: the content {error}")))
+        }
+    }
+}
