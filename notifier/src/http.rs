@@ -44,7 +44,7 @@ pub(crate) struct Reply {
 
 /// Sends the request of a message.
 pub(crate) async fn send(target: &Target, draft: &Draft) -> Result<Reply, SendError> {
-    let url = secret::url(&draft.address, target.allow_http).await?;
+    let url = secret::url(target, &draft.address).await?;
     let request = request(&url, draft).await?;
     let tls = if url.is_tls { Some(trust(target).await?) } else { None };
     // Boxed: the states of a handshake are large.
@@ -79,7 +79,7 @@ pub(crate) async fn trust(target: &Target) -> Result<Arc<ClientConfig>, SendErro
 }
 
 async fn request(url: &Url, draft: &Draft) -> Result<Request<Full<Bytes>>, SendError> {
-    let body = Full::new(Bytes::from(draft.body.clone()));
+    let body = Full::new(Bytes::from(body(draft).await?));
     let mut request = Request::post(url.path.as_str())
         .header(HOST, url.authority())
         .header(USER_AGENT, AGENT)
@@ -100,6 +100,20 @@ async fn request(url: &Url, draft: &Draft) -> Result<Request<Full<Bytes>>, SendE
         request.headers_mut().insert(name, value);
     }
     Ok(request)
+}
+
+/// The body, with its secret if it has one.
+async fn body(draft: &Draft) -> Result<String, SendError> {
+    let Some((field, secret)) = &draft.secret_field else {
+        return Ok(draft.body.clone());
+    };
+    let content = secret::read(secret).await?;
+    let fault = |error: serde_json::Error| SendError::new(Fault::MessageRefused, error.to_string());
+    let mut body: serde_json::Value = serde_json::from_str(&draft.body).map_err(fault)?;
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert((*field).to_owned(), content.into());
+    }
+    Ok(body.to_string())
 }
 
 async fn connect(url: &Url, tls: Option<Arc<ClientConfig>>, request: Request<Full<Bytes>>) -> Result<Reply, SendError> {

@@ -99,7 +99,7 @@ async fn check(settings: &Settings) -> anyhow::Result<()> {
             }
         }
         if let Some(address) = target.address() {
-            secret::url(address, target.allow_http).await?;
+            secret::url(target, address).await?;
         }
         http::trust(target).await?;
     }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bellwether_notifier_core::settings::Address;
-use bellwether_notifier_core::{Fault, Secret, Url};
+use bellwether_notifier_core::{Fault, Secret, Target, Url, shoutrrr};
 
 use crate::error::SendError;
 
@@ -37,13 +37,16 @@ fn read_now(path: &Path) -> Result<String, String> {
 }
 
 /// The address of a target as it is now.
-pub(crate) async fn url(address: &Address, allow_http: bool) -> Result<Url, SendError> {
+pub(crate) async fn url(target: &Target, address: &Address) -> Result<Url, SendError> {
     match address {
         Address::Plain(url) => Ok(url.clone()),
         Address::File(secret) => {
             let text = read(secret).await?;
-            let url = Url::parse(&text, allow_http);
-            url.map_err(|error| SendError::new(Fault::SecretUnusable, format!("{secret}: the content {error}")))
+            let unusable = |error: &dyn std::fmt::Display| {
+                SendError::new(Fault::SecretUnusable, format!("{secret}: the content {error}"))
+            };
+            let text = shoutrrr::translated(&target.form, &text).map_err(|error| unusable(&error))?;
+            Url::parse(&text, target.allow_http).map_err(|error| unusable(&error))
         }
     }
 }

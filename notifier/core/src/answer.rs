@@ -99,7 +99,12 @@ impl Answer {
         match status {
             200..=299 => match form {
                 Form::SlackBot { .. } => of_slack(body, retry_after),
-                Form::SlackWebhook { .. } | Form::Webhook { .. } => Self::Delivered { thread: None },
+                Form::SlackWebhook { .. }
+                | Form::Discord { .. }
+                | Form::Mattermost { .. }
+                | Form::Teams { .. }
+                | Form::PagerDuty { .. }
+                | Form::Webhook { .. } => Self::Delivered { thread: None },
             },
             300..=399 => Self::failed(Fault::Redirected),
             401 | 403 => Self::failed(Fault::NotAuthorized),

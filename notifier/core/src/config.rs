@@ -51,6 +51,18 @@ pub struct TargetConfig {
     /// Slack.
     #[serde(default)]
     pub slack: Option<SlackConfig>,
+    /// Discord.
+    #[serde(default)]
+    pub discord: Option<ChatConfig>,
+    /// Mattermost.
+    #[serde(default)]
+    pub mattermost: Option<ChatConfig>,
+    /// Microsoft Teams.
+    #[serde(default)]
+    pub teams: Option<ChatConfig>,
+    /// PagerDuty.
+    #[serde(default)]
+    pub pagerduty: Option<PagerDutyConfig>,
     /// Any server that takes POST.
     #[serde(default)]
     pub webhook: Option<WebhookConfig>,
@@ -82,6 +94,25 @@ pub struct SlackConfig {
     #[serde(default)]
     pub channel: Option<String>,
     /// Where Slack's API is, of a bot; for tests and proxies.
+    #[serde(default)]
+    pub api_url: Option<String>,
+}
+
+/// A chat service by an incoming webhook.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChatConfig {
+    /// File with its URL.
+    pub url_file: String,
+}
+
+/// PagerDuty, by its Events API v2.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PagerDutyConfig {
+    /// File with the routing key of an integration.
+    pub routing_key_file: String,
+    /// Where the API is; for the European region, tests and proxies.
     #[serde(default)]
     pub api_url: Option<String>,
 }

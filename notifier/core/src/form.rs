@@ -4,13 +4,28 @@
 
 use serde_json::{Value, json};
 
-use crate::notification::{Notification, Severity};
-use crate::settings::{Address, Form, Header, HeaderValue, Target};
+use crate::notification::{Kind, Notification, Severity};
+use crate::settings::{Address, Form, Header, HeaderValue, Secret, Target};
 use crate::template;
 use crate::text::cut;
 
 /// Slack cuts a text above 40,000 characters and advises 4,000.
 const SLACK_BYTES_MAX: usize = 4000;
+
+/// Discord refuses a message above 2,000 characters, which are no more than as many bytes.
+const DISCORD_BYTES_MAX: usize = 2000;
+
+/// Mattermost's limit is 16,383 characters; older versions have 4,000.
+const MATTERMOST_BYTES_MAX: usize = 4000;
+
+/// Teams refuses a card above 28 KB; two texts of this length and the frame stay below, also escaped.
+const TEAMS_BYTES_MAX: usize = 4000;
+
+/// PagerDuty refuses a summary above 1,024 characters.
+const PAGERDUTY_BYTES_MAX: usize = 1024;
+
+/// PagerDuty refuses a `dedup_key` above 255 characters.
+const DEDUP_KEY_BYTES_MAX: usize = 255;
 
 /// Far above what a message has, and below what servers take as a body.
 const FIELD_BYTES_MAX: usize = 4096;
@@ -26,6 +41,8 @@ pub struct Draft {
     pub content_type: String,
     /// The body.
     pub body: String,
+    /// A field of the body, which is a JSON object, with the content of a file.
+    pub secret_field: Option<(&'static str, Secret)>,
 }
 
 /// The request for a message; `thread` is what the target calls the thread that it belongs to.
@@ -63,6 +80,24 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
             };
             json_draft(Address::Plain(api.clone()), vec![authorization], &body)
         }
+        Form::Discord { address } => {
+            let text = cut(&plain_text(&notification), DISCORD_BYTES_MAX);
+            // A name such as @everyone in a text calls no user.
+            let body = json!({ "content": text, "allowed_mentions": { "parse": [] } });
+            json_draft(address.clone(), vec![], &body)
+        }
+        Form::Mattermost { address } => {
+            let text = cut(&plain_text(&notification), MATTERMOST_BYTES_MAX);
+            json_draft(address.clone(), vec![], &json!({ "text": text }))
+        }
+        Form::Teams { address } => json_draft(address.clone(), vec![], &card(&notification)),
+        Form::PagerDuty { routing_key, api } => {
+            let draft = json_draft(Address::Plain(api.clone()), vec![], &incident(&notification));
+            Draft {
+                secret_field: Some(("routing_key", routing_key.clone())),
+                ..draft
+            }
+        }
         Form::Webhook {
             address,
             headers,
@@ -82,6 +117,7 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
                     Some(template) => template.render(&notification),
                     None => Value::Object(template::fields(&notification)).to_string(),
                 },
+                secret_field: None,
             }
         }
     }
@@ -93,7 +129,62 @@ fn json_draft(address: Address, headers: Vec<Header>, body: &Value) -> Draft {
         headers,
         content_type: "application/json".to_owned(),
         body: body.to_string(),
+        secret_field: None,
     }
+}
+
+/// An adaptive card, as the trigger "when a Teams webhook request is received" takes it.
+fn card(notification: &Notification) -> Value {
+    let block = |text: &str, weight: &str| json!({ "type": "TextBlock", "text": cut(text, TEAMS_BYTES_MAX), "wrap": true, "weight": weight });
+    let text = plain_text(notification);
+    let (summary, detail) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut blocks = vec![block(summary, "Bolder")];
+    if !detail.is_empty() {
+        blocks.push(block(detail, "Default"));
+    }
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "type": "AdaptiveCard",
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "version": "1.4",
+                "body": blocks,
+            },
+        }],
+    })
+}
+
+/// An event of PagerDuty. The incident is the node's: a later attempt that brings the node back ends it, and that has
+/// another id than the one that failed.
+fn incident(notification: &Notification) -> Value {
+    let key = format!("bellwether/{}/{}", notification.cluster, notification.node);
+    let key = cut(&key, DEDUP_KEY_BYTES_MAX);
+    if notification.kind == Kind::Rebooted {
+        return json!({ "event_action": "resolve", "dedup_key": key });
+    }
+    let source = if notification.node.is_empty() {
+        "bellwether"
+    } else {
+        &notification.node
+    };
+    json!({
+        "event_action": "trigger",
+        "dedup_key": key,
+        "payload": {
+            "summary": cut(&plain_text(notification), PAGERDUTY_BYTES_MAX),
+            "source": source,
+            "severity": notification.severity.as_str(),
+            "timestamp": notification.at.to_string(),
+            "component": "bellwether",
+            "custom_details": {
+                "cluster": notification.cluster,
+                "attempt": notification.attempt,
+                "detail": notification.detail,
+            },
+        },
+    })
 }
 
 /// The message as a text of some lines.

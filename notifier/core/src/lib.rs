@@ -10,6 +10,8 @@
 //! answer.rs        what a target's answer means
 //! config.rs        the file with targets and routes, as users write it
 //! settings.rs      the same, checked
+//! parse.rs         from the one to the other
+//! shoutrrr.rs      the URLs by which kured names its targets
 //! url.rs           addresses of targets, which never show more than their host
 //! template.rs      bodies of webhooks, with checked fields
 //! form.rs          the request by which each kind of target takes a message
@@ -25,13 +27,17 @@ pub mod desk;
 #[cfg(test)]
 mod desk_tests;
 pub mod form;
+#[cfg(test)]
+mod form_tests;
 mod news;
 pub mod notification;
 pub mod outbox;
 #[cfg(test)]
 mod outbox_tests;
+mod parse;
 pub mod rollout;
 pub mod settings;
+pub mod shoutrrr;
 pub mod template;
 mod text;
 pub mod url;

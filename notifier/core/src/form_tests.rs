@@ -1,0 +1,113 @@
+//! The bodies of each kind of target, and their limits.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::form::draft;
+use crate::notification::{Kind, Notification, Severity};
+use crate::settings::{Settings, Target};
+
+fn target(kind: &str) -> Target {
+    let config = json!({ "targets": [{ "name": "t", kind: kind_of(kind) }] });
+    let Settings { mut targets, .. } = Settings::parse(&config.to_string()).unwrap();
+    targets.remove(0)
+}
+
+fn kind_of(kind: &str) -> Value {
+    match kind {
+        "pagerduty" => json!({ "routingKeyFile": "/key" }),
+        "webhook" => {
+            json!({ "url": "https://x.example/", "contentType": "text/plain", "template": "{{node}}|{{ key }}" })
+        }
+        _ => json!({ "urlFile": "/url" }),
+    }
+}
+
+fn message(kind: Kind, summary: &str, detail: &str) -> Notification {
+    Notification {
+        kind,
+        severity: kind.severity(),
+        cluster: "east".to_owned(),
+        node: "n1".to_owned(),
+        attempt: "a1".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        summary: summary.to_owned(),
+        detail: detail.to_owned(),
+        rollout: None,
+    }
+}
+
+fn body(kind: &str, notification: &Notification) -> Value {
+    serde_json::from_str(&draft(&target(kind), notification, None).body).unwrap()
+}
+
+#[test]
+fn each_service_gets_its_form() {
+    let failed = message(Kind::AttemptFailed, "n1: the reboot failed", "not <back>");
+    let text = "Failure: [east] n1: the reboot failed\nnot <back>";
+    assert_eq!(
+        body("slack", &failed),
+        json!({ "text": "Failure: [east] n1: the reboot failed\nnot &lt;back&gt;" })
+    );
+    assert_eq!(
+        body("discord", &failed),
+        json!({ "content": text, "allowed_mentions": { "parse": [] } })
+    );
+    assert_eq!(body("mattermost", &failed), json!({ "text": text }));
+    let card = body("teams", &failed);
+    let blocks = card.pointer("/attachments/0/content/body").unwrap();
+    assert_eq!(blocks[0]["text"], "Failure: [east] n1: the reboot failed");
+    assert_eq!(blocks[1]["text"], "not <back>");
+    let plain = draft(&target("webhook"), &failed, None);
+    assert_eq!(
+        (plain.content_type.as_str(), plain.body.as_str()),
+        ("text/plain", "n1|a1:AttemptFailed")
+    );
+}
+
+#[test]
+fn an_incident_begins_with_a_failure_and_ends_when_the_node_is_back_by_whichever_attempt() {
+    let failed = message(Kind::AttemptFailed, "n1: the reboot failed", "");
+    let mut back = message(Kind::Rebooted, "n1 has rebooted", "");
+    back.attempt = "a2".to_owned();
+    let (begun, ended) = (body("pagerduty", &failed), body("pagerduty", &back));
+    assert_eq!(
+        (&begun["event_action"], &ended["event_action"]),
+        (&json!("trigger"), &json!("resolve"))
+    );
+    assert_eq!(begun["dedup_key"], "bellwether/east/n1");
+    assert_eq!(begun["dedup_key"], ended["dedup_key"]);
+    assert_eq!(begun["payload"]["severity"], "critical");
+    let draft = draft(&target("pagerduty"), &failed, None);
+    let (field, secret) = draft.secret_field.unwrap();
+    assert_eq!((field, secret.path.to_str().unwrap()), ("routing_key", "/key"));
+}
+
+#[test]
+fn a_target_of_incidents_gets_failures_and_their_ends_whatever_the_route_says() {
+    let config = json!({
+        "targets": [{ "name": "t", "pagerduty": { "routingKeyFile": "/key" } }],
+        "routes": [{ "targets": ["t"], "minSeverity": "critical" }],
+    });
+    let settings = Settings::parse(&config.to_string()).unwrap();
+    let target = settings.targets.first().unwrap();
+    let wanted = Kind::ALL
+        .into_iter()
+        .filter(|kind| settings.wants(target, &message(*kind, "s", "")));
+    assert_eq!(wanted.collect::<Vec<_>>(), [Kind::Rebooted, Kind::AttemptFailed]);
+}
+
+#[test]
+fn no_text_is_above_the_limit_of_its_service() {
+    let long = "ü".repeat(40_000);
+    let failed = message(Kind::AttemptFailed, &long, &long);
+    let length = |value: &Value| value.as_str().unwrap().chars().count();
+    assert!(length(&body("discord", &failed)["content"]) <= 2000);
+    assert!(length(&body("mattermost", &failed)["text"]) <= 4000);
+    assert!(length(&body("slack", &failed)["text"]) <= 4000);
+    assert!(length(&body("pagerduty", &failed)["payload"]["summary"]) <= 1024);
+    for kind in ["teams", "pagerduty"] {
+        assert!(body(kind, &failed).to_string().len() < 28 * 1024, "{kind}");
+    }
+    assert_eq!(failed.severity, Severity::Critical);
+}

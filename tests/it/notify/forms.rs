@@ -1,0 +1,150 @@
+//! The form that each kind of target gets, and what the notifier refuses at its start.
+
+use anyhow::Result;
+use bellwether_proto::Phase;
+use rig::hook::{Answer, Hook, Request};
+use rig::world;
+use serde_json::json;
+
+use super::{SECRET, Stage, entered, no_secret};
+use crate::fleet::DEADLINE;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_target_gets_its_form_also_by_the_urls_of_kured() -> Result<()> {
+    let _turn = world::turn().await?;
+    let stage = Stage::start().await?;
+    let hook = Hook::start()?;
+    hook.answer(Answer::status(202));
+    let host = hook.url("").replace("http://", "");
+    let mut targets = vec![];
+    for (name, kind, file, content) in [
+        ("discord", "discord", "urlFile", hook.url(&format!("/discord/{SECRET}"))),
+        ("teams", "teams", "urlFile", hook.url(&format!("/teams/{SECRET}"))),
+        (
+            "mattermost",
+            "mattermost",
+            "urlFile",
+            format!("mattermost://bot@{host}/{SECRET}?disabletls=yes"),
+        ),
+        (
+            "kured",
+            "webhook",
+            "urlFile",
+            format!("generic://{host}/kured/{SECRET}?disabletls=yes"),
+        ),
+        ("pagerduty", "pagerduty", "routingKeyFile", SECRET.to_owned()),
+    ] {
+        let path = stage.secret(name, &content)?;
+        let mut fields = json!({ file: path });
+        if kind == "pagerduty" {
+            fields["apiUrl"] = hook.url("/v2/enqueue").into();
+        }
+        targets.push(json!({ "name": name, "perMinute": 600, kind: fields }));
+    }
+    let notifier = stage.notifier(&json!({ "cluster": "east", "targets": targets }))?;
+    notifier.wait_ready().await?;
+    stage.publish("n1", entered(Phase::Failed)).await?;
+    stage.publish("n1", entered(Phase::Done)).await?;
+    stage.all_events_are_settled().await?;
+    let requests = hook.requests();
+    let of = |path: &str| -> Vec<&Request> { requests.iter().filter(|it| it.path == path).collect() };
+    let failed = "Failure: [east] n1: the reboot failed";
+    let discord = of(&format!("/discord/{SECRET}"));
+    let is_failure = |it: &&&Request| it.field("content").starts_with(failed);
+    assert_eq!(discord.iter().filter(is_failure).count(), 1, "{requests:?}");
+    let mattermost = of(&format!("/hooks/{SECRET}"));
+    assert!(
+        mattermost.iter().any(|it| it.field("text").starts_with(failed)),
+        "{requests:?}"
+    );
+    let teams = of(&format!("/teams/{SECRET}"));
+    assert!(
+        teams
+            .iter()
+            .any(|it| it.body.contains(failed) && it.body.contains("AdaptiveCard"))
+    );
+    let kured = of(&format!("/kured/{SECRET}"));
+    assert!(
+        kured.iter().any(|it| it.field("kind") == "AttemptFailed"),
+        "{requests:?}"
+    );
+    let incidents = of("/v2/enqueue");
+    let actions: Vec<String> = incidents.iter().map(|it| it.field("event_action")).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    for incident in incidents {
+        assert_eq!(incident.field("routing_key"), SECRET);
+        assert_eq!(incident.field("dedup_key"), "bellwether/east/n1");
+    }
+    no_secret(&notifier.process)?;
+    stage.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_is_wrong_stops_the_notifier_with_field_and_remedy() -> Result<()> {
+    let _turn = world::turn().await?;
+    let stage = Stage::start().await?;
+    let url = stage.secret("url", "https://hooks.example.com/T0PSECRET")?;
+    let plain = stage.secret("plain", "http://hooks.example.com/T0PSECRET")?;
+    let empty = stage.secret("empty", " \n")?;
+    let one = |target: serde_json::Value| json!({ "targets": [target] });
+    for (config, words) in [
+        (json!({ "targets": [] }), vec!["targets", "name at least one"]),
+        (one(json!({ "name": "a", "slak": {} })), vec!["slak"]),
+        (
+            one(json!({ "name": "a" })),
+            vec!["targets[0]", "give it slack, discord"],
+        ),
+        (
+            one(json!({ "name": "a", "webhook": { "url": "http://hooks.example.com/x" } })),
+            vec!["targets[0].webhook.url", "allowHttp"],
+        ),
+        (
+            one(
+                json!({ "name": "a", "webhook": { "url": "https://x.example/", "template": "{\"a\": \"{{ nod }}\"}" } }),
+            ),
+            vec!["targets[0].webhook.template", "nod", "choose among attempt, cluster"],
+        ),
+        (
+            one(json!({ "name": "a", "webhook": { "url": "https://x.example/", "template": "{{ summary }}" } })),
+            vec!["targets[0].webhook.template", "makes no JSON"],
+        ),
+        (
+            one(json!({ "name": "a", "slack": { "urlFile": "/nowhere/url" } })),
+            vec!["targets[0].slack.urlFile", "/nowhere/url", "mount the Secret"],
+        ),
+        (
+            one(json!({ "name": "a", "slack": { "urlFile": empty } })),
+            vec!["targets[0].slack.urlFile", "is empty"],
+        ),
+        (
+            one(json!({ "name": "a", "slack": { "urlFile": plain } })),
+            vec!["targets[0].slack.urlFile", "without TLS"],
+        ),
+        (
+            one(json!({ "name": "a", "style": "thread", "slack": { "urlFile": url } })),
+            vec!["targets[0].style", "take digest or each"],
+        ),
+        (
+            json!({
+                "targets": [{ "name": "a", "slack": { "urlFile": url } }],
+                "routes": [{ "targets": ["b"] }],
+            }),
+            vec!["routes[0].targets", "no target has this name"],
+        ),
+        (
+            json!({ "giveUpAfter": "soon", "targets": [{ "name": "a", "slack": { "urlFile": url } }] }),
+            vec!["giveUpAfter", "15m"],
+        ),
+    ] {
+        let notifier = stage.notifier(&config)?;
+        let ended = notifier.process.wait(DEADLINE).await?;
+        assert!(!ended.success(), "{config}");
+        let log = notifier.process.output();
+        for word in words {
+            assert!(log.contains(word), "{config}: no {word:?} in {log}");
+        }
+        assert!(log.contains("--config"), "{log}");
+        no_secret(&notifier.process)?;
+    }
+    stage.finish()
+}
