@@ -248,6 +248,7 @@ struct Attempt<'a> {
     kernel_before: &'a str,
     kernel_after: &'a str,
     failed_units_before: Option<&'a [String]>,
+    served_annotations: Option<Vec<ServedAnnotation<'a>>>,
     ending: Option<Ending<'a>>,
     drain_report: Option<drain::Report<'a>>,
     last_reboot: Option<LastReboot<'a>>,
@@ -284,6 +285,7 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
                 .units_before
                 .as_ref()
                 .map(|before| before.failed_units.as_slice()),
+            served_annotations: attempt.served_annotations.as_ref().map(served_annotations),
             ending: attempt.ending.as_ref().map(|ending| Ending {
                 cause: vocabulary::cause(ending.cause),
                 message: &ending.message,
@@ -296,6 +298,7 @@ impl<'a> From<&'a wire::Attempt> for Attempt<'a> {
                 began_at: text::instant(last.began_at),
                 need_cleared: last.need_cleared,
                 earlier: last.earlier.iter().map(|at| text::instant(Some(*at))).collect(),
+                served_annotations: last.served_annotations.as_ref().map(served_annotations),
             }),
             failed_reboot: attempt.failed_reboot.map(|failed| FailedReboot {
                 cause: vocabulary::cause(failed.cause),
@@ -330,6 +333,21 @@ struct LastReboot<'a> {
     began_at: Option<Timestamp>,
     need_cleared: bool,
     earlier: Vec<Option<Timestamp>>,
+    served_annotations: Option<Vec<ServedAnnotation<'a>>>,
+}
+
+#[derive(Serialize)]
+struct ServedAnnotation<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+/// The annotations that a reboot serves, or has served.
+fn served_annotations(served: &wire::ServedAnnotations) -> Vec<ServedAnnotation<'_>> {
+    let annotations = served.annotations.iter();
+    annotations
+        .map(|wire::ServedAnnotation { key, value }| ServedAnnotation { key, value })
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -407,5 +425,24 @@ mod tests {
             "nodes": [node],
         });
         assert_eq!(value, fleet);
+    }
+
+    #[test]
+    fn the_annotations_that_a_reboot_serves_are_shown_and_absent_ones_are_null() {
+        let annotations = vec![wire::ServedAnnotation {
+            key: "example.com/patched".to_owned(),
+            value: "7".to_owned(),
+        }];
+        let attempt = wire::Attempt {
+            last_reboot: Some(wire::LastReboot {
+                served_annotations: Some(wire::ServedAnnotations { annotations }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let value = serde_json::to_value(Attempt::from(&attempt)).unwrap();
+        let served = serde_json::json!([{ "key": "example.com/patched", "value": "7" }]);
+        assert_eq!(value.pointer("/lastReboot/servedAnnotations"), Some(&served));
+        assert_eq!(value.get("servedAnnotations"), Some(&serde_json::Value::Null));
     }
 }

@@ -76,6 +76,42 @@ async fn a_sentinel_file_that_is_written_again_keeps_the_place_of_its_node_in_th
     fleet.finish()
 }
 
+/// Takes every inotify instance from a program, as on a host whose other programs have used them up.
+const WITHOUT_INOTIFY: &str = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_without_inotify_reports_a_need_at_its_rescan() -> Result<()> {
+    let fleet = Fleet::start(1, ServicesOptions::default().set(setting::RESCAN_INTERVAL, "1s")).await?;
+    let host = fleet.world.host(0)?;
+    // A cordon that is not ours keeps the node from its reboot, so that its need can be looked at.
+    fleet.world.set_cordon(host.name(), true).await?;
+    let sentinel = fleet.services.agents_of(&host)?.sentinel;
+    sentinel.process.reconfigure(|program| {
+        let service = std::mem::replace(&mut program.path, "unshare".into());
+        let mut args: Vec<String> = ["--user", "--map-root-user", "sh", "-c", WITHOUT_INOTIFY]
+            .map(str::to_owned)
+            .to_vec();
+        args.push(service.display().to_string());
+        args.append(&mut program.args);
+        program.args = args;
+    });
+    sentinel.process.restart()?;
+    sentinel.wait_ready().await?;
+    let refused = "Too many open files";
+    let log = sentinel.process.output();
+    ensure!(
+        log.contains("watch the sentinel file's directory") && log.contains(refused),
+        "{log}"
+    );
+    host.need_reboot(&["libc6"])?;
+    fleet
+        .explained(host.name(), &["Reboot required: for", "by libc6"])
+        .await?;
+    host.withdraw_need()?;
+    fleet.explained(host.name(), &["Reboot required: no"]).await?;
+    fleet.finish()
+}
+
 /// What the timer of a host leaves of its last run of zypper.
 fn zypper_ended(host: &Host, exit: u8) -> Result<()> {
     command_ended(host, "zypper", &format!("Reading installed packages...\nexit={exit}\n"))
