@@ -8,6 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_proto::readiness::{Part, READY, ReadinessCode};
 use jiff::Timestamp;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -56,9 +60,7 @@ impl Health {
     }
 
     fn report(&self) -> Answer {
-        let mut not_ready = self.locked();
-        let now = clock::now();
-        not_ready.retain(|_, part| part.until.is_none_or(|until| now < until));
+        let not_ready = self.present();
         if not_ready.is_empty() {
             return Answer::text(Status::Ok, format!("{READY}\n"));
         }
@@ -74,8 +76,31 @@ impl Health {
         }
     }
 
+    /// The parts that are not ready now.
+    fn present(&self) -> MutexGuard<'_, BTreeMap<Part, NotReady>> {
+        let mut not_ready = self.locked();
+        let now = clock::now();
+        not_ready.retain(|_, part| part.until.is_none_or(|until| now < until));
+        not_ready
+    }
+
     fn locked(&self) -> MutexGuard<'_, BTreeMap<Part, NotReady>> {
         self.not_ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `/readyz` as a metric: a series for each part that is not ready, and none while all are.
+impl Collector for Health {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help =
+            "1 for each part of the service that is not ready, with the code of /readyz; no series while all are ready";
+        let mut family = encoder.encode_descriptor("not_ready", help, None, MetricType::Gauge)?;
+        for not_ready in self.present().values() {
+            let code = not_ready.code;
+            let labels = [("part", code.part().as_str()), ("code", code.as_str())];
+            ConstGauge::new(1).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -154,6 +179,29 @@ mod tests {
         health.ready(Part::Keys);
         assert_eq!(health.startup().status, Status::Ok);
         assert_eq!(health.report().status, Status::Unavailable);
+    }
+
+    #[test]
+    fn each_part_that_is_not_ready_is_a_series() {
+        let health = Health::default();
+        let metrics = Mutex::new(Registry::default());
+        metrics.lock().unwrap().register_collector(Box::new(health.clone()));
+        let series = || {
+            let text = encode(&metrics).body;
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(series(), [""; 0]);
+        health.not_ready(ReadinessCode::NatsUnreachable, "not connected");
+        health.not_ready(ReadinessCode::WritesNotStored, "full");
+        let shown = [
+            r#"not_ready{part="nats",code="NatsUnreachable"} 1"#,
+            r#"not_ready{part="store",code="WritesNotStored"} 1"#,
+        ];
+        assert_eq!(series(), shown);
+        health.ready(Part::Nats);
+        health.ready(Part::Store);
+        assert_eq!(series(), [""; 0]);
     }
 
     #[test]

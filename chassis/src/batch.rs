@@ -110,6 +110,9 @@ where
                 Some(None) | None => break,
             }
         }
+        if let Some(newest) = batch.last() {
+            bus.taken(definition, newest);
+        }
         settle(batch, definition.ack_wait, handle).await;
         if let Some(error) = failed {
             return Err(error.into());

@@ -114,6 +114,7 @@ where
                 message = pulls.next() => message?,
                 () = chassis.stop.cancelled() => return Ok(()),
             };
+            bus.taken(definition, &message);
             let Some(record) = Record::from_delivered(&message) else {
                 tracing::warn!(subject = %message.subject, "Message without a place in a stream, left alone");
                 continue;

@@ -108,6 +108,7 @@ pub async fn connect(chassis: &Chassis, args: &ChassisArgs, node: Option<&NodeNa
         .await
         .with_context(|| format!("--nats-url {}", link.urls))?;
     let bus = Bus::new(client, connections, chassis.health.clone());
+    chassis.metrics(|registry| bus.register(registry));
     let level = wait_for_jetstream(chassis, &bus, &link).await?;
     if level < API_LEVEL_MIN {
         let version = bus.client.server_info().version;

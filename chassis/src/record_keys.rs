@@ -55,6 +55,10 @@ impl RecordKeyFile {
     #[must_use]
     pub fn new(args: &RecordKeyArgs, chassis: &Chassis) -> Self {
         let file = Self::at(args.record_keys.clone(), chassis.health.clone());
+        for code in SignatureFault::CODES {
+            // A series that is there from the start is zero, not missing.
+            file.untrusted.get_or_create(&[("code", code)]).inc_by(0);
+        }
         chassis.metrics(|registry| {
             registry.register(
                 "records_untrusted",

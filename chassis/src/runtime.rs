@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -64,13 +65,22 @@ pub struct Chassis {
     pub stop: CancellationToken,
     /// The parts of the service that are not ready.
     pub health: Health,
+    /// Without a prefix: the service's own metrics are below [`PREFIX`].
     metrics: Arc<Mutex<Registry>>,
     tasks: Arc<Mutex<Tasks>>,
 }
 
+/// Before the name of each metric that is ours.
+const PREFIX: &str = "bellwether";
+
 impl Chassis {
     /// Registers metrics under the prefix `bellwether_`.
     pub fn metrics<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
+        self.metrics_of_others(|registry| register(registry.sub_registry_with_prefix(PREFIX)))
+    }
+
+    /// Registers metrics under the names of another program, for operators who have alerts on those.
+    pub fn metrics_of_others<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
         let mut registry = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         register(&mut registry)
     }
@@ -199,12 +209,17 @@ where
         service,
         stop: CancellationToken::new(),
         health: Health::default(),
-        metrics: Arc::new(Mutex::new(Registry::with_prefix("bellwether"))),
+        metrics: Arc::new(Mutex::new(Registry::default())),
         tasks: Arc::new(Mutex::new(JoinSet::new())),
     };
-    if let Some(register) = register {
-        chassis.metrics(register);
-    }
+    chassis.metrics(|registry| {
+        let build = Info::new([("service", service.name), ("version", service.version)]);
+        registry.register("build", "Which service this is, in which version", build);
+        registry.register_collector(Box::new(chassis.health.clone()));
+        if let Some(register) = register {
+            register(registry);
+        }
+    });
     tracing::info!(version = service.version, "Service started");
     let admin = admin::bind(args.admin_address).await?;
     chassis.spawn(

@@ -40,7 +40,7 @@ struct AnswerLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RejectionLabel {
-    why: Rejection,
+    reason: Rejection,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,6 +86,26 @@ enum AnswerKind {
     Failed,
 }
 
+impl TaintOutcome {
+    const ALL: [Self; 5] = [Self::Changed, Self::Unchanged, Self::NodeGone, Self::Late, Self::Failed];
+}
+
+impl AnswerKind {
+    const ALL: [Self; 11] = [
+        Self::Accepted,
+        Self::Gone,
+        Self::Conflict,
+        Self::BudgetBlocked,
+        Self::BudgetUnprocessed,
+        Self::SeveralBudgets,
+        Self::AdmissionDenied,
+        Self::Throttled,
+        Self::NamespaceEnding,
+        Self::Forbidden,
+        Self::Failed,
+    ];
+}
+
 /// Why a command was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Rejection {
@@ -93,6 +113,10 @@ pub(crate) enum Rejection {
     OtherNode,
     Unknown,
     Stale,
+}
+
+impl Rejection {
+    const ALL: [Self; 4] = [Self::Malformed, Self::OtherNode, Self::Unknown, Self::Stale];
 }
 
 /// How a command ended, for labels, spans and logs.
@@ -207,6 +231,7 @@ impl Metrics {
             checks: Family::default(),
             meters: Meters::default(),
         };
+        metrics.begin_at_zero();
         chassis.metrics(|registry| {
             registry.register(
                 "drainer_evictions",
@@ -258,6 +283,30 @@ impl Metrics {
         metrics
     }
 
+    /// Series that are there from the start, so that the first occurrence is an increase.
+    fn begin_at_zero(&self) {
+        for answer in AnswerKind::ALL {
+            self.evictions.get_or_create(&AnswerLabel { answer }).inc_by(0);
+        }
+        for reason in Rejection::ALL {
+            self.commands_rejected
+                .get_or_create(&RejectionLabel { reason })
+                .inc_by(0);
+        }
+        for outcome in [Outcome::Uncordoned, Outcome::Stuck] {
+            self.uncordons.get_or_create(&OutcomeLabel { outcome }).inc_by(0);
+        }
+        for outcome in [Outcome::Drained, Outcome::Timeout, Outcome::Forbidden] {
+            drop(self.drain_duration.get_or_create(&OutcomeLabel { outcome }));
+        }
+        for outcome in TaintOutcome::ALL {
+            self.taints.get_or_create(&TaintLabel { outcome }).inc_by(0);
+        }
+        for verdict in DrainVerdict::ALL.map(DrainVerdict::as_str) {
+            self.checks.get_or_create(&VerdictLabel { verdict }).inc_by(0);
+        }
+    }
+
     /// The API server answered an eviction.
     pub(crate) fn eviction(&self, answer: &Answer) {
         let answer = answer.into();
@@ -270,8 +319,8 @@ impl Metrics {
     }
 
     /// A command was rejected.
-    pub(crate) fn rejected(&self, why: Rejection) {
-        self.commands_rejected.get_or_create(&RejectionLabel { why }).inc();
+    pub(crate) fn rejected(&self, reason: Rejection) {
+        self.commands_rejected.get_or_create(&RejectionLabel { reason }).inc();
     }
 
     /// A drain ended.

@@ -106,6 +106,8 @@ names! {
     RECORD_INPUTS = "BELLWETHER_RECORD_INPUTS";
     /// Of the scheduler: the folder of the files that gates of policies name.
     GATE_SECRETS = "BELLWETHER_GATE_SECRETS";
+    /// Of the scheduler: whether kured's metric is published too.
+    KURED_METRIC = "BELLWETHER_KURED_METRIC";
     /// Of the scheduler: how long a key signs records.
     RECORD_KEY_LIFETIME = "BELLWETHER_RECORD_KEY_LIFETIME";
     /// Of the scheduler: how long a new key is published before it signs records.

@@ -22,6 +22,27 @@ pub(crate) enum Outcome {
     CalledOff,
 }
 
+impl Outcome {
+    const ALL: [Self; 5] = [
+        Self::Accepted,
+        Self::Failed,
+        Self::NotArrived,
+        Self::Escalated,
+        Self::CalledOff,
+    ];
+
+    fn label(self) -> Label {
+        let outcome = match self {
+            Self::Accepted => "Accepted",
+            Self::Failed => "Failed",
+            Self::NotArrived => "NotArrived",
+            Self::Escalated => "Escalated",
+            Self::CalledOff => "CalledOff",
+        };
+        [("outcome", outcome)]
+    }
+}
+
 /// Handles of all metrics.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
@@ -33,6 +54,10 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        for outcome in Outcome::ALL {
+            // A series that is there from the start is zero, not missing.
+            metrics.reboots.get_or_create(&outcome.label()).inc_by(0);
+        }
         registry.register(
             "rebooter_reboots",
             "Commands that were taken up, by what became of them",
@@ -52,14 +77,7 @@ impl Metrics {
     }
 
     pub(crate) fn rebooted(&self, outcome: Outcome) {
-        let outcome = match outcome {
-            Outcome::Accepted => "accepted",
-            Outcome::Failed => "failed",
-            Outcome::NotArrived => "not_arrived",
-            Outcome::Escalated => "escalated",
-            Outcome::CalledOff => "called_off",
-        };
-        self.reboots.get_or_create(&[("outcome", outcome)]).inc();
+        self.reboots.get_or_create(&outcome.label()).inc();
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {

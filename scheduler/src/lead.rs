@@ -305,9 +305,10 @@ impl Leader<'_> {
     /// Publishes the metrics of the policies, and has the status of each one written that has changed; names drains that have
     /// been blocked for long.
     fn show(&mut self) {
-        self.effects.node_events.look(clock::now());
+        let now = clock::now();
+        self.effects.node_events.look(now);
         let standings = self.fleet.policies();
-        self.context.metrics.policies(&standings);
+        self.context.metrics.show(&self.fleet, &standings, now);
         self.policies.send_if_modified(|shown| {
             let changed = *shown != standings;
             *shown = standings;

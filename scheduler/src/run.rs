@@ -34,7 +34,7 @@ const FAILED_LOADS_MAX: u32 = 4;
 
 pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
     let policy = args.policy.policy()?;
-    let metrics = chassis.metrics(Metrics::register);
+    let metrics = Metrics::register(&chassis, args.kured_metric);
     let recorder = Recorder::start(args.record_inputs.as_deref(), &args.identity)?;
     let listener = service::bind(args.api_address).await?;
     let bus = nats::connect(&chassis, &args.chassis, None).await?;

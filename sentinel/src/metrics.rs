@@ -39,7 +39,7 @@ impl Metrics {
         );
         registry.register(
             "sentinel_reports",
-            "Reports that were stored, by why they were sent",
+            "Reports that were stored, by the reason for sending them",
             metrics.reports.clone(),
         );
         metrics
@@ -66,6 +66,6 @@ impl Metrics {
     }
 
     pub(crate) fn reported(&self, why: Why) {
-        self.reports.get_or_create(&[("why", why.as_str())]).inc();
+        self.reports.get_or_create(&[("reason", why.as_str())]).inc();
     }
 }

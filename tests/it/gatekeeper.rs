@@ -20,6 +20,8 @@ use rig::services::{AGENTS, NAMESPACE};
 use rig::{tools, wait};
 use serde_json::json;
 
+use crate::metrics;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const SENTINEL: (&str, &str) = (AGENTS, "sentinel");
 const SCHEDULER: (&str, &str) = (NAMESPACE, "scheduler");
@@ -156,6 +158,7 @@ async fn a_client_gets_in_with_the_rights_of_its_role_and_node_and_any_other_tok
         log.contains("Client refused") && !log.contains(&token),
         "no token is in the log"
     );
+    metrics::of_gatekeeper_are_those_of_the_page(&gate.gatekeeper).await?;
     cluster.finish();
     Ok(())
 }

@@ -35,6 +35,7 @@ mod leaf;
 mod leash;
 mod messages;
 mod methods;
+mod metrics;
 mod migrate;
 mod narrow;
 mod needs;

@@ -161,7 +161,7 @@ async fn a_drainer_takes_a_command_at_once_after_each_crash_of_nats() -> Result<
         .name()
         .parse::<bellwether_proto::NodeName>()?
         .token();
-    let rejected = "bellwether_drainer_commands_rejected_total{why=\"Malformed\"}";
+    let rejected = "bellwether_drainer_commands_rejected_total{reason=\"Malformed\"}";
     for crash in 1..=4 {
         fleet.world.nats.kill9();
         fleet.world.nats.restart().await?;

@@ -18,7 +18,7 @@ use rig::world::{World, WorldOptions};
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
-use crate::{alerts, policies};
+use crate::{alerts, metrics, policies};
 
 /// The services with rights; the agents have none, and their pods no token.
 const SERVICES: [&str; 2] = ["scheduler", "drainer"];
@@ -28,7 +28,15 @@ async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
     let fleet = Fleet::start(3, ServicesOptions::default()).await?;
     // At any time: whether the scheduler acts by a policy is a right of its own.
     let gate = json!({ "name": "none", "selector": { "matchLabels": { "no": "pod" } } });
-    policies::create(&fleet.world, "any", &json!({ "gates": { "pods": [gate] } })).await?;
+    let any = json!({ "gates": { "pods": [gate] }, "budget": { "maxUnavailable": 3 } });
+    policies::create(&fleet.world, "any", &any).await?;
+    // One that is shut for a month, for no node: for its metrics.
+    let today = jiff::Zoned::now().date();
+    let (from, to) = (today.yesterday()?, today.saturating_add(jiff::Span::new().days(30)));
+    let blackout = json!({ "from": from, "to": to, "timeZone": "UTC", "reason": "freeze" });
+    let no_node = json!({ "matchLabels": { "no": "node" } });
+    let shut = json!({ "nodeSelector": no_node, "blackouts": [blackout] });
+    policies::create(&fleet.world, "shut", &shut).await?;
     let web = Workload::new("web").replicas(3);
     fleet.world.create(&web.deployment()?).await?;
     fleet.world.wait_ready_pods("web", 3).await?;
@@ -67,6 +75,7 @@ async fn each_service_uses_all_its_rights_and_is_never_refused() -> Result<()> {
         );
     }
     alerts::read_only_metrics_that_exist(&fleet).await?;
+    metrics::are_those_of_the_page(&fleet).await?;
     fleet.finish()
 }
 

@@ -18,7 +18,7 @@ Build the real servers that demo and test need.
 Usage: cargo xtask tools
 
 Builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, nats-server (a current
-one, and an old one to be refused) and prometheus from the Go modules pinned in xtask/tools. Takes about
+one, and an old one to be refused), prometheus and promtool from the Go modules pinned in xtask/tools. Takes about
 nine minutes on two cores once; afterwards everything comes from the cache.
 
 Environment:
@@ -61,7 +61,10 @@ const RIG: [Origin; 4] = [
         ldflags: PLAIN_LDFLAGS,
         // Without the clients of all clouds, which no test needs.
         tags: "remove_all_sd",
-        binaries: &[("prometheus", "github.com/prometheus/prometheus/cmd/prometheus")],
+        binaries: &[
+            ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
+            ("promtool", "github.com/prometheus/prometheus/cmd/promtool"),
+        ],
     },
 ];
 

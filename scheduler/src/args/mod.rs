@@ -72,6 +72,10 @@ pub(crate) struct Args {
     #[arg(long, env = setting::GATE_SECRETS, default_value = DEFAULT_FOLDER, value_name = "FOLDER")]
     pub(crate) gate_secrets: PathBuf,
 
+    /// Also publish kured's metric `kured_reboot_required`, by node, for alerts and dashboards that read that
+    #[arg(long, env = setting::KURED_METRIC, default_value_t = false, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) kured_metric: bool,
+
     #[command(flatten)]
     pub(crate) record_keys: RecordKeyArgs,
 

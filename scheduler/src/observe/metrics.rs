@@ -1,17 +1,22 @@
 //! The metrics of the scheduler.
 
+mod policy;
+
 use std::sync::atomic::AtomicU64;
 
-use bellwether_proto::{Attempt, Cause, FleetControl, Phase, SignatureFault, SigningKey};
+use bellwether_chassis::Chassis;
+use bellwether_proto::{Attempt, Cause, FleetControl, Phase, SignatureFault, SigningKey, TraceParent};
 use bellwether_scheduler_core::explain::Counts;
 use bellwether_scheduler_core::{Fleet, PolicyStanding, Reason, State};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use policy::PolicyMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -47,6 +52,8 @@ pub(crate) enum EventOutcome {
 }
 
 impl EventOutcome {
+    const ALL: [Self; 4] = [Self::Written, Self::Present, Self::Refused, Self::Dropped];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Written => "Written",
@@ -63,15 +70,63 @@ struct EndLabels {
     cause: &'static str,
 }
 
+impl EndLabels {
+    fn of(outcome: Phase, cause: Cause) -> Self {
+        Self {
+            outcome: outcome.as_str(),
+            cause: cause.as_str(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabels {
     phase: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PolicyLabels {
-    policy: String,
+struct AgeLabels {
+    older_than: &'static str,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NodeLabels {
+    node: String,
+}
+
+/// The trace of an attempt that a value is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TraceLabels {
+    trace_id: String,
+}
+
+impl TraceLabels {
+    /// None for a trace that nothing exports.
+    fn of(trace: &TraceParent) -> Option<Self> {
+        let trace_id = format!("{:032x}", u128::from_be_bytes(trace.trace_id));
+        trace.sampled.then_some(Self { trace_id })
+    }
+}
+
+/// The ages by which needs are counted, each as a label shows it: from a night to more than an audit forgives.
+const AGES: [(&str, SignedDuration); 6] = [
+    ("0d", SignedDuration::ZERO),
+    ("1d", SignedDuration::from_hours(24)),
+    ("3d", SignedDuration::from_hours(3 * 24)),
+    ("7d", SignedDuration::from_hours(7 * 24)),
+    ("14d", SignedDuration::from_hours(14 * 24)),
+    ("30d", SignedDuration::from_hours(30 * 24)),
+];
+
+/// From a second to half a day: a soak to a drain that a budget blocks.
+const PHASE_SECONDS: [f64; 13] = [
+    1., 5., 15., 30., 60., 120., 300., 600., 1200., 1800., 3600., 14400., 43200.,
+];
+
+/// From five minutes to a month: a node that goes at once to one that waits for its windows.
+const EXPOSURE_SECONDS: [f64; 11] = [
+    300., 900., 3600., 14400., 43200., 86400., 172_800., 259_200., 604_800., 1_209_600., 2_592_000.,
+];
 
 /// The scheduler's metrics. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -83,21 +138,34 @@ pub(crate) struct Metrics {
     slots_taken: Gauge,
     paused: Gauge,
     oldest_need: Gauge<f64, AtomicU64>,
-    policy_refused: Family<PolicyLabels, Gauge>,
-    policy_stopped: Family<PolicyLabels, Gauge>,
-    policy_nodes_left_over: Family<PolicyLabels, Gauge>,
+    oldest_attempt: Gauge,
+    needs: Family<AgeLabels, Gauge>,
+    policies: PolicyMetrics,
     ended: Family<EndLabels, Counter>,
-    phases: Family<PhaseLabels, Histogram>,
+    phases: Family<PhaseLabels, HistogramWithExemplars<TraceLabels>>,
+    exposure: HistogramWithExemplars<TraceLabels>,
     rejected: Counter,
     node_events: Family<EventLabels, Counter>,
     unknown_problem_codes: Counter,
     reloads: Counter,
     key_age: Gauge,
     untrusted: Family<CodeLabels, Gauge>,
+    /// Kured's metric, if operators want that.
+    kured: Option<Family<NodeLabels, Gauge>>,
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    /// `with_kured`: also the metric of kured by which operators of that know the nodes that need a reboot.
+    pub(crate) fn register(chassis: &Chassis, with_kured: bool) -> Self {
+        let kured = with_kured.then(Family::<NodeLabels, Gauge>::default);
+        if let Some(kured) = kured.clone() {
+            let help = "1 if the node's host needs a reboot, as kured's metric of this name";
+            chassis.metrics_of_others(|registry| registry.register("kured_reboot_required", help, kured));
+        }
+        chassis.metrics(|registry| Self::register_own(registry, kured))
+    }
+
+    fn register_own(registry: &mut Registry, kured: Option<Family<NodeLabels, Gauge>>) -> Self {
         let metrics = Self {
             leading: Gauge::default(),
             nodes: Family::default(),
@@ -106,23 +174,21 @@ impl Metrics {
             slots_taken: Gauge::default(),
             paused: Gauge::default(),
             oldest_need: Gauge::default(),
-            policy_refused: Family::default(),
-            policy_stopped: Family::default(),
-            policy_nodes_left_over: Family::default(),
+            oldest_attempt: Gauge::default(),
+            needs: Family::default(),
+            policies: PolicyMetrics::default(),
             ended: Family::default(),
-            // From a second to half a day: a soak to a drain that a budget blocks.
-            phases: Family::new_with_constructor(|| {
-                Histogram::new([
-                    1., 5., 15., 30., 60., 120., 300., 600., 1200., 1800., 3600., 14400., 43200.,
-                ])
-            }),
+            phases: Family::new_with_constructor(|| HistogramWithExemplars::new(PHASE_SECONDS.into_iter())),
+            exposure: HistogramWithExemplars::new(EXPOSURE_SECONDS.into_iter()),
             rejected: Counter::default(),
             node_events: Family::default(),
             unknown_problem_codes: Counter::default(),
             reloads: Counter::default(),
             key_age: Gauge::default(),
             untrusted: Family::default(),
+            kured,
         };
+        metrics.begin_at_zero();
         let Self {
             leading,
             nodes,
@@ -131,18 +197,21 @@ impl Metrics {
             slots_taken,
             paused,
             oldest_need,
-            policy_refused,
-            policy_stopped,
-            policy_nodes_left_over,
+            oldest_attempt,
+            needs,
+            policies,
             ended,
             phases,
+            exposure,
             rejected,
             node_events,
             unknown_problem_codes,
             reloads,
             key_age,
             untrusted,
+            kured: _,
         } = metrics.clone();
+        policies.register(registry);
         registry.register(
             "record_key_age_seconds",
             "Age of the key that signs records; 0 if this replica does not lead",
@@ -169,19 +238,15 @@ impl Metrics {
             oldest_need,
         );
         registry.register(
-            "policy_refused",
-            "1 if a RebootPolicy has a mistake, so that its nodes are not rebooted",
-            policy_refused,
+            "oldest_attempt_timestamp_seconds",
+            "When the attempt under way that has run for longest began; 0 if none is under way",
+            oldest_attempt,
         );
+        registry.register("needs", "Nodes that need a reboot for longer than so many days", needs);
         registry.register(
-            "policy_stopped",
-            "1 if failed reboots, of a canary too, keep every node of a RebootPolicy from starting",
-            policy_stopped,
-        );
-        registry.register(
-            "policy_nodes_left_over",
-            "Nodes of a RebootPolicy that wait for their turn and do not fit into the present or next opening",
-            policy_nodes_left_over,
+            "exposure_seconds",
+            "How long a node that was rebooted had needed that, up to the proof that it is back",
+            exposure,
         );
         registry.register("attempts_ended", "Attempts that ended", ended);
         registry.register("phase_duration_seconds", "How long phases of attempts took", phases);
@@ -208,6 +273,26 @@ impl Metrics {
         metrics
     }
 
+    /// Series that are there from the start, so that the first occurrence is an increase.
+    fn begin_at_zero(&self) {
+        for cause in Cause::ALL {
+            self.ended
+                .get_or_create(&EndLabels::of(cause.outcome(), cause))
+                .inc_by(0);
+        }
+        for outcome in EventOutcome::ALL.map(EventOutcome::as_str) {
+            self.node_events.get_or_create(&EventLabels { outcome }).inc_by(0);
+        }
+        for phase in Phase::ALL
+            .into_iter()
+            .filter(|phase| !phase.is_ended())
+            .map(Phase::as_str)
+        {
+            drop(self.phases.get_or_create(&PhaseLabels { phase }));
+        }
+        self.untrusted(&[]);
+    }
+
     pub(crate) fn rejected(&self) {
         self.rejected.inc();
     }
@@ -228,10 +313,9 @@ impl Metrics {
 
     /// Publishes which records are not trusted.
     pub(crate) fn untrusted(&self, found: &[(String, SignatureFault)]) {
-        self.untrusted.clear();
-        for (_, fault) in found {
-            let code = fault.code();
-            self.untrusted.get_or_create(&CodeLabels { code }).inc();
+        for code in SignatureFault::CODES {
+            let count = found.iter().filter(|(_, fault)| fault.code() == code).count();
+            self.untrusted.get_or_create(&CodeLabels { code }).set(number(count));
         }
     }
 
@@ -241,14 +325,16 @@ impl Metrics {
 
     pub(crate) fn phase_over(&self, attempt: &Attempt, phase: Phase, began: Timestamp, ended: Timestamp) {
         let seconds = ended.duration_since(began).as_secs_f64();
+        let trace = TraceLabels::of(&attempt.trace);
         self.phases
             .get_or_create(&PhaseLabels { phase: phase.as_str() })
-            .observe(seconds);
+            .observe(seconds, trace.clone(), None);
+        if phase == Phase::Verifying && attempt.phase == Phase::Uncordoning {
+            let exposure = ended.duration_since(attempt.need_since);
+            self.exposure.observe(exposure.as_secs_f64().max(0.), trace, None);
+        }
         if let (true, Some(ending)) = (attempt.phase.is_ended(), &attempt.ending) {
-            let labels = EndLabels {
-                outcome: attempt.phase.as_str(),
-                cause: ending.cause.as_str(),
-            };
+            let labels = EndLabels::of(attempt.phase, ending.cause);
             self.ended.get_or_create(&labels).inc();
         }
     }
@@ -262,26 +348,33 @@ impl Metrics {
         self.paused.set(0);
         self.key_age.set(0);
         self.untrusted(&[]);
-        self.policies(&[]);
+        self.policies.publish(&[]);
+        self.publish_needs(&Counts::default(), Timestamp::MAX);
+        self.oldest_attempt.set(0);
+        self.kured.iter().for_each(Family::clear);
     }
 
-    /// Publishes what the policies come to, and nothing more of those that are gone. A scrape in between may find a
-    /// policy missing.
-    pub(crate) fn policies(&self, standings: &[PolicyStanding]) {
-        for family in [&self.policy_refused, &self.policy_stopped, &self.policy_nodes_left_over] {
-            family.clear();
+    /// Publishes what costs by the number of nodes or policies.
+    pub(crate) fn show(&self, fleet: &Fleet, policies: &[PolicyStanding], now: Timestamp) {
+        self.policies.publish(policies);
+        self.publish_needs(fleet.counts(), now);
+        let under_way = fleet.attempts().filter(|attempt| !attempt.phase.is_ended());
+        let oldest = under_way.map(Attempt::started_at).min();
+        self.oldest_attempt.set(oldest.map_or(0, Timestamp::as_second));
+        if let Some(kured) = &self.kured {
+            kured.clear();
+            for (node, is_needed) in fleet.needs() {
+                let node = node.to_string();
+                kured.get_or_create(&NodeLabels { node }).set(is_needed.into());
+            }
         }
-        for standing in standings {
-            let labels = PolicyLabels {
-                policy: standing.name.clone(),
-            };
-            let is_stopped = standing.stopped.is_some() || standing.failed_canary.is_some();
-            let of_policy = |family: &Family<PolicyLabels, Gauge>, value| {
-                family.get_or_create(&labels).set(value);
-            };
-            of_policy(&self.policy_refused, (!standing.faults.is_empty()).into());
-            of_policy(&self.policy_stopped, is_stopped.into());
-            of_policy(&self.policy_nodes_left_over, number(standing.left_over.unwrap_or(0)));
+    }
+
+    fn publish_needs(&self, counts: &Counts, now: Timestamp) {
+        for (older_than, age) in AGES {
+            let instant = now.checked_sub(age).unwrap_or(Timestamp::MIN);
+            let count = number(counts.needs_until(instant));
+            self.needs.get_or_create(&AgeLabels { older_than }).set(count);
         }
     }
 

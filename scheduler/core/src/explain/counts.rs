@@ -34,6 +34,13 @@ impl Counts {
         self.needs.first().map(|(since, _)| *since)
     }
 
+    /// How many nodes have needed their reboot since this instant or longer. Costs by their number.
+    #[must_use]
+    pub fn needs_until(&self, instant: Timestamp) -> usize {
+        let is_as_old = |(since, _): &&(Timestamp, NodeName)| *since <= instant;
+        self.needs.iter().take_while(is_as_old).count()
+    }
+
     /// Counts a node's new stand in place of its old one.
     pub(crate) fn replace(&mut self, old: Option<&Stand>, new: Option<&Stand>) {
         if let Some(old) = old {

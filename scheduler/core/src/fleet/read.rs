@@ -181,6 +181,12 @@ impl Fleet {
         &self.counts
     }
 
+    /// Each Node object's name, and whether its host needs a reboot, as far as its sentinel reports.
+    pub fn needs(&self) -> impl Iterator<Item = (&NodeName, bool)> {
+        let nodes = self.members.iter().filter(|(_, member)| member.node.is_some());
+        nodes.map(|(name, member)| (name, member.need_since().is_some()))
+    }
+
     /// A sentinel's last report.
     #[must_use]
     pub fn sentinel(&self, node: &NodeName) -> Option<&StoredReport<HostReport>> {
