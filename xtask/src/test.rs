@@ -28,6 +28,10 @@ were not tested. Its artefacts are in <target>/node-test.
 /// A machine that takes longer is too slow for a developer to wait for.
 const NODE_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
+/// A story waits more than it computes: for a lease to end, a pod to stop, a host to boot. So three of them fit on two cores, with a
+/// thread for the tests without a world.
+const THREADS: (&str, &str) = ("RUST_TEST_THREADS", "4");
+
 /// The tests of `tests/node`.
 const STORIES: [&str; 2] = ["whole", "methods"];
 
@@ -92,13 +96,13 @@ fn everything(steps: &mut Steps, filter: &[&str]) -> Result<()> {
     steps.command("doc", &[("RUSTDOCFLAGS", "-D warnings")], &doc)?;
     prepare(steps)?;
     let test = [&["cargo", "test", "--workspace", "--"], filter].concat();
-    steps.command("tests", &[], &test)
+    steps.command("tests", &[THREADS], &test)
 }
 
 fn integration(steps: &mut Steps, filter: &[&str]) -> Result<()> {
     prepare(steps)?;
     let test = [&["cargo", "test", "--workspace", "--test", "it", "--"], filter].concat();
-    steps.command("integration tests", &[], &test)
+    steps.command("integration tests", &[THREADS], &test)
 }
 
 /// Runs one test alone and with its output: the story takes minutes, and prints each step.
