@@ -159,6 +159,7 @@ pub(crate) async fn are_those_of_the_page(fleet: &Fleet) -> Result<()> {
     let page = of_page(&[
         "Of every service",
         "Of the scheduler",
+        "Of scheduler, drainer and notifier",
         "Of scheduler and drainer",
         "Of the drainer",
         "Of drainer and rebooter",
@@ -171,8 +172,22 @@ pub(crate) async fn are_those_of_the_page(fleet: &Fleet) -> Result<()> {
 
 /// To be called at the end of a story in which a gatekeeper has let a client in and refused one.
 pub(crate) async fn of_gatekeeper_are_those_of_the_page(gatekeeper: &Service) -> Result<()> {
+    of_one(gatekeeper, &["Of every service", "Of the gatekeeper"]).await
+}
+
+/// To be called at the end of a story in which targets have taken, delayed and refused messages.
+pub(crate) async fn of_notifier_are_those_of_the_page(notifier: &Service) -> Result<()> {
+    let headings = [
+        "Of every service",
+        "Of scheduler, drainer and notifier",
+        "Of the notifier",
+    ];
+    of_one(notifier, &headings).await
+}
+
+async fn of_one(service: &Service, headings: &[&str]) -> Result<()> {
     let mut found = Metrics::new();
-    published(gatekeeper, &mut found).await?;
-    compare(found, of_page(&["Of every service", "Of the gatekeeper"]));
+    published(service, &mut found).await?;
+    compare(found, of_page(headings));
     Ok(())
 }

@@ -27,6 +27,7 @@ use rig::{streams, tools, wait, world};
 use serde_json::json;
 
 use crate::fleet::{DEADLINE, Fleet};
+use crate::metrics;
 
 /// In the URL and in the token of each target: no log, metric or message may hold it.
 const SECRET: &str = "T0PSECRET";
@@ -337,6 +338,7 @@ async fn each_answer_of_a_target_has_its_consequence_and_no_message_keeps_the_ne
     for word in ["MessageRefused", "n5: the reboot failed", "renew the URL in the Secret"] {
         assert!(log.contains(word), "{word}: {log}");
     }
+    metrics::of_notifier_are_those_of_the_page(&notifier).await?;
     stage.finish()
 }
 
