@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bellwether_chassis::clock;
-use bellwether_notifier_core::{Answer, Ended, Fault, Next, Notification, Settled, Style, Target, form};
+use bellwether_notifier_core::{Answer, Draft, Ended, Fault, Next, Notification, Settled, Style, Target, form};
 
 use crate::http;
 use crate::inbox::Notifier;
 use crate::post::Post;
+use crate::smtp;
 
 /// Sends the messages of the target at this place until the service stops. A message that is under way at the stop is
 /// waited for, since its target may have taken it.
@@ -43,7 +44,16 @@ async fn try_once(notifier: &Notifier, target: &Target, notification: &Notificat
         Style::Each | Style::Digest => None,
     };
     let draft = form::draft(target, notification, thread.as_deref());
-    match http::send(target, &draft).await {
+    let post = match draft {
+        Draft::Post(post) => post,
+        Draft::Letter(letter) => {
+            return match smtp::send(target, &letter).await {
+                Ok(code) => (Answer::of_smtp(code), Some(format!("SMTP reply {code}"))),
+                Err(error) => (Answer::failed(error.fault), Some(error.detail)),
+            };
+        }
+    };
+    match http::send(target, &post).await {
         Ok(reply) => {
             let retry_after = reply.retry_after.as_deref();
             let answer = Answer::of_http(&target.form, reply.status, retry_after, &reply.body, clock::now());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bellwether_chassis::chain;
 use bellwether_notifier_core::settings::{Header, HeaderValue};
-use bellwether_notifier_core::{Draft, Fault, Target, Url};
+use bellwether_notifier_core::{Fault, Post, Target, Url};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderName, Request};
@@ -43,9 +43,9 @@ pub(crate) struct Reply {
 }
 
 /// Sends the request of a message.
-pub(crate) async fn send(target: &Target, draft: &Draft) -> Result<Reply, SendError> {
-    let url = secret::url(target, &draft.address).await?;
-    let request = request(&url, draft).await?;
+pub(crate) async fn send(target: &Target, post: &Post) -> Result<Reply, SendError> {
+    let url = secret::url(target, &post.address).await?;
+    let request = request(&url, post).await?;
     let tls = if url.is_tls { Some(trust(target).await?) } else { None };
     // Boxed: the states of a handshake are large.
     let exchange = Box::pin(connect(&url, tls, request));
@@ -78,17 +78,17 @@ pub(crate) async fn trust(target: &Target) -> Result<Arc<ClientConfig>, SendErro
     Ok(Arc::new(config))
 }
 
-async fn request(url: &Url, draft: &Draft) -> Result<Request<Full<Bytes>>, SendError> {
-    let body = Full::new(Bytes::from(body(draft).await?));
+async fn request(url: &Url, post: &Post) -> Result<Request<Full<Bytes>>, SendError> {
+    let body = Full::new(Bytes::from(body(post).await?));
     let mut request = Request::post(url.path.as_str())
         .header(HOST, url.authority())
         .header(USER_AGENT, AGENT)
-        .header(CONTENT_TYPE, draft.content_type.as_str())
+        .header(CONTENT_TYPE, post.content_type.as_str())
         // One request, one connection.
         .header(CONNECTION, "close")
         .body(body)
         .map_err(|error| SendError::new(Fault::MessageRefused, format!("no request to {url}: {error}")))?;
-    for Header { name, value } in &draft.headers {
+    for Header { name, value } in &post.headers {
         let fault = |problem: &str| SendError::new(Fault::SecretUnusable, format!("the header {name} {problem}"));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault("is none"))?;
         let text = match value {
@@ -103,13 +103,13 @@ async fn request(url: &Url, draft: &Draft) -> Result<Request<Full<Bytes>>, SendE
 }
 
 /// The body, with its secret if it has one.
-async fn body(draft: &Draft) -> Result<String, SendError> {
-    let Some((field, secret)) = &draft.secret_field else {
-        return Ok(draft.body.clone());
+async fn body(post: &Post) -> Result<String, SendError> {
+    let Some((field, secret)) = &post.secret_field else {
+        return Ok(post.body.clone());
     };
     let content = secret::read(secret).await?;
     let fault = |error: serde_json::Error| SendError::new(Fault::MessageRefused, error.to_string());
-    let mut body: serde_json::Value = serde_json::from_str(&draft.body).map_err(fault)?;
+    let mut body: serde_json::Value = serde_json::from_str(&post.body).map_err(fault)?;
     if let Some(fields) = body.as_object_mut() {
         fields.insert((*field).to_owned(), content.into());
     }

@@ -7,6 +7,7 @@
 //! deliver.rs  the messages of one target, one after the other
 //! post.rs     the messages that wait for a target, and the events that wait for them
 //! http.rs     one request to a target
+//! smtp.rs     one e-mail
 //! secret.rs   files with secrets
 //! state.rs    the file that is kept over a restart
 //! core/       decides: which message goes where, when, and in which form (a crate of its own)
@@ -24,6 +25,7 @@ mod metrics;
 mod post;
 mod run;
 mod secret;
+mod smtp;
 mod state;
 mod wire;
 

@@ -22,7 +22,7 @@ type End = Option<(&'static str, Labels)>;
 type Way = (&'static str, &'static str, i32, &'static [&'static str]);
 
 const NATS: &[&str] = &["nats", "nats-cluster"];
-const WAYS: [Way; 30] = [
+const WAYS: [Way; 31] = [
     ("sentinel", "nats", 4222, NATS),
     ("rebooter", "nats", 4222, NATS),
     ("scheduler", "nats", 4222, NATS),
@@ -51,6 +51,7 @@ const WAYS: [Way; 30] = [
     ("rebooter", "outside", 443, &[]),
     ("sentinel", "outside", 53, &["*"]),
     ("notifier", "outside", 443, &["notifier"]),
+    ("notifier", "outside", 587, &["notifier"]),
     ("notifier", "nats", 4222, NATS),
     ("notifier", "outside", 4222, &["nats-existing", "nats-password"]),
     // It has no right in Kubernetes, and no other service a way to chat services.

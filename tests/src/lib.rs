@@ -25,6 +25,7 @@ pub mod kubectl;
 pub mod kubelet;
 pub mod logind;
 pub mod machines;
+pub mod mail;
 pub mod namespaces;
 pub mod nats;
 pub mod nats_cluster;

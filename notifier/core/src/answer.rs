@@ -104,6 +104,7 @@ impl Answer {
                 | Form::Mattermost { .. }
                 | Form::Teams { .. }
                 | Form::PagerDuty { .. }
+                | Form::Email(_)
                 | Form::Webhook { .. } => Self::Delivered { thread: None },
             },
             300..=399 => Self::failed(Fault::Redirected),
@@ -119,6 +120,22 @@ impl Answer {
                 fault: Fault::ServerFault,
                 retry_after,
             },
+        }
+    }
+}
+
+impl Answer {
+    /// The meaning of a mail server's reply; none: the connection ended without one.
+    #[must_use]
+    pub fn of_smtp(code: u16) -> Self {
+        match code {
+            200..=299 => Self::Delivered { thread: None },
+            // 421 and 45x: later. 454 also of a login that cannot be checked now.
+            400..=499 => Self::failed(Fault::ServerFault),
+            530 | 534 | 535 | 538 => Self::failed(Fault::NotAuthorized),
+            // 550 to 554: a recipient, the sender or the text; no later try changes that.
+            550..=559 => Self::Refused(Fault::MessageRefused),
+            _ => Self::failed(Fault::ServerFault),
         }
     }
 }

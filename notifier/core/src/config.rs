@@ -63,6 +63,9 @@ pub struct TargetConfig {
     /// PagerDuty.
     #[serde(default)]
     pub pagerduty: Option<PagerDutyConfig>,
+    /// E-mail.
+    #[serde(default)]
+    pub email: Option<EmailConfig>,
     /// Any server that takes POST.
     #[serde(default)]
     pub webhook: Option<WebhookConfig>,
@@ -115,6 +118,42 @@ pub struct PagerDutyConfig {
     /// Where the API is; for the European region, tests and proxies.
     #[serde(default)]
     pub api_url: Option<String>,
+}
+
+/// E-mail, by a server that takes mail for others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmailConfig {
+    /// The host of the server.
+    pub server: String,
+    /// Its port.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// How the connection is secured.
+    #[serde(default)]
+    pub security: Option<SecurityConfig>,
+    /// The sender.
+    pub from: String,
+    /// The recipients.
+    pub to: Vec<String>,
+    /// The user, if the server asks for one.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// File with the user's password.
+    #[serde(default)]
+    pub password_file: Option<String>,
+}
+
+/// How a connection to a mail server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecurityConfig {
+    /// TLS after STARTTLS, without which no mail is sent.
+    Starttls,
+    /// TLS from the start.
+    Tls,
+    /// None.
+    None,
 }
 
 /// Any server that takes POST.

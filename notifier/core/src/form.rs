@@ -21,6 +21,9 @@ const MATTERMOST_BYTES_MAX: usize = 4000;
 /// Teams refuses a card above 28 KB; two texts of this length and the frame stay below, also escaped.
 const TEAMS_BYTES_MAX: usize = 4000;
 
+/// A line of a mail has 998 bytes at most; encoded, this stays below.
+const SUBJECT_BYTES_MAX: usize = 200;
+
 /// PagerDuty refuses a summary above 1,024 characters.
 const PAGERDUTY_BYTES_MAX: usize = 1024;
 
@@ -30,9 +33,31 @@ const DEDUP_KEY_BYTES_MAX: usize = 255;
 /// Far above what a message has, and below what servers take as a body.
 const FIELD_BYTES_MAX: usize = 4096;
 
-/// A request, with files in place of secrets.
+/// The form in which a target takes a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub enum Draft {
+    /// A request over HTTP.
+    Post(Post),
+    /// An e-mail.
+    Letter(Letter),
+}
+
+/// An e-mail; the target has its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// One line.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+    /// Names the message: the same each time that it is sent, so that a repetition is one.
+    pub message_id: String,
+    /// Names the first message of its rollout, for mail programs that show threads.
+    pub references: Option<String>,
+}
+
+/// A request over HTTP, with files in place of secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
     /// Where it goes.
     pub address: Address,
     /// Headers besides those of HTTP itself.
@@ -53,7 +78,8 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
         detail: cut(&notification.detail, FIELD_BYTES_MAX),
         ..notification.clone()
     };
-    match &target.form {
+    Draft::Post(match &target.form {
+        Form::Email(_) => return Draft::Letter(letter(&notification)),
         Form::SlackWebhook { address } => {
             let body = json!({ "text": slack_text(&notification) });
             json_draft(address.clone(), vec![], &body)
@@ -93,7 +119,7 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
         Form::Teams { address } => json_draft(address.clone(), vec![], &card(&notification)),
         Form::PagerDuty { routing_key, api } => {
             let draft = json_draft(Address::Plain(api.clone()), vec![], &incident(&notification));
-            Draft {
+            Post {
                 secret_field: Some(("routing_key", routing_key.clone())),
                 ..draft
             }
@@ -109,7 +135,7 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
                 name: "idempotency-key".to_owned(),
                 value: HeaderValue::Plain(notification.key()),
             };
-            Draft {
+            Post {
                 address: address.clone(),
                 headers: headers.iter().cloned().chain([key]).collect(),
                 content_type: content_type.clone(),
@@ -120,11 +146,11 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
                 secret_field: None,
             }
         }
-    }
+    })
 }
 
-fn json_draft(address: Address, headers: Vec<Header>, body: &Value) -> Draft {
-    Draft {
+fn json_draft(address: Address, headers: Vec<Header>, body: &Value) -> Post {
+    Post {
         address,
         headers,
         content_type: "application/json".to_owned(),
@@ -154,6 +180,31 @@ fn card(notification: &Notification) -> Value {
             },
         }],
     })
+}
+
+/// An e-mail. The subject is cut to what mail programs show.
+fn letter(notification: &Notification) -> Letter {
+    let text = plain_text(notification);
+    let (subject, _) = text.split_once('\n').unwrap_or((&text, ""));
+    let id = |key: &str| {
+        let fit = key.chars().map(|it| {
+            if it.is_ascii_alphanumeric() || it == '-' {
+                it
+            } else {
+                '.'
+            }
+        });
+        format!("<{}@notifier.bellwether>", fit.collect::<String>())
+    };
+    let rollout = notification.rollout.as_ref();
+    let first = rollout.map(|it| id(&format!("{}:{}", it.as_str(), Kind::RolloutStarted.as_str())));
+    let message_id = id(&notification.key());
+    Letter {
+        subject: cut(subject, SUBJECT_BYTES_MAX),
+        body: format!("{text}\n\n{} at {}\n", notification.kind.as_str(), notification.at),
+        references: first.filter(|it| *it != message_id),
+        message_id,
+    }
 }
 
 /// An event of PagerDuty. The incident is the node's: a later attempt that brings the node back ends it, and that has

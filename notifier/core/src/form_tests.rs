@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::form::draft;
+use crate::form::{Draft, Letter, Post};
 use crate::notification::{Kind, Notification, Severity};
 use crate::settings::{Settings, Target};
 
@@ -23,6 +23,13 @@ fn kind_of(kind: &str) -> Value {
     }
 }
 
+fn draft(target: &Target, notification: &Notification) -> Post {
+    match crate::form::draft(target, notification, None) {
+        Draft::Post(post) => post,
+        Draft::Letter(letter) => panic!("{letter:?}"),
+    }
+}
+
 fn message(kind: Kind, summary: &str, detail: &str) -> Notification {
     Notification {
         kind,
@@ -38,7 +45,7 @@ fn message(kind: Kind, summary: &str, detail: &str) -> Notification {
 }
 
 fn body(kind: &str, notification: &Notification) -> Value {
-    serde_json::from_str(&draft(&target(kind), notification, None).body).unwrap()
+    serde_json::from_str(&draft(&target(kind), notification).body).unwrap()
 }
 
 #[test]
@@ -58,7 +65,7 @@ fn each_service_gets_its_form() {
     let blocks = card.pointer("/attachments/0/content/body").unwrap();
     assert_eq!(blocks[0]["text"], "Failure: [east] n1: the reboot failed");
     assert_eq!(blocks[1]["text"], "not <back>");
-    let plain = draft(&target("webhook"), &failed, None);
+    let plain = draft(&target("webhook"), &failed);
     assert_eq!(
         (plain.content_type.as_str(), plain.body.as_str()),
         ("text/plain", "n1|a1:AttemptFailed")
@@ -78,7 +85,7 @@ fn an_incident_begins_with_a_failure_and_ends_when_the_node_is_back_by_whichever
     assert_eq!(begun["dedup_key"], "bellwether/east/n1");
     assert_eq!(begun["dedup_key"], ended["dedup_key"]);
     assert_eq!(begun["payload"]["severity"], "critical");
-    let draft = draft(&target("pagerduty"), &failed, None);
+    let draft = draft(&target("pagerduty"), &failed);
     let (field, secret) = draft.secret_field.unwrap();
     assert_eq!((field, secret.path.to_str().unwrap()), ("routing_key", "/key"));
 }
@@ -95,6 +102,56 @@ fn a_target_of_incidents_gets_failures_and_their_ends_whatever_the_route_says() 
         .into_iter()
         .filter(|kind| settings.wants(target, &message(*kind, "s", "")));
     assert_eq!(wanted.collect::<Vec<_>>(), [Kind::Rebooted, Kind::AttemptFailed]);
+}
+
+#[test]
+fn a_mail_has_one_line_as_its_subject_and_the_same_id_each_time() {
+    let config = json!({ "targets": [{ "name": "t", "email": {
+        "server": "mail.example.com", "from": "bellwether@example.com", "to": ["ops@example.com"],
+    } }] });
+    let settings = Settings::parse(&config.to_string()).unwrap();
+    let failed = message(Kind::AttemptFailed, &"n1: the reboot failed ".repeat(40), "not\nback");
+    let letter = || match crate::form::draft(&settings.targets[0], &failed, None) {
+        Draft::Letter(letter) => letter,
+        Draft::Post(post) => panic!("{post:?}"),
+    };
+    let Letter {
+        subject,
+        body,
+        message_id,
+        references,
+    } = letter();
+    assert!(subject.starts_with("Failure: [east] n1") && subject.len() <= 200 && !subject.contains('\n'));
+    assert!(body.contains("not\nback\n") && body.contains("AttemptFailed"), "{body}");
+    assert_eq!(
+        (message_id.as_str(), references),
+        ("<a1.AttemptFailed@notifier.bellwether>", None)
+    );
+    assert_eq!(letter().message_id, message_id);
+}
+
+#[test]
+fn a_mail_server_that_cannot_be_used_is_named_with_its_field() {
+    for (field, value, named, word) in [
+        ("server", json!("smtp://mail"), "email.server", "leave out scheme"),
+        ("to", json!([]), "email.to", "1 to 16"),
+        (
+            "to",
+            json!(["a@b", "Ops <ops@example.com>"]),
+            "email.to[1]",
+            "name@example.com",
+        ),
+        ("from", json!("bellwether"), "email.from", "name@example.com"),
+        ("security", json!("none"), "email.security", "starttls"),
+        ("username", json!("u"), "email", "passwordFile"),
+    ] {
+        let mut email = json!({ "server": "mail.example.com", "from": "a@b.c", "to": ["a@b.c"] });
+        email[field] = value;
+        let config = json!({ "targets": [{ "name": "t", "email": email }] });
+        let error = Settings::parse(&config.to_string()).unwrap_err();
+        assert_eq!(error.field, format!("targets[0].{named}"));
+        assert!(error.problem.contains(word), "{error}");
+    }
 }
 
 #[test]

@@ -44,9 +44,9 @@ pub mod url;
 
 pub use answer::{Answer, Fault};
 pub use desk::{Desk, Routed, State};
-pub use form::Draft;
+pub use form::{Draft, Letter, Post};
 pub use notification::{Kind, Notification, Severity};
 pub use outbox::{Ended, Next, Outbox, Settled};
 pub use rollout::RolloutId;
-pub use settings::{ConfigError, Form, Secret, Settings, Style, Target};
+pub use settings::{ConfigError, Email, Form, Secret, Settings, Style, Target};
 pub use url::Url;

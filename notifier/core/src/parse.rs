@@ -3,15 +3,21 @@
 use jiff::SignedDuration;
 
 use crate::config::{
-    Config, HeaderConfig, PagerDutyConfig, RouteConfig, SlackConfig, StyleConfig, TargetConfig, WebhookConfig,
+    Config, EmailConfig, HeaderConfig, PagerDutyConfig, RouteConfig, SecurityConfig, SlackConfig, StyleConfig,
+    TargetConfig, WebhookConfig,
 };
 use crate::notification::Severity;
-use crate::settings::{Address, ConfigError, Form, Header, HeaderValue, Route, Secret, Settings, Style, Target};
+use crate::settings::{
+    Address, ConfigError, Email, Form, Header, HeaderValue, Route, Secret, Security, Settings, Style, Target,
+};
 use crate::template::{Escape, Template};
-use crate::url::Url;
+use crate::url::{Url, is_loopback};
 
 /// Headers of a webhook: what servers ask for are one or two.
 const HEADERS_MAX: usize = 16;
+
+/// One message is one mail; a list of more is a mailing list.
+const RECIPIENTS_MAX: usize = 16;
 
 /// A body that is longer is no message.
 const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
@@ -121,9 +127,11 @@ fn checked_target(field: &str, mut config: TargetConfig) -> Result<Target, Confi
         }
         None => match form {
             Form::SlackBot { .. } => Style::Thread,
-            Form::SlackWebhook { .. } | Form::Discord { .. } | Form::Mattermost { .. } | Form::Teams { .. } => {
-                Style::Digest
-            }
+            Form::SlackWebhook { .. }
+            | Form::Discord { .. }
+            | Form::Mattermost { .. }
+            | Form::Teams { .. }
+            | Form::Email(_) => Style::Digest,
             Form::Webhook { .. } | Form::PagerDuty { .. } => Style::Each,
         },
     };
@@ -172,6 +180,9 @@ fn checked_form(field: &str, config: &mut TargetConfig) -> Result<Form, ConfigEr
     if let Some(pagerduty) = config.pagerduty.take() {
         forms.push(of_pagerduty(&format!("{field}.pagerduty"), pagerduty, allow_http)?);
     }
+    if let Some(email) = config.email.take() {
+        forms.push(of_email(&format!("{field}.email"), email, allow_http)?);
+    }
     if let Some(webhook) = config.webhook.take() {
         forms.push(of_webhook(&format!("{field}.webhook"), webhook, allow_http)?);
     }
@@ -181,7 +192,7 @@ fn checked_form(field: &str, config: &mut TargetConfig) -> Result<Form, ConfigEr
         Some(_) => Err(wrong(field, "has several kinds: make a target of each")),
         None => Err(wrong(
             field,
-            "has no kind: give it slack, discord, mattermost, teams, pagerduty or webhook",
+            "has no kind: give it slack, discord, mattermost, teams, pagerduty, email or webhook",
         )),
     }
 }
@@ -192,6 +203,70 @@ fn of_pagerduty(field: &str, config: PagerDutyConfig, allow_http: bool) -> Resul
         routing_key: secret(&format!("{field}.routingKeyFile"), config.routing_key_file)?,
         api: url(&format!("{field}.apiUrl"), api, allow_http)?,
     })
+}
+
+fn of_email(field: &str, config: EmailConfig, allow_plain: bool) -> Result<Form, ConfigError> {
+    let is_host = |it: char| it.is_ascii_alphanumeric() || ['.', '-', ':'].contains(&it);
+    if config.server.is_empty() || !config.server.chars().all(is_host) {
+        return Err(wrong(
+            format!("{field}.server"),
+            "is no name of a host: leave out scheme and port",
+        ));
+    }
+    let security = match config.security {
+        Some(SecurityConfig::Tls) => Security::Tls,
+        Some(SecurityConfig::Starttls) | None => Security::StartTls,
+        Some(SecurityConfig::None) if allow_plain || is_loopback(&config.server) => Security::None,
+        Some(SecurityConfig::None) => {
+            let problem = "sends mail without TLS: take starttls, or set allowHttp: true where the network is trusted";
+            return Err(wrong(format!("{field}.security"), problem));
+        }
+    };
+    if config.to.is_empty() || config.to.len() > RECIPIENTS_MAX {
+        let problem = format!("needs 1 to {RECIPIENTS_MAX} addresses: take a mailing list for more");
+        return Err(wrong(format!("{field}.to"), problem));
+    }
+    let places = std::iter::once(("from".to_owned(), &config.from));
+    let recipients = config.to.iter().enumerate();
+    let recipients = recipients.map(|(number, address)| (format!("to[{number}]"), address));
+    for (place, address) in places.chain(recipients) {
+        if !is_mailbox(address) {
+            let problem = "is no address: write it as name@example.com, without a display name";
+            return Err(wrong(format!("{field}.{place}"), problem));
+        }
+    }
+    let login = match (config.username, config.password_file) {
+        (Some(user), Some(path)) => Some((user, secret(&format!("{field}.passwordFile"), path)?)),
+        (None, None) => None,
+        _ => return Err(wrong(field, "needs username and passwordFile, or neither")),
+    };
+    if login.is_some() && security == Security::None && !is_loopback(&config.server) {
+        return Err(wrong(
+            format!("{field}.security"),
+            "would send the password without TLS",
+        ));
+    }
+    let default_port = match security {
+        Security::StartTls => 587,
+        Security::Tls => 465,
+        Security::None => 25,
+    };
+    Ok(Form::Email(Email {
+        port: config.port.unwrap_or(default_port),
+        server: config.server,
+        security,
+        from: config.from,
+        to: config.to,
+        login,
+    }))
+}
+
+fn is_mailbox(text: &str) -> bool {
+    let is_fit = |it: char| it.is_ascii_graphic() && !['<', '>', '(', ')', ',', ';', ':', '"', '\\'].contains(&it);
+    let parts = text.split_once('@');
+    text.len() <= 254
+        && text.chars().all(is_fit)
+        && parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
 fn of_slack(field: &str, config: SlackConfig, allow_http: bool) -> Result<Form, ConfigError> {

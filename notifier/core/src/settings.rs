@@ -128,6 +128,8 @@ pub enum Form {
         /// The method of the API.
         api: Url,
     },
+    /// E-mail.
+    Email(Email),
     /// Any server that takes POST.
     Webhook {
         /// Its URL.
@@ -139,6 +141,34 @@ pub enum Form {
         /// The body; none: an object of all fields.
         template: Option<Template>,
     },
+}
+
+/// The way of e-mails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    /// The host of the server that takes them.
+    pub server: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub security: Security,
+    /// The sender.
+    pub from: String,
+    /// The recipients; at least one.
+    pub to: Vec<String>,
+    /// User and password.
+    pub login: Option<(String, Secret)>,
+}
+
+/// How a connection to a mail server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS after STARTTLS, without which no mail is sent.
+    StartTls,
+    /// TLS from the start.
+    Tls,
+    /// None.
+    None,
 }
 
 /// A target.
@@ -201,6 +231,7 @@ impl Settings {
             | Form::Discord { .. }
             | Form::Mattermost { .. }
             | Form::Teams { .. }
+            | Form::Email(_)
             | Form::Webhook { .. } => {
                 if target.style == Style::Digest && notification.kind.is_step() {
                     return false;
@@ -236,6 +267,7 @@ impl Target {
                 });
                 of_headers.collect()
             }
+            Form::Email(email) => email.login.iter().map(|(_, secret)| secret).collect(),
             Form::SlackWebhook { .. } | Form::Discord { .. } | Form::Mattermost { .. } | Form::Teams { .. } => vec![],
         };
         if let Some(Address::File(secret)) = self.address() {
@@ -259,7 +291,7 @@ impl Target {
             | Form::Mattermost { address }
             | Form::Teams { address }
             | Form::Webhook { address, .. } => Some(address),
-            Form::SlackBot { .. } | Form::PagerDuty { .. } => None,
+            Form::SlackBot { .. } | Form::PagerDuty { .. } | Form::Email(_) => None,
         }
     }
 }

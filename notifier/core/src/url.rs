@@ -70,8 +70,7 @@ impl Url {
         if host.is_empty() {
             return Err(UrlError::Malformed);
         }
-        let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        if !is_tls && !is_loopback && !allow_http {
+        if !is_tls && !is_loopback(host) && !allow_http {
             return Err(UrlError::Plain);
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -96,6 +95,11 @@ impl Url {
             (_, port) => format!("{host}:{port}"),
         }
     }
+}
+
+/// True for a host that is this one.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The form that each kind of target gets, and what the notifier refuses at its start.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bellwether_proto::Phase;
+use rig::authority::Authority;
 use rig::hook::{Answer, Hook, Request};
-use rig::world;
+use rig::mail::MailServer;
+use rig::{wait, world};
 use serde_json::json;
 
 use super::{SECRET, Stage, entered, no_secret};
@@ -75,6 +77,80 @@ async fn each_kind_of_target_gets_its_form_also_by_the_urls_of_kured() -> Result
         assert_eq!(incident.field("routing_key"), SECRET);
         assert_eq!(incident.field("dedup_key"), "bellwether/east/n1");
     }
+    no_secret(&notifier.process)?;
+    stage.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_leave_after_starttls_and_a_login_and_a_refused_recipient_costs_one_message() -> Result<()> {
+    let _turn = world::turn().await?;
+    let stage = Stage::start().await?;
+    let authority = Authority::new("mail")?;
+    let certificate = stage.place.path().join("mail.crt");
+    authority.certify(&certificate, &certificate.with_extension("key"))?;
+    let mut server = MailServer::start(&certificate)?;
+    let ca = stage.secret("mail-ca", authority.certificate())?;
+    let password = stage.secret("mail-password", SECRET)?;
+    let config = json!({
+        "targets": [{ "name": "mail", "perMinute": 600, "style": "each", "caFile": ca, "email": {
+            "server": "127.0.0.1", "port": server.port(), "from": "bellwether@example.com",
+            "to": ["ops@example.com", "team@example.com"], "username": "rig", "passwordFile": password,
+        } }],
+        "routes": [{ "targets": ["mail"], "minSeverity": "critical" }],
+    });
+    let notifier = stage.notifier(&config)?;
+    notifier.wait_ready().await?;
+    let mails_of = |node: &str| {
+        let subject = format!("Subject: Failure: {node}: the reboot failed");
+        let mails = server.mails();
+        mails.into_iter().filter(|it| it.contains(&subject)).collect::<Vec<_>>()
+    };
+    let counted = async |name: &str| {
+        let name = format!("bellwether_notifier_{name}");
+        wait::until(&format!("{name} to count"), DEADLINE, async || {
+            ensure!(notifier.metric(&name).await? >= 1.0);
+            Ok(())
+        })
+        .await
+    };
+    // With a wrong password, which is renewed without a restart.
+    stage.publish("n1", entered(Phase::Failed)).await?;
+    counted(r#"tries_failed_total{target="mail",code="NotAuthorized"}"#).await?;
+    rig::place::replace(&password, "rig\n")?;
+    stage.all_events_are_settled().await?;
+    let mails = mails_of("n1");
+    let [mail] = mails.as_slice() else {
+        panic!("{mails:?}");
+    };
+    for part in [
+        "From: bellwether@example.com",
+        "ops@example.com",
+        "team@example.com",
+        "Message-ID: <",
+        "AttemptFailed",
+    ] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+    server.refuse(Some("550 No such user\r\n"));
+    stage.publish("n2", entered(Phase::Failed)).await?;
+    counted(r#"messages_dropped_total{target="mail",code="MessageRefused"}"#).await?;
+    server.refuse(Some("451 Later\r\n"));
+    stage.publish("n3", entered(Phase::Failed)).await?;
+    counted(r#"tries_failed_total{target="mail",code="ServerFault"}"#).await?;
+    server.refuse(None);
+    stage.all_events_are_settled().await?;
+    assert_eq!((mails_of("n2").len(), mails_of("n3").len()), (0, 1));
+    server.stop().await;
+    stage.publish("n4", entered(Phase::Failed)).await?;
+    counted(r#"tries_failed_total{target="mail",code="Unreachable"}"#).await?;
+    server.restart().await?;
+    stage.all_events_are_settled().await?;
+    let mails = server.mails();
+    assert_eq!(
+        mails.iter().filter(|it| it.contains("n4: the reboot failed")).count(),
+        1,
+        "{mails:?}"
+    );
     no_secret(&notifier.process)?;
     stage.finish()
 }
