@@ -58,6 +58,8 @@ pub enum Expect {
     Anything,
     /// The stream's last message has this sequence: no other writer has written to it since.
     LastSequence(u64),
+    /// The last message of the subject has this sequence; 0: there is none.
+    LastOfSubject(u64),
 }
 
 /// Why a message was not stored, or may not have been.
@@ -183,9 +185,11 @@ impl Bus {
         if let Some(id) = id {
             message = message.message_id(id);
         }
-        if let Expect::LastSequence(sequence) = expect {
-            message = message.expected_last_sequence(sequence);
-        }
+        message = match expect {
+            Expect::Anything => message,
+            Expect::LastSequence(sequence) => message.expected_last_sequence(sequence),
+            Expect::LastOfSubject(sequence) => message.expected_last_subject_sequence(sequence),
+        };
         let sent = async {
             if !self.is_connected_soon().await {
                 return Err(NatsPublishError::new(PublishErrorKind::TimedOut));

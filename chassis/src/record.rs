@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{self, DeliverPolicy};
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream;
 use bellwether_proto::{
     Encoded, KeyId, Message, PublicKeys, SignatureFault, Signed, SigningKey, Unsigned, WireError, header, signature,
 };
@@ -107,6 +108,12 @@ impl Record {
             headers,
             payload: message.payload.clone(),
         })
+    }
+
+    /// The body as it is stored.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.payload
     }
 
     /// The message that is stored, of a type that carries no signature.
@@ -276,6 +283,24 @@ impl Bus {
             last_sequence: info.state.last_sequence,
         })
     }
+
+    /// From when on a stream has each message that was stored in it, by the server's clock: older ones may have left it.
+    /// None: no message has.
+    ///
+    /// # Errors
+    /// The stream is not there, or the server did not answer.
+    pub async fn kept_since(&self, stream: &'static str) -> anyhow::Result<Option<Timestamp>> {
+        let stream = self.jetstream.get_stream(stream).await?;
+        Ok(kept_since(&stream.cached_info().state))
+    }
+}
+
+/// From when on a stream has each message.
+fn kept_since(state: &stream::State) -> Option<Timestamp> {
+    if state.messages == 0 && state.last_sequence > 0 {
+        return Some(Timestamp::MAX);
+    }
+    (state.first_sequence > 1).then(|| timestamp(state.first_timestamp))
 }
 
 /// A consumer, and how much of what was stored before has been handed out.

@@ -282,6 +282,7 @@ fn a_draining_node_is_shown_with_its_blockers_and_its_past() {
         from: 0,
         to: wire::Phase::Draining.into(),
         message: String::new(),
+        ..Default::default()
     };
     let events = vec![
         happened("2026-11-22T11:55:00Z", "scheduler 0.1.0", Fact::PhaseChanged(phase)),
@@ -368,6 +369,7 @@ fn an_event_is_one_line() {
         from: wire::Phase::Draining.into(),
         to: wire::Phase::Rebooting.into(),
         message: "drained".to_owned(),
+        ..Default::default()
     });
     assert_eq!(
         event(&happened("2026-11-22T11:55:00Z", "scheduler", fact)),
@@ -432,6 +434,7 @@ fn extreme_values_of_a_scheduler_of_any_version_are_rendered() {
                 from: number,
                 to: number,
                 message: String::new(),
+                ..Default::default()
             }),
         ];
         let events = facts.map(|fact| wire::NodeEvent {

@@ -7,6 +7,7 @@ use crate::boot::{BootTimes, UnitsBefore};
 use crate::daemon_pod::DaemonPod;
 use crate::drain_report::DrainReport;
 use crate::drain_terms::DrainTerms;
+use crate::event_chain::EventChain;
 use crate::failed_reboot::FailedReboot;
 use crate::field::{instant, instant_required, optional, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
@@ -110,6 +111,9 @@ pub struct Attempt {
     pub served_annotations: Option<Vec<ServedAnnotation>>,
     /// When the boot that replaced the old one began, and how long its phases took; none: not proved, or not shown.
     pub boot_times: Option<Box<BootTimes>>,
+    /// Where the chain of the node's events stands. None: no event yet. Of the stored record alone: the writer of a record
+    /// continues the chain.
+    pub event_chain: Option<Box<EventChain>>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -158,6 +162,7 @@ impl Attempt {
             soft_reboots_before: None,
             served_annotations: None,
             boot_times: None,
+            event_chain: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -256,6 +261,7 @@ impl Message for Attempt {
             soft_reboots_before: wire.soft_reboots_before,
             served_annotations: wire.served_annotations.map(ServedAnnotation::all_from_wire),
             boot_times: wire.boot_times.map(BootTimes::from_wire).transpose()?.map(Box::new),
+            event_chain: EventChain::from_wire(wire.event_chain).map(Box::new),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -309,6 +315,7 @@ impl Message for Attempt {
             soft_reboots_before: self.soft_reboots_before,
             served_annotations: self.served_annotations.as_deref().map(ServedAnnotation::all_to_wire),
             boot_times: self.boot_times.as_deref().map(BootTimes::to_wire),
+            event_chain: self.event_chain.as_deref().map(EventChain::to_wire),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 
 use crate::drain_progress::DrainProgress;
 use crate::drain_report::DrainReport;
+use crate::event_detail::{AttemptEnd, AttemptStart};
+use crate::event_link::EventLink;
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName};
 use crate::message::{Message, WireError};
 use crate::obstacle::Obstacle;
-use crate::phase::Phase;
+use crate::phase::{Cause, Phase};
 use crate::wire;
 
 /// Something happened to a node in an attempt. See [`wire::NodeEvent`].
@@ -27,6 +29,9 @@ pub struct NodeEvent {
     /// What.
     pub fact: Fact,
 }
+
+/// The kind of the events of the chains.
+pub(crate) const PHASE_CHANGED: &str = "phase-changed";
 
 /// The code of a `reboot-refused`: an inhibitor blocked shutdowns until the end of the order.
 pub const REFUSED_INHIBITED: &str = "Inhibited";
@@ -110,7 +115,25 @@ pub enum Fact {
         to: Phase,
         /// The reason, for operators; may be empty.
         message: String,
+        /// The place of the event in its node's chain; none: it has not got one yet, or the scheduler is of a version before
+        /// the chain.
+        link: Option<EventLink>,
+        /// Why the attempt ends or rolls back, once that is settled.
+        cause: Option<Cause>,
+        /// What else there is for an audit; none: of a version before it.
+        detail: Option<Box<PhaseDetail>>,
     },
+}
+
+/// What an event states for an audit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PhaseDetail {
+    /// With the first event of an attempt.
+    pub start: Option<AttemptStart>,
+    /// With an event that ends the attempt.
+    pub end: Option<AttemptEnd>,
+    /// The operator who ordered it, as the operator's client states; empty: none did.
+    pub by: String,
 }
 
 /// Why a drain ended without success.
@@ -140,11 +163,11 @@ impl Fact {
             Self::RebootStarted { .. } => "reboot-started",
             Self::RebootRefused { .. } => "reboot-refused",
             Self::RebootFailed { .. } => "reboot-failed",
-            Self::PhaseChanged { .. } => "phase-changed",
+            Self::PhaseChanged { .. } => PHASE_CHANGED,
         }
     }
 
-    /// True for a fact that is true once and for all in its generation. The others are news each time.
+    /// True for a fact whose repetition the server drops by its id.
     fn is_once(&self) -> bool {
         match self {
             Self::Cordoned
@@ -153,9 +176,10 @@ impl Fact {
             | Self::Uncordoned { .. }
             | Self::RebootStarted { .. }
             | Self::RebootRefused { .. }
-            | Self::RebootFailed { .. }
-            | Self::PhaseChanged { .. } => true,
+            | Self::RebootFailed { .. } => true,
             Self::DrainProgressed(_) | Self::UncordonFailed { .. } => false,
+            // Its place in the chain shows a repetition, and an id could be used up by another client.
+            Self::PhaseChanged { .. } => false,
         }
     }
 
@@ -213,6 +237,9 @@ impl Fact {
                     WireError::field("bellwether.v1.PhaseChanged", "to", problem)
                 })?,
                 message: wire.message,
+                link: EventLink::from_wire(wire.link),
+                cause: Cause::from_wire(wire.cause),
+                detail: PhaseDetail::from_wire(wire.start, wire.end, wire.by).map(Box::new),
             },
         })
     }
@@ -262,18 +289,43 @@ impl Fact {
             }),
             Self::RebootRefused { message, code } => Wire::RebootRefused(wire::RebootRefused { message, code }),
             Self::RebootFailed { message } => Wire::RebootFailed(wire::RebootFailed { message }),
-            Self::PhaseChanged { from, to, message } => Wire::PhaseChanged(wire::PhaseChanged {
+            Self::PhaseChanged {
+                from,
+                to,
+                message,
+                link,
+                cause,
+                detail,
+            } => Wire::PhaseChanged(wire::PhaseChanged {
                 from: from.map_or(wire::Phase::Unspecified, Phase::to_wire).into(),
                 to: to.to_wire().into(),
                 message,
+                link: link.map(EventLink::to_wire),
+                cause: cause.map_or(wire::Cause::Unspecified, Cause::to_wire).into(),
+                start: detail
+                    .as_ref()
+                    .and_then(|it| it.start.as_ref().map(AttemptStart::to_wire)),
+                end: detail.as_ref().and_then(|it| it.end.as_ref().map(AttemptEnd::to_wire)),
+                by: detail.map(|it| it.by).unwrap_or_default(),
             }),
         }
     }
 }
 
+impl PhaseDetail {
+    fn from_wire(start: Option<wire::AttemptStart>, end: Option<wire::AttemptEnd>, by: String) -> Option<Self> {
+        let detail = Self {
+            start: start.map(AttemptStart::from_wire),
+            end: end.map(AttemptEnd::from_wire),
+            by,
+        };
+        (detail != Self::default()).then_some(detail)
+    }
+}
+
 impl NodeEvent {
     /// What the message id of this event begins with, see [`MessageIds`](crate::MessageIds). None for facts that are
-    /// news each time.
+    /// news each time, and for those of a chain.
     #[must_use]
     pub fn message_id_begin(&self) -> Option<String> {
         let kind = self.fact.kind();

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use crate::wire;
 
 mod boot;
+mod chain;
 mod drain;
 mod probe;
 mod rebooter;
@@ -18,6 +19,8 @@ mod served;
 
 use boot::cut_boot;
 pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
+pub use chain::{HELD_MAX, LINKED_EVENT_BYTES_MAX, UNPUBLISHED_MAX};
+use chain::{cut_chain, cut_phase};
 use drain::{cut_obstacle, cut_progress, cut_report};
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
 use probe::{cut_probe, cut_services};
@@ -215,8 +218,10 @@ impl Limited for wire::Attempt {
             soft_reboots_before: _,
             served_annotations,
             boot_times: _,
+            event_chain,
             history,
         } = self;
+        cut_chain(event_chain.as_mut());
         if let Some(wire::UnitsBefore { failed_units, hold: _ }) = units_before {
             cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);
         }
@@ -414,13 +419,10 @@ fn cut_fact(fact: &mut wire::node_event::Fact) {
             cut(message, MESSAGE_BYTES_MAX);
             cut(code, WORD_BYTES_MAX);
         }
-        Fact::UncordonFailed(wire::UncordonFailed { message })
-        | Fact::RebootFailed(wire::RebootFailed { message })
-        | Fact::PhaseChanged(wire::PhaseChanged {
-            from: _,
-            to: _,
-            message,
-        }) => cut(message, MESSAGE_BYTES_MAX),
+        Fact::UncordonFailed(wire::UncordonFailed { message }) | Fact::RebootFailed(wire::RebootFailed { message }) => {
+            cut(message, MESSAGE_BYTES_MAX)
+        }
+        Fact::PhaseChanged(changed) => cut_phase(changed),
     }
 }
 

@@ -100,6 +100,12 @@ impl WireError {
 pub fn encode<M: Message>(message: &M) -> Encoded {
     let mut wire = message.to_wire();
     wire.limit();
+    encode_body::<M>(wire.encode_to_vec())
+}
+
+/// Makes of the body of a message what travels.
+#[must_use]
+pub fn encode_body<M: Message>(payload: Vec<u8>) -> Encoded {
     Encoded {
         headers: vec![
             (header::TYPE, M::TYPE.to_owned()),
@@ -109,7 +115,7 @@ pub fn encode<M: Message>(message: &M) -> Encoded {
             ),
             (header::CONTENT_TYPE, header::PROTOBUF.to_owned()),
         ],
-        payload: wire.encode_to_vec(),
+        payload,
     }
 }
 

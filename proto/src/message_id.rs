@@ -26,7 +26,7 @@ impl MessageIds {
         Self { secret: Uuid::new_v4() }
     }
 
-    /// The value of the header [`MESSAGE_ID`](crate::header::MESSAGE_ID). None for facts that are news each time.
+    /// The value of the header [`MESSAGE_ID`](crate::header::MESSAGE_ID). None for facts that are news each time, and for those of a chain.
     #[must_use]
     pub fn of(&self, event: &NodeEvent) -> Option<String> {
         let begin = event.message_id_begin()?;

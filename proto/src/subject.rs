@@ -1,6 +1,6 @@
 //! The text of every subject, and which message belongs on which.
 
-use crate::event::{Fact, NodeEvent};
+use crate::event::{Fact, NodeEvent, PHASE_CHANGED};
 use crate::ids::{NodeName, NodeToken};
 use crate::stream::{ATTEMPTS, HOSTS};
 
@@ -18,6 +18,9 @@ pub const DRAINERS_GROUP: &str = "drainers";
 
 /// Every event, of any node.
 pub const ALL_EVENTS: &str = "bellwether.v1.evt.*.*";
+
+/// The events of all chains: `phase-changed` of any node.
+pub const ALL_PHASE_CHANGED: &str = "bellwether.v1.evt.*.phase-changed";
 
 /// The events that the scheduler acts on: all but its own.
 pub(crate) const EVENTS_FOR_SCHEDULER: [&str; 9] = [
@@ -57,7 +60,7 @@ pub(crate) const DRAINER_EVENTS: [&str; 6] = [
 pub(crate) const REBOOTER_EVENTS: [&str; 3] = ["reboot-started", "reboot-refused", "reboot-failed"];
 
 /// Kinds of events that the scheduler writes.
-pub(crate) const SCHEDULER_EVENTS: [&str; 1] = ["phase-changed"];
+pub(crate) const SCHEDULER_EVENTS: [&str; 1] = [PHASE_CHANGED];
 
 /// Key of [`crate::FleetControl`] in the bucket of attempts: upper case, so never a node's.
 const CONTROL_KEY: &str = "FLEET";
@@ -101,6 +104,12 @@ pub fn event(node: &NodeToken, fact: &Fact) -> String {
 /// The subject of events of a kind; the node may be a wildcard.
 pub(crate) fn event_of(node: &str, kind: &str) -> String {
     format!("bellwether.v1.evt.{node}.{kind}")
+}
+
+/// Where the chain of this node is.
+#[must_use]
+pub fn phase_changed(node: &NodeToken) -> String {
+    event_of(node.as_str(), PHASE_CHANGED)
 }
 
 /// Every event of this node.

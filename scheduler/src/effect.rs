@@ -1,11 +1,12 @@
 //! Carries out the effects of the core, one after the other, in its order and no other.
 
-use bellwether_chassis::{Bus, PublishError, clock};
-use bellwether_proto::AttemptRef;
+use bellwether_chassis::{Bus, clock};
+use bellwether_proto::{Attempt, AttemptRef, NodeEvent, attribute};
 use bellwether_scheduler_core::{Effect, Input};
 
+use crate::bus::command;
+use crate::bus::outbox::Outbox;
 use crate::bus::store::Store;
-use crate::bus::{command, event};
 use crate::cluster::node_events::NodeEvents;
 use crate::error::EffectError;
 use crate::observe::metrics::Metrics;
@@ -16,6 +17,7 @@ use crate::readings::Readings;
 pub(crate) struct Effects {
     pub(crate) bus: Bus,
     pub(crate) store: Store,
+    pub(crate) outbox: Outbox,
     pub(crate) metrics: Metrics,
     pub(crate) node_events: NodeEvents,
     pub(crate) readings: Readings,
@@ -26,21 +28,12 @@ impl Effects {
     /// effect may follow: the leader has to reload.
     pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<Option<Input>, EffectError> {
         match effect {
-            Effect::StoreAttempt(attempt) => {
-                let stored = self.store.put(&attempt).await;
-                stored.map_err(|error| EffectError::of_record(error, &attempt.node))?;
-                self.node_events.stored(&attempt, clock::now());
-            }
+            Effect::StoreAttempt(attempt, event) => self.store_attempt(*attempt, event).await?,
             Effect::StoreControl(control) => self.store.put_control(&control).await?,
-            Effect::DeleteAttempt(node) => self.store.delete(&node).await?,
-            Effect::PublishEvent(event) => match event::publish(&self.bus, &event).await {
-                // The record has all of it, and the events may have a gap.
-                Err(error @ PublishError::TooLong { .. }) => {
-                    let error = bellwether_chassis::chain(&error);
-                    tracing::warn!(node = %event.node, error, "Event left out");
-                }
-                published => published?,
-            },
+            Effect::DeleteAttempt(node) => {
+                self.store.delete(&node).await?;
+                self.outbox.forget(&node);
+            }
             Effect::SendCommand(command) => command::queue(&self.bus, &command).await?,
             Effect::CheckCommand(command) => {
                 if !command::is_queued(&self.bus, &command).await? {
@@ -70,5 +63,26 @@ impl Effects {
             }
         }
         Ok(None)
+    }
+
+    /// Stores a record together with the event about it, and publishes the event after that.
+    async fn store_attempt(&mut self, mut attempt: Attempt, event: Option<Box<NodeEvent>>) -> Result<(), EffectError> {
+        let is_new = event.is_some();
+        if let Some(event) = &event {
+            tracing::info!(
+                node = %event.node,
+                { attribute::ATTEMPT } = %event.attempt,
+                fact = ?event.fact,
+                "Phase changed"
+            );
+        }
+        self.outbox.enter(&mut attempt, event.map(|event| *event));
+        let stored = self.store.put(&attempt).await;
+        stored.map_err(|error| EffectError::of_record(error, &attempt.node))?;
+        self.node_events.stored(&attempt, clock::now());
+        if is_new {
+            self.outbox.publish(&attempt.node).await;
+        }
+        Ok(())
     }
 }

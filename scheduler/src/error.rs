@@ -96,3 +96,10 @@ pub(crate) enum Refusal {
     #[error("the events could not be read from NATS: {0}")]
     Events(String),
 }
+
+impl Refusal {
+    /// NATS did not give the events.
+    pub(crate) fn events(error: &anyhow::Error) -> Self {
+        Self::Events(format!("{error:#}"))
+    }
+}

@@ -29,6 +29,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
+use crate::bus::outbox::Outbox;
 use crate::bus::{event, load};
 use crate::cluster::node_events::{NodeEventWriter, NodeEvents};
 use crate::cluster::record_keys::{KeyKeeper, RecordKeys};
@@ -178,6 +179,7 @@ impl LeaderContext {
         };
         let now = clock::now();
         kept.withhold(&mut loaded, now);
+        let outbox = Outbox::load(self.bus.clone(), std::mem::take(&mut loaded.chains)).await;
         let progress = event::last_progress(&self.bus, &loaded.attempts).await;
         let refused = kept.refused.take();
         let outage = refused.as_ref().and_then(Refused::stood_still_since);
@@ -194,6 +196,7 @@ impl LeaderContext {
             effects: Effects {
                 bus: self.bus.clone(),
                 store: loaded.store,
+                outbox,
                 metrics: self.metrics.clone(),
                 node_events,
                 readings: Readings::new(self.gate_secrets.clone(), self.client.clone(), self.bus.clone()),
@@ -266,6 +269,7 @@ impl Leader<'_> {
                 _ = ownership.tick() => {
                     self.check_ownership().await?;
                     self.check_reports().await?;
+                    self.effects.outbox.retry().await;
                 }
             }
         }

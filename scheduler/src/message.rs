@@ -35,6 +35,8 @@ pub(crate) enum Request {
         outcome: Outcome,
         reply: ReplySender<()>,
     },
+    /// Where the chain of events of this node stands, or of each.
+    ChainHeads(Option<NodeName>, ReplySender<Vec<wire::HistoryHead>>),
     PauseFleet {
         by: String,
         reason: String,

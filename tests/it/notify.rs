@@ -136,6 +136,9 @@ fn entered(to: Phase) -> Fact {
         from: None,
         to,
         message: format!("because of <{}> & co", to.as_str()),
+        link: None,
+        cause: None,
+        detail: None,
     }
 }
 

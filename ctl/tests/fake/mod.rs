@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_proto::wire::fleet_service_server::{FleetService, FleetServiceServer};
+use bellwether_proto::wire::read_history_response::Part;
 use bellwether_proto::wire::{self, node_event::Fact};
 use futures_util::Stream;
 use tokio::net::TcpListener;
@@ -176,6 +177,25 @@ impl FleetService for Fake {
                 ..Default::default()
             }),
         }))
+    }
+
+    type ReadHistoryStream = Pin<Box<dyn Stream<Item = Result<wire::ReadHistoryResponse, Status>> + Send>>;
+
+    /// A record names an event that the stream does not have.
+    async fn read_history(
+        &self,
+        _: Request<wire::ReadHistoryRequest>,
+    ) -> Result<Response<Self::ReadHistoryStream>, Status> {
+        self.lead()?;
+        let head = wire::HistoryHead {
+            node: worker().node,
+            sequence: 7,
+            hash: vec![7; 32],
+            unpublished: Vec::new(),
+        };
+        let parts = [Part::Before(head.clone()), Part::After(head)];
+        let parts = parts.map(|part| Ok(wire::ReadHistoryResponse { part: Some(part) }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
 }
 

@@ -58,6 +58,9 @@ fn entered(node: &str, minute: i64, to: Phase) -> NodeEvent {
             from: None,
             to,
             message,
+            link: None,
+            cause: None,
+            detail: None,
         },
     )
 }

@@ -1,10 +1,10 @@
 //! Records of samples: attempts in their phases, and the orders; with the names that all samples share.
 
 use bellwether_proto::{
-    Attempt, BlockedBudget, Blocker, BlockerKind, BootTimes, BudgetNumbers, Cause, DrainReport, DrainTerms, Ending,
-    FailedReboot, FleetControl, FleetOrder, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun,
-    OrderKind, OrderScope, Phase, PhaseEntered, RebootKind, ReturnedPods, ServedAnnotation, StayingPods, UnitsBefore,
-    wire,
+    Attempt, AttemptEnd, AttemptStart, BlockedBudget, Blocker, BlockerKind, BootTimes, BudgetNumbers, Cause,
+    DrainReport, DrainTerms, Ending, EventChain, EventHash, EventLink, Fact, FailedReboot, FleetControl, FleetOrder,
+    GateHeld, Generation, LastReboot, Message as _, Obstacle, ObstacleKind, ObstacleRun, OrderKind, OrderScope, Phase,
+    PhaseDetail, PhaseEntered, RebootKind, ReturnedPods, ServedAnnotation, StartOrder, StayingPods, UnitsBefore, wire,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -65,6 +65,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         soft_reboots_before: None,
         served_annotations: None,
         boot_times: None,
+        event_chain: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -210,7 +211,56 @@ pub(crate) fn failed_again() -> Attempt {
             userspace: Some(SignedDuration::from_secs(20)),
             ..BootTimes::default()
         })),
+        event_chain: Some(Box::new(EventChain {
+            sequence: 7,
+            hash: EventHash::of(b"7"),
+            unpublished: vec![b"6".to_vec(), b"7".to_vec()],
+        })),
         ..failed()
+    }
+}
+
+pub(crate) fn link() -> EventLink {
+    EventLink {
+        sequence: 7,
+        previous: Some(EventHash::of(b"6")),
+    }
+}
+
+pub(crate) fn phase_changed(message: String, link: Option<EventLink>, cause: Option<Cause>) -> Fact {
+    Fact::PhaseChanged {
+        from: Some(Phase::Draining),
+        to: Phase::Rebooting,
+        message,
+        link,
+        cause,
+        detail: cause.map(|_| Box::new(detail())),
+    }
+}
+
+fn detail() -> PhaseDetail {
+    PhaseDetail {
+        start: Some(AttemptStart {
+            policy: "nights".into(),
+            policy_generation: 3,
+            need_since: Some(at(-60)),
+            need_first_since: Some(at(-90)),
+            reasons: vec!["linux-image-amd64".into()],
+            held: vec![GateHeld {
+                code: "OutsideWindow".into(),
+                message: "opens at 02:00".into(),
+                since: Some(at(-60)),
+                until: Some(at(0)),
+            }],
+            order: Some(StartOrder {
+                is_now: true,
+                by: "anna".into(),
+                reason: "urgent".into(),
+                since: Some(at(-1)),
+            }),
+        }),
+        end: Some(AttemptEnd::of(&failed())),
+        by: "anna".into(),
     }
 }
 

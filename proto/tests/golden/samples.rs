@@ -6,7 +6,7 @@
 use std::fmt;
 
 use bellwether_proto::{
-    AttemptRef, BootReport, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, KernelChange,
+    AttemptRef, BootReport, Cause, DrainFailure, DrainNode, DrainProgress, Fact, Generation, HostReport, KernelChange,
     KindPreflight, Message, NeedReport, NodeEvent, Phase, ProbeNeed, ProbeOutcome, ProbeReport, Problem, ProblemCode,
     RebootKind, RebootNeed, RebooterReport, ShutdownDelay, UncordonNode, decode, encode, wire,
 };
@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::file::File;
 use crate::records::{
     ATTEMPT, BOOT_AFTER, BOOT_BEFORE, KEY, NODE, NODE_UID, TRACE, at, attempt, blockers, drain_report, failed,
-    failed_again, fleet_control, fleet_control_before, never, obstacle, rebooting, uncordoning,
+    failed_again, fleet_control, fleet_control_before, link, never, obstacle, phase_changed, rebooting, uncordoning,
 };
 
 /// Checks that a file of this sample has the sample's meaning.
@@ -119,6 +119,9 @@ pub(crate) fn all() -> Vec<Sample> {
         }
         if let Fact::RebootRefused { code, .. } = &mut today {
             "RecordKeyUnknown".clone_into(code);
+        }
+        if let Fact::PhaseChanged { message, .. } = &today {
+            today = phase_changed(message.clone(), Some(link()), Some(Cause::Operator));
         }
         let added = (today != fact).then_some(today);
         let sample = bus(name, event(generation, fact));
@@ -382,15 +385,7 @@ pub(crate) fn facts() -> [(&'static str, u64, Fact); 10] {
         ),
         ("event-reboot-refused", 2, refused("")),
         ("event-reboot-failed", 2, Fact::RebootFailed { message: message() }),
-        (
-            "event-phase-changed",
-            2,
-            Fact::PhaseChanged {
-                from: Some(Phase::Draining),
-                to: Phase::Rebooting,
-                message: message(),
-            },
-        ),
+        ("event-phase-changed", 2, phase_changed(message(), None, None)),
     ]
 }
 

@@ -68,6 +68,12 @@ fn measure(message: &DynamicMessage, longest: &mut BTreeMap<String, (usize, usiz
 fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
     match field {
         "reasons" if full_name.contains("ProbeNeed") => (256, 5),
+        "reasons" if full_name.contains("AttemptStart") => (64, 5),
+        "message" if full_name.contains("GateHeld") => (200, 1),
+        "code" if full_name.contains("GateHeld") => (63, 1),
+        "reason" if full_name.contains("StartOrder") => (200, 1),
+        "policy" => (256, 1),
+        "held" => (0, 8),
         "probes" => (0, 16),
         "kinds" => (0, 8),
         "name" | "kind" => (63, 1),
@@ -79,6 +85,7 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "reasons" => (256, 100),
         "history" | "orders" => (0, 100),
         "earlier" => (0, 9),
+        "unpublished" => (0, 8),
         "daemon_pods" => (0, 128),
         "annotations" => (0, 16),
         "key" | "value" => (317, 1),

@@ -46,7 +46,11 @@ fn singles(kind: &Kind) -> Vec<Value> {
         Kind::Enum(_) => [i32::MIN, -1, 0, 1, 2, 9999, i32::MAX].map(Value::EnumNumber).into(),
         Kind::Bool => [false, true].map(Value::Bool).into(),
         Kind::Message(inner) => messages(inner),
-        Kind::Double | Kind::Float | Kind::Bytes => panic!("the contract has no field of this kind: add its extremes"),
+        // Of the length of a hash, the longest event of a chain, and longer.
+        Kind::Bytes => [0, 1, 32, 10_240, 10_241]
+            .map(|bytes| Value::Bytes(vec![0xff; bytes].into()))
+            .into(),
+        Kind::Double | Kind::Float => panic!("the contract has no field of this kind: add its extremes"),
     }
 }
 

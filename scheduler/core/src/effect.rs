@@ -10,14 +10,13 @@ use crate::reading::Query;
 /// One effect. If one fails, the driver carries out none after it: it drops the core and loads again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Store this record, on condition that no other writer has written since the core was loaded.
-    StoreAttempt(Box<Attempt>),
+    /// Store this record, on condition that no other writer has written since the core was loaded; then publish the event
+    /// about it, if there is one. The event is stored with the record, so a leader that dies in between leaves no gap.
+    StoreAttempt(Box<Attempt>, Option<Box<NodeEvent>>),
     /// Delete the record of a node that is gone, on the same condition.
     DeleteAttempt(NodeName),
     /// Store the operators' orders, on the same condition.
     StoreControl(FleetControl),
-    /// Publish an event.
-    PublishEvent(NodeEvent),
     /// Send a command to the drainers.
     SendCommand(Command),
     /// Look whether this command, which has no answer yet, is still queued. If not, hand over

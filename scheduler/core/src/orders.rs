@@ -50,6 +50,15 @@ impl Orders {
             .any(|order| approves(order) && !order.blocks())
     }
 
+    /// The order by which a node of this policy may start: a reboot now before an approval.
+    pub(crate) fn start_order(&self, node: &NodeName, policy: Option<&str>, clock: &Clock) -> Option<&Arc<FleetOrder>> {
+        let of_kind = |kind| {
+            self.of(node, policy, clock)
+                .find(|order| order.kind == kind && !order.blocks())
+        };
+        of_kind(OrderKind::Now).or_else(|| of_kind(OrderKind::Approve))
+    }
+
     /// An operator has ordered to reboot the node now.
     pub(crate) fn is_urgent(&self, node: &NodeName, clock: &Clock) -> bool {
         let mut orders = self.of(node, None, clock);

@@ -2,6 +2,7 @@
 //! `handle` passes it to the leading loop, the loop asks the core and builds the response with `reply`.
 
 pub(crate) mod handle;
+mod history;
 pub(crate) mod reply;
 mod request;
 pub(crate) mod service;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 
 use crate::api::handle::ApiHandle;
+use crate::api::history;
 use crate::api::request::{ended_order, node_name, operator, order, reason};
 use crate::bus::event;
 use crate::error::Refusal;
@@ -51,10 +52,6 @@ pub(crate) async fn serve(
     }
 }
 
-fn events_unavailable(error: &anyhow::Error) -> Refusal {
-    Refusal::Events(format!("{error:#}"))
-}
-
 #[tonic::async_trait]
 impl FleetService for Service {
     async fn list_nodes(
@@ -74,7 +71,7 @@ impl FleetService for Service {
             .send(|reply| Request::ExplainNode(node.clone(), reply))
             .await?;
         let events = event::past(&self.bus, &node).await;
-        let events = events.map_err(|error| events_unavailable(&error))?;
+        let events = events.map_err(|error| Refusal::events(&error))?;
         Ok(Response::new(wire::ExplainNodeResponse {
             status: Some(status),
             events: events.iter().map(NodeEvent::to_wire).collect(),
@@ -90,12 +87,12 @@ impl FleetService for Service {
         let node = request.into_inner().node;
         let node = (!node.is_empty()).then(|| node_name(&node)).transpose()?;
         let events = event::follow(&self.bus, node.as_ref()).await;
-        let events = events.map_err(|error| events_unavailable(&error))?;
+        let events = events.map_err(|error| Refusal::events(&error))?;
         let responses = events.map(|event| match event {
             Ok(event) => Ok(wire::WatchEventsResponse {
                 event: Some(event.to_wire()),
             }),
-            Err(error) => Err(events_unavailable(&error).into()),
+            Err(error) => Err(Refusal::events(&error).into()),
         });
         Ok(Response::new(responses.boxed()))
     }
@@ -181,5 +178,17 @@ impl FleetService for Service {
         Ok(Response::new(wire::CheckNodeDrainResponse {
             forecast: Some(forecast.to_wire()),
         }))
+    }
+
+    type ReadHistoryStream = BoxStream<'static, Result<wire::ReadHistoryResponse, Status>>;
+
+    async fn read_history(
+        &self,
+        request: tonic::Request<wire::ReadHistoryRequest>,
+    ) -> Result<Response<Self::ReadHistoryStream>, Status> {
+        let node = request.into_inner().node;
+        let node = (!node.is_empty()).then(|| node_name(&node)).transpose()?;
+        let read = history::read(self.handle.clone(), &self.bus, node).await?;
+        Ok(Response::new(read))
     }
 }

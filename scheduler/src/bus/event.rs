@@ -1,10 +1,10 @@
-//! Events: publishing those of the scheduler, and reading everybody's for the API.
+//! Events: reading everybody's, for the leader and the API.
 
 use std::collections::VecDeque;
 
-use bellwether_chassis::{Bus, Expect, PublishError, Watched};
+use bellwether_chassis::{Bus, Watched};
 use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{Attempt, DrainProgress, Fact, NodeEvent, NodeName, Phase, attribute, encode, subject};
+use bellwether_proto::{Attempt, DrainProgress, Fact, NodeEvent, NodeName, Phase, subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
@@ -12,20 +12,6 @@ use crate::bus::wire;
 
 /// How many events of a node's past are read: the last ones, more than three attempts have.
 const EVENTS_MAX: usize = 100;
-
-/// Publishes an event. Within the stream's duplicate window a repetition by this process is dropped.
-pub(crate) async fn publish(bus: &Bus, event: &NodeEvent) -> Result<(), PublishError> {
-    tracing::info!(
-        node = %event.node,
-        { attribute::ATTEMPT } = %event.attempt,
-        fact = ?event.fact,
-        "Phase changed"
-    );
-    let subject = subject::event(&event.node.token(), &event.fact);
-    let id = bus.message_ids().of(event);
-    bus.publish(subject, encode(event), id, Expect::Anything).await?;
-    Ok(())
-}
 
 /// What the drainers reported last on the drains that are under way. A drain that is blocked reports nothing new for
 /// as long as nothing changes, so the leader would not know its blockers otherwise.

@@ -12,6 +12,7 @@ use bellwether_proto::{
 };
 use futures_util::StreamExt as _;
 
+use crate::bus::outbox::StoredChain;
 use crate::bus::store::Store;
 use crate::bus::wire::Rejection;
 use crate::cluster::record_keys::RecordKeys;
@@ -24,6 +25,8 @@ const LOADS_MAX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) attempts: Vec<Attempt>,
+    /// The chains of their events, taken out of the records.
+    pub(crate) chains: Vec<StoredChain>,
     /// Nodes whose record cannot be parsed, each with the reason.
     pub(crate) unreadable: BTreeMap<NodeName, String>,
     pub(crate) control: Option<FleetControl>,
@@ -84,7 +87,16 @@ impl Loaded {
                 self.control = Some(record.read().with_context(remedy)?);
             }
             Owner::Node(token) => match attempt(record, token) {
-                Ok(attempt) => self.attempts.push(attempt),
+                Ok(mut attempt) => {
+                    if let Some(chain) = attempt.event_chain.take() {
+                        self.chains.push(StoredChain {
+                            node: attempt.node.clone(),
+                            chain: *chain,
+                            stored_at: record.0.stored_at,
+                        });
+                    }
+                    self.attempts.push(attempt);
+                }
                 Err(rejection) => {
                     let problem = bellwether_chassis::chain(&rejection);
                     tracing::error!(
@@ -146,6 +158,7 @@ impl Trusted<'_> {
 fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<Loaded> {
     let mut loaded = Loaded {
         attempts: Vec::new(),
+        chains: Vec::new(),
         unreadable: BTreeMap::new(),
         control: None,
         untrusted: Vec::new(),

@@ -3,5 +3,6 @@
 pub(crate) mod command;
 pub(crate) mod event;
 pub(crate) mod load;
+pub(crate) mod outbox;
 pub(crate) mod store;
 pub(crate) mod wire;

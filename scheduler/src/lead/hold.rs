@@ -23,7 +23,7 @@ impl Leader<'_> {
         // Without any record there is nothing to know: the first write shows.
         if let Some(attempt) = self.fleet.attempts().next() {
             let attempt = Box::new(attempt.clone());
-            self.effects.carry_out(Effect::StoreAttempt(attempt)).await?;
+            self.effects.carry_out(Effect::StoreAttempt(attempt, None)).await?;
         } else if let Some(control) = self.fleet.control() {
             let control = control.clone();
             self.effects.carry_out(Effect::StoreControl(control)).await?;

@@ -20,6 +20,7 @@ impl Leader<'_> {
             Request::ListNodes(_)
             | Request::ExplainNode(..)
             | Request::NodesBeside(..)
+            | Request::ChainHeads(..)
             | Request::DrainChecked { .. } => self.decide_on(request)(),
             Request::PauseFleet { reply, .. } => drop(reply.send(Err(refusal()))),
             Request::ResumeFleet { reply, .. } => drop(reply.send(Err(refusal()))),
@@ -48,6 +49,10 @@ impl Leader<'_> {
                     None => Err(Refusal::UnknownNode(node)),
                 };
                 Box::new(move || drop(sender.send(beside)))
+            }
+            Request::ChainHeads(node, sender) => {
+                let heads = self.effects.outbox.heads(node.as_ref());
+                Box::new(move || drop(sender.send(Ok(heads))))
             }
             Request::DrainChecked {
                 question,

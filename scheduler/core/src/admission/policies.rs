@@ -70,6 +70,12 @@ impl PolicyStates {
         self.views
     }
 
+    /// The generation of the spec of a policy.
+    pub(crate) fn generation(&self, name: &str) -> i64 {
+        let view = self.views.iter().find(|view| view.name == name);
+        view.map_or(0, |view| view.generation)
+    }
+
     /// Each policy with its view.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&PolicyView, &Arc<RebootPolicy>)> {
         let of_name = |name: &str| self.policies.iter().find(move |policy| *policy.name == *name);

@@ -1,6 +1,7 @@
 //! The standing of a node: its state, and the one reason for it.
 
-use bellwether_proto::Phase;
+use bellwether_proto::limit::HELD_MAX;
+use bellwether_proto::{GateHeld, Phase};
 use jiff::Timestamp;
 
 use crate::admission::Reason;
@@ -79,6 +80,8 @@ pub(crate) struct Stand {
     pub(crate) since: Timestamp,
     /// The reasons of further gates that are shut, each since when.
     pub(crate) others: Vec<(Reason, Timestamp)>,
+    /// The gates that have held the node since it began to wait, in the order of their ends. Most nodes wait for nothing.
+    pub(crate) held: Vec<GateHeld>,
 }
 
 /// The reason of a [`Stand`].
@@ -108,9 +111,15 @@ impl Stand {
     pub(crate) fn after(old: Option<&Self>, state: State, basis: Basis, others: Vec<Reason>, now: Timestamp) -> Self {
         let same = old.filter(|old| old.state == state);
         let since = |code| same.and_then(|old| old.since_of(code)).unwrap_or(now);
+        let codes: Vec<_> = basis
+            .code()
+            .into_iter()
+            .chain(others.iter().map(Reason::code))
+            .collect();
         Self {
             state,
             since: since(basis.code()),
+            held: same.map(|old| old.held_after(&codes, now)).unwrap_or_default(),
             basis,
             others: others
                 .into_iter()
@@ -120,6 +129,28 @@ impl Stand {
                 })
                 .collect(),
         }
+    }
+
+    /// The gates that have held the node, if these are the codes of those that hold it now.
+    fn held_after(&self, codes: &[&'static str], now: Timestamp) -> Vec<GateHeld> {
+        let first = match &self.basis {
+            Basis::Reason(reason) => Some((reason, self.since)),
+            Basis::None | Basis::Queue => None,
+        };
+        let others = self.others.iter().map(|(reason, since)| (reason, *since));
+        let ended = first
+            .into_iter()
+            .chain(others)
+            .filter(|(reason, _)| !codes.contains(&reason.code()));
+        let mut held = self.held.clone();
+        held.extend(ended.map(|(reason, since)| GateHeld {
+            code: reason.code().to_owned(),
+            message: reason.message(),
+            since: Some(since),
+            until: Some(now),
+        }));
+        held.drain(..held.len().saturating_sub(HELD_MAX));
+        held
     }
 
     /// All reasons that are known without a look at other nodes.

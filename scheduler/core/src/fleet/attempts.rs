@@ -1,6 +1,12 @@
 //! Writing attempts: each change gives its effects, in the order in which the driver has to carry them out.
 
-use bellwether_proto::{Attempt, Cause, Fact, NodeEvent, NodeName, Phase, RebootKind, RebootNeed};
+use std::sync::Arc;
+
+use bellwether_policy::Governing;
+use bellwether_proto::{
+    Attempt, AttemptEnd, AttemptStart, Cause, Fact, NodeEvent, NodeName, OrderKind, Phase, PhaseDetail, RebootKind,
+    RebootNeed, StartOrder,
+};
 use jiff::Timestamp;
 
 use crate::admission::DrainCheck;
@@ -9,11 +15,22 @@ use crate::effect::{Command, Effect};
 use crate::fleet::Fleet;
 use crate::fleet::drain_checks::is_draining;
 use crate::policy::Policy;
-use crate::timers::later;
+use crate::timers::{Clock, later};
 
 impl Fleet {
     /// Stores an attempt with what was changed in it, after its transition if there is one.
-    pub(super) fn change_attempt(&mut self, mut changed: Attempt, transition: Option<Transition>, now: Timestamp) {
+    pub(super) fn change_attempt(&mut self, changed: Attempt, transition: Option<Transition>, now: Timestamp) {
+        self.change_attempt_for(changed, transition, "", now);
+    }
+
+    /// The same for this operator; empty: for none.
+    pub(super) fn change_attempt_for(
+        &mut self,
+        mut changed: Attempt,
+        transition: Option<Transition>,
+        by: &str,
+        now: Timestamp,
+    ) {
         let name = changed.node.clone();
         let Some(member) = self.members.get_mut(&name) else {
             return;
@@ -37,9 +54,15 @@ impl Fleet {
         if is_draining(&before) && !is_draining(&changed) {
             self.note_end_of_drain(&name, now);
         }
-        self.effects.push_back(Effect::StoreAttempt(Box::new(changed.clone())));
+        let detail = || PhaseDetail {
+            start: None,
+            end: changed.phase.is_ended().then(|| AttemptEnd::of(&changed)),
+            by: by.to_owned(),
+        };
+        let event = enters.then(|| self.phase_changed(&changed, Some(before.phase), &message, detail(), now));
+        self.store_attempt(&changed, event);
         if enters {
-            self.publish_phase_end(&before, &changed, &message, now);
+            self.end_phase(&before, &changed, now);
         }
         if changed.generation != before.generation {
             self.send_command(&changed, now);
@@ -63,20 +86,31 @@ impl Fleet {
         let terms = (attempt::drain_terms(&governing), attempt::reboot_kind(&governing));
         let last = member.and_then(|member| member.attempt.as_deref());
         if let Some(attempt) = attempt::start(node, last, need, terms, &self.policy, now) {
-            self.begin_attempt(attempt, "", now);
+            let start = self.attempt_start(name, need, now);
+            self.begin_attempt(attempt, "", start, now);
         }
     }
 
     /// Stores a new attempt in its first phase.
-    pub(super) fn begin_attempt(&mut self, attempt: Attempt, message: &str, now: Timestamp) {
+    pub(super) fn begin_attempt(
+        &mut self,
+        attempt: Attempt,
+        message: &str,
+        start: Option<AttemptStart>,
+        now: Timestamp,
+    ) {
         if let Some(member) = self.members.get_mut(&attempt.node) {
             member.drain = None;
             // The next attempt needs an answer of its own.
             member.drain_check = DrainCheck::default();
             member.attempt = Some(Box::new(attempt.clone()));
         }
-        self.effects.push_back(Effect::StoreAttempt(Box::new(attempt.clone())));
-        self.publish_phase(&attempt, None, message, now);
+        let detail = PhaseDetail {
+            start,
+            ..PhaseDetail::default()
+        };
+        let event = self.phase_changed(&attempt, None, message, detail, now);
+        self.store_attempt(&attempt, Some(event));
         self.send_command(&attempt, now);
     }
 
@@ -96,7 +130,14 @@ impl Fleet {
             let mut after = before.as_ref().clone();
             let ending = Transition::End(Cause::NodeGone, MESSAGE.to_owned());
             attempt::apply(&mut after, ending, None, &self.policy, now);
-            self.publish_phase_end(&before, &after, MESSAGE, now);
+            // Stored before it is deleted: the record is the way of its last event into the stream.
+            let detail = PhaseDetail {
+                end: Some(AttemptEnd::of(&after)),
+                ..PhaseDetail::default()
+            };
+            let event = self.phase_changed(&after, Some(before.phase), MESSAGE, detail, now);
+            self.store_attempt(&after, Some(event));
+            self.end_phase(&before, &after, now);
         }
         self.effects.push_back(Effect::DeleteAttempt(name.clone()));
         if was_draining {
@@ -113,8 +154,13 @@ impl Fleet {
         self.effects.extend(command.map(Effect::SendCommand));
     }
 
-    fn publish_phase_end(&mut self, before: &Attempt, after: &Attempt, message: &str, now: Timestamp) {
-        self.publish_phase(after, Some(before.phase), message, now);
+    /// Has a record stored, with the event about it.
+    pub(super) fn store_attempt(&mut self, attempt: &Attempt, event: Option<NodeEvent>) {
+        let effect = Effect::StoreAttempt(Box::new(attempt.clone()), event.map(Box::new));
+        self.effects.push_back(effect);
+    }
+
+    fn end_phase(&mut self, before: &Attempt, after: &Attempt, now: Timestamp) {
         self.effects.push_back(Effect::PhaseEnded {
             attempt: Box::new(after.clone()),
             phase: before.phase,
@@ -123,8 +169,44 @@ impl Fleet {
         });
     }
 
-    fn publish_phase(&mut self, attempt: &Attempt, from: Option<Phase>, message: &str, now: Timestamp) {
-        self.effects.push_back(Effect::PublishEvent(NodeEvent {
+    /// What an attempt of this node begins with.
+    fn attempt_start(&self, name: &NodeName, need: &RebootNeed, now: Timestamp) -> Option<AttemptStart> {
+        let member = self.members.get(name)?;
+        let policy = match self.blockers.policies.governing(member.node.as_ref()?) {
+            Governing::Policy(policy) => Some(Arc::clone(&policy.name)),
+            Governing::BuiltIn | Governing::None | Governing::Conflict(..) => None,
+        };
+        let policy = policy.as_deref();
+        let order = self.blockers.orders.start_order(name, policy, &Clock::new(now));
+        Some(AttemptStart {
+            policy: policy.unwrap_or_default().to_owned(),
+            policy_generation: policy.map_or(0, |policy| self.blockers.policies.generation(policy)),
+            need_since: Some(need.since),
+            need_first_since: Some(need.first_since),
+            reasons: need.reasons.clone(),
+            held: member
+                .stand
+                .as_ref()
+                .map(|stand| stand.held.clone())
+                .unwrap_or_default(),
+            order: order.map(|order| StartOrder {
+                is_now: order.kind == OrderKind::Now,
+                by: order.by.clone(),
+                reason: order.reason.clone(),
+                since: Some(order.since),
+            }),
+        })
+    }
+
+    fn phase_changed(
+        &self,
+        attempt: &Attempt,
+        from: Option<Phase>,
+        message: &str,
+        detail: PhaseDetail,
+        now: Timestamp,
+    ) -> NodeEvent {
+        NodeEvent {
             node: attempt.node.clone(),
             attempt: attempt.id,
             generation: attempt.generation,
@@ -134,7 +216,10 @@ impl Fleet {
                 from,
                 to: attempt.phase,
                 message: message.to_owned(),
+                link: None,
+                cause: attempt.ending.as_ref().map(|ending| ending.cause),
+                detail: (detail != PhaseDetail::default()).then(|| Box::new(detail)),
             },
-        }));
+        }
     }
 }

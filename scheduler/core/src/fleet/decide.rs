@@ -120,7 +120,7 @@ impl Fleet {
         member.clamp_times(now);
         let Some(attempt) = &mut member.attempt else { return };
         if attempt::clamp(attempt, &self.policy, now) {
-            self.effects.push_back(Effect::StoreAttempt(attempt.clone()));
+            self.effects.push_back(Effect::StoreAttempt(attempt.clone(), None));
         }
     }
 
@@ -340,7 +340,7 @@ impl Fleet {
             .any(|rival| rival.kind == RivalKind::Bellwether);
         let orphan = attempt::orphan_of(node, member.attempt.as_deref(), beside_bellwether, &self.policy, clock);
         if let Some((attempt, message)) = orphan {
-            self.begin_attempt(attempt, message, clock.now());
+            self.begin_attempt(attempt, message, None, clock.now());
             self.take_transitions(name, clock);
         }
     }

@@ -239,7 +239,7 @@ impl Fleet {
                 }
             }
             self.touch(node);
-            self.change_attempt(attempt, transition, now);
+            self.change_attempt_for(attempt, transition, by, now);
         }
         if let CancelEffect::SlotReleased { still } = &mut effect {
             *still = self.members.get(node).and_then(Member::holder);

@@ -205,7 +205,7 @@ fn an_attempt_that_failed_and_holds_no_slot_is_left_as_it_is() {
         let stores = world
             .effects
             .iter()
-            .filter(|(_, effect)| matches!(effect, Effect::StoreAttempt(_)));
+            .filter(|(_, effect)| matches!(effect, Effect::StoreAttempt(..)));
         stores.count()
     };
     let before = stored(&world);

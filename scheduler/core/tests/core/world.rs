@@ -424,17 +424,18 @@ impl World {
         while let Some(effect) = self.fleet.poll_effect() {
             self.effects.push((self.now, effect.clone()));
             match effect {
-                Effect::StoreAttempt(attempt) => self.store(*attempt),
+                Effect::StoreAttempt(attempt, event) => {
+                    let name = attempt.node.clone();
+                    self.store(*attempt);
+                    if let Some(Fact::PhaseChanged { to, message, .. }) = event.map(|event| event.fact) {
+                        self.log
+                            .push(format!("{name} {} {message}", to.as_str()).trim().to_owned());
+                    }
+                }
                 Effect::DeleteAttempt(node) => {
                     self.records.remove(&node);
                 }
                 Effect::StoreControl(control) => self.control = Some(control),
-                Effect::PublishEvent(event) => {
-                    if let Fact::PhaseChanged { to, message, .. } = event.fact {
-                        self.log
-                            .push(format!("{} {} {message}", event.node, to.as_str()).trim().to_owned());
-                    }
-                }
                 Effect::SendCommand(command) => {
                     let node = match &command {
                         Command::Drain(drain) => drain.attempt.node.clone(),

@@ -181,7 +181,7 @@ impl State {
     fn is_last_of(&mut self, effect: &Effect) -> bool {
         let lasts = matches!(
             effect,
-            Effect::StoreAttempt(_) | Effect::DeleteAttempt(_) | Effect::SendCommand(_)
+            Effect::StoreAttempt(..) | Effect::DeleteAttempt(_) | Effect::SendCommand(_)
         );
         let dies = lasts && self.dies_after == Some(self.done);
         self.done += usize::from(lasts && !dies);
@@ -190,7 +190,7 @@ impl State {
 
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
-            Effect::StoreAttempt(attempt) => {
+            Effect::StoreAttempt(attempt, _) => {
                 referee::judge_record(self, &attempt);
                 self.records.insert(attempt.node.clone(), *attempt);
             }
@@ -215,11 +215,7 @@ impl State {
                 }
             }
             // The model has no policy, and so no gate that is read.
-            Effect::StoreControl(_)
-            | Effect::PublishEvent(_)
-            | Effect::PhaseEnded { .. }
-            | Effect::Read { .. }
-            | Effect::TaintNode(_) => (),
+            Effect::StoreControl(_) | Effect::PhaseEnded { .. } | Effect::Read { .. } | Effect::TaintNode(_) => (),
         }
         None
     }

@@ -1,6 +1,6 @@
 //! The effects of a core, carried out one after the other as in `scheduler/src/effect.rs`.
 
-use bellwether_proto::{Attempt, AttemptRef, Fact, Phase};
+use bellwether_proto::{Attempt, AttemptRef, Fact, NodeEvent, Phase};
 use bellwether_scheduler_core::reading::{Outcome, Query};
 use bellwether_scheduler_core::{Effect as Wanted, Input};
 use jiff::Timestamp;
@@ -21,8 +21,11 @@ const OWNERSHIP_INTERVAL: Ms = 10 * SECOND;
 impl World {
     pub(super) fn begin_effect(&mut self, leader: &mut Leader, wanted: Wanted) {
         let write = match wanted {
-            Wanted::StoreAttempt(attempt) => {
+            Wanted::StoreAttempt(attempt, event) => {
                 let node = self.index(&attempt.node).expect("a node of this world");
+                if let Some(event) = event {
+                    self.tell_phase(leader.id, &event);
+                }
                 Write::Attempt(node, attempt)
             }
             Wanted::DeleteAttempt(name) => Write::Delete(self.index(&name).expect("a node of this world")),
@@ -37,20 +40,6 @@ impl World {
                 self.effect_begins(leader, Effect::Check(node, Box::new(command)));
                 return;
             }
-            Wanted::PublishEvent(event) => {
-                if let Fact::PhaseChanged { from, to, message } = &event.fact {
-                    let from = from.map_or("nothing", Phase::as_str);
-                    tell!(
-                        self,
-                        "leader {}: {} from {from} to {} (generation {}) {message}",
-                        leader.id,
-                        event.node,
-                        to.as_str(),
-                        event.generation
-                    );
-                }
-                return;
-            }
             Wanted::Read { query, asked_at } => {
                 self.drainer_looks(leader.id, query, asked_at);
                 return;
@@ -63,6 +52,19 @@ impl World {
             self.effect_begins(leader, Effect::Written(stored));
         } else {
             self.effect_begins(leader, Effect::Write(leader.sequence, write));
+        }
+    }
+
+    fn tell_phase(&mut self, leader: u32, event: &NodeEvent) {
+        if let Fact::PhaseChanged { from, to, message, .. } = &event.fact {
+            let from = from.map_or("nothing", Phase::as_str);
+            tell!(
+                self,
+                "leader {leader}: {} from {from} to {} (generation {}) {message}",
+                event.node,
+                to.as_str(),
+                event.generation
+            );
         }
     }
 

@@ -1,0 +1,238 @@
+//! The chain of events: an event is stored in its node's record first, and published after that. So a leader that dies in
+//! between leaves no gap: the next one publishes what the stream lacks.
+//!
+//! No decision waits for an event. What the stream does not take stays in the records, and is tried again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bellwether_chassis::{Bus, Expect, PublishError, Record, Watched};
+use bellwether_proto::stream::EVENTS_STREAM;
+use bellwether_proto::{Attempt, EventChain, EventHash, NodeEvent, NodeName, chain, encode_body, subject, wire};
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+
+/// How often an event is looked for and published again because another replica publishes it meanwhile. There are two
+/// replicas, and the one that leads no more has one event on its way.
+const TRIES_MAX: usize = 3;
+
+/// How many nodes with events that were not published are tried at once. The leading loop waits for them.
+const RETRIES_MAX: usize = 32;
+
+/// A chain as a record has it.
+#[derive(Debug)]
+pub(crate) struct StoredChain {
+    pub(crate) node: NodeName,
+    pub(crate) chain: EventChain,
+    /// When the record was stored.
+    pub(crate) stored_at: Timestamp,
+}
+
+/// The newest event of a subject.
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    sequence: u64,
+    hash: EventHash,
+}
+
+/// The chain of each node.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    bus: Bus,
+    chains: BTreeMap<NodeName, EventChain>,
+    /// Nodes with an event that the stream may not have.
+    waiting: BTreeSet<NodeName>,
+    /// The stream did not take the last event.
+    fails: bool,
+}
+
+impl Outbox {
+    /// Continues these chains, after what the stream lacks is published.
+    pub(crate) async fn load(bus: Bus, stored: Vec<StoredChain>) -> Self {
+        let mut outbox = Self {
+            bus,
+            chains: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            fails: false,
+        };
+        let mut stored_at = BTreeMap::new();
+        for stored in stored {
+            if !stored.chain.unpublished.is_empty() {
+                outbox.waiting.insert(stored.node.clone());
+                stored_at.insert(stored.node.clone(), stored.stored_at);
+            }
+            outbox.chains.insert(stored.node, stored.chain);
+        }
+        if let Err(error) = outbox.catch_up(&stored_at).await {
+            outbox.failed(&error);
+        }
+        outbox
+    }
+
+    /// Gives a record its chain, to which the event is added.
+    pub(crate) fn enter(&mut self, attempt: &mut Attempt, event: Option<NodeEvent>) {
+        let chain = self.chains.remove(&attempt.node);
+        let chain = match event {
+            Some(event) => Some(chain::with(chain, event)),
+            None => chain,
+        };
+        if let Some(chain) = chain {
+            attempt.event_chain = Some(Box::new(chain.clone()));
+            self.chains.insert(attempt.node.clone(), chain);
+        }
+    }
+
+    /// Publishes what is new in the chain of this node, whose record is stored.
+    pub(crate) async fn publish(&mut self, node: &NodeName) {
+        self.waiting.insert(node.clone());
+        // Else each event would cost the leader the time of a request.
+        if self.fails {
+            return;
+        }
+        if let Err(error) = self.publish_one(node, None).await {
+            self.failed(&error);
+        }
+    }
+
+    /// Tries again to publish what the stream did not take.
+    pub(crate) async fn retry(&mut self) {
+        let nodes: Vec<NodeName> = self.waiting.iter().take(RETRIES_MAX).cloned().collect();
+        for node in nodes {
+            if let Err(error) = self.publish_one(&node, None).await {
+                self.failed(&error);
+                return;
+            }
+            self.fails = false;
+        }
+    }
+
+    /// Where the chain of this node stands, or each chain.
+    pub(crate) fn heads(&self, node: Option<&NodeName>) -> Vec<wire::HistoryHead> {
+        let chains = self
+            .chains
+            .iter()
+            .filter(|(name, _)| node.is_none_or(|node| node == *name));
+        let heads = chains.map(|(name, chain)| wire::HistoryHead {
+            node: name.to_string(),
+            sequence: chain.sequence,
+            hash: chain.hash.bytes().to_vec(),
+            unpublished: chain.unpublished.clone(),
+        });
+        heads.collect()
+    }
+
+    /// The record of this node is deleted: its next chain begins again. An event that is not published yet stays.
+    pub(crate) fn forget(&mut self, node: &NodeName) {
+        if !self.waiting.contains(node) {
+            self.chains.remove(node);
+        }
+    }
+
+    fn failed(&mut self, error: &anyhow::Error) {
+        self.fails = true;
+        let nodes = self.waiting.len();
+        tracing::warn!(nodes, error = format!("{error:#}"), "Events wait in their records");
+    }
+
+    fn is_published(&mut self, node: &NodeName) {
+        self.waiting.remove(node);
+        if let Some(chain) = self.chains.get_mut(node) {
+            chain.unpublished.clear();
+        }
+    }
+
+    /// Publishes what the stream lacks of all chains. One read shows the newest event of each.
+    async fn catch_up(&mut self, stored_at: &BTreeMap<NodeName, Timestamp>) -> anyhow::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let kept_since = self.bus.kept_since(EVENTS_STREAM.name).await?;
+        let newest = self.newest().await?;
+        for node in self.waiting.clone() {
+            // The stream had it for as long as it keeps events; or it was never published, and would have left by now.
+            let has_left = stored_at
+                .get(&node)
+                .is_some_and(|at| kept_since.is_some_and(|since| *at < since));
+            let found = newest.get(&subject::phase_changed(&node.token()));
+            if has_left {
+                self.is_published(&node);
+            } else {
+                self.publish_one(&node, Some(found.copied())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest event of each chain, by its subject.
+    async fn newest(&self) -> anyhow::Result<BTreeMap<String, Newest>> {
+        let mut watch = self
+            .bus
+            .watch(EVENTS_STREAM.name, subject::ALL_PHASE_CHANGED.to_owned())
+            .await?;
+        let mut newest = BTreeMap::new();
+        while let Some(watched) = watch.next().await {
+            match watched? {
+                Watched::Record(record) => drop(newest.insert(record.subject.clone(), Newest::of(&record))),
+                Watched::CaughtUp => return Ok(newest),
+            }
+        }
+        anyhow::bail!("the watch of the events ended before all were read")
+    }
+
+    /// Publishes what the stream lacks of one chain. `known` is its newest event in the stream, if that is known.
+    async fn publish_one(&mut self, node: &NodeName, mut known: Option<Option<Newest>>) -> anyhow::Result<()> {
+        let subject = subject::phase_changed(&node.token());
+        for _ in 0..TRIES_MAX {
+            let newest = match known.take() {
+                Some(newest) => newest,
+                None => self
+                    .bus
+                    .read_current(EVENTS_STREAM.name, subject.clone())
+                    .await?
+                    .as_ref()
+                    .map(Newest::of),
+            };
+            match self.publish_after(node, &subject, newest).await {
+                Ok(()) => {
+                    self.is_published(node);
+                    return Ok(());
+                }
+                // Another replica has published it, or the newest event has left the stream.
+                Err(PublishError::Conflict { .. }) => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        anyhow::bail!("another writer keeps publishing to {subject}")
+    }
+
+    async fn publish_after(&self, node: &NodeName, subject: &str, newest: Option<Newest>) -> Result<(), PublishError> {
+        let Some(chain) = self.chains.get(node) else {
+            return Ok(());
+        };
+        let mut sequence = newest.map_or(0, |newest| newest.sequence);
+        for body in chain.lacking(newest.map(|newest| newest.hash)) {
+            let event = encode_body::<NodeEvent>(body.clone());
+            // Without a message id, which another client could use up: the sequence shows a repetition.
+            let stored = self
+                .bus
+                .publish(subject.to_owned(), event, None, Expect::LastOfSubject(sequence));
+            match stored.await {
+                Ok(stored) => sequence = stored,
+                Err(error @ PublishError::TooLong { .. }) => {
+                    let error = bellwether_chassis::chain(&error);
+                    tracing::warn!(%node, error, "Event left out: the chain has a gap");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Newest {
+    fn of(record: &Record) -> Self {
+        Self {
+            sequence: record.sequence,
+            hash: EventHash::of(record.body()),
+        }
+    }
+}
