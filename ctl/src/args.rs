@@ -1,11 +1,15 @@
 //! The arguments. `--help` is their reference; wrong arguments are refused here, with exit code 2.
 
+mod history;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use bellwether_proto::{NodeName, setting};
 use jiff::{SignedDuration, Timestamp};
 use tonic::transport::Endpoint;
+
+pub(crate) use self::history::{HistoryArgs, ReportArgs, TrailForm};
 
 /// Rolling reboots of Kubernetes nodes: their state, its reasons, and the remedies
 ///
@@ -63,6 +67,12 @@ pub(crate) enum Verb {
     ///
     /// Fails unless every node could be drained, so that a script may wait for that.
     DrainCheck(DrainCheckArgs),
+    /// List the phases of a node's reboots, or of all, from the audit trail
+    ///
+    /// With --verify it states instead whether the trail is whole, and fails if it is not.
+    History(HistoryArgs),
+    /// Sum up the audit trail: how long each node needed a reboot, its reboots, kernels and failures
+    Report(ReportArgs),
     /// Check whether Bellwether is deployed right and can work; changes nothing
     Check(CheckArgs),
     /// Before a removal: report whether it is safe now. After it: list every trace. Changes nothing

@@ -12,6 +12,7 @@ mod drain;
 mod drain_check;
 mod forward;
 mod gather;
+mod history;
 mod input;
 mod json;
 mod kubectl;
@@ -21,6 +22,7 @@ mod policy;
 mod probe;
 mod queue;
 mod render;
+mod report;
 mod time;
 mod vocabulary;
 

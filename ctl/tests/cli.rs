@@ -467,3 +467,19 @@ async fn a_check_asks_an_unready_pod_for_its_readiness() {
         assert!(out.contains(part), "`{part}`:\n{out}");
     }
 }
+
+#[tokio::test]
+async fn an_audit_trail_that_is_not_whole_fails_with_the_code_and_a_list_of_it_does_not() {
+    let (leader, _schedulers) = Schedulers::leader().await;
+    let (code, out, _) = run(reboots(&["history", "--verify", "--scheduler", &leader])).await;
+    assert_eq!(code, Some(1));
+    assert!(out.contains("worker-1   0        HeadMissing"), "{out}");
+    let (code, out, _) = run(reboots(&["history", "worker-1", "--scheduler", &leader])).await;
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "The audit trail has no event of this node and time.\n")
+    );
+    let (code, _, error) = run(reboots(&["history", "--since", "soon", "--scheduler", &leader])).await;
+    assert_eq!(code, Some(2));
+    assert!(error.contains("write a span such as 12h or 30d"), "{error}");
+}

@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod audit;
 mod blind;
 mod boots;
 mod budgets;

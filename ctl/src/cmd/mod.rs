@@ -4,12 +4,14 @@ mod cancel;
 mod check;
 mod drain_check;
 mod explain;
+mod history;
 mod migrate;
 mod near;
 mod order;
 mod pause;
 mod policy;
 mod queue;
+mod report;
 mod resume;
 mod status;
 mod uninstall_check;
@@ -30,6 +32,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::DrainCheck(check) => drain_check::run(&args.connect, &check).await,
         Verb::Fleet(verb) => ask(&args.connect, verb).await.map(|()| ExitCode::SUCCESS),
+        Verb::History(history) => history::run(&args.connect, &history).await,
+        Verb::Report(report_args) => report::run(&args.connect, &report_args).await,
         Verb::Check(check) => check::run(&args.connect, &check).await,
         Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,
         Verb::Policy(PolicyVerb::Check(check)) => policy::check(&args.connect, &check).await,
