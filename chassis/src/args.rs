@@ -1,5 +1,7 @@
 //! Arguments that every service takes. Each has an environment variable; the command line wins.
 
+mod retention;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use bellwether_proto::{NodeName, setting};
 use jiff::SignedDuration;
 use tracing_subscriber::filter::Targets;
 
+pub use self::retention::RetentionArgs;
 use crate::host::HostArgs;
 
 /// Flags of every service.
@@ -83,6 +86,10 @@ pub struct StreamArgs {
     /// Replicas of streams that are created: 1 for one NATS server, 3 for a NATS cluster
     #[arg(long, env = setting::STREAM_REPLICAS, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
+
+    #[command(flatten)]
+    /// How much of the audit trail is kept.
+    pub retention: RetentionArgs,
 }
 
 /// Flags of the services that send traces to a collector.

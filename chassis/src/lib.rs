@@ -32,7 +32,7 @@ mod telemetry;
 pub mod traces;
 pub mod verdict;
 
-pub use args::{AgentArgs, ChassisArgs, StreamArgs, TraceArgs};
+pub use args::{AgentArgs, ChassisArgs, RetentionArgs, StreamArgs, TraceArgs};
 pub use backoff::Backoff;
 pub use bus::{Bus, Expect, PublishError};
 pub use host::{HostArgs, HostError};

@@ -8,10 +8,12 @@ use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PullConsum
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::stream::{CONSUMERS, ConsumerDefinition, ConsumerStart, Retention, STREAMS, StreamDefinition};
+use bellwether_proto::stream::{
+    CONSUMERS, ConsumerDefinition, ConsumerStart, EVENTS_STREAM, Retention, STREAMS, StreamDefinition,
+};
 use jiff::Timestamp;
 
-use crate::args::StreamArgs;
+use crate::args::{RetentionArgs, StreamArgs};
 use crate::backoff::Backoff;
 use crate::bus::Bus;
 use crate::retry::Retry;
@@ -114,6 +116,7 @@ pub async fn await_consumer(chassis: &Chassis, bus: &Bus, definition: &ConsumerD
     let verified_only = StreamArgs {
         manage_streams: false,
         stream_replicas: 1,
+        retention: RetentionArgs::DEFAULT,
     };
     let mut retry = Retry::with("wait for the consumer", SET_UP);
     loop {
@@ -242,6 +245,12 @@ fn verify(found: &Config, wanted: &Config, newest_counts: bool) -> anyhow::Resul
 }
 
 fn stream_config(definition: &StreamDefinition, args: &StreamArgs) -> Config {
+    let mut definition = *definition;
+    if definition.name == EVENTS_STREAM.name {
+        definition.max_age = Some(args.retention.events_max_age);
+        definition.max_bytes = Some(args.retention.events_max_bytes);
+        definition.per_subject = Some(args.retention.events_per_node);
+    }
     Config {
         name: definition.name.to_owned(),
         description: Some(definition.description.to_owned()),

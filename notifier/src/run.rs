@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bellwether_chassis::{Chassis, StreamArgs, clock, consume, nats, stream};
+use bellwether_chassis::{Chassis, RetentionArgs, StreamArgs, clock, consume, nats, stream};
 use bellwether_notifier_core::{Desk, Form, Outbox, Settings};
 use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::NOTIFIER_CONSUMER;
@@ -32,6 +32,7 @@ const DIGEST_INTERVAL: Duration = Duration::from_secs(30);
 const VERIFIED_ONLY: StreamArgs = StreamArgs {
     manage_streams: false,
     stream_replicas: 1,
+    retention: RetentionArgs::DEFAULT,
 };
 
 /// Runs until the service stops.

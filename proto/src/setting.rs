@@ -27,6 +27,12 @@ names! {
     MANAGE_STREAMS = "BELLWETHER_MANAGE_STREAMS";
     /// Of scheduler and drainer: how many NATS servers hold each stream.
     STREAM_REPLICAS = "BELLWETHER_STREAM_REPLICAS";
+    /// Of scheduler and drainer: for how long the stream of events keeps them.
+    EVENTS_MAX_AGE = "BELLWETHER_EVENTS_MAX_AGE";
+    /// Of scheduler and drainer: how much the stream of events keeps.
+    EVENTS_MAX_BYTES = "BELLWETHER_EVENTS_MAX_BYTES";
+    /// Of scheduler and drainer: how many events of each kind for each node the stream keeps.
+    EVENTS_PER_NODE = "BELLWETHER_EVENTS_PER_NODE";
 
     /// Of scheduler and drainer: file with headers for the collector of traces.
     TRACES_HEADERS = "BELLWETHER_TRACES_HEADERS";

@@ -296,3 +296,39 @@ async fn put(fleet: &Fleet, node: &NodeName, body: Vec<u8>) -> Result<()> {
         .await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_the_retention_make_the_stream_and_an_operator_may_edit_it() -> Result<()> {
+    let options = ServicesOptions::default()
+        .set("BELLWETHER_EVENTS_MAX_AGE", "96h")
+        .set("BELLWETHER_EVENTS_MAX_BYTES", "64Mi")
+        .set("BELLWETHER_EVENTS_PER_NODE", "100");
+    let fleet = Fleet::start(1, options).await?;
+    fleet.services.leader(&fleet.world).await?;
+    let jetstream = async_nats::jetstream::new(fleet.world.nats.client().await?);
+    let limits = async || {
+        let stream = jetstream.get_stream(EVENTS_STREAM.name).await?;
+        let config = stream.cached_info().config.clone();
+        let hours = config.max_age.as_secs() / 3600;
+        anyhow::Ok((hours, config.max_bytes, config.max_messages_per_subject))
+    };
+    let found = limits().await?;
+    ensure!(found == (96, 64 << 20, 100), "{found:?}");
+    let mut edited = jetstream
+        .get_stream(EVENTS_STREAM.name)
+        .await?
+        .cached_info()
+        .config
+        .clone();
+    edited.max_age = std::time::Duration::from_secs(200 * 3600);
+    edited.max_messages_per_subject = -1;
+    jetstream.update_stream(edited).await?;
+    for service in fleet.services.schedulers.iter().chain(&fleet.services.drainers) {
+        service.process.kill9();
+        service.process.restart()?;
+    }
+    fleet.services.leader(&fleet.world).await?;
+    let found = limits().await?;
+    ensure!(found == (200, 64 << 20, -1), "{found:?}");
+    fleet.finish()
+}
