@@ -8,6 +8,7 @@ mod apparmor;
 mod artefacts;
 mod cluster;
 mod evidence;
+mod faults;
 mod install;
 mod limit;
 mod methods;
@@ -39,6 +40,12 @@ async fn whole() -> Result<()> {
 #[ignore = "needs virtual machines: `cargo xtask test node --story methods`"]
 async fn methods() -> Result<()> {
     on_machines(async |cluster: &Cluster| Box::pin(methods::story(cluster)).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs virtual machines: `cargo xtask test node --story faults`"]
+async fn faults() -> Result<()> {
+    on_machines(async |cluster: &Cluster| Box::pin(faults::story(cluster)).await).await
 }
 
 async fn on_machines(story: impl AsyncFnOnce(&Cluster) -> Result<()>) -> Result<()> {

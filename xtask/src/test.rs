@@ -20,8 +20,8 @@ With a filter, only tests whose name contains the filter run.
 `test node` starts two virtual machines with real kubelets, installs Bellwether there and lets it
 reboot them. It needs mmdebstrap and a Debian archive, and root once to build the machines' disk;
 without one of these the verb prints the reason and runs nothing. `--story methods` reboots them by each method of
-the rebooter instead, with inhibitors; `whole` is the other one. With CI=true and as root it installs mmdebstrap
-itself. With --minutes it stops after that time, preparations included, and prints the steps that
+the rebooter instead, with inhibitors, and `faults` has the rebooter killed, logind hang, NATS be away and hosts not obey;
+`whole` is the default. With CI=true and as root it installs mmdebstrap itself. With --minutes it stops after that time, preparations included, and prints the steps that
 were not tested. Its artefacts are in <target>/node-test.
 ";
 
@@ -33,7 +33,7 @@ const NODE_LIMIT: Duration = Duration::from_secs(4 * 3600);
 const THREADS: (&str, &str) = ("RUST_TEST_THREADS", "4");
 
 /// The tests of `tests/node`.
-const STORIES: [&str; 2] = ["whole", "methods"];
+const STORIES: [&str; 3] = ["whole", "methods", "faults"];
 
 /// What to run on the machines.
 struct NodeRun {
@@ -43,7 +43,7 @@ struct NodeRun {
 
 impl NodeRun {
     fn parse(options: &[&str]) -> Result<Self> {
-        let [whole, _] = STORIES;
+        let [whole, ..] = STORIES;
         let mut run = Self {
             story: whole.to_owned(),
             limit: NODE_LIMIT,
