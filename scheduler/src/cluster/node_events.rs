@@ -88,13 +88,23 @@ impl NodeEvents {
 /// Notices that wait to be written. Bounded: the oldest one goes for a newer one.
 #[derive(Default)]
 pub(crate) struct NoticeQueue {
-    waiting: Mutex<VecDeque<Notice>>,
+    waiting: Mutex<VecDeque<Waiting>>,
     arrived: Notify,
+}
+
+/// A notice, and how often the API server did not take it.
+struct Waiting {
+    notice: Notice,
+    tries: u32,
 }
 
 impl NoticeQueue {
     /// Returns true if the oldest notice was dropped.
     fn push(&self, notice: Notice) -> bool {
+        self.put(Waiting { notice, tries: 0 })
+    }
+
+    fn put(&self, notice: Waiting) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = waiting.len() >= QUEUE_MAX;
         if is_full {
@@ -105,7 +115,7 @@ impl NoticeQueue {
         is_full
     }
 
-    async fn next(&self) -> Notice {
+    async fn next(&self) -> Waiting {
         loop {
             let oldest = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             if let Some(notice) = oldest {
@@ -137,55 +147,66 @@ impl NodeEventWriter {
         }
     }
 
-    /// Writes what is in the queue, for ever: one request at a time.
+    /// Writes what is in the queue, for ever: one request at a time. An Event that the API server does not take goes behind the
+    /// others, so that it holds up none of them for more than one request and a wait.
     pub(crate) async fn write(&self, queue: &NoticeQueue) {
+        let mut retry = RETRY;
         loop {
-            let notice = queue.next().await;
-            let outcome = self.write_one(&notice).await;
-            self.metrics.node_event(outcome);
+            let mut waiting = queue.next().await;
+            let notice = &waiting.notice;
+            let is_news = clock::now().duration_since(notice.at) <= Notices::AGE_MAX;
+            let outcome = if is_news {
+                self.write_once(notice, waiting.tries == 0).await
+            } else {
+                Some(EventOutcome::Dropped)
+            };
+            if let Some(outcome) = outcome {
+                retry = RETRY;
+                self.metrics.node_event(outcome);
+                continue;
+            }
+            waiting.tries = waiting.tries.saturating_add(1);
+            if queue.put(waiting) {
+                self.metrics.node_event(EventOutcome::Dropped);
+            }
+            tokio::time::sleep(retry.after_failure()).await;
         }
     }
 
-    /// Tries until the API server has the Event, or the notice is too old to be news.
-    async fn write_one(&self, notice: &Notice) -> EventOutcome {
+    /// None: another try may have another end.
+    async fn write_once(&self, notice: &Notice, is_first: bool) -> Option<EventOutcome> {
         let event = event(notice, &self.instance);
-        let mut retry = RETRY;
-        let mut is_first = true;
-        while clock::now().duration_since(notice.at) <= Notices::AGE_MAX {
-            let answer = tokio::time::timeout(TIMEOUT, self.events.create(&PostParams::default(), &event)).await;
-            match answer {
-                Ok(Ok(_)) => {
-                    self.is_refused.store(false, Ordering::Relaxed);
-                    return EventOutcome::Written;
-                }
-                Ok(Err(kube::Error::Api(status))) if status.code == 409 => return EventOutcome::Present,
-                Ok(Err(kube::Error::Api(status))) if [400, 422].contains(&status.code) => {
-                    let error = status.message;
-                    tracing::warn!(node = %notice.node, reason = notice.reason.as_str(), error, "Event refused as invalid");
-                    return EventOutcome::Refused;
-                }
-                Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-                    if !self.is_refused.swap(true, Ordering::Relaxed) {
-                        let error = status.message;
-                        tracing::warn!(
-                            error,
-                            "No Events on Nodes: grant the scheduler's ServiceAccount `create` on `events` of `events.k8s.io`, as deploy/base/scheduler.yaml does. Reboots continue without"
-                        );
-                    }
-                }
-                Ok(Err(error)) if is_first => {
-                    let error = bellwether_chassis::chain(&error);
-                    tracing::warn!(node = %notice.node, error, "Event not written, trying again");
-                }
-                Err(_) if is_first => {
-                    tracing::warn!(node = %notice.node, "Event not written, trying again: the API server has not answered in time");
-                }
-                Ok(Err(_)) | Err(_) => (),
+        let answer = tokio::time::timeout(TIMEOUT, self.events.create(&PostParams::default(), &event)).await;
+        match answer {
+            Ok(Ok(_)) => {
+                self.is_refused.store(false, Ordering::Relaxed);
+                return Some(EventOutcome::Written);
             }
-            is_first = false;
-            tokio::time::sleep(retry.after_failure()).await;
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => return Some(EventOutcome::Present),
+            Ok(Err(kube::Error::Api(status))) if [400, 422].contains(&status.code) => {
+                let error = status.message;
+                tracing::warn!(node = %notice.node, reason = notice.reason.as_str(), error, "Event refused as invalid");
+                return Some(EventOutcome::Refused);
+            }
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                if is_first && !self.is_refused.swap(true, Ordering::Relaxed) {
+                    let error = status.message;
+                    tracing::warn!(
+                        error,
+                        "No Events on Nodes: if it is a right that the scheduler's ServiceAccount lacks, grant `create` on `events` of `events.k8s.io`, as deploy/base/scheduler.yaml does; else ask the owner of the quota or webhook. Reboots continue without"
+                    );
+                }
+            }
+            Ok(Err(error)) if is_first => {
+                let error = bellwether_chassis::chain(&error);
+                tracing::warn!(node = %notice.node, error, "Event not written, trying again");
+            }
+            Err(_) if is_first => {
+                tracing::warn!(node = %notice.node, "Event not written, trying again: the API server has not answered in time");
+            }
+            Ok(Err(_)) | Err(_) => (),
         }
-        EventOutcome::Dropped
+        None
     }
 }
 
@@ -234,7 +255,7 @@ mod tests {
             node: "n1".parse().unwrap(),
             node_uid: "u1".parse().unwrap(),
             at: Timestamp::UNIX_EPOCH,
-            reason: NoticeReason::DrainBlocked,
+            reason: NoticeReason::DrainStalled,
             action: NoticeAction::Drain,
             message: "ä".repeat(NOTE_BYTES_MAX) + "!",
         }
@@ -245,7 +266,7 @@ mod tests {
         let queue = NoticeQueue::default();
         let dropped: Vec<usize> = (0..QUEUE_MAX + 2).filter(|name| queue.push(notice(*name))).collect();
         assert_eq!(dropped, [QUEUE_MAX, QUEUE_MAX + 1]);
-        assert_eq!(queue.next().await.name, "2");
+        assert_eq!(queue.next().await.notice.name, "2");
     }
 
     #[test]

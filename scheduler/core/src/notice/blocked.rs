@@ -1,8 +1,10 @@
 //! Drains that a blocker keeps from their end: one notice for each blocker of an attempt, once it has lasted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bellwether_proto::{Attempt, AttemptId, Blocker, BlockerKind, Fact, NodeEvent, NodeName, NodeUid, Phase};
+use bellwether_proto::{
+    Attempt, AttemptId, Blocker, BlockerKind, Fact, Generation, NodeEvent, NodeName, NodeUid, Phase,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::notice::kind::name;
@@ -23,15 +25,18 @@ pub(super) struct BlockedDrains(BTreeMap<NodeName, BlockedDrain>);
 struct BlockedDrain {
     attempt: AttemptId,
     node_uid: NodeUid,
+    /// Reports of an earlier generation are of a drain before this one.
+    generation: Generation,
     /// By the end of the notice's name.
     blockers: BTreeMap<String, Lasting>,
+    /// Those that were named: a blocker that comes back is no news.
+    given: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 struct Lasting {
     blocker: Blocker,
     since: Timestamp,
-    is_given: bool,
 }
 
 impl BlockedDrains {
@@ -47,9 +52,13 @@ impl BlockedDrains {
             let drain = BlockedDrain {
                 attempt: attempt.id,
                 node_uid: attempt.node_uid.clone(),
+                generation: attempt.generation,
                 blockers: BTreeMap::new(),
+                given: BTreeSet::new(),
             };
             self.0.insert(attempt.node.clone(), drain);
+        } else if let Some(drain) = self.0.get_mut(&attempt.node) {
+            drain.generation = attempt.generation;
         }
     }
 
@@ -59,21 +68,18 @@ impl BlockedDrains {
             return;
         };
         let drain = self.0.get_mut(&event.node);
-        let Some(drain) = drain.filter(|drain| drain.attempt == event.attempt) else {
+        let is_of = |drain: &&mut BlockedDrain| drain.attempt == event.attempt && drain.generation == event.generation;
+        let Some(drain) = drain.filter(is_of) else {
             return;
         };
         let mut before = std::mem::take(&mut drain.blockers);
         for blocker in progress.blockers.iter().filter(|blocker| needs_notice(blocker.kind)) {
             let key = key(blocker);
-            let lasting = before.remove(&key);
-            let (since, is_given) = lasting.map_or((now, false), |lasting| (lasting.since, lasting.is_given));
+            // A drainer's clock may be ahead.
+            let reported = event.at.min(now);
+            let since = before.remove(&key).map_or(reported, |lasting| lasting.since);
             let blocker = blocker.clone();
-            let lasting = Lasting {
-                blocker,
-                since,
-                is_given,
-            };
-            drain.blockers.insert(key, lasting);
+            drain.blockers.insert(key, Lasting { blocker, since });
         }
     }
 
@@ -81,15 +87,14 @@ impl BlockedDrains {
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Notice> {
         let mut due = Vec::new();
         for (node, drain) in &mut self.0 {
-            for (key, lasting) in &mut drain.blockers {
-                if !lasting.is_given && later(lasting.since, BLOCKED_AFTER) <= now {
-                    lasting.is_given = true;
+            for (key, lasting) in &drain.blockers {
+                if later(lasting.since, BLOCKED_AFTER) <= now && drain.given.insert(key.clone()) {
                     due.push(Notice {
                         name: name(drain.attempt, &format!("blocked-{key}")),
                         node: node.clone(),
                         node_uid: drain.node_uid.clone(),
                         at: now,
-                        reason: NoticeReason::DrainBlocked,
+                        reason: NoticeReason::DrainStalled,
                         action: NoticeAction::Drain,
                         message: format!("The drain is blocked: {}", lasting.blocker),
                     });

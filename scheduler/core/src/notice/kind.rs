@@ -33,7 +33,7 @@ pub enum NoticeReason {
     /// The node's attempt began: the node required a reboot, and every gate let it through.
     RebootAdmitted,
     /// A drain waits for the same blocker for longer than pods usually take.
-    DrainBlocked,
+    DrainStalled,
     /// The drain is over.
     Drained,
     /// The host's reboot is ordered.
@@ -50,7 +50,7 @@ impl NoticeReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RebootAdmitted => "RebootAdmitted",
-            Self::DrainBlocked => "DrainBlocked",
+            Self::DrainStalled => "DrainStalled",
             Self::Drained => "Drained",
             Self::RebootOrdered => "RebootOrdered",
             Self::BackInService => "BackInService",
@@ -63,7 +63,7 @@ impl NoticeReason {
     pub fn is_warning(self) -> bool {
         match self {
             Self::RebootAdmitted | Self::Drained | Self::RebootOrdered | Self::BackInService => false,
-            Self::DrainBlocked => true,
+            Self::DrainStalled => true,
             Self::Ended(cause) => cause.outcome() == Phase::Failed,
         }
     }

@@ -82,7 +82,7 @@ fn each_reason_is_documented_and_each_documented_one_is_given() {
             let action = match notice.reason {
                 NoticeReason::Ended(_) => "RollBack, End",
                 NoticeReason::RebootAdmitted
-                | NoticeReason::DrainBlocked
+                | NoticeReason::DrainStalled
                 | NoticeReason::Drained
                 | NoticeReason::RebootOrdered
                 | NoticeReason::BackInService => notice.action.as_str(),
@@ -223,14 +223,19 @@ fn a_blocker_that_lasts_is_named_once_and_one_that_ends_never() {
     notices.note_event(&progress(&[budget("web")]), at(20));
     assert_eq!(notices.of_blocked_drains(at(29)), []);
     let due = notices.of_blocked_drains(at(30));
-    assert_eq!(reasons(&due), ["DrainBlocked"]);
+    assert_eq!(reasons(&due), ["DrainStalled"]);
     assert!(due[0].message.contains("shop/web"), "{due:?}");
     notices.note_event(&progress(&[budget("web")]), at(40));
     assert_eq!(notices.of_blocked_drains(at(100)), []);
-    // Back after a while: the name is the one that the API server has.
+    // Back after a while: that is no news, also when the API server has forgotten the Event.
     notices.note_event(&progress(&[]), at(101));
     notices.note_event(&progress(&[budget("web")]), at(102));
-    assert_eq!(notices.of_blocked_drains(at(132))[0].name, due[0].name);
+    assert_eq!(notices.of_blocked_drains(at(132)), []);
+    // A drainer of before reports late.
+    let mut stale = progress(&[budget("stale")]);
+    stale.generation = Generation(0);
+    notices.note_event(&stale, at(133));
+    assert_eq!(notices.of_blocked_drains(at(200)), []);
     record.drained_at = Some(at(140));
     notices.note_event(&progress(&[budget("late")]), at(139));
     notices.of_record(&record, at(140));
