@@ -36,7 +36,7 @@ struct Way<'a> {
     /// Makes the runtime.
     runtime: fn() -> std::io::Result<Runtime>,
     /// Starts the traces.
-    traces: BoxFuture<'a, anyhow::Result<Traces>>,
+    traces: BoxFuture<'a, Traces>,
     /// Sends the last traces. Blocks the thread.
     last_traces: fn(),
 }
@@ -46,8 +46,8 @@ struct Way<'a> {
 struct Traces {
     layer: Option<telemetry::TraceLayer>,
     register: Option<Register>,
-    /// Why none arrives before a file is another one.
-    file_fault: Option<String>,
+    /// Why none arrives.
+    fault: Option<String>,
 }
 
 /// Registers metrics.
@@ -110,7 +110,7 @@ where
 {
     let way = Way {
         runtime: || Builder::new_current_thread().enable_all().build(),
-        traces: std::future::ready(Ok(Traces::default())).boxed(),
+        traces: std::future::ready(Traces::default()).boxed(),
         last_traces: || (),
     };
     run(service, args, way, body)
@@ -133,15 +133,15 @@ where
     let way = Way {
         runtime: || Builder::new_multi_thread().enable_all().build(),
         traces: async move {
-            let started = crate::traces::start(service.name, service.version, traces).await?;
+            let started = crate::traces::start(service.name, service.version, traces).await;
             let register = started
                 .report
                 .map(|report| Box::new(move |registry: &mut Registry| report.register(registry)) as _);
-            Ok(Traces {
+            Traces {
                 layer: Some(started.layer),
                 register,
-                file_fault: started.file_fault.map(|fault| fault.to_string()),
-            })
+                fault: started.fault.map(|fault| fault.to_string()),
+            }
         }
         .boxed(),
         last_traces: crate::traces::shut_down,
@@ -172,22 +172,15 @@ where
     }
     let runtime = (way.runtime)().context("start the runtime")?;
     let outcome = runtime.block_on(async {
-        let (traces, fault) = match way.traces.await {
-            Ok(traces) => (traces, None),
-            Err(fault) => (Traces::default(), Some(fault)),
-        };
-        // First of all the log, for the error.
+        let traces = way.traces.await;
         telemetry::init(args, traces.layer)?;
-        if let Some(error) = traces.file_fault {
+        if let Some(error) = traces.fault {
             tracing::warn!(
                 error,
-                "Traces are lost until this file can be used; no restart is needed"
+                "Traces are lost: a file is read again for each export, another setting at the next start"
             );
         }
-        match fault {
-            None => serve(service, args, traces.register, body).await,
-            Some(fault) => Err(fault.context("traces")),
-        }
+        serve(service, args, traces.register, body).await
     });
     // While the runtime lives, which carries the export.
     (way.last_traces)();

@@ -36,6 +36,9 @@ use queue::Queue;
 use report::Report;
 use settings::{SettingError, Settings};
 
+/// The value of an attribute: a text, a number, or a list of texts.
+pub use opentelemetry::Value as AttributeValue;
+
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// How long the export of the last spans may keep a service from its end. A collector that hangs costs no more.
@@ -73,20 +76,16 @@ pub(crate) struct Started {
     pub(crate) layer: TraceLayer,
     /// The count of what does not arrive; none without a collector.
     pub(crate) report: Option<Report>,
-    /// Why nothing arrives until the file that a setting names is another one.
-    pub(crate) file_fault: Option<SettingError>,
+    /// The setting for which nothing is sent, or the file of one, which may become usable.
+    pub(crate) fault: Option<SettingError>,
 }
 
 /// Starts the export of this service, if there is a collector.
 ///
-/// # Errors
-/// A setting cannot be used. Of a file that cannot be used now, and of a collector that does not answer, a service does without
-/// traces: a Secret that is gone must not keep a scheduler from starting again in the middle of a reboot.
-pub(crate) async fn start(
-    name: &'static str,
-    version: &'static str,
-    args: Option<&TraceArgs>,
-) -> anyhow::Result<Started> {
+/// With a setting or file that cannot be used a service does without traces, as with a collector that does not answer: neither a
+/// Secret that is gone nor a variable that a webhook sets in all pods may keep a scheduler from starting again in the middle of
+/// a reboot.
+pub(crate) async fn start(name: &'static str, version: &'static str, args: Option<&TraceArgs>) -> Started {
     let mut provider = SdkTracerProvider::builder()
         .with_id_generator(PlannedIds::default())
         // Whatever OTEL_TRACES_SAMPLER states: the record of an attempt decides for all services, or halves of attempts
@@ -97,13 +96,17 @@ pub(crate) async fn start(
                 .with_service_name(name)
                 .with_attribute(KeyValue::new("service.version", version))
                 .with_attribute(KeyValue::new("service.namespace", "bellwether"))
+                .with_attribute(KeyValue::new("service.instance.id", instance()))
                 .build(),
         );
     let variable = |name| std::env::var(name).ok();
-    let settings = args.map_or(Ok(None), |args| Settings::new(args, variable))?;
-    let (mut report, mut file_fault) = (None, None);
+    let (settings, mut fault) = match args.map_or(Ok(None), |args| Settings::new(args, variable)) {
+        Ok(settings) => (settings, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let mut report = None;
     if let Some(settings) = settings {
-        file_fault = settings.check_files().await.err();
+        fault = settings.check_files().await.err();
         let waiting = Arc::default();
         let counts = report.insert(Report::default());
         let exporter = Exporter::new(settings, Arc::clone(&waiting), counts.clone());
@@ -115,20 +118,27 @@ pub(crate) async fn start(
         .with_tracer(provider.tracer("bellwether"))
         .with_location(false)
         .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
         .with_filter(tracing_subscriber::filter::filter_fn(|meta| {
             // Spans of ours only: libraries have spans for each request.
             meta.is_span() && meta.target().starts_with("bellwether")
         }));
-    Ok(Started {
+    Started {
         layer: traces.boxed(),
         report,
-        file_fault,
-    })
+        fault,
+    }
+}
+
+/// Which of the replicas this is: the name of the host, which of a pod is the pod's.
+fn instance() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Makes this span part of a trace that began elsewhere.
 pub fn set_parent(span: &Span, parent: TraceParent) {
-    if let Err(error) = span.set_parent(remote(parent)) {
+    if let Err(error) = span.set_parent(context(parent, true)) {
         tracing::debug!(%error, "The span stays out of its trace");
     }
 }
@@ -170,12 +180,14 @@ pub struct FinishedSpan {
     pub span_id: Option<[u8; 8]>,
     /// The span that it is part of.
     pub parent: Option<[u8; 8]>,
+    /// Another service writes that one.
+    pub is_parent_remote: bool,
     /// When it began.
     pub start: Timestamp,
     /// When it ended.
     pub end: Timestamp,
     /// What is known of it.
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: Vec<(&'static str, AttributeValue)>,
     /// Set if it failed.
     pub error: Option<String>,
 }
@@ -195,11 +207,12 @@ impl FinishedSpan {
             .with_start_time(SystemTime::from(self.start))
             .with_attributes(attributes);
         let parent = self.parent.map_or_else(Context::new, |span_id| {
-            remote(TraceParent {
+            let parent = TraceParent {
                 trace_id: self.trace_id,
                 span_id,
                 sampled: true,
-            })
+            };
+            context(parent, self.is_parent_remote)
         });
         NEXT_TRACE.set(Some(self.trace_id));
         NEXT_SPAN.set(self.span_id);
@@ -214,13 +227,20 @@ impl FinishedSpan {
     }
 }
 
-/// A context whose span is this one, which lives elsewhere.
-fn remote(parent: TraceParent) -> Context {
+/// A list of texts as the value of an attribute.
+#[must_use]
+pub fn texts(texts: &[String]) -> AttributeValue {
+    let texts = texts.iter().map(|text| text.clone().into());
+    AttributeValue::Array(opentelemetry::Array::String(texts.collect()))
+}
+
+/// A context whose span is this one, which was or will be written elsewhere, perhaps by another service.
+fn context(parent: TraceParent, is_remote: bool) -> Context {
     Context::new().with_remote_span_context(SpanContext::new(
         TraceId::from_bytes(parent.trace_id),
         SpanId::from_bytes(parent.span_id),
         TraceFlags::default().with_sampled(parent.sampled),
-        true,
+        is_remote,
         TraceState::default(),
     ))
 }

@@ -13,7 +13,7 @@ use bellwether_drainer_core::{
     Action, Answer, ApiFault, CommandEnd, HeldBack, Machine, NodePatched, NodePod, NodeRead, NodeView, Notice, PodView,
     RecordView, RequestId, WatchTarget, Watched,
 };
-use bellwether_proto::{Fact, NodeName};
+use bellwether_proto::{Fact, NodeName, TraceParent};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _, future};
@@ -44,6 +44,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) node: &'a NodeName,
     pub(crate) record: &'a RecordReader,
     pub(crate) events: &'a EventPublisher,
+    /// What the parts of a drain are parts of.
+    pub(crate) trace: TraceParent,
 }
 
 /// The result of a request.
@@ -86,12 +88,15 @@ impl Inbox<'_> {
 
 impl<'a> Driver<'a> {
     /// Drives the machine to its end, or until the service stops.
-    pub(crate) async fn drive(&'a self, machine: impl Machine) -> CommandEnd {
+    pub(crate) async fn drive(&'a self, mut machine: impl Machine) -> CommandEnd {
         let mut inbox = self.inbox();
         let end = tokio::select! {
-            end = self.drive_to_end(machine, &mut inbox) => end,
+            end = self.drive_to_end(&mut machine, &mut inbox) => end,
             () = self.tools.chassis.stop.cancelled() => CommandEnd::Interrupted,
         };
+        for passage in machine.interrupt() {
+            spans::write(self.trace, self.node, passage);
+        }
         for answer in end_in_flight(&mut inbox.evictions, EVICTIONS_END).await {
             self.tools.metrics.eviction(&answer);
         }
@@ -99,8 +104,8 @@ impl<'a> Driver<'a> {
     }
 
     /// Drives the machine of a command's last step, which a stop does not interrupt: what has happened has to be reported.
-    pub(crate) async fn conclude(&'a self, machine: impl Machine) -> CommandEnd {
-        self.drive_to_end(machine, &mut self.inbox()).await
+    pub(crate) async fn conclude(&'a self, mut machine: impl Machine) -> CommandEnd {
+        self.drive_to_end(&mut machine, &mut self.inbox()).await
     }
 
     fn inbox(&self) -> Inbox<'a> {
@@ -118,7 +123,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    async fn drive_to_end(&'a self, mut machine: impl Machine, inbox: &mut Inbox<'a>) -> CommandEnd {
+    async fn drive_to_end(&'a self, machine: &mut impl Machine, inbox: &mut Inbox<'a>) -> CommandEnd {
         machine.handle_budgets(inbox.budgets.borrow_and_update().as_ref().ok().cloned());
         let mut attached = inbox.volumes.of_node(self.node);
         machine.handle_attached(attached.clone());
@@ -140,7 +145,7 @@ impl<'a> Driver<'a> {
             let due = machine.poll_timeout();
             let sleep = due.map_or(SLEEP_MAX, |due| clock::until(due).min(SLEEP_MAX));
             tokio::select! {
-                Some(response) = inbox.responses.next() => self.hand_over(response, &mut machine),
+                Some(response) = inbox.responses.next() => self.hand_over(response, machine),
                 Some((uid, answer)) = inbox.evictions.next() => {
                     self.tools.metrics.eviction(&answer);
                     machine.handle_answer(clock::now(), &uid, answer);
@@ -159,8 +164,8 @@ impl<'a> Driver<'a> {
                 }
                 () = inbox.places.more_than(known, self.node), if machine.lacks_places() => (),
                 Ok(()) = inbox.sets.changed() => machine.handle_sets(inbox.sets.borrow_and_update().clone()),
-                event = next(&mut inbox.pods) => self.on_pods(event, inbox, &mut machine),
-                event = next(&mut inbox.node) => self.on_node(event, inbox, &mut machine),
+                event = next(&mut inbox.pods) => self.on_pods(event, inbox, machine),
+                event = next(&mut inbox.node) => self.on_node(event, inbox, machine),
                 () = tokio::time::sleep(sleep) => (),
             }
         }
@@ -176,7 +181,7 @@ impl<'a> Driver<'a> {
                 return None;
             }
             Action::Trace(passage) => {
-                spans::write(self.node, passage);
+                spans::write(self.trace, self.node, passage);
                 return None;
             }
             Action::Throttle(until) => {

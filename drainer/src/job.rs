@@ -123,7 +123,12 @@ impl Drainer {
             return Verdict::RetryAfter(AGAIN);
         };
         let span = span_of(&command);
-        traces::set_parent(&span, attempt.trace);
+        // Of spans that the scheduler writes in any case: a drainer that dies leaves no span without its parent.
+        let parent = match command.task {
+            Task::Drain { .. } => attempt.draining_span(),
+            Task::Uncordon => attempt.trace,
+        };
+        traces::set_parent(&span, parent);
         let work = async {
             let started = clock::now();
             let end = self.run(&command, &attempt, may_delete, &record, read_at).await;
@@ -176,6 +181,7 @@ impl Drainer {
             node: &command.attempt.node,
             record,
             events: &events,
+            trace: attempt.draining_span(),
         };
         let end = match command.task {
             Task::Drain { not_after } => {

@@ -1,14 +1,15 @@
-//! The spans of the parts of a drain: written when each is over, below the span of the command.
+//! The spans of the parts of a drain: written when each is over, below the span of the phase, since that of the command is
+//! lost with a drainer that dies.
 
-use bellwether_chassis::traces::{self, FinishedSpan};
+use bellwether_chassis::traces::{AttributeValue, FinishedSpan};
 use bellwether_drainer_core::plan::passage::{Passage, PassageOf};
-use bellwether_proto::{BudgetNumbers, NodeName, attribute, span};
+use bellwether_proto::{BudgetNumbers, NodeName, TraceParent, attribute, span};
 
-/// The span of this part, if the present span is traced and sampled.
-pub(crate) fn write(node: &NodeName, passage: Passage) {
-    let Some(parent) = traces::current().filter(|parent| parent.sampled) else {
+/// The span of this part, unless the attempt is not sampled.
+pub(crate) fn write(parent: TraceParent, node: &NodeName, passage: Passage) {
+    if !parent.sampled {
         return;
-    };
+    }
     let Passage {
         wave,
         began,
@@ -17,12 +18,12 @@ pub(crate) fn write(node: &NodeName, passage: Passage) {
         is_done,
     } = passage;
     let mut attributes = vec![
-        (attribute::NODE, node.to_string()),
-        (attribute::WAVE, wave.as_str().to_owned()),
+        (attribute::NODE, node.to_string().into()),
+        (attribute::WAVE, wave.as_str().into()),
     ];
     let name = match of {
         PassageOf::Wave(gone) => {
-            attributes.push((attribute::PODS_GONE, gone.to_string()));
+            attributes.push((attribute::PODS_GONE, i64::from(gone).into()));
             span::DRAIN_WAVE
         }
         PassageOf::Pod {
@@ -31,9 +32,9 @@ pub(crate) fn write(node: &NodeName, passage: Passage) {
             blocker,
             budget,
         } => {
-            attributes.push((attribute::NAMESPACE, namespace));
-            attributes.push((attribute::POD, name));
-            attributes.push((attribute::BLOCKER, blocker.as_str().to_owned()));
+            attributes.push((attribute::NAMESPACE, namespace.into()));
+            attributes.push((attribute::POD, name.into()));
+            attributes.push((attribute::BLOCKER, blocker.as_str().into()));
             attributes.extend(budget.into_iter().flat_map(numbers));
             span::DRAIN_POD
         }
@@ -43,6 +44,7 @@ pub(crate) fn write(node: &NodeName, passage: Passage) {
         trace_id: parent.trace_id,
         span_id: None,
         parent: Some(parent.span_id),
+        is_parent_remote: true,
         start: began,
         end: ended,
         attributes,
@@ -51,11 +53,18 @@ pub(crate) fn write(node: &NodeName, passage: Passage) {
     .write();
 }
 
-fn numbers(budget: BudgetNumbers) -> [(&'static str, String); 4] {
+fn numbers(budget: BudgetNumbers) -> [(&'static str, AttributeValue); 4] {
+    let BudgetNumbers {
+        name,
+        healthy,
+        desired,
+        expected,
+        ..
+    } = budget;
     [
-        (attribute::BUDGET, budget.name),
-        (attribute::BUDGET_HEALTHY, budget.healthy.to_string()),
-        (attribute::BUDGET_DESIRED, budget.desired.to_string()),
-        (attribute::BUDGET_EXPECTED, budget.expected.to_string()),
+        (attribute::BUDGET, name.into()),
+        (attribute::BUDGET_HEALTHY, i64::from(healthy).into()),
+        (attribute::BUDGET_DESIRED, i64::from(desired).into()),
+        (attribute::BUDGET_EXPECTED, i64::from(expected).into()),
     ]
 }

@@ -181,6 +181,15 @@ impl Attempt {
         self.history.last().map_or(self.need_since, |entered| entered.at)
     }
 
+    /// The span of the phase in which the node is drained, which the scheduler writes once the phase is over.
+    #[must_use]
+    pub fn draining_span(&self) -> TraceParent {
+        TraceParent {
+            span_id: self.trace.part(Phase::Draining.as_str(), self.started_at()),
+            ..self.trace
+        }
+    }
+
     /// When the attempt started.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {

@@ -243,6 +243,24 @@ impl TraceParent {
     }
 }
 
+impl TraceParent {
+    /// The id of a part of the span that this is of, by the part's name and the moment at which it began.
+    ///
+    /// Every process that knows the attempt's record comes to the same id: so a part can be named as a parent before it is
+    /// over, and a service that writes it again after a crash writes the same span.
+    #[must_use]
+    pub fn part(&self, name: &str, began: Timestamp) -> [u8; 8] {
+        // FNV-1a, since the ids must be the same in all versions, and need to be no more than different.
+        let moment = began.as_millisecond().to_be_bytes();
+        let bytes = self.span_id.iter().chain(name.as_bytes()).chain(&moment);
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        // Zero is no id.
+        hash.max(1).to_be_bytes()
+    }
+}
+
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (trace, span) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
@@ -314,6 +332,26 @@ mod tests {
         let (one, other) = (TraceParent::random(), TraceParent::random());
         assert!(one.trace_id != other.trace_id && one.span_id != other.span_id);
         assert_eq!(one.to_string().parse(), Ok(one));
+    }
+
+    #[test]
+    fn a_part_of_a_span_has_one_id_by_its_name_and_its_begin() {
+        let trace: TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            .parse()
+            .unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(trace.part("Draining", at(1)), [127, 171, 18, 248, 110, 224, 189, 25]);
+        let others = [
+            trace.part("Draining", at(2)),
+            trace.part("Rebooting", at(1)),
+            TraceParent {
+                span_id: [7; 8],
+                ..trace
+            }
+            .part("Draining", at(1)),
+            trace.span_id,
+        ];
+        assert!(!others.contains(&trace.part("Draining", at(1))));
     }
 
     #[test]

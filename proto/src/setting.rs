@@ -162,3 +162,5 @@ pub const OTLP_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 pub const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 /// Of scheduler and drainer, by OpenTelemetry's name: the protocol, of which there is one.
 pub const OTLP_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+/// Of scheduler and drainer, by OpenTelemetry's name: how long a span waits for others, in milliseconds.
+pub const OTLP_DELAY: &str = "OTEL_BSP_SCHEDULE_DELAY";

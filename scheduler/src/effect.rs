@@ -59,7 +59,7 @@ impl Effects {
                 ended,
             } => {
                 self.metrics.phase_over(&attempt, phase, began, ended);
-                spans::write(&attempt, phase, began, ended);
+                spans::write(&attempt);
             }
         }
         Ok(None)

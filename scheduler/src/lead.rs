@@ -44,6 +44,7 @@ use crate::lead::views::Views;
 use crate::message::{self, LeaderMessage};
 use crate::observe::metrics::Metrics;
 use crate::observe::recorder::{RecordedFleet, Recorder};
+use crate::observe::spans;
 use crate::readings::Readings;
 
 /// How often the leader asks the API server again while a watch fails.
@@ -185,10 +186,10 @@ impl LeaderContext {
         let outage = refused.as_ref().and_then(Refused::stood_still_since);
         let observed = views.take_observed();
         let mut node_events = NodeEvents::new(self.metrics.clone());
-        loaded
-            .attempts
-            .iter()
-            .for_each(|attempt| node_events.stored(attempt, now));
+        for attempt in &loaded.attempts {
+            node_events.stored(attempt, now);
+            spans::write_again(attempt, now);
+        }
         progress.iter().for_each(|event| node_events.published(event, now));
         let mut leader = Leader {
             context: self,

@@ -12,6 +12,7 @@ use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
 
 use crate::fleet::{DEADLINE, Fleet};
+use crate::traces;
 
 /// Longer than a service takes to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
@@ -31,12 +32,7 @@ async fn the_scheduler_is_killed_in_each_phase_and_the_standby_continues() -> Re
     let mut fleet = Fleet::start(phases.len(), ServicesOptions::default()).await?;
     fleet.upgrade_all()?;
     for phase in phases {
-        fleet.entering(phase).await?;
-        let killed = fleet.services.leader(&fleet.world).await?.clone();
-        killed.process.kill9();
-        let next = fleet.services.leader(&fleet.world).await?;
-        ensure!(next.process.name() != killed.process.name(), "the dead one leads");
-        killed.process.restart()?;
+        fleet.kill_leader_entering(phase).await?;
     }
     fleet.all_rolled(1).await
 }
@@ -114,6 +110,7 @@ async fn a_drainer_killed_in_mid_drain_is_replaced_by_another() -> Result<()> {
         .map_or(Ok(()), |drainer| drainer.process.restart())?;
     fleet.rebooted_once(&[fleet.world.host(0)?]).await?;
     ensure!(fleet.nodes.cordons(&node) == 1, "it was cordoned again");
+    traces::is_whole(&fleet, &node).await?;
     fleet.finish()
 }
 

@@ -96,6 +96,17 @@ impl Fleet {
         Ok(event.node)
     }
 
+    /// Kills the scheduler that leads, once a node enters this phase; returns when the other one leads, with the dead one started
+    /// again.
+    pub(crate) async fn kill_leader_entering(&mut self, phase: Phase) -> Result<()> {
+        self.entering(phase).await?;
+        let killed = self.services.leader(&self.world).await?.clone();
+        killed.process.kill9();
+        let next = self.services.leader(&self.world).await?;
+        ensure!(next.process.name() != killed.process.name(), "the dead one leads");
+        killed.process.restart()
+    }
+
     /// The stored record of a node's attempt.
     pub(crate) async fn attempt(&self, node: &str) -> Result<Option<Attempt>> {
         let node: NodeName = node.parse()?;

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::Phase;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
@@ -16,6 +17,7 @@ use rig::world::World;
 use serde_json::json;
 
 use crate::fleet::{DEADLINE, Fleet};
+use crate::traces;
 
 /// The reasons of an attempt that goes well, in their order.
 const WELL: [&str; 4] = ["RebootAdmitted", "Drained", "RebootOrdered", "BackInService"];
@@ -57,12 +59,7 @@ async fn each_step_of_a_reboot_is_one_event_though_the_scheduler_is_killed_in_ea
     ];
     host.upgrade_kernel("6.12.48")?;
     for phase in phases {
-        fleet.entering(phase).await?;
-        let killed = fleet.services.leader(&fleet.world).await?.clone();
-        killed.process.kill9();
-        let next = fleet.services.leader(&fleet.world).await?;
-        ensure!(next.process.name() != killed.process.name(), "the dead one leads");
-        killed.process.restart()?;
+        fleet.kill_leader_entering(phase).await?;
     }
     fleet.rebooted_once(std::slice::from_ref(&host)).await?;
     has_events(&fleet, host.name(), &WELL).await?;
@@ -89,17 +86,18 @@ async fn each_step_of_a_reboot_is_one_event_though_the_scheduler_is_killed_in_ea
     let selector = "--field-selector=reportingComponent=bellwether.dev/scheduler";
     let listed = fleet.world.kubectl()?.run(&["get", "events", selector], "").await?;
     ensure!(WELL.iter().all(|reason| listed.contains(reason)), "{listed}");
+    traces::is_whole(&fleet, host.name()).await?;
     fleet.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_blocked_drain_and_its_cancel_are_shown_with_the_budget() -> Result<()> {
+async fn a_blocked_drain_is_shown_with_the_budget_and_so_is_its_end_without_a_reboot() -> Result<()> {
     let world = World::start(rig::world::WorldOptions::default()).await?;
     world.block_drain(0).await?;
-    let fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
+    let mut fleet = Fleet::start_in(world, ServicesOptions::default().without_drain_checks()).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
-    has_events(&fleet, host.name(), &["RebootAdmitted", "DrainBlocked"]).await?;
+    has_events(&fleet, host.name(), &["RebootAdmitted", "DrainStalled"]).await?;
     let blocked = events(&fleet, host.name()).await?.pop().context("an Event")?;
     assert_eq!(blocked.type_.as_deref(), Some("Warning"));
     ensure!(
@@ -110,7 +108,7 @@ async fn a_blocked_drain_and_its_cancel_are_shown_with_the_budget() -> Result<()
     has_events(
         &fleet,
         host.name(),
-        &["RebootAdmitted", "DrainBlocked", "NeedCleared", "NeedCleared"],
+        &["RebootAdmitted", "DrainStalled", "NeedCleared", "NeedCleared"],
     )
     .await?;
     let actions = events(&fleet, host.name())
@@ -118,6 +116,19 @@ async fn a_blocked_drain_and_its_cancel_are_shown_with_the_budget() -> Result<()
         .into_iter()
         .filter_map(|event| event.action);
     assert_eq!(actions.collect::<Vec<_>>(), ["Drain", "Drain", "RollBack", "End"]);
+
+    // The scheduler or the drainer, whichever is first, finds that the Node is gone.
+    fleet.entering(Phase::Draining).await?;
+    host.upgrade_kernel("6.12.49")?;
+    fleet.entering(Phase::Draining).await?;
+    let nodes = Api::<Node>::all(fleet.world.client());
+    nodes.delete(host.name(), &DeleteParams::default()).await?;
+    wait::until("the Event of a Node that is gone", DEADLINE, async || {
+        let last = reasons(&fleet, host.name()).await?.pop();
+        ensure!(last.as_deref() == Some("NodeGone"), "{last:?}");
+        Ok(())
+    })
+    .await?;
     fleet.finish()
 }
 

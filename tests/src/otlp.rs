@@ -91,11 +91,12 @@ impl OtlpReceiver {
             .collect()
     }
 
-    /// The spans of one trace, in order of their start.
+    /// The spans of one trace, in order of their start. A span that was received again counts once, as it is now.
     #[must_use]
     pub fn trace(&self, trace: &str) -> Vec<Span> {
-        let mut spans: Vec<Span> = self.spans();
-        spans.retain(|span| span.trace == trace);
+        let of_trace = self.spans().into_iter().filter(|span| span.trace == trace);
+        let by_id: BTreeMap<String, Span> = of_trace.map(|span| (span.id.clone(), span)).collect();
+        let mut spans: Vec<Span> = by_id.into_values().collect();
         spans.sort_by_key(|span| span.start);
         spans
     }

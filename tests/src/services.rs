@@ -128,7 +128,7 @@ impl Services {
             .or_insert_with(|| "text".to_owned());
         env.entry("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()).or_insert(traces);
         // Spans are looked at right after the deed.
-        env.entry("OTEL_BSP_SCHEDULE_DELAY".to_owned())
+        env.entry(setting::OTLP_DELAY.to_owned())
             .or_insert_with(|| "200".to_owned());
         let mut services = Self {
             schedulers: vec![],

@@ -158,12 +158,20 @@ impl Sender {
     }
 
     fn arrived(&self, rejected: usize) {
-        if let Some(lost) = self.report.arrives() {
+        if rejected == 0
+            && let Some(lost) = self.report.arrives()
+        {
             tracing::info!(lost, "Traces arrive again");
         }
         if rejected > 0 {
+            if self.report.fails() {
+                tracing::warn!(
+                    rejected,
+                    collector = self.settings.address(),
+                    "The collector rejects spans, and this is not logged again until it takes all of a batch"
+                );
+            }
             self.report.dropped(Reason::Export, rejected);
-            tracing::debug!(rejected, "The collector has rejected spans of a batch");
         }
     }
 
@@ -226,9 +234,10 @@ impl Fault {
         match self {
             Self::Unreachable(_) | Self::Silent => true,
             Self::Setting(_) | Self::Refused(_) | Self::NoCollector => false,
+            // As the specification of OTLP lists them; a collector that is short of room has to ask for another try.
             Self::Failed(code) => matches!(
                 code,
-                Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Internal | Code::Unknown
+                Code::Unavailable | Code::Aborted | Code::OutOfRange | Code::DataLoss
             ),
         }
     }

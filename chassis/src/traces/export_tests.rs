@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Mutex as Lock, PoisonError};
 
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -79,9 +79,9 @@ impl Traced {
     }
 }
 
-/// A collector: the number of spans of each request, with its token.
+/// A collector: the number of spans of each request, with its token; and how many spans of each it rejects.
 #[derive(Debug, Clone, Default)]
-struct Collector(Arc<Lock<Vec<(usize, String)>>>);
+struct Collector(Arc<Lock<Vec<(usize, String)>>>, i64);
 
 impl Collector {
     fn received(&self) -> Vec<(usize, String)> {
@@ -101,7 +101,11 @@ impl TraceService for Collector {
         let scopes = groups.iter().flat_map(|group| &group.scope_spans);
         let spans = scopes.map(|scope| scope.spans.len()).sum();
         self.0.lock().unwrap().push((spans, token));
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+        let partial_success = (self.1 > 0).then(|| ExportTracePartialSuccess {
+            rejected_spans: self.1,
+            error_message: "s3cr3t".to_owned(),
+        });
+        Ok(Response::new(ExportTraceServiceResponse { partial_success }))
     }
 }
 
@@ -183,6 +187,7 @@ async fn a_refused_token_and_a_wrong_server_lose_the_batch_at_once_and_are_named
         (StatusCode::UNAUTHORIZED, "--traces-headers"),
         (StatusCode::FORBIDDEN, "--traces-headers"),
         (StatusCode::NOT_FOUND, "port for gRPC"),
+        (StatusCode::BAD_REQUEST, "answers Internal"),
     ] {
         let (listener, address) = listen().await;
         let mut task = JoinSet::new();
@@ -230,6 +235,23 @@ async fn a_collector_that_is_back_is_news_and_takes_the_next_batch() {
     traced.flush().await;
     assert_eq!(collector.received(), [(1, String::new())]);
     assert!(traced.report.fails(), "the success has ended the failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_rejects_spans_is_a_fault_until_it_takes_a_whole_batch() {
+    let (listener, address) = listen().await;
+    let collector = Collector(Arc::default(), 2);
+    let mut task = JoinSet::new();
+    let routes = Server::builder().add_service(TraceServiceServer::new(collector.clone()));
+    task.spawn(routes.serve_with_incoming(TcpListenerStream::new(listener)));
+    let traced = Traced::to(&format!("http://{address}"), None, None, PATIENCE);
+    for lost in [2, 4] {
+        traced.spans(3);
+        traced.flush().await;
+        traced.lost(Reason::Export, lost).await;
+        assert!(!traced.report.fails(), "it has been reported");
+    }
+    assert_eq!(collector.received().len(), 2, "no batch is sent twice");
 }
 
 /// With TLS the handshake hangs, without it the answer.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bellwether_proto::setting;
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -16,6 +17,22 @@ use super::report::{Reason, Report};
 
 /// The spans of some fifty reboots, and of a few megabytes.
 pub(crate) const SPANS_MAX: usize = 2048;
+
+/// Spans of one request: far below the four megabytes that a collector takes by default.
+const BATCH_MAX: usize = 512;
+
+/// How long a span waits for others at most.
+const DELAY: Duration = Duration::from_secs(5);
+
+/// [`DELAY`], or less by OpenTelemetry's variable for it. Not nothing, which would have the thread never rest.
+fn delay() -> Duration {
+    let millis = std::env::var(setting::OTLP_DELAY)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    millis.map_or(DELAY, |millis| {
+        Duration::from_millis(millis).clamp(Duration::from_millis(100), DELAY)
+    })
+}
 
 /// Hands spans to the exporter in batches, from a thread of its own.
 #[derive(Debug)]
@@ -28,7 +45,11 @@ pub(crate) struct Queue {
 impl Queue {
     /// `waiting`: the spans that were handed over here, less those that the exporter has dealt with.
     pub(crate) fn new(exporter: Exporter, waiting: Arc<AtomicUsize>, report: Report) -> Self {
-        let limits = BatchConfigBuilder::default().with_max_queue_size(SPANS_MAX).build();
+        let limits = BatchConfigBuilder::default()
+            .with_max_queue_size(SPANS_MAX)
+            .with_max_export_batch_size(BATCH_MAX)
+            .with_scheduled_delay(delay())
+            .build();
         Self {
             batches: BatchSpanProcessor::builder(exporter).with_batch_config(limits).build(),
             waiting,

@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::fault::ApiFault;
 use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::RecordView;
+use crate::plan::passage::Passage;
 use crate::pod::PodView;
 use crate::request::RequestId;
 use crate::stateful_set::StatefulSets;
@@ -84,6 +85,11 @@ pub trait Machine {
 
     /// Some drain of this process asked that nothing is evicted until this instant.
     fn handle_throttle(&mut self, _until: Timestamp) {}
+
+    /// The driver drops the machine before its end. Returns the parts of the drain that are under way, for its trace.
+    fn interrupt(&mut self) -> Vec<Passage> {
+        Vec::new()
+    }
 
     /// The next action, decided at this time.
     fn poll_action(&mut self, now: Timestamp) -> Option<Action>;

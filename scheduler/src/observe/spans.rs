@@ -1,34 +1,57 @@
 //! The spans of an attempt: written when each phase is over, so that they survive the reboot
 //! of a node and the end of a scheduler. Among them are those of the agents, which export nothing.
+//!
+//! All is in the record, the ids too: a leader that takes over writes the spans of the newest changes again, which a scheduler
+//! that died may not have sent, and each is the same span as before.
 
-use bellwether_chassis::traces::FinishedSpan;
-use bellwether_proto::{Attempt, Cause, Ending, Phase, attribute, span};
-use jiff::Timestamp;
+use bellwether_chassis::traces::{AttributeValue, FinishedSpan, texts};
+use bellwether_proto::{Attempt, Cause, Ending, Phase, PhaseEntered, attribute, span};
+use jiff::{SignedDuration, Timestamp};
 
-/// The span of a phase, and of the attempt if it is over.
+/// How old the newest change of an attempt may be whose spans are written again. A leader that takes over is later by less, also
+/// when NATS is away for minutes.
+const AGAIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// The span of the phase that has ended, and of the attempt if it is over.
 ///
 /// An attempt that is not sampled has none in any service: its record says so.
-pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Timestamp) {
+pub(crate) fn write(attempt: &Attempt) {
+    if let [.., ended, next] = attempt.history.as_slice() {
+        write_phase(attempt, ended, next);
+    }
+}
+
+/// The spans of an attempt up to now, if the scheduler before may not have sent the newest of them.
+pub(crate) fn write_again(attempt: &Attempt, now: Timestamp) {
+    if now.duration_since(attempt.phase_since()) > AGAIN {
+        return;
+    }
+    for pair in attempt.history.windows(2) {
+        if let [ended, next] = pair {
+            write_phase(attempt, ended, next);
+        }
+    }
+}
+
+fn write_phase(attempt: &Attempt, ended: &PhaseEntered, next: &PhaseEntered) {
     if !attempt.trace.sampled {
         return;
     }
-    FinishedSpan {
-        name: phase.as_str().into(),
-        trace_id: attempt.trace.trace_id,
-        span_id: None,
-        parent: Some(attempt.trace.span_id),
-        start: began,
-        end: ended,
-        attributes: attributes(attempt),
-        error: error_of(attempt).filter(|_| attempt.phase == Phase::RollingBack || attempt.phase.is_ended()),
+    if !ended.phase.is_ended() {
+        let fails = next.phase == Phase::RollingBack || next.phase.is_ended();
+        FinishedSpan {
+            attributes: attributes(attempt),
+            error: error_of(attempt).filter(|_| fails),
+            ..part(attempt, ended.phase.as_str(), ended.at, next.at)
+        }
+        .write();
     }
-    .write();
-    match phase {
+    match ended.phase {
         Phase::Draining => {
             write_need(attempt);
             write_wait(attempt);
         }
-        Phase::Rebooting => write_call(attempt, began, ended),
+        Phase::Rebooting => write_call(attempt, ended.at, next.at),
         Phase::Verifying
         | Phase::Uncordoning
         | Phase::Soaking
@@ -37,21 +60,33 @@ pub(crate) fn write(attempt: &Attempt, phase: Phase, began: Timestamp, ended: Ti
         | Phase::Failed
         | Phase::Cancelled => (),
     }
-    // A node that came back late ends twice; its span has been written then, and there can be but one.
-    let endings = attempt.history.iter().filter(|entered| entered.phase.is_ended());
-    if attempt.phase.is_ended() && endings.count() == 1 {
+    // A node that came back late ends twice; there can be but one span of the attempt, which is of the first end.
+    let first_end = attempt.history.iter().find(|entered| entered.phase.is_ended());
+    if first_end == Some(next) {
         FinishedSpan {
-            name: span::REBOOT_NODE.into(),
-            trace_id: attempt.trace.trace_id,
             span_id: Some(attempt.trace.span_id),
             parent: attempt.need_span,
-            start: attempt.started_at(),
-            end: ended,
             attributes: attributes(attempt),
             error: error_of(attempt),
+            ..part(attempt, span::REBOOT_NODE, attempt.started_at(), next.at)
         }
         .write();
-        write_gap(attempt, ended);
+        write_gap(attempt, next.at);
+    }
+}
+
+/// A part of the attempt, with an id that follows from its name and begin.
+fn part(attempt: &Attempt, name: &'static str, start: Timestamp, end: Timestamp) -> FinishedSpan {
+    FinishedSpan {
+        name: name.into(),
+        trace_id: attempt.trace.trace_id,
+        span_id: Some(attempt.trace.part(name, start)),
+        parent: Some(attempt.trace.span_id),
+        is_parent_remote: false,
+        start,
+        end,
+        attributes: vec![(attribute::NODE, attempt.node.to_string().into())],
+        error: None,
     }
 }
 
@@ -61,23 +96,15 @@ fn write_need(attempt: &Attempt) {
         return;
     }
     // A package that was installed in the drain makes the need a later one.
-    let began = attempt.history.first().map_or(attempt.need_since, |entered| entered.at);
-    let since = attempt.need_since.min(began);
-    FinishedSpan {
-        name: span::REBOOT_REQUIRED.into(),
-        trace_id: attempt.trace.trace_id,
+    let since = attempt.need_since.min(attempt.started_at());
+    let mut need = FinishedSpan {
         span_id: attempt.need_span,
         parent: None,
-        start: since,
-        end: since,
-        attributes: vec![
-            (attribute::AGENT, "sentinel".to_owned()),
-            (attribute::NODE, attempt.node.to_string()),
-            (attribute::REASONS, attempt.reasons.join("; ")),
-        ],
-        error: None,
-    }
-    .write();
+        ..part(attempt, span::REBOOT_REQUIRED, since, since)
+    };
+    need.attributes.push((attribute::AGENT, "sentinel".into()));
+    need.attributes.push((attribute::REASONS, texts(&attempt.reasons)));
+    need.write();
 }
 
 /// From the need to the first attempt for it.
@@ -88,14 +115,8 @@ fn write_wait(attempt: &Attempt) {
     }
     let began = attempt.started_at();
     FinishedSpan {
-        name: span::WAITING.into(),
-        trace_id: attempt.trace.trace_id,
-        span_id: None,
         parent: attempt.need_span,
-        start: attempt.need_since.min(began),
-        end: began,
-        attributes: vec![(attribute::NODE, attempt.node.to_string())],
-        error: None,
+        ..part(attempt, span::WAITING, attempt.need_since.min(began), began)
     }
     .write();
 }
@@ -118,32 +139,19 @@ fn write_gap(attempt: &Attempt, ended: Timestamp) {
         // No host was called for a reboot.
         return;
     }
-    // Known before, since the phases name it as their parent.
-    let id = attempt.trace.span_id.map(|byte| !byte);
-    FinishedSpan {
-        name: span::HOST_AWAY.into(),
-        trace_id: attempt.trace.trace_id,
-        span_id: Some(id),
-        parent: Some(attempt.trace.span_id),
-        start: left,
-        end: back.unwrap_or(ended).max(left),
+    let gap = FinishedSpan {
         attributes: attributes(attempt),
         error: error_of(attempt).filter(|_| back.is_none()),
-    }
-    .write();
+        ..part(attempt, span::HOST_AWAY, left, back.unwrap_or(ended).max(left))
+    };
     for (name, start, end) in boot_phases(attempt) {
         FinishedSpan {
-            name: name.into(),
-            trace_id: attempt.trace.trace_id,
-            span_id: None,
-            parent: Some(id),
-            start,
-            end,
-            attributes: vec![(attribute::NODE, attempt.node.to_string())],
-            error: None,
+            parent: gap.span_id,
+            ..part(attempt, name, start, end)
         }
         .write();
     }
+    gap.write();
 }
 
 /// The phases of the boot, by the host's clock.
@@ -183,37 +191,31 @@ fn write_call(attempt: &Attempt, ordered: Timestamp, ended: Timestamp) {
         // The rebooter has done nothing that is known.
         return;
     }
+    // The host's clock may be behind.
+    let called = attempt.reboot_started_at.unwrap_or(ended);
+    let end = called.clamp(ordered, ended.max(ordered));
     let mut attributes = attributes(attempt);
-    attributes.push((attribute::AGENT, "rebooter".to_owned()));
+    attributes.push((attribute::AGENT, "rebooter".into()));
     FinishedSpan {
-        name: span::REBOOT_HOST.into(),
-        trace_id: attempt.trace.trace_id,
-        span_id: None,
-        parent: Some(attempt.trace.span_id),
-        start: ordered,
-        // The host's clock may be behind.
-        end: attempt
-            .reboot_started_at
-            .unwrap_or(ended)
-            .clamp(ordered, ended.max(ordered)),
         attributes,
         error: refusal.map(|ending| ending.message.clone()),
+        ..part(attempt, span::REBOOT_HOST, ordered, end)
     }
     .write();
 }
 
-fn attributes(attempt: &Attempt) -> Vec<(&'static str, String)> {
+fn attributes(attempt: &Attempt) -> Vec<(&'static str, AttributeValue)> {
     let mut attributes = vec![
-        (attribute::NODE, attempt.node.to_string()),
-        (attribute::ATTEMPT, attempt.id.to_string()),
-        (attribute::BOOT_BEFORE, attempt.boot_before.to_string()),
+        (attribute::NODE, attempt.node.to_string().into()),
+        (attribute::ATTEMPT, attempt.id.to_string().into()),
+        (attribute::BOOT_BEFORE, attempt.boot_before.to_string().into()),
     ];
     if let Some(after) = &attempt.boot_after {
-        attributes.push((attribute::BOOT_AFTER, after.to_string()));
+        attributes.push((attribute::BOOT_AFTER, after.to_string().into()));
     }
     if let Some(ending) = &attempt.ending {
-        attributes.push((attribute::OUTCOME, attempt.phase.as_str().to_owned()));
-        attributes.push((attribute::CAUSE, ending.cause.as_str().to_owned()));
+        attributes.push((attribute::OUTCOME, attempt.phase.as_str().into()));
+        attributes.push((attribute::CAUSE, ending.cause.as_str().into()));
     }
     attributes
 }

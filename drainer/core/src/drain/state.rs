@@ -23,6 +23,7 @@ use crate::machine::Machine;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
 use crate::plan::deadline::Deadline;
+use crate::plan::passage::Passage;
 use crate::plan::{Plan, Suspension, quiet};
 use crate::pod::{DaemonSetKinds, Inventory, NodePod, PodView};
 use crate::request::{RequestId, RequestIds};
@@ -381,6 +382,10 @@ impl Machine for Drain {
 
     fn handle_throttle(&mut self, until: Timestamp) {
         self.throttled_until = self.throttled_until.max(Some(until));
+    }
+
+    fn interrupt(&mut self) -> Vec<Passage> {
+        self.plan.passages().end()
     }
 
     fn poll_action(&mut self, now: Timestamp) -> Option<Action> {

@@ -12,8 +12,9 @@ use crate::pod::{NodePod, Wave};
 /// A pod that takes so long has a span: twice the grace of most pods.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The passages of one drain. Its trace is for reading, and those of a whole node would bury the few that kept it.
-const PASSAGES_MAX: usize = 50;
+/// The passages of pods of one drain. Its trace is for reading, and those of a whole node would bury the few that kept it. Waves are
+/// few, and each has one.
+const PODS_MAX: usize = 50;
 
 /// A part of a drain that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,8 @@ pub(crate) struct Passages {
     waves: BTreeMap<Wave, (Timestamp, u32)>,
     looked_at: Timestamp,
     over: Vec<Passage>,
-    count: usize,
+    /// How many pods have had a passage.
+    pods_over: usize,
 }
 
 impl Passages {
@@ -145,31 +147,27 @@ impl Passages {
         let was_kept = matches!(passage.of, PassageOf::Pod { budget: Some(_), .. });
         if was_kept || took >= LONG {
             let ended = self.looked_at;
-            self.push(Passage {
-                ended,
-                is_done,
-                ..passage
-            });
+            if self.pods_over < PODS_MAX {
+                self.pods_over += 1;
+                self.over.push(Passage {
+                    ended,
+                    is_done,
+                    ..passage
+                });
+            }
         }
     }
 
     fn end_wave(&mut self, wave: Wave, is_done: bool) {
         if let Some((began, pods)) = self.waves.remove(&wave) {
             let (of, ended) = (PassageOf::Wave(pods), self.looked_at);
-            self.push(Passage {
+            self.over.push(Passage {
                 wave,
                 began,
                 ended,
                 of,
                 is_done,
             });
-        }
-    }
-
-    fn push(&mut self, passage: Passage) {
-        if self.count < PASSAGES_MAX {
-            self.count += 1;
-            self.over.push(passage);
         }
     }
 }

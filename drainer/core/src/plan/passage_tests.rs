@@ -106,7 +106,7 @@ fn what_is_under_way_when_the_drain_ends_is_not_done() {
 }
 
 #[test]
-fn a_drain_has_fifty_passages_at_most() {
+fn a_drain_has_passages_of_fifty_pods_at_most_and_of_each_wave() {
     let pods: Vec<NodePod> = (0..80).map(|number| pod(&format!("web-{number}"))).collect();
     let left: Vec<_> = pods
         .iter()
@@ -115,5 +115,8 @@ fn a_drain_has_fifty_passages_at_most() {
     let mut passages = Passages::default();
     look(&mut passages, 0, &left);
     look(&mut passages, 1, &[]);
-    assert_eq!(passages.end().len(), 50);
+    let over = passages.end();
+    let of_wave = |passage: &&Passage| matches!(passage.of, PassageOf::Wave(80));
+    assert_eq!(over.iter().filter(of_wave).count(), 1);
+    assert_eq!(over.len(), 51);
 }
