@@ -44,6 +44,8 @@ where
     H: Fn(Vec<Record>) -> F,
     F: Future<Output = Vec<Verdict>>,
 {
+    // Also when this future is dropped.
+    let _reads = ReadsNoMore(bus, definition);
     while !chassis.stop.is_cancelled() {
         let error = match pull(chassis, bus, definition, &handle).await {
             Ok(Ended::Stopped) => break,
@@ -66,6 +68,15 @@ where
 fn is_missing(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<ConsumerError>().map(ConsumerError::kind);
     matches!(kind, Some(ConsumerErrorKind::JetStream(cause)) if MISSING.contains(&cause.error_code().0))
+}
+
+/// Says at its end that this replica reads no more.
+struct ReadsNoMore<'a>(&'a Bus, &'a ConsumerDefinition);
+
+impl Drop for ReadsNoMore<'_> {
+    fn drop(&mut self) {
+        self.0.reads_no_more(self.1);
+    }
 }
 
 /// Why no more messages are pulled.

@@ -124,6 +124,12 @@ impl Bus {
         registry.register("consumer_pending", help, self.pending.clone());
     }
 
+    /// This replica reads no more of the consumer: what waits is no figure of its own.
+    pub(crate) fn reads_no_more(&self, consumer: &ConsumerDefinition) {
+        let consumer = consumer.name;
+        self.pending.remove(&ConsumerLabel { consumer });
+    }
+
     /// Notes how many messages wait behind this one, which was taken.
     pub(crate) fn taken(&self, consumer: &ConsumerDefinition, message: &jetstream::Message) {
         if let Ok(info) = message.info() {

@@ -242,6 +242,7 @@ impl Leader<'_> {
         access.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ownership =
             tokio::time::interval_at(tokio::time::Instant::now() + OWNERSHIP_INTERVAL, OWNERSHIP_INTERVAL);
+        ownership.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut policies = tokio::time::interval(POLICIES_INTERVAL);
         policies.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken: Option<Taken> = None;

@@ -4,19 +4,34 @@
 //! No decision waits for an event. What the stream does not take stays in the records, and is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::identity;
+use std::time::Duration;
+
+use anyhow::Context as _;
 
 use bellwether_chassis::{Bus, Expect, PublishError, Record, Watched};
 use bellwether_proto::stream::EVENTS_STREAM;
 use bellwether_proto::{Attempt, EventChain, EventHash, NodeEvent, NodeName, chain, encode_body, subject, wire};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 /// How often an event is looked for and published again because another replica publishes it meanwhile. There are two
 /// replicas, and the one that leads no more has one event on its way.
 const TRIES_MAX: usize = 3;
 
-/// How many nodes with events that were not published are tried at once. The leading loop waits for them.
-const RETRIES_MAX: usize = 32;
+/// How long the leading loop may wait for the stream at a time: a stream on a healthy server answers in milliseconds. What it has
+/// not taken by then waits in the record.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a load may: one read of the newest event of each node, and the few events that a dead leader had on their way.
+const LOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// So many nodes in a row whose event is not taken: then the stream is at fault, and not the node.
+const FAULTS_MAX: usize = 2;
+
+/// Why an event waits that neither was refused nor is stored.
+const SLOW: &str = "the stream of events has not answered in time";
 
 /// A chain as a record has it.
 #[derive(Debug)]
@@ -43,6 +58,8 @@ pub(crate) struct Outbox {
     waiting: BTreeSet<NodeName>,
     /// The stream did not take the last event.
     fails: bool,
+    /// The node of the last try again.
+    tried: Option<NodeName>,
 }
 
 impl Outbox {
@@ -53,6 +70,7 @@ impl Outbox {
             chains: BTreeMap::new(),
             waiting: BTreeSet::new(),
             fails: false,
+            tried: None,
         };
         let mut stored_at = BTreeMap::new();
         for stored in stored {
@@ -62,7 +80,8 @@ impl Outbox {
             }
             outbox.chains.insert(stored.node, stored.chain);
         }
-        if let Err(error) = outbox.catch_up(&stored_at).await {
+        let caught_up = timeout(LOAD_PATIENCE, outbox.catch_up(&stored_at)).await;
+        if let Err(error) = caught_up.context(SLOW).and_then(identity) {
             outbox.failed(&error);
         }
         outbox
@@ -88,21 +107,42 @@ impl Outbox {
         if self.fails {
             return;
         }
-        if let Err(error) = self.publish_one(node, None).await {
+        let published = timeout(PATIENCE, self.publish_one(node, None)).await;
+        if let Err(error) = published.context(SLOW).and_then(identity) {
             self.failed(&error);
         }
     }
 
     /// Tries again to publish what the stream did not take.
     pub(crate) async fn retry(&mut self) {
-        let nodes: Vec<NodeName> = self.waiting.iter().take(RETRIES_MAX).cloned().collect();
-        for node in nodes {
-            if let Err(error) = self.publish_one(&node, None).await {
-                self.failed(&error);
-                return;
-            }
-            self.fails = false;
+        let retried = timeout(PATIENCE, self.publish_waiting()).await;
+        if let Err(error) = retried.context(SLOW).and_then(identity) {
+            self.failed(&error);
         }
+    }
+
+    /// Publishes what waits, the nodes first that were not tried last: one whose event is never taken keeps no other one waiting.
+    async fn publish_waiting(&mut self) -> anyhow::Result<()> {
+        let mut nodes: Vec<NodeName> = self.waiting.iter().cloned().collect();
+        let last = self.tried.as_ref();
+        let tried = nodes.partition_point(|node| last.is_some_and(|last| node <= last));
+        nodes.rotate_left(tried);
+        let mut faults = 0;
+        for node in nodes {
+            self.tried = Some(node.clone());
+            match self.publish_one(&node, None).await {
+                Ok(()) => {
+                    self.fails = false;
+                    faults = 0;
+                }
+                Err(error) if faults + 1 < FAULTS_MAX => {
+                    faults += 1;
+                    tracing::debug!(%node, error = format!("{error:#}"), "An event waits in its record");
+                }
+                Err(error) => return Err(error.context(format!("the event of {node}"))),
+            }
+        }
+        Ok(())
     }
 
     /// Where the chain of this node stands, or each chain.

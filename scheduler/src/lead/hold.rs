@@ -44,6 +44,8 @@ impl Leader<'_> {
             self.fleet.advance(clock::now());
         }
         self.context.metrics.lead(&self.fleet);
+        let policies = self.fleet.policies();
+        self.context.metrics.show(&self.fleet, &policies, clock::now());
         let over = tokio::time::sleep(time);
         tokio::pin!(over);
         loop {

@@ -1,5 +1,6 @@
 //! The metrics of the scheduler.
 
+mod kured;
 mod policy;
 
 use std::sync::atomic::AtomicU64;
@@ -16,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use kured::Kured;
 use policy::PolicyMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,11 +91,6 @@ struct AgeLabels {
     older_than: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NodeLabels {
-    node: String,
-}
-
 /// The trace of an attempt that a value is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TraceLabels {
@@ -151,21 +148,20 @@ pub(crate) struct Metrics {
     key_age: Gauge,
     untrusted: Family<CodeLabels, Gauge>,
     /// Kured's metric, if operators want that.
-    kured: Option<Family<NodeLabels, Gauge>>,
+    kured: Option<Kured>,
 }
 
 impl Metrics {
     /// `with_kured`: also the metric of kured by which operators of that know the nodes that need a reboot.
     pub(crate) fn register(chassis: &Chassis, with_kured: bool) -> Self {
-        let kured = with_kured.then(Family::<NodeLabels, Gauge>::default);
-        if let Some(kured) = kured.clone() {
-            let help = "1 if the node's host needs a reboot, as kured's metric of this name";
-            chassis.metrics_of_others(|registry| registry.register("kured_reboot_required", help, kured));
+        let kured = with_kured.then(Kured::default);
+        if let Some(kured) = &kured {
+            chassis.metrics_of_others(|registry| kured.register(registry));
         }
         chassis.metrics(|registry| Self::register_own(registry, kured))
     }
 
-    fn register_own(registry: &mut Registry, kured: Option<Family<NodeLabels, Gauge>>) -> Self {
+    fn register_own(registry: &mut Registry, kured: Option<Kured>) -> Self {
         let metrics = Self {
             leading: Gauge::default(),
             nodes: Family::default(),
@@ -351,7 +347,7 @@ impl Metrics {
         self.policies.publish(&[]);
         self.publish_needs(&Counts::default(), Timestamp::MAX);
         self.oldest_attempt.set(0);
-        self.kured.iter().for_each(Family::clear);
+        self.kured.iter().for_each(|kured| kured.publish(std::iter::empty()));
     }
 
     /// Publishes what costs by the number of nodes or policies.
@@ -362,11 +358,7 @@ impl Metrics {
         let oldest = under_way.map(Attempt::started_at).min();
         self.oldest_attempt.set(oldest.map_or(0, Timestamp::as_second));
         if let Some(kured) = &self.kured {
-            kured.clear();
-            for (node, is_needed) in fleet.needs() {
-                let node = node.to_string();
-                kured.get_or_create(&NodeLabels { node }).set(is_needed.into());
-            }
+            kured.publish(fleet.needs());
         }
     }
 

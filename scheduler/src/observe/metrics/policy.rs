@@ -1,7 +1,11 @@
 //! The metrics of the policies.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bellwether_policy::calendar::CalendarState;
 use bellwether_scheduler_core::{PolicyNodes, PolicyStanding};
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -36,6 +40,8 @@ pub(super) struct PolicyMetrics {
     budget_allowed: OfPolicy,
     window_open: OfPolicy,
     opens_at: OfPolicy,
+    /// The policies with series.
+    published: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl PolicyMetrics {
@@ -87,66 +93,74 @@ impl PolicyMetrics {
         );
     }
 
-    /// Publishes what the policies come to, and nothing more of those that are gone. A scrape in between may find a
-    /// policy missing.
+    /// Publishes what the policies come to, and nothing more of those that are gone. Series that stay are set in place: a scrape in
+    /// between finds no gap, which would begin the waits of alerts again.
     pub(super) fn publish(&self, standings: &[PolicyStanding]) {
-        self.clear();
-        for standing in standings.iter().take(POLICIES_MAX) {
-            let is_stopped = standing.stopped.is_some() || standing.failed_canary.is_some();
-            set(&self.refused, standing, (!standing.faults.is_empty()).into());
-            set(&self.stopped, standing, is_stopped.into());
-            set(&self.left_over, standing, number(standing.left_over.unwrap_or(0)));
-            if let Some(budget) = standing.budget {
-                set(&self.budget_used, standing, number(budget.unavailable));
-                set(&self.budget_allowed, standing, number(budget.max_unavailable));
+        let shown = standings.iter().take(POLICIES_MAX);
+        let names: BTreeSet<String> = shown.clone().map(|standing| standing.name.clone()).collect();
+        for standing in shown {
+            self.publish_one(standing);
+        }
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in published.difference(&names) {
+            self.remove(gone);
+        }
+        *published = names;
+    }
+
+    fn publish_one(&self, standing: &PolicyStanding) {
+        let set = |family: &OfPolicy, value: Option<i64>| {
+            let policy = standing.name.clone();
+            let labels = PolicyLabels { policy };
+            match value {
+                Some(value) => drop(family.get_or_create(&labels).set(value)),
+                None => drop(family.remove(&labels)),
             }
-            match standing.calendar {
-                Some(CalendarState::Open { .. }) => set(&self.window_open, standing, 1),
-                Some(CalendarState::Shut { opens_at, .. }) => {
-                    set(&self.window_open, standing, 0);
-                    if let Some(opens_at) = opens_at {
-                        set(&self.opens_at, standing, opens_at.as_second());
-                    }
-                }
-                None => set(&self.window_open, standing, 0),
-            }
-            for (state, count) in by_state(standing.nodes) {
-                let policy = standing.name.clone();
-                let labels = PolicyStateLabels { policy, state };
-                self.nodes.get_or_create(&labels).set(number(count));
-            }
+        };
+        let is_stopped = standing.stopped.is_some() || standing.failed_canary.is_some();
+        set(&self.refused, Some((!standing.faults.is_empty()).into()));
+        set(&self.stopped, Some(is_stopped.into()));
+        set(&self.left_over, Some(number(standing.left_over.unwrap_or(0))));
+        let budget = standing.budget;
+        set(&self.budget_used, budget.map(|budget| number(budget.unavailable)));
+        set(
+            &self.budget_allowed,
+            budget.map(|budget| number(budget.max_unavailable)),
+        );
+        let (is_open, opens_at) = match standing.calendar {
+            Some(CalendarState::Open { .. }) => (true, None),
+            Some(CalendarState::Shut { opens_at, .. }) => (false, opens_at),
+            None => (false, None),
+        };
+        set(&self.window_open, Some(is_open.into()));
+        set(&self.opens_at, opens_at.map(Timestamp::as_second));
+        for (state, count) in by_state(standing.nodes) {
+            let policy = standing.name.clone();
+            let labels = PolicyStateLabels { policy, state };
+            self.nodes.get_or_create(&labels).set(number(count));
         }
     }
 
-    fn clear(&self) {
-        let Self {
-            refused,
-            stopped,
-            left_over,
-            nodes,
-            budget_used,
-            budget_allowed,
-            window_open,
-            opens_at,
-        } = self;
-        nodes.clear();
+    fn remove(&self, policy: &str) {
+        let labels = PolicyLabels {
+            policy: policy.to_owned(),
+        };
         for family in [
-            refused,
-            stopped,
-            left_over,
-            budget_used,
-            budget_allowed,
-            window_open,
-            opens_at,
+            &self.refused,
+            &self.stopped,
+            &self.left_over,
+            &self.budget_used,
+            &self.budget_allowed,
+            &self.window_open,
+            &self.opens_at,
         ] {
-            family.clear();
+            family.remove(&labels);
+        }
+        for (state, _) in by_state(PolicyNodes::default()) {
+            let policy = policy.to_owned();
+            self.nodes.remove(&PolicyStateLabels { policy, state });
         }
     }
-}
-
-fn set(family: &OfPolicy, standing: &PolicyStanding, value: i64) {
-    let policy = standing.name.clone();
-    family.get_or_create(&PolicyLabels { policy }).set(value);
 }
 
 /// The nodes of a policy in states that add up to all of them.
