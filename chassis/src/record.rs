@@ -293,6 +293,16 @@ impl Bus {
         let stream = self.jetstream.get_stream(stream).await?;
         Ok(kept_since(&stream.cached_info().state))
     }
+
+    /// For how long a stream keeps its messages. None: without a limit of time.
+    ///
+    /// # Errors
+    /// The stream is not there, or the server did not answer.
+    pub async fn max_age(&self, stream: &'static str) -> anyhow::Result<Option<Duration>> {
+        let stream = self.jetstream.get_stream(stream).await?;
+        let age = stream.cached_info().config.max_age;
+        Ok((!age.is_zero()).then_some(age))
+    }
 }
 
 /// From when on a stream has each message.

@@ -1,5 +1,5 @@
-//! The audit trail: pure functions from what the scheduler has sent to text. The hashes are computed here, so that no
-//! scheduler has to be believed.
+//! The audit trail: pure functions from what the scheduler has sent to text. The hashes are computed here; the heads are those
+//! that the scheduler has sent.
 
 mod csv;
 mod detail;
@@ -32,6 +32,8 @@ pub(crate) struct History {
 struct Chain {
     before: Option<ChainHead>,
     after: Option<ChainHead>,
+    /// The newest event has left the stream, as far as its age shows.
+    has_left: bool,
     /// Places and bodies; place 0: the event waits in the record.
     bodies: Vec<(u64, Vec<u8>)>,
 }
@@ -87,6 +89,8 @@ pub(crate) struct Verdict {
     restarts: u64,
     /// The signed record names the newest event.
     has_head: bool,
+    /// All events have left the stream: the record names one that is older than all that the stream has.
+    has_left: bool,
     faults: Vec<Fault>,
 }
 
@@ -112,7 +116,9 @@ impl From<ChainFault> for Fault {
 impl History {
     /// Takes where a chain stood before its events were read.
     pub(crate) fn before(&mut self, head: &wire::HistoryHead) {
-        self.chains.entry(head.node.clone()).or_default().before = chain_head(head);
+        let chain = self.chains.entry(head.node.clone()).or_default();
+        chain.before = chain_head(head);
+        chain.has_left = head.has_left;
     }
 
     /// Takes an event.
@@ -148,7 +154,10 @@ impl History {
     /// Whether each chain holds.
     pub(crate) fn verify(&self) -> Vec<Verdict> {
         let verdicts = self.chains.iter().map(|(node, chain)| {
-            let mut check = ChainCheck::new(chain.before, chain.after);
+            // Of a node that was not rebooted for as long as the stream keeps events.
+            let has_left = chain.has_left && chain.bodies.is_empty();
+            let before = chain.before.filter(|_| !has_left);
+            let mut check = ChainCheck::new(before, chain.after);
             let taken = chain.bodies.iter().filter_map(|(place, body)| check.take(*place, body));
             let mut faults: Vec<ChainFault> = taken.collect();
             let (first, restarts) = (check.first(), check.restarts());
@@ -160,6 +169,7 @@ impl History {
                 first,
                 restarts,
                 has_head: chain.after.is_some(),
+                has_left,
                 faults: faults.into_iter().map(Fault::from).collect(),
             }
         });
@@ -179,7 +189,9 @@ impl Verdict {
         if self.first.is_some_and(|first| first > 1) {
             notes.push("older events have left the stream".to_owned());
         }
-        if self.first.is_none() {
+        if self.has_left {
+            notes.push("all events have left the stream: the newest is older than what the stream has".to_owned());
+        } else if self.first.is_none() {
             notes.push("all events are of a version before the chain".to_owned());
         }
         if !self.has_head && self.first.is_some() {
@@ -189,7 +201,7 @@ impl Verdict {
         }
         if self.restarts > 0 {
             notes.push(format!(
-                "began again {} times, with a Node of the same name",
+                "began again {} times, since the record was deleted, with its Node or otherwise",
                 self.restarts
             ));
         }

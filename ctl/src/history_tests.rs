@@ -37,6 +37,7 @@ fn chain() -> (wire::HistoryHead, Vec<Vec<u8>>) {
         sequence: chain.sequence,
         hash: chain.hash.bytes().to_vec(),
         unpublished: Vec::new(),
+        has_left: false,
     };
     (head, chain.unpublished)
 }
@@ -95,6 +96,21 @@ fn a_whole_chain_holds_and_states_what_has_left_the_stream_or_waits() {
     };
     let waiting = shown(&trail(&waits, &bodies[..2]));
     assert!(waiting.contains("3,Holds,,1 events wait in the record"), "{waiting}");
+}
+
+#[test]
+fn events_that_have_left_the_stream_for_their_age_are_no_break_and_missing_ones_are() {
+    let (head, bodies) = chain();
+    let shown =
+        |head: &wire::HistoryHead, bodies: &[Vec<u8>]| verdicts(&trail(head, bodies).verify(), TrailForm::Csv).unwrap();
+    let missing = shown(&head, &[]);
+    assert!(missing.contains("HeadMissing"), "{missing}");
+    let quiet = wire::HistoryHead { has_left: true, ..head };
+    let left = shown(&quiet, &[]);
+    assert!(left.contains("0,Holds,,all events have left the stream"), "{left}");
+    // The newest event is missing, and older ones are there: no age explains that.
+    let cut = shown(&quiet, &bodies[..2]);
+    assert!(cut.contains("HeadMissing"), "{cut}");
 }
 
 #[test]

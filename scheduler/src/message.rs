@@ -5,6 +5,7 @@
 use bellwether_chassis::{Record, Verdict};
 use bellwether_proto::{CheckDrain, FleetOrder, NodeName, wire};
 use bellwether_scheduler_core::reading::Outcome;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Refusal;
@@ -36,7 +37,7 @@ pub(crate) enum Request {
         reply: ReplySender<()>,
     },
     /// Where the chain of events of this node stands, or of each.
-    ChainHeads(Option<NodeName>, ReplySender<Vec<wire::HistoryHead>>),
+    ChainHeads(Option<NodeName>, Option<Timestamp>, ReplySender<Vec<wire::HistoryHead>>),
     PauseFleet {
         by: String,
         reason: String,

@@ -192,6 +192,7 @@ impl FleetService for Fake {
             sequence: 7,
             hash: vec![7; 32],
             unpublished: Vec::new(),
+            has_left: false,
         };
         let parts = [Part::Before(head.clone()), Part::After(head)];
         let parts = parts.map(|part| Ok(wire::ReadHistoryResponse { part: Some(part) }));

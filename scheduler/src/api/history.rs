@@ -37,7 +37,10 @@ pub(super) async fn read(
     bus: &Bus,
     node: Option<NodeName>,
 ) -> Result<BoxStream<'static, Answer>, Status> {
-    let before = handle.send(|reply| Request::ChainHeads(node.clone(), reply)).await?;
+    let kept_since = bus.kept_since(EVENTS_STREAM.name).await;
+    let kept_since = kept_since.map_err(|error| Refusal::events(&error))?;
+    let heads = move |node, reply| Request::ChainHeads(node, kept_since, reply);
+    let before = handle.send(|reply| heads(node.clone(), reply)).await?;
     let filter = node.as_ref().map_or_else(
         || subject::ALL_PHASE_CHANGED.to_owned(),
         |node| subject::phase_changed(&node.token()),
@@ -47,7 +50,7 @@ pub(super) async fn read(
     let reading = Reading { stored, events: 0 };
     let events = stream::unfold(Some(reading), next);
     let after = async move {
-        match handle.send(|reply| Request::ChainHeads(node, reply)).await {
+        match handle.send(|reply| heads(node, reply)).await {
             Ok(heads) => heads.into_iter().map(|head| Ok(part(Part::After(head)))).collect(),
             Err(refusal) => vec![Err(refusal.into())],
         }

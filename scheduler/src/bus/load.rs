@@ -92,7 +92,7 @@ impl Loaded {
                         self.chains.push(StoredChain {
                             node: attempt.node.clone(),
                             chain: *chain,
-                            stored_at: record.0.stored_at,
+                            at: attempt.phase_since(),
                         });
                     }
                     self.attempts.push(attempt);

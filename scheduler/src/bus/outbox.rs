@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use bellwether_chassis::{Bus, Expect, PublishError, Record, Watched};
+use bellwether_chassis::{Bus, Expect, PublishError, Record, Watched, clock};
 use bellwether_proto::stream::EVENTS_STREAM;
 use bellwether_proto::{Attempt, EventChain, EventHash, NodeEvent, NodeName, chain, encode_body, subject, wire};
 use futures_util::StreamExt as _;
@@ -38,8 +38,15 @@ const SLOW: &str = "the stream of events has not answered in time";
 pub(crate) struct StoredChain {
     pub(crate) node: NodeName,
     pub(crate) chain: EventChain,
-    /// When the record was stored.
-    pub(crate) stored_at: Timestamp,
+    /// When its newest event happened: the record may have been stored since, as it is with a new key.
+    pub(crate) at: Timestamp,
+}
+
+/// A chain, and when its newest event happened.
+#[derive(Debug)]
+struct Kept {
+    chain: EventChain,
+    at: Timestamp,
 }
 
 /// The newest event of a subject.
@@ -53,7 +60,7 @@ struct Newest {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     bus: Bus,
-    chains: BTreeMap<NodeName, EventChain>,
+    chains: BTreeMap<NodeName, Kept>,
     /// Nodes with an event that the stream may not have.
     waiting: BTreeSet<NodeName>,
     /// The stream did not take the last event.
@@ -72,15 +79,13 @@ impl Outbox {
             fails: false,
             tried: None,
         };
-        let mut stored_at = BTreeMap::new();
-        for stored in stored {
-            if !stored.chain.unpublished.is_empty() {
-                outbox.waiting.insert(stored.node.clone());
-                stored_at.insert(stored.node.clone(), stored.stored_at);
+        for StoredChain { node, chain, at } in stored {
+            if !chain.unpublished.is_empty() {
+                outbox.waiting.insert(node.clone());
             }
-            outbox.chains.insert(stored.node, stored.chain);
+            outbox.chains.insert(node, Kept { chain, at });
         }
-        let caught_up = timeout(LOAD_PATIENCE, outbox.catch_up(&stored_at)).await;
+        let caught_up = timeout(LOAD_PATIENCE, outbox.catch_up()).await;
         if let Err(error) = caught_up.context(SLOW).and_then(identity) {
             outbox.failed(&error);
         }
@@ -89,14 +94,15 @@ impl Outbox {
 
     /// Gives a record its chain, to which the event is added.
     pub(crate) fn enter(&mut self, attempt: &mut Attempt, event: Option<NodeEvent>) {
-        let chain = self.chains.remove(&attempt.node);
+        let chain = self.chains.remove(&attempt.node).map(|kept| kept.chain);
         let chain = match event {
             Some(event) => Some(chain::with(chain, event)),
             None => chain,
         };
         if let Some(chain) = chain {
             attempt.event_chain = Some(Box::new(chain.clone()));
-            self.chains.insert(attempt.node.clone(), chain);
+            let at = attempt.phase_since();
+            self.chains.insert(attempt.node.clone(), Kept { chain, at });
         }
     }
 
@@ -145,17 +151,18 @@ impl Outbox {
         Ok(())
     }
 
-    /// Where the chain of this node stands, or each chain.
-    pub(crate) fn heads(&self, node: Option<&NodeName>) -> Vec<wire::HistoryHead> {
+    /// Where the chain of this node stands, or each chain. `kept_since`: from when on the stream has each event.
+    pub(crate) fn heads(&self, node: Option<&NodeName>, kept_since: Option<Timestamp>) -> Vec<wire::HistoryHead> {
         let chains = self
             .chains
             .iter()
             .filter(|(name, _)| node.is_none_or(|node| node == *name));
-        let heads = chains.map(|(name, chain)| wire::HistoryHead {
+        let heads = chains.map(|(name, Kept { chain, at })| wire::HistoryHead {
             node: name.to_string(),
             sequence: chain.sequence,
             hash: chain.hash.bytes().to_vec(),
             unpublished: chain.unpublished.clone(),
+            has_left: chain.unpublished.is_empty() && kept_since.is_some_and(|since| *at < since),
         });
         heads.collect()
     }
@@ -175,23 +182,23 @@ impl Outbox {
 
     fn is_published(&mut self, node: &NodeName) {
         self.waiting.remove(node);
-        if let Some(chain) = self.chains.get_mut(node) {
-            chain.unpublished.clear();
+        if let Some(kept) = self.chains.get_mut(node) {
+            kept.chain.unpublished.clear();
         }
     }
 
     /// Publishes what the stream lacks of all chains. One read shows the newest event of each.
-    async fn catch_up(&mut self, stored_at: &BTreeMap<NodeName, Timestamp>) -> anyhow::Result<()> {
+    async fn catch_up(&mut self) -> anyhow::Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let kept_since = self.bus.kept_since(EVENTS_STREAM.name).await?;
+        let max_age = self.bus.max_age(EVENTS_STREAM.name).await?;
+        let oldest = max_age.map(|age| clock::now().checked_sub(age).unwrap_or(Timestamp::MIN));
         let newest = self.newest().await?;
         for node in self.waiting.clone() {
             // The stream had it for as long as it keeps events; or it was never published, and would have left by now.
-            let has_left = stored_at
-                .get(&node)
-                .is_some_and(|at| kept_since.is_some_and(|since| *at < since));
+            let at = self.chains.get(&node).map(|kept| kept.at);
+            let has_left = at.zip(oldest).is_some_and(|(at, oldest)| at < oldest);
             let found = newest.get(&subject::phase_changed(&node.token()));
             if has_left {
                 self.is_published(&node);
@@ -245,7 +252,7 @@ impl Outbox {
     }
 
     async fn publish_after(&self, node: &NodeName, subject: &str, newest: Option<Newest>) -> Result<(), PublishError> {
-        let Some(chain) = self.chains.get(node) else {
+        let Some(Kept { chain, .. }) = self.chains.get(node) else {
             return Ok(());
         };
         let mut sequence = newest.map_or(0, |newest| newest.sequence);
