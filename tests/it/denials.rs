@@ -63,13 +63,12 @@ async fn a_denial_of_any_code_keeps_the_pod_and_names_its_guard_until_the_guard_
     words.extend(["admission webhook", "ValidatingAdmissionPolicy"]);
     fleet.explained(guarded.name(), &words).await?;
     let drainer = fleet.services.drainers.first().context("a drainer")?;
-    let metrics = drainer.metrics().await?;
-    let answers: Vec<&str> = metrics
-        .lines()
-        .filter(|line| line.starts_with("bellwether_drainer_evictions_total"))
-        .collect();
-    let is_denial = |line: &&str| line.contains("AdmissionDenied");
-    ensure!(!answers.is_empty() && answers.iter().all(is_denial), "{answers:?}");
+    let evictions = "bellwether_drainer_evictions_total";
+    let (all, denied) = (
+        drainer.sum(evictions, "").await?,
+        drainer.sum(evictions, "AdmissionDenied").await?,
+    );
+    ensure!(denied > 0.0 && all == denied, "{denied} of {all} answers are denials");
     ensure!(fleet.world.pods("web-404").await?.len() == 1, "the pod has gone");
 
     release(&client).await?;

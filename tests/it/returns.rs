@@ -56,13 +56,7 @@ async fn pods_that_tolerate_the_cordon_or_name_their_node_are_evicted_a_few_time
         ensure!(message.contains(owner), "{message}");
     }
     let drainer = fleet.services.drainers.first().context("a drainer")?;
-    let metrics = drainer.metrics().await?;
-    let accepted = metrics
-        .lines()
-        .filter(|line| line.starts_with("bellwether_drainer_evictions_total{") && line.contains("Accepted"));
-    let evictions: f64 = accepted
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-        .sum();
+    let evictions = drainer.sum("bellwether_drainer_evictions_total", "Accepted").await?;
     ensure!(
         evictions > f64::from(PODS) && evictions <= EVICTIONS_MAX,
         "{evictions} evictions"

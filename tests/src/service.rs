@@ -47,6 +47,21 @@ impl Service {
         Ok(value.trim().parse()?)
     }
 
+    /// The sum of a metric's series whose labels contain this text.
+    pub async fn sum(&self, metric: &str, labels: &str) -> Result<f64> {
+        let text = self.metrics().await?;
+        let series = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
+        let matching = series.filter_map(|series| series.rsplit_once("} "));
+        let values = matching
+            .filter(|(found, _)| found.contains(labels))
+            .map(|(_, value)| value.trim().parse::<f64>());
+        values
+            .sum::<Result<f64, _>>()
+            .with_context(|| format!("{metric} in {text}"))
+    }
+
     /// All metrics.
     pub async fn metrics(&self) -> Result<String> {
         let (status, body) = self.get("/metrics").await?;
