@@ -6,7 +6,7 @@ use bellwether_proto::{Fact, NodeEvent};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::blocked::Blocked;
+use crate::blocked::{Blocked, Waiting};
 use crate::news::{self, News};
 use crate::notification::{Kind, Notification, Severity};
 use crate::rollout::{RolloutId, Rollouts, Standing};
@@ -30,6 +30,7 @@ pub struct Routed {
 #[serde(default)]
 pub struct State {
     rollouts: Rollouts,
+    blocked: Blocked,
     /// Keys of settled messages with their target, oldest first.
     settled: VecDeque<String>,
     /// By target: the rollout of its thread, and the target's name of the thread.
@@ -42,7 +43,6 @@ pub struct Desk {
     settings: Settings,
     state: State,
     is_settled: BTreeSet<String>,
-    blocked: Blocked,
     changes: u64,
 }
 
@@ -56,7 +56,6 @@ impl Desk {
             is_settled: state.settled.iter().cloned().collect(),
             settings,
             state,
-            blocked: Blocked::default(),
             changes: 0,
         }
     }
@@ -81,8 +80,12 @@ impl Desk {
         self.changes += 1;
         // A rollout that is over has its digest before the next one begins.
         let mut routed = self.handle_time(event.at);
+        let attempt = event.attempt.to_string();
         let news = match &event.fact {
-            Fact::DrainProgressed(progress) => self.blocked.of(event, progress),
+            Fact::DrainProgressed(progress) => {
+                self.state.blocked.take(event, event.at, progress);
+                None
+            }
             Fact::Cordoned
             | Fact::Drained { .. }
             | Fact::DrainFailed { .. }
@@ -92,11 +95,10 @@ impl Desk {
             | Fact::RebootRefused { .. }
             | Fact::RebootFailed { .. }
             | Fact::PhaseChanged { .. } => {
-                self.blocked.ended(event.attempt);
+                self.state.blocked.ended(&attempt);
                 news::of(event)
             }
         };
-        let attempt = event.attempt.to_string();
         let standing = standing(news.as_ref().map(|news| news.kind));
         let gap = self.settings.rollout_gap;
         let rollout = self.state.rollouts.take(event.at, &attempt, standing, gap);
@@ -118,14 +120,50 @@ impl Desk {
         routed
     }
 
-    /// The messages that are due by time alone: the digest of a rollout that is over, until each target has it.
-    pub fn handle_time(&self, now: Timestamp) -> Vec<Routed> {
+    /// The messages that are due by time alone, until each target has them: drains that are blocked, and the digest of a
+    /// rollout that is over.
+    pub fn handle_time(&mut self, now: Timestamp) -> Vec<Routed> {
+        self.state.blocked.forget(now, self.settings.max_age);
+        let blocked = self.state.blocked.iter().filter(|(_, waiting)| waiting.due() <= now);
+        let mut routed: Vec<_> = blocked
+            .flat_map(|(attempt, waiting)| self.of_blocked(attempt, waiting))
+            .collect();
+        let newest = self.state.rollouts.newest();
+        if newest.is_some_and(|it| now.duration_since(it.last_at()) > self.settings.rollout_gap) {
+            routed.extend(self.digest());
+        }
+        routed
+    }
+
+    /// When [`Self::handle_time`] is next due; none: nothing is due by time.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let blocked = self.state.blocked.iter();
+        let blocked = blocked.filter(|(attempt, waiting)| !self.of_blocked(attempt, waiting).is_empty());
+        let blocked = blocked.map(|(_, waiting)| waiting.due()).min();
+        let newest = self.state.rollouts.newest().filter(|_| !self.digest().is_empty());
+        let gap = self.settings.rollout_gap;
+        let digest = newest.map(|it| it.last_at().checked_add(gap).unwrap_or(Timestamp::MAX));
+        blocked.into_iter().chain(digest).min()
+    }
+
+    fn of_blocked(&self, attempt: &str, waiting: &Waiting) -> Vec<Routed> {
+        let news = News {
+            kind: Kind::DrainBlocked,
+            summary: waiting.summary.clone(),
+            detail: waiting.detail.clone(),
+        };
+        let mut notification = self.notification(news, waiting.due(), self.state.rollouts.of(attempt));
+        notification.node.clone_from(&waiting.node);
+        attempt.clone_into(&mut notification.attempt);
+        self.routed(&notification)
+    }
+
+    /// The message that the rollout of now is over, as if it were.
+    fn digest(&self) -> Vec<Routed> {
         let Some(rollout) = self.state.rollouts.newest() else {
             return Vec::new();
         };
-        if now.duration_since(rollout.last_at()) <= self.settings.rollout_gap {
-            return Vec::new();
-        }
         let lasted = rollout.last_at().duration_since(rollout.begun_at());
         let minutes = lasted.as_mins();
         let ended = News {
@@ -142,15 +180,6 @@ impl Desk {
             ended.severity = Severity::Warning;
         }
         self.routed(&ended)
-    }
-
-    /// When [`Self::handle_time`] is next due; none: nothing is due by time.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = self.state.rollouts.newest()?.last_at();
-        // As if the rollout were over.
-        let is_awaited = !self.handle_time(Timestamp::MAX).is_empty();
-        is_awaited.then(|| due.checked_add(self.settings.rollout_gap).unwrap_or(Timestamp::MAX))
     }
 
     /// A message is settled at a target: delivered, or given up.

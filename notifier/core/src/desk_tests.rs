@@ -182,30 +182,45 @@ fn the_digest_of_a_rollout_comes_before_the_next_one_begins() {
 }
 
 #[test]
-fn a_drain_that_is_blocked_for_minutes_is_one_message_with_the_budget() {
+fn a_drain_that_is_blocked_for_minutes_is_one_message_with_the_budget_though_its_drainer_publishes_once() {
     let mut desk = desk();
-    for minute in [0, 1, 2] {
-        let kinds = taken(&mut desk, &blocked("n1", minute, BlockerKind::Budget));
-        assert!(!kinds.iter().any(|(_, kind)| *kind == Kind::DrainBlocked), "{kinds:?}");
-    }
-    let routed = desk.handle_event(&blocked("n1", 3, BlockerKind::Budget), at(3));
-    let message = routed.iter().find(|it| it.target == 2).unwrap();
-    assert_eq!(
-        message.notification.summary,
-        "n1: the drain is blocked (disruption budget shop/web)"
-    );
-    assert_eq!(message.notification.detail, "budget shop/web allows none");
+    let begun = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    settle_all(&mut desk, &begun);
+    let early = taken(&mut desk, &blocked("n1", 1, BlockerKind::Budget));
+    assert_eq!(early, []);
+    assert_eq!(desk.poll_timeout(), Some(at(4)));
+    assert_eq!(desk.handle_time(at(3)), []);
+    let state = serde_json::to_string(desk.state()).unwrap();
+    let mut desk = Desk::new(settings(), serde_json::from_str(&state).unwrap());
+    let routed = desk.handle_time(at(4));
+    assert_eq!(kinds(&routed), [0, 1, 2].map(|target| (target, Kind::DrainBlocked)));
+    let message = &routed[2].notification;
+    assert_eq!(message.summary, "n1: the drain is blocked (disruption budget shop/web)");
+    assert_eq!(message.detail, "budget shop/web allows none");
+    assert_eq!((message.node.as_str(), message.at), ("n1", at(4)));
     settle_all(&mut desk, &routed);
-    assert_eq!(taken(&mut desk, &blocked("n1", 4, BlockerKind::Budget)), []);
+    assert_eq!(desk.handle_time(at(5)), []);
+    assert_eq!(desk.poll_timeout(), Some(at(31)), "only the digest is left");
+}
+
+#[test]
+fn a_drain_that_goes_on_or_ends_is_not_blocked() {
+    let mut desk = desk();
     // Pods that end within their grace are no obstacle, and begin the time again.
     for (minute, kind) in [
         (0, BlockerKind::Budget),
         (2, BlockerKind::Grace),
         (4, BlockerKind::Budget),
     ] {
-        let kinds = taken(&mut desk, &blocked("n2", minute, kind));
-        assert!(!kinds.iter().any(|(_, kind)| *kind == Kind::DrainBlocked), "{kinds:?}");
+        desk.handle_event(&blocked("n2", minute, kind), at(minute));
     }
+    let is_blocked = |routed: &[Routed]| kinds(routed).contains(&(0, Kind::DrainBlocked));
+    assert!(!is_blocked(&desk.handle_time(at(6))));
+    desk.handle_event(&entered("n2", 6, Phase::Rebooting), at(6));
+    assert!(!is_blocked(&desk.handle_time(at(20))));
+    // The event that ended it is lost.
+    desk.handle_event(&blocked("n3", 0, BlockerKind::Budget), at(1));
+    assert!(!is_blocked(&desk.handle_time(at(2 * 24 * 60))));
 }
 
 #[test]

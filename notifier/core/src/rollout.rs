@@ -129,6 +129,12 @@ impl Rollouts {
         Some(newest.id())
     }
 
+    /// The rollout of now, if this attempt belongs to it.
+    pub(crate) fn of(&self, attempt: &str) -> Option<RolloutId> {
+        let newest = self.newest.as_ref()?;
+        newest.attempts.contains_key(attempt).then(|| newest.id())
+    }
+
     /// The newest rollout, over or not.
     pub(crate) fn newest(&self) -> Option<&Rollout> {
         self.newest.as_ref()
