@@ -56,7 +56,15 @@ async fn try_once(notifier: &Notifier, target: &Target, notification: &Notificat
     match http::send(target, &post).await {
         Ok(reply) => {
             let retry_after = reply.retry_after.as_deref();
-            let answer = Answer::of_http(&target.form, reply.status, retry_after, &reply.body, clock::now());
+            let in_thread = thread.is_some();
+            let answer = Answer::of_http(
+                &target.form,
+                in_thread,
+                reply.status,
+                retry_after,
+                &reply.body,
+                clock::now(),
+            );
             (answer, Some(format!("HTTP status {}", reply.status)))
         }
         Err(error) => (Answer::failed(error.fault), Some(error.detail)),

@@ -92,13 +92,20 @@ impl Answer {
         Self::Failed { fault, retry_after }
     }
 
-    /// The meaning of an answer over HTTP. `retry_after` is the header of that name.
+    /// The meaning of an answer over HTTP. `in_thread`: the message named a thread. `retry_after` is the header of that name.
     #[must_use]
-    pub fn of_http(form: &Form, status: u16, retry_after: Option<&str>, body: &[u8], now: Timestamp) -> Self {
+    pub fn of_http(
+        form: &Form,
+        in_thread: bool,
+        status: u16,
+        retry_after: Option<&str>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Self {
         let retry_after = retry_after.and_then(|text| wait(text, now));
         match status {
             200..=299 => match form {
-                Form::SlackBot { .. } => of_slack(body, retry_after),
+                Form::SlackBot { .. } => of_slack(body, in_thread, retry_after),
                 Form::SlackWebhook { .. }
                 | Form::Discord { .. }
                 | Form::Mattermost { .. }
@@ -141,7 +148,7 @@ impl Answer {
 }
 
 /// Slack's API answers 200 whatever happens; the body has the outcome.
-fn of_slack(body: &[u8], retry_after: Option<SignedDuration>) -> Answer {
+fn of_slack(body: &[u8], in_thread: bool, retry_after: Option<SignedDuration>) -> Answer {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else {
         return Answer::failed(Fault::ServerFault);
     };
@@ -157,7 +164,12 @@ fn of_slack(body: &[u8], retry_after: Option<SignedDuration>) -> Answer {
         },
         "channel_not_found" | "is_archived" | "not_in_channel" => Answer::failed(Fault::NotFound),
         "thread_not_found" | "invalid_thread_ts" | "cannot_reply_to_message" | "message_not_found" => {
-            Answer::ThreadGone
+            // Outside of a thread no other thread would help.
+            if in_thread {
+                Answer::ThreadGone
+            } else {
+                Answer::failed(Fault::NotFound)
+            }
         }
         "msg_too_long" | "no_text" | "invalid_blocks" => Answer::Refused(Fault::MessageRefused),
         "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" | "missing_scope"
@@ -210,7 +222,11 @@ mod tests {
             (500, Answer::failed(Fault::ServerFault)),
             (999, Answer::failed(Fault::ServerFault)),
         ] {
-            assert_eq!(Answer::of_http(&hook(), status, None, b"", NOW), meaning, "{status}");
+            assert_eq!(
+                Answer::of_http(&hook(), false, status, None, b"", NOW),
+                meaning,
+                "{status}"
+            );
         }
     }
 
@@ -225,7 +241,7 @@ mod tests {
             ("soon", None),
             ("99999999999", None),
         ] {
-            let answer = Answer::of_http(&hook(), 429, Some(text), b"", NOW);
+            let answer = Answer::of_http(&hook(), false, 429, Some(text), b"", NOW);
             let retry_after = seconds.map(SignedDuration::from_secs);
             let fault = Fault::TooMany;
             assert_eq!(answer, Answer::Failed { fault, retry_after }, "{text}");
@@ -262,10 +278,18 @@ mod tests {
             ("<html>", Answer::failed(Fault::ServerFault)),
         ] {
             assert_eq!(
-                Answer::of_http(&bot(), 200, None, body.as_bytes(), NOW),
+                Answer::of_http(&bot(), true, 200, None, body.as_bytes(), NOW),
                 meaning,
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn only_a_message_that_named_a_thread_can_miss_it() {
+        let body = br#"{"ok":false,"error":"message_not_found"}"#;
+        let answer = |in_thread| Answer::of_http(&bot(), in_thread, 200, None, body, NOW);
+        assert_eq!(answer(true), Answer::ThreadGone);
+        assert_eq!(answer(false), Answer::failed(Fault::NotFound));
     }
 }

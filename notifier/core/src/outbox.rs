@@ -130,16 +130,19 @@ impl Outbox {
                 self.not_before = later(self.spacing);
                 self.settle_first(Ended::Refused(*fault))
             }
-            // The same message again, now outside of a thread.
-            Answer::ThreadGone => Vec::new(),
-            Answer::Failed { fault, retry_after } => {
-                let wait = (WAIT_FIRST * (1 << self.failures.min(DOUBLINGS_MAX))).min(WAIT_MAX);
-                let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-                self.failures = self.failures.saturating_add(1);
-                self.not_before = later(wait.max(asked).max(self.spacing));
-                self.give_up(now, *fault)
-            }
+            // The same message again, now outside of a thread. A target that answers this to all is a fault like another one.
+            Answer::ThreadGone => self.failed(now, Fault::NotFound, None),
+            Answer::Failed { fault, retry_after } => self.failed(now, *fault, *retry_after),
         }
+    }
+
+    fn failed(&mut self, now: Timestamp, fault: Fault, retry_after: Option<SignedDuration>) -> Vec<Settled> {
+        let wait = (WAIT_FIRST * (1 << self.failures.min(DOUBLINGS_MAX))).min(WAIT_MAX);
+        let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        self.failures = self.failures.saturating_add(1);
+        let wait = wait.max(asked).max(self.spacing);
+        self.not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        self.give_up(now, fault)
     }
 
     fn settle_first(&mut self, ended: Ended) -> Vec<Settled> {

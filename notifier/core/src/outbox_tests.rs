@@ -106,10 +106,15 @@ fn what_a_target_does_not_take_is_given_up_with_all_that_is_as_old() {
 }
 
 #[test]
-fn a_message_whose_thread_is_gone_is_sent_again_at_once() {
+fn a_message_whose_thread_is_gone_is_sent_again_after_a_pause_and_given_up_in_the_end() {
     let mut outbox = outbox(&["a"]);
-    assert_eq!(outbox.handle_answer(at(0), &Answer::ThreadGone), []);
-    assert_eq!(sent(&outbox, at(0)).as_deref(), Some("a"));
+    for (now, wait) in [(0, 1), (1, 2), (3, 4)] {
+        assert_eq!(sent(&outbox, at(now)).as_deref(), Some("a"));
+        assert_eq!(outbox.handle_answer(at(now), &Answer::ThreadGone), []);
+        assert_eq!(outbox.next(at(now)), Next::Wait(at(now + wait)));
+    }
+    let settled = outbox.handle_answer(at(600), &Answer::ThreadGone);
+    assert_eq!(settled.first().map(|it| it.ended), Some(Ended::GaveUp(Fault::NotFound)));
 }
 
 proptest! {
