@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellwether_chassis::clock;
-use bellwether_notifier_core::{Answer, Draft, Ended, Fault, Next, Notification, Settled, Style, Target, form};
+use bellwether_notifier_core::{Answer, Draft, Ended, Fault, Next, Notification, Settled, Target, form};
 
 use crate::http;
 use crate::inbox::Notifier;
@@ -19,7 +19,11 @@ pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Resu
     };
     let mut reported = None;
     while !stop.is_cancelled() {
-        match post.next() {
+        let (next, aged) = notifier.office().next(place, clock::now());
+        if !aged.is_empty() {
+            end(&notifier, (place, target, post), aged).await;
+        }
+        match next {
             Next::Idle => tokio::select! {
                 () = post.changed() => (),
                 () = stop.cancelled() => (),
@@ -28,9 +32,12 @@ pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Resu
                 notifier.chassis.sleep(clock::until(until)).await;
             }
             Next::Send(notification) => {
-                let answer = try_once(&notifier, target, &notification).await;
+                let answer = try_once(&notifier, (place, target), &notification).await;
                 report(&notifier, target, &answer, &mut reported);
-                take_in(&notifier, (place, target, post), &notification, answer).await;
+                let settled = notifier
+                    .office()
+                    .handle_answer(place, &notification, &answer.0, clock::now());
+                end(&notifier, (place, target, post), settled).await;
             }
         }
     }
@@ -38,11 +45,12 @@ pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Resu
 }
 
 /// The answer to a message, and what was found if there is none.
-async fn try_once(notifier: &Notifier, target: &Target, notification: &Notification) -> (Answer, Option<String>) {
-    let thread = match target.style {
-        Style::Thread => notifier.desk().thread(target, notification).map(str::to_owned),
-        Style::Each | Style::Digest => None,
-    };
+async fn try_once(
+    notifier: &Notifier,
+    (place, target): (usize, &Target),
+    notification: &Notification,
+) -> (Answer, Option<String>) {
+    let thread = notifier.office().thread(place, notification).map(str::to_owned);
     let draft = form::draft(target, notification, thread.as_deref());
     let post = match draft {
         Draft::Post(post) => post,
@@ -101,31 +109,13 @@ fn report(
     }
 }
 
-async fn take_in(
-    notifier: &Notifier,
-    (place, target, post): (usize, &Target, &Post),
-    notification: &Notification,
-    (answer, _): (Answer, Option<String>),
-) {
-    let settled = post.handle_answer(&answer);
-    {
-        let mut desk = notifier.desk();
-        match answer {
-            Answer::Delivered { thread: Some(thread) } if target.style == Style::Thread => {
-                desk.thread_begun(target, notification, thread);
-            }
-            Answer::ThreadGone => desk.thread_gone(target),
-            Answer::Delivered { .. } | Answer::Refused(_) | Answer::Failed { .. } => (),
-        }
-        for Settled { notification, .. } in &settled {
-            desk.settled(place, notification);
-        }
-    }
+/// Keeps what is settled, and lets its events continue.
+async fn end(notifier: &Notifier, (place, target, post): (usize, &Target, &Post), settled: Vec<Settled>) {
     // Before an event is acknowledged, and before the next message, which may belong to this thread.
     notifier.save().await;
-    notifier.metrics.waiting(&target.name, post.len());
+    notifier.metrics.waiting(&target.name, notifier.office().waiting(place));
     for Settled { notification, ended } in settled {
-        post.release(&notification);
+        post.release(&notification.key());
         let fault = match ended {
             Ended::Delivered => {
                 notifier.metrics.delivered(&target.name);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellwether_chassis::{Chassis, Record, Verdict, clock};
-use bellwether_notifier_core::{Desk, Routed, Settings};
+use bellwether_notifier_core::{Office, Placed, Settings};
 use tokio::sync::oneshot;
 
 use crate::error::EventError;
@@ -22,7 +22,7 @@ pub(crate) struct Notifier {
     pub(crate) metrics: Metrics,
     /// One for each target, in the order of the settings.
     pub(crate) posts: Vec<Post>,
-    pub(crate) desk: Mutex<Desk>,
+    pub(crate) office: Mutex<Office>,
     /// The file, and the changes that it has.
     pub(crate) state: tokio::sync::Mutex<(StateFile, u64)>,
 }
@@ -45,8 +45,10 @@ impl Notifier {
 
     fn accept(&self, record: &Record) -> Result<Vec<oneshot::Receiver<()>>, EventError> {
         let event = wire::event(record)?;
-        let routed = self.desk().handle_event(&event, clock::now());
-        Ok(self.add(routed))
+        // Held until the posts know of the messages: else one could be settled before its event waits for it.
+        let mut office = self.office();
+        let placed = office.handle_event(&event, record.sequence, clock::now());
+        Ok(self.placed(&office, placed))
     }
 
     async fn settled(&self, awaited: Vec<oneshot::Receiver<()>>) -> Verdict {
@@ -64,15 +66,19 @@ impl Notifier {
         Verdict::Ack
     }
 
-    /// Puts messages into the posts of their targets.
-    pub(crate) fn add(&self, routed: Vec<Routed>) -> Vec<oneshot::Receiver<()>> {
+    /// Wakes the targets of messages that were placed; returns what an event waits for.
+    pub(crate) fn placed(&self, office: &Office, placed: Vec<Placed>) -> Vec<oneshot::Receiver<()>> {
         let mut awaited = Vec::new();
-        for Routed { target, notification } in routed {
-            let (Some(post), Some(target)) = (self.posts.get(target), self.settings.targets.get(target)) else {
+        for message in placed {
+            let place = message.target;
+            let (Some(post), Some(target)) = (self.posts.get(place), self.settings.targets.get(place)) else {
                 continue;
             };
-            awaited.push(post.add(notification));
-            self.metrics.waiting(&target.name, post.len());
+            if message.is_awaited {
+                awaited.push(post.settlement(&message.key));
+            }
+            self.metrics.waiting(&target.name, office.waiting(place));
+            post.added();
         }
         awaited
     }
@@ -81,11 +87,11 @@ impl Notifier {
     pub(crate) async fn save(&self) {
         let mut state = self.state.lock().await;
         let (changes, content) = {
-            let desk = self.desk();
-            if desk.changes() == state.1 {
+            let office = self.office();
+            if office.changes() == state.1 {
                 return;
             }
-            (desk.changes(), desk.state().clone())
+            (office.changes(), office.state().clone())
         };
         match tokio::task::block_in_place(|| state.0.write(&content)) {
             Ok(()) => state.1 = changes,
@@ -93,7 +99,7 @@ impl Notifier {
         }
     }
 
-    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn office(&self) -> MutexGuard<'_, Office> {
+        self.office.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

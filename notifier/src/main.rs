@@ -5,7 +5,7 @@
 //! wire.rs     parses events
 //! inbox.rs    one event from its message to its verdict
 //! deliver.rs  the messages of one target, one after the other
-//! post.rs     the messages that wait for a target, and the events that wait for them
+//! post.rs     the events that wait for the messages of a target
 //! http.rs     one request to a target
 //! smtp.rs     one e-mail
 //! secret.rs   files with secrets

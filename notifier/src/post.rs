@@ -1,47 +1,34 @@
-//! The messages that wait for a target, and the events that wait for them.
+//! The events that wait for the messages of a target.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bellwether_chassis::clock;
-use bellwether_notifier_core::{Answer, Next, Notification, Outbox, Settled};
 use tokio::sync::{Notify, oneshot};
 
-/// The messages of one target.
-#[derive(Debug)]
+/// The events that wait for one target.
+#[derive(Debug, Default)]
 pub(crate) struct Post {
-    content: Mutex<Content>,
-    /// Something was added.
+    /// By the key of a message: each delivery of the event that is acknowledged after it.
+    awaited: Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>,
+    /// A message was added.
     added: Notify,
 }
 
-#[derive(Debug)]
-struct Content {
-    outbox: Outbox,
-    /// By the key of a message: each event that is acknowledged after it.
-    awaited: BTreeMap<String, Vec<oneshot::Sender<()>>>,
-}
-
 impl Post {
-    pub(crate) fn new(outbox: Outbox) -> Self {
-        let awaited = BTreeMap::new();
-        Self {
-            content: Mutex::new(Content { outbox, awaited }),
-            added: Notify::new(),
-        }
-    }
-
-    /// Adds a message; what is returned ends when the message is settled.
-    pub(crate) fn add(&self, notification: Notification) -> oneshot::Receiver<()> {
+    /// What is returned ends when the message is settled.
+    pub(crate) fn settlement(&self, key: &str) -> oneshot::Receiver<()> {
         let (settled, awaited) = oneshot::channel();
-        let mut content = self.locked();
-        let waiting = content.awaited.entry(notification.key()).or_default();
+        let mut all = self.locked();
+        let waiting = all.entry(key.to_owned()).or_default();
         // Those of a delivery that has ended, such as one that came again after its ack wait.
         waiting.retain(|it| !it.is_closed());
         waiting.push(settled);
-        content.outbox.insert(clock::now(), notification);
-        self.added.notify_one();
         awaited
+    }
+
+    /// A message was added.
+    pub(crate) fn added(&self) {
+        self.added.notify_one();
     }
 
     /// Returns once something was added since the last call.
@@ -49,27 +36,15 @@ impl Post {
         self.added.notified().await;
     }
 
-    pub(crate) fn next(&self) -> Next {
-        self.locked().outbox.next(clock::now())
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.locked().outbox.len()
-    }
-
-    pub(crate) fn handle_answer(&self, answer: &Answer) -> Vec<Settled> {
-        self.locked().outbox.handle_answer(clock::now(), answer)
-    }
-
     /// Lets the events continue that waited for this message.
-    pub(crate) fn release(&self, notification: &Notification) {
-        for waiting in self.locked().awaited.remove(&notification.key()).unwrap_or_default() {
+    pub(crate) fn release(&self, key: &str) {
+        for waiting in self.locked().remove(key).unwrap_or_default() {
             // One that has ended is delivered again, and finds the message settled.
             waiting.send(()).ok();
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Vec<oneshot::Sender<()>>>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bellwether_chassis::{Chassis, RetentionArgs, StreamArgs, clock, consume, nats, stream};
-use bellwether_notifier_core::{Desk, Form, Outbox, Settings};
+use bellwether_notifier_core::{Form, Office, Settings};
 use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::NOTIFIER_CONSUMER;
 
@@ -46,15 +46,11 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         .with_context(|| format!("--config {}", args.config.display()))?;
     let (file, state) = StateFile::open(args.state.as_deref())?;
     let metrics = Metrics::register(&chassis, settings.targets.iter().map(|target| target.name.as_str()));
-    let outboxes = settings
-        .targets
-        .iter()
-        .map(|target| Outbox::new(target.per_minute, settings.give_up_after));
     let notifier = Arc::new(Notifier {
         chassis: chassis.clone(),
         metrics,
-        posts: outboxes.map(Post::new).collect(),
-        desk: Mutex::new(Desk::new(settings.clone(), state)),
+        posts: settings.targets.iter().map(|_| Post::default()).collect(),
+        office: Mutex::new(Office::new(settings.clone(), state, EVENTS_AT_ONCE)),
         state: tokio::sync::Mutex::new((file, 0)),
         settings,
     });
@@ -110,10 +106,13 @@ async fn check(settings: &Settings) -> anyhow::Result<()> {
 /// Sends what is due by time alone. The posts keep the messages; no event waits for them.
 async fn digests(notifier: Arc<Notifier>) -> anyhow::Result<()> {
     loop {
-        let due = notifier.desk().handle_time(clock::now());
-        let is_due = !due.is_empty();
-        notifier.add(due);
-        let next = notifier.desk().poll_timeout().filter(|_| !is_due);
+        let next = {
+            let mut office = notifier.office();
+            let due = office.handle_time(clock::now());
+            let is_due = !due.is_empty();
+            drop(notifier.placed(&office, due));
+            office.poll_timeout().filter(|_| !is_due)
+        };
         let wait = next.map_or(DIGEST_INTERVAL, clock::until).min(DIGEST_INTERVAL);
         // Never in a circle without a pause.
         if !notifier.chassis.sleep(wait.max(Duration::from_millis(100))).await {

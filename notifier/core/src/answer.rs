@@ -25,6 +25,8 @@ pub enum Fault {
     Unreachable,
     /// A file with a secret is missing or unusable.
     SecretUnusable,
+    /// More messages than the target takes at its pace: one was not sent in time.
+    Crowded,
 }
 
 impl Fault {
@@ -41,6 +43,7 @@ impl Fault {
             Self::Timeout => "Timeout",
             Self::Unreachable => "Unreachable",
             Self::SecretUnusable => "SecretUnusable",
+            Self::Crowded => "Crowded",
         }
     }
 
@@ -59,6 +62,7 @@ impl Fault {
                  authority"
             }
             Self::SecretUnusable => "fill the Secret that the file comes from; no restart is needed",
+            Self::Crowded => "raise perMinute of the target, or send less: style: digest, or minSeverity of its route",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::blocked::{Blocked, Waiting};
 use crate::news::{self, News};
 use crate::notification::{Kind, Notification, Severity};
 use crate::rollout::{RolloutId, Rollouts, Standing};
-use crate::settings::{Settings, Target};
+use crate::settings::{Settings, Style, Target};
 
 /// So many keys of settled messages are kept: several times what may wait for all targets at once, since an event whose
 /// messages are settled comes again only while it is not acknowledged.
@@ -206,28 +206,37 @@ impl Desk {
         }
     }
 
-    /// The target's name of the thread that this message belongs to; none: it begins one.
+    /// The target's name of the thread that this message belongs to; none: it begins one, or the target has none.
     #[must_use]
-    pub fn thread(&self, target: &Target, notification: &Notification) -> Option<&str> {
+    pub fn thread(&self, target: usize, notification: &Notification) -> Option<&str> {
+        let target = self.threaded(target)?;
         let (rollout, thread) = self.state.threads.get(&target.name)?;
         (Some(rollout) == notification.rollout.as_ref()).then_some(thread.as_str())
     }
 
     /// The target has taken the first message of a rollout, under this name.
-    pub fn thread_begun(&mut self, target: &Target, notification: &Notification, thread: String) {
+    pub fn thread_begun(&mut self, target: usize, notification: &Notification, thread: &str) {
         if let Some(rollout) = &notification.rollout
             && self.thread(target, notification).is_none()
+            && let Some(Target { name, .. }) = self.threaded(target)
         {
+            let (name, thread) = (name.clone(), (rollout.clone(), thread.to_owned()));
             self.changes += 1;
-            let thread = (rollout.clone(), thread);
-            self.state.threads.insert(target.name.clone(), thread);
+            self.state.threads.insert(name, thread);
         }
     }
 
     /// The target does not know the thread any more.
-    pub fn thread_gone(&mut self, target: &Target) {
-        self.changes += 1;
-        self.state.threads.remove(&target.name);
+    pub fn thread_gone(&mut self, target: usize) {
+        if let Some(Target { name, .. }) = self.settings.targets.get(target) {
+            self.changes += 1;
+            self.state.threads.remove(name);
+        }
+    }
+
+    fn threaded(&self, target: usize) -> Option<&Target> {
+        let target = self.settings.targets.get(target)?;
+        (target.style == Style::Thread).then_some(target)
     }
 
     fn notification(&self, news: News, at: Timestamp, rollout: Option<RolloutId>) -> Notification {

@@ -235,16 +235,15 @@ fn an_event_of_the_day_before_is_no_news() {
 #[test]
 fn a_thread_is_that_of_its_rollout_and_begun_once() {
     let mut desk = desk();
-    let settings = settings();
-    let thread = &settings.targets[2];
+    let thread = 2;
     let message = |desk: &mut Desk, minute| {
         let routed = desk.handle_event(&entered("n1", minute, Phase::Failed), at(minute));
         routed.last().unwrap().notification.clone()
     };
     let first = message(&mut desk, 0);
     assert_eq!(desk.thread(thread, &first), None);
-    desk.thread_begun(thread, &first, "1".to_owned());
-    desk.thread_begun(thread, &first, "2".to_owned());
+    desk.thread_begun(thread, &first, "1");
+    desk.thread_begun(thread, &first, "2");
     assert_eq!(desk.thread(thread, &first), Some("1"));
     let of_the_next = message(&mut desk, 60);
     assert_eq!(desk.thread(thread, &of_the_next), None);

@@ -6,6 +6,7 @@
 //! blocked.rs       drains that something has kept waiting for minutes
 //! rollout.rs       attempts that belong together: one thread or one digest
 //! desk.rs          events in, messages for targets out; what is kept over a restart
+//! office.rs        desk and outboxes, which change in one step
 //! outbox.rs        the messages of one target: order, pace, tries, and when to give up
 //! answer.rs        what a target's answer means
 //! config.rs        the file with targets and routes, as users write it
@@ -31,6 +32,9 @@ pub mod form;
 mod form_tests;
 mod news;
 pub mod notification;
+pub mod office;
+#[cfg(test)]
+mod office_tests;
 pub mod outbox;
 #[cfg(test)]
 mod outbox_tests;
@@ -43,10 +47,11 @@ mod text;
 pub mod url;
 
 pub use answer::{Answer, Fault};
-pub use desk::{Desk, Routed, State};
+pub use desk::State;
 pub use form::{Draft, Letter, Post};
 pub use notification::{Kind, Notification, Severity};
-pub use outbox::{Ended, Next, Outbox, Settled};
+pub use office::{Office, Placed};
+pub use outbox::{Ended, Next, Settled};
 pub use rollout::RolloutId;
 pub use settings::{ConfigError, Email, Form, Secret, Settings, Style, Target};
 pub use url::Url;

@@ -21,22 +21,31 @@ const RETRY_AFTER_MAX: SignedDuration = SignedDuration::from_mins(15);
 /// After so many doublings the longest wait is reached.
 const DOUBLINGS_MAX: u32 = 6;
 
+/// So many messages wait at most: a day of a fleet at the slowest pace. The oldest leaves, as old news.
+const WAITING_MAX: usize = 1000;
+
 #[derive(Debug)]
 struct Waiting {
+    key: String,
     notification: Notification,
     since: Timestamp,
+    /// The place in the stream of the event that is acknowledged after this message; none: no event is.
+    event: Option<u64>,
 }
 
 /// The messages of one target.
 ///
-/// Bounded by its owner: each message is of an event that is not settled yet, of which the consumer hands out a limited
-/// number, or of the one rollout of now.
+/// An event waits for the messages that it brought, as long as no more events than a share wait for this target: a target
+/// that is away takes no place from the others. Further messages wait as well, and their events do not.
 #[derive(Debug)]
 pub struct Outbox {
     waiting: VecDeque<Waiting>,
     spacing: SignedDuration,
     give_up_after: SignedDuration,
+    share: usize,
     failures: u32,
+    /// The newest fault since the last message that was taken.
+    fault: Option<Fault>,
     not_before: Timestamp,
 }
 
@@ -72,26 +81,39 @@ pub struct Settled {
 }
 
 impl Outbox {
-    /// An empty one. `per_minute`: so many messages at most; above zero.
+    /// An empty one. `per_minute`: so many messages at most; above zero. `share`: so many events wait for it at most.
     #[must_use]
-    pub fn new(per_minute: u16, give_up_after: SignedDuration) -> Self {
+    pub fn new(per_minute: u16, give_up_after: SignedDuration, share: usize) -> Self {
         let millis = 60_000 / i64::from(per_minute.max(1));
         Self {
             waiting: VecDeque::new(),
             spacing: SignedDuration::from_millis(millis),
             give_up_after,
+            share,
             failures: 0,
+            fault: None,
             not_before: Timestamp::UNIX_EPOCH,
         }
     }
 
-    /// Adds a message, unless it waits already. The first one of a quiet target is sent at once.
-    pub fn insert(&mut self, now: Timestamp, notification: Notification) {
+    /// Adds a message of an event, unless it waits already. The first one of a quiet target is sent at once. True: the event
+    /// waits for the message, also if it comes again.
+    pub fn insert(&mut self, now: Timestamp, notification: Notification, event: Option<u64>) -> bool {
         let key = notification.key();
-        if !self.waiting.iter().any(|it| it.notification.key() == key) {
-            let since = now;
-            self.waiting.push_back(Waiting { notification, since });
+        if let Some(known) = self.waiting.iter().find(|it| it.key == key) {
+            return event.is_some() && known.event == event;
         }
+        let mut events: Vec<u64> = self.waiting.iter().filter_map(|it| it.event).collect();
+        events.sort_unstable();
+        events.dedup();
+        let event = event.filter(|event| events.len() < self.share || events.contains(event));
+        self.waiting.push_back(Waiting {
+            key,
+            notification,
+            since: now,
+            event,
+        });
+        event.is_some()
     }
 
     /// How many messages wait.
@@ -116,17 +138,29 @@ impl Outbox {
         }
     }
 
+    /// Gives up what is too old or too much; returns that. To be called before each [`Self::next`].
+    pub fn handle_time(&mut self, now: Timestamp) -> Vec<Settled> {
+        let fault = self.fault.unwrap_or(Fault::Crowded);
+        let mut settled = self.give_up(now, fault);
+        while self.waiting.len() > WAITING_MAX {
+            settled.extend(self.settle_first(Ended::GaveUp(fault)));
+        }
+        settled
+    }
+
     /// Takes in the answer to the message that [`Self::next`] gave; returns what is settled by it.
     pub fn handle_answer(&mut self, now: Timestamp, answer: &Answer) -> Vec<Settled> {
         let later = |wait: SignedDuration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
         match answer {
             Answer::Delivered { .. } => {
                 self.failures = 0;
+                self.fault = None;
                 self.not_before = later(self.spacing);
                 self.settle_first(Ended::Delivered)
             }
             Answer::Refused(fault) => {
                 self.failures = 0;
+                self.fault = None;
                 self.not_before = later(self.spacing);
                 self.settle_first(Ended::Refused(*fault))
             }
@@ -140,6 +174,7 @@ impl Outbox {
         let wait = (WAIT_FIRST * (1 << self.failures.min(DOUBLINGS_MAX))).min(WAIT_MAX);
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         self.failures = self.failures.saturating_add(1);
+        self.fault = Some(fault);
         let wait = wait.max(asked).max(self.spacing);
         self.not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
         self.give_up(now, fault)

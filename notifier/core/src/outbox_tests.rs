@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use crate::answer::{Answer, Fault};
 use crate::notification::{Kind, Notification, Severity};
-use crate::outbox::{Ended, Next, Outbox};
+use crate::outbox::{Ended, Next, Outbox, Settled};
 
 const GIVE_UP: SignedDuration = SignedDuration::from_mins(10);
+const SHARE: usize = 2;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -28,10 +29,10 @@ fn message(attempt: &str) -> Notification {
 }
 
 fn outbox(attempts: &[&str]) -> Outbox {
-    let mut outbox = Outbox::new(60, GIVE_UP);
-    attempts
-        .iter()
-        .for_each(|attempt| outbox.insert(at(0), message(attempt)));
+    let mut outbox = Outbox::new(60, GIVE_UP, SHARE);
+    for attempt in attempts {
+        outbox.insert(at(0), message(attempt), None);
+    }
     outbox
 }
 
@@ -94,7 +95,7 @@ fn a_target_may_ask_for_a_longer_wait_up_to_a_limit() {
 #[test]
 fn what_a_target_does_not_take_is_given_up_with_all_that_is_as_old() {
     let mut outbox = outbox(&["a", "b"]);
-    outbox.insert(at(500), message("c"));
+    outbox.insert(at(500), message("c"), None);
     assert_eq!(outbox.handle_answer(at(599), &Answer::failed(Fault::NotFound)), []);
     let settled = outbox.handle_answer(at(600), &Answer::failed(Fault::NotFound));
     let given_up: Vec<_> = settled
@@ -115,6 +116,53 @@ fn a_message_whose_thread_is_gone_is_sent_again_after_a_pause_and_given_up_in_th
     }
     let settled = outbox.handle_answer(at(600), &Answer::ThreadGone);
     assert_eq!(settled.first().map(|it| it.ended), Some(Ended::GaveUp(Fault::NotFound)));
+}
+
+#[test]
+fn an_event_waits_for_the_messages_that_it_brought_and_for_no_other_one() {
+    let mut outbox = outbox(&[]);
+    assert!(outbox.insert(at(0), message("a"), Some(1)));
+    assert!(!outbox.insert(at(0), message("a"), Some(2)), "the first event waits");
+    assert!(outbox.insert(at(0), message("a"), Some(1)), "its event again");
+    assert!(!outbox.insert(at(0), message("b"), None), "no event");
+    assert!(!outbox.insert(at(0), message("b"), None), "still no event");
+}
+
+#[test]
+fn no_more_events_than_its_share_wait_for_a_target_and_further_messages_are_sent_as_well() {
+    let mut outbox = outbox(&[]);
+    let mut insert = |attempt: &str, event| outbox.insert(at(0), message(attempt), Some(event));
+    assert!(insert("a", 1) && insert("b", 2));
+    assert!(!insert("c", 3), "above the share");
+    assert!(insert("d", 2), "an event that waits anyway");
+    for (second, attempt) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
+        assert_eq!(sent(&outbox, at(second)).as_deref(), Some(attempt));
+        outbox.handle_answer(at(second), &delivered());
+    }
+    assert!(outbox.insert(at(9), message("e"), Some(4)), "places are free again");
+}
+
+#[test]
+fn a_message_that_is_too_old_is_given_up_before_it_is_sent_also_at_a_target_that_is_only_slow() {
+    let mut outbox = outbox(&["a"]);
+    outbox.insert(at(1), message("b"), None);
+    assert_eq!(outbox.handle_time(at(599)), []);
+    let ended = |settled: &[Settled]| settled.iter().map(|it| it.ended).collect::<Vec<_>>();
+    assert_eq!(ended(&outbox.handle_time(at(600))), [Ended::GaveUp(Fault::Crowded)]);
+    outbox.handle_answer(at(600), &Answer::failed(Fault::Timeout));
+    assert_eq!(ended(&outbox.handle_time(at(601))), [Ended::GaveUp(Fault::Timeout)]);
+    assert_eq!(outbox.next(at(601)), Next::Idle);
+}
+
+#[test]
+fn what_waits_has_a_limit_above_which_the_oldest_is_given_up() {
+    let mut outbox = outbox(&[]);
+    for number in 0..1001 {
+        outbox.insert(at(0), message(&number.to_string()), None);
+    }
+    let settled = outbox.handle_time(at(0));
+    let given_up: Vec<_> = settled.iter().map(|it| it.notification.attempt.as_str()).collect();
+    assert_eq!((given_up, outbox.len()), (vec!["0"], 1000));
 }
 
 proptest! {
