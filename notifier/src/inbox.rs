@@ -47,7 +47,7 @@ impl Notifier {
         let event = wire::event(record)?;
         // Held until the posts know of the messages: else one could be settled before its event waits for it.
         let mut office = self.office();
-        let placed = office.handle_event(&event, record.sequence, clock::now());
+        let placed = office.handle_event(&event, (record.sequence, record.stored_at), clock::now());
         Ok(self.placed(&office, placed))
     }
 

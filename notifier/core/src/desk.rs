@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::blocked::{Blocked, Waiting};
+use crate::named::{Early, Named};
 use crate::news::{self, News};
 use crate::notification::{Kind, Notification, Severity};
 use crate::rollout::{RolloutId, Rollouts, Standing};
@@ -30,6 +31,7 @@ pub struct Routed {
 #[serde(default)]
 pub struct State {
     rollouts: Rollouts,
+    named: Named,
     blocked: Blocked,
     /// Keys of settled messages with their target, oldest first.
     settled: VecDeque<String>,
@@ -43,6 +45,7 @@ pub struct Desk {
     settings: Settings,
     state: State,
     is_settled: BTreeSet<String>,
+    early: Early,
     changes: u64,
 }
 
@@ -56,6 +59,7 @@ impl Desk {
             is_settled: state.settled.iter().cloned().collect(),
             settings,
             state,
+            early: Early::default(),
             changes: 0,
         }
     }
@@ -73,51 +77,78 @@ impl Desk {
     }
 
     /// The messages about an event that no target has yet. The same event gives the same messages until they are settled.
-    pub fn handle_event(&mut self, event: &NodeEvent, now: Timestamp) -> Vec<Routed> {
-        if now.duration_since(event.at) > self.settings.max_age {
+    /// `stored_at`: when the stream took it. Its writer's clock counts up to that.
+    ///
+    /// A rollout begins and lasts by the events of schedulers alone; those of drainers and agents count for attempts that
+    /// a scheduler has named.
+    pub fn handle_event(&mut self, event: &NodeEvent, stored_at: Timestamp, now: Timestamp) -> Vec<Routed> {
+        let at = event.at.min(stored_at);
+        if now.duration_since(at) > self.settings.max_age {
             return Vec::new();
         }
         self.changes += 1;
+        if !matches!(event.fact, Fact::PhaseChanged { .. }) {
+            return if self
+                .state
+                .named
+                .contains(&event.attempt.to_string(), event.node.as_str())
+            {
+                self.of_agent(event, at)
+            } else {
+                self.early.push(stored_at, event.clone());
+                Vec::new()
+            };
+        }
         // A rollout that is over has its digest before the next one begins.
-        let mut routed = self.handle_time(event.at);
+        let mut routed = self.handle_time(at);
+        routed.extend(self.of_scheduler(event, at));
+        for (stored_at, early) in self.early.take(event, stored_at) {
+            routed.extend(self.of_agent(&early, early.at.min(stored_at)));
+        }
+        routed
+    }
+
+    fn of_scheduler(&mut self, event: &NodeEvent, at: Timestamp) -> Vec<Routed> {
         let attempt = event.attempt.to_string();
-        let news = match &event.fact {
-            Fact::DrainProgressed(progress) => {
-                self.state.blocked.take(event, event.at, progress);
-                None
-            }
-            Fact::Cordoned
-            | Fact::Drained { .. }
-            | Fact::DrainFailed { .. }
-            | Fact::Uncordoned { .. }
-            | Fact::UncordonFailed { .. }
-            | Fact::RebootStarted { .. }
-            | Fact::RebootRefused { .. }
-            | Fact::RebootFailed { .. }
-            | Fact::PhaseChanged { .. } => {
-                self.state.blocked.ended(&attempt);
-                news::of(event)
-            }
-        };
+        let node = event.node.as_str();
+        self.state.named.take(&attempt, node, at, self.settings.max_age);
+        self.state.blocked.ended(&attempt);
+        let news = news::of(event);
         let standing = standing(news.as_ref().map(|news| news.kind));
         let gap = self.settings.rollout_gap;
-        let rollout = self.state.rollouts.take(event.at, &attempt, standing, gap);
+        let rollout = self.state.rollouts.take(at, &attempt, standing, gap);
+        let mut routed = Vec::new();
         if let Some(rollout) = &rollout {
             let started = News {
                 kind: Kind::RolloutStarted,
-                summary: format!("A rollout of reboots began with {}", event.node),
+                summary: format!("A rollout of reboots began with {node}"),
                 detail: String::new(),
             };
-            let started = self.notification(started, event.at, Some(rollout.clone()));
+            let started = self.notification(started, at, Some(rollout.clone()));
             routed.extend(self.routed(&started));
         }
         if let Some(news) = news {
-            let mut notification = self.notification(news, event.at, rollout);
-            notification.node = event.node.to_string();
-            notification.attempt = attempt;
-            routed.extend(self.routed(&notification));
+            routed.extend(self.of_node(news, event, at, rollout));
         }
         routed
+    }
+
+    fn of_agent(&mut self, event: &NodeEvent, at: Timestamp) -> Vec<Routed> {
+        let attempt = event.attempt.to_string();
+        if let Fact::DrainProgressed(progress) = &event.fact {
+            self.state.blocked.take(event, at, progress);
+        } else {
+            self.state.blocked.ended(&attempt);
+        }
+        let rollout = self.state.rollouts.of(&attempt);
+        news::of(event).map_or_else(Vec::new, |news| self.of_node(news, event, at, rollout))
+    }
+
+    fn of_node(&self, news: News, event: &NodeEvent, at: Timestamp, rollout: Option<RolloutId>) -> Vec<Routed> {
+        let mut notification = self.notification(news, at, rollout);
+        notification.node = event.node.to_string();
+        notification.attempt = event.attempt.to_string();
+        self.routed(&notification)
     }
 
     /// The messages that are due by time alone, until each target has them: drains that are blocked, and the digest of a

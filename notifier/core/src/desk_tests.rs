@@ -82,7 +82,7 @@ fn blocked(node: &str, minute: i64, kind: BlockerKind) -> NodeEvent {
 
 /// Hands the event over when it happens; target and kind of what follows.
 fn taken(desk: &mut Desk, event: &NodeEvent) -> Vec<(usize, Kind)> {
-    kinds(&desk.handle_event(event, event.at))
+    kinds(&desk.handle_event(event, event.at, event.at))
 }
 
 fn kinds(routed: &[Routed]) -> Vec<(usize, Kind)> {
@@ -98,7 +98,7 @@ fn settle_all(desk: &mut Desk, routed: &[Routed]) {
 #[test]
 fn a_message_goes_where_a_route_leads_and_a_digest_has_no_steps() {
     let mut desk = desk();
-    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
     assert_eq!(
         kinds(&first),
         [
@@ -126,15 +126,15 @@ fn a_message_goes_where_a_route_leads_and_a_digest_has_no_steps() {
 fn an_event_gives_the_same_messages_until_each_is_settled_also_after_a_restart() {
     let mut desk = desk();
     let started = entered("n1", 0, Phase::Draining);
-    let first = desk.handle_event(&started, at(0));
-    assert_eq!(desk.handle_event(&started, at(0)), first);
+    let first = desk.handle_event(&started, at(0), at(0));
+    assert_eq!(desk.handle_event(&started, at(0), at(0)), first);
     let (settled, open) = first.split_at(2);
     settle_all(&mut desk, settled);
     let state = serde_json::to_string(desk.state()).unwrap();
     let mut restarted = Desk::new(settings(), serde_json::from_str(&state).unwrap());
-    assert_eq!(restarted.handle_event(&started, at(0)), open);
+    assert_eq!(restarted.handle_event(&started, at(0), at(0)), open);
     settle_all(&mut restarted, open);
-    assert_eq!(restarted.handle_event(&started, at(0)), []);
+    assert_eq!(restarted.handle_event(&started, at(0), at(0)), []);
     // As the next leader publishes it: in a later message.
     assert_eq!(taken(&mut restarted, &entered("n1", 3, Phase::Draining)), []);
 }
@@ -150,7 +150,7 @@ fn a_rollout_ends_a_gap_after_its_last_event_with_the_numbers_of_all_attempts() 
         ("n1", 26, Phase::Done),
         ("n3", 27, Phase::Draining),
     ] {
-        let routed = desk.handle_event(&entered(node, minute, phase), at(minute));
+        let routed = desk.handle_event(&entered(node, minute, phase), at(minute), at(minute));
         settle_all(&mut desk, &routed);
     }
     assert_eq!(desk.poll_timeout(), Some(at(57)));
@@ -175,7 +175,7 @@ fn a_rollout_ends_a_gap_after_its_last_event_with_the_numbers_of_all_attempts() 
 #[test]
 fn the_digest_of_a_rollout_comes_before_the_next_one_begins() {
     let mut desk = desk();
-    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
     settle_all(&mut desk, &first);
     let next = taken(&mut desk, &entered("n2", 31, Phase::Draining));
     assert_eq!(next.first(), Some(&(0, Kind::RolloutEnded)));
@@ -184,7 +184,7 @@ fn the_digest_of_a_rollout_comes_before_the_next_one_begins() {
 #[test]
 fn a_drain_that_is_blocked_for_minutes_is_one_message_with_the_budget_though_its_drainer_publishes_once() {
     let mut desk = desk();
-    let begun = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    let begun = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
     settle_all(&mut desk, &begun);
     let early = taken(&mut desk, &blocked("n1", 1, BlockerKind::Budget));
     assert_eq!(early, []);
@@ -200,26 +200,29 @@ fn a_drain_that_is_blocked_for_minutes_is_one_message_with_the_budget_though_its
     assert_eq!((message.node.as_str(), message.at), ("n1", at(4)));
     settle_all(&mut desk, &routed);
     assert_eq!(desk.handle_time(at(5)), []);
-    assert_eq!(desk.poll_timeout(), Some(at(31)), "only the digest is left");
+    assert_eq!(desk.poll_timeout(), Some(at(30)), "only the digest is left");
 }
 
 #[test]
 fn a_drain_that_goes_on_or_ends_is_not_blocked() {
     let mut desk = desk();
+    for node in ["n2", "n3"] {
+        desk.handle_event(&entered(node, 0, Phase::Draining), at(0), at(0));
+    }
     // Pods that end within their grace are no obstacle, and begin the time again.
     for (minute, kind) in [
         (0, BlockerKind::Budget),
         (2, BlockerKind::Grace),
         (4, BlockerKind::Budget),
     ] {
-        desk.handle_event(&blocked("n2", minute, kind), at(minute));
+        desk.handle_event(&blocked("n2", minute, kind), at(minute), at(minute));
     }
     let is_blocked = |routed: &[Routed]| kinds(routed).contains(&(0, Kind::DrainBlocked));
     assert!(!is_blocked(&desk.handle_time(at(6))));
-    desk.handle_event(&entered("n2", 6, Phase::Rebooting), at(6));
+    desk.handle_event(&entered("n2", 6, Phase::Rebooting), at(6), at(6));
     assert!(!is_blocked(&desk.handle_time(at(20))));
     // The event that ended it is lost.
-    desk.handle_event(&blocked("n3", 0, BlockerKind::Budget), at(1));
+    desk.handle_event(&blocked("n3", 0, BlockerKind::Budget), at(1), at(1));
     assert!(!is_blocked(&desk.handle_time(at(2 * 24 * 60))));
 }
 
@@ -228,7 +231,7 @@ fn an_event_of_the_day_before_is_no_news() {
     let mut desk = desk();
     let event = entered("n1", 0, Phase::Failed);
     let later = at(0).checked_add(SignedDuration::from_hours(25)).unwrap();
-    assert_eq!(desk.handle_event(&event, later), []);
+    assert_eq!(desk.handle_event(&event, later, later), []);
     assert_eq!(desk.changes(), 0);
 }
 
@@ -237,7 +240,7 @@ fn a_thread_is_that_of_its_rollout_and_begun_once() {
     let mut desk = desk();
     let thread = 2;
     let message = |desk: &mut Desk, minute| {
-        let routed = desk.handle_event(&entered("n1", minute, Phase::Failed), at(minute));
+        let routed = desk.handle_event(&entered("n1", minute, Phase::Failed), at(minute), at(minute));
         routed.last().unwrap().notification.clone()
     };
     let first = message(&mut desk, 0);
@@ -254,7 +257,7 @@ fn a_thread_is_that_of_its_rollout_and_begun_once() {
 #[test]
 fn what_is_kept_has_a_limit_and_the_beginning_of_the_rollout_of_now_is_not_forgotten() {
     let mut desk = desk();
-    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0));
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
     settle_all(&mut desk, &first);
     let mut other = first.last().unwrap().notification.clone();
     for number in 0..10_000 {
@@ -269,4 +272,69 @@ fn what_is_kept_has_a_limit_and_the_beginning_of_the_rollout_of_now_is_not_forgo
         [(0, Kind::DrainStarted)],
         "the step is forgotten, the beginning is not"
     );
+}
+
+fn restarted(desk: &Desk) -> Desk {
+    let state = serde_json::to_string(desk.state()).unwrap();
+    Desk::new(settings(), serde_json::from_str(&state).unwrap())
+}
+
+fn reboot_failed(node: &str, minute: i64) -> NodeEvent {
+    let message = "no".to_owned();
+    event(node, minute, Fact::RebootFailed { message })
+}
+
+#[test]
+fn an_event_counts_by_the_time_of_the_stream_if_its_writer_has_a_later_one() {
+    let mut desk = desk();
+    let mut wrong = entered("n1", 0, Phase::Draining);
+    wrong.at = "2100-01-01T00:00:00Z".parse().unwrap();
+    let first = desk.handle_event(&wrong, at(0), at(0));
+    assert!(first.iter().all(|it| it.notification.at == at(0)));
+    settle_all(&mut desk, &first);
+    assert_eq!(desk.poll_timeout(), Some(at(30)));
+    let next = taken(&mut desk, &entered("n2", 40, Phase::Draining));
+    assert!(next.contains(&(0, Kind::RolloutStarted)), "{next:?}");
+}
+
+#[test]
+fn an_agent_begins_no_rollout_and_keeps_none_going() {
+    let mut desk = desk();
+    assert_eq!(taken(&mut desk, &reboot_failed("n9", 0)), []);
+    assert_eq!((desk.poll_timeout(), desk.state().clone()), (None, State::default()));
+    let first = desk.handle_event(&entered("n1", 5, Phase::Draining), at(5), at(5));
+    settle_all(&mut desk, &first);
+    assert_eq!(
+        taken(&mut desk, &reboot_failed("n1", 30)),
+        [(0, Kind::RebootFailed), (1, Kind::RebootFailed)]
+    );
+    let mut far = reboot_failed("n1", 30);
+    far.at = "2100-01-01T00:00:00Z".parse().unwrap();
+    desk.handle_event(&far, at(30), at(30));
+    assert_eq!(desk.poll_timeout(), Some(at(35)));
+}
+
+#[test]
+fn an_agents_event_counts_only_for_an_attempt_that_a_scheduler_has_named_with_its_node() {
+    let mut desk = desk();
+    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
+    settle_all(&mut desk, &first);
+    let mut foreign = reboot_failed("n2", 1);
+    foreign.attempt = entered("n1", 0, Phase::Draining).attempt;
+    let mut desk = restarted(&desk);
+    assert_eq!(taken(&mut desk, &foreign), []);
+    assert_eq!(taken(&mut desk, &reboot_failed("n3", 1)), []);
+    assert_eq!(taken(&mut desk, &reboot_failed("n1", 1)).len(), 2);
+}
+
+#[test]
+fn an_agent_that_is_faster_than_the_schedulers_event_counts_after_that() {
+    let mut desk = desk();
+    assert_eq!(taken(&mut desk, &reboot_failed("n1", 0)), []);
+    assert_eq!(taken(&mut desk, &reboot_failed("n2", 0)), []);
+    let kinds = taken(&mut desk, &entered("n1", 1, Phase::Draining));
+    assert_eq!(kinds.last(), Some(&(1, Kind::RebootFailed)));
+    // Too long ago to be of this attempt's beginning.
+    let kinds = taken(&mut desk, &entered("n2", 3, Phase::Draining));
+    assert!(!kinds.contains(&(0, Kind::RebootFailed)), "{kinds:?}");
 }

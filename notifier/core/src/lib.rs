@@ -3,6 +3,7 @@
 //! ```text
 //! notification.rs  a message to users: kind, severity, texts, and the key by which it is sent once
 //! news.rs          which events are worth a message
+//! named.rs         attempts that a scheduler has named
 //! blocked.rs       drains that something has kept waiting for minutes
 //! rollout.rs       attempts that belong together: one thread or one digest
 //! desk.rs          events in, messages for targets out; what is kept over a restart
@@ -30,6 +31,7 @@ mod desk_tests;
 pub mod form;
 #[cfg(test)]
 mod form_tests;
+mod named;
 mod news;
 pub mod notification;
 pub mod office;

@@ -45,9 +45,14 @@ impl Office {
         }
     }
 
-    /// Takes in an event, which has this place in the stream.
-    pub fn handle_event(&mut self, event: &NodeEvent, sequence: u64, now: Timestamp) -> Vec<Placed> {
-        let routed = self.desk.handle_event(event, now);
+    /// Takes in an event, which the stream has at this place since then.
+    pub fn handle_event(
+        &mut self,
+        event: &NodeEvent,
+        (sequence, stored_at): (u64, Timestamp),
+        now: Timestamp,
+    ) -> Vec<Placed> {
+        let routed = self.desk.handle_event(event, stored_at, now);
         self.place(routed, Some(sequence), now)
     }
 

@@ -63,12 +63,12 @@ fn answered(office: &mut Office, target: usize, second: i64, answer: &Answer) {
 fn a_message_that_was_answered_is_not_brought_again_by_its_event() {
     let mut office = office(512);
     let event = failed("n1");
-    assert_eq!(awaited(&office.handle_event(&event, 1, at(0))), [0, 1]);
+    assert_eq!(awaited(&office.handle_event(&event, (1, at(0)), at(0))), [0, 1]);
     // Under way: its event comes again after its ack wait, and the next leader publishes the step again.
-    assert_eq!(awaited(&office.handle_event(&event, 1, at(1))), [0, 1]);
-    assert!(awaited(&office.handle_event(&event, 2, at(1))).is_empty());
+    assert_eq!(awaited(&office.handle_event(&event, (1, at(0)), at(1))), [0, 1]);
+    assert!(awaited(&office.handle_event(&event, (2, at(0)), at(1))).is_empty());
     answered(&mut office, 1, 1, &Answer::Delivered { thread: None });
-    let again = office.handle_event(&event, 1, at(1));
+    let again = office.handle_event(&event, (1, at(0)), at(1));
     assert_eq!(again.iter().map(|it| it.target).collect::<Vec<_>>(), [0]);
     assert_eq!(office.next(1, at(9)).0, Next::Idle);
 }
@@ -78,7 +78,7 @@ fn a_target_that_is_away_takes_its_share_of_the_events_and_leaves_the_rest_to_th
     let mut office = office(30);
     let mut held = 0;
     for number in 0..100 {
-        let placed = office.handle_event(&failed(&format!("n{number}")), number, at(0));
+        let placed = office.handle_event(&failed(&format!("n{number}")), (number, at(0)), at(0));
         answered(
             &mut office,
             1,
@@ -92,5 +92,9 @@ fn a_target_that_is_away_takes_its_share_of_the_events_and_leaves_the_rest_to_th
     answered(&mut office, 0, 300, &Answer::failed(Fault::Unreachable));
     let (next, aged) = office.next(0, at(900));
     assert_eq!((next, aged.len()), (Next::Idle, 100));
-    assert_eq!(office.handle_event(&failed("n1"), 1, at(901)), [], "it is settled");
+    assert_eq!(
+        office.handle_event(&failed("n1"), (1, at(0)), at(901)),
+        [],
+        "it is settled"
+    );
 }

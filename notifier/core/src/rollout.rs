@@ -1,7 +1,7 @@
 //! Attempts that belong together: one thread or one digest instead of a message for each node.
 //!
-//! Events name no rollout, so it is read off their times: an attempt belongs to the rollout whose last event is less than
-//! the gap of the configuration away. Counted by attempt, so a step that is published twice counts once.
+//! Events name no rollout, so it is read off the times of the schedulers' events: an attempt belongs to the rollout whose
+//! last event is less than the gap of the configuration away. Counted by attempt, so a step that is published twice counts once.
 
 use std::collections::BTreeMap;
 
