@@ -67,6 +67,21 @@ pub async fn ensure_consumer_since(
     ensure_consumer(&stream, definition, args, start).await.map(drop)
 }
 
+/// How many messages of a durable consumer are not acknowledged: those that it has not handed out yet, and those that are
+/// under way.
+///
+/// # Errors
+/// The stream or the consumer is not there, or the server did not answer.
+pub async fn unacknowledged(bus: &Bus, definition: &ConsumerDefinition) -> anyhow::Result<u64> {
+    let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
+    let found: PullConsumer = stream
+        .get_consumer(definition.name)
+        .await
+        .map_err(|error| anyhow::anyhow!(error))?;
+    let info = found.cached_info();
+    Ok(info.num_pending.saturating_add(u64::try_from(info.num_ack_pending)?))
+}
+
 /// How long to wait at most before a consumer is tried again that only its reader waits for.
 const OFFER: Backoff = Backoff::up_to(Duration::from_secs(60));
 

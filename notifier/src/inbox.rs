@@ -1,11 +1,13 @@
 //! One event from its message to its verdict: acknowledged once each of its messages is settled.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellwether_chassis::{Chassis, Record, Verdict, clock};
+use bellwether_chassis::{Bus, Chassis, Record, Verdict, clock, stream};
 use bellwether_notifier_core::{Office, Placed, Settings};
+use bellwether_proto::stream::NOTIFIER_CONSUMER;
 use tokio::sync::oneshot;
 
 use crate::error::EventError;
@@ -23,15 +25,42 @@ pub(crate) struct Notifier {
     /// One for each target, in the order of the settings.
     pub(crate) posts: Vec<Post>,
     pub(crate) office: Mutex<Office>,
+    /// Events that are handled and not acknowledged yet.
+    pub(crate) under_way: AtomicU64,
     /// The file, and the changes that it has.
     pub(crate) state: tokio::sync::Mutex<(StateFile, u64)>,
 }
 
+/// Counts an event for as long as it is under way, also one that is dropped.
+struct Counted(Arc<Notifier>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Notifier {
+    /// True unless NATS confirms that the office has every event.
+    pub(crate) async fn is_behind(&self, bus: &Bus) -> bool {
+        let known = || self.under_way.load(Ordering::SeqCst);
+        let before = known();
+        match stream::unacknowledged(bus, &NOTIFIER_CONSUMER).await {
+            Ok(unacknowledged) => unacknowledged > before.min(known()),
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), "NATS does not answer, and digests wait");
+                true
+            }
+        }
+    }
+
     /// The desk takes events in the order of the calls; what is returned waits for their messages.
     pub(crate) fn handle(self: Arc<Self>, record: &Record) -> impl Future<Output = Verdict> + Send + use<> {
         let accepted = self.accept(record);
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted(Arc::clone(&self));
         async move {
+            let _counted = counted;
             match accepted {
                 Ok(awaited) => self.settled(awaited).await,
                 Err(error) => {

@@ -1,11 +1,12 @@
 //! Starts the parts of the service, and receives the events.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bellwether_chassis::{Chassis, RetentionArgs, StreamArgs, clock, consume, nats, stream};
+use bellwether_chassis::{Bus, Chassis, RetentionArgs, StreamArgs, clock, consume, nats, stream};
 use bellwether_notifier_core::{Form, Office, Settings};
 use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::NOTIFIER_CONSUMER;
@@ -28,6 +29,12 @@ const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 /// How often the digests are looked at beside their own time, which each event moves.
 const DIGEST_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How soon a digest that waits for events which were not read is looked at again.
+const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How soon what is due is looked at again: each look asks NATS once.
+const DUE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Only the schedulers create what is missing; a notifier has no right to.
 const VERIFIED_ONLY: StreamArgs = StreamArgs {
     manage_streams: false,
@@ -49,6 +56,7 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let notifier = Arc::new(Notifier {
         chassis: chassis.clone(),
         metrics,
+        under_way: AtomicU64::new(0),
         posts: settings.targets.iter().map(|_| Post::default()).collect(),
         office: Mutex::new(Office::new(settings.clone(), state, EVENTS_AT_ONCE)),
         state: tokio::sync::Mutex::new((file, 0)),
@@ -57,11 +65,11 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     for place in 0..notifier.settings.targets.len() {
         chassis.spawn("target", deliver::serve(Arc::clone(&notifier), place));
     }
-    chassis.spawn("digests", digests(Arc::clone(&notifier)));
     let bus = nats::connect(&chassis, &args.chassis, None).await?;
     if !stream::await_consumer(&chassis, &bus, &NOTIFIER_CONSUMER).await {
         return Ok(());
     }
+    chassis.spawn("digests", digests(Arc::clone(&notifier), bus.clone()));
     tracing::info!(targets = notifier.settings.targets.len(), "Ready for events");
     consume::consume(
         &chassis,
@@ -103,17 +111,22 @@ async fn check(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends what is due by time alone. The posts keep the messages; no event waits for them.
-async fn digests(notifier: Arc<Notifier>) -> anyhow::Result<()> {
+/// Sends what is due by time alone, once every event is read. The outboxes keep the messages; no event waits for them.
+async fn digests(notifier: Arc<Notifier>, bus: Bus) -> anyhow::Result<()> {
     loop {
-        let next = {
-            let mut office = notifier.office();
-            let due = office.handle_time(clock::now());
-            let is_due = !due.is_empty();
-            drop(notifier.placed(&office, due));
-            office.poll_timeout().filter(|_| !is_due)
+        let next = notifier.office().poll_timeout();
+        let wait = match next {
+            Some(due) if due <= clock::now() => {
+                let is_behind = notifier.is_behind(&bus).await;
+                let mut office = notifier.office();
+                let due = office.handle_time(clock::now(), is_behind);
+                drop(notifier.placed(&office, due));
+                // Until it is delivered it stays due.
+                if is_behind { BEHIND_INTERVAL } else { DUE_INTERVAL }
+            }
+            Some(due) => clock::until(due).min(DIGEST_INTERVAL),
+            None => DIGEST_INTERVAL,
         };
-        let wait = next.map_or(DIGEST_INTERVAL, clock::until).min(DIGEST_INTERVAL);
         // Never in a circle without a pause.
         if !notifier.chassis.sleep(wait.max(Duration::from_millis(100))).await {
             return Ok(());

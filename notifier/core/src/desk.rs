@@ -219,6 +219,11 @@ impl Desk {
             return;
         };
         self.changes += 1;
+        if notification.kind == Kind::RolloutEnded
+            && let Some(rollout) = &notification.rollout
+        {
+            self.state.rollouts.ended(rollout);
+        }
         let key = settled_key(target, &notification.key());
         if self.is_settled.insert(key.clone()) {
             self.state.settled.push_back(key);

@@ -338,3 +338,21 @@ fn an_agent_that_is_faster_than_the_schedulers_event_counts_after_that() {
     let kinds = taken(&mut desk, &entered("n2", 3, Phase::Draining));
     assert!(!kinds.contains(&(0, Kind::RebootFailed)), "{kinds:?}");
 }
+
+#[test]
+fn an_event_after_the_end_of_a_rollout_that_users_know_begins_the_next_one_and_a_late_copy_does_not() {
+    let mut desk = desk();
+    for minute in [0, 5] {
+        let routed = desk.handle_event(&entered("n1", minute, Phase::Draining), at(minute), at(minute));
+        settle_all(&mut desk, &routed);
+    }
+    let ended = desk.handle_time(at(36));
+    settle_all(&mut desk, &ended);
+    let mut desk = restarted(&desk);
+    assert_eq!(taken(&mut desk, &entered("n1", 5, Phase::Draining)), []);
+    // Within the gap, and read after the digest.
+    let next = taken(&mut desk, &entered("n2", 20, Phase::Draining));
+    assert_eq!(next.first(), Some(&(0, Kind::RolloutStarted)));
+    let minutes = SignedDuration::from_mins(20 + 30);
+    assert_eq!(desk.poll_timeout(), at(0).checked_add(minutes).ok());
+}

@@ -56,8 +56,12 @@ impl Office {
         self.place(routed, Some(sequence), now)
     }
 
-    /// Takes in that time has passed.
-    pub fn handle_time(&mut self, now: Timestamp) -> Vec<Placed> {
+    /// Takes in that time has passed. `is_behind`: the stream has events that were not read, or may have some. Then nothing
+    /// is due: they may show that a rollout has continued and a drain has ended.
+    pub fn handle_time(&mut self, now: Timestamp, is_behind: bool) -> Vec<Placed> {
+        if is_behind {
+            return Vec::new();
+        }
         let routed = self.desk.handle_time(now);
         self.place(routed, None, now)
     }

@@ -17,7 +17,7 @@ targets:
     webhook: { url: 'https://y.example/' }
 routes:
   - targets: [dead, well]
-    kinds: [AttemptFailed]
+    kinds: [AttemptFailed, RolloutEnded]
 ";
 
 fn office(events_max: usize) -> Office {
@@ -97,4 +97,26 @@ fn a_target_that_is_away_takes_its_share_of_the_events_and_leaves_the_rest_to_th
         [],
         "it is settled"
     );
+}
+
+#[test]
+fn nothing_is_due_by_the_clock_while_events_wait_that_were_not_read() {
+    let hour = 3600;
+    let mut office = office(512);
+    office.handle_event(&failed("n1"), (1, at(0)), at(0));
+    assert_eq!(office.handle_time(at(hour), true), []);
+    // The rollout has continued while the notifier was away.
+    let mut later = failed("n2");
+    later.at = at(20 * 60);
+    office.handle_event(&later, (2, later.at), at(hour));
+    later.at = at(40 * 60);
+    office.handle_event(&later, (3, later.at), at(hour));
+    assert_eq!(
+        office.handle_time(at(hour), false),
+        [],
+        "its last event is 20 minutes ago"
+    );
+    let ended = office.handle_time(at(2 * hour), false);
+    assert_eq!(ended.len(), 2);
+    assert!(ended.iter().all(|it| it.key.ends_with(":RolloutEnded")), "{ended:?}");
 }

@@ -42,6 +42,9 @@ pub(crate) struct Rollout {
     begun_at: Timestamp,
     last_at: Timestamp,
     attempts: BTreeMap<String, Standing>,
+    /// Users know that it is over.
+    #[serde(default)]
+    is_over: bool,
 }
 
 /// The rollout of now.
@@ -108,6 +111,8 @@ impl Rollouts {
         let begins = match &self.newest {
             None => true,
             Some(newest) if newest.begun_at.duration_since(at) > gap => return None,
+            // What users know stays true. A late copy of an earlier step begins none.
+            Some(newest) if newest.is_over => at > newest.last_at,
             Some(newest) => at.duration_since(newest.last_at) > gap,
         };
         if begins {
@@ -115,6 +120,7 @@ impl Rollouts {
                 begun_at: at,
                 last_at: at,
                 attempts: BTreeMap::new(),
+                is_over: false,
             });
         }
         let newest = self.newest.as_mut()?;
@@ -127,6 +133,13 @@ impl Rollouts {
             }
         }
         Some(newest.id())
+    }
+
+    /// A target has the message that this rollout is over.
+    pub(crate) fn ended(&mut self, id: &RolloutId) {
+        if let Some(newest) = self.newest.as_mut().filter(|it| it.id() == *id) {
+            newest.is_over = true;
+        }
     }
 
     /// The rollout of now, if this attempt belongs to it.
