@@ -1,5 +1,6 @@
 //! The messages of one target, one after the other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellwether_chassis::clock;
@@ -17,7 +18,7 @@ pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Resu
     let (Some(target), Some(post)) = (notifier.settings.targets.get(place), notifier.posts.get(place)) else {
         return Ok(());
     };
-    let mut reported = None;
+    let mut reported = BTreeMap::new();
     while !stop.is_cancelled() {
         let (next, aged) = notifier.office().next(place, clock::now());
         if !aged.is_empty() {
@@ -31,9 +32,12 @@ pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Resu
             Next::Wait(until) => {
                 notifier.chassis.sleep(clock::until(until)).await;
             }
-            Next::Send(notification) => {
-                let answer = try_once(&notifier, (place, target), &notification).await;
-                report(&notifier, target, &answer, &mut reported);
+            Next::Send {
+                notification,
+                recipient,
+            } => {
+                let answer = try_once(&notifier, (place, target), &notification, recipient).await;
+                report(&notifier, (target, recipient), &answer, &mut reported);
                 let settled = notifier
                     .office()
                     .handle_answer(place, &notification, &answer.0, clock::now());
@@ -49,13 +53,14 @@ async fn try_once(
     notifier: &Notifier,
     (place, target): (usize, &Target),
     notification: &Notification,
+    recipient: usize,
 ) -> (Answer, Option<String>) {
     let thread = notifier.office().thread(place, notification).map(str::to_owned);
     let draft = form::draft(target, notification, thread.as_deref());
     let post = match draft {
         Draft::Post(post) => post,
         Draft::Letter(letter) => {
-            return match smtp::send(target, &letter).await {
+            return match smtp::send(target, &letter, recipient).await {
                 Ok(code) => (Answer::of_smtp(code), Some(format!("SMTP reply {code}"))),
                 Err(error) => (Answer::failed(error.fault), Some(error.detail)),
             };
@@ -79,33 +84,35 @@ async fn try_once(
     }
 }
 
-/// Counts, and logs a fault once until it is another one or gone.
+/// Counts, and logs a fault once until it is another one or gone; a refusal once for each recipient.
 fn report(
     notifier: &Notifier,
-    target: &Target,
+    (target, recipient): (&Target, usize),
     (answer, found): &(Answer, Option<String>),
-    reported: &mut Option<Fault>,
+    reported: &mut BTreeMap<Option<usize>, Fault>,
 ) {
     let name = target.name.as_str();
-    let fault = match answer {
-        Answer::Failed { fault, .. } | Answer::Refused(fault) => *fault,
+    let (fault, refused) = match answer {
+        Answer::Refused(fault) => (*fault, Some(recipient)),
+        Answer::Failed { fault, .. } => (*fault, None),
         Answer::Delivered { .. } | Answer::ThreadGone => {
-            if reported.take().is_some() {
+            let gone = [None, Some(recipient)].map(|it| reported.remove(&it));
+            if gone.iter().any(Option::is_some) {
                 tracing::info!(notify_target = name, "Target takes messages again");
             }
             return;
         }
     };
     notifier.metrics.failed(name, fault);
-    if *reported != Some(fault) {
+    if reported.insert(refused, fault) != Some(fault) {
         tracing::warn!(
             notify_target = name,
+            recipient = target.recipient_field(recipient),
             code = fault.as_str(),
             found = found.as_deref().unwrap_or_default(),
             remedy = fault.remedy(),
             "Target has not taken a message"
         );
-        *reported = Some(fault);
     }
 }
 

@@ -1,10 +1,11 @@
-//! One e-mail, over a connection of its own.
+//! One e-mail to one recipient, over a connection of its own.
 
 use std::time::Duration;
 
 use bellwether_chassis::chain;
 use bellwether_notifier_core::settings::Security;
 use bellwether_notifier_core::{Email, Fault, Form, Letter, Target};
+use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
@@ -19,12 +20,13 @@ use crate::secret;
 /// for its stop.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The server's last reply to a mail.
-pub(crate) async fn send(target: &Target, letter: &Letter) -> Result<u16, SendError> {
+/// The server's last reply to a mail to one of the recipients: in one mail to all of them, a server's refusal of one would
+/// cost the others their mail.
+pub(crate) async fn send(target: &Target, letter: &Letter, recipient: usize) -> Result<u16, SendError> {
     let Form::Email(email) = &target.form else {
         return Err(SendError::new(Fault::MessageRefused, "the target takes no mail"));
     };
-    let message = message(email, letter)?;
+    let message = message(email, letter, recipient)?;
     let transport = transport(target, email).await?;
     // Boxed: the states of a handshake are large.
     let sending = Box::pin(transport.send(message));
@@ -49,7 +51,7 @@ pub(crate) async fn send(target: &Target, letter: &Letter) -> Result<u16, SendEr
     }
 }
 
-fn message(email: &Email, letter: &Letter) -> Result<Message, SendError> {
+fn message(email: &Email, letter: &Letter, recipient: usize) -> Result<Message, SendError> {
     let unfit = |error: &dyn std::error::Error| SendError::new(Fault::MessageRefused, error.to_string());
     let mailbox = |text: &str| {
         let address: Result<Address, _> = text.parse();
@@ -63,9 +65,16 @@ fn message(email: &Email, letter: &Letter) -> Result<Message, SendError> {
     if let Some(first) = &letter.references {
         builder = builder.references(first.clone());
     }
-    for recipient in &email.to {
-        builder = builder.to(mailbox(recipient)?);
+    let mut envelope = Vec::new();
+    for (place, address) in email.to.iter().enumerate() {
+        let mailbox = mailbox(address)?;
+        if place == recipient {
+            envelope.push(mailbox.email.clone());
+        }
+        builder = builder.to(mailbox);
     }
+    let envelope = Envelope::new(Some(mailbox(&email.from)?.email), envelope).map_err(|error| unfit(&error))?;
+    builder = builder.envelope(envelope);
     builder.body(letter.body.clone()).map_err(|error| unfit(&error))
 }
 

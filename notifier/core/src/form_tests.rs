@@ -131,6 +131,21 @@ fn a_mail_has_one_line_as_its_subject_and_the_same_id_each_time() {
 }
 
 #[test]
+fn a_recipient_of_several_is_named_by_its_field() {
+    let config = json!({ "targets": [
+        { "name": "several", "email": { "server": "m", "from": "a@b.c", "to": ["a@b.c", "d@e.f"] } },
+        { "name": "one", "email": { "server": "m", "from": "a@b.c", "to": ["a@b.c"] } },
+    ] });
+    let settings = Settings::parse(&config.to_string()).unwrap();
+    let [several, one] = settings.targets.as_slice() else {
+        panic!("{settings:?}");
+    };
+    assert_eq!((several.recipients(), one.recipients()), (2, 1));
+    assert_eq!(several.recipient_field(1).as_deref(), Some("email.to[1]"));
+    assert_eq!(one.recipient_field(0), None);
+}
+
+#[test]
 fn a_mail_server_that_cannot_be_used_is_named_with_its_field() {
     for (field, value, named, word) in [
         ("server", json!("smtp://mail"), "email.server", "leave out scheme"),

@@ -38,7 +38,7 @@ impl Office {
         // All targets together leave one share: an event for a target that takes its messages always finds a place.
         let share = events_max / (settings.targets.len() + 1);
         let give_up_after = settings.give_up_after;
-        let outbox = |target: &Target| Outbox::new(target.per_minute, give_up_after, share);
+        let outbox = |target: &Target| Outbox::new(target.per_minute, give_up_after, share, target.recipients());
         Self {
             outboxes: settings.targets.iter().map(outbox).collect(),
             desk: Desk::new(settings, state),

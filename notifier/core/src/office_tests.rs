@@ -53,10 +53,10 @@ fn awaited(placed: &[Placed]) -> Vec<usize> {
 
 fn answered(office: &mut Office, target: usize, second: i64, answer: &Answer) {
     let (next, _) = office.next(target, at(second));
-    let Next::Send(message) = next else {
+    let Next::Send { notification, .. } = next else {
         panic!("{next:?}");
     };
-    office.handle_answer(target, &message, answer, at(second));
+    office.handle_answer(target, &notification, answer, at(second));
 }
 
 #[test]

@@ -31,6 +31,10 @@ struct Waiting {
     since: Timestamp,
     /// The place in the stream of the event that is acknowledged after this message; none: no event is.
     event: Option<u64>,
+    /// The recipients whose turn is still to come, by their places in the settings.
+    recipients: VecDeque<usize>,
+    /// A recipient has it.
+    is_taken: bool,
 }
 
 /// The messages of one target.
@@ -43,6 +47,7 @@ pub struct Outbox {
     spacing: SignedDuration,
     give_up_after: SignedDuration,
     share: usize,
+    recipients: usize,
     failures: u32,
     /// The newest fault since the last message that was taken.
     fault: Option<Fault>,
@@ -53,7 +58,12 @@ pub struct Outbox {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Send this message, and hand over the answer.
-    Send(Box<Notification>),
+    Send {
+        /// The message.
+        notification: Box<Notification>,
+        /// To which of the target's recipients.
+        recipient: usize,
+    },
     /// Ask again at this time.
     Wait(Timestamp),
     /// Nothing waits.
@@ -63,9 +73,9 @@ pub enum Next {
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The target took it.
+    /// The target took it, at least for one recipient.
     Delivered,
-    /// The target refuses this message, whatever is tried.
+    /// The target refuses this message for each recipient, whatever is tried.
     Refused(Fault),
     /// The target did not take it for so long that it is no news any more.
     GaveUp(Fault),
@@ -82,14 +92,16 @@ pub struct Settled {
 
 impl Outbox {
     /// An empty one. `per_minute`: so many messages at most; above zero. `share`: so many events wait for it at most.
+    /// `recipients`: each message is sent once to each of so many; above zero.
     #[must_use]
-    pub fn new(per_minute: u16, give_up_after: SignedDuration, share: usize) -> Self {
+    pub fn new(per_minute: u16, give_up_after: SignedDuration, share: usize, recipients: usize) -> Self {
         let millis = 60_000 / i64::from(per_minute.max(1));
         Self {
             waiting: VecDeque::new(),
             spacing: SignedDuration::from_millis(millis),
             give_up_after,
             share,
+            recipients: recipients.max(1),
             failures: 0,
             fault: None,
             not_before: Timestamp::UNIX_EPOCH,
@@ -112,6 +124,8 @@ impl Outbox {
             notification,
             since: now,
             event,
+            recipients: (0..self.recipients).collect(),
+            is_taken: false,
         });
         event.is_some()
     }
@@ -134,7 +148,10 @@ impl Outbox {
         match self.waiting.front() {
             None => Next::Idle,
             Some(_) if now < self.not_before => Next::Wait(self.not_before),
-            Some(first) => Next::Send(Box::new(first.notification.clone())),
+            Some(first) => Next::Send {
+                notification: Box::new(first.notification.clone()),
+                recipient: first.recipients.front().copied().unwrap_or_default(),
+            },
         }
     }
 
@@ -156,13 +173,13 @@ impl Outbox {
                 self.failures = 0;
                 self.fault = None;
                 self.not_before = later(self.spacing);
-                self.settle_first(Ended::Delivered)
+                self.next_recipient(Ended::Delivered)
             }
             Answer::Refused(fault) => {
                 self.failures = 0;
                 self.fault = None;
                 self.not_before = later(self.spacing);
-                self.settle_first(Ended::Refused(*fault))
+                self.next_recipient(Ended::Refused(*fault))
             }
             // The same message again, now outside of a thread. A target that answers this to all is a fault like another one.
             Answer::ThreadGone => self.failed(now, Fault::NotFound, None),
@@ -177,7 +194,28 @@ impl Outbox {
         self.fault = Some(fault);
         let wait = wait.max(asked).max(self.spacing);
         self.not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        // The others do not wait for the one whose server has no place for the message now.
+        if let Some(first) = self.waiting.front_mut()
+            && let Some(recipient) = first.recipients.pop_front()
+        {
+            first.recipients.push_back(recipient);
+        }
         self.give_up(now, fault)
+    }
+
+    /// The message ended so for one recipient; with the last one it is settled.
+    fn next_recipient(&mut self, ended: Ended) -> Vec<Settled> {
+        let Some(first) = self.waiting.front_mut() else {
+            return Vec::new();
+        };
+        first.recipients.pop_front();
+        first.is_taken |= ended == Ended::Delivered;
+        let ended = if first.is_taken { Ended::Delivered } else { ended };
+        if first.recipients.is_empty() {
+            self.settle_first(ended)
+        } else {
+            Vec::new()
+        }
     }
 
     fn settle_first(&mut self, ended: Ended) -> Vec<Settled> {

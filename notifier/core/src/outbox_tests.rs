@@ -29,7 +29,7 @@ fn message(attempt: &str) -> Notification {
 }
 
 fn outbox(attempts: &[&str]) -> Outbox {
-    let mut outbox = Outbox::new(60, GIVE_UP, SHARE);
+    let mut outbox = Outbox::new(60, GIVE_UP, SHARE, 1);
     for attempt in attempts {
         outbox.insert(at(0), message(attempt), None);
     }
@@ -42,7 +42,7 @@ fn delivered() -> Answer {
 
 fn sent(outbox: &Outbox, now: Timestamp) -> Option<String> {
     match outbox.next(now) {
-        Next::Send(message) => Some(message.attempt),
+        Next::Send { notification, .. } => Some(notification.attempt),
         Next::Wait(_) | Next::Idle => None,
     }
 }
@@ -165,6 +165,57 @@ fn what_waits_has_a_limit_above_which_the_oldest_is_given_up() {
     assert_eq!((given_up, outbox.len()), (vec!["0"], 1000));
 }
 
+/// Answers in turn at a target with three recipients; the recipients of the tries, and how the message ended.
+fn tried(answers: &[Answer]) -> (Vec<usize>, Option<Ended>) {
+    let mut outbox = Outbox::new(60, GIVE_UP, SHARE, 3);
+    outbox.insert(at(0), message("a"), None);
+    let (mut now, mut recipients) = (at(0), vec![]);
+    for answer in answers {
+        if let Next::Wait(until) = outbox.next(now) {
+            now = until;
+        }
+        let Next::Send { recipient, .. } = outbox.next(now) else {
+            panic!("{outbox:?}");
+        };
+        recipients.push(recipient);
+        if let Some(settled) = outbox.handle_answer(now, answer).first() {
+            return (recipients, Some(settled.ended));
+        }
+    }
+    (recipients, None)
+}
+
+#[test]
+fn each_recipient_has_its_own_outcome_and_gets_a_message_once() {
+    let refused = || Answer::Refused(Fault::MessageRefused);
+    let later = || Answer::failed(Fault::ServerFault);
+    for (answers, recipients, ended) in [
+        (vec![delivered(), delivered()], vec![0, 1], None),
+        (
+            vec![refused(), delivered(), delivered()],
+            vec![0, 1, 2],
+            Some(Ended::Delivered),
+        ),
+        (
+            vec![delivered(), delivered(), refused()],
+            vec![0, 1, 2],
+            Some(Ended::Delivered),
+        ),
+        (
+            vec![refused(), refused(), refused()],
+            vec![0, 1, 2],
+            Some(Ended::Refused(Fault::MessageRefused)),
+        ),
+        (
+            vec![delivered(), later(), delivered(), later(), delivered()],
+            vec![0, 1, 2, 1, 1],
+            Some(Ended::Delivered),
+        ),
+    ] {
+        assert_eq!(tried(&answers), (recipients, ended), "{answers:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_course_of_answers_loses_or_doubles_a_message(answers in proptest::collection::vec(0_u8..4, 0..80)) {
@@ -178,7 +229,7 @@ proptest! {
                     prop_assert!(until > now);
                     now = until;
                 }
-                Next::Send(_) => (),
+                Next::Send { .. } => (),
             }
             let answer = match answer {
                 0 => delivered(),

@@ -277,6 +277,27 @@ impl Target {
         secrets
     }
 
+    /// To how many recipients each message is sent on its own.
+    #[must_use]
+    pub fn recipients(&self) -> usize {
+        match &self.form {
+            Form::Email(email) => email.to.len(),
+            Form::SlackWebhook { .. }
+            | Form::SlackBot { .. }
+            | Form::Discord { .. }
+            | Form::Mattermost { .. }
+            | Form::Teams { .. }
+            | Form::PagerDuty { .. }
+            | Form::Webhook { .. } => 1,
+        }
+    }
+
+    /// The field of the configuration that names a recipient; none: the target has only one.
+    #[must_use]
+    pub fn recipient_field(&self, recipient: usize) -> Option<String> {
+        (self.recipients() > 1).then(|| format!("email.to[{recipient}]"))
+    }
+
     /// True if the target keeps an incident that this message ends.
     fn resolves(&self, notification: &Notification) -> bool {
         matches!(self.form, Form::PagerDuty { .. }) && notification.kind == Kind::Rebooted
