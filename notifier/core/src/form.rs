@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::notification::{Kind, Notification, Severity};
 use crate::settings::{Address, Form, Header, HeaderValue, Secret, Target};
 use crate::template;
-use crate::text::cut;
+use crate::text::{cut, inert};
 
 /// Slack cuts a text above 40,000 characters and advises 4,000.
 const SLACK_BYTES_MAX: usize = 4000;
@@ -107,13 +107,13 @@ pub fn draft(target: &Target, notification: &Notification, thread: Option<&str>)
             json_draft(Address::Plain(api.clone()), vec![authorization], &body)
         }
         Form::Discord { address } => {
-            let text = cut(&plain_text(&notification), DISCORD_BYTES_MAX);
+            let text = cut(&inert(&plain_text(&notification)), DISCORD_BYTES_MAX);
             // A name such as @everyone in a text calls no user.
             let body = json!({ "content": text, "allowed_mentions": { "parse": [] } });
             json_draft(address.clone(), vec![], &body)
         }
         Form::Mattermost { address } => {
-            let text = cut(&plain_text(&notification), MATTERMOST_BYTES_MAX);
+            let text = cut(&inert(&plain_text(&notification)), MATTERMOST_BYTES_MAX);
             json_draft(address.clone(), vec![], &json!({ "text": text }))
         }
         Form::Teams { address } => json_draft(address.clone(), vec![], &card(&notification)),
@@ -161,7 +161,11 @@ fn json_draft(address: Address, headers: Vec<Header>, body: &Value) -> Post {
 
 /// An adaptive card, as the trigger "when a Teams webhook request is received" takes it.
 fn card(notification: &Notification) -> Value {
-    let block = |text: &str, weight: &str| json!({ "type": "TextBlock", "text": cut(text, TEAMS_BYTES_MAX), "wrap": true, "weight": weight });
+    // Its runs are texts without Markdown, other than those of a TextBlock.
+    let block = |text: &str, weight: &str| {
+        let run = json!({ "type": "TextRun", "text": cut(text, TEAMS_BYTES_MAX), "weight": weight });
+        json!({ "type": "RichTextBlock", "inlines": [run] })
+    };
     let text = plain_text(notification);
     let (summary, detail) = text.split_once('\n').unwrap_or((&text, ""));
     let mut blocks = vec![block(summary, "Bolder")];

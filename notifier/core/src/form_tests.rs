@@ -63,8 +63,9 @@ fn each_service_gets_its_form() {
     assert_eq!(body("mattermost", &failed), json!({ "text": text }));
     let card = body("teams", &failed);
     let blocks = card.pointer("/attachments/0/content/body").unwrap();
-    assert_eq!(blocks[0]["text"], "Failure: [east] n1: the reboot failed");
-    assert_eq!(blocks[1]["text"], "not <back>");
+    let text_of = |number: usize| &blocks[number]["inlines"][0]["text"];
+    assert_eq!(text_of(0), "Failure: [east] n1: the reboot failed");
+    assert_eq!(text_of(1), "not <back>");
     let plain = draft(&target("webhook"), &failed);
     assert_eq!(
         (plain.content_type.as_str(), plain.body.as_str()),
@@ -167,6 +168,36 @@ fn a_mail_server_that_cannot_be_used_is_named_with_its_field() {
         assert_eq!(error.field, format!("targets[0].{named}"));
         assert!(error.problem.contains(word), "{error}");
     }
+}
+
+#[test]
+fn no_text_of_the_cluster_has_an_effect_in_a_channel() {
+    let failed = message(Kind::AttemptFailed, "@all", "[click](https://evil.example/)");
+    for (kind, field) in [("mattermost", "text"), ("discord", "content")] {
+        let text = body(kind, &failed)[field].as_str().unwrap().to_owned();
+        for active in ["@all", "](", "://"] {
+            assert!(!text.contains(active), "{kind}: {text}");
+        }
+    }
+    // In a card, Markdown is that of TextBlocks.
+    let card = body("teams", &failed).to_string();
+    assert!(
+        card.contains(r#""RichTextBlock""#) && !card.contains(r#""TextBlock""#),
+        "{card}"
+    );
+}
+
+#[test]
+fn a_json_type_in_capitals_has_its_fields_escaped_as_well() {
+    let of = |template: &str| {
+        let webhook = json!({ "url": "https://x.example/", "contentType": "application/JSON", "template": template });
+        Settings::parse(&json!({ "targets": [{ "name": "t", "webhook": webhook }] }).to_string())
+    };
+    let Settings { targets, .. } = of(r#"{"text": "{{ detail }}"}"#).unwrap();
+    let failed = message(Kind::AttemptFailed, "s", r#"", "channel": "other"#);
+    let made: Value = serde_json::from_str(&draft(&targets[0], &failed).body).unwrap();
+    assert_eq!(made, json!({ "text": r#"", "channel": "other"# }));
+    assert!(of("{{ detail }}").is_err());
 }
 
 #[test]

@@ -308,7 +308,8 @@ fn of_webhook(field: &str, config: WebhookConfig, allow_http: bool) -> Result<Fo
     if http::HeaderValue::from_str(&content_type).is_err() {
         return Err(wrong(format!("{field}.contentType"), "is no media type"));
     }
-    let escape = if content_type.contains("json") {
+    // The names of media types have no case.
+    let escape = if content_type.to_ascii_lowercase().contains("json") {
         Escape::Json
     } else {
         Escape::None
