@@ -30,6 +30,20 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::MessageRefused,
+        Self::NotAuthorized,
+        Self::NotFound,
+        Self::Redirected,
+        Self::TooMany,
+        Self::ServerFault,
+        Self::Timeout,
+        Self::Unreachable,
+        Self::SecretUnusable,
+        Self::Crowded,
+    ];
+
     /// Its word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -295,5 +309,15 @@ mod tests {
         let answer = |in_thread| Answer::of_http(&bot(), in_thread, 200, None, body, NOW);
         assert_eq!(answer(true), Answer::ThreadGone);
         assert_eq!(answer(false), Answer::failed(Fault::NotFound));
+    }
+
+    #[test]
+    fn every_fault_is_in_the_list_for_metrics_with_a_word_of_its_own() {
+        for (place, fault) in Fault::ALL.into_iter().enumerate() {
+            assert_eq!(fault as usize, place);
+            let same = Fault::ALL.iter().filter(|it| it.as_str() == fault.as_str());
+            assert_eq!(same.count(), 1, "{fault:?}");
+        }
+        assert_eq!(Fault::ALL.len(), Fault::Crowded as usize + 1, "the last one");
     }
 }

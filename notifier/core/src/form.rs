@@ -216,7 +216,7 @@ fn letter(notification: &Notification) -> Letter {
 fn incident(notification: &Notification) -> Value {
     let key = format!("bellwether/{}/{}", notification.cluster, notification.node);
     let key = cut(&key, DEDUP_KEY_BYTES_MAX);
-    if notification.kind == Kind::Rebooted {
+    if notification.kind.ends_incident() {
         return json!({ "event_action": "resolve", "dedup_key": key });
     }
     let source = if notification.node.is_empty() {

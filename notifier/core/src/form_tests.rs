@@ -93,16 +93,27 @@ fn an_incident_begins_with_a_failure_and_ends_when_the_node_is_back_by_whichever
 
 #[test]
 fn a_target_of_incidents_gets_failures_and_their_ends_whatever_the_route_says() {
-    let config = json!({
-        "targets": [{ "name": "t", "pagerduty": { "routingKeyFile": "/key" } }],
-        "routes": [{ "targets": ["t"], "minSeverity": "critical" }],
-    });
-    let settings = Settings::parse(&config.to_string()).unwrap();
-    let target = settings.targets.first().unwrap();
-    let wanted = Kind::ALL
-        .into_iter()
-        .filter(|kind| settings.wants(target, &message(*kind, "s", "")));
-    assert_eq!(wanted.collect::<Vec<_>>(), [Kind::Rebooted, Kind::AttemptFailed]);
+    for route in [
+        json!({ "targets": ["t"], "minSeverity": "critical" }),
+        json!({ "targets": ["t"], "kinds": ["AttemptFailed"] }),
+    ] {
+        let config = json!({
+            "targets": [{ "name": "t", "pagerduty": { "routingKeyFile": "/key" } }],
+            "routes": [route],
+        });
+        let settings = Settings::parse(&config.to_string()).unwrap();
+        let target = settings.targets.first().unwrap();
+        let wanted = Kind::ALL
+            .into_iter()
+            .filter(|kind| settings.wants(target, &message(*kind, "s", "")));
+        let ends_and_failures = [Kind::Rebooted, Kind::AttemptFailed, Kind::AttemptCancelled];
+        assert_eq!(wanted.collect::<Vec<_>>(), ends_and_failures);
+    }
+    let cancelled = body("pagerduty", &message(Kind::AttemptCancelled, "s", ""));
+    assert_eq!(
+        cancelled,
+        json!({ "event_action": "resolve", "dedup_key": "bellwether/east/n1" })
+    );
 }
 
 #[test]

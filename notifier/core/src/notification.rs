@@ -110,6 +110,26 @@ impl Kind {
         }
     }
 
+    /// True for a message after which no operator has to look after the node: the node is back, or there is no attempt.
+    #[must_use]
+    pub fn ends_incident(self) -> bool {
+        match self {
+            Self::Rebooted | Self::AttemptCancelled => true,
+            Self::DrainStarted
+            | Self::RebootStarted
+            | Self::DrainBlocked
+            | Self::DrainFailed
+            | Self::RebootRefused
+            | Self::RebootFailed
+            | Self::UncordonFailed
+            | Self::RolledBack
+            | Self::AttemptFailed
+            | Self::RolloutStarted
+            | Self::RolloutEnded
+            | Self::Test => false,
+        }
+    }
+
     /// True for a message about one step of one node, which a digest only counts.
     #[must_use]
     pub fn is_step(self) -> bool {

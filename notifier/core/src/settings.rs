@@ -222,7 +222,7 @@ impl Settings {
         match target.form {
             // An incident is a node that failed, and ends when the node is back.
             Form::PagerDuty { .. } => {
-                if !matches!(notification.kind, Kind::AttemptFailed | Kind::Rebooted | Kind::Test) {
+                if !matches!(notification.kind, Kind::AttemptFailed | Kind::Test) && !target.resolves(notification) {
                     return false;
                 }
             }
@@ -246,8 +246,9 @@ impl Route {
     fn leads(&self, target: &Target, notification: &Notification) -> bool {
         self.targets.contains(&target.name)
             // A target of incidents that gets a failure also gets its end.
-            && (notification.severity >= self.min_severity || target.resolves(notification))
-            && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&notification.kind))
+            && (target.resolves(notification)
+                || notification.severity >= self.min_severity
+                    && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&notification.kind)))
     }
 }
 
@@ -300,7 +301,7 @@ impl Target {
 
     /// True if the target keeps an incident that this message ends.
     fn resolves(&self, notification: &Notification) -> bool {
-        matches!(self.form, Form::PagerDuty { .. }) && notification.kind == Kind::Rebooted
+        matches!(self.form, Form::PagerDuty { .. }) && notification.kind.ends_incident()
     }
 
     /// The file with its address, if it has one.
