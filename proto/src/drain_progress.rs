@@ -69,6 +69,18 @@ impl BlockerKind {
         Self::Volume,
     ];
 
+    /// True for an obstacle that an operator or the owner of a pod may have to remove, if it lasts. The others end by themselves, or
+    /// `/readyz` has them.
+    #[must_use]
+    pub fn is_obstacle(self) -> bool {
+        match self {
+            Self::SeveralBudgets | Self::Budget | Self::Webhook | Self::Stuck | Self::EvictionFailed | Self::Volume => {
+                true
+            }
+            Self::Look | Self::Rest | Self::Returning | Self::Grace | Self::Turn | Self::Unknown(_) => false,
+        }
+    }
+
     /// The name of the kind, for labels and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bellwether_proto::{Blocker, BlockerKind, DrainProgress, NodeEvent};
+use bellwether_proto::{Blocker, DrainProgress, NodeEvent};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl Blocked {
     /// Takes in the progress of a drain at this time.
     pub(crate) fn take(&mut self, event: &NodeEvent, at: Timestamp, progress: &DrainProgress) {
         let attempt = event.attempt.to_string();
-        let Some(blocker) = progress.blockers.iter().find(|it| is_obstacle(it.kind)) else {
+        let Some(blocker) = progress.blockers.iter().find(|it| it.kind.is_obstacle()) else {
             self.0.remove(&attempt);
             return;
         };
@@ -68,24 +68,6 @@ impl Blocked {
     /// All of them, with their attempts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Waiting)> {
         self.0.iter().map(|(attempt, waiting)| (attempt.as_str(), waiting))
-    }
-}
-
-/// True for what a team outside of Bellwether has to remove.
-fn is_obstacle(kind: BlockerKind) -> bool {
-    match kind {
-        BlockerKind::Budget
-        | BlockerKind::SeveralBudgets
-        | BlockerKind::Webhook
-        | BlockerKind::Stuck
-        | BlockerKind::EvictionFailed
-        | BlockerKind::Volume => true,
-        BlockerKind::Look
-        | BlockerKind::Rest
-        | BlockerKind::Returning
-        | BlockerKind::Grace
-        | BlockerKind::Turn
-        | BlockerKind::Unknown(_) => false,
     }
 }
 

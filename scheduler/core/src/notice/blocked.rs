@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellwether_proto::{
-    Attempt, AttemptId, Blocker, BlockerKind, Fact, Generation, NodeEvent, NodeName, NodeUid, Phase,
-};
+use bellwether_proto::{Attempt, AttemptId, Blocker, Fact, Generation, NodeEvent, NodeName, NodeUid, Phase};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::notice::kind::name;
@@ -73,7 +71,7 @@ impl BlockedDrains {
             return;
         };
         let mut before = std::mem::take(&mut drain.blockers);
-        for blocker in progress.blockers.iter().filter(|blocker| needs_notice(blocker.kind)) {
+        for blocker in progress.blockers.iter().filter(|blocker| blocker.kind.is_obstacle()) {
             let key = key(blocker);
             // A drainer's clock may be ahead.
             let reported = event.at.min(now);
@@ -102,24 +100,6 @@ impl BlockedDrains {
             }
         }
         due
-    }
-}
-
-/// Whether a blocker of this kind may need an operator if it lasts. The others end by themselves, or `/readyz` has them.
-fn needs_notice(kind: BlockerKind) -> bool {
-    match kind {
-        BlockerKind::SeveralBudgets
-        | BlockerKind::Budget
-        | BlockerKind::Webhook
-        | BlockerKind::Stuck
-        | BlockerKind::EvictionFailed
-        | BlockerKind::Volume => true,
-        BlockerKind::Look
-        | BlockerKind::Rest
-        | BlockerKind::Returning
-        | BlockerKind::Grace
-        | BlockerKind::Turn
-        | BlockerKind::Unknown(_) => false,
     }
 }
 
