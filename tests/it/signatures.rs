@@ -155,10 +155,10 @@ async fn a_forged_or_replayed_record_orders_neither_drain_nor_reboot_and_counts_
     fleet.finish()
 }
 
-/// Seconds instead of weeks. A key that signs is replaced long before a drain ends.
+/// Seconds instead of weeks: longer than a leader waits at most before it loads again, since records count for two keys only.
 fn rotating() -> ServicesOptions {
     ServicesOptions::default()
-        .set(setting::RECORD_KEY_LIFETIME, "10s")
+        .set(setting::RECORD_KEY_LIFETIME, "20s")
         .set(setting::RECORD_KEY_NOTICE, "4s")
 }
 
