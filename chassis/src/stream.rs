@@ -133,23 +133,13 @@ pub async fn await_consumer(chassis: &Chassis, bus: &Bus, definition: &ConsumerD
         stream_replicas: 1,
         retention: RetentionArgs::DEFAULT,
     };
-    let mut retry = Retry::with("wait for the consumer", SET_UP);
-    loop {
-        let found = async {
-            let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
-            ensure_consumer(&stream, definition, &verified_only, DeliverPolicy::New).await
-        };
-        let Err(error) = found.await else { break };
-        chassis
-            .health
-            .not_ready(ReadinessCode::StreamsNotSetUp, format!("{error:#}"));
-        if !chassis.sleep(retry.failed(error.as_ref())).await {
-            return false;
-        }
-    }
-    retry.worked();
-    chassis.health.ready(Part::Streams);
-    true
+    until_ready(chassis, "wait for the consumer", async || {
+        let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
+        ensure_consumer(&stream, definition, &verified_only, DeliverPolicy::New)
+            .await
+            .map(drop)
+    })
+    .await
 }
 
 /// How long to wait at most before JetStream is tried again: whoever sets it up by hand sees the
@@ -161,8 +151,13 @@ const SET_UP: Backoff = Backoff::up_to(Duration::from_secs(2));
 ///
 /// It waits for every fault, also for a stream that differs: an operator changes the stream, not the service.
 pub async fn set_up(chassis: &Chassis, bus: &Bus, args: &StreamArgs) -> bool {
-    let mut retry = Retry::with("set up JetStream", SET_UP);
-    while let Err(error) = ensure(bus, args).await {
+    until_ready(chassis, "set up JetStream", async || ensure(bus, args).await).await
+}
+
+/// Tries until it works, and shows each fault. False: the service has to stop.
+async fn until_ready(chassis: &Chassis, what: &'static str, attempt: impl AsyncFn() -> anyhow::Result<()>) -> bool {
+    let mut retry = Retry::with(what, SET_UP);
+    while let Err(error) = attempt().await {
         chassis
             .health
             .not_ready(ReadinessCode::StreamsNotSetUp, format!("{error:#}"));
