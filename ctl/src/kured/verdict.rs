@@ -161,14 +161,14 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
         ),
         Flag::NotifyUrl | Flag::SlackHookUrl => (
             None,
-            "no notifications are sent: alert on the metrics of docs/operating.md",
+            "not translated: the notifier of docs/notifications.md, off by default, takes such URLs",
         ),
         Flag::SlackUsername | Flag::SlackChannel => (Unneeded, "kured reads it and uses it nowhere"),
         Flag::MessageTemplateDrain | Flag::MessageTemplateReboot | Flag::MessageTemplateUncordon => {
             return unless(
                 notifies,
                 "without --notify-url",
-                (None, "no notifications are sent".to_owned()),
+                (None, "not translated: the notifier has messages of its own".to_owned()),
             );
         }
         Flag::LogFormat => (Unneeded, "JSON is the default; BELLWETHER_LOG_FORMAT=text changes it"),
