@@ -23,6 +23,9 @@ pub(crate) const KUBERNETES_LDFLAGS: &str = "-s -w \
 /// The linker flags for everything else: no symbols, no debug information.
 pub(crate) const PLAIN_LDFLAGS: &str = "-s -w";
 
+/// The package of a module whose program is in its own `main.go`.
+pub(crate) const OWN: &str = ".";
+
 /// A module and what to build from it.
 pub(crate) struct Origin {
     /// The folder below `xtask/tools`.
@@ -30,7 +33,7 @@ pub(crate) struct Origin {
     pub(crate) ldflags: &'static str,
     /// Build tags, with commas.
     pub(crate) tags: &'static str,
-    /// Name of the binary, its package.
+    /// Name of the binary, its package: of a pinned module, or [`OWN`].
     pub(crate) binaries: &'static [(&'static str, &'static str)],
 }
 
@@ -44,13 +47,12 @@ impl Origin {
             fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
         let names: Vec<u8> = self.binaries.iter().flat_map(|(name, _)| name.bytes()).collect();
-        let fingerprint = cache::fingerprint(&[
-            &read("go.mod")?,
-            &read("go.sum")?,
-            [self.ldflags, self.tags].concat().as_bytes(),
-            &names,
-            go_version.as_bytes(),
-        ]);
+        let (pins, sums, flags) = (read("go.mod")?, read("go.sum")?, [self.ldflags, self.tags].concat());
+        let mut parts: Vec<&[u8]> = vec![&pins, &sums, flags.as_bytes(), &names, go_version.as_bytes()];
+        let is_own = |(_, package): &(_, &str)| *package == OWN;
+        let own = self.binaries.iter().any(is_own).then(|| read("main.go")).transpose()?;
+        parts.extend(own.as_deref());
+        let fingerprint = cache::fingerprint(&parts);
         cache::entry(&format!("{}-{fingerprint}", self.name), |folder| {
             for (index, (name, package)) in self.binaries.iter().enumerate() {
                 let label = format!("[{} of {total}] building {name}", first + index);

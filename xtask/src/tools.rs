@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::go::{KUBERNETES_LDFLAGS, Origin, PLAIN_LDFLAGS};
+use crate::go::{KUBERNETES_LDFLAGS, OWN, Origin, PLAIN_LDFLAGS};
 use crate::{cache, go, prometheus};
 
 pub(crate) const HELP: &str = "\
@@ -18,8 +18,8 @@ Build the real servers that demo and test need.
 Usage: cargo xtask tools
 
 Builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, nats-server (a current
-one, and an old one to be refused), prometheus and promtool from the Go modules pinned in xtask/tools. Takes about
-nine minutes on two cores once; afterwards everything comes from the cache.
+one, and an old one to be refused), prometheus, promtool and an OpenTelemetry collector from the Go modules pinned in
+xtask/tools. Takes about ten minutes on two cores once; afterwards everything comes from the cache.
 
 Environment:
   BELLWETHER_CACHE  Where to keep the binaries [default: ~/.cache/bellwether]
@@ -28,7 +28,7 @@ Environment:
 const NATS: &str = "github.com/nats-io/nats-server/v2";
 
 /// The servers of the rig: built for demo and test.
-const RIG: [Origin; 4] = [
+const RIG: [Origin; 5] = [
     Origin {
         name: "kubernetes",
         ldflags: KUBERNETES_LDFLAGS,
@@ -65,6 +65,12 @@ const RIG: [Origin; 4] = [
             ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
             ("promtool", "github.com/prometheus/prometheus/cmd/promtool"),
         ],
+    },
+    Origin {
+        name: "collector",
+        ldflags: PLAIN_LDFLAGS,
+        tags: "",
+        binaries: &[("collector", OWN)],
     },
 ];
 
