@@ -14,6 +14,7 @@ mod budgets;
 mod canaries;
 mod check;
 mod clocks;
+mod collector;
 mod conformance;
 mod control_plane;
 mod crashes;

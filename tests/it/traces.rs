@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::{Phase, attribute, setting};
-use rig::otlp::Span;
 use rig::services::ServicesOptions;
+use rig::spans::{self, Span};
 use rig::wait;
 use rig::workload::Workload;
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ use crate::fleet::{DEADLINE, Fleet};
 const STOPPED: Duration = Duration::from_secs(15);
 
 /// The spans of an attempt that went well, by the services that write them.
-const WANTED: [(&str, &str); 12] = [
+pub(crate) const WANTED: [(&str, &str); 12] = [
     ("scheduler", "reboot required"),
     ("scheduler", "waiting"),
     ("scheduler", "reboot node"),
@@ -35,23 +35,36 @@ const WANTED: [(&str, &str); 12] = [
     ("scheduler", "Soaking"),
 ];
 
+/// The id of the trace of a node's attempt.
+pub(crate) async fn trace_of(fleet: &Fleet, node: &str) -> Result<String> {
+    let attempt = fleet.attempt(node).await?.context("a record")?;
+    Ok(format!("{:032x}", u128::from_be_bytes(attempt.trace.trace_id)))
+}
+
 /// To be called once a node's attempt is done: its trace has every span, one root, and no span whose
 /// parent is missing, whichever service was killed meanwhile. Returns the spans, and the tree of them.
 pub(crate) async fn is_whole(fleet: &Fleet, node: &str) -> Result<(Vec<Span>, String)> {
-    let attempt = fleet.attempt(node).await?.context("a record")?;
-    let trace = format!("{:032x}", u128::from_be_bytes(attempt.trace.trace_id));
-    let traces = &fleet.world.traces;
-    wait::until("every part to have sent its spans", DEADLINE, async || {
-        let (spans, tree) = (traces.trace(&trace), traces.tree(&trace));
+    is_whole_in(fleet, node, || Ok(fleet.world.traces.spans())).await
+}
+
+/// The same, with the spans of another receiver.
+pub(crate) async fn is_whole_in(
+    fleet: &Fleet,
+    node: &str,
+    received: impl Fn() -> Result<Vec<Span>>,
+) -> Result<(Vec<Span>, String)> {
+    let trace = trace_of(fleet, node).await?;
+    let (spans, tree) = wait::until("every part to have sent its spans", DEADLINE, async || {
+        let spans = spans::trace(received()?, &trace);
+        let tree = spans::tree(&spans);
         for (service, name) in WANTED {
             let found = spans.iter().any(|span| span.service == service && span.name == name);
             ensure!(found, "no {service}: {name} in\n{tree}");
         }
         ensure!(!tree.contains("(orphan)"), "a span has no parent:\n{tree}");
-        Ok(())
+        Ok((spans, tree))
     })
     .await?;
-    let (spans, tree) = (traces.trace(&trace), traces.tree(&trace));
     let roots: Vec<_> = spans.iter().filter(|span| span.parent.is_empty()).collect();
     let root = roots.first().map(|root| root.name.as_str());
     ensure!(

@@ -1,7 +1,7 @@
-//! A real OTLP receiver for traces: tests look at the spans as the services export them.
+//! A small OTLP receiver for traces in the rig's own process: stories look at the spans as the services export them.
+//! [`crate::collector`] is the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -14,30 +14,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// One span as it was received.
-#[derive(Clone, Debug)]
-pub struct Span {
-    /// The service that exported it (`service.name`).
-    pub service: String,
-    /// Its name.
-    pub name: String,
-    /// The trace it belongs to, as hex digits.
-    pub trace: String,
-    /// Its own id.
-    pub id: String,
-    /// Its parent's id; empty for a root.
-    pub parent: String,
-    /// Ids of spans that it links to.
-    pub links: Vec<String>,
-    /// Its attributes, as text.
-    pub attributes: BTreeMap<String, String>,
-    /// Names of its events.
-    pub events: Vec<String>,
-    /// When it began, in nanoseconds since 1970.
-    pub start: u64,
-    /// When it ended.
-    pub end: u64,
-}
+use crate::spans::{self, Span, SpanEvent, SpanLink};
 
 /// The running receiver.
 #[derive(Debug)]
@@ -91,55 +68,21 @@ impl OtlpReceiver {
             .collect()
     }
 
-    /// The spans of one trace, in order of their start. A span that was received again counts once, as it is now.
+    /// The spans of one trace: [`spans::trace`].
     #[must_use]
     pub fn trace(&self, trace: &str) -> Vec<Span> {
-        let of_trace = self.spans().into_iter().filter(|span| span.trace == trace);
-        let by_id: BTreeMap<String, Span> = of_trace.map(|span| (span.id.clone(), span)).collect();
-        let mut spans: Vec<Span> = by_id.into_values().collect();
-        spans.sort_by_key(|span| span.start);
-        spans
+        spans::trace(self.spans(), trace)
     }
 
-    /// One trace as an indented tree, a line per span: `service: name (milliseconds)`. Spans whose
-    /// parent was never received stand at the left, marked.
+    /// One trace as an indented tree: [`spans::tree`].
     #[must_use]
     pub fn tree(&self, trace: &str) -> String {
-        let spans = self.trace(trace);
-        let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
-        let mut text = String::new();
-        for span in &spans {
-            if span.parent.is_empty() || !ids.contains(span.parent.as_str()) {
-                let mark = if span.parent.is_empty() { "" } else { "(orphan) " };
-                write_subtree(&mut text, &spans, span, mark, 0);
-            }
-        }
-        text
+        spans::tree(&self.trace(trace))
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         self.spans.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Deeper than any trace of ours; ends the walk if ids go round in circles.
-const DEPTH_MAX: usize = 64;
-
-fn write_subtree(text: &mut String, spans: &[Span], span: &Span, mark: &str, depth: usize) {
-    let milliseconds = span.end.saturating_sub(span.start) / 1_000_000;
-    let indent = "  ".repeat(depth);
-    // Writing into a string cannot fail.
-    writeln!(
-        text,
-        "{indent}{mark}{}: {} ({milliseconds} ms)",
-        span.service, span.name
-    )
-    .ok();
-    if depth < DEPTH_MAX {
-        for child in spans.iter().filter(|child| child.parent == span.id) {
-            write_subtree(text, spans, child, "", depth + 1);
-        }
     }
 }
 
@@ -163,13 +106,29 @@ fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
         for span in group.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             spans.push(Span {
                 service: service.clone(),
+                resource: resource.clone(),
                 name: span.name,
                 trace: hex(&span.trace_id),
                 id: hex(&span.span_id),
                 parent: hex(&span.parent_span_id),
-                links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
+                links: span
+                    .links
+                    .iter()
+                    .map(|link| SpanLink {
+                        trace: hex(&link.trace_id),
+                        span: hex(&link.span_id),
+                    })
+                    .collect(),
                 attributes: attributes(span.attributes),
-                events: span.events.into_iter().map(|event| event.name).collect(),
+                events: span
+                    .events
+                    .into_iter()
+                    .map(|event| SpanEvent {
+                        name: event.name,
+                        at: event.time_unix_nano,
+                        attributes: attributes(event.attributes),
+                    })
+                    .collect(),
                 start: span.start_time_unix_nano,
                 end: span.end_time_unix_nano,
             });
