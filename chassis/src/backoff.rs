@@ -41,6 +41,12 @@ impl Backoff {
         wait
     }
 
+    /// No wait was taken yet: a fault now is the first of its series.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.tries == 0
+    }
+
     /// The wait after so many failed tries before this one, for callers that count the tries themselves.
     #[must_use]
     pub fn after(&self, tries: u32) -> Duration {

@@ -6,22 +6,19 @@
 mod check;
 
 pub use self::check::{ChainCheck, ChainFault, ChainHead, FaultCode};
-use crate::event::{Fact, NodeEvent};
 use crate::event_chain::EventChain;
-use crate::event_link::{EventHash, EventLink};
+use crate::event_link::{EventHash, EventLink, Linked};
 use crate::limit::UNPUBLISHED_MAX;
 use crate::message::encode;
 
 /// A chain with one event more, which gets its place in it.
 #[must_use]
-pub fn with(chain: Option<EventChain>, mut event: NodeEvent) -> EventChain {
+pub fn with<E: Linked>(chain: Option<EventChain>, mut event: E) -> EventChain {
     let next = EventLink {
         sequence: chain.as_ref().map_or(0, |chain| chain.sequence).saturating_add(1),
         previous: chain.as_ref().map(|chain| chain.hash),
     };
-    if let Fact::PhaseChanged { link, .. } = &mut event.fact {
-        *link = Some(next);
-    }
+    event.set_link(next);
     let body = encode(&event).payload;
     let mut unpublished = chain.map(|chain| chain.unpublished).unwrap_or_default();
     if unpublished.len() >= UNPUBLISHED_MAX {
@@ -41,6 +38,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::event::{Fact, NodeEvent};
     use crate::ids::{AttemptId, Generation};
     use crate::limit::LINKED_EVENT_BYTES_MAX;
     use crate::message::decode_body;
@@ -88,14 +86,39 @@ mod tests {
     fn a_stream_lacks_what_comes_after_its_newest_event() {
         let mut chain = with(None, event(1, ""));
         let first = chain.hash;
-        chain.unpublished.clear();
-        assert!(chain.lacking(Some(first)).is_empty());
+        chain.published(first);
+        assert_eq!(chain.unpublished, [] as [Vec<u8>; 0]);
+        assert!(chain.lacking::<NodeEvent>(Some(first)).bodies.is_empty());
         let two = with(Some(chain), event(2, ""));
         let three = with(Some(two.clone()), event(3, ""));
-        assert_eq!(three.lacking(Some(three.hash)), [] as [Vec<u8>; 0]);
-        assert_eq!(three.lacking(Some(two.hash)), &three.unpublished[1..]);
-        assert_eq!(three.lacking(Some(first)), &three.unpublished[..]);
-        assert_eq!(three.lacking(None), &three.unpublished[..]);
+        let newer = with(Some(three.clone()), event(4, ""));
+        for (newest, begin, follows) in [
+            (Some(three.hash), 2, true),
+            (Some(two.hash), 1, true),
+            (Some(first), 0, true),
+            // The stream was purged, has events of an earlier chain, or newer ones by another leader.
+            (None, 0, false),
+            (Some(newer.hash), 0, false),
+        ] {
+            let lacking = three.lacking::<NodeEvent>(newest);
+            assert_eq!(lacking.bodies, &three.unpublished[begin..], "{newest:?}");
+            assert_eq!(lacking.follows, follows, "{newest:?}");
+        }
+        // Nor does a chain that begins follow a stream without an event.
+        let begun = with(None, event(1, ""));
+        assert!(!begun.lacking::<NodeEvent>(None).follows);
+    }
+
+    #[test]
+    fn what_the_stream_has_waits_no_more_and_what_came_after_does() {
+        let two = with(Some(with(None, event(1, ""))), event(2, ""));
+        let mut three = with(Some(two.clone()), event(3, ""));
+        let newest = three.unpublished[2].clone();
+        three.published(two.hash);
+        assert_eq!(three.unpublished, [newest]);
+        // An event that is not among them changes nothing.
+        three.published(two.hash);
+        assert_eq!((three.unpublished.len(), three.sequence), (1, 3));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::drain_progress::DrainProgress;
 use crate::drain_report::DrainReport;
 use crate::event_detail::{AttemptEnd, AttemptStart};
-use crate::event_link::EventLink;
+use crate::event_link::{EventLink, Linked};
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName};
 use crate::message::{Message, WireError};
@@ -147,6 +147,34 @@ pub enum DrainFailure {
     NodeGone,
     /// The API server refuses the drainer what it needs.
     Forbidden,
+}
+
+impl Linked for NodeEvent {
+    fn link(&self) -> Option<EventLink> {
+        match &self.fact {
+            Fact::PhaseChanged { link, .. } => *link,
+            Fact::Cordoned
+            | Fact::DrainProgressed(_)
+            | Fact::Drained { .. }
+            | Fact::DrainFailed { .. }
+            | Fact::Uncordoned { .. }
+            | Fact::UncordonFailed { .. }
+            | Fact::RebootStarted { .. }
+            | Fact::RebootRefused { .. }
+            | Fact::RebootFailed { .. } => None,
+        }
+    }
+
+    fn set_link(&mut self, next: EventLink) {
+        if let Fact::PhaseChanged { link, .. } = &mut self.fact {
+            *link = Some(next);
+        }
+    }
+
+    /// The record of a node may be deleted with its Node once its attempt has ended.
+    fn may_be_last(&self) -> bool {
+        matches!(&self.fact, Fact::PhaseChanged { to, .. } if to.is_ended())
+    }
 }
 
 impl Fact {

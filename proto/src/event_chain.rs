@@ -1,6 +1,7 @@
 //! Where the chain of a node's events stands, as its record has it.
 
-use crate::event_link::EventHash;
+use crate::event_link::{EventHash, Linked};
+use crate::message::decode_body;
 use crate::wire;
 
 /// Where a chain stands. See [`wire::EventChain`].
@@ -14,16 +15,41 @@ pub struct EventChain {
     pub unpublished: Vec<Vec<u8>>,
 }
 
+/// What a stream lacks of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lacking<'a> {
+    /// The bodies of the events, oldest first.
+    pub bodies: &'a [Vec<u8>],
+    /// The first of them names the stream's newest event as the one before. Else the stream may have newer ones, of another
+    /// writer of the record: only the owner of the records may publish them.
+    pub follows: bool,
+}
+
 impl EventChain {
-    /// The events that a stream lacks whose newest event of the chain's subject is this one.
+    /// What a stream lacks whose newest event of the chain's subject is this one.
     #[must_use]
-    pub fn lacking(&self, newest: Option<EventHash>) -> &[Vec<u8>] {
-        let stored = self
-            .unpublished
-            .iter()
-            .position(|body| Some(EventHash::of(body)) == newest);
-        let begin = stored.map_or(0, |position| position.saturating_add(1));
-        self.unpublished.get(begin..).unwrap_or_default()
+    pub fn lacking<E: Linked>(&self, newest: Option<EventHash>) -> Lacking<'_> {
+        if let Some(position) = newest.and_then(|newest| self.position(newest)) {
+            let bodies = self.unpublished.get(position.saturating_add(1)..).unwrap_or_default();
+            return Lacking { bodies, follows: true };
+        }
+        let first = self.unpublished.first().and_then(|body| decode_body::<E>(body).ok());
+        let previous = first.and_then(|first| first.link()).and_then(|link| link.previous);
+        Lacking {
+            bodies: &self.unpublished,
+            follows: newest.is_some() && previous == newest,
+        }
+    }
+
+    /// The stream has this event, and those before it: none of them waits.
+    pub fn published(&mut self, event: EventHash) {
+        if let Some(position) = self.position(event) {
+            self.unpublished.drain(..=position);
+        }
+    }
+
+    fn position(&self, event: EventHash) -> Option<usize> {
+        self.unpublished.iter().position(|body| EventHash::of(body) == event)
     }
 
     pub(crate) fn from_wire(wire: Option<wire::EventChain>) -> Option<Self> {

@@ -4,7 +4,20 @@ use std::fmt;
 
 use ring::digest::{SHA256, digest};
 
+use crate::message::Message;
 use crate::wire;
+
+/// An event that has a place in a chain.
+pub trait Linked: Message {
+    /// Its place; none: it has not got one, or is of a version before the chain.
+    fn link(&self) -> Option<EventLink>;
+
+    /// Gives it this place.
+    fn set_link(&mut self, link: EventLink);
+
+    /// The record that names the newest event may be deleted after this one, so the next chain begins again.
+    fn may_be_last(&self) -> bool;
+}
 
 /// SHA-256 of the body of an event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

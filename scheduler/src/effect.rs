@@ -1,11 +1,12 @@
 //! Carries out the effects of the core, one after the other, in its order and no other.
 
 use bellwether_chassis::{Bus, clock};
-use bellwether_proto::{Attempt, AttemptRef, NodeEvent, attribute};
+use bellwether_proto::{Attempt, AttemptRef, NodeEvent, NodeName, attribute};
 use bellwether_scheduler_core::{Effect, Input};
 
 use crate::bus::command;
 use crate::bus::outbox::Outbox;
+use crate::bus::publisher::Publisher;
 use crate::bus::store::Store;
 use crate::cluster::node_events::NodeEvents;
 use crate::error::EffectError;
@@ -24,6 +25,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// Publishes the events that are stored, while this leader owns the records.
+    pub(crate) fn publisher(&self) -> Publisher {
+        Publisher::new(self.bus.clone(), self.store.ownership(), self.outbox.chains())
+    }
+
     /// Carries out one effect. Returns what the core has to be given for it, if anything. After an error no
     /// effect may follow: the leader has to reload.
     pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<Option<Input>, EffectError> {
@@ -31,8 +37,9 @@ impl Effects {
             Effect::StoreAttempt(attempt, event) => self.store_attempt(*attempt, event).await?,
             Effect::StoreControl(control) => self.store.put_control(&control).await?,
             Effect::DeleteAttempt(node) => {
-                self.store.delete(&node).await?;
-                self.outbox.forget(&node);
+                if self.outbox.leave(&node) {
+                    self.delete(&node).await?;
+                }
             }
             Effect::SendCommand(command) => command::queue(&self.bus, &command).await?,
             Effect::CheckCommand(command) => {
@@ -65,9 +72,13 @@ impl Effects {
         Ok(None)
     }
 
-    /// Stores a record together with the event about it, and publishes the event after that.
+    /// Deletes the record of a node, whose events the stream has.
+    pub(crate) async fn delete(&mut self, node: &NodeName) -> Result<(), EffectError> {
+        Ok(self.store.delete(node).await?)
+    }
+
+    /// Stores a record together with the event about it, which is published after that.
     async fn store_attempt(&mut self, mut attempt: Attempt, event: Option<Box<NodeEvent>>) -> Result<(), EffectError> {
-        let is_new = event.is_some();
         if let Some(event) = &event {
             tracing::info!(
                 node = %event.node,
@@ -79,10 +90,8 @@ impl Effects {
         self.outbox.enter(&mut attempt, event.map(|event| *event));
         let stored = self.store.put(&attempt).await;
         stored.map_err(|error| EffectError::of_record(error, &attempt.node))?;
+        self.outbox.stored();
         self.node_events.stored(&attempt, clock::now());
-        if is_new {
-            self.outbox.publish(&attempt.node).await;
-        }
         Ok(())
     }
 }

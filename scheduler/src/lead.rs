@@ -114,6 +114,8 @@ impl LeaderContext {
         let notices = leader.effects.node_events.queue();
         // Boxed: a request to create an object is the largest part of this future.
         let notices = Box::pin(self.node_events.write(&notices));
+        let publisher = leader.effects.publisher();
+        let events = Box::pin(publisher.publish());
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
@@ -121,6 +123,7 @@ impl LeaderContext {
             () = statuses => bail!("the leader shows no policies any more"),
             ended = self.look_after_keys(keys) => ended,
             () = notices => bail!("the leader writes no Events any more"),
+            () = events => bail!("the leader publishes no events any more"),
         }
     }
 
@@ -180,7 +183,7 @@ impl LeaderContext {
         };
         let now = clock::now();
         kept.withhold(&mut loaded, now);
-        let outbox = Outbox::load(self.bus.clone(), std::mem::take(&mut loaded.chains)).await;
+        let outbox = Outbox::new(std::mem::take(&mut loaded.chains));
         let progress = event::last_progress(&self.bus, &loaded.attempts).await;
         let refused = kept.refused.take();
         let outage = refused.as_ref().and_then(Refused::stood_still_since);
@@ -264,6 +267,7 @@ impl Leader<'_> {
                     taken = self.handle(message.context("the queue of messages is closed")?).await?;
                 }
                 reading = self.effects.readings.next() => self.feed([reading]),
+                node = self.effects.outbox.next_to_leave() => self.effects.delete(&node).await?,
                 fact = self.views.next() => self.take_with_waiting(fact)?,
                 () = sleep_until(timeout) => (),
                 _ = access.tick(), if watch_failed => self.check_access().await?,
@@ -271,7 +275,6 @@ impl Leader<'_> {
                 _ = ownership.tick() => {
                     self.check_ownership().await?;
                     self.check_reports().await?;
-                    self.effects.outbox.retry().await;
                 }
             }
         }

@@ -11,6 +11,7 @@ use bellwether_proto::{
     EventChain, EventHash, Fact, NodeEvent, NodeName, Phase, decode_body, encode, encode_body, subject,
 };
 use rig::nats_front::{Held, NatsFront, Published};
+use rig::record_keys::{self, Signer};
 use rig::services::ServicesOptions;
 use rig::wait;
 use serde_json::Value;
@@ -193,6 +194,58 @@ async fn events_that_the_stream_does_not_take_delay_no_reboot_and_come_later() -
     ensure!(bodies.is_empty(), "the stream has {} events", bodies.len());
     front.release();
     has_each_phase_once(&fleet, &node).await?;
+    fleet.finish()
+}
+
+/// Another leader publishes the event that a stopped one is about to publish, and the next one, which it has stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_superseded_while_it_was_stopped_publishes_no_old_event_again() -> Result<()> {
+    let (fleet, front) = behind_a_front(1).await?;
+    let host = fleet.world.host(0)?;
+    let node: NodeName = host.name().parse()?;
+    let own = subject::phase_changed(&node.token());
+    let (stopped, go_on) = (watch::Sender::new(false), watch::Sender::new(false));
+    let (is_stopped, may_go_on) = (stopped.clone(), go_on.subscribe());
+    front.hold(move |it| {
+        let is_first = it.subject == own && !*is_stopped.borrow();
+        is_first.then(|| Held::Until(is_stopped.clone(), may_go_on.clone()))
+    });
+    host.upgrade_kernel("6.12.48")?;
+    let mut reached = stopped.subscribe();
+    tokio::time::timeout(DEADLINE, reached.wait_for(|reached| *reached)).await??;
+
+    let mut attempt = fleet.attempt(node.as_str()).await?.context("no record")?;
+    let chain_before = *attempt.event_chain.take().context("the record names no event")?;
+    let first = chain_before.unpublished.first().context("no event waits")?.clone();
+    let mut next: NodeEvent = decode_body(&first)?;
+    next.source = "another leader".to_owned();
+    let chain_after = with(Some(chain_before), next);
+    for body in &chain_after.unpublished {
+        put(&fleet, &node, body.clone()).await?;
+    }
+    attempt.event_chain = Some(Box::new(chain_after));
+    let jetstream = async_nats::jetstream::new(fleet.world.nats.client().await?);
+    let key = record_keys::signing_key(&fleet.world.client()).await?;
+    let record = encode(&attempt);
+    let mut headers = async_nats::HeaderMap::new();
+    for (name, value) in record.headers {
+        headers.insert(name, value);
+    }
+    let place = subject::attempt_record(&node.token());
+    Signer::with(key)
+        .store(&jetstream, place, headers, record.payload)
+        .await?;
+    go_on.send_replace(true);
+
+    fleet.rebooted_once(&[host]).await?;
+    wait::until("the chain to be whole", DEADLINE, async || {
+        let bodies = chain(&fleet, &node).await?;
+        ensure!(bodies.len() > PHASES.len(), "{} events", bodies.len());
+        Ok(())
+    })
+    .await?;
+    let faults = faults(&fleet, &node).await?;
+    ensure!(faults.is_empty(), "{faults:?}");
     fleet.finish()
 }
 

@@ -32,13 +32,16 @@ pub struct Published {
     pub settles: Option<String>,
 }
 
-/// Which part of an exchange never arrives. The value turns true once it has been held.
+/// Which part of an exchange never arrives, or late. The value turns true once it has been held.
 #[derive(Clone, Debug)]
 pub enum Held {
     /// The message never reaches the server.
     Message(watch::Sender<bool>),
     /// The server takes the message, and its answer never comes.
     Answer(watch::Sender<bool>),
+    /// The message, and all that its client sends after it, reach the server once the second value is true: so a client that
+    /// was stopped sends what it had decided on before.
+    Until(watch::Sender<bool>, watch::Receiver<bool>),
 }
 
 type Rule = dyn Fn(&Published) -> Option<Held> + Send + Sync;
@@ -143,6 +146,10 @@ async fn from_clients(from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Un
                 Some(Held::Message(held)) => {
                     held.send_replace(true);
                     continue;
+                }
+                Some(Held::Until(held, mut released)) => {
+                    held.send_replace(true);
+                    released.wait_for(|released| *released).await?;
                 }
                 Some(Held::Answer(held)) => {
                     if let Some(reply) = frame.reply() {

@@ -26,6 +26,7 @@ pub mod recording;
 pub mod rival;
 mod timers;
 mod traces_ratio;
+pub mod trail;
 pub mod wait;
 
 pub use admission::{Reason, Scope, Skip};

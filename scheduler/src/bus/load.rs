@@ -10,9 +10,9 @@ use bellwether_proto::subject::{self, Topic};
 use bellwether_proto::{
     Attempt, FleetControl, FleetOrder, NodeName, NodeToken, OrderKind, OrderScope, SignatureFault, Signed, WireError,
 };
+use bellwether_scheduler_core::trail::{Owner as ChainOwner, StoredChain};
 use futures_util::StreamExt as _;
 
-use crate::bus::outbox::StoredChain;
 use crate::bus::store::Store;
 use crate::bus::wire::Rejection;
 use crate::cluster::record_keys::RecordKeys;
@@ -90,7 +90,7 @@ impl Loaded {
                 Ok(mut attempt) => {
                     if let Some(chain) = attempt.event_chain.take() {
                         self.chains.push(StoredChain {
-                            node: attempt.node.clone(),
+                            owner: ChainOwner::Node(attempt.node.clone()),
                             chain: *chain,
                             at: attempt.phase_since(),
                         });

@@ -4,5 +4,6 @@ pub(crate) mod command;
 pub(crate) mod event;
 pub(crate) mod load;
 pub(crate) mod outbox;
+pub(crate) mod publisher;
 pub(crate) mod store;
 pub(crate) mod wire;

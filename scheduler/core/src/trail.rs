@@ -1,0 +1,219 @@
+//! The chains of events that a leader continues: which events wait for the stream, whose turn is next, and when a record may
+//! be deleted. Its owner stores the records and publishes the events.
+//!
+//! An event takes part only once its record is stored: what is published is always in a signed record first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use bellwether_proto::{EventChain, EventHash, Linked, NodeName, chain, subject};
+use jiff::Timestamp;
+
+/// Whose chain it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// That of a node: the phases of its attempts.
+    Node(NodeName),
+}
+
+impl Owner {
+    /// Where its events are.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Node(node) => subject::phase_changed(&node.token()),
+        }
+    }
+}
+
+/// A chain as a record has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredChain {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The chain.
+    pub chain: EventChain,
+    /// When its newest event happened: the record may have been stored since, as it is with a new key.
+    pub at: Timestamp,
+}
+
+/// The newest event of a subject, as the stream has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: EventHash,
+}
+
+/// A chain with events that the stream may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The chain.
+    pub chain: EventChain,
+    /// The newest event that the stream has, as far as this leader knows without a look.
+    pub newest: Option<Newest>,
+}
+
+/// Where a chain stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// Whose it is.
+    pub owner: &'a Owner,
+    /// The chain.
+    pub chain: &'a EventChain,
+    /// Its newest event is older than all that the stream has.
+    pub has_left: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    chain: EventChain,
+    at: Timestamp,
+    newest: Option<Newest>,
+}
+
+/// All chains.
+#[derive(Debug, Default)]
+pub struct Trail {
+    chains: BTreeMap<Owner, Kept>,
+    /// Those with an event that the stream may not have.
+    waiting: BTreeSet<Owner>,
+    /// The last one that was due.
+    tried: Option<Owner>,
+    /// A chain with an event whose record is not stored yet.
+    entering: Option<StoredChain>,
+    /// Nodes whose record is to be deleted once the stream has its events.
+    leaving: BTreeSet<NodeName>,
+}
+
+impl Trail {
+    /// Continues these chains.
+    #[must_use]
+    pub fn new(stored: Vec<StoredChain>) -> Self {
+        let mut trail = Self::default();
+        for StoredChain { owner, chain, at } in stored {
+            if !chain.unpublished.is_empty() {
+                trail.waiting.insert(owner.clone());
+            }
+            let newest = None;
+            trail.chains.insert(owner, Kept { chain, at, newest });
+        }
+        trail
+    }
+
+    /// The chain that a record has to have, with this event, which happened then. None: the record has no chain.
+    #[must_use]
+    pub fn enter<E: Linked>(&mut self, owner: Owner, at: Timestamp, event: Option<E>) -> Option<EventChain> {
+        match &owner {
+            Owner::Node(node) => self.leaving.remove(node),
+        };
+        let before = self.chains.get(&owner).map(|kept| kept.chain.clone());
+        let Some(event) = event else { return before };
+        let chain = chain::with(before, event);
+        self.entering = Some(StoredChain {
+            owner,
+            chain: chain.clone(),
+            at,
+        });
+        Some(chain)
+    }
+
+    /// The record is stored, so its event may be published.
+    pub fn stored(&mut self) {
+        let Some(StoredChain { owner, mut chain, at }) = self.entering.take() else {
+            return;
+        };
+        let newest = self.chains.get(&owner).and_then(|kept| kept.newest);
+        // Published while the record was being stored.
+        if let Some(newest) = newest {
+            chain.published(newest.hash);
+        }
+        self.waiting.insert(owner.clone());
+        self.chains.insert(owner, Kept { chain, at, newest });
+    }
+
+    /// The next chain with events to publish, each in turn: one whose event is never taken keeps no other one waiting.
+    pub fn next_due(&mut self) -> Option<Due> {
+        let after = self.tried.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut later = self.waiting.range((after, Bound::Unbounded));
+        let owner = later.next().or_else(|| self.waiting.first())?.clone();
+        self.tried = Some(owner.clone());
+        let Kept { chain, newest, .. } = self.chains.get(&owner)?;
+        Some(Due {
+            chain: chain.clone(),
+            newest: *newest,
+            owner,
+        })
+    }
+
+    /// The stream has this event as the newest of the chain. None before it waits, up to `done`: the last one that was published
+    /// or had to be left out.
+    pub fn published(&mut self, owner: &Owner, newest: Option<Newest>, done: EventHash) {
+        if let Some(kept) = self.chains.get_mut(owner) {
+            kept.newest = newest;
+            kept.chain.published(done);
+            if kept.chain.unpublished.is_empty() {
+                self.waiting.remove(owner);
+            }
+        }
+    }
+
+    /// What the stream has of this chain is not known any more.
+    pub fn failed(&mut self, owner: &Owner) {
+        if let Some(kept) = self.chains.get_mut(owner) {
+            kept.newest = None;
+        }
+    }
+
+    /// What the stream has of all chains, by their subjects. An event that is older than `oldest` would have left the stream by
+    /// now, so it does not wait.
+    pub fn settle(&mut self, oldest: Option<Timestamp>, newest: &BTreeMap<String, Newest>) {
+        for owner in self.waiting.clone() {
+            let Some(kept) = self.chains.get(&owner) else { continue };
+            let (at, head) = (kept.at, kept.chain.hash);
+            let found = newest.get(&owner.subject()).copied();
+            let has_left = oldest.is_some_and(|oldest| at < oldest);
+            if has_left || found.is_some_and(|found| found.hash == head) {
+                self.published(&owner, found, head);
+            }
+        }
+    }
+
+    /// The record of this node is to be deleted, and its next chain begins again. False: not before the stream has its
+    /// events, since they are nowhere else. Then [`Self::next_to_leave`] has it.
+    #[must_use]
+    pub fn leave(&mut self, node: &NodeName) -> bool {
+        let owner = Owner::Node(node.clone());
+        if self.waiting.contains(&owner) {
+            self.leaving.insert(node.clone());
+            return false;
+        }
+        self.chains.remove(&owner);
+        true
+    }
+
+    /// A node whose record may be deleted now.
+    pub fn next_to_leave(&mut self) -> Option<NodeName> {
+        let waits = |node: &NodeName| self.waiting.contains(&Owner::Node(node.clone()));
+        let node = self.leaving.iter().find(|node| !waits(node))?.clone();
+        self.leaving.remove(&node);
+        self.chains.remove(&Owner::Node(node.clone()));
+        Some(node)
+    }
+
+    /// Where each chain stands. `kept_since`: from when on the stream has each event.
+    pub fn heads(&self, kept_since: Option<Timestamp>) -> impl Iterator<Item = Head<'_>> {
+        self.chains.iter().map(move |(owner, Kept { chain, at, .. })| Head {
+            owner,
+            chain,
+            has_left: chain.unpublished.is_empty() && kept_since.is_some_and(|since| *at < since),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "trail_tests.rs"]
+mod tests;

@@ -1,0 +1,179 @@
+//! Stories of chains whose events wait, are published, and leave with their nodes.
+
+use bellwether_proto::{AttemptId, Fact, Generation, NodeEvent, Phase};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn node(name: &str) -> NodeName {
+    name.parse().unwrap()
+}
+
+fn owner(name: &str) -> Owner {
+    Owner::Node(node(name))
+}
+
+fn event(name: &str, second: i64) -> NodeEvent {
+    NodeEvent {
+        node: node(name),
+        attempt: AttemptId::new(&"u".parse().unwrap(), Generation(1), at(0)),
+        generation: Generation(1),
+        at: at(second),
+        source: "scheduler".to_owned(),
+        fact: Fact::PhaseChanged {
+            from: None,
+            to: Phase::Draining,
+            message: String::new(),
+            link: None,
+            cause: None,
+            detail: None,
+        },
+    }
+}
+
+/// Stores an event of this node; its hash.
+fn store(trail: &mut Trail, name: &str, second: i64) -> EventHash {
+    let chain = trail.enter(owner(name), at(second), Some(event(name, second)));
+    trail.stored();
+    chain.unwrap().hash
+}
+
+fn due(trail: &mut Trail) -> Option<(String, usize)> {
+    let Due { owner, chain, .. } = trail.next_due()?;
+    let Owner::Node(node) = owner;
+    Some((node.to_string(), chain.unpublished.len()))
+}
+
+fn publish(trail: &mut Trail, name: &str, sequence: u64, hash: EventHash) {
+    trail.published(&owner(name), Some(Newest { sequence, hash }), hash);
+}
+
+#[test]
+fn an_event_is_due_only_once_its_record_is_stored() {
+    let mut trail = Trail::default();
+    let chain = trail.enter(owner("a"), at(1), Some(event("a", 1))).unwrap();
+    assert_eq!((chain.sequence, due(&mut trail)), (1, None));
+    trail.stored();
+    assert_eq!(due(&mut trail), Some(("a".to_owned(), 1)));
+    // A record that is stored without an event has the chain all the same.
+    assert_eq!(trail.enter::<NodeEvent>(owner("a"), at(1), None), Some(chain));
+    trail.stored();
+    assert_eq!(due(&mut trail), Some(("a".to_owned(), 1)));
+}
+
+#[test]
+fn an_event_that_is_published_while_the_next_one_is_stored_does_not_wait_again() {
+    let mut trail = Trail::default();
+    let first = store(&mut trail, "a", 1);
+    let second = trail.enter(owner("a"), at(2), Some(event("a", 2))).unwrap();
+    assert_eq!(second.unpublished.len(), 2, "the record has both");
+    publish(&mut trail, "a", 7, first);
+    assert_eq!(due(&mut trail), None);
+    trail.stored();
+    let due = trail.next_due().unwrap();
+    assert_eq!(due.chain.unpublished, second.unpublished[1..]);
+    assert_eq!(
+        due.newest,
+        Some(Newest {
+            sequence: 7,
+            hash: first
+        })
+    );
+}
+
+#[test]
+fn one_chain_whose_event_is_never_taken_keeps_no_other_one_waiting() {
+    let mut trail = Trail::default();
+    for name in ["a", "b", "c"] {
+        store(&mut trail, name, 1);
+    }
+    let mut turns = Vec::new();
+    for _ in 0..5 {
+        turns.extend(due(&mut trail).map(|(name, _)| name));
+        trail.failed(&owner("a"));
+    }
+    assert_eq!(turns, ["a", "b", "c", "a", "b"]);
+}
+
+#[test]
+fn after_a_failure_the_stream_is_looked_at_again() {
+    let mut trail = Trail::default();
+    let first = store(&mut trail, "a", 1);
+    publish(&mut trail, "a", 7, first);
+    store(&mut trail, "a", 2);
+    assert!(trail.next_due().unwrap().newest.is_some());
+    trail.failed(&owner("a"));
+    assert_eq!(trail.next_due().unwrap().newest, None);
+}
+
+#[test]
+fn one_look_settles_the_chains_whose_events_the_stream_has_or_would_have_lost_by_now() {
+    let mut before = Trail::default();
+    let mut stored = Vec::new();
+    for (name, second) in [("has", 50), ("lacks", 50), ("old", 10), ("other", 50)] {
+        let chain = before.enter(owner(name), at(second), Some(event(name, second)));
+        stored.push(StoredChain {
+            owner: owner(name),
+            chain: chain.unwrap(),
+            at: at(second),
+        });
+    }
+    let hash = |index: usize| stored[index].chain.hash;
+    let newest = |hash| Newest { sequence: 3, hash };
+    let found = BTreeMap::from([
+        (owner("has").subject(), newest(hash(0))),
+        (owner("other").subject(), newest(EventHash::of(b"of another chain"))),
+    ]);
+    let mut trail = Trail::new(stored.clone());
+    trail.settle(Some(at(20)), &found);
+    let mut left = Vec::new();
+    for _ in 0..2 {
+        left.extend(due(&mut trail).map(|(name, _)| name));
+    }
+    assert_eq!(
+        (left, trail.waiting.len()),
+        (vec!["lacks".to_owned(), "other".to_owned()], 2)
+    );
+    // A stream without a limit of time has lost nothing.
+    let mut trail = Trail::new(stored.clone());
+    trail.settle(None, &found);
+    assert!(trail.waiting.contains(&owner("old")));
+}
+
+#[test]
+fn a_record_with_an_event_that_waits_is_deleted_once_the_stream_has_the_event() {
+    let mut trail = Trail::default();
+    let last = store(&mut trail, "a", 1);
+    assert!(!trail.leave(&node("a")));
+    assert_eq!(trail.next_to_leave(), None);
+    publish(&mut trail, "a", 7, last);
+    assert_eq!(trail.next_to_leave(), Some(node("a")));
+    assert_eq!(trail.next_to_leave(), None);
+    // The next chain begins again.
+    let next = trail.enter(owner("a"), at(2), Some(event("a", 2))).unwrap();
+    assert_eq!(next.sequence, 1);
+    trail.stored();
+    publish(&mut trail, "a", 8, next.hash);
+    assert!(trail.leave(&node("a")));
+    assert_eq!(trail.heads(None).count(), 0);
+}
+
+#[test]
+fn a_record_that_is_written_again_meanwhile_is_not_deleted() {
+    let mut trail = Trail::default();
+    store(&mut trail, "a", 1);
+    assert!(!trail.leave(&node("a")));
+    // A new Node of this name has begun an attempt: the chain continues.
+    let last = store(&mut trail, "a", 2);
+    publish(&mut trail, "a", 7, last);
+    assert_eq!(trail.next_to_leave(), None);
+    let heads: Vec<_> = trail
+        .heads(Some(at(2)))
+        .map(|head| (head.chain.sequence, head.has_left))
+        .collect();
+    assert_eq!(heads, [(2, false)]);
+    assert!(trail.heads(Some(at(3))).all(|head| head.has_left));
+}
