@@ -149,6 +149,7 @@ fn reboot(number: u64, need: i64, began: i64, ended: i64, to: Phase, kernel: &st
                 message: "opens at 02:00".to_owned(),
                 since: Some(at(need)),
                 until: Some(at(began)),
+                times: 1,
             }],
             order: Some(StartOrder {
                 is_now: true,

@@ -38,6 +38,8 @@ pub struct GateHeld {
     pub since: Option<Timestamp>,
     /// Until when.
     pub until: Option<Timestamp>,
+    /// How often in that span, from 1.
+    pub times: u32,
 }
 
 /// An order by which an attempt began. See [`wire::StartOrder`].
@@ -110,6 +112,7 @@ impl GateHeld {
             message: wire.message,
             since: time(wire.since),
             until: time(wire.until),
+            times: wire.times.max(1),
         }
     }
 
@@ -119,6 +122,7 @@ impl GateHeld {
             message: self.message.clone(),
             since: self.since.map(to_timestamp),
             until: self.until.map(to_timestamp),
+            times: self.times,
         }
     }
 }

@@ -28,6 +28,7 @@ struct Held {
     message: String,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+    times: u32,
 }
 
 /// The order by which it began.
@@ -82,6 +83,7 @@ impl From<GateHeld> for Held {
             message: one_line(&held.message),
             since: held.since,
             until: held.until,
+            times: held.times,
         }
     }
 }
@@ -140,6 +142,9 @@ impl Start {
             reason => format!("ordered ({}): {reason}", order.kind),
         });
         let held = self.held.iter().map(|held| match (held.since, held.until) {
+            (Some(since), Some(until)) if held.times > 1 => {
+                format!("{} {} times within {}", held.code, held.times, between(since, until))
+            }
             (Some(since), Some(until)) => format!("{} for {}", held.code, between(since, until)),
             _ => held.code.clone(),
         });

@@ -82,6 +82,7 @@ fn cut_start(start: &mut wire::AttemptStart) {
         message,
         since: _,
         until: _,
+        times: _,
     } in held
     {
         cut(code, CODE_BYTES_MAX);

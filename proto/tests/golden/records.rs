@@ -251,6 +251,7 @@ fn detail() -> PhaseDetail {
                 message: "opens at 02:00".into(),
                 since: Some(at(-60)),
                 until: Some(at(0)),
+                times: 2,
             }],
             order: Some(StartOrder {
                 is_now: true,

@@ -80,7 +80,8 @@ pub(crate) struct Stand {
     pub(crate) since: Timestamp,
     /// The reasons of further gates that are shut, each since when.
     pub(crate) others: Vec<(Reason, Timestamp)>,
-    /// The gates that have held the node since it began to wait, in the order of their ends. Most nodes wait for nothing.
+    /// The gates that have held the node since it began to wait, or left its need unknown: one entry for each code, in the order
+    /// of their ends. Most nodes wait for nothing.
     pub(crate) held: Vec<GateHeld>,
 }
 
@@ -119,7 +120,10 @@ impl Stand {
         Self {
             state,
             since: since(basis.code()),
-            held: same.map(|old| old.held_after(&codes, now)).unwrap_or_default(),
+            held: old
+                .filter(|old| old.waits() && waits(state))
+                .map(|old| old.held_after(&codes, now))
+                .unwrap_or_default(),
             basis,
             others: others
                 .into_iter()
@@ -143,14 +147,25 @@ impl Stand {
             .chain(others)
             .filter(|(reason, _)| !codes.contains(&reason.code()));
         let mut held = self.held.clone();
-        held.extend(ended.map(|(reason, since)| GateHeld {
-            code: reason.code().to_owned(),
-            message: reason.message(),
-            since: Some(since),
-            until: Some(now),
-        }));
+        for (reason, since) in ended {
+            // A gate that opens and shuts again and again, such as one that is read, must not push out the others.
+            let before = held.iter().position(|held| held.code == reason.code());
+            let before = before.map(|position| held.remove(position));
+            held.push(GateHeld {
+                code: reason.code().to_owned(),
+                message: reason.message(),
+                since: before.as_ref().map_or(Some(since), |before| before.since),
+                until: Some(now),
+                times: before.map_or(0, |before| before.times).saturating_add(1),
+            });
+        }
         held.drain(..held.len().saturating_sub(HELD_MAX));
         held
+    }
+
+    /// The node is in no attempt, and a gate may hold it.
+    fn waits(&self) -> bool {
+        waits(self.state)
     }
 
     /// All reasons that are known without a look at other nodes.
@@ -176,5 +191,96 @@ impl Stand {
         others
             .find(|(reason, _)| Some(reason.code()) == code)
             .map(|(_, since)| *since)
+    }
+}
+
+/// A need that is unknown for a moment, as a report is late, does not end the wait.
+fn waits(state: State) -> bool {
+    match state {
+        State::Waiting | State::Unknown => true,
+        State::Idle | State::InProgress(_) | State::Failed => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn unchecked(error: &str) -> Reason {
+        Reason::DrainUnchecked {
+            error: error.to_owned(),
+        }
+    }
+
+    fn not_now() -> Reason {
+        Reason::DrainNotNow {
+            found: "a budget".to_owned(),
+        }
+    }
+
+    /// The gates that held a node in these states, one each second.
+    fn held(states: Vec<(State, Vec<Reason>)>) -> Vec<GateHeld> {
+        let mut stand: Option<Stand> = None;
+        for (second, (state, mut reasons)) in (0..).zip(states) {
+            let basis = if reasons.is_empty() {
+                Basis::Queue
+            } else {
+                Basis::Reason(reasons.remove(0))
+            };
+            stand = Some(Stand::after(stand.as_ref(), state, basis, reasons, at(second)));
+        }
+        stand.unwrap().held
+    }
+
+    #[test]
+    fn a_gate_that_holds_again_and_again_is_one_entry_and_pushes_out_no_other() {
+        let mut states = vec![(State::Waiting, vec![Reason::NoPolicy])];
+        for number in 0..20 {
+            states.push((State::Waiting, vec![unchecked(&number.to_string())]));
+            states.push((State::Waiting, vec![not_now()]));
+        }
+        states.push((State::Waiting, vec![]));
+        let found = held(states);
+        let codes: Vec<_> = found
+            .iter()
+            .map(|held| (&*held.code, held.since, held.until, held.times))
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                ("NoPolicy", Some(at(0)), Some(at(1)), 1),
+                ("DrainUnchecked", Some(at(1)), Some(at(40)), 20),
+                ("DrainNotNow", Some(at(2)), Some(at(41)), 20),
+            ]
+        );
+        assert!(
+            found[1].message.contains("19"),
+            "the newest values: {}",
+            found[1].message
+        );
+    }
+
+    #[test]
+    fn gates_are_kept_while_the_need_is_unknown_and_that_is_one_of_them() {
+        let stale = || Reason::NoReport;
+        let wait = |reasons| (State::Waiting, reasons);
+        let found = held(vec![
+            wait(vec![Reason::NoPolicy]),
+            (State::Unknown, vec![stale()]),
+            wait(vec![]),
+        ]);
+        let codes: Vec<_> = found.iter().map(|held| &*held.code).collect();
+        assert_eq!(codes, ["NoPolicy", "NoReport"]);
+        // A node that needs nothing begins again.
+        let found = held(vec![
+            wait(vec![Reason::NoPolicy]),
+            (State::Idle, vec![stale()]),
+            wait(vec![]),
+        ]);
+        assert_eq!(found, []);
     }
 }
