@@ -65,6 +65,7 @@ fn command_of(
             Topic::DrainQuestion(_)
             | Topic::DrainAnswer(_)
             | Topic::Event(..)
+            | Topic::FleetEvent(_)
             | Topic::Attempt(_)
             | Topic::Control
             | Topic::Sentinel(_)

@@ -7,7 +7,7 @@ use crate::stream::{
     ATTEMPTS_STREAM, COMMANDS_STREAM, CONSUMERS, ConsumerStart, DRAINERS_CONSUMER, EVENTS_STREAM, HOSTS_STREAM,
     NOTIFIER_CONSUMER, SCHEDULER_CONSUMER, STREAMS,
 };
-use crate::subject::{self, DRAINER_EVENTS, REBOOTER_EVENTS, SCHEDULER_EVENTS};
+use crate::subject::{self, DRAINER_EVENTS, FLEET, FLEET_EVENTS, REBOOTER_EVENTS, SCHEDULER_EVENTS};
 
 /// Who talks over NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +109,7 @@ impl Role {
                     subject::ALL_DRAIN_QUESTIONS.to_owned(),
                 ];
                 publish.extend(events("*", &SCHEDULER_EVENTS));
+                publish.extend(events(FLEET, &FLEET_EVENTS));
                 publish.push(direct_get(COMMANDS_STREAM.name, ">"));
                 for stream in [HOSTS_STREAM.name, ATTEMPTS_STREAM.name, EVENTS_STREAM.name] {
                     publish.push(message_get(stream));

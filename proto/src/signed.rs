@@ -5,6 +5,7 @@ use crate::check::{CheckDrain, DrainForecast};
 use crate::command::{DrainNode, TaintNode, UncordonNode};
 use crate::event::NodeEvent;
 use crate::fleet::FleetControl;
+use crate::fleet_event::FleetEvent;
 use crate::host::{HostReport, RebooterReport};
 use crate::message::Message;
 
@@ -24,3 +25,4 @@ impl Unsigned for TaintNode {}
 impl Unsigned for CheckDrain {}
 impl Unsigned for DrainForecast {}
 impl Unsigned for NodeEvent {}
+impl Unsigned for FleetEvent {}

@@ -1,6 +1,7 @@
 //! The text of every subject, and which message belongs on which.
 
 use crate::event::{Fact, NodeEvent, PHASE_CHANGED};
+use crate::fleet_event::{FleetEvent, QUEUES_CHANGED};
 use crate::ids::{NodeName, NodeToken};
 use crate::stream::{ATTEMPTS, HOSTS};
 
@@ -36,7 +37,7 @@ pub(crate) const EVENTS_FOR_SCHEDULER: [&str; 9] = [
 ];
 
 /// The events that the notifier sends messages about, or needs to know of.
-pub(crate) const EVENTS_FOR_NOTIFIER: [&str; 7] = [
+pub(crate) const EVENTS_FOR_NOTIFIER: [&str; 8] = [
     "bellwether.v1.evt.*.phase-changed",
     "bellwether.v1.evt.*.drain-progressed",
     "bellwether.v1.evt.*.drain-failed",
@@ -44,6 +45,7 @@ pub(crate) const EVENTS_FOR_NOTIFIER: [&str; 7] = [
     "bellwether.v1.evt.*.reboot-started",
     "bellwether.v1.evt.*.reboot-refused",
     "bellwether.v1.evt.*.reboot-failed",
+    "bellwether.v1.evt.FLEET.queues-changed",
 ];
 
 /// Kinds of events that drainers write.
@@ -59,11 +61,15 @@ pub(crate) const DRAINER_EVENTS: [&str; 6] = [
 /// Kinds of events that a rebooter writes.
 pub(crate) const REBOOTER_EVENTS: [&str; 3] = ["reboot-started", "reboot-refused", "reboot-failed"];
 
-/// Kinds of events that the scheduler writes.
+/// Kinds of events of nodes that the scheduler writes.
 pub(crate) const SCHEDULER_EVENTS: [&str; 1] = [PHASE_CHANGED];
 
-/// Key of [`crate::FleetControl`] in the bucket of attempts: upper case, so never a node's.
-const CONTROL_KEY: &str = "FLEET";
+/// Kinds of events of the fleet.
+pub(crate) const FLEET_EVENTS: [&str; 1] = [QUEUES_CHANGED];
+
+/// In place of a node's token, in the key of [`crate::FleetControl`] and the subjects of [`FleetEvent`]: upper case, so never
+/// a node's.
+pub(crate) const FLEET: &str = "FLEET";
 
 /// Where a drain command for this node goes.
 #[must_use]
@@ -106,6 +112,18 @@ pub(crate) fn event_of(node: &str, kind: &str) -> String {
     format!("bellwether.v1.evt.{node}.{kind}")
 }
 
+/// Where an event of the fleet goes.
+#[must_use]
+pub fn fleet_event(event: &FleetEvent) -> String {
+    event_of(FLEET, event.fact.kind())
+}
+
+/// Where the newest state of the queues is.
+#[must_use]
+pub fn queues_changed() -> String {
+    event_of(FLEET, QUEUES_CHANGED)
+}
+
 /// Where the chain of this node is.
 #[must_use]
 pub fn phase_changed(node: &NodeToken) -> String {
@@ -143,7 +161,7 @@ pub fn attempt_record(node: &NodeToken) -> String {
 /// The record of the operators' orders for the whole fleet.
 #[must_use]
 pub fn control_record() -> String {
-    format!("$KV.{ATTEMPTS}.{CONTROL_KEY}")
+    format!("$KV.{ATTEMPTS}.{FLEET}")
 }
 
 /// Every record in the bucket of attempts.
@@ -218,7 +236,18 @@ pub enum Misplaced {
 /// Names what the subject and the body say.
 pub fn same_event(node: &NodeToken, kind: &str, event: &NodeEvent) -> Result<(), Misplaced> {
     same_node(node, &event.node)?;
-    let body = event.fact.kind();
+    same_kind(kind, event.fact.kind())
+}
+
+/// Checks that an event of the fleet has the kind of its subject. Every reader asks this first.
+///
+/// # Errors
+/// Names what the subject and the body say.
+pub fn same_fleet_event(kind: &str, event: &FleetEvent) -> Result<(), Misplaced> {
+    same_kind(kind, event.fact.kind())
+}
+
+fn same_kind(kind: &str, body: &'static str) -> Result<(), Misplaced> {
     if body == kind {
         return Ok(());
     }
@@ -243,6 +272,8 @@ pub enum Topic {
     DrainAnswer(NodeToken),
     /// An event of this node, and its kind: see [`same_event`].
     Event(NodeToken, String),
+    /// An event of the fleet, and its kind: see [`same_fleet_event`].
+    FleetEvent(String),
     /// The record of this node's attempt.
     Attempt(NodeToken),
     /// The operators' orders for the whole fleet.
@@ -264,10 +295,11 @@ impl Topic {
             ["bellwether", "v1", "cmd", node, "taint"] => node.parse().ok().map(Self::Taint),
             ["bellwether", "v1", "ask", node, "drain"] => node.parse().ok().map(Self::DrainQuestion),
             ["bellwether", "v1", "answer", node, "drain"] => node.parse().ok().map(Self::DrainAnswer),
+            ["bellwether", "v1", "evt", FLEET, kind] if is_kind(kind) => Some(Self::FleetEvent((*kind).to_owned())),
             ["bellwether", "v1", "evt", node, kind] if is_kind(kind) => {
                 node.parse().ok().map(|node| Self::Event(node, (*kind).to_owned()))
             }
-            ["$KV", bucket, CONTROL_KEY] if *bucket == ATTEMPTS => Some(Self::Control),
+            ["$KV", bucket, FLEET] if *bucket == ATTEMPTS => Some(Self::Control),
             ["$KV", bucket, node] if *bucket == ATTEMPTS => node.parse().ok().map(Self::Attempt),
             ["$KV", bucket, node, "sentinel"] if *bucket == HOSTS => node.parse().ok().map(Self::Sentinel),
             ["$KV", bucket, node, "rebooter"] if *bucket == HOSTS => node.parse().ok().map(Self::Rebooter),
@@ -311,6 +343,7 @@ mod tests {
                 event(&node, &Fact::Cordoned),
                 Topic::Event(node.clone(), "cordoned".to_owned()),
             ),
+            (queues_changed(), Topic::FleetEvent("queues-changed".to_owned())),
             (attempt_record(&node), Topic::Attempt(node.clone())),
             (control_record(), Topic::Control),
             (sentinel_record(&node), Topic::Sentinel(node.clone())),
@@ -327,6 +360,7 @@ mod tests {
             "a kind of a later version"
         );
         assert_eq!(Topic::parse("$KV.bellwether_attempts.A"), None);
+        assert_eq!(Topic::parse("bellwether.v1.evt.FLEETS.queues-changed"), None);
     }
 
     #[test]

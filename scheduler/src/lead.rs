@@ -30,6 +30,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
 use crate::bus::outbox::Outbox;
+use crate::bus::queue_events::{self, Queues};
 use crate::bus::{event, load};
 use crate::cluster::node_events::{NodeEventWriter, NodeEvents};
 use crate::cluster::record_keys::{KeyKeeper, RecordKeys};
@@ -117,10 +118,13 @@ impl LeaderContext {
         let publisher = leader.effects.publisher();
         let events = Box::pin(publisher.publish());
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
+        let queues = queue_events::publish(self.bus.clone(), self.source.clone(), leader.queues.subscribe());
+        let queues = Box::pin(queues);
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
             ended = self.consume_events(sender) => ended,
             () = statuses => bail!("the leader shows no policies any more"),
+            () = queues => bail!("the leader publishes no events about queues any more"),
             ended = self.look_after_keys(keys) => ended,
             () = notices => bail!("the leader writes no Events any more"),
             () = events => bail!("the leader publishes no events any more"),
@@ -208,6 +212,7 @@ impl LeaderContext {
             views,
             refused,
             policies: watch::Sender::default(),
+            queues: watch::Sender::default(),
             began: now,
             keys,
         };
@@ -234,6 +239,8 @@ struct Leader<'a> {
     refused: Option<Refused>,
     /// What the policies' statuses are made of.
     policies: watch::Sender<Vec<PolicyStanding>>,
+    /// What waits, by policy, for the event about that.
+    queues: watch::Sender<Queues>,
     began: Timestamp,
     /// Sign what this turn stores.
     keys: RecordKeys,
@@ -271,7 +278,7 @@ impl Leader<'_> {
                 fact = self.views.next() => self.take_with_waiting(fact)?,
                 () = sleep_until(timeout) => (),
                 _ = access.tick(), if watch_failed => self.check_access().await?,
-                _ = policies.tick() => self.show(),
+                _ = policies.tick() => self.show(!watch_failed),
                 _ = ownership.tick() => {
                     self.check_ownership().await?;
                     self.check_reports().await?;
@@ -312,17 +319,16 @@ impl Leader<'_> {
     }
 
     /// Publishes the metrics of the policies, and has the status of each one written that has changed; names drains that have
-    /// been blocked for long.
-    fn show(&mut self) {
+    /// been blocked for long, and, once the leader has decided, what waits.
+    fn show(&mut self, has_decided: bool) {
         let now = clock::now();
         self.effects.node_events.look(now);
         let standings = self.fleet.policies();
         self.context.metrics.show(&self.fleet, &standings, now);
-        self.policies.send_if_modified(|shown| {
-            let changed = *shown != standings;
-            *shown = standings;
-            changed
-        });
+        if has_decided {
+            send_if_new(&self.queues, Some(self.fleet.queues(&standings)));
+        }
+        send_if_new(&self.policies, standings);
     }
 
     /// Errors once the API server is back: changes may have been missed, so everything is loaded again.
@@ -346,6 +352,14 @@ impl Leader<'_> {
         }
         Ok(())
     }
+}
+
+fn send_if_new<T: PartialEq>(sender: &watch::Sender<T>, value: T) {
+    sender.send_if_modified(|sent| {
+        let is_new = *sent != value;
+        *sent = value;
+        is_new
+    });
 }
 
 async fn sleep_until(instant: Option<Timestamp>) {

@@ -15,7 +15,7 @@ pub const LINKED_EVENT_BYTES_MAX: usize = 10 * 1024;
 pub const HELD_MAX: usize = 8;
 
 /// Longest text about a gate, or of an order, in an event: eight of them fit beside the message.
-const DETAIL_BYTES_MAX: usize = 200;
+pub(super) const DETAIL_BYTES_MAX: usize = 200;
 
 /// Most packages that an event names: the record has all.
 const DETAIL_REASONS_MAX: usize = 5;
@@ -27,7 +27,7 @@ const PACKAGE_BYTES_MAX: usize = 64;
 const BOOT_BYTES_MAX: usize = 64;
 
 /// Longest code of a gate. Those of this version have half of it.
-const CODE_BYTES_MAX: usize = 63;
+pub(super) const CODE_BYTES_MAX: usize = 63;
 
 pub(super) fn cut_phase(changed: &mut wire::PhaseChanged) {
     let wire::PhaseChanged {

@@ -34,6 +34,7 @@ pub(crate) fn all() -> Vec<String> {
         subject::drain_answer(&node),
         subject::attempt_record(&node),
         subject::control_record(),
+        subject::queues_changed(),
         subject::sentinel_record(&node),
         subject::rebooter_record(&node),
     ];

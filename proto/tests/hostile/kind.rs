@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use bellwether_proto::limit::PAYLOAD_BYTES_MAX;
 use bellwether_proto::{
     Attempt, CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainNode, DrainVerdict, FleetControl,
-    HostReport, Message, NodeEvent, NodeName, RebooterReport, TaintNode, UncordonNode, WireError, decode_body, encode,
+    FleetEvent, FleetFact, HostReport, Message, NodeEvent, NodeName, PolicyQueue, RebooterReport, TaintNode,
+    UncordonNode, WireError, decode_body, encode,
 };
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -15,7 +16,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use crate::file::File;
 
 /// Every type.
-pub(crate) const KINDS: [Kind; 10] = [
+pub(crate) const KINDS: [Kind; 11] = [
     kind::<HostReport>(),
     kind::<RebooterReport>(),
     kind::<Attempt>(),
@@ -26,6 +27,7 @@ pub(crate) const KINDS: [Kind; 10] = [
     kind::<CheckDrain>(),
     kind::<DrainForecast>(),
     kind::<NodeEvent>(),
+    kind::<FleetEvent>(),
 ];
 
 /// One type of message.
@@ -86,7 +88,7 @@ pub(crate) fn samples() -> Vec<Sample> {
 }
 
 /// Messages that the previous release did not know: at the next release their files are among the others.
-fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 3] {
+fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 4] {
     let node: NodeName = "node-1.rig".parse().unwrap();
     let command = TaintNode {
         node: node.clone(),
@@ -98,6 +100,22 @@ fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 3] {
         node: node.clone(),
         asked_at: jiff::Timestamp::UNIX_EPOCH,
         beside: vec![node.clone()],
+    };
+    let queue = PolicyQueue {
+        policy: "nights".to_owned(),
+        nodes: 7,
+        oldest_since: jiff::Timestamp::UNIX_EPOCH,
+        oldest_node: node.clone(),
+        code: "Paused".to_owned(),
+        message: "paused by an operator".to_owned(),
+        left_over: 2,
+        left_over_nodes: vec!["node-2.rig".to_owned(), "node-3.rig".to_owned()],
+        opening_ends_at: Some(jiff::Timestamp::UNIX_EPOCH),
+    };
+    let event = FleetEvent {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        source: "scheduler 0.1.0".to_owned(),
+        fact: FleetFact::QueuesChanged(vec![queue]),
     };
     let answer = DrainForecast {
         node,
@@ -117,6 +135,7 @@ fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 3] {
         sample(pool, "taint-node", &command),
         sample(pool, "check-drain", &question),
         sample(pool, "drain-forecast", &answer),
+        sample(pool, "event-queues-changed", &event),
     ]
 }
 

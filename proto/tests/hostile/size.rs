@@ -66,13 +66,16 @@ fn measure(message: &DynamicMessage, longest: &mut BTreeMap<String, (usize, usiz
 /// The longest text of a field with this name, and its most entries. As in `proto/README.md`, Limits and
 /// Checked values.
 fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
+    let is_of = |messages: &[&str]| messages.iter().any(|message| full_name.contains(message));
     match field {
         "reasons" if full_name.contains("ProbeNeed") => (256, 5),
         "reasons" if full_name.contains("AttemptStart") => (64, 5),
-        "message" if full_name.contains("GateHeld") => (200, 1),
-        "code" if full_name.contains("GateHeld") => (63, 1),
+        "message" if is_of(&["GateHeld", "PolicyQueue"]) => (200, 1),
+        "code" if is_of(&["GateHeld", "PolicyQueue"]) => (63, 1),
         "reason" if full_name.contains("StartOrder") => (200, 1),
         "policy" => (256, 1),
+        "queues" => (0, 50),
+        "left_over_nodes" => (317, 10),
         "held" => (0, 8),
         "probes" => (0, 16),
         "kinds" => (0, 8),
@@ -98,7 +101,7 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "sentence" => (1024, 1),
         "daemon_set" | "namespace" | "budget" | "owner" | "pod" => (317, 1),
         "run" => (256, 1),
-        "node" => (253, 1),
+        "node" | "oldest_node" => (253, 1),
         "node_uid" => (128, 1),
         "boot_id" | "boot_id_before" | "boot_id_after" => (64, 1),
         "attempt_id" => (36, 1),

@@ -4,10 +4,12 @@ mod counts;
 pub(crate) mod forecast;
 mod outlook;
 mod policy;
+mod queues;
 mod standing;
 
 pub use counts::Counts;
 pub use outlook::{Outlook, PolicyOutlook, Turn};
 pub use policy::{PolicyNodes, PolicyStanding};
+pub use queues::queues_differ;
 pub(crate) use standing::{Basis, Stand};
 pub use standing::{Blocker, Standing, State};

@@ -18,6 +18,7 @@ mod member;
 mod orders;
 mod outlook;
 mod policy_effects;
+mod queues;
 mod read;
 mod readings;
 mod served;

@@ -31,7 +31,7 @@ pub mod wait;
 
 pub use admission::{Reason, Scope, Skip};
 pub use effect::{Command, Effect};
-pub use explain::{Blocker, Outlook, PolicyNodes, PolicyOutlook, PolicyStanding, Standing, State, Turn};
+pub use explain::{Blocker, Outlook, PolicyNodes, PolicyOutlook, PolicyStanding, Standing, State, Turn, queues_differ};
 pub use fleet::Fleet;
 pub use input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
 pub use notice::{Notice, NoticeAction, NoticeReason, Notices};

@@ -176,6 +176,7 @@ fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<
                 | Topic::DrainQuestion(_)
                 | Topic::DrainAnswer(_)
                 | Topic::Event(..)
+                | Topic::FleetEvent(_)
                 | Topic::Sentinel(_)
                 | Topic::Rebooter(_),
             )

@@ -5,5 +5,6 @@ pub(crate) mod event;
 pub(crate) mod load;
 pub(crate) mod outbox;
 pub(crate) mod publisher;
+pub(crate) mod queue_events;
 pub(crate) mod store;
 pub(crate) mod wire;

@@ -57,6 +57,7 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
             | Topic::DrainQuestion(_)
             | Topic::DrainAnswer(_)
             | Topic::Event(..)
+            | Topic::FleetEvent(_)
             | Topic::Attempt(_)
             | Topic::Control,
         )

@@ -273,6 +273,7 @@ mod tests {
                 failed: 1,
             },
             budget: None,
+            opening_ends_at: None,
             left_over: Some(0),
             first_left_over: vec![],
         }

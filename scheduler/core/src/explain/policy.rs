@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bellwether_policy::calendar::CalendarState;
+use bellwether_proto::limit::LEFT_OVER_MAX;
 use bellwether_proto::{Cause, NodeName};
+use jiff::Timestamp;
 
 use crate::admission::PolicyUsage;
 
@@ -32,6 +34,8 @@ pub struct PolicyStanding {
     pub nodes: PolicyNodes,
     /// How many of its nodes are disrupted, and how many may be; none without a limit for all of them.
     pub budget: Option<PolicyUsage>,
+    /// When the present opening or, if none is open, the next one ends; none: more than 60 days ahead, or there is none.
+    pub opening_ends_at: Option<Timestamp>,
     /// How many nodes that wait do not fit into the present or next opening; none of a policy with a mistake.
     pub left_over: Option<usize>,
     /// The first few of them.
@@ -40,7 +44,7 @@ pub struct PolicyStanding {
 
 impl PolicyStanding {
     /// How many nodes are named of those that do not fit: operators read them in one line.
-    pub const LEFT_OVER_NAMED_MAX: usize = 10;
+    pub const LEFT_OVER_NAMED_MAX: usize = LEFT_OVER_MAX;
 }
 
 /// How many nodes a policy governs.

@@ -135,6 +135,7 @@ impl Fleet {
         }
         for (policy, outlook) in self.outlook().policies {
             if let Some(standing) = standings.get_mut(&*policy) {
+                standing.opening_ends_at = outlook.until;
                 standing.left_over = Some(outlook.left_over.len());
                 standing.first_left_over = outlook.left_over;
                 standing.first_left_over.truncate(PolicyStanding::LEFT_OVER_NAMED_MAX);
@@ -166,6 +167,7 @@ impl Fleet {
             blackout: blackout.map(|blackout| blackout.reason().to_owned()),
             nodes: PolicyNodes::default(),
             budget: self.policy_budgets.usage(&view.name),
+            opening_ends_at: None,
             left_over: None,
             first_left_over: Vec::new(),
         }

@@ -3,8 +3,8 @@
 use bellwether_proto::message_id::random_part;
 use bellwether_proto::subject::{self, Topic};
 use bellwether_proto::{
-    Attempt, CheckDrain, DrainForecast, DrainNode, FleetControl, HostReport, Message, MessageIds, NodeEvent, NodeName,
-    NodeToken, RebooterReport, TaintNode, UncordonNode, decode, header,
+    Attempt, CheckDrain, DrainForecast, DrainNode, FleetControl, FleetEvent, HostReport, Message, MessageIds,
+    NodeEvent, NodeName, NodeToken, RebooterReport, TaintNode, UncordonNode, decode, header,
 };
 
 use crate::judge;
@@ -53,6 +53,11 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
             read.of::<RebooterReport>(node, |it| &it.node),
         ),
         Topic::Event(node, kind) => (subject::events_of(node).replace('*', kind), read.event(node, kind)),
+        Topic::FleetEvent(kind) => {
+            let of_kind = |event: FleetEvent| subject::same_fleet_event(kind, &event).is_ok();
+            let written = subject::queues_changed().replace("queues-changed", kind);
+            (written, read.message::<FleetEvent>().is_some_and(of_kind))
+        }
     };
     assert_eq!(written, subject, "two subjects have one meaning");
     taken
