@@ -12,12 +12,9 @@ pub(crate) enum EventError {
     /// The body does not have the form that the subject names.
     #[error("the event is malformed")]
     Malformed(#[from] WireError),
-    /// Subject and body name different nodes.
-    #[error(transparent)]
-    OtherNode(#[from] subject::OtherNode),
-    /// Subject and body name different facts.
-    #[error("the fact is another one than that of the subject {0:?}")]
-    OtherFact(String),
+    /// Subject and body name different nodes or facts.
+    #[error("the event is on a subject of other events")]
+    Misplaced(#[from] subject::Misplaced),
 }
 
 /// Why a message did not reach its target. Holds no secret, and nothing of the target's answer.

@@ -14,7 +14,7 @@ use crate::error::EventError;
 use crate::metrics::Metrics;
 use crate::post::Post;
 use crate::state::StateFile;
-use crate::wire;
+use crate::wire::{self, Event};
 
 /// What the parts of the service share.
 #[derive(Debug)]
@@ -76,7 +76,13 @@ impl Notifier {
         let event = wire::event(record)?;
         // Held until the posts know of the messages: else one could be settled before its event waits for it.
         let mut office = self.office();
-        let placed = office.handle_event(&event, (record.sequence, record.stored_at), clock::now());
+        let placed = match event {
+            Event::Node(event) => office.handle_event(&event, (record.sequence, record.stored_at), clock::now()),
+            Event::Fleet(event) => {
+                office.handle_fleet_event(&event, record.stored_at);
+                Vec::new()
+            }
+        };
         Ok(self.placed(&office, placed))
     }
 

@@ -2,25 +2,31 @@
 
 use bellwether_chassis::Record;
 use bellwether_proto::subject::{self, Topic};
-use bellwether_proto::{NodeEvent, WireError};
+use bellwether_proto::{FleetEvent, NodeEvent};
 
 use crate::error::EventError;
 
-/// The event of a message, which has to be of the node and the kind of its subject.
-pub(crate) fn event(record: &Record) -> Result<NodeEvent, EventError> {
-    event_of(&record.subject, || record.decode())
+/// An event.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Of a node.
+    Node(Box<NodeEvent>),
+    /// Of the fleet.
+    Fleet(Box<FleetEvent>),
 }
 
-fn event_of(subject: &str, decode: impl FnOnce() -> Result<NodeEvent, WireError>) -> Result<NodeEvent, EventError> {
-    match Topic::parse(subject) {
+/// The event of a message, which has to be of the node and the kind of its subject.
+pub(crate) fn event(record: &Record) -> Result<Event, EventError> {
+    match Topic::parse(&record.subject) {
         Some(Topic::Event(token, kind)) => {
-            let event = decode()?;
-            subject::same_node(&token, &event.node)?;
-            if event.fact.kind() == kind {
-                Ok(event)
-            } else {
-                Err(EventError::OtherFact(subject.to_owned()))
-            }
+            let event = record.decode()?;
+            subject::same_event(&token, &kind, &event)?;
+            Ok(Event::Node(Box::new(event)))
+        }
+        Some(Topic::FleetEvent(kind)) => {
+            let event = record.decode()?;
+            subject::same_fleet_event(&kind, &event)?;
+            Ok(Event::Fleet(Box::new(event)))
         }
         Some(
             Topic::Drain(_)
@@ -33,6 +39,6 @@ fn event_of(subject: &str, decode: impl FnOnce() -> Result<NodeEvent, WireError>
             | Topic::Sentinel(_)
             | Topic::Rebooter(_),
         )
-        | None => Err(EventError::Subject(subject.to_owned())),
+        | None => Err(EventError::Subject(record.subject.clone())),
     }
 }

@@ -2,6 +2,7 @@
 //! and whatever a target answers.
 
 mod forms;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -16,7 +16,6 @@ const DRAINS_MAX: usize = 1000;
 /// What keeps a drain waiting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waiting {
-    pub(crate) node: String,
     since: Timestamp,
     pub(crate) summary: String,
     pub(crate) detail: String,
@@ -47,7 +46,6 @@ impl Blocked {
             self.0.pop_first();
         }
         let waiting = Waiting {
-            node: event.node.to_string(),
             since,
             summary: format!("{}: the drain is blocked ({})", event.node, named(blocker)),
             detail: progress.held_up_by.first().cloned().unwrap_or_default(),
@@ -63,6 +61,11 @@ impl Blocked {
     /// Forgets what is older: the event that ended the drain is lost.
     pub(crate) fn forget(&mut self, now: Timestamp, max_age: SignedDuration) {
         self.0.retain(|_, waiting| now.duration_since(waiting.since) <= max_age);
+    }
+
+    /// What keeps the drain of this attempt waiting.
+    pub(crate) fn of(&self, attempt: &str) -> Option<&Waiting> {
+        self.0.get(attempt)
     }
 
     /// All of them, with their attempts.

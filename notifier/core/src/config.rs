@@ -20,6 +20,12 @@ pub struct Config {
     /// After so long a message that its target does not take is given up.
     #[serde(default)]
     pub give_up_after: Option<String>,
+    /// After so long in one phase an attempt is stuck.
+    #[serde(default)]
+    pub stuck_after: Option<String>,
+    /// After so long a node that needs a reboot is held.
+    #[serde(default)]
+    pub held_after: Option<String>,
     /// No message about an event that is older.
     #[serde(default)]
     pub max_age: Option<String>,
@@ -203,4 +209,7 @@ pub struct RouteConfig {
     /// Only messages of these kinds.
     #[serde(default)]
     pub kinds: Option<Vec<Kind>>,
+    /// Only messages about nodes of these policies, and about these policies.
+    #[serde(default)]
+    pub policies: Option<Vec<String>>,
 }

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bellwether_proto::{Fact, NodeEvent};
+use bellwether_proto::{Fact, FleetEvent, FleetFact, NodeEvent};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::blocked::{Blocked, Waiting};
+use crate::blocked::Blocked;
 use crate::named::{Early, Named};
 use crate::news::{self, News};
 use crate::notification::{Kind, Notification, Severity};
+use crate::queues::{OfPolicy, Queues};
 use crate::rollout::{RolloutId, Rollouts, Standing};
 use crate::settings::{Settings, Style, Target};
 
@@ -33,6 +34,7 @@ pub struct State {
     rollouts: Rollouts,
     named: Named,
     blocked: Blocked,
+    queues: Queues,
     /// Keys of settled messages with their target, oldest first.
     settled: VecDeque<String>,
     /// By target: the rollout of its thread, and the target's name of the thread.
@@ -88,11 +90,8 @@ impl Desk {
         }
         self.changes += 1;
         if !matches!(event.fact, Fact::PhaseChanged { .. }) {
-            return if self
-                .state
-                .named
-                .contains(&event.attempt.to_string(), event.node.as_str())
-            {
+            let named = self.state.named.of(&event.attempt.to_string());
+            return if named.is_some_and(|course| course.node == event.node.as_str()) {
                 self.of_agent(event, at)
             } else {
                 self.early.push(stored_at, event.clone());
@@ -108,27 +107,38 @@ impl Desk {
         routed
     }
 
+    /// Takes in an event of the fleet, which states what holds from then on: so its age does not count. Its messages are due
+    /// by time.
+    pub fn handle_fleet_event(&mut self, event: &FleetEvent, stored_at: Timestamp) {
+        let at = event.at.min(stored_at);
+        self.changes += 1;
+        match &event.fact {
+            FleetFact::QueuesChanged(queues) => self.state.queues.take(queues, at, self.settings.held_after),
+        }
+    }
+
     fn of_scheduler(&mut self, event: &NodeEvent, at: Timestamp) -> Vec<Routed> {
         let attempt = event.attempt.to_string();
-        let node = event.node.as_str();
-        self.state.named.take(&attempt, node, at, self.settings.max_age);
+        // Before the event ends the attempt that has kept the rollout going.
+        let over_at = self.rollout_over_at();
+        self.state.named.take(event, at, self.settings.max_age);
         self.state.blocked.ended(&attempt);
         let news = news::of(event);
         let standing = standing(news.as_ref().map(|news| news.kind));
         let gap = self.settings.rollout_gap;
-        let rollout = self.state.rollouts.take(at, &attempt, standing, gap);
+        let rollout = self.state.rollouts.take((at, over_at), &attempt, standing, gap);
         let mut routed = Vec::new();
         if let Some(rollout) = &rollout {
             let started = News {
                 kind: Kind::RolloutStarted,
-                summary: format!("A rollout of reboots began with {node}"),
+                summary: format!("A rollout of reboots began with {}", event.node),
                 detail: String::new(),
             };
             let started = self.notification(started, at, Some(rollout.clone()));
             routed.extend(self.routed(&started));
         }
         if let Some(news) = news {
-            routed.extend(self.of_node(news, event, at, rollout));
+            routed.extend(self.routed(&self.of_attempt(news, at, &attempt, rollout)));
         }
         routed
     }
@@ -141,60 +151,103 @@ impl Desk {
             self.state.blocked.ended(&attempt);
         }
         let rollout = self.state.rollouts.of(&attempt);
-        news::of(event).map_or_else(Vec::new, |news| self.of_node(news, event, at, rollout))
+        let news = news::of(event);
+        news.map_or_else(Vec::new, |news| {
+            self.routed(&self.of_attempt(news, at, &attempt, rollout))
+        })
     }
 
-    fn of_node(&self, news: News, event: &NodeEvent, at: Timestamp, rollout: Option<RolloutId>) -> Vec<Routed> {
+    /// A message about an attempt that a scheduler has named.
+    fn of_attempt(&self, news: News, at: Timestamp, attempt: &str, rollout: Option<RolloutId>) -> Notification {
         let mut notification = self.notification(news, at, rollout);
-        notification.node = event.node.to_string();
-        notification.attempt = event.attempt.to_string();
-        self.routed(&notification)
+        attempt.clone_into(&mut notification.attempt);
+        if let Some(course) = self.state.named.of(attempt) {
+            notification.node.clone_from(&course.node);
+            notification.policy.clone_from(&course.policy);
+        }
+        notification
     }
 
-    /// The messages that are due by time alone, until each target has them: drains that are blocked, and the digest of a
-    /// rollout that is over.
+    /// The messages that are due by time alone, until each target has them: drains that are blocked, attempts that are stuck,
+    /// policies whose nodes are held or do not fit, and the digest of a rollout that is over.
     pub fn handle_time(&mut self, now: Timestamp) -> Vec<Routed> {
         self.state.blocked.forget(now, self.settings.max_age);
-        let blocked = self.state.blocked.iter().filter(|(_, waiting)| waiting.due() <= now);
-        let mut routed: Vec<_> = blocked
-            .flat_map(|(attempt, waiting)| self.of_blocked(attempt, waiting))
-            .collect();
-        let newest = self.state.rollouts.newest();
-        if newest.is_some_and(|it| now.duration_since(it.last_at()) > self.settings.rollout_gap) {
-            routed.extend(self.digest());
-        }
-        routed
+        let due = self.timed().into_iter().filter(|notification| notification.at <= now);
+        due.flat_map(|notification| self.routed(&notification)).collect()
     }
 
     /// When [`Self::handle_time`] is next due; none: nothing is due by time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let blocked = self.state.blocked.iter();
-        let blocked = blocked.filter(|(attempt, waiting)| !self.of_blocked(attempt, waiting).is_empty());
-        let blocked = blocked.map(|(_, waiting)| waiting.due()).min();
-        let newest = self.state.rollouts.newest().filter(|_| !self.digest().is_empty());
-        let gap = self.settings.rollout_gap;
-        let digest = newest.map(|it| it.last_at().checked_add(gap).unwrap_or(Timestamp::MAX));
-        blocked.into_iter().chain(digest).min()
+        let open = self.timed().into_iter().filter(|it| !self.routed(it).is_empty());
+        open.map(|notification| notification.at).min()
     }
 
-    fn of_blocked(&self, attempt: &str, waiting: &Waiting) -> Vec<Routed> {
-        let news = News {
-            kind: Kind::DrainBlocked,
-            summary: waiting.summary.clone(),
-            detail: waiting.detail.clone(),
-        };
-        let mut notification = self.notification(news, waiting.due(), self.state.rollouts.of(attempt));
-        notification.node.clone_from(&waiting.node);
-        attempt.clone_into(&mut notification.attempt);
-        self.routed(&notification)
+    /// The messages by time, each at the time at which it is due.
+    fn timed(&self) -> Vec<Notification> {
+        let State {
+            rollouts,
+            named,
+            blocked,
+            queues,
+            ..
+        } = &self.state;
+        let mut timed = Vec::new();
+        for (attempt, waiting) in blocked.iter() {
+            let news = News {
+                kind: Kind::DrainBlocked,
+                summary: waiting.summary.clone(),
+                detail: waiting.detail.clone(),
+            };
+            timed.push(self.of_attempt(news, waiting.due(), attempt, rollouts.of(attempt)));
+        }
+        let stuck_after = self.settings.stuck_after;
+        for (attempt, course) in named.in_progress() {
+            let due = course.since.checked_add(stuck_after).unwrap_or(Timestamp::MAX);
+            let news = News {
+                kind: Kind::AttemptStuck,
+                summary: format!(
+                    "{}: the attempt is in {} for {stuck_after:#}",
+                    course.node, course.phase
+                ),
+                detail: blocked
+                    .of(attempt)
+                    .map(|waiting| waiting.detail.clone())
+                    .unwrap_or_default(),
+            };
+            timed.push(self.of_attempt(news, due, attempt, rollouts.of(attempt)));
+        }
+        for OfPolicy {
+            policy,
+            occasion,
+            due,
+            news,
+        } in queues.messages(self.settings.held_after)
+        {
+            let mut notification = self.notification(news, due, None);
+            policy.clone_into(&mut notification.policy);
+            occasion.clone_into(&mut notification.occasion);
+            timed.push(notification);
+        }
+        timed.extend(self.digest());
+        timed
     }
 
-    /// The message that the rollout of now is over, as if it were.
-    fn digest(&self) -> Vec<Routed> {
-        let Some(rollout) = self.state.rollouts.newest() else {
-            return Vec::new();
-        };
+    /// When the rollout of now is over, unless an event follows: the gap after its last one; later if one of its attempts is
+    /// in progress, which is forgotten in the end.
+    fn rollout_over_at(&self) -> Option<Timestamp> {
+        let newest = self.state.rollouts.newest()?;
+        let in_progress = self.state.named.in_progress();
+        let in_progress = in_progress.filter(|(attempt, _)| newest.has(attempt));
+        let forgotten = in_progress.map(|(_, course)| course.since.checked_add(self.settings.max_age));
+        let after_gap = newest.last_at().checked_add(self.settings.rollout_gap);
+        let ends = forgotten.chain([after_gap]).map(|end| end.unwrap_or(Timestamp::MAX));
+        ends.max()
+    }
+
+    /// The message that the rollout of now is over, at the time at which it is.
+    fn digest(&self) -> Option<Notification> {
+        let rollout = self.state.rollouts.newest()?;
         let lasted = rollout.last_at().duration_since(rollout.begun_at());
         let minutes = lasted.as_mins();
         let ended = News {
@@ -205,12 +258,11 @@ impl Desk {
             ),
             detail: String::new(),
         };
-        let has_failed = rollout.has_failed();
-        let mut ended = self.notification(ended, rollout.last_at(), Some(rollout.id()));
-        if has_failed {
+        let mut ended = self.notification(ended, self.rollout_over_at()?, Some(rollout.id()));
+        if rollout.has_failed() {
             ended.severity = Severity::Warning;
         }
-        self.routed(&ended)
+        Some(ended)
     }
 
     /// A message is settled at a target: delivered, or given up.
@@ -280,8 +332,10 @@ impl Desk {
             kind: news.kind,
             severity: news.kind.severity(),
             cluster: self.settings.cluster.clone(),
+            policy: String::new(),
             node: String::new(),
             attempt: String::new(),
+            occasion: String::new(),
             at,
             summary: news.summary,
             detail: news.detail,
@@ -325,6 +379,9 @@ fn standing(kind: Option<Kind>) -> Standing {
             | Kind::RolledBack
             | Kind::RolloutStarted
             | Kind::RolloutEnded
+            | Kind::AttemptStuck
+            | Kind::NodesHeld
+            | Kind::WindowTooShort
             | Kind::Test,
         )
         | None => Standing::UnderWay,

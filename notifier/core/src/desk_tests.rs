@@ -1,7 +1,8 @@
 //! Which messages follow from events, to which targets, and what is not sent twice.
 
 use bellwether_proto::{
-    AttemptId, Blocker, BlockerKind, BudgetNumbers, DrainProgress, Fact, Generation, NodeEvent, Phase,
+    AttemptId, AttemptStart, Blocker, BlockerKind, BudgetNumbers, DrainProgress, Fact, Generation, NodeEvent, Phase,
+    PhaseDetail,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -148,18 +149,18 @@ fn a_rollout_ends_a_gap_after_its_last_event_with_the_numbers_of_all_attempts() 
         ("n2", 20, Phase::Draining),
         ("n2", 25, Phase::Failed),
         ("n1", 26, Phase::Done),
-        ("n3", 27, Phase::Draining),
+        ("n3", 27, Phase::Cancelled),
     ] {
         let routed = desk.handle_event(&entered(node, minute, phase), at(minute), at(minute));
         settle_all(&mut desk, &routed);
     }
     assert_eq!(desk.poll_timeout(), Some(at(57)));
-    assert_eq!(desk.handle_time(at(57)), []);
-    let ended = desk.handle_time(at(58));
+    assert_eq!(desk.handle_time(at(56)), []);
+    let ended = desk.handle_time(at(57));
     assert_eq!(kinds(&ended), [(0, Kind::RolloutEnded), (1, Kind::RolloutEnded)]);
     let Notification { summary, severity, .. } = &ended.first().unwrap().notification;
     assert!(
-        summary.ends_with("1 of 3 nodes rebooted, 1 failed, 1 still under way"),
+        summary.ends_with("1 of 3 nodes rebooted, 1 failed, 1 cancelled"),
         "{summary}"
     );
     assert_eq!(*severity, Severity::Warning);
@@ -175,7 +176,7 @@ fn a_rollout_ends_a_gap_after_its_last_event_with_the_numbers_of_all_attempts() 
 #[test]
 fn the_digest_of_a_rollout_comes_before_the_next_one_begins() {
     let mut desk = desk();
-    let first = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
+    let first = desk.handle_event(&entered("n1", 0, Phase::Done), at(0), at(0));
     settle_all(&mut desk, &first);
     let next = taken(&mut desk, &entered("n2", 31, Phase::Draining));
     assert_eq!(next.first(), Some(&(0, Kind::RolloutEnded)));
@@ -200,7 +201,7 @@ fn a_drain_that_is_blocked_for_minutes_is_one_message_with_the_budget_though_its
     assert_eq!((message.node.as_str(), message.at), ("n1", at(4)));
     settle_all(&mut desk, &routed);
     assert_eq!(desk.handle_time(at(5)), []);
-    assert_eq!(desk.poll_timeout(), Some(at(30)), "only the digest is left");
+    assert_eq!(desk.poll_timeout(), Some(at(120)), "only the stuck attempt is left");
 }
 
 #[test]
@@ -287,7 +288,7 @@ fn reboot_failed(node: &str, minute: i64) -> NodeEvent {
 #[test]
 fn an_event_counts_by_the_time_of_the_stream_if_its_writer_has_a_later_one() {
     let mut desk = desk();
-    let mut wrong = entered("n1", 0, Phase::Draining);
+    let mut wrong = entered("n1", 0, Phase::Done);
     wrong.at = "2100-01-01T00:00:00Z".parse().unwrap();
     let first = desk.handle_event(&wrong, at(0), at(0));
     assert!(first.iter().all(|it| it.notification.at == at(0)));
@@ -302,7 +303,7 @@ fn an_agent_begins_no_rollout_and_keeps_none_going() {
     let mut desk = desk();
     assert_eq!(taken(&mut desk, &reboot_failed("n9", 0)), []);
     assert_eq!((desk.poll_timeout(), desk.state().clone()), (None, State::default()));
-    let first = desk.handle_event(&entered("n1", 5, Phase::Draining), at(5), at(5));
+    let first = desk.handle_event(&entered("n1", 5, Phase::Done), at(5), at(5));
     settle_all(&mut desk, &first);
     assert_eq!(
         taken(&mut desk, &reboot_failed("n1", 30)),
@@ -343,16 +344,113 @@ fn an_agent_that_is_faster_than_the_schedulers_event_counts_after_that() {
 fn an_event_after_the_end_of_a_rollout_that_users_know_begins_the_next_one_and_a_late_copy_does_not() {
     let mut desk = desk();
     for minute in [0, 5] {
-        let routed = desk.handle_event(&entered("n1", minute, Phase::Draining), at(minute), at(minute));
+        let routed = desk.handle_event(&entered("n1", minute, Phase::Done), at(minute), at(minute));
         settle_all(&mut desk, &routed);
     }
     let ended = desk.handle_time(at(36));
     settle_all(&mut desk, &ended);
     let mut desk = restarted(&desk);
-    assert_eq!(taken(&mut desk, &entered("n1", 5, Phase::Draining)), []);
+    assert_eq!(taken(&mut desk, &entered("n1", 5, Phase::Done)), []);
     // Within the gap, and read after the digest.
-    let next = taken(&mut desk, &entered("n2", 20, Phase::Draining));
+    let next = taken(&mut desk, &entered("n2", 20, Phase::Done));
     assert_eq!(next.first(), Some(&(0, Kind::RolloutStarted)));
     let minutes = SignedDuration::from_mins(20 + 30);
     assert_eq!(desk.poll_timeout(), at(0).checked_add(minutes).ok());
+}
+
+#[test]
+fn a_rollout_lasts_for_as_long_as_one_of_its_attempts_and_no_longer_than_an_attempt_is_known() {
+    let mut desk = desk();
+    let begin = |desk: &mut Desk, node, minute, phase| {
+        let routed = desk.handle_event(&entered(node, minute, phase), at(minute), at(minute));
+        settle_all(desk, &routed);
+        kinds(&routed)
+    };
+    begin(&mut desk, "n1", 0, Phase::Draining);
+    begin(&mut desk, "n2", 5, Phase::Done);
+    let mut desk = restarted(&desk);
+    let is_over = |routed: &[(usize, Kind)]| routed.contains(&(0, Kind::RolloutEnded));
+    // The drain of n1 takes three hours, and its reboot is of the same rollout.
+    let stuck = desk.handle_time(at(170));
+    assert_eq!(kinds(&stuck), [0, 1].map(|target| (target, Kind::AttemptStuck)));
+    settle_all(&mut desk, &stuck);
+    assert_eq!(begin(&mut desk, "n1", 180, Phase::Done), [(0, Kind::Rebooted)]);
+    assert!(!is_over(&kinds(&desk.handle_time(at(209)))));
+    assert!(is_over(&kinds(&desk.handle_time(at(210)))));
+    // The event that ended an attempt is lost: its node has the next one, or the attempt is forgotten after a day.
+    begin(&mut desk, "n3", 300, Phase::Draining);
+    let day = 24 * 60;
+    assert!(!is_over(&kinds(&desk.handle_time(at(299 + day)))));
+    assert!(is_over(&kinds(&desk.handle_time(at(300 + day)))));
+    let mut next = entered("n3", 301, Phase::Failed);
+    next.attempt = AttemptId::new(&"n3".parse().unwrap(), Generation(9), at(301));
+    let routed = desk.handle_event(&next, at(301), at(301));
+    settle_all(&mut desk, &routed);
+    assert!(is_over(&kinds(&desk.handle_time(at(331)))));
+}
+
+#[test]
+fn an_attempt_that_stays_in_a_phase_is_one_message_with_what_blocks_its_drain() {
+    let mut desk = desk();
+    let begun = desk.handle_event(&entered("n1", 0, Phase::Draining), at(0), at(0));
+    settle_all(&mut desk, &begun);
+    desk.handle_event(&blocked("n1", 60, BlockerKind::Budget), at(60), at(60));
+    let is_stuck = |routed: &[Routed]| kinds(routed).contains(&(0, Kind::AttemptStuck));
+    assert!(!is_stuck(&desk.handle_time(at(119))));
+    let routed = desk.handle_time(at(120));
+    let stuck = routed
+        .iter()
+        .find(|it| it.notification.kind == Kind::AttemptStuck)
+        .unwrap();
+    assert_eq!(stuck.notification.summary, "n1: the attempt is in Draining for 2h");
+    assert_eq!(stuck.notification.detail, "budget shop/web allows none");
+    settle_all(&mut desk, &routed);
+    let mut desk = restarted(&desk);
+    assert!(!is_stuck(&desk.handle_time(at(121))));
+    // Each phase has its own time.
+    desk.handle_event(&entered("n2", 0, Phase::Draining), at(0), at(0));
+    desk.handle_event(&entered("n2", 100, Phase::Rebooting), at(100), at(100));
+    assert!(!is_stuck(&desk.handle_time(at(219))));
+    // A late copy of the step before begins no time, and ends none.
+    desk.handle_event(&entered("n2", 0, Phase::Draining), at(150), at(150));
+    assert!(is_stuck(&desk.handle_time(at(220))));
+    desk.handle_event(&entered("n2", 221, Phase::Failed), at(221), at(221));
+    assert!(!is_stuck(&desk.handle_time(at(500))));
+}
+
+fn start_of(policy: &str) -> NodeEvent {
+    let mut event = entered("n1", 0, Phase::Draining);
+    if let Fact::PhaseChanged { detail, .. } = &mut event.fact {
+        let start = AttemptStart {
+            policy: policy.to_owned(),
+            ..AttemptStart::default()
+        };
+        *detail = Some(Box::new(PhaseDetail {
+            start: Some(start),
+            ..PhaseDetail::default()
+        }));
+    }
+    event
+}
+
+#[test]
+fn a_route_of_a_policy_has_the_messages_about_its_nodes_from_the_first_event_of_the_attempt_on() {
+    const TWO: &str = "
+targets:
+  - name: nights
+    webhook: { url: 'https://x.example/' }
+  - name: days
+    webhook: { url: 'https://y.example/' }
+routes:
+  - targets: [nights]
+    policies: [nights]
+  - targets: [days]
+    policies: [days]
+";
+    let mut desk = Desk::new(Settings::parse(TWO).unwrap(), State::default());
+    let first = desk.handle_event(&start_of("nights"), at(0), at(0));
+    assert_eq!(kinds(&first), [(0, Kind::DrainStarted)]);
+    settle_all(&mut desk, &first);
+    assert_eq!(taken(&mut desk, &reboot_failed("n1", 1)), [(0, Kind::RebootFailed)]);
+    assert_eq!(taken(&mut desk, &entered("n1", 2, Phase::Done)), [(0, Kind::Rebooted)]);
 }

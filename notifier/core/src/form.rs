@@ -235,6 +235,7 @@ fn incident(notification: &Notification) -> Value {
             "component": "bellwether",
             "custom_details": {
                 "cluster": notification.cluster,
+                "policy": notification.policy,
                 "attempt": notification.attempt,
                 "detail": notification.detail,
             },

@@ -3,8 +3,9 @@
 //! ```text
 //! notification.rs  a message to users: kind, severity, texts, and the key by which it is sent once
 //! news.rs          which events are worth a message
-//! named.rs         attempts that a scheduler has named
+//! named.rs         attempts that a scheduler has named, and how they stand
 //! blocked.rs       drains that something has kept waiting for minutes
+//! queues.rs        policies whose nodes are held, or do not fit into an opening
 //! rollout.rs       attempts that belong together: one thread or one digest
 //! desk.rs          events in, messages for targets out; what is kept over a restart
 //! office.rs        desk and outboxes, which change in one step
@@ -41,6 +42,9 @@ pub mod outbox;
 #[cfg(test)]
 mod outbox_tests;
 mod parse;
+mod queues;
+#[cfg(test)]
+mod queues_tests;
 pub mod rollout;
 pub mod settings;
 pub mod shoutrrr;

@@ -1,9 +1,9 @@
-//! The attempts that a scheduler has named. Each agent of a node may write any attempt's id into its events; such an event
-//! counts only for an attempt that a scheduler's own event has named with that node.
+//! The attempts that a scheduler has named, and how they stand. Each agent of a node may write any attempt's id into its events;
+//! such an event counts only for an attempt that a scheduler's own event has named with that node.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bellwether_proto::NodeEvent;
+use bellwether_proto::{Fact, NodeEvent};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -16,24 +16,66 @@ const EARLY_MAX: usize = 64;
 /// How long they wait: far above the time between a record and its event.
 const EARLY_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
-/// The attempts by their ids, with node and time of the scheduler's newest event.
+/// An attempt, by the scheduler's newest event about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Course {
+    pub(crate) node: String,
+    /// The policy that governs the node; empty: none does.
+    pub(crate) policy: String,
+    /// The phase that it has entered.
+    pub(crate) phase: String,
+    /// When it did.
+    pub(crate) since: Timestamp,
+    is_over: bool,
+}
+
+/// The attempts by their ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Named(BTreeMap<String, (String, Timestamp)>);
+pub(crate) struct Named(BTreeMap<String, Course>);
 
 impl Named {
-    /// A scheduler names an attempt on a node. What is older than this is forgotten.
-    pub(crate) fn take(&mut self, attempt: &str, node: &str, at: Timestamp, max_age: SignedDuration) {
-        self.0
-            .retain(|_, (_, named_at)| at.duration_since(*named_at) <= max_age);
-        if self.0.len() >= ATTEMPTS_MAX && !self.0.contains_key(attempt) {
+    /// Takes in a scheduler's event. An attempt without one for so long is forgotten: the event that ended it is lost.
+    pub(crate) fn take(&mut self, event: &NodeEvent, at: Timestamp, max_age: SignedDuration) {
+        let Fact::PhaseChanged { to, detail, .. } = &event.fact else {
+            return;
+        };
+        let attempt = event.attempt.to_string();
+        self.0.retain(|_, course| at.duration_since(course.since) <= max_age);
+        let known = self.0.remove(&attempt);
+        if self.0.len() >= ATTEMPTS_MAX {
             self.0.pop_first();
         }
-        self.0.insert(attempt.to_owned(), (node.to_owned(), at));
+        let start = detail.as_ref().and_then(|detail| detail.start.as_ref());
+        let policy = start.map(|start| start.policy.clone());
+        let known_policy = known.as_ref().map(|known| known.policy.clone());
+        let policy = policy.or(known_policy).unwrap_or_default();
+        let course = match known {
+            // A late copy of an earlier step.
+            Some(known) if known.since > at => Course { policy, ..known },
+            Some(_) | None => Course {
+                node: event.node.to_string(),
+                policy,
+                phase: to.as_str().to_owned(),
+                since: at,
+                is_over: to.is_ended(),
+            },
+        };
+        // A node has one attempt at a time.
+        for other in self.0.values_mut().filter(|other| other.node == course.node) {
+            other.is_over |= other.since <= course.since;
+        }
+        self.0.insert(attempt, course);
     }
 
-    /// A scheduler has named this attempt, on this node.
-    pub(crate) fn contains(&self, attempt: &str, node: &str) -> bool {
-        self.0.get(attempt).is_some_and(|(named, _)| named == node)
+    /// An attempt that a scheduler has named.
+    pub(crate) fn of(&self, attempt: &str) -> Option<&Course> {
+        self.0.get(attempt)
+    }
+
+    /// The attempts in progress, with their ids.
+    pub(crate) fn in_progress(&self) -> impl Iterator<Item = (&str, &Course)> {
+        let in_progress = self.0.iter().filter(|(_, course)| !course.is_over);
+        in_progress.map(|(attempt, course)| (attempt.as_str(), course))
     }
 }
 

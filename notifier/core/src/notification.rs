@@ -46,12 +46,15 @@ pub enum Kind {
     AttemptCancelled,
     RolloutStarted,
     RolloutEnded,
+    AttemptStuck,
+    NodesHeld,
+    WindowTooShort,
     Test,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::DrainStarted,
         Self::RebootStarted,
         Self::Rebooted,
@@ -65,6 +68,9 @@ impl Kind {
         Self::AttemptCancelled,
         Self::RolloutStarted,
         Self::RolloutEnded,
+        Self::AttemptStuck,
+        Self::NodesHeld,
+        Self::WindowTooShort,
         Self::Test,
     ];
 
@@ -85,6 +91,9 @@ impl Kind {
             Self::AttemptCancelled => "AttemptCancelled",
             Self::RolloutStarted => "RolloutStarted",
             Self::RolloutEnded => "RolloutEnded",
+            Self::AttemptStuck => "AttemptStuck",
+            Self::NodesHeld => "NodesHeld",
+            Self::WindowTooShort => "WindowTooShort",
             Self::Test => "Test",
         }
     }
@@ -105,7 +114,10 @@ impl Kind {
             | Self::RebootFailed
             | Self::UncordonFailed
             | Self::RolledBack
-            | Self::AttemptCancelled => Severity::Warning,
+            | Self::AttemptCancelled
+            | Self::AttemptStuck
+            | Self::NodesHeld
+            | Self::WindowTooShort => Severity::Warning,
             Self::AttemptFailed => Severity::Critical,
         }
     }
@@ -126,6 +138,9 @@ impl Kind {
             | Self::AttemptFailed
             | Self::RolloutStarted
             | Self::RolloutEnded
+            | Self::AttemptStuck
+            | Self::NodesHeld
+            | Self::WindowTooShort
             | Self::Test => false,
         }
     }
@@ -145,6 +160,9 @@ impl Kind {
             | Self::AttemptCancelled
             | Self::RolloutStarted
             | Self::RolloutEnded
+            | Self::AttemptStuck
+            | Self::NodesHeld
+            | Self::WindowTooShort
             | Self::Test => false,
         }
     }
@@ -159,10 +177,14 @@ pub struct Notification {
     pub severity: Severity,
     /// The name of the cluster, from the configuration; may be empty.
     pub cluster: String,
-    /// The node; empty for a message about a rollout.
+    /// The policy that governs the node, or that the message is about; empty: none, or a message about a rollout.
+    pub policy: String,
+    /// The node; empty for a message about a rollout or a policy.
     pub node: String,
-    /// The id of the attempt; empty for a message about a rollout.
+    /// The id of the attempt; empty for a message about a rollout or a policy.
     pub attempt: String,
+    /// Names the occasion of a message about a policy; else empty.
+    pub occasion: String,
     /// When it happened, by the clock of the service that published the event.
     pub at: Timestamp,
     /// One sentence.
@@ -179,6 +201,7 @@ impl Notification {
     pub fn key(&self) -> String {
         let of = match (&self.rollout, self.attempt.as_str()) {
             (Some(rollout), "") => rollout.as_str(),
+            (None, "") => &self.occasion,
             (_, attempt) => attempt,
         };
         format!("{of}:{}", self.kind.as_str())

@@ -3,7 +3,7 @@
 //! A message leaves its outbox in the step in which the desk takes note that it is settled. Between two steps it is in one
 //! of both, so an event in between cannot bring it again.
 
-use bellwether_proto::NodeEvent;
+use bellwether_proto::{FleetEvent, NodeEvent};
 use jiff::Timestamp;
 
 use crate::answer::Answer;
@@ -54,6 +54,12 @@ impl Office {
     ) -> Vec<Placed> {
         let routed = self.desk.handle_event(event, stored_at, now);
         self.place(routed, Some(sequence), now)
+    }
+
+    /// Takes in an event of the fleet, which the stream has since then. Its messages are due by time, and the event does not
+    /// wait for them.
+    pub fn handle_fleet_event(&mut self, event: &FleetEvent, stored_at: Timestamp) {
+        self.desk.handle_fleet_event(event, stored_at);
     }
 
     /// Takes in that time has passed. `is_behind`: the stream has events that were not read, or may have some. Then nothing

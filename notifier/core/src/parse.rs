@@ -46,6 +46,12 @@ const ROLLOUT_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Longer than a restart of a chat service; while messages wait, their events do as well.
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
+/// Longer than any phase by the scheduler's defaults.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_hours(2);
+
+/// Longer than a week of nightly or weekly windows: what waits longer was left over or is kept by something.
+const HELD_AFTER: SignedDuration = SignedDuration::from_hours(8 * 24);
+
 /// A notifier that was away tells of the day, and not of the month that the stream keeps.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -83,11 +89,19 @@ impl Settings {
         }
         let routes = config.routes.into_iter().enumerate();
         let routes = routes.map(|(number, route)| checked_route(&format!("routes[{number}]"), route, &targets));
+        let stuck_after = duration("stuckAfter", config.stuck_after.as_deref(), STUCK_AFTER)?;
+        let max_age = duration("maxAge", config.max_age.as_deref(), MAX_AGE)?;
+        if stuck_after >= max_age {
+            let problem = "has to be shorter than maxAge, after which an attempt is forgotten";
+            return Err(wrong("stuckAfter", problem));
+        }
         Ok(Self {
             cluster: config.cluster,
             rollout_gap: duration("rolloutGap", config.rollout_gap.as_deref(), ROLLOUT_GAP)?,
             give_up_after: duration("giveUpAfter", config.give_up_after.as_deref(), GIVE_UP_AFTER)?,
-            max_age: duration("maxAge", config.max_age.as_deref(), MAX_AGE)?,
+            stuck_after,
+            held_after: duration("heldAfter", config.held_after.as_deref(), HELD_AFTER)?,
+            max_age,
             routes: routes.collect::<Result<_, _>>()?,
             targets,
         })
@@ -364,10 +378,18 @@ fn checked_route(field: &str, config: RouteConfig, targets: &[Target]) -> Result
             return Err(wrong(format!("{field}.targets"), problem));
         }
     }
+    let policies = config.policies.iter().flatten();
+    if policies.clone().any(String::is_empty) {
+        return Err(wrong(
+            format!("{field}.policies"),
+            "has an empty name: name RebootPolicies",
+        ));
+    }
     Ok(Route {
         targets: config.targets.into_iter().collect(),
         min_severity: config.min_severity.unwrap_or(Severity::Info),
         kinds: config.kinds,
+        policies: config.policies,
     })
 }
 

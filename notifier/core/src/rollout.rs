@@ -1,7 +1,8 @@
 //! Attempts that belong together: one thread or one digest instead of a message for each node.
 //!
 //! Events name no rollout, so it is read off the times of the schedulers' events: an attempt belongs to the rollout whose
-//! last event is less than the gap of the configuration away. Counted by attempt, so a step that is published twice counts once.
+//! last event is less than the gap of the configuration away, or of which an attempt is in progress. Counted by attempt, so a step
+//! that is published twice counts once.
 
 use std::collections::BTreeMap;
 
@@ -66,6 +67,11 @@ impl Rollout {
         self.last_at
     }
 
+    /// The attempt belongs to it.
+    pub(crate) fn has(&self, attempt: &str) -> bool {
+        self.attempts.contains_key(attempt)
+    }
+
     fn count(&self, standing: Standing) -> usize {
         self.attempts.values().filter(|it| **it == standing).count()
     }
@@ -100,10 +106,11 @@ impl Rollout {
 }
 
 impl Rollouts {
-    /// Takes in an event about an attempt; returns its rollout. None: it is from before the rollout of now.
+    /// Takes in an event about an attempt; returns its rollout. None: it is from before the rollout of now. `over_at`: when
+    /// that is over without this event.
     pub(crate) fn take(
         &mut self,
-        at: Timestamp,
+        (at, over_at): (Timestamp, Option<Timestamp>),
         attempt: &str,
         standing: Standing,
         gap: SignedDuration,
@@ -113,7 +120,7 @@ impl Rollouts {
             Some(newest) if newest.begun_at.duration_since(at) > gap => return None,
             // What users know stays true. A late copy of an earlier step begins none.
             Some(newest) if newest.is_over => at > newest.last_at,
-            Some(newest) => at.duration_since(newest.last_at) > gap,
+            Some(_) => over_at.is_some_and(|over_at| at >= over_at),
         };
         if begins {
             self.newest = Some(Rollout {
@@ -145,7 +152,7 @@ impl Rollouts {
     /// The rollout of now, if this attempt belongs to it.
     pub(crate) fn of(&self, attempt: &str) -> Option<RolloutId> {
         let newest = self.newest.as_ref()?;
-        newest.attempts.contains_key(attempt).then(|| newest.id())
+        newest.has(attempt).then(|| newest.id())
     }
 
     /// The newest rollout, over or not.

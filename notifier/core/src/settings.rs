@@ -197,6 +197,8 @@ pub(crate) struct Route {
     pub(crate) min_severity: Severity,
     /// Only messages of these kinds; none: of all.
     pub(crate) kinds: Option<Vec<Kind>>,
+    /// Only messages about nodes of these policies, and about these policies; none: about all.
+    pub(crate) policies: Option<Vec<String>>,
 }
 
 /// The configuration.
@@ -204,11 +206,15 @@ pub(crate) struct Route {
 pub struct Settings {
     /// The name of the cluster; may be empty.
     pub cluster: String,
-    /// After so long without an event a rollout is over.
+    /// After so long without an event and without an attempt in progress a rollout is over.
     pub rollout_gap: SignedDuration,
     /// After so long a message that its target does not take is given up.
     pub give_up_after: SignedDuration,
-    /// No message about an event that is older.
+    /// After so long in one phase an attempt is stuck; shorter than `max_age`.
+    pub stuck_after: SignedDuration,
+    /// After so long a node that needs a reboot is held.
+    pub held_after: SignedDuration,
+    /// No message about an event that is older; and for so long an attempt without a further event counts as in progress.
     pub max_age: SignedDuration,
     /// The targets, with names of their own.
     pub targets: Vec<Target>,
@@ -248,6 +254,7 @@ impl Route {
             // A target of incidents that gets a failure also gets its end.
             && (target.resolves(notification)
                 || notification.severity >= self.min_severity
+                    && self.policies.as_ref().is_none_or(|names| names.contains(&notification.policy))
                     && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&notification.kind)))
     }
 }

@@ -11,6 +11,7 @@ enum Field {
     Key,
     Kind,
     Node,
+    Policy,
     Rollout,
     Severity,
     Summary,
@@ -18,13 +19,14 @@ enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Attempt,
         Self::Cluster,
         Self::Detail,
         Self::Key,
         Self::Kind,
         Self::Node,
+        Self::Policy,
         Self::Rollout,
         Self::Severity,
         Self::Summary,
@@ -39,6 +41,7 @@ impl Field {
             Self::Key => "key",
             Self::Kind => "kind",
             Self::Node => "node",
+            Self::Policy => "policy",
             Self::Rollout => "rollout",
             Self::Severity => "severity",
             Self::Summary => "summary",
@@ -54,6 +57,7 @@ impl Field {
             Self::Key => notification.key(),
             Self::Kind => notification.kind.as_str().to_owned(),
             Self::Node => notification.node.clone(),
+            Self::Policy => notification.policy.clone(),
             Self::Rollout => {
                 let rollout = notification.rollout.as_ref();
                 rollout.map(|it| it.as_str().to_owned()).unwrap_or_default()

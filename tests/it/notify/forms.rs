@@ -212,6 +212,17 @@ async fn a_configuration_that_is_wrong_stops_the_notifier_with_field_and_remedy(
             json!({ "giveUpAfter": "soon", "targets": [{ "name": "a", "slack": { "urlFile": url } }] }),
             vec!["giveUpAfter", "15m"],
         ),
+        (
+            json!({ "stuckAfter": "24h", "targets": [{ "name": "a", "slack": { "urlFile": url } }] }),
+            vec!["stuckAfter", "shorter than maxAge"],
+        ),
+        (
+            json!({
+                "targets": [{ "name": "a", "slack": { "urlFile": url } }],
+                "routes": [{ "targets": ["a"], "policies": ["nights", ""] }],
+            }),
+            vec!["routes[0].policies", "empty name"],
+        ),
     ] {
         let notifier = stage.notifier(&config)?;
         let ended = notifier.process.wait(DEADLINE).await?;
