@@ -27,6 +27,33 @@ pub const WAITS_FOR_REBOOT: &str = "bellwether.dev/waits-for-reboot";
 /// Effect of the taint [`WAITS_FOR_REBOOT`]: a pod that fits nowhere else still gets on the node.
 pub const WAITS_FOR_REBOOT_EFFECT: &str = "PreferNoSchedule";
 
+/// Type of the Node condition by which the scheduler shows whether the node requires a reboot, and why that waits. Its reason is
+/// a code of the scheduler, or the phase of the attempt.
+pub const REBOOT_REQUIRED: &str = "bellwether.dev/RebootRequired";
+
+/// Type of the Node condition of a node that is to be taken out of service. This one and the next three are of Kubernetes
+/// (KEP-5683); ours carry [`LIFECYCLE_REASON`].
+pub const MAINTENANCE_PLANNED: &str = "MaintenancePlanned";
+/// Type of the Node condition of a node that is being drained.
+pub const DRAIN_IN_PROGRESS: &str = "DrainInProgress";
+/// Type of the Node condition of a node whose drain is over.
+pub const DRAINED: &str = "Drained";
+/// Type of the Node condition of a node that is out of service for its reboot.
+pub const MAINTENANCE_IN_PROGRESS: &str = "MaintenanceInProgress";
+
+/// The types of Kubernetes' own that the scheduler writes.
+pub const LIFECYCLE_CONDITIONS: [&str; 4] = [MAINTENANCE_PLANNED, DRAIN_IN_PROGRESS, DRAINED, MAINTENANCE_IN_PROGRESS];
+
+/// Reason of the conditions of [`LIFECYCLE_CONDITIONS`] that are ours. Another reason: another program's, which no part of Bellwether
+/// changes while the status is True.
+pub const LIFECYCLE_REASON: &str = "BellwetherReboot";
+
+/// A condition of this type and reason is ours.
+#[must_use]
+pub fn is_our_condition(type_: &str, reason: &str) -> bool {
+    type_ == REBOOT_REQUIRED || (LIFECYCLE_CONDITIONS.contains(&type_) && reason == LIFECYCLE_REASON)
+}
+
 /// Annotation by which an operator holds a node: no new attempt starts there. Its value is the reason.
 pub const HOLD: &str = "bellwether.dev/hold";
 /// Annotation with the time at which [`HOLD`] ends, as RFC 3339.

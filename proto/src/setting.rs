@@ -104,6 +104,8 @@ names! {
     RETRY_DELAY = "BELLWETHER_RETRY_DELAY";
     /// Of the scheduler: whether a drainer has to answer that a node can be drained before an attempt starts.
     CHECK_DRAINS = "BELLWETHER_CHECK_DRAINS";
+    /// Of the scheduler: whether the conditions of Node objects show where their reboots are.
+    NODE_CONDITIONS = "BELLWETHER_NODE_CONDITIONS";
     /// Of the scheduler: whether attempts start beside a rival.
     TOLERATE_RIVALS = "BELLWETHER_TOLERATE_RIVALS";
     /// Of the scheduler: the part of attempts of which traces are exported.

@@ -8,6 +8,7 @@ use crate::bus::command;
 use crate::bus::outbox::Outbox;
 use crate::bus::publisher::Publisher;
 use crate::bus::store::Store;
+use crate::cluster::node_conditions::NodeConditions;
 use crate::cluster::node_events::NodeEvents;
 use crate::error::EffectError;
 use crate::observe::metrics::Metrics;
@@ -21,6 +22,7 @@ pub(crate) struct Effects {
     pub(crate) outbox: Outbox,
     pub(crate) metrics: Metrics,
     pub(crate) node_events: NodeEvents,
+    pub(crate) node_conditions: NodeConditions,
     pub(crate) readings: Readings,
 }
 
@@ -58,6 +60,7 @@ impl Effects {
                 }
             }
             Effect::TaintNode(command) => command::queue_taint(&self.bus, &command).await?,
+            Effect::SetConditions(change) => self.node_conditions.request(change),
             Effect::Read { query, asked_at } => self.readings.ask(query, asked_at),
             Effect::PhaseEnded {
                 attempt,

@@ -32,6 +32,7 @@ use crate::api::handle::ApiHandle;
 use crate::bus::outbox::Outbox;
 use crate::bus::queue_events::{self, Queues};
 use crate::bus::{event, load};
+use crate::cluster::node_conditions::{NodeConditionWriter, NodeConditions};
 use crate::cluster::node_events::{NodeEventWriter, NodeEvents};
 use crate::cluster::record_keys::{KeyKeeper, RecordKeys};
 use crate::cluster::{client, policy_status};
@@ -81,6 +82,7 @@ pub(crate) struct LeaderContext {
     pub(crate) gate_secrets: PathBuf,
     pub(crate) own_node: OwnNode,
     pub(crate) node_events: NodeEventWriter,
+    pub(crate) node_conditions: NodeConditionWriter,
     /// The keys of records.
     pub(crate) record_keys: Mutex<KeyKeeper>,
     /// How often they are looked at.
@@ -117,6 +119,8 @@ impl LeaderContext {
         let notices = Box::pin(self.node_events.write(&notices));
         let publisher = leader.effects.publisher();
         let events = Box::pin(publisher.publish());
+        let conditions = leader.effects.node_conditions.queue();
+        let conditions = Box::pin(self.node_conditions.write(&conditions));
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
         let queues = queue_events::publish(self.bus.clone(), self.source.clone(), leader.queues.subscribe());
         let queues = Box::pin(queues);
@@ -128,6 +132,7 @@ impl LeaderContext {
             ended = self.look_after_keys(keys) => ended,
             () = notices => bail!("the leader writes no Events any more"),
             () = events => bail!("the leader publishes no events any more"),
+            () = conditions => bail!("the leader writes no conditions any more"),
         }
     }
 
@@ -207,6 +212,7 @@ impl LeaderContext {
                 outbox,
                 metrics: self.metrics.clone(),
                 node_events,
+                node_conditions: NodeConditions::new(self.metrics.clone()),
                 readings: Readings::new(self.gate_secrets.clone(), self.client.clone(), self.bus.clone()),
             },
             views,

@@ -13,6 +13,7 @@ use crate::api::service;
 use crate::args::Args;
 use crate::cluster::client;
 use crate::cluster::lease::{self, Leadership};
+use crate::cluster::node_conditions::NodeConditionWriter;
 use crate::cluster::node_events::NodeEventWriter;
 use crate::cluster::record_keys::KeyKeeper;
 use crate::error::{NotLoaded, Refusal};
@@ -69,6 +70,7 @@ pub(crate) async fn run(chassis: Chassis, args: Args) -> anyhow::Result<()> {
         record_keys: Mutex::new(record_keys),
         keys_interval: args.record_keys.interval(),
         node_events: NodeEventWriter::new(client.clone(), args.identity.clone(), metrics.clone()),
+        node_conditions: NodeConditionWriter::new(client.clone(), metrics.clone()),
         chassis: chassis.clone(),
         bus,
         client,

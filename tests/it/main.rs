@@ -15,6 +15,7 @@ mod canaries;
 mod check;
 mod clocks;
 mod collector;
+mod conditions;
 mod conformance;
 mod control_plane;
 mod crashes;

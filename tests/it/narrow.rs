@@ -3,6 +3,7 @@
 
 mod nodes;
 mod pods;
+mod status;
 
 use std::fs;
 
@@ -32,6 +33,7 @@ const NODES: &str = "bellwether-drainer-nodes";
 const PODS: &str = "bellwether-drainer-pods";
 const LEASES: &str = "bellwether-scheduler-leases";
 const EVENTS: &str = "bellwether-scheduler-events";
+const STATUS: &str = "bellwether-scheduler-nodes";
 
 /// By which the scheduler's Events are found.
 const SCHEDULER: &str = "bellwether.dev/scheduler";
@@ -52,7 +54,8 @@ async fn world(options: WorldOptions) -> Result<World> {
         denied(&patched(&drainer, &name, &patch, true).await?, NODES)?;
         denied(&evicted(&drainer, "none", &json!({}), true).await, PODS)?;
         denied(&lease(&scheduler, NAMESPACE, "another").await, LEASES)?;
-        denied(&event(&scheduler, "default", "Pod", SCHEDULER).await, EVENTS)
+        denied(&event(&scheduler, "default", "Pod", SCHEDULER).await, EVENTS)?;
+        denied(&status::ready(&scheduler, &name).await, STATUS)
     })
     .await?;
     Ok(world)
@@ -203,11 +206,14 @@ async fn a_fleet_reboots_under_narrow_rights_and_no_request_is_refused() -> Resu
         let ours = [mark::CORDONED_FOR, mark::GUARDED_BY, GUARD];
         ensure!(!ours.iter().any(|it| node.annotations().contains_key(*it)), "{node:?}");
         ensure!(!node.labels().contains_key(mark::OUT_OF_LOAD_BALANCERS), "{node:?}");
+        let conditions = node.status.iter().flat_map(|it| it.conditions.iter().flatten());
+        let mut reasons = conditions.filter_map(|it| it.reason.as_deref());
+        ensure!(reasons.all(|it| it != mark::LIFECYCLE_REASON), "{node:?}");
         Ok(())
     })
     .await?;
 
-    let (mut requests, mut patches) = (0, 0);
+    let (mut requests, mut patches, mut statuses) = (0, 0, 0);
     for line in fs::read_to_string(fleet.world.control_plane.audit_log())?
         .lines()
         .skip(audit)
@@ -220,16 +226,18 @@ async fn a_fleet_reboots_under_narrow_rights_and_no_request_is_refused() -> Resu
         let code = entry.pointer("/responseStatus/code").and_then(Value::as_u64);
         assert!(!matches!(code, Some(403 | 422)), "refused: {line}");
         requests += 1;
-        patches += usize::from(text("/verb") == "patch" && text("/objectRef/resource") == "nodes");
+        let is_of_nodes = text("/verb") == "patch" && text("/objectRef/resource") == "nodes";
+        patches += usize::from(is_of_nodes && text("/objectRef/subresource").is_empty());
+        statuses += usize::from(is_of_nodes && text("/objectRef/subresource") == "status");
     }
     assert!(
-        requests > 50 && patches >= 6,
-        "{requests} requests, {patches} patches of nodes"
+        requests > 50 && patches >= 6 && statuses >= 6,
+        "{requests} requests, {patches} patches of nodes, {statuses} of their status"
     );
     fleet.finish()
 }
 
-/// Manifests cannot name constants, so a new mark has to be brought there too.
+/// Manifests cannot name constants, so a new mark or condition has to be brought there too.
 #[test]
 fn the_policy_names_the_marks_of_the_contract() -> Result<()> {
     let policy = fs::read_to_string(tools::repository().join(COMPONENT).join("drainer-nodes.yaml"))?;
@@ -254,5 +262,10 @@ fn the_policy_names_the_marks_of_the_contract() -> Result<()> {
         ensure!(policy.matches(&format!("'{name}'")).count() == 1, "{name}");
     }
     ensure!(policy.matches(mark::WAITS_FOR_REBOOT_EFFECT).count() == 1);
+    let policy = fs::read_to_string(tools::repository().join(COMPONENT).join("scheduler-nodes.yaml"))?;
+    let names = [mark::REBOOT_REQUIRED, mark::LIFECYCLE_REASON];
+    for name in names.into_iter().chain(mark::LIFECYCLE_CONDITIONS) {
+        ensure!(policy.matches(&format!("'{name}'")).count() == 1, "{name}");
+    }
     Ok(())
 }

@@ -45,6 +45,7 @@ async fn a_recorded_night_played_again_gives_the_records_and_events_of_that_nigh
         | Effect::SendCommand(_)
         | Effect::CheckCommand(_)
         | Effect::TaintNode(_)
+        | Effect::SetConditions(_)
         | Effect::Read { .. }
         | Effect::PhaseEnded { .. } => (),
     })?

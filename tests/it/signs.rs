@@ -133,12 +133,15 @@ async fn a_blocked_drain_is_shown_with_the_budget_and_so_is_its_end_without_a_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_right_nodes_reboot_and_one_warning_names_the_right() -> Result<()> {
+async fn without_the_rights_nodes_reboot_and_one_warning_names_each_right() -> Result<()> {
     let fleet = Fleet::start(2, ServicesOptions::default()).await?;
     let roles = Api::<ClusterRole>::all(fleet.world.client());
     let mut role = roles.get("bellwether-scheduler").await?;
     let rules = role.rules.as_mut().context("rules")?;
-    rules.retain(|rule| rule.resources.iter().flatten().all(|it| it != "events"));
+    rules.retain(|rule| {
+        let mut resources = rule.resources.iter().flatten();
+        resources.all(|it| it != "events" && it != "nodes/status")
+    });
     roles
         .replace("bellwether-scheduler", &PostParams::default(), &role)
         .await?;
@@ -153,12 +156,9 @@ async fn without_the_right_nodes_reboot_and_one_warning_names_the_right() -> Res
     fleet.upgrade_all()?;
     fleet.rebooted_once(&fleet.world.hosts()).await?;
     let leader = fleet.services.leader(&fleet.world).await?;
-    let warnings = leader
-        .process
-        .output()
-        .matches("`create` on `events` of `events.k8s.io`")
-        .count();
-    assert_eq!(warnings, 1);
+    for right in ["`create` on `events` of `events.k8s.io`", "`patch` on `nodes/status`"] {
+        assert_eq!(leader.process.output().matches(right).count(), 1, "{right}");
+    }
     for host in fleet.world.hosts() {
         assert_eq!(reasons(&fleet, host.name()).await?, Vec::<String>::new());
     }

@@ -15,6 +15,8 @@ pub(crate) fn all() -> Vec<String> {
         format!("header {}", header::SIGNATURE),
         format!("taint {} {}", mark::WAITS_FOR_REBOOT, mark::WAITS_FOR_REBOOT_EFFECT),
     ];
+    lines.push(format!("condition {}", mark::REBOOT_REQUIRED));
+    lines.extend(mark::LIFECYCLE_CONDITIONS.map(|type_| format!("condition {type_} {}", mark::LIFECYCLE_REASON)));
     let annotations = [
         mark::CORDONED_FOR,
         mark::HOLD,

@@ -259,6 +259,7 @@ impl Bench {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            our_conditions: Default::default(),
             orders: None,
             annotations: Default::default(),
             control_plane: index < 3,

@@ -5,6 +5,7 @@ use bellwether_proto::{
 };
 use jiff::Timestamp;
 
+use crate::condition::ConditionChange;
 use crate::reading::Query;
 
 /// One effect. If one fails, the driver carries out none after it: it drops the core and loads again.
@@ -25,6 +26,9 @@ pub enum Effect {
     CheckCommand(Command),
     /// Send a command to the drainers about the taint of a node that waits for its reboot, or does not any more.
     TaintNode(TaintNode),
+    /// Change the conditions of a Node object. No other effect waits for the API server, and its answer is not asked for: the
+    /// watch shows the result.
+    SetConditions(Box<ConditionChange>),
     /// Ask another server, and hand over [`Input::Reading`](crate::Input::Reading) with this instant, whatever the
     /// outcome. No other effect waits for the answer.
     Read {

@@ -10,7 +10,9 @@
 //! A decision costs by what changed, not by the size of the fleet.
 
 mod attempts;
+mod conditions;
 mod decide;
+mod differing;
 mod drain_checks;
 mod export;
 mod intake;
@@ -31,11 +33,12 @@ use bellwether_proto::NodeName;
 use jiff::Timestamp;
 
 use crate::admission::{Blockers, Budget, PolicyBudgets, Queue};
+use crate::condition::Conditions;
 use crate::effect::Effect;
 use crate::explain::Counts;
+use crate::fleet::differing::Differing;
 use crate::fleet::drain_checks::DrainChecks;
 use crate::fleet::member::Member;
-use crate::fleet::taints::WaitingTaints;
 use crate::policy::Policy;
 use crate::timers::Timers;
 
@@ -52,7 +55,10 @@ pub struct Fleet {
     queue: Queue,
     timers: Timers,
     counts: Counts,
-    taints: WaitingTaints,
+    /// The taint of nodes that wait: whether it has to be there.
+    taints: Differing<bool>,
+    /// The conditions of nodes.
+    conditions: Differing<Conditions>,
     drain_checks: DrainChecks,
     /// Nodes on which something may have to be decided.
     touched: BTreeSet<NodeName>,
@@ -80,7 +86,8 @@ impl Fleet {
             queue: Queue::default(),
             timers: Timers::default(),
             counts: Counts::default(),
-            taints: WaitingTaints::default(),
+            taints: Differing::default(),
+            conditions: Differing::default(),
             drain_checks: DrainChecks::default(),
             touched: BTreeSet::new(),
             resumed_at: None,
@@ -103,7 +110,8 @@ impl Fleet {
         let reading = self.blockers.readings.next();
         let taint = self.decided_at.and_then(|at| self.taints.next_after(at));
         let check = self.decided_at.and_then(|at| self.drain_checks.next_after(at));
-        [self.timers.first(), order, reading, taint, check]
+        let condition = self.decided_at.and_then(|at| self.conditions.next_after(at));
+        [self.timers.first(), order, reading, taint, condition, check]
             .into_iter()
             .flatten()
             .min()

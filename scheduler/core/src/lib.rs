@@ -10,6 +10,7 @@
 
 pub mod admission;
 mod attempt;
+pub mod condition;
 pub mod effect;
 mod encoding;
 pub mod explain;
@@ -30,6 +31,7 @@ pub mod trail;
 pub mod wait;
 
 pub use admission::{Reason, Scope, Skip};
+pub use condition::{ConditionChange, ConditionStatus};
 pub use effect::{Command, Effect};
 pub use explain::{Blocker, Outlook, PolicyNodes, PolicyOutlook, PolicyStanding, Standing, State, Turn, queues_differ};
 pub use fleet::Fleet;
@@ -37,7 +39,7 @@ pub use input::{CancelEffect, CancelRefusal, Handled, Input, OrderRefusal};
 pub use notice::{Notice, NoticeAction, NoticeReason, Notices};
 pub use observed::{
     AnnotatedKind, AnnotatedOrder, AnnotatedUntil, Claim, Claimant, Memory, NodeCondition, NodeOrders, NodeView,
-    PolicyView, StoredReport, Taint,
+    OurCondition, PolicyView, StoredReport, Taint,
 };
 pub use policy::Policy;
 pub use rival::{LockHolder, Rival, RivalKind, WorkloadMeta};

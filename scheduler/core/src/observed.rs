@@ -13,7 +13,7 @@ pub use annotated::{AnnotatedKind, AnnotatedOrder, AnnotatedUntil, NodeOrders};
 pub use claim::{Claim, Claimant};
 pub use memory::Memory;
 pub(crate) use need_annotation::{Asking, Served};
-pub use node::{NodeCondition, NodeView, Taint};
+pub use node::{NodeCondition, NodeView, OurCondition, Taint};
 pub(crate) use observation::Observation;
 pub use policy::PolicyView;
 pub use report::{Renewed, StoredReport};

@@ -30,6 +30,9 @@ pub struct Policy {
     /// True: a node starts only once a drainer has answered that the node can be drained.
     #[serde(default)]
     pub check_drains: bool,
+    /// True: the conditions of Node objects show where their reboots are. False: those of ours are taken away.
+    #[serde(default)]
+    pub node_conditions: bool,
     /// True: nodes start although something else reboots nodes in this cluster.
     pub tolerate_rivals: bool,
     /// The part of attempts of which traces are exported.
@@ -139,6 +142,7 @@ impl Default for Policy {
             soak: SignedDuration::from_secs(30),
             retry_delay: SignedDuration::from_mins(10),
             check_drains: true,
+            node_conditions: true,
             tolerate_rivals: false,
             traces_ratio: TracesRatio::default(),
         }

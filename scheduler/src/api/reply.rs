@@ -311,6 +311,7 @@ mod tests {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            our_conditions: Default::default(),
             orders: None,
             annotations: Default::default(),
             control_plane: false,

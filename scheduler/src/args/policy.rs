@@ -47,6 +47,10 @@ pub(crate) struct PolicyArgs {
     #[arg(long, env = setting::CHECK_DRAINS, default_value_t = Policy::default().check_drains, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     check_drains: bool,
 
+    /// Show the course of each reboot by conditions of its Node object; =false takes away those that are there
+    #[arg(long, env = setting::NODE_CONDITIONS, default_value_t = Policy::default().node_conditions, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    node_conditions: bool,
+
     /// Start reboots although kured or another Bellwether is in the cluster; only if it leaves these nodes alone
     ///
     /// Rivals know nothing of each other's slots: on the same nodes, more of them would be down
@@ -77,6 +81,7 @@ impl PolicyArgs {
             soak: Time(soak),
             retry_delay: Time(retry_delay),
             check_drains,
+            node_conditions,
             tolerate_rivals,
             traces_ratio,
         } = self;
@@ -94,6 +99,7 @@ impl PolicyArgs {
             soak,
             retry_delay,
             check_drains,
+            node_conditions,
             tolerate_rivals,
             traces_ratio,
         })

@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod lease;
 mod list_watch;
 mod node;
+pub(crate) mod node_conditions;
 pub(crate) mod node_events;
 mod object;
 mod order;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bellwether_policy::VALUE_BYTES_MAX;
 use bellwether_proto::node::left_alone;
 use bellwether_proto::{NodeName, mark};
-use bellwether_scheduler_core::{NodeCondition, NodeView, Taint};
+use bellwether_scheduler_core::{NodeCondition, NodeView, OurCondition, Taint};
 
 use crate::cluster::object::{self, Node, NodeSpec};
 use crate::cluster::order;
@@ -52,6 +52,7 @@ pub(crate) fn view(node: &Node, named: &BTreeSet<String>) -> Option<NodeView> {
         labels: node.metadata.labels.clone().unwrap_or_default(),
         taints: taints(spec),
         conditions: other_conditions(conditions),
+        our_conditions: our_conditions(conditions),
         orders: order::orders(node),
         annotations: named
             .iter()
@@ -90,13 +91,30 @@ fn taints(spec: Option<&NodeSpec>) -> Vec<Taint> {
     taints.iter().map(view).collect()
 }
 
+fn is_ours(condition: &object::NodeCondition) -> bool {
+    mark::is_our_condition(&condition.type_, condition.reason.as_deref().unwrap_or_default())
+}
+
 fn other_conditions(conditions: &[object::NodeCondition]) -> BTreeMap<String, NodeCondition> {
-    let others = conditions.iter().filter(|condition| condition.type_ != READY);
+    let others = conditions
+        .iter()
+        .filter(|condition| condition.type_ != READY && !is_ours(condition));
     let view = |condition: &object::NodeCondition| NodeCondition {
         status: condition.status.clone(),
         since: condition.last_transition_time.as_ref().map(|at| at.0),
     };
     others
         .map(|condition| (condition.type_.clone(), view(condition)))
+        .collect()
+}
+
+fn our_conditions(conditions: &[object::NodeCondition]) -> BTreeMap<String, OurCondition> {
+    let ours = conditions.iter().filter(|condition| is_ours(condition));
+    let view = |condition: &object::NodeCondition| OurCondition {
+        status: condition.status.clone(),
+        reason: condition.reason.clone().unwrap_or_default(),
+        message: condition.message.clone().unwrap_or_default(),
+    };
+    ours.map(|condition| (condition.type_.clone(), view(condition)))
         .collect()
 }

@@ -54,6 +54,8 @@ pub(crate) struct NodeCondition {
     #[serde(rename = "type")]
     pub(crate) type_: String,
     pub(crate) status: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) message: Option<String>,
     pub(crate) last_transition_time: Option<Time>,
 }
 

@@ -2,6 +2,7 @@
 
 mod kured;
 mod policy;
+mod signs;
 
 use std::sync::atomic::AtomicU64;
 
@@ -19,6 +20,8 @@ use prometheus_client::registry::Registry;
 
 use kured::Kured;
 use policy::PolicyMetrics;
+use signs::SignMetrics;
+pub(crate) use signs::{ConditionOutcome, EventOutcome};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -33,37 +36,6 @@ struct ReasonLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventLabels {
-    outcome: &'static str,
-}
-
-/// What became of an Event on a Node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventOutcome {
-    /// The API server has it from this leader.
-    Written,
-    /// The API server had it from an earlier leader.
-    Present,
-    /// The API server refused it as invalid.
-    Refused,
-    /// It was too old, or the oldest of too many.
-    Dropped,
-}
-
-impl EventOutcome {
-    const ALL: [Self; 4] = [Self::Written, Self::Present, Self::Refused, Self::Dropped];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Written => "Written",
-            Self::Present => "Present",
-            Self::Refused => "Refused",
-            Self::Dropped => "Dropped",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,7 +114,7 @@ pub(crate) struct Metrics {
     phases: Family<PhaseLabels, HistogramWithExemplars<TraceLabels>>,
     exposure: HistogramWithExemplars<TraceLabels>,
     rejected: Counter,
-    node_events: Family<EventLabels, Counter>,
+    signs: SignMetrics,
     unknown_problem_codes: Counter,
     reloads: Counter,
     key_age: Gauge,
@@ -177,7 +149,7 @@ impl Metrics {
             phases: Family::new_with_constructor(|| HistogramWithExemplars::new(PHASE_SECONDS.into_iter())),
             exposure: HistogramWithExemplars::new(EXPOSURE_SECONDS.into_iter()),
             rejected: Counter::default(),
-            node_events: Family::default(),
+            signs: SignMetrics::default(),
             unknown_problem_codes: Counter::default(),
             reloads: Counter::default(),
             key_age: Gauge::default(),
@@ -200,7 +172,7 @@ impl Metrics {
             phases,
             exposure,
             rejected,
-            node_events,
+            signs,
             unknown_problem_codes,
             reloads,
             key_age,
@@ -208,6 +180,7 @@ impl Metrics {
             kured: _,
         } = metrics.clone();
         policies.register(registry);
+        signs.register(registry);
         registry.register(
             "record_key_age_seconds",
             "Age of the key that signs records; 0 if this replica does not lead",
@@ -252,11 +225,6 @@ impl Metrics {
             rejected,
         );
         registry.register(
-            "scheduler_node_events",
-            "Events on Nodes for operators, by outcome",
-            node_events,
-        );
-        registry.register(
             "scheduler_unknown_problem_codes",
             "Reports with a problem whose code this version does not know",
             unknown_problem_codes,
@@ -276,9 +244,7 @@ impl Metrics {
                 .get_or_create(&EndLabels::of(cause.outcome(), cause))
                 .inc_by(0);
         }
-        for outcome in EventOutcome::ALL.map(EventOutcome::as_str) {
-            self.node_events.get_or_create(&EventLabels { outcome }).inc_by(0);
-        }
+        self.signs.begin_at_zero();
         for phase in Phase::ALL
             .into_iter()
             .filter(|phase| !phase.is_ended())
@@ -294,8 +260,11 @@ impl Metrics {
     }
 
     pub(crate) fn node_event(&self, outcome: EventOutcome) {
-        let outcome = outcome.as_str();
-        self.node_events.get_or_create(&EventLabels { outcome }).inc();
+        self.signs.event(outcome);
+    }
+
+    pub(crate) fn node_condition(&self, outcome: ConditionOutcome) {
+        self.signs.condition(outcome);
     }
 
     pub(crate) fn unknown_problem_code(&self) {

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tonic::codegen::http::Request;
 
 use super::{
-    APPLY, COMPONENT, Change, EVENTS, GUARD, KARPENTER, LEASES, NODES, PODS, client, code, denied, merge, patched, set,
-    world,
+    APPLY, COMPONENT, Change, EVENTS, GUARD, KARPENTER, LEASES, NODES, PODS, STATUS, client, code, denied, merge,
+    patched, set, world,
 };
 use crate::fleet::DEADLINE;
 
@@ -350,11 +350,20 @@ async fn every_field_of_a_node_is_named(world: &World) -> Result<()> {
         .client()
         .request(Request::get("/openapi/v3/api/v1").body(vec![])?)
         .await?;
-    let policy = fs::read_to_string(tools::repository().join(COMPONENT).join("drainer-nodes.yaml"))?;
-    for (of, prefix) in [
-        ("io.k8s.api.core.v1.NodeSpec", "object.?spec.?"),
-        ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "object.metadata.?"),
+    for (file, of, prefix) in [
+        ("drainer-nodes.yaml", "io.k8s.api.core.v1.NodeSpec", "object.?spec.?"),
+        (
+            "drainer-nodes.yaml",
+            "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+            "object.metadata.?",
+        ),
+        (
+            "scheduler-nodes.yaml",
+            "io.k8s.api.core.v1.NodeStatus",
+            "object.?status.?",
+        ),
     ] {
+        let policy = fs::read_to_string(tools::repository().join(COMPONENT).join(file))?;
         let fields = api
             .pointer(&format!("/components/schemas/{of}/properties"))
             .and_then(Value::as_object);
@@ -370,7 +379,7 @@ async fn every_field_of_a_node_is_named(world: &World) -> Result<()> {
     }
     // The controller reports there what it does not understand.
     let policies = Api::<ValidatingAdmissionPolicy>::all(world.client());
-    for name in [NODES, PODS, EVENTS, LEASES] {
+    for name in [NODES, PODS, EVENTS, LEASES, STATUS] {
         let checked = wait::until("the policy's types to be checked", DEADLINE, async || {
             let status = policies.get(name).await?.status.unwrap_or_default();
             status.type_checking.context("not yet")

@@ -38,6 +38,7 @@ impl Node {
             labels: Default::default(),
             taints: Vec::new(),
             conditions: Default::default(),
+            our_conditions: Default::default(),
             orders: None,
             annotations: Default::default(),
             control_plane: self.control_plane,

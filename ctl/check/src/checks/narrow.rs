@@ -17,11 +17,12 @@ pub(crate) const CHECK: Check = Check {
 };
 
 /// The policies of `deploy/components/narrow-rights`, each with its binding.
-const MANIFESTS: [&str; 4] = [
+const MANIFESTS: [&str; 5] = [
     include_str!("../../../../deploy/components/narrow-rights/drainer-nodes.yaml"),
     include_str!("../../../../deploy/components/narrow-rights/drainer-pods.yaml"),
     include_str!("../../../../deploy/components/narrow-rights/scheduler-events.yaml"),
     include_str!("../../../../deploy/components/narrow-rights/scheduler-leases.yaml"),
+    include_str!("../../../../deploy/components/narrow-rights/scheduler-nodes.yaml"),
 ];
 
 /// The variable that belongs to the user.

@@ -80,9 +80,10 @@ const LEASES: &str = "coordination.k8s.io";
 const POLICIES: &str = "bellwether.dev";
 
 /// All that `deploy/base/scheduler.yaml` grants.
-const OF_SCHEDULER: [Right; 19] = [
+const OF_SCHEDULER: [Right; 20] = [
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
+    sub(everywhere("patch", "", "nodes"), "status"),
     everywhere("list", "", "pods"),
     everywhere("list", "apps", "daemonsets"),
     everywhere("watch", "apps", "daemonsets"),

@@ -1,8 +1,10 @@
 //! After the removal: every trace of Bellwether in the cluster, each with the command that
 //! removes it.
 
-use bellwether_proto::mark::{AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, LEASE, OUT_OF_LOAD_BALANCERS};
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume};
+use bellwether_proto::mark::{
+    AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, LEASE, OUT_OF_LOAD_BALANCERS, is_our_condition,
+};
+use k8s_openapi::api::core::v1::{Namespace, Node, NodeCondition, PersistentVolume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::reading;
@@ -66,8 +68,12 @@ fn of_node(node: &Node) -> Vec<Finding> {
         }
     }
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
-    let types = conditions.unwrap_or_default().iter().map(|condition| &condition.type_);
-    for of_type in ours(types) {
+    let of_us = |condition: &&NodeCondition| {
+        let reason = condition.reason.as_deref().unwrap_or_default();
+        condition.type_.starts_with(OUR_PREFIX) || is_our_condition(&condition.type_, reason)
+    };
+    for condition in conditions.unwrap_or_default().iter().filter(of_us) {
+        let of_type = &condition.type_;
         let patch = format!(r#"{{"status":{{"conditions":[{{"type":"{of_type}","$patch":"delete"}}]}}}}"#);
         let remedy = format!("kubectl patch node {name} --subresource=status -p '{patch}'");
         left(format!("condition {of_type}"), remedy);

@@ -39,7 +39,10 @@ fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
                 { "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" },
             ],
         },
-        "status": { "conditions": [{ "type": "Ready" }, { "type": "bellwether.dev/RebootRequired" }] },
+        "status": { "conditions": [
+            { "type": "Ready" }, { "type": "bellwether.dev/RebootRequired" },
+            { "type": "Drained", "reason": "BellwetherReboot" }, { "type": "MaintenancePlanned", "reason": "Firmware" },
+        ] },
     })]);
     assert_eq!(
         lines(&facts),
@@ -50,6 +53,7 @@ fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
             "node node-1 | label bellwether.dev/group | kubectl label node node-1 bellwether.dev/group-",
             "node node-1 | taint bellwether.dev/rebooting:NoSchedule | kubectl taint node node-1 bellwether.dev/rebooting:NoSchedule-",
             r#"node node-1 | condition bellwether.dev/RebootRequired | kubectl patch node node-1 --subresource=status -p '{"status":{"conditions":[{"type":"bellwether.dev/RebootRequired","$patch":"delete"}]}}'"#,
+            r#"node node-1 | condition Drained | kubectl patch node node-1 --subresource=status -p '{"status":{"conditions":[{"type":"Drained","$patch":"delete"}]}}'"#,
         ]
     );
 }

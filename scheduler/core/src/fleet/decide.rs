@@ -27,7 +27,8 @@ impl Fleet {
         if self.decided_at.is_some_and(|before| now < before) {
             // The clock was set back: what was to be due by it may be due much later now, or never.
             self.touch_all();
-            self.taints.forget_commands();
+            self.taints.forget_requests();
+            self.conditions.forget_requests();
             self.drain_checks.forget();
         }
         self.decided_at = Some(now);
@@ -44,6 +45,7 @@ impl Fleet {
         self.start_attempts(now);
         self.read_shared(now);
         self.command_taints(now);
+        self.request_conditions(now);
     }
 
     fn decide_on_touched(&mut self, now: Timestamp) {
@@ -445,6 +447,7 @@ impl Fleet {
         let failures_changed = self.blockers.failures.set(name, failure);
         let canaries_changed = self.blockers.canaries.set(name, canary);
         let need = member.need_since();
+        let conditions = self.conditions_to_change(member, stand.as_ref(), clock);
         let due_at = clock.next();
         if let Some(member) = self.members.get_mut(name) {
             self.counts.replace(member.stand.as_ref(), stand.as_ref());
@@ -475,6 +478,8 @@ impl Fleet {
             member.due_at = due_at;
         }
         self.note_taint(name, &governing);
+        let conditions = conditions.as_ref().map(|(uid, change)| (uid, change.clone()));
+        self.conditions.set(name, conditions);
         if is_forgotten {
             self.members.remove(name);
         }

@@ -42,6 +42,7 @@ impl Fleet {
             }
             Input::NodeGone(node) => {
                 self.untaint_node_that_leaves(&node, now);
+                self.remove_conditions_of_node_that_leaves(&node, now);
                 let member = self.member(&node);
                 member.node = None;
                 member.memory.ready_from = None;

@@ -51,6 +51,8 @@ pub(super) struct Member {
     pub(super) due_at: Option<Timestamp>,
     /// The need that was counted.
     pub(super) counted_need: Option<Timestamp>,
+    /// When a change of the node's conditions was last requested.
+    pub(super) conditions_at: Option<Timestamp>,
 }
 
 impl Member {
@@ -116,6 +118,7 @@ impl Member {
         self.pods.values_mut().for_each(|slot| slot.clamp(now));
         self.daemon_pods.clamp(now);
         self.drain_check.slot.clamp(now);
+        self.conditions_at = self.conditions_at.map(|at| at.min(now));
         self.remind_at = self.remind_at.map(|at| at.min(later(now, Policy::REMINDER)));
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bellwether_proto::mark;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::observed::{NodeView, Taint};
@@ -66,9 +67,6 @@ const KARPENTER: [&str; 2] = ["karpenter.sh/disrupted", "karpenter.sh/disruption
 /// The prefix of the taints of medik8s: drain (maintenance) and remediation.
 const MEDIK8S: &str = "medik8s.io/";
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
-/// The type of the condition of KEP-5683.
-const MAINTENANCE: &str = "MaintenanceInProgress";
-
 impl Claim {
     /// Longer than a drain and a deletion take: an older claim may be of a program that does not work any more.
     pub const USUAL_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -101,10 +99,10 @@ impl Claim {
     }
 
     fn of_conditions(node: &NodeView) -> Option<Self> {
-        let condition = node.conditions.get(MAINTENANCE)?;
+        let condition = node.conditions.get(mark::MAINTENANCE_IN_PROGRESS)?;
         (condition.status == "True").then(|| Self {
             claimant: Claimant::Maintenance,
-            mark: MAINTENANCE.to_owned(),
+            mark: mark::MAINTENANCE_IN_PROGRESS.to_owned(),
             is_taint: false,
             since: condition.since,
         })

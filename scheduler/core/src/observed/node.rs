@@ -34,9 +34,12 @@ pub struct NodeView {
     /// Its taints.
     #[serde(default)]
     pub taints: Vec<Taint>,
-    /// Its conditions but Ready, by type.
+    /// Its conditions but Ready and ours, by type.
     #[serde(default)]
     pub conditions: BTreeMap<String, NodeCondition>,
+    /// The conditions that we wrote, by type. Most nodes have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub our_conditions: BTreeMap<String, OurCondition>,
     /// The orders that its annotations are. Most nodes carry none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orders: Option<Box<NodeOrders>>,
@@ -112,4 +115,15 @@ pub struct NodeCondition {
     pub status: String,
     /// Since when, by the clock of the program that writes the condition.
     pub since: Option<Timestamp>,
+}
+
+/// A condition of a node that a leader wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OurCondition {
+    /// True, False or Unknown.
+    pub status: String,
+    /// A code.
+    pub reason: String,
+    /// For operators.
+    pub message: String,
 }

@@ -49,6 +49,15 @@ impl<'a> Observation<'a> {
         matches!(need, Some(NeedReport::NotRequired)) || self.need_is_served()
     }
 
+    /// The host requires a reboot, as its sentinel reports; none: not known.
+    pub(crate) fn reported_need(&self) -> Option<bool> {
+        match &self.sentinel?.report.need {
+            NeedReport::Required(_) => Some(true),
+            NeedReport::NotRequired => Some(false),
+            NeedReport::Unknown(_) => None,
+        }
+    }
+
     /// The need consists of annotations that the last reboot has served.
     pub(crate) fn need_is_served(&self) -> bool {
         self.has_need() && self.memory.asking == Asking::Again

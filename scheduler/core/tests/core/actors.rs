@@ -2,7 +2,7 @@
 
 use bellwether_proto::{AttemptId, DrainFailure, Fact, Generation, NodeEvent, NodeName, Phase, TaintNode, mark};
 use bellwether_scheduler_core::invariant::Invariant;
-use bellwether_scheduler_core::{Command, Input, Taint};
+use bellwether_scheduler_core::{Command, ConditionChange, Input, OurCondition, Taint};
 use jiff::SignedDuration;
 
 use crate::referee::fails_if;
@@ -123,6 +123,27 @@ impl World {
                 });
             }
         }
+    }
+
+    /// The API server has the conditions, and the watch shows them at the next settling.
+    pub(crate) fn set_conditions(&mut self, change: &ConditionChange) {
+        let Some(host) = self
+            .hosts
+            .get_mut(&change.node)
+            .filter(|host| host.view.uid == change.node_uid)
+        else {
+            return;
+        };
+        let conditions = &mut host.view.our_conditions;
+        for (type_, wanted) in &change.conditions.set {
+            let condition = OurCondition {
+                status: wanted.status.as_str().to_owned(),
+                reason: wanted.reason.to_owned(),
+                message: wanted.message.clone(),
+            };
+            conditions.insert((*type_).to_owned(), condition);
+        }
+        conditions.retain(|type_, _| !change.conditions.removed.contains(&type_.as_str()));
     }
 
     /// The rebooter looks at its record and, if it is its command, reboots its host.

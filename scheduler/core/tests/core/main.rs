@@ -17,6 +17,7 @@ mod canaries;
 mod cancels;
 mod claims;
 mod clocks;
+mod conditions;
 mod control_plane;
 mod cordons;
 mod drain_checks;

@@ -189,6 +189,7 @@ impl World {
             labels: pool.into_iter().collect(),
             taints: Vec::new(),
             conditions: Default::default(),
+            our_conditions: Default::default(),
             orders: None,
             annotations: Default::default(),
             control_plane: node.starts_with("cp"),
@@ -458,6 +459,7 @@ impl World {
                     }
                 }
                 Effect::TaintNode(command) => self.taint(&command),
+                Effect::SetConditions(change) => self.set_conditions(&change),
                 Effect::Read { query, asked_at } => match query {
                     Query::DaemonPods { .. } => self.listings.push((query, asked_at)),
                     Query::Drain { .. } => self.drain_questions.push((query, asked_at)),

@@ -215,7 +215,11 @@ impl State {
                 }
             }
             // The model has no policy, and so no gate that is read.
-            Effect::StoreControl(_) | Effect::PhaseEnded { .. } | Effect::Read { .. } | Effect::TaintNode(_) => (),
+            Effect::StoreControl(_)
+            | Effect::PhaseEnded { .. }
+            | Effect::Read { .. }
+            | Effect::TaintNode(_)
+            | Effect::SetConditions(_) => (),
         }
         None
     }

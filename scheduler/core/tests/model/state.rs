@@ -111,6 +111,8 @@ pub(crate) fn policy(slots: u32) -> Policy {
         retry_delay: SignedDuration::from_secs(60),
         // No answer changes what the model is about: it only delays a start.
         check_drains: false,
+        // Nothing is decided by them.
+        node_conditions: false,
         tolerate_rivals: false,
         ..Policy::default()
     }
@@ -153,6 +155,7 @@ impl State {
                 labels: Default::default(),
                 taints: Vec::new(),
                 conditions: Default::default(),
+                our_conditions: Default::default(),
                 orders: None,
                 annotations: Default::default(),
                 control_plane,

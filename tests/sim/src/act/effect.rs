@@ -44,7 +44,7 @@ impl World {
                 self.drainer_looks(leader.id, query, asked_at);
                 return;
             }
-            Wanted::PhaseEnded { .. } | Wanted::TaintNode(_) => return,
+            Wanted::PhaseEnded { .. } | Wanted::TaintNode(_) | Wanted::SetConditions(_) => return,
         };
         // The server applies a write at some moment between its beginning and its confirmation.
         if self.random.chance(500) && !self.nats_is_away() {

@@ -1,0 +1,71 @@
+//! The conditions of Node objects: which are to be written, and the requests for that.
+
+use bellwether_proto::{NodeName, NodeUid};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::condition::{ConditionChange, Conditions};
+use crate::effect::Effect;
+use crate::explain::Stand;
+use crate::fleet::Fleet;
+use crate::fleet::member::Member;
+use crate::timers::{Clock, later};
+
+/// A message alone is written no more often than this for each node, which is how often its kubelet writes the object anyway.
+const MESSAGE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
+
+impl Fleet {
+    /// What has to change of the conditions of a node with this standing, with the UID of its object; none: the node is as wanted.
+    pub(super) fn conditions_to_change(
+        &self,
+        member: &Member,
+        stand: Option<&Stand>,
+        clock: &Clock,
+    ) -> Option<(NodeUid, Conditions)> {
+        let node = member.node.as_ref()?;
+        let conditions = if self.policy.node_conditions {
+            let needed = member.observation().and_then(|observation| observation.reported_need());
+            let wanted = Conditions::to_change(node, stand?, member.attempt.as_deref(), needed)?;
+            let is_due = |at| clock.reached(later(at, MESSAGE_INTERVAL));
+            let is_requested = self.conditions.requested(&node.name) == Some(&wanted);
+            if wanted.is_of_messages() && !is_requested && !member.conditions_at.is_none_or(is_due) {
+                return None;
+            }
+            wanted
+        } else {
+            Conditions::all_removed(node)?
+        };
+        Some((node.uid.clone(), conditions))
+    }
+
+    /// Has ours removed from a node that leaves the view with them: its labels say now that it is to be left alone.
+    pub(super) fn remove_conditions_of_node_that_leaves(&mut self, name: &NodeName, now: Timestamp) {
+        let Some(node) = self.members.get(name).and_then(|member| member.node.as_ref()) else {
+            return;
+        };
+        let removed = Conditions::all_removed(node).unwrap_or_default();
+        let conditions = removed.removed_with(self.conditions.requested(name));
+        if conditions != Conditions::default() {
+            self.effects.push_back(Effect::SetConditions(Box::new(ConditionChange {
+                node: name.clone(),
+                node_uid: node.uid.clone(),
+                at: now,
+                conditions,
+            })));
+        }
+    }
+
+    /// Requests the changes that are due.
+    pub(super) fn request_conditions(&mut self, now: Timestamp) {
+        while let Some(due) = self.conditions.next(now) {
+            if let Some(member) = self.members.get_mut(&due.node) {
+                member.conditions_at = Some(now);
+            }
+            self.effects.push_back(Effect::SetConditions(Box::new(ConditionChange {
+                node: due.node,
+                node_uid: due.node_uid,
+                at: now,
+                conditions: due.change,
+            })));
+        }
+    }
+}
