@@ -3,7 +3,7 @@
 //! Only ranges are checked here; the meaning of a flag is documented where it is used.
 
 use bellwether_chassis::{ChassisArgs, RecordKeyArgs, StreamArgs, TraceArgs};
-use bellwether_drainer_core::OwnerKind;
+use bellwether_drainer_core::{NodeLabel, OwnerKind};
 
 /// Cordons, drains and uncordons nodes when Bellwether's scheduler commands it.
 ///
@@ -45,6 +45,29 @@ pub(crate) struct Args {
         value_name = "GROUP/KIND"
     )]
     pub(crate) daemon_set_kinds: Vec<OwnerKind>,
+
+    /// Labels that a node gets with its cordon, as kured's flag of this name; with narrow rights name their keys there too
+    #[arg(
+        long = "pre-reboot-node-labels",
+        env = "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS",
+        value_delimiter = ',',
+        value_name = "KEY=VALUE"
+    )]
+    pub(crate) pre_reboot_node_labels: Vec<NodeLabel>,
+
+    /// Labels that a node gets with the end of its cordon, rebooted or not, in place of those before
+    #[arg(
+        long = "post-reboot-node-labels",
+        env = "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS",
+        value_delimiter = ',',
+        value_name = "KEY=VALUE"
+    )]
+    pub(crate) post_reboot_node_labels: Vec<NodeLabel>,
+
+    /// Annotate nodes as kured does: weave.works/kured-reboot-in-progress while cordoned, and
+    /// weave.works/kured-most-recent-reboot-needed
+    #[arg(long, env = "BELLWETHER_DRAINER_ANNOTATE_NODES", default_value_t = false, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) annotate_nodes: bool,
 }
 
 #[cfg(test)]
@@ -55,6 +78,21 @@ mod tests {
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_label_is_named_with_its_flag_and_the_remedy() {
+        for flag in ["--pre-reboot-node-labels", "--post-reboot-node-labels"] {
+            let args = |labels| Args::try_parse_from(["drainer", flag, labels]);
+            assert!(args("phase=rebooting,example.com/a=").is_ok());
+            let error = args("phase").unwrap_err().to_string();
+            assert!(
+                error.contains(flag) && error.contains("write it as KEY=VALUE"),
+                "{error}"
+            );
+            let error = args("bellwether.dev/a=1").unwrap_err().to_string();
+            assert!(error.contains(flag) && error.contains("a key of your own"), "{error}");
+        }
     }
 
     #[test]

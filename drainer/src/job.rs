@@ -209,7 +209,9 @@ impl Drainer {
                 }
             }
             Task::Uncordon => {
-                let uncordon = Uncordon::new(command.attempt.clone(), attempt.cordon_removed_at.is_some(), read_at);
+                let is_removed = attempt.cordon_removed_at.is_some();
+                let marks = self.tools.drains.marks.clone();
+                let uncordon = Uncordon::new(command.attempt.clone(), is_removed, marks, read_at);
                 Box::pin(driver.drive(uncordon)).await
             }
         };

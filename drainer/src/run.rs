@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_chassis::{Chassis, RecordKeyFile, consume, nats, stream};
-use bellwether_drainer_core::{DaemonSetKinds, DrainSettings};
+use bellwether_drainer_core::{DaemonSetKinds, DrainSettings, NodeMarks};
 use bellwether_proto::readiness::ReadinessCode;
 use bellwether_proto::stream::DRAINERS_CONSUMER;
 use tokio::sync::{Semaphore, watch};
@@ -89,6 +89,11 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),
                 daemon_sets,
+                marks: NodeMarks::new(
+                    &args.pre_reboot_node_labels,
+                    &args.post_reboot_node_labels,
+                    args.annotate_nodes,
+                ),
             },
         },
         places: Semaphore::new(concurrency),

@@ -1,6 +1,7 @@
 //! The component `narrow-rights` on a real API server: whole reboots pass under it, and with the token of drainer or
 //! scheduler no other write does, whatever form the request has. No other user notices it.
 
+mod labels;
 mod nodes;
 mod pods;
 mod status;

@@ -22,7 +22,7 @@ pub(crate) struct Overlay {
 }
 
 impl Overlay {
-    /// Sets a setting of the scheduler.
+    /// Sets a setting of the scheduler or the drainer.
     pub(crate) fn scheduler(&mut self, setting: &str, value: &str) {
         self.scheduler.push(format!("{setting}={value}"));
     }

@@ -207,6 +207,17 @@ fn overlay(settings: &Settings, source: &Source) -> Overlay {
             overlay.scheduler(setting, &short(verdict::limited(settings.duration(flag))));
         }
     }
+    if is_set(Flag::AnnotateNodes) {
+        overlay.scheduler("BELLWETHER_DRAINER_ANNOTATE_NODES", "true");
+    }
+    for (flag, setting) in [
+        (Flag::PreRebootNodeLabels, "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS"),
+        (Flag::PostRebootNodeLabels, "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS"),
+    ] {
+        if is_set(flag) {
+            overlay.scheduler(setting, &settings.list(flag).join(","));
+        }
+    }
     let (sentinel, _) = verdict::of(Flag::RebootSentinel, settings, source);
     if sentinel == Counterpart::Setting
         && let Some(file) = SentinelFile::at(&settings.text(Flag::RebootSentinel), source)

@@ -85,7 +85,7 @@ pub(crate) fn method(settings: &Settings) -> Method {
 
 /// The verdict on a flag that is given and differs from its default.
 pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
-    use Counterpart::{None, Policy, Unneeded};
+    use Counterpart::{None, Policy, Setting, Unneeded};
     let unless = |condition: bool, ignored: &str, verdict: Verdict| {
         if condition {
             verdict
@@ -152,12 +152,16 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
             "spec.waitingTaint, which is on by default; the taint is bellwether.dev/waits-for-reboot",
         ),
         Flag::AnnotateNodes => (
-            None,
-            "nodes carry no such annotation: `kubectl reboots status` and the metrics show which of them need a reboot",
+            Setting,
+            "BELLWETHER_DRAINER_ANNOTATE_NODES of the drainer: from the cordon to its end, not while the node waits",
         ),
-        Flag::PreRebootNodeLabels | Flag::PostRebootNodeLabels => (
-            None,
-            "nodes are not labelled: `kubectl reboots watch` and the metrics show what happens",
+        Flag::PreRebootNodeLabels => (
+            Setting,
+            "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS of the drainer: set with the cordon",
+        ),
+        Flag::PostRebootNodeLabels => (
+            Setting,
+            "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS of the drainer: set with the end of the cordon",
         ),
         Flag::NotifyUrl | Flag::SlackHookUrl => (
             None,

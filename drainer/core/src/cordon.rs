@@ -10,6 +10,7 @@ use bellwether_proto::mark::CORDONED_FOR;
 use serde_json::{Map, Value, json};
 
 use crate::guard::GuardPatch;
+use crate::marks::MarkPatch;
 use crate::node::NodeView;
 
 /// Whose cordon the node carries, from the point of view of one attempt.
@@ -94,32 +95,38 @@ fn present<'n>(node: Option<&'n NodeView>, attempt: &AttemptRef) -> Result<&'n N
 /// The merge patch that cordons the node. The patch names the cordon's owner together with the
 /// cordon, not before and not after (D2), sets what keeps autoscalers off the node (D46), and takes the node out of
 /// external load balancers where the drain demands that (D6). Nothing else of the original state has to be remembered: only
-/// a schedulable node is cordoned.
-#[must_use]
-pub fn cordon_patch(node: &NodeView, attempt: &AttemptRef, leaves_load_balancers: bool) -> Value {
+/// a schedulable node is cordoned. `marks` are what operators want on the node beside that.
+pub(crate) fn cordon_patch(
+    node: &NodeView,
+    attempt: &AttemptRef,
+    leaves_load_balancers: bool,
+    marks: MarkPatch,
+) -> Value {
     let guards = node.guards.set(leaves_load_balancers);
     let mark = attempt.attempt.to_string();
-    let mut patch = metadata_patch(node, guards, mark.into());
+    let mut patch = metadata_patch(node, guards, marks, mark.into());
     patch.insert("spec".to_owned(), json!({ "unschedulable": true }));
     patch.into()
 }
 
-/// The merge patch that removes the mark with its guards, and the cordon with them if `cordon_too`.
-#[must_use]
-pub fn uncordon_patch(node: &NodeView, cordon_too: bool) -> Value {
-    let mut patch = metadata_patch(node, node.guards.remove(), Value::Null);
+/// The merge patch that removes the mark with its guards, and the cordon with them if `cordon_too`; `marks` are what operators
+/// want on the node afterwards.
+pub(crate) fn uncordon_patch(node: &NodeView, cordon_too: bool, marks: MarkPatch) -> Value {
+    let mut patch = metadata_patch(node, node.guards.remove(), marks, Value::Null);
     if cordon_too {
         patch.insert("spec".to_owned(), json!({ "unschedulable": null }));
     }
     patch.into()
 }
 
-/// The mark with its guards, under the version that was read.
-fn metadata_patch(node: &NodeView, guards: GuardPatch, mark: Value) -> Map<String, Value> {
-    let GuardPatch {
+/// The mark with its guards and the marks of operators, under the version that was read.
+fn metadata_patch(node: &NodeView, guards: GuardPatch, marks: MarkPatch, mark: Value) -> Map<String, Value> {
+    let MarkPatch {
         mut annotations,
-        labels,
-    } = guards;
+        mut labels,
+    } = marks;
+    annotations.extend(guards.annotations);
+    labels.extend(guards.labels);
     annotations.insert(CORDONED_FOR.to_owned(), mark);
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".to_owned(), json!(node.resource_version));

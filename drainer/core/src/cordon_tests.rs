@@ -1,6 +1,7 @@
 //! Tests of the decisions about cordons: objects in, decisions and patches out.
 
 use super::*;
+use crate::marks::MarkPatch;
 use bellwether_proto::{AttemptId, Generation};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -41,7 +42,7 @@ fn d9_a_node_that_an_operator_uncordoned_has_no_cordon_though_it_keeps_our_mark(
 #[test]
 fn d8_the_cordon_touches_two_fields_under_the_version_that_was_read() {
     // D2: mark and cordon in one patch.
-    let patch = cordon_patch(&node(json!({}), json!({})), &attempt(), false);
+    let patch = cordon_patch(&node(json!({}), json!({})), &attempt(), false, MarkPatch::default());
     let wanted = json!({
         "metadata": {
             "resourceVersion": "7",
@@ -58,7 +59,7 @@ fn d8_the_cordon_touches_two_fields_under_the_version_that_was_read() {
     });
     assert_eq!(patch, wanted);
     // D6: the label too, if the drain demands that.
-    let patch = cordon_patch(&node(json!({}), json!({})), &attempt(), true);
+    let patch = cordon_patch(&node(json!({}), json!({})), &attempt(), true, MarkPatch::default());
     let label = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "true" });
     assert_eq!(patch.pointer("/metadata/labels"), Some(&label));
 }
@@ -73,13 +74,16 @@ fn the_cordon_goes_together_with_its_mark() {
         },
         "spec": { "unschedulable": null },
     });
-    assert_eq!(uncordon_patch(&cordoned(), true), wanted);
+    assert_eq!(uncordon_patch(&cordoned(), true, MarkPatch::default()), wanted);
 }
 
 #[test]
 fn of_a_node_that_an_operator_uncordoned_only_the_mark_is_removed() {
     assert_eq!(removal(Some(&marked_only()), &attempt()), Removal::Mark);
-    assert_eq!(uncordon_patch(&marked_only(), false).get("spec"), None);
+    assert_eq!(
+        uncordon_patch(&marked_only(), false, MarkPatch::default()).get("spec"),
+        None
+    );
 }
 
 #[test]

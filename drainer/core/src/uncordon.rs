@@ -11,6 +11,7 @@ use crate::command::{Command, Task};
 use crate::cordon::{Removal, removal, uncordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::machine::Machine;
+use crate::marks::NodeMarks;
 use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::{Permit, RecordView, Refusal};
 use crate::request::{RequestId, RequestIds};
@@ -28,6 +29,7 @@ pub struct Uncordon {
     edit: NodeEdit,
     /// An operator has taken our cordon away: one that the node carries now is not ours.
     is_cordon_removed: bool,
+    marks: NodeMarks,
     /// A try that fails at this instant or later was the last one.
     last_try_until: Timestamp,
     ids: RequestIds,
@@ -39,9 +41,9 @@ pub struct Uncordon {
 
 impl Uncordon {
     /// Begins an uncordon that a read of the record begun at `now` authorised. `is_cordon_removed`: by that record an
-    /// operator has taken our cordon away, so only the mark is ours.
+    /// operator has taken our cordon away, so only the mark is ours. `marks` are those that operators want on nodes.
     #[must_use]
-    pub fn new(attempt: AttemptRef, is_cordon_removed: bool, now: Timestamp) -> Self {
+    pub fn new(attempt: AttemptRef, is_cordon_removed: bool, marks: NodeMarks, now: Timestamp) -> Self {
         let spread = Spread::seeded_by(&attempt.attempt.to_string());
         let command = Command {
             attempt: attempt.clone(),
@@ -52,6 +54,7 @@ impl Uncordon {
             permit: Permit::new(command, now),
             edit: NodeEdit::new(),
             is_cordon_removed,
+            marks,
             last_try_until: after(now, TRIES_MAX),
             ids: RequestIds::default(),
             spread,
@@ -80,10 +83,17 @@ impl Uncordon {
     }
 }
 
-fn change_of(node: Option<&NodeView>, attempt: &AttemptRef, is_cordon_removed: bool) -> Change<bool> {
+fn change_of(
+    node: Option<&NodeView>,
+    attempt: &AttemptRef,
+    is_cordon_removed: bool,
+    marks: &NodeMarks,
+) -> Change<bool> {
     match (removal(node, attempt), node) {
-        (Removal::MarkAndCordon, Some(node)) => Change::Patch(uncordon_patch(node, !is_cordon_removed)),
-        (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false)),
+        (Removal::MarkAndCordon, Some(node)) => {
+            Change::Patch(uncordon_patch(node, !is_cordon_removed, marks.replace()))
+        }
+        (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false, marks.replace())),
         (Removal::Nothing { left_unschedulable }, _) => Change::Done(left_unschedulable),
         // A node that does not exist carries no cordon.
         (Removal::MarkAndCordon | Removal::Mark, None) => Change::Done(false),
@@ -118,8 +128,8 @@ impl Machine for Uncordon {
                 reason: refusal.to_string(),
             }));
         }
-        let (attempt, is_cordon_removed) = (&self.attempt, self.is_cordon_removed);
-        let decide = |node: Option<&NodeView>| change_of(node, attempt, is_cordon_removed);
+        let (attempt, is_cordon_removed, marks) = (&self.attempt, self.is_cordon_removed, &self.marks);
+        let decide = |node: Option<&NodeView>| change_of(node, attempt, is_cordon_removed, marks);
         let polled = self
             .edit
             .poll(now, &mut self.permit, &mut self.ids, &mut self.spread, decide);

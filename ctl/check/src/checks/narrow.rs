@@ -25,8 +25,8 @@ const MANIFESTS: [&str; 5] = [
     include_str!("../../../../deploy/components/narrow-rights/scheduler-nodes.yaml"),
 ];
 
-/// The variable that belongs to the user.
-const OF_USER: &str = "keptNamespaces";
+/// The variables that belong to the user.
+const OF_USER: [&str; 2] = ["keptNamespaces", "operatorLabels"];
 
 const SUBJECT: &str = "rights narrower than RBAC";
 const REMEDY: &str = "apply deploy/components/narrow-rights of this version with your overlay: deploy/README.md";
@@ -84,7 +84,8 @@ fn difference(wanted: &Value, found: &Value) -> Option<String> {
 fn differs(wanted: &Value, found: &Value, place: &str) -> Option<String> {
     match (wanted, found) {
         (Value::Object(wanted), Value::Object(found)) => {
-            if wanted.get("name").and_then(Value::as_str) == Some(OF_USER) && found.get("name") == wanted.get("name") {
+            let name = wanted.get("name").and_then(Value::as_str);
+            if name.is_some_and(|name| OF_USER.contains(&name)) && found.get("name") == wanted.get("name") {
                 return None;
             }
             let here = |key: &String| format!("{place}.{key}");
@@ -161,10 +162,12 @@ mod tests {
     fn the_component_of_this_version_is_in_order_whatever_namespaces_are_kept() {
         assert_eq!(finding(installed()).code, Code::InOrder);
         let mut objects = installed();
-        let kept = objects
-            .iter_mut()
-            .find_map(|it| it.pointer_mut("/spec/variables/0").filter(|it| it["name"] == OF_USER));
-        kept.unwrap()["expression"] = json!("['ledger']");
+        for name in OF_USER {
+            let variable = objects
+                .iter_mut()
+                .find_map(|it| it.pointer_mut("/spec/variables/0").filter(|it| it["name"] == name));
+            variable.unwrap()["expression"] = json!("['ledger']");
+        }
         assert_eq!(finding(objects).code, Code::InOrder);
     }
 

@@ -14,6 +14,7 @@ use crate::backoff::after;
 use crate::cordon::{Cordon, cordon_of, cordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::fault::ApiFault;
+use crate::marks::MarkPatch;
 use crate::node::NodeView;
 use crate::plan::{QUIET_MAX, Step, Suspension, of_long_graces, seconds};
 use crate::pod::NodePod;
@@ -60,7 +61,8 @@ impl Drain {
             return;
         };
         let (attempt, leaves) = (&self.attempt, self.load_balancers.are_left());
-        let decide = |node: Option<&NodeView>| change_of(node, attempt, leaves);
+        let marks = &self.marks;
+        let decide = |node: Option<&NodeView>| change_of(node, attempt, leaves, marks);
         let polled = edit.poll(now, &mut self.permit, &mut self.ids, &mut self.spread, decide);
         if let Some(at) = edit.next_try_at() {
             self.timers.set(Timer::NodeEdit, at);
@@ -373,13 +375,18 @@ impl Drain {
     }
 }
 
-fn change_of(node: Option<&NodeView>, attempt: &AttemptRef, leaves_load_balancers: bool) -> Change<Wanted> {
+fn change_of(
+    node: Option<&NodeView>,
+    attempt: &AttemptRef,
+    leaves_load_balancers: bool,
+    marks: &MarkPatch,
+) -> Change<Wanted> {
     match (cordon_of(node, attempt), node) {
         (Cordon::Ours, _) => Change::Done(Wanted::Cordoned),
         (Cordon::NodeGone(reason), _) => Change::Done(Wanted::Failure(DrainFailure::NodeGone, reason)),
         (Cordon::Foreign(reason), _) => Change::Done(Wanted::Failure(DrainFailure::ForeignCordon, reason)),
         (Cordon::None, Some(node)) => {
-            let patch = cordon_patch(node, attempt, leaves_load_balancers);
+            let patch = cordon_patch(node, attempt, leaves_load_balancers, marks.clone());
             Change::Patch(patch)
         }
         (Cordon::None, None) => {

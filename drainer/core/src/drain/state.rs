@@ -20,6 +20,7 @@ use crate::edit::NodeEdit;
 use crate::fault::ApiFault;
 use crate::grace::ForbiddenGrace;
 use crate::machine::Machine;
+use crate::marks::{MarkPatch, NodeMarks};
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
 use crate::plan::deadline::Deadline;
@@ -68,6 +69,8 @@ pub struct DrainSettings {
     pub evictions_in_flight_max: usize,
     /// The kinds of controllers whose pods stay on the node.
     pub daemon_sets: DaemonSetKinds,
+    /// What operators want on a node with its cordon.
+    pub marks: NodeMarks,
 }
 
 /// The order to drain one node.
@@ -87,6 +90,8 @@ pub struct DrainOrder {
 #[derive(Debug)]
 pub struct Drain {
     pub(super) attempt: AttemptRef,
+    /// What operators want on the node with its cordon.
+    pub(super) marks: MarkPatch,
     pub(super) not_after: Timestamp,
     pub(super) began_at: Timestamp,
     pub(super) stage: Stage,
@@ -138,6 +143,7 @@ impl Drain {
         let DrainSettings {
             evictions_in_flight_max,
             daemon_sets,
+            marks,
         } = settings;
         let command = Command {
             attempt: attempt.clone(),
@@ -146,6 +152,7 @@ impl Drain {
         Self {
             not_after,
             began_at: now,
+            marks: marks.set(began_at),
             stage: Stage::Cordoning(NodeEdit::new()),
             permit: Permit::new(command, now),
             is_announced: false,

@@ -1,6 +1,6 @@
 //! Stories of an uncordon, and of a command's last step, over time. Times are seconds since the begin.
 
-use bellwether_drainer_core::{ApiFault, Command, CommandEnd, Conclusion, Task, Uncordon};
+use bellwether_drainer_core::{ApiFault, Command, CommandEnd, Conclusion, NodeMarks, Task, Uncordon};
 use bellwether_proto::{Fact, Phase};
 
 use crate::world::{World, at, attempt};
@@ -136,7 +136,7 @@ fn an_uncordon_that_a_webhook_undoes_is_reported() {
 #[test]
 fn an_uncordon_that_waits_continues_when_the_clock_is_set_back() {
     let mut world = uncordon();
-    world.machine = Uncordon::new(attempt(), false, at(7200));
+    world.machine = Uncordon::new(attempt(), false, NodeMarks::default(), at(7200));
     world.now = at(7200);
     world.api_fault = Some(ApiFault::Unavailable("busy".to_owned()));
     world.settle();
@@ -153,7 +153,7 @@ fn an_uncordon_that_waits_continues_when_the_clock_is_set_back() {
 #[test]
 fn d3_a_cordon_that_is_set_after_an_operator_took_ours_away_stays() {
     let mut world = uncordon();
-    world.machine = Uncordon::new(attempt(), true, at(0));
+    world.machine = Uncordon::new(attempt(), true, NodeMarks::default(), at(0));
     world.pass(1);
     let end = CommandEnd::Uncordoned {
         left_unschedulable: true,
@@ -164,7 +164,10 @@ fn d3_a_cordon_that_is_set_after_an_operator_took_ours_away_stays() {
 }
 
 fn uncordon() -> World<Uncordon> {
-    let mut world = World::new(Uncordon::new(attempt(), false, at(0)), Phase::Uncordoning);
+    let mut world = World::new(
+        Uncordon::new(attempt(), false, NodeMarks::default(), at(0)),
+        Phase::Uncordoning,
+    );
     world.change_node(|node| {
         node.is_unschedulable = true;
         node.mark = Some(attempt().attempt.to_string());

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_drainer_core::{
-    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine, NodePatched,
-    NodeRead, NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
+    Action, Answer, ApiFault, CommandEnd, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine, NodeMarks,
+    NodePatched, NodeRead, NodeView, Notice, PodView, RecordView, RequestId, WatchTarget, Watched,
 };
 use bellwether_proto::mark::CORDONED_FOR;
 use bellwether_proto::{AfterTimeout, Attempt, DrainProgress, DrainTerms, Fact, Phase};
@@ -112,6 +112,7 @@ impl World<Drain> {
         let settings = DrainSettings {
             evictions_in_flight_max: 10,
             daemon_sets: DaemonSetKinds::default(),
+            marks: NodeMarks::default(),
         };
         let order = DrainOrder {
             attempt: attempt(),

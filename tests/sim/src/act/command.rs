@@ -2,7 +2,8 @@
 
 use bellwether_drainer_core::permit::judge;
 use bellwether_drainer_core::{
-    Command, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine as _, RecordView, Refusal, Task, Uncordon,
+    Command, DaemonSetKinds, Drain, DrainOrder, DrainSettings, Machine as _, NodeMarks, RecordView, Refusal, Task,
+    Uncordon,
 };
 use bellwether_scheduler_core::Command as Sent;
 
@@ -24,6 +25,7 @@ fn settings() -> DrainSettings {
     DrainSettings {
         evictions_in_flight_max: EVICTIONS_MAX,
         daemon_sets: DaemonSetKinds::default(),
+        marks: NodeMarks::default(),
     }
 }
 
@@ -152,7 +154,12 @@ impl World {
                     }
                     Task::Uncordon => {
                         let is_cordon_removed = record.cordon_removed_at.is_some();
-                        Stage::Uncordoning(Box::new(Uncordon::new(attempt, is_cordon_removed, read_at)))
+                        Stage::Uncordoning(Box::new(Uncordon::new(
+                            attempt,
+                            is_cordon_removed,
+                            NodeMarks::default(),
+                            read_at,
+                        )))
                     }
                 };
                 true
