@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use bellwether_proto::TraceParent;
 use jiff::Timestamp;
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
@@ -188,8 +188,23 @@ pub struct FinishedSpan {
     pub end: Timestamp,
     /// What is known of it.
     pub attributes: Vec<(&'static str, AttributeValue)>,
+    /// What happened in it: a few.
+    pub events: Vec<FinishedEvent>,
+    /// Spans of other traces that belong to it: a few.
+    pub links: Vec<TraceParent>,
     /// Set if it failed.
     pub error: Option<String>,
+}
+
+/// What happened in a span.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishedEvent {
+    /// Its name.
+    pub name: &'static str,
+    /// When.
+    pub at: Timestamp,
+    /// What is known of it.
+    pub attributes: Vec<(&'static str, AttributeValue)>,
 }
 
 impl FinishedSpan {
@@ -197,15 +212,13 @@ impl FinishedSpan {
     pub fn write(self) {
         let Some(provider) = PROVIDER.get() else { return };
         let tracer = provider.tracer("bellwether");
-        let attributes = self
-            .attributes
-            .into_iter()
-            .map(|(key, value)| KeyValue::new(key, value));
+        let links = self.links.into_iter().map(|link| Link::with_context(ids(link, true)));
         let builder = tracer
             .span_builder(self.name)
             .with_kind(SpanKind::Internal)
             .with_start_time(SystemTime::from(self.start))
-            .with_attributes(attributes);
+            .with_links(links.collect())
+            .with_attributes(pairs(self.attributes));
         let parent = self.parent.map_or_else(Context::new, |span_id| {
             let parent = TraceParent {
                 trace_id: self.trace_id,
@@ -220,6 +233,10 @@ impl FinishedSpan {
         // With a parent the trace id was not asked for, and must not leak into the next span.
         NEXT_TRACE.set(None);
         NEXT_SPAN.set(None);
+        for event in self.events {
+            let at = SystemTime::from(event.at);
+            span.add_event_with_timestamp(event.name, at, pairs(event.attributes));
+        }
         if let Some(error) = self.error {
             span.set_status(Status::error(error));
         }
@@ -234,13 +251,22 @@ pub fn texts(texts: &[String]) -> AttributeValue {
     AttributeValue::Array(opentelemetry::Array::String(texts.collect()))
 }
 
+fn pairs(attributes: Vec<(&'static str, AttributeValue)>) -> Vec<KeyValue> {
+    let pairs = attributes.into_iter();
+    pairs.map(|(key, value)| KeyValue::new(key, value)).collect()
+}
+
 /// A context whose span is this one, which was or will be written elsewhere, perhaps by another service.
 fn context(parent: TraceParent, is_remote: bool) -> Context {
-    Context::new().with_remote_span_context(SpanContext::new(
-        TraceId::from_bytes(parent.trace_id),
-        SpanId::from_bytes(parent.span_id),
-        TraceFlags::default().with_sampled(parent.sampled),
+    Context::new().with_remote_span_context(ids(parent, is_remote))
+}
+
+fn ids(span: TraceParent, is_remote: bool) -> SpanContext {
+    SpanContext::new(
+        TraceId::from_bytes(span.trace_id),
+        SpanId::from_bytes(span.span_id),
+        TraceFlags::default().with_sampled(span.sampled),
         is_remote,
         TraceState::default(),
-    ))
+    )
 }

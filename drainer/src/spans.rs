@@ -48,6 +48,8 @@ pub(crate) fn write(parent: TraceParent, node: &NodeName, passage: Passage) {
         start: began,
         end: ended,
         attributes,
+        events: Vec::new(),
+        links: Vec::new(),
         error: (!is_done).then(|| "still there when the drain ended".to_owned()),
     }
     .write();

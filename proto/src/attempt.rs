@@ -10,6 +10,7 @@ use crate::drain_terms::DrainTerms;
 use crate::event_chain::EventChain;
 use crate::failed_reboot::FailedReboot;
 use crate::field::{instant, instant_required, optional, to_timestamp};
+use crate::gate_held::GateHeld;
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
 use crate::last_reboot::LastReboot;
 use crate::message::{Message, WireError};
@@ -114,6 +115,10 @@ pub struct Attempt {
     /// Where the chain of the node's events stands. None: no event yet. Of the stored record alone: the writer of a record
     /// continues the chain.
     pub event_chain: Option<Box<EventChain>>,
+    /// The gates that held the node before it. Nothing depends on them but what a trace shows.
+    pub held: Vec<GateHeld>,
+    /// The attempt before in the same rollout; none: it is the first one.
+    pub previous: Option<TraceParent>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -163,6 +168,8 @@ impl Attempt {
             served_annotations: None,
             boot_times: None,
             event_chain: None,
+            held: Vec::new(),
+            previous: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -271,6 +278,8 @@ impl Message for Attempt {
             served_annotations: wire.served_annotations.map(ServedAnnotation::all_from_wire),
             boot_times: wire.boot_times.map(BootTimes::from_wire).transpose()?.map(Box::new),
             event_chain: EventChain::from_wire(wire.event_chain).map(Box::new),
+            held: wire.held.into_iter().map(GateHeld::from_wire).collect(),
+            previous: wire.previous_traceparent.parse().ok(),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -325,6 +334,8 @@ impl Message for Attempt {
             served_annotations: self.served_annotations.as_deref().map(ServedAnnotation::all_to_wire),
             boot_times: self.boot_times.as_deref().map(BootTimes::to_wire),
             event_chain: self.event_chain.as_deref().map(EventChain::to_wire),
+            held: self.held.iter().map(GateHeld::to_wire).collect(),
+            previous_traceparent: self.previous.map(|trace| trace.to_string()).unwrap_or_default(),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

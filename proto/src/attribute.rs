@@ -28,6 +28,12 @@ names! {
     AGENT = "bellwether.agent";
     /// What requires a reboot.
     REASONS = "bellwether.reasons";
+    /// The code of the gate that held the node, from the list of reason codes.
+    GATE_CODE = "bellwether.gate.code";
+    /// How often that gate held the node, from 1.
+    GATE_TIMES = "bellwether.gate.times";
+    /// Why that gate was shut, for operators.
+    GATE_MESSAGE = "bellwether.gate.message";
     /// The namespace of a pod (OpenTelemetry semantic conventions).
     NAMESPACE = "k8s.namespace.name";
     /// The name of a pod (OpenTelemetry semantic conventions).

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::attempt::Attempt;
-use crate::field::to_timestamp;
+use crate::field::{time, to_timestamp};
+use crate::gate_held::GateHeld;
 use crate::ids::BootId;
 use crate::phase::Phase;
 use crate::wire;
@@ -25,21 +26,6 @@ pub struct AttemptStart {
     pub held: Vec<GateHeld>,
     /// The order by which it began.
     pub order: Option<StartOrder>,
-}
-
-/// A gate that held a node. See [`wire::GateHeld`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GateHeld {
-    /// Why, from the list of reason codes.
-    pub code: String,
-    /// Why, for operators.
-    pub message: String,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// Until when.
-    pub until: Option<Timestamp>,
-    /// How often in that span, from 1.
-    pub times: u32,
 }
 
 /// An order by which an attempt began. See [`wire::StartOrder`].
@@ -74,11 +60,6 @@ pub struct AttemptEnd {
     pub need_since: Option<Timestamp>,
 }
 
-/// A time that is out of range counts as none: nothing depends on it.
-fn time(at: Option<prost_types::Timestamp>) -> Option<Timestamp> {
-    at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok())
-}
-
 impl AttemptStart {
     pub(crate) fn from_wire(wire: wire::AttemptStart) -> Self {
         Self {
@@ -101,28 +82,6 @@ impl AttemptStart {
             reasons: self.reasons.clone(),
             held: self.held.iter().map(GateHeld::to_wire).collect(),
             order: self.order.as_ref().map(StartOrder::to_wire),
-        }
-    }
-}
-
-impl GateHeld {
-    fn from_wire(wire: wire::GateHeld) -> Self {
-        Self {
-            code: wire.code,
-            message: wire.message,
-            since: time(wire.since),
-            until: time(wire.until),
-            times: wire.times.max(1),
-        }
-    }
-
-    fn to_wire(&self) -> wire::GateHeld {
-        wire::GateHeld {
-            code: self.code.clone(),
-            message: self.message.clone(),
-            since: self.since.map(to_timestamp),
-            until: self.until.map(to_timestamp),
-            times: self.times,
         }
     }
 }

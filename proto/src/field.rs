@@ -20,6 +20,11 @@ pub(crate) fn instant(
         .transpose()
 }
 
+/// A time that is out of range counts as none: nothing depends on it.
+pub(crate) fn time(at: Option<prost_types::Timestamp>) -> Option<Timestamp> {
+    at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok())
+}
+
 /// A field that must be there.
 pub(crate) fn instant_required(
     message: &'static str,

@@ -21,7 +21,7 @@ mod served;
 use boot::cut_boot;
 pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
 pub use chain::{HELD_MAX, LINKED_EVENT_BYTES_MAX, UNPUBLISHED_MAX};
-use chain::{cut_chain, cut_phase};
+use chain::{cut_chain, cut_held, cut_phase};
 use drain::{cut_obstacle, cut_progress, cut_report};
 pub use fleet_event::{LEFT_OVER_MAX, QUEUES_MAX};
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
@@ -221,8 +221,11 @@ impl Limited for wire::Attempt {
             served_annotations,
             boot_times: _,
             event_chain,
+            held,
+            previous_traceparent: _,
             history,
         } = self;
+        cut_held(held);
         cut_chain(event_chain.as_mut());
         if let Some(wire::UnitsBefore { failed_units, hold: _ }) = units_before {
             cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);

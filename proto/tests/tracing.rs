@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bellwether_proto::{Phase, attribute, span};
+use bellwether_proto::{Phase, attribute, span, span_event};
 
 const PAGE: &str = include_str!("../../docs/tracing.md");
 
@@ -11,13 +11,23 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// The names in the rows of the table below a heading.
+fn rows(heading: &str) -> Vec<&str> {
+    let mut sections = PAGE.split("\n## ").filter_map(|section| section.split_once('\n'));
+    let section = sections.find(|(found, _)| *found == heading);
+    let rows = section.map(|(_, text)| text.lines()).into_iter().flatten();
+    rows.filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect()
+}
+
+#[test]
+fn the_page_has_a_row_for_each_event_of_a_span_and_no_other() {
+    assert_eq!(rows("Events"), span_event::ALL);
+}
+
 #[test]
 fn the_page_has_a_row_for_each_span_and_no_other() {
-    let table = PAGE.split("## Settings").next().unwrap();
-    let rows = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let rows: Vec<&str> = rows.collect();
+    let rows = rows("Spans");
     let phases = [
         Phase::Draining,
         Phase::Rebooting,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::{Phase, setting};
+use bellwether_proto::{Phase, attribute, setting, span, span_event};
 use rig::collector::Collector;
 use rig::kubelet::TERMINATION;
 use rig::service::Service;
 use rig::services::ServicesOptions;
-use rig::spans::{self, Span};
+use rig::spans::{self, Span, SpanLink};
 use rig::wait;
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
@@ -64,8 +64,7 @@ async fn a_collector_has_one_trace_whose_gap_stands_between_the_last_sign_of_the
         );
         ensure!(span.start <= span.end, "{span:?}");
     }
-    let named = |name: &str| spans.iter().find(|span| span.name == name).context("no such span");
-    let (away, attempt) = (named("host away")?, named("reboot node")?);
+    let (away, attempt) = (named(&spans, span::HOST_AWAY)?, named(&spans, span::REBOOT_NODE)?);
     let beside = || {
         spans
             .iter()
@@ -80,7 +79,7 @@ async fn a_collector_has_one_trace_whose_gap_stands_between_the_last_sign_of_the
     let (before, after) = (before.context("nothing before")?, after.context("nothing after")?);
     assert_eq!(
         (before.name.as_str(), before.end),
-        ("reboot host", away.start),
+        (span::REBOOT_HOST, away.start),
         "{tree}"
     );
     assert_eq!((after.name.as_str(), after.start), ("Verifying", away.end), "{tree}");
@@ -132,7 +131,10 @@ async fn no_span_is_missing_when_scheduler_drainer_and_collector_are_killed_in_b
 
     // Away for longer than spans wait.
     collector.process.kill9();
+    fleet.services.ctl_ok(&["pause", "--reason", "release night"]).await?;
     second.upgrade_kernel("6.12.48")?;
+    fleet.explained(second.name(), &["release night"]).await?;
+    fleet.services.ctl_ok(&["resume"]).await?;
     fleet.rebooted_once(std::slice::from_ref(&second)).await?;
     let leader = fleet.services.leader(&fleet.world).await?.clone();
     wait::until("the loss of spans to be counted", DEADLINE, async || {
@@ -145,7 +147,7 @@ async fn no_span_is_missing_when_scheduler_drainer_and_collector_are_killed_in_b
     collector.restart().await?;
     leader.process.kill9();
     let trace = traces::trace_of(&fleet, second.name()).await?;
-    wait::until("the next leader's spans", DEADLINE, async || {
+    let again = wait::until("the next leader's spans", DEADLINE, async || {
         let spans = spans::trace(collector.spans()?, &trace);
         let tree = spans::tree(&spans);
         for (service, name) in traces::WANTED {
@@ -155,7 +157,10 @@ async fn no_span_is_missing_when_scheduler_drainer_and_collector_are_killed_in_b
         ensure!(!tree.contains("(orphan)"), "a span has no parent:\n{tree}");
         // A drainer knows nothing of the drains of others: what it could not send is lost, and no more than it has counted.
         let of_drainer = spans.iter().filter(|span| span.service == "drainer").count();
-        let (lost, wanted) = (lost(&drainer).await?, ["drain node", "drain wave", "uncordon node"]);
+        let (lost, wanted) = (
+            lost(&drainer).await?,
+            [span::DRAIN_NODE, span::DRAIN_WAVE, span::UNCORDON_NODE],
+        );
         let missing = wanted
             .iter()
             .filter(|name| spans.iter().all(|span| span.name != **name))
@@ -164,10 +169,52 @@ async fn no_span_is_missing_when_scheduler_drainer_and_collector_are_killed_in_b
             missing as f64 <= lost,
             "{missing} are missing and {lost} counted, {of_drainer} there:\n{tree}"
         );
-        Ok(())
+        Ok(spans)
     })
     .await?;
+    the_wait_has_its_gate(&again)?;
+    leads_to_the_attempt_before(&again, &spans)?;
     fleet.finish()
+}
+
+fn named<'a>(spans: &'a [Span], name: &str) -> Result<&'a Span> {
+    let span = spans.iter().find(|span| span.name == name);
+    span.with_context(|| format!("no {name}"))
+}
+
+/// The pause is two events of the wait, within it.
+fn the_wait_has_its_gate(spans: &[Span]) -> Result<()> {
+    let waiting = named(spans, span::WAITING)?;
+    let of_pause = waiting.events.iter().filter(|event| {
+        let code = event.attributes.get(attribute::GATE_CODE);
+        code.is_some_and(|code| code == "Paused")
+    });
+    let of_pause: Vec<_> = of_pause.collect();
+    let [shut, open] = of_pause.as_slice() else {
+        anyhow::bail!("{waiting:?}");
+    };
+    assert_eq!(
+        [&*shut.name, &*open.name],
+        [span_event::GATE_SHUT, span_event::GATE_OPEN]
+    );
+    let message = shut.attributes.get(attribute::GATE_MESSAGE).context("no message")?;
+    assert!(message.contains("release night"), "{message}");
+    assert!(
+        waiting.start <= shut.at && shut.at < open.at && open.at <= waiting.end,
+        "{waiting:?}"
+    );
+    Ok(())
+}
+
+/// The attempt of these spans links to that of the others, which links to none.
+fn leads_to_the_attempt_before(spans: &[Span], before: &[Span]) -> Result<()> {
+    let (attempt, before) = (named(spans, span::REBOOT_NODE)?, named(before, span::REBOOT_NODE)?);
+    let link = SpanLink {
+        trace: before.trace.clone(),
+        span: before.id.clone(),
+    };
+    assert_eq!((&attempt.links, &before.links), (&vec![link], &vec![]));
+    Ok(())
 }
 
 /// How many spans of the service were lost, by its metrics.

@@ -11,7 +11,7 @@ pub const UNPUBLISHED_MAX: usize = 8;
 /// all else.
 pub const LINKED_EVENT_BYTES_MAX: usize = 10 * 1024;
 
-/// Most gates that an event names as having held a node: more than a policy has. The newest stay.
+/// Most gates that an event or a record names as having held a node: more than a policy has. The newest stay.
 pub const HELD_MAX: usize = 8;
 
 /// Longest text about a gate, or of an order, in an event: eight of them fit beside the message.
@@ -76,6 +76,21 @@ fn cut_start(start: &mut wire::AttemptStart) {
     } = start;
     cut(policy, WORD_BYTES_MAX);
     cut_list(reasons, DETAIL_REASONS_MAX, PACKAGE_BYTES_MAX);
+    cut_held(held);
+    if let Some(wire::StartOrder {
+        kind: _,
+        by,
+        reason,
+        since: _,
+    }) = order
+    {
+        cut(by, WORD_BYTES_MAX);
+        cut(reason, DETAIL_BYTES_MAX);
+    }
+}
+
+/// Keeps the newest gates.
+pub(super) fn cut_held(held: &mut Vec<wire::GateHeld>) {
     held.drain(..held.len().saturating_sub(HELD_MAX));
     for wire::GateHeld {
         code,
@@ -87,16 +102,6 @@ fn cut_start(start: &mut wire::AttemptStart) {
     {
         cut(code, CODE_BYTES_MAX);
         cut(message, DETAIL_BYTES_MAX);
-    }
-    if let Some(wire::StartOrder {
-        kind: _,
-        by,
-        reason,
-        since: _,
-    }) = order
-    {
-        cut(by, WORD_BYTES_MAX);
-        cut(reason, DETAIL_BYTES_MAX);
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         served_annotations: None,
         boot_times: None,
         event_chain: None,
+        held: vec![],
+        previous: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -177,6 +179,17 @@ fn served(value: &str) -> ServedAnnotation {
     }
 }
 
+/// A gate that held the node.
+fn held() -> GateHeld {
+    GateHeld {
+        code: "OutsideWindow".into(),
+        message: "opens at 02:00".into(),
+        since: Some(at(-60)),
+        until: Some(at(0)),
+        times: 2,
+    }
+}
+
 /// With all that is known of the reboots and drains before.
 pub(crate) fn failed_again() -> Attempt {
     Attempt {
@@ -211,6 +224,12 @@ pub(crate) fn failed_again() -> Attempt {
             userspace: Some(SignedDuration::from_secs(20)),
             ..BootTimes::default()
         })),
+        held: vec![held()],
+        previous: Some(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                .parse()
+                .unwrap(),
+        ),
         event_chain: Some(Box::new(EventChain {
             sequence: 7,
             hash: EventHash::of(b"7"),
@@ -246,13 +265,7 @@ fn detail() -> PhaseDetail {
             need_since: Some(at(-60)),
             need_first_since: Some(at(-90)),
             reasons: vec!["linux-image-amd64".into()],
-            held: vec![GateHeld {
-                code: "OutsideWindow".into(),
-                message: "opens at 02:00".into(),
-                since: Some(at(-60)),
-                until: Some(at(0)),
-                times: 2,
-            }],
+            held: vec![held()],
             order: Some(StartOrder {
                 is_now: true,
                 by: "anna".into(),

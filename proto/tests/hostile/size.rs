@@ -105,7 +105,7 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "node_uid" => (128, 1),
         "boot_id" | "boot_id_before" | "boot_id_after" => (64, 1),
         "attempt_id" => (36, 1),
-        "traceparent" => (55, 1),
+        "traceparent" | "previous_traceparent" => (55, 1),
         "need_span_id" => (16, 1),
         "ids" => (16, 8),
         "holders" => (256, 8),

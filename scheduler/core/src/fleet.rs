@@ -23,6 +23,7 @@ mod policy_effects;
 mod queues;
 mod read;
 mod readings;
+mod rollout;
 mod served;
 mod service;
 mod taints;

@@ -4,8 +4,8 @@
 //! All is in the record, the ids too: a leader that takes over writes the spans of the newest changes again, which a scheduler
 //! that died may not have sent, and each is the same span as before.
 
-use bellwether_chassis::traces::{AttributeValue, FinishedSpan, texts};
-use bellwether_proto::{Attempt, Cause, Ending, Phase, PhaseEntered, attribute, span};
+use bellwether_chassis::traces::{AttributeValue, FinishedEvent, FinishedSpan, texts};
+use bellwether_proto::{Attempt, Cause, Ending, GateHeld, Phase, PhaseEntered, attribute, span, span_event};
 use jiff::{SignedDuration, Timestamp};
 
 /// How old the newest change of an attempt may be whose spans are written again. A leader that takes over is later by less, also
@@ -67,6 +67,12 @@ fn write_phase(attempt: &Attempt, ended: &PhaseEntered, next: &PhaseEntered) {
             span_id: Some(attempt.trace.span_id),
             parent: attempt.need_span,
             attributes: attributes(attempt),
+            // A trace that is not sampled has no span to lead to.
+            links: attempt
+                .previous
+                .filter(|previous| previous.sampled)
+                .into_iter()
+                .collect(),
             error: error_of(attempt),
             ..part(attempt, span::REBOOT_NODE, attempt.started_at(), next.at)
         }
@@ -86,6 +92,8 @@ fn part(attempt: &Attempt, name: &'static str, start: Timestamp, end: Timestamp)
         start,
         end,
         attributes: vec![(attribute::NODE, attempt.node.to_string().into())],
+        events: Vec::new(),
+        links: Vec::new(),
         error: None,
     }
 }
@@ -114,11 +122,34 @@ fn write_wait(attempt: &Attempt) {
         return;
     }
     let began = attempt.started_at();
+    let since = attempt.need_since.min(began);
     FinishedSpan {
         parent: attempt.need_span,
-        ..part(attempt, span::WAITING, attempt.need_since.min(began), began)
+        events: gates(attempt, since, began),
+        ..part(attempt, span::WAITING, since, began)
     }
     .write();
+}
+
+/// The gates that held the node within the wait, by the record's list, in the order of their times.
+fn gates(attempt: &Attempt, since: Timestamp, until: Timestamp) -> Vec<FinishedEvent> {
+    let event = |name, at: Option<Timestamp>, gate: &GateHeld| {
+        // The host's clock states when the need began, and may differ.
+        let at = at?.clamp(since, until);
+        let attributes = vec![
+            (attribute::GATE_CODE, gate.code.clone().into()),
+            (attribute::GATE_MESSAGE, gate.message.clone().into()),
+            (attribute::GATE_TIMES, i64::from(gate.times).into()),
+        ];
+        Some(FinishedEvent { name, at, attributes })
+    };
+    let both = |gate: &GateHeld| {
+        let shut = event(span_event::GATE_SHUT, gate.since, gate);
+        shut.into_iter().chain(event(span_event::GATE_OPEN, gate.until, gate))
+    };
+    let mut events: Vec<_> = attempt.held.iter().flat_map(both).collect();
+    events.sort_by_key(|event| event.at);
+    events
 }
 
 /// From the last sign of the old boot to the first of the new one, when no service hears of the host; with the phases of the
@@ -232,9 +263,41 @@ mod tests {
 
     use super::*;
 
+    /// The event as its name, its second, and the code of its gate.
+    fn shown(event: &FinishedEvent) -> (&str, i64, String) {
+        let code = event.attributes.iter().find(|(key, _)| *key == attribute::GATE_CODE);
+        let code = code.map(|(_, value)| value.as_str().into_owned()).unwrap_or_default();
+        (event.name, event.at.as_second(), code)
+    }
+
     #[test]
-    fn the_phases_of_a_boot_lie_around_the_start_of_its_kernel() {
-        let mut attempt = Attempt::new(
+    fn each_gate_that_held_the_node_is_two_events_within_the_wait() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let gate = |code: &str, since, until| GateHeld {
+            code: code.to_owned(),
+            message: String::new(),
+            since: Some(at(since)),
+            until: Some(at(until)),
+            times: 1,
+        };
+        let mut attempt = attempt();
+        attempt.held = vec![gate("Paused", 5, 20), gate("OutsideWindow", 15, 40)];
+        let events = gates(&attempt, at(10), at(30));
+        let shown: Vec<_> = events.iter().map(shown).collect();
+        let of = |name, second, code: &str| (name, second, code.to_owned());
+        assert_eq!(
+            shown,
+            [
+                of("gate shut", 10, "Paused"),
+                of("gate shut", 15, "OutsideWindow"),
+                of("gate open", 20, "Paused"),
+                of("gate open", 30, "OutsideWindow"),
+            ]
+        );
+    }
+
+    fn attempt() -> Attempt {
+        Attempt::new(
             AttemptRef {
                 node: "n".parse().unwrap(),
                 node_uid: "uid".parse().unwrap(),
@@ -246,7 +309,12 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
                 .parse()
                 .unwrap(),
-        );
+        )
+    }
+
+    #[test]
+    fn the_phases_of_a_boot_lie_around_the_start_of_its_kernel() {
+        let mut attempt = attempt();
         assert_eq!(boot_phases(&attempt), []);
         let seconds = |seconds| Some(SignedDuration::from_secs(seconds));
         let times = BootTimes {

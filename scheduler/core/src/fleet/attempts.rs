@@ -85,8 +85,10 @@ impl Fleet {
         let governing = self.blockers.policies.governing(node);
         let terms = (attempt::drain_terms(&governing), attempt::reboot_kind(&governing));
         let last = member.and_then(|member| member.attempt.as_deref());
-        if let Some(attempt) = attempt::start(node, last, need, terms, &self.policy, now) {
+        if let Some(mut attempt) = attempt::start(node, last, need, terms, &self.policy, now) {
             let start = self.attempt_start(name, need, now);
+            attempt.held = start.as_ref().map(|start| start.held.clone()).unwrap_or_default();
+            attempt.previous = self.previous_of(node, now);
             self.begin_attempt(attempt, "", start, now);
         }
     }

@@ -46,6 +46,7 @@ mod records;
 mod referee;
 mod renewal;
 mod retries;
+mod rollouts;
 mod served;
 mod service;
 mod skips;

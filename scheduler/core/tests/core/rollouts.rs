@@ -1,0 +1,80 @@
+//! Stories of what a record keeps for the traces of a rollout: the attempt before, and the gates of the wait.
+
+use bellwether_proto::TraceParent;
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::world::{World, name, policy};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The trace of a node's attempt.
+fn trace(world: &World, node: &str) -> TraceParent {
+    world.records[&name(node)].trace
+}
+
+/// The attempt before that of the node, as the record has it.
+fn previous(world: &World, node: &str) -> Option<TraceParent> {
+    world.records[&name(node)].previous
+}
+
+#[test]
+fn each_attempt_names_the_one_before_of_its_policy_within_a_day_under_any_leader() {
+    let mut world = World::new(1, &["a", "b", "x", "y"]);
+    // The nodes a and b are of one pool.
+    world.policies = vec![
+        policy("pool", json!({ "nodeSelector": { "matchLabels": { "pool": "w" } } })),
+        policy(
+            "rest",
+            json!({ "nodeSelector": { "matchExpressions": [{ "key": "pool", "operator": "DoesNotExist" }] } }),
+        ),
+    ];
+    world.settle();
+    world.need("a");
+    world.reboot("a");
+    assert_eq!(previous(&world, "a"), None, "the first one");
+    world.need("x");
+    world.reboot("x");
+    assert_eq!(previous(&world, "x"), None, "the first one of its policy");
+    world.crash();
+    world.need("b");
+    assert_eq!(previous(&world, "b"), Some(trace(&world, "a")));
+    world.crash();
+    world.reboot("b");
+    assert_eq!(
+        previous(&world, "b"),
+        Some(trace(&world, "a")),
+        "a change of leaders changes nothing"
+    );
+    // Of several the one that ended last, also of the same node.
+    world.pass(DAY - SignedDuration::from_hours(1));
+    let before = trace(&world, "b");
+    world.need("b");
+    assert_eq!(previous(&world, "b"), Some(before));
+    world.reboot("b");
+    world.pass(DAY + SignedDuration::from_hours(1));
+    world.need("a");
+    assert_eq!(previous(&world, "a"), None, "another rollout");
+}
+
+#[test]
+fn a_record_keeps_the_gates_that_held_its_node_and_the_next_attempt_does_not() {
+    let mut world = World::new(1, &["a"]);
+    world.pause("release night");
+    world.need("a");
+    world.pass(SignedDuration::from_mins(5));
+    world.resume();
+    world.settle();
+    world.crash();
+    let held = world.records[&name("a")].held.clone();
+    let paused = held.iter().find(|gate| gate.code == "Paused");
+    let paused = paused.unwrap_or_else(|| panic!("{held:?}"));
+    assert!(paused.message.contains("release night"), "{held:?}");
+    let took = paused.until.unwrap().duration_since(paused.since.unwrap());
+    assert!(took >= SignedDuration::from_mins(5), "{held:?}");
+    world.reboot("a");
+    world.pass(DAY);
+    world.need("a");
+    let held = &world.records[&name("a")].held;
+    assert!(held.iter().all(|gate| gate.code != "Paused"), "{held:?}");
+}
