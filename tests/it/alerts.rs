@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use rig::place::Place;
-use rig::tools;
+use rig::{scraper, tools};
 use serde_json::Value;
 
 use crate::fleet::Fleet;
@@ -44,13 +44,7 @@ async fn each_alert_fires_for_its_fault_and_not_without_it_and_has_a_runbook() -
     ensure!(sections == alerts, "{sections:?}");
 
     let place = Place::new()?;
-    let (_, groups) = text.split_once("\nspec:\n").context("no spec")?;
-    // promtool wants the content of the resource's spec.
-    let rules: Vec<&str> = groups
-        .lines()
-        .map(|line| line.strip_prefix("  ").unwrap_or(line))
-        .collect();
-    place.file("rules.yaml", rules.join("\n"))?;
+    place.file("rules.yaml", scraper::rules_of_deploy()?)?;
     let tests = place.file("tests.yaml", TESTS)?;
     let mut promtool = Command::new(tools::tool("promtool")?);
     let output = promtool.args(["test", "rules"]).arg(tests).output()?;
@@ -66,6 +60,25 @@ async fn each_alert_fires_for_its_fault_and_not_without_it_and_has_a_runbook() -
 
 #[test]
 fn each_query_of_the_dashboard_is_one_and_reads_only_metrics_of_the_page() -> Result<()> {
+    let queries = queries_of_dashboard()?;
+    ensure!(queries.len() > 15, "{queries:?}");
+    let known = metrics::names_of_the_page();
+    for query in queries {
+        let mut promtool = Command::new(tools::tool("promtool")?);
+        let output = promtool.args(["--experimental", "promql", "format", &query]).output()?;
+        ensure!(
+            output.status.success(),
+            "{query}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let unknown = metrics_of(&query).find(|metric| !known.contains(metric));
+        ensure!(unknown.is_none(), "docs/metrics.md has no {unknown:?} of {query}");
+    }
+    Ok(())
+}
+
+/// The queries of the dashboard's panels.
+pub(crate) fn queries_of_dashboard() -> Result<Vec<String>> {
     let file = tools::repository().join("deploy/components/metrics/dashboard.yaml");
     let text = fs::read_to_string(file)?;
     let (_, dashboard) = text.split_once("bellwether.json: |\n").context("no dashboard")?;
@@ -75,21 +88,8 @@ fn each_query_of_the_dashboard_is_one_and_reads_only_metrics_of_the_page() -> Re
         .iter()
         .filter_map(|panel| panel.get("targets")?.as_array())
         .flatten();
-    let queries: Vec<&str> = targets.filter_map(|target| target.get("expr")?.as_str()).collect();
-    ensure!(queries.len() > 15, "{queries:?}");
-    let known = metrics::names_of_the_page();
-    for query in queries {
-        let mut promtool = Command::new(tools::tool("promtool")?);
-        let output = promtool.args(["--experimental", "promql", "format", query]).output()?;
-        ensure!(
-            output.status.success(),
-            "{query}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let unknown = metrics_of(query).find(|metric| !known.contains(metric));
-        ensure!(unknown.is_none(), "docs/metrics.md has no {unknown:?} of {query}");
-    }
-    Ok(())
+    let queries = targets.filter_map(|target| target.get("expr")?.as_str());
+    Ok(queries.map(str::to_owned).collect())
 }
 
 /// The names of our metrics in a query, those of histograms without a suffix.

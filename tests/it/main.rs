@@ -47,6 +47,7 @@ mod notify;
 mod orders;
 mod parts;
 mod policies;
+mod prometheus;
 mod recording;
 mod replicas;
 mod reports;

@@ -1,7 +1,15 @@
-//! As much of HTTP/1.1 as a front before one API server needs.
+//! As much of HTTP/1.1 as a front before one API server needs, and a client for a question to a server on loopback.
+
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::wait;
+
+/// How long one answer may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Larger than any request of a service, whose largest are patches.
 const REQUEST_MAX: usize = 1 << 20;
@@ -41,6 +49,21 @@ impl Message {
         bytes.extend_from_slice(&self.body);
         bytes
     }
+}
+
+/// Asks the server on this port; returns status and body. HTTP/1.0: one request, one answer until the end.
+pub(crate) async fn get(port: u16, path: &str) -> Result<(u16, String)> {
+    wait::within(&format!("the answer to {path}"), ANSWER_DEADLINE, async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: rig\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer without head")?;
+        let status = head.split(' ').nth(1).context("an answer without status")?;
+        Ok((status.parse()?, body.to_owned()))
+    })
+    .await
 }
 
 /// Reads a request with its whole body; none if the connection was closed before one began.

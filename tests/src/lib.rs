@@ -41,6 +41,7 @@ pub mod proxy;
 pub mod raw_client;
 pub mod record;
 pub mod record_keys;
+pub mod scraper;
 pub mod service;
 pub mod services;
 pub mod spans;

@@ -4,16 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
+use crate::http;
 use crate::process::Process;
-use crate::wait;
 
 /// How long a service may take to be ready, on busy cores.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
-/// How long one answer of the admin server may take.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A running service.
 #[derive(Clone, Debug)]
@@ -69,19 +65,8 @@ impl Service {
         Ok(body)
     }
 
-    /// Asks its admin server; returns status and body. Plain HTTP/1.0 by hand: one request, one
-    /// answer until the end, no client library.
+    /// Asks its admin server; returns status and body.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
-        wait::within("the admin server's answer", ANSWER_DEADLINE, async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.admin_port)).await?;
-            let request = format!("GET {path} HTTP/1.0\r\nHost: rig\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            let (head, body) = answer.split_once("\r\n\r\n").context("an answer without head")?;
-            let status = head.split(' ').nth(1).context("an answer without status")?;
-            Ok((status.parse()?, body.to_owned()))
-        })
-        .await
+        http::get(self.admin_port, path).await
     }
 }
