@@ -8,7 +8,8 @@ use crate::rigged;
 pub(crate) const HELP: &str = "\
 Start a real control plane, NATS and the services here, and show rolling reboots.
 
-Usage: cargo xtask demo [--nodes N] [--slots N] [--policy FILE] [--keep] [more arguments of the demo]
+Usage: cargo xtask demo [--nodes N] [--slots N] [--policy FILE] [--observe] [--keep]
+                  [more arguments of the demo]
 
 Builds what is missing (tools, services), then starts everything on loopback in a temporary
 folder. Nothing on this machine is rebooted, and nothing is left running.
@@ -18,6 +19,7 @@ Options:
   --slots N      How many may be disrupted at once [default: 1]
   --policy FILE  Apply the RebootPolicies of this file first. If they let no node reboot now, the demo shows the reasons
                  and ends
+  --observe      Start Prometheus with the alerts, and an OpenTelemetry collector, beside it
   --keep         Keep everything running at the end, with its addresses, until Ctrl-C
 ";
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::{Attempt, NodeName, Phase, decode, subject};
+use rig::spans::{self, Span};
 use rig::wait;
 use rig::world::World;
 
@@ -77,11 +78,11 @@ fn took(attempt: &Attempt, phase: Phase) -> Option<f64> {
 }
 
 /// An attempt's trace as a tree, as soon as its own span has been received.
-pub(crate) async fn trace(world: &World, attempt: &Attempt) -> Result<String> {
+pub(crate) async fn trace(attempt: &Attempt, received: impl Fn() -> Result<Vec<Span>>) -> Result<String> {
     let text = attempt.trace.to_string();
     let id = text.split('-').nth(1).context("a trace id")?.to_owned();
     wait::until("the trace to be complete", Duration::from_secs(15), async || {
-        let tree = world.traces.tree(&id);
+        let tree = spans::tree(&spans::trace(received()?, &id));
         ensure!(
             tree.contains("reboot node") && tree.contains("uncordon node"),
             "it is\n{tree}"

@@ -10,6 +10,7 @@
 
 mod after;
 mod live;
+mod observe;
 mod policy;
 
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::permission::Role;
 use clap::Parser;
 use rig::accounts::{self, User};
+use rig::collector::Collector;
 use rig::services::{Services, ServicesOptions};
 use rig::workload::Workload;
 use rig::world::{World, WorldOptions};
@@ -53,6 +55,10 @@ struct Args {
     /// File with RebootPolicies to apply first; if they let no node reboot now, the demo shows the reasons and ends
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+
+    /// Start Prometheus with the alerts, and an OpenTelemetry collector, beside it
+    #[arg(long)]
+    observe: bool,
 
     /// Keep everything running at the end, until Ctrl-C
     #[arg(long)]
@@ -110,12 +116,26 @@ async fn show(world: &World, args: &Args, policies: Option<&str>, began: Instant
         policy::apply(world, policies).await?;
     }
     println!("Starting Bellwether: 2 schedulers, 1 drainer, a sentinel and a rebooter on each host ...");
-    let options = ServicesOptions::default()
+    let mut options = ServicesOptions::default()
         .set("BELLWETHER_SLOTS", &args.slots.to_string())
         .set("BELLWETHER_SOAK", &format!("{}s", SOAK.as_secs()));
+    let collector = match args.observe {
+        true => Some(Collector::start(&world.place).await?),
+        false => None,
+    };
+    if let Some(collector) = &collector {
+        options = observe::send_traces_to(collector, options);
+    }
     let services = Services::start(world, options).await?;
-    services.leader(world).await?;
+    let leader = services.leader(world).await?;
     println!("Ready after {:.1} s.\n", began.elapsed().as_secs_f64());
+    heading("Where to look, while it runs");
+    // Until the end of the demo.
+    let _prometheus = match &collector {
+        Some(collector) => Some(observe::start(world, &services, collector).await?),
+        None => None,
+    };
+    observe::show_services(world, leader, args.observe);
 
     if policies.is_some() {
         policy::show(world).await?;
@@ -160,7 +180,11 @@ async fn show(world: &World, args: &Args, policies: Option<&str>, began: Instant
     );
     let first = attempts.first().context("no attempt was made")?;
     heading(&format!("One trace, across the reboot of {}", first.node));
-    println!("{}", after::trace(world, first).await?);
+    let received = || match &collector {
+        Some(collector) => collector.spans(),
+        None => Ok(world.traces.spans()),
+    };
+    println!("{}", after::trace(first, received).await?);
     if args.keep {
         keep(world, &services).await?;
     }
