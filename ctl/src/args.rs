@@ -1,6 +1,7 @@
 //! The arguments. `--help` is their reference; wrong arguments are refused here, with exit code 2.
 
 mod history;
+mod notify;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tonic::transport::Endpoint;
 
 pub(crate) use self::history::{HistoryArgs, ReportArgs, TrailForm};
+pub(crate) use self::notify::{NotifyPreviewArgs, NotifyTestArgs, NotifyVerb};
 
 /// Rolling reboots of Kubernetes nodes: their state, its reasons, and the remedies
 ///
@@ -80,6 +82,9 @@ pub(crate) enum Verb {
     /// Work with RebootPolicies
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// See what the notifier's targets get
+    #[command(subcommand)]
+    Notify(NotifyVerb),
     /// Translate the settings of kured into a RebootPolicy and settings that do the same; changes nothing
     ///
     /// Fails while kured runs or its lock is held, unless --print is given.

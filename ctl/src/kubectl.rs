@@ -1,7 +1,7 @@
 //! kubectl as a child process: the one way to Kubernetes, with the rights of the user.
 //!
 //! It asks and reads; it changes nothing. `create` is used for access reviews alone, which are
-//! questions that the API server answers and does not store.
+//! questions that the API server answers and does not store; `exec` for the notifier's test message alone.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

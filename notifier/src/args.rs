@@ -22,6 +22,20 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) chassis: ChassisArgs,
+
+    #[command(subcommand)]
+    pub(crate) mode: Option<Mode>,
+}
+
+/// What to do instead of the service.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Mode {
+    /// Send one marked message to each target, print what it answers, and end; fails unless each has taken it
+    Test {
+        /// Only to this target
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
+    },
 }
 
 #[cfg(test)]

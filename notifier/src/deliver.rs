@@ -57,6 +57,16 @@ async fn try_once(
 ) -> (Answer, Option<String>) {
     let thread = notifier.office().thread(place, notification).map(str::to_owned);
     let draft = form::draft(target, notification, thread.as_deref());
+    send_once(target, draft, thread.is_some(), recipient).await
+}
+
+/// The answer of a target to one message, and what was found.
+pub(crate) async fn send_once(
+    target: &Target,
+    draft: Draft,
+    in_thread: bool,
+    recipient: usize,
+) -> (Answer, Option<String>) {
     let post = match draft {
         Draft::Post(post) => post,
         Draft::Letter(letter) => {
@@ -69,7 +79,6 @@ async fn try_once(
     match http::send(target, &post).await {
         Ok(reply) => {
             let retry_after = reply.retry_after.as_deref();
-            let in_thread = thread.is_some();
             let answer = Answer::of_http(
                 &target.form,
                 in_thread,

@@ -9,6 +9,7 @@
 //! http.rs     one request to a target
 //! smtp.rs     one e-mail
 //! secret.rs   files with secrets
+//! trial.rs    one test message to each target
 //! state.rs    the file that is kept over a restart
 //! core/       decides: which message goes where, when, and in which form (a crate of its own)
 //! ```
@@ -27,6 +28,7 @@ mod run;
 mod secret;
 mod smtp;
 mod state;
+mod trial;
 mod wire;
 
 use std::process::ExitCode;
@@ -41,5 +43,8 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    if let Some(args::Mode::Test { target }) = &args.mode {
+        return trial::run(&args.config, target.as_deref());
+    }
     bellwether_chassis::run_service(SERVICE, &args.chassis, None, |chassis| run::run(chassis, &args))
 }

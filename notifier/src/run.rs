@@ -82,7 +82,8 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     .await
 }
 
-fn configuration(path: &Path) -> anyhow::Result<Settings> {
+/// Reads the file with targets and routes.
+pub(crate) fn configuration(path: &Path) -> anyhow::Result<Settings> {
     let metadata = std::fs::metadata(path).context("mount the ConfigMap bellwether-notifier")?;
     anyhow::ensure!(metadata.is_file(), "is no file");
     anyhow::ensure!(

@@ -2,6 +2,7 @@
 //! and whatever a target answers.
 
 mod forms;
+mod preview;
 mod waits;
 
 use std::collections::BTreeMap;

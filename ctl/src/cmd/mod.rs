@@ -7,6 +7,7 @@ mod explain;
 mod history;
 mod migrate;
 mod near;
+mod notify;
 mod order;
 mod pause;
 mod policy;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use bellwether_check::Report;
 use bellwether_proto::wire::{ListNodesRequest, OrderKind};
 
-use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, OrderTerms, PolicyVerb, Verb};
+use crate::args::{Args, CheckForm, ConnectArgs, FleetVerb, NotifyVerb, OrderTerms, PolicyVerb, Verb};
 use crate::cmd::order::Subject;
 use crate::connect::{CallError, Client, Fleet};
 use crate::out;
@@ -37,6 +38,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Check(check) => check::run(&args.connect, &check).await,
         Verb::UninstallCheck(check) => uninstall_check::run(&args.connect, &check).await,
         Verb::Policy(PolicyVerb::Check(check)) => policy::check(&args.connect, &check).await,
+        Verb::Notify(NotifyVerb::Preview(preview)) => notify::preview(&preview),
+        Verb::Notify(NotifyVerb::Test(test)) => notify::test(&args.connect, &test).await,
         Verb::Migrate(migrate) => migrate::run(&args.connect, &migrate).await,
     }
 }

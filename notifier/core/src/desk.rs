@@ -12,7 +12,7 @@ use crate::news::{self, News};
 use crate::notification::{Kind, Notification, Severity};
 use crate::queues::{OfPolicy, Queues};
 use crate::rollout::{RolloutId, Rollouts, Standing};
-use crate::settings::{Settings, Style, Target};
+use crate::settings::{Settings, Target};
 
 /// So many keys of settled messages are kept: several times what may wait for all targets at once, since an event whose
 /// messages are settled comes again only while it is not acknowledged.
@@ -324,7 +324,7 @@ impl Desk {
 
     fn threaded(&self, target: usize) -> Option<&Target> {
         let target = self.settings.targets.get(target)?;
-        (target.style == Style::Thread).then_some(target)
+        target.has_threads().then_some(target)
     }
 
     fn notification(&self, news: News, at: Timestamp, rollout: Option<RolloutId>) -> Notification {

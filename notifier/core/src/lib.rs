@@ -18,6 +18,8 @@
 //! url.rs           addresses of targets, which never show more than their host
 //! template.rs      bodies of webhooks, with checked fields
 //! form.rs          the request by which each kind of target takes a message
+//! rehearsal.rs     a course of events by which operators see what each target gets
+//! shown.rs         a message for reading
 //! text.rs          the length of texts
 //! ```
 //!
@@ -45,9 +47,11 @@ mod parse;
 mod queues;
 #[cfg(test)]
 mod queues_tests;
+pub mod rehearsal;
 pub mod rollout;
 pub mod settings;
 pub mod shoutrrr;
+mod shown;
 pub mod template;
 mod text;
 pub mod url;
@@ -60,4 +64,5 @@ pub use office::{Office, Placed};
 pub use outbox::{Ended, Next, Settled};
 pub use rollout::RolloutId;
 pub use settings::{ConfigError, Email, Form, Secret, Settings, Style, Target};
+pub use shown::shown;
 pub use url::Url;

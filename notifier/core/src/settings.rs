@@ -285,6 +285,12 @@ impl Target {
         secrets
     }
 
+    /// All messages of a rollout are in one thread.
+    #[must_use]
+    pub fn has_threads(&self) -> bool {
+        self.style == Style::Thread
+    }
+
     /// To how many recipients each message is sent on its own.
     #[must_use]
     pub fn recipients(&self) -> usize {

@@ -1,0 +1,87 @@
+//! A trial of the targets: one marked message to each, by the way of all messages, and what each answers. It reads no event and
+//! keeps nothing, so it may run beside the service.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bellwether_chassis::clock;
+use bellwether_notifier_core::{Answer, Notification, Target, form, rehearsal};
+use tokio::task::JoinSet;
+
+use crate::deliver;
+use crate::run;
+
+/// Runs the trial of all targets, or of the one with this name. Success: each has taken its message.
+pub(crate) fn run(config: &Path, only: Option<&str>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let tried = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(try_all(config, only)));
+    match tried {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // A reader that is gone needs no error.
+            writeln!(io::stderr(), "error: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn try_all(config: &Path, only: Option<&str>) -> anyhow::Result<bool> {
+    let settings = run::configuration(config).with_context(|| format!("--config {}", config.display()))?;
+    let message = rehearsal::trial(&settings, clock::now());
+    let names: Vec<&str> = settings.targets.iter().map(|target| target.name.as_str()).collect();
+    if let Some(name) = only.filter(|name| !names.contains(name)) {
+        anyhow::bail!(
+            "--target: no target has the name {name:?}: choose among {}",
+            names.join(", ")
+        );
+    }
+    // At once: one that hangs takes its time, and not that of the others.
+    let mut trials = JoinSet::new();
+    for target in &settings.targets {
+        if only.is_none_or(|name| name == target.name) {
+            trials.spawn(try_one(target.clone(), message.clone()));
+        }
+    }
+    let mut is_taken = true;
+    while let Some(tried) = trials.join_next().await {
+        let (lines, taken) = tried?;
+        is_taken &= taken;
+        io::stdout().lock().write_all(lines.as_bytes())?;
+    }
+    Ok(is_taken)
+}
+
+/// What the target answers for each of its recipients, until one try fails at the target itself.
+async fn try_one(target: Target, message: Notification) -> (String, bool) {
+    let mut lines = String::new();
+    let mut is_taken = true;
+    for recipient in 0..target.recipients() {
+        let draft = form::draft(&target, &message, None);
+        let (answer, found) = deliver::send_once(&target, draft, false, recipient).await;
+        let found = found.unwrap_or_default();
+        let place = target.recipient_field(recipient);
+        let place = place.map(|field| format!(", {field}")).unwrap_or_default();
+        let name = format!("{}{place}", target.name);
+        match answer {
+            Answer::Delivered { .. } => lines.push_str(&format!("{name}: delivered ({found})\n")),
+            Answer::Refused(fault) => {
+                is_taken = false;
+                lines.push_str(&format!("{name}: {} ({found}): {}\n", fault.as_str(), fault.remedy()));
+            }
+            Answer::Failed { fault, .. } => {
+                lines.push_str(&format!("{name}: {} ({found}): {}\n", fault.as_str(), fault.remedy()));
+                return (lines, false);
+            }
+            Answer::ThreadGone => {
+                lines.push_str(&format!("{name}: ({found}) the target does not know the thread\n"));
+                return (lines, false);
+            }
+        }
+    }
+    (lines, is_taken)
+}
