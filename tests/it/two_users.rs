@@ -1,4 +1,5 @@
-//! A NATS of the user with two users: one for the agents of all nodes, one for scheduler and drainer, in the two accounts.
+//! A NATS of the user with two users: one for the agents of all nodes, one for scheduler and drainer, in the two accounts; and
+//! one for the notifier.
 //!
 //! The configuration is a file of the deploy folder, written by hand from what the first test prints.
 
@@ -24,24 +25,31 @@ struct User {
     /// The variable of the server that has its password.
     password: &'static str,
     account: Account,
-    roles: [Role; 2],
+    roles: &'static [Role],
     /// Of one of its roles, on some node.
     inbox: &'static str,
 }
 
-const USERS: [User; 2] = [
+const USERS: [User; 3] = [
     User {
         name: "control",
         password: "$CONTROL_PASSWORD",
         account: Account::Control,
-        roles: [Role::Scheduler, Role::Drainer],
+        roles: &[Role::Scheduler, Role::Drainer],
         inbox: "_INBOX.scheduler",
+    },
+    User {
+        name: "notifier",
+        password: "$NOTIFIER_PASSWORD",
+        account: Account::Control,
+        roles: &[Role::Notifier],
+        inbox: "_INBOX.notifier",
     },
     User {
         name: "agents",
         password: "$AGENTS_PASSWORD",
         account: Account::Nodes,
-        roles: [Role::Sentinel, Role::Rebooter],
+        roles: &[Role::Sentinel, Role::Rebooter],
         inbox: "_INBOX.sentinel.n1",
     },
 ];
@@ -49,9 +57,9 @@ const USERS: [User; 2] = [
 impl User {
     /// What its roles may publish and subscribe to, for every node.
     fn permissions(&self) -> (BTreeSet<String>, BTreeSet<String>) {
-        let all = self.roles.map(|role| role.permissions_in_account("*"));
-        let publish = all.iter().flat_map(|it| it.publish.clone()).collect();
-        let subscribe = all.iter().flat_map(|it| it.subscribe.clone()).collect();
+        let all = || self.roles.iter().map(|role| role.permissions_in_account("*"));
+        let publish = all().flat_map(|it| it.publish).collect();
+        let subscribe = all().flat_map(|it| it.subscribe).collect();
         (publish, subscribe)
     }
 
@@ -66,8 +74,8 @@ impl User {
         };
         let (publish, subscribe) = self.permissions();
         format!(
-            "  users: [\n    {{ user: {}, password: {}, permissions: {{\n      publish: {{ allow: [\n{}      ] }}\n      \
-             subscribe: {{ allow: [\n{}      ] }}\n    }} }}\n  ]\n",
+            "    {{ user: {}, password: {}, permissions: {{\n      publish: {{ allow: [\n{}      ] }}\n      \
+             subscribe: {{ allow: [\n{}      ] }}\n    }} }}\n",
             self.name,
             self.password,
             list(&publish),
@@ -81,7 +89,12 @@ fn accounts() -> String {
     let mut text = String::from("accounts {\n");
     for account in Account::ALL {
         let users = USERS.iter().filter(|user| user.account == account).map(User::entry);
-        text.push_str(&account.definition(&users.collect::<String>()));
+        let users: String = users.collect();
+        let users = match users.as_str() {
+            "" => users,
+            users => format!("  users: [\n{users}  ]\n"),
+        };
+        text.push_str(&account.definition(&users));
     }
     text + "}\n"
 }
