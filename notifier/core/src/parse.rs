@@ -11,6 +11,7 @@ use crate::settings::{
     Address, ConfigError, Email, Form, Header, HeaderValue, Route, Secret, Security, Settings, Style, Target,
 };
 use crate::template::{Escape, Template};
+use crate::text::cut;
 use crate::url::{Url, is_loopback};
 
 /// Headers of a webhook: what servers ask for are one or two.
@@ -21,6 +22,9 @@ const RECIPIENTS_MAX: usize = 16;
 
 /// A body that is longer is no message.
 const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
+
+/// More than any sentence of ours; what it repeats of the file is cut.
+const PROBLEM_BYTES_MAX: usize = 1024;
 
 /// One a second: what the strictest chat services take.
 const PER_MINUTE: u16 = 60;
@@ -109,9 +113,12 @@ impl Settings {
 }
 
 fn wrong(field: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    // It is one line of a log, and may repeat what is in the file.
+    let problem: String = problem.into();
+    let problem = problem.replace(char::is_control, " ");
     ConfigError {
         field: field.into(),
-        problem: problem.into(),
+        problem: cut(&problem, PROBLEM_BYTES_MAX),
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target {
         name: "bus",
         run: target::bus::run,
@@ -115,6 +115,10 @@ pub const TARGETS: [Target; 19] = [
     Target {
         name: "migrate",
         run: target::migrate::run,
+    },
+    Target {
+        name: "notify",
+        run: target::notify::run,
     },
 ];
 

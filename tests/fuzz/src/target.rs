@@ -11,6 +11,7 @@ pub(crate) mod ids;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod node;
+pub(crate) mod notify;
 pub(crate) mod policy;
 pub(crate) mod prometheus;
 pub(crate) mod question;

@@ -1,0 +1,35 @@
+//! The notifier's configuration with its templates: what is taken gives each message a form within its limits.
+
+use bellwether_notifier_core::rehearsal::rehearse;
+use bellwether_notifier_core::{Draft, Settings, shown};
+use jiff::Timestamp;
+
+use crate::judge;
+
+/// A template of 16 KiB that repeats its fields, each of a few hundred bytes: a body is no flood.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+pub(crate) fn run(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let settings = match Settings::parse(text) {
+        Ok(settings) => settings,
+        Err(error) => {
+            judge::error(&error);
+            return false;
+        }
+    };
+    for (place, target) in settings.targets.iter().enumerate() {
+        for message in rehearse(&settings, place, "nights", Timestamp::UNIX_EPOCH) {
+            if let Draft::Post(post) = &message.draft {
+                assert!(post.body.len() <= BODY_BYTES_MAX, "{} bytes", post.body.len());
+                if post.content_type == "application/json" {
+                    serde_json::from_str::<serde_json::Value>(&post.body).expect("JSON");
+                }
+            }
+            drop(shown(target, &message.draft));
+        }
+    }
+    true
+}
