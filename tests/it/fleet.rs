@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
+use bellwether_proto::subject::Topic;
 use bellwether_proto::{Attempt, Fact, Message as _, NodeEvent, NodeName, Phase, decode, subject};
 use futures_util::StreamExt as _;
 use rig::host::Host;
@@ -71,12 +72,15 @@ impl Fleet {
         Ok(())
     }
 
-    /// The next event that fits.
+    /// The next event of a node that fits.
     pub(crate) async fn event(&mut self, awaited: &str, fits: impl Fn(&NodeEvent) -> bool) -> Result<NodeEvent> {
         let events = &mut self.events;
         wait::within(awaited, DEADLINE, async {
             loop {
                 let message = events.next().await.context("the subscription ended")?;
+                if !matches!(Topic::parse(&message.subject), Some(Topic::Event(..))) {
+                    continue;
+                }
                 let headers = message.headers.unwrap_or_default();
                 let event: NodeEvent = decode(|name| headers.get(name).map(|it| it.as_str()), &message.payload)?;
                 let own = subject::event(&event.node.token(), &event.fact);

@@ -9,7 +9,8 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bellwether_proto::event::NodeEvent;
 use bellwether_proto::stream::{ATTEMPTS_STREAM, EVENTS_STREAM, HOSTS_STREAM, StreamDefinition};
-use bellwether_proto::{Attempt, HostReport, Message, NodeName, Phase, RebooterReport, decode, encode, subject};
+use bellwether_proto::subject::{self, Topic};
+use bellwether_proto::{Attempt, HostReport, Message, NodeName, Phase, RebooterReport, decode, encode};
 
 use crate::accounts::User;
 use crate::nats::Nats;
@@ -79,13 +80,16 @@ impl Bus {
         Ok(events)
     }
 
-    /// All events that are stored, oldest first.
+    /// All events of nodes that are stored, oldest first.
     pub async fn all_events(&self) -> Result<Vec<NodeEvent>> {
         let mut stream = self.jetstream.get_stream(EVENTS_STREAM.name).await?;
         let state = stream.info().await?.state.clone();
         let mut events = Vec::new();
         for sequence in state.first_sequence.max(1)..=state.last_sequence {
             let message = stream.get_raw_message(sequence).await?;
+            if !matches!(Topic::parse(&message.subject), Some(Topic::Event(..))) {
+                continue;
+            }
             let event: NodeEvent = read(&message)?;
             let own = subject::event(&event.node.token(), &event.fact);
             ensure!(*message.subject == *own, "{} carries {event:?}", message.subject);

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::{Fact, NodeEvent, decode, subject};
+use bellwether_proto::subject::{self, Topic};
+use bellwether_proto::{Fact, NodeEvent, decode};
 use clap::Parser;
 use futures_util::StreamExt as _;
 use rig::services::{Services, ServicesOptions};
@@ -124,6 +125,9 @@ async fn evictions(args: &Args, spec: &str) -> Result<u32> {
 async fn next_drained(events: &mut async_nats::Subscriber) -> Result<u32> {
     loop {
         let message = events.next().await.context("the subscription ended")?;
+        if !matches!(Topic::parse(&message.subject), Some(Topic::Event(..))) {
+            continue;
+        }
         let headers = message.headers.unwrap_or_default();
         let event: NodeEvent = decode(|name| headers.get(name).map(|it| it.as_str()), &message.payload)?;
         if let Fact::Drained { pods_gone, .. } = event.fact {

@@ -45,7 +45,7 @@ impl Observer {
         tasks.spawn(observer.clone().watch_cordons(nodes));
         let leases: Api<Lease> = Api::namespaced(world.client(), NAMESPACE);
         tasks.spawn(observer.clone().watch_lease(leases));
-        let events = world.nats.client().await?.subscribe(subject::ALL_EVENTS).await?;
+        let events = world.nats.client().await?.subscribe(subject::ALL_PHASE_CHANGED).await?;
         tasks.spawn(observer.clone().watch_phases(events));
         Ok(observer)
     }
