@@ -222,6 +222,21 @@ impl Bus {
         self.follow(stream, filter, DeliverPolicy::All).await
     }
 
+    /// As [`Self::follow_all`], from behind this sequence on; 0: from the begin.
+    ///
+    /// # Errors
+    /// As [`Self::watch`].
+    pub async fn follow_after(
+        &self,
+        stream: &'static str,
+        filter: String,
+        after: u64,
+    ) -> anyhow::Result<BoxStream<'static, anyhow::Result<Watched>>> {
+        let start_sequence = after.saturating_add(1);
+        self.follow(stream, filter, DeliverPolicy::ByStartSequence { start_sequence })
+            .await
+    }
+
     async fn follow(
         &self,
         stream: &'static str,
@@ -233,9 +248,12 @@ impl Bus {
         let newest = match deliver_policy {
             // Nothing that was stored before is handed out.
             DeliverPolicy::New => None,
+            DeliverPolicy::ByStartSequence { start_sequence } => {
+                let newest = self.newest(stream, filter.clone()).await?;
+                newest.filter(|newest| *newest >= start_sequence)
+            }
             DeliverPolicy::All
             | DeliverPolicy::Last
-            | DeliverPolicy::ByStartSequence { .. }
             | DeliverPolicy::ByStartTime { .. }
             | DeliverPolicy::LastPerSubject => self.newest(stream, filter.clone()).await?,
         };

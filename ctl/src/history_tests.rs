@@ -1,5 +1,8 @@
 use bellwether_proto::chain::with;
-use bellwether_proto::{AttemptEnd, AttemptId, AttemptStart, Cause, GateHeld, Generation, Phase, StartOrder, encode};
+use bellwether_proto::{
+    AttemptEnd, AttemptId, AttemptStart, Cause, Fact, FleetOrder, GateHeld, Generation, NodeEvent, OrderChange,
+    OrderChanged, OrderKind, OrderScope, Phase, PhaseDetail, StartOrder, encode,
+};
 
 use super::*;
 
@@ -42,26 +45,45 @@ fn chain() -> (wire::HistoryHead, Vec<Vec<u8>>) {
     (head, chain.unpublished)
 }
 
-fn trail(head: &wire::HistoryHead, bodies: &[Vec<u8>]) -> History {
-    let mut trail = History::default();
+fn play(trail: &mut impl Trail, head: &wire::HistoryHead, bodies: &[Vec<u8>]) {
     trail.before(head);
     for (place, body) in (10..).zip(bodies) {
         trail.event(wire::HistoryEvent {
-            node: "worker-1".to_owned(),
+            node: head.node.clone(),
             place,
             stored_at: None,
             body: body.clone(),
         });
     }
     trail.after(head);
-    trail
+}
+
+fn verified(head: &wire::HistoryHead, bodies: &[Vec<u8>]) -> Vec<Verdict> {
+    let mut verification = Verification::default();
+    play(&mut verification, head, bodies);
+    verification.finish()
+}
+
+fn listed(head: &wire::HistoryHead, bodies: &[Vec<u8>], asked: Asked, form: TrailForm) -> String {
+    let mut listing = Listing::new(asked);
+    play(&mut listing, head, bodies);
+    printed(&[listing.page()], form)
+}
+
+fn printed(pages: &[Vec<Entry>], form: TrailForm) -> String {
+    let mut printer = Printer::new(form);
+    let mut text = String::new();
+    for page in pages {
+        text.push_str(&printer.page(page).unwrap());
+    }
+    text + &printer.end()
 }
 
 #[test]
-fn the_events_are_listed_in_each_form_and_since_a_time() {
+fn the_events_are_listed_in_each_form_and_of_a_span() {
     let (head, bodies) = chain();
-    let trail = trail(&head, &bodies);
-    let table = events(&trail, None, TrailForm::Table).unwrap();
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let table = listed(&head, &bodies, Asked::default(), TrailForm::Table);
     assert_eq!(
         table,
         "TIME                   NODE       PHASE         CAUSE      BY   MESSAGE\n\
@@ -69,23 +91,146 @@ fn the_events_are_listed_in_each_form_and_since_a_time() {
          1970-01-01T00:01:00Z   worker-1   RollingBack   Operator   -    a, b\n\
          1970-01-01T00:02:00Z   worker-1   Cancelled     Operator   -    a, b\n"
     );
-    let since = Timestamp::from_second(100).unwrap();
+    let span = Asked {
+        since: at(60),
+        until: at(120),
+        ..Asked::default()
+    };
     assert_eq!(
-        events(&trail, Some(since), TrailForm::Csv).unwrap(),
-        "time,node,phase,cause,by,message\n1970-01-01T00:02:00Z,worker-1,Cancelled,Operator,,\"a, b\"\n"
+        listed(&head, &bodies, span, TrailForm::Csv),
+        "time,node,phase,cause,by,message\n1970-01-01T00:01:00Z,worker-1,RollingBack,Operator,,\"a, b\"\n"
     );
-    let list: serde_json::Value = serde_json::from_str(&events(&trail, None, TrailForm::Json).unwrap()).unwrap();
+    let list = listed(&head, &bodies, Asked::default(), TrailForm::Json);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["events"][1]["sequence"], 2);
     assert_eq!(list["events"][1]["place"], 11);
     assert_eq!(list["events"][1]["hash"], EventHash::of(&bodies[1]).to_string());
 }
 
 #[test]
+fn several_pages_are_one_list_in_each_form() {
+    let (head, bodies) = chain();
+    let mut listing = Listing::default();
+    play(&mut listing, &head, &bodies);
+    let whole = listing.page();
+    let pages = [whole[..2].to_vec(), Vec::new(), whole[2..].to_vec()];
+    for form in [TrailForm::Csv, TrailForm::Json] {
+        assert_eq!(
+            printed(&pages, form),
+            printed(std::slice::from_ref(&whole), form),
+            "{form:?}"
+        );
+    }
+    let none: serde_json::Value = serde_json::from_str(&printed(&[], TrailForm::Json)).unwrap();
+    assert_eq!(none["events"], serde_json::json!([]));
+    assert!(printed(&[], TrailForm::Csv).starts_with("time,node"));
+}
+
+#[test]
+fn an_event_that_waits_is_listed_once() {
+    let (head, bodies) = chain();
+    let waits = wire::HistoryHead {
+        unpublished: bodies[1..].to_vec(),
+        ..head
+    };
+    let list = listed(&waits, &bodies[..2], Asked::default(), TrailForm::Json);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let places: Vec<_> = list["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["place"].as_u64())
+        .collect();
+    assert_eq!(places, [Some(10), Some(11), None]);
+}
+
+fn order(kind: OrderKind, scope: OrderScope, by: &str) -> FleetOrder {
+    FleetOrder {
+        kind,
+        scope,
+        by: by.to_owned(),
+        reason: "disks".to_owned(),
+        since: Timestamp::UNIX_EPOCH,
+        until: None,
+    }
+}
+
+/// The chain of orders: a hold, a pause in place of another one, and the end of a wait.
+fn orders() -> (wire::HistoryHead, Vec<Vec<u8>>) {
+    let changed = |change, by: &str| OrderChanged {
+        at: Timestamp::from_second(60).unwrap(),
+        source: "scheduler 0.1.0".to_owned(),
+        link: None,
+        change,
+        by: by.to_owned(),
+        reason: "disks".to_owned(),
+        given: None,
+        ended: Vec::new(),
+        node: None,
+    };
+    let node = OrderScope::Node("worker-1".parse().unwrap());
+    let hold = OrderChanged {
+        given: Some(order(OrderKind::Block, node, "anna")),
+        ..changed(OrderChange::Given, "anna")
+    };
+    let pause = OrderChanged {
+        given: Some(order(OrderKind::Block, OrderScope::Fleet, "ben")),
+        ended: vec![order(OrderKind::Block, OrderScope::Fleet, "anna")],
+        ..changed(OrderChange::Given, "ben")
+    };
+    let cancel = OrderChanged {
+        node: Some("worker-2".parse().unwrap()),
+        ..changed(OrderChange::WaitEnded, "cleo")
+    };
+    let chain = [hold, pause, cancel]
+        .into_iter()
+        .fold(None, |chain, event| Some(with(chain, event)));
+    let chain = chain.unwrap();
+    let head = wire::HistoryHead {
+        node: String::new(),
+        sequence: chain.sequence,
+        hash: chain.hash.bytes().to_vec(),
+        unpublished: Vec::new(),
+        has_left: false,
+    };
+    (head, chain.unpublished)
+}
+
+#[test]
+fn orders_are_listed_with_their_operator_and_those_before_and_of_a_node_only_its_own() {
+    let (head, bodies) = orders();
+    assert_eq!(
+        listed(&head, &bodies, Asked::default(), TrailForm::Csv),
+        "time,node,phase,cause,by,message\n\
+         1970-01-01T00:01:00Z,worker-1,OrderGiven,,anna,hold of node worker-1; disks\n\
+         1970-01-01T00:01:00Z,,OrderGiven,,ben,pause of all nodes; in place of pause of all nodes by anna; disks\n\
+         1970-01-01T00:01:00Z,worker-2,WaitEnded,,cleo,disks\n"
+    );
+    let of_node = Asked {
+        node: Some("worker-2".to_owned()),
+        ..Asked::default()
+    };
+    let list: serde_json::Value = serde_json::from_str(&listed(&head, &bodies, of_node, TrailForm::Json)).unwrap();
+    let events = list["events"].as_array().unwrap();
+    assert_eq!((events.len(), &events[0]["order"]["change"]), (1, &"WaitEnded".into()));
+}
+
+#[test]
+fn the_chain_of_orders_is_verified_under_its_own_name() {
+    let (head, mut bodies) = orders();
+    let shown = |bodies: &[Vec<u8>]| verdicts(&verified(&head, bodies), TrailForm::Csv).unwrap();
+    assert!(shown(&bodies).ends_with("FLEET,3,Holds,,\n"), "{}", shown(&bodies));
+    bodies.remove(1);
+    assert!(shown(&bodies).contains("FLEET,2,EventMissing,11"), "{}", shown(&bodies));
+}
+
+#[test]
 fn a_whole_chain_holds_and_states_what_has_left_the_stream_or_waits() {
     let (head, bodies) = chain();
-    let shown = |trail: &History| verdicts(&trail.verify(), TrailForm::Csv).unwrap();
-    assert!(shown(&trail(&head, &bodies)).ends_with("worker-1,3,Holds,,\n"));
-    let shortened = shown(&trail(&head, &bodies[1..]));
+    let shown =
+        |head: &wire::HistoryHead, bodies: &[Vec<u8>]| verdicts(&verified(head, bodies), TrailForm::Csv).unwrap();
+    assert!(shown(&head, &bodies).ends_with("worker-1,3,Holds,,\n"));
+    let shortened = shown(&head, &bodies[1..]);
     assert!(
         shortened.contains("Holds,,older events have left the stream"),
         "{shortened}"
@@ -94,7 +239,7 @@ fn a_whole_chain_holds_and_states_what_has_left_the_stream_or_waits() {
         unpublished: bodies[1..].to_vec(),
         ..head
     };
-    let waiting = shown(&trail(&waits, &bodies[..2]));
+    let waiting = shown(&waits, &bodies[..2]);
     assert!(waiting.contains("3,Holds,,1 events wait in the record"), "{waiting}");
 }
 
@@ -102,7 +247,7 @@ fn a_whole_chain_holds_and_states_what_has_left_the_stream_or_waits() {
 fn events_that_have_left_the_stream_for_their_age_are_no_break_and_missing_ones_are() {
     let (head, bodies) = chain();
     let shown =
-        |head: &wire::HistoryHead, bodies: &[Vec<u8>]| verdicts(&trail(head, bodies).verify(), TrailForm::Csv).unwrap();
+        |head: &wire::HistoryHead, bodies: &[Vec<u8>]| verdicts(&verified(head, bodies), TrailForm::Csv).unwrap();
     let missing = shown(&head, &[]);
     assert!(missing.contains("HeadMissing"), "{missing}");
     let quiet = wire::HistoryHead { has_left: true, ..head };
@@ -117,7 +262,7 @@ fn events_that_have_left_the_stream_for_their_age_are_no_break_and_missing_ones_
 fn a_break_is_shown_with_its_code_and_place() {
     let (head, mut bodies) = chain();
     bodies.remove(1);
-    let verdicts = trail(&head, &bodies).verify();
+    let verdicts = verified(&head, &bodies);
     assert!(!verdicts.iter().all(Verdict::holds));
     let shown = super::verdicts(&verdicts, TrailForm::Csv).unwrap();
     assert!(
@@ -127,7 +272,7 @@ fn a_break_is_shown_with_its_code_and_place() {
     let forged = encode(&event(180, Phase::Draining, None)).payload;
     let (_, mut bodies) = chain();
     bodies.push(forged);
-    let shown = super::verdicts(&trail(&head, &bodies).verify(), TrailForm::Json).unwrap();
+    let shown = super::verdicts(&verified(&head, &bodies), TrailForm::Json).unwrap();
     let list: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(list["chains"][0]["faults"][0]["code"], "EventUnlinked");
 }
@@ -179,13 +324,13 @@ fn reboot(number: u64, need: i64, began: i64, ended: i64, to: Phase, kernel: &st
 }
 
 /// Two reboots, of 600 and 180 seconds from the need to the end, and an attempt between them that was cancelled.
-pub(crate) fn trail_of_reboots() -> History {
+pub(crate) fn trail_of_reboots() -> Vec<Entry> {
     let events = [
         reboot(1, 0, 60, 600, Phase::Done, "6.12.48"),
         reboot(2, 1000, 1100, 1200, Phase::Cancelled, ""),
         reboot(3, 3420, 3480, 3600, Phase::Done, "6.12.49"),
     ];
-    let mut trail = History::default();
+    let mut trail = Listing::default();
     for (place, event) in (1..).zip(events.as_flattened()) {
         trail.event(wire::HistoryEvent {
             node: "worker-1".to_owned(),
@@ -194,12 +339,12 @@ pub(crate) fn trail_of_reboots() -> History {
             body: encode(event).payload,
         });
     }
-    trail
+    trail.page()
 }
 
 #[test]
 fn an_event_states_policy_need_order_gates_and_kernels() {
-    let shown = events(&trail_of_reboots(), None, TrailForm::Csv).unwrap();
+    let shown = printed(&[trail_of_reboots()], TrailForm::Csv);
     let mut lines = shown.lines().skip(1);
     assert_eq!(
         lines.next(),

@@ -142,6 +142,7 @@ fn the_fleet_is_a_table_with_one_reason_for_each_waiting_node() {
             reason: "release day".to_owned(),
             since: at("2026-11-22T11:48:00Z"),
             orders: Vec::new(),
+            event_chain: None,
         }),
         slots_total: 1,
         slots_taken: 1,

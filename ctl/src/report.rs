@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::args::TrailForm;
-use crate::history::{Entry, History, csv, json};
+use crate::history::{Entry, csv, json};
 use crate::render;
 use crate::time::{age, full};
 use crate::vocabulary::or_nothing;
@@ -36,42 +36,64 @@ pub(crate) struct NodeReport {
     last_reboot: Option<Timestamp>,
 }
 
-/// The reports of all nodes that are in the cluster, or have an event in the span.
-pub(crate) fn of(
-    trail: &History,
-    fleet: &wire::ListNodesResponse,
-    node: Option<&str>,
+/// The reports, while the trail is read.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    /// Attempts count that ended at this time or later.
     since: Option<Timestamp>,
-) -> Vec<NodeReport> {
-    let mut reports: BTreeMap<String, NodeReport> = BTreeMap::new();
-    // The begin of an attempt may lie before the span.
-    let mut needs: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    for entry in trail.events(None) {
+    nodes: BTreeMap<String, NodeReport>,
+    /// Since when a reboot was needed, by attempts that have not ended.
+    needs: BTreeMap<String, Timestamp>,
+}
+
+impl Reports {
+    /// Of what ended at this time or later.
+    pub(crate) fn new(since: Option<Timestamp>) -> Self {
+        Self {
+            since,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next event of the trail.
+    pub(crate) fn take(&mut self, entry: &Entry) {
+        let Some(attempt) = &entry.attempt else { return };
         if let Some(since) = entry.start.as_ref().and_then(|start| start.need_first_since) {
-            needs.insert(&entry.attempt, since);
+            self.needs.insert(attempt.clone(), since);
         }
-        if since.is_none_or(|since| entry.time >= since) {
-            let report = reports.entry(entry.node.clone()).or_default();
-            report.take(entry, needs.get(entry.attempt.as_str()).copied());
+        let need = match entry.end {
+            Some(_) => self.needs.remove(attempt),
+            None => None,
+        };
+        if self.since.is_none_or(|since| entry.time >= since) {
+            let report = self.nodes.entry(entry.node.clone()).or_default();
+            report.take(entry, need);
         }
     }
-    for status in fleet
-        .nodes
-        .iter()
-        .filter(|status| node.is_none_or(|node| status.node == node))
-    {
-        let report = reports.entry(status.node.clone()).or_default();
-        report.needed_since = instant(status.required_since).filter(|_| status.reboot_required);
-        report.kernel = Some(status.kernel_running.clone()).filter(|kernel| !kernel.is_empty());
+
+    /// The reports of all nodes that are in the cluster, or have an event in the span.
+    pub(crate) fn finish(mut self, fleet: &wire::ListNodesResponse, node: Option<&str>) -> Vec<NodeReport> {
+        for status in fleet
+            .nodes
+            .iter()
+            .filter(|status| node.is_none_or(|node| status.node == node))
+        {
+            let report = self.nodes.entry(status.node.clone()).or_default();
+            report.needed_since = instant(status.required_since).filter(|_| status.reboot_required);
+            report.kernel = Some(status.kernel_running.clone()).filter(|kernel| !kernel.is_empty());
+        }
+        let named = self
+            .nodes
+            .into_iter()
+            .map(|(node, report)| NodeReport { node, ..report });
+        named.collect()
     }
-    let named = reports.into_iter().map(|(node, report)| NodeReport { node, ..report });
-    named.collect()
 }
 
 impl NodeReport {
     fn take(&mut self, entry: &Entry, need: Option<Timestamp>) {
         let Some(end) = &entry.end else { return };
-        if entry.phase != bellwether_proto::Phase::Done.as_str() {
+        if entry.phase != Some(bellwether_proto::Phase::Done.as_str()) {
             let failures = self.failures.entry(entry.cause.unwrap_or("Unknown")).or_default();
             *failures = failures.saturating_add(1);
             return;
@@ -177,9 +199,17 @@ mod tests {
         }
     }
 
+    fn of(fleet: &wire::ListNodesResponse, since: Option<Timestamp>) -> Vec<NodeReport> {
+        let mut reports = Reports::new(since);
+        for entry in trail_of_reboots() {
+            reports.take(&entry);
+        }
+        reports.finish(fleet, None)
+    }
+
     #[test]
     fn a_report_counts_reboots_failures_and_the_time_from_a_need_to_its_end() {
-        let reports = of(&trail_of_reboots(), &fleet(), None, None);
+        let reports = of(&fleet(), None);
         let now = Timestamp::from_second(9060).unwrap();
         assert_eq!(
             text(&reports, TrailForm::Csv, now).unwrap(),
@@ -197,12 +227,7 @@ mod tests {
     #[test]
     fn a_report_of_a_span_counts_what_ended_in_it_with_all_of_its_exposure() {
         let since = Timestamp::from_second(3000).unwrap();
-        let reports = of(
-            &trail_of_reboots(),
-            &wire::ListNodesResponse::default(),
-            None,
-            Some(since),
-        );
+        let reports = of(&wire::ListNodesResponse::default(), Some(since));
         let [report] = reports.as_slice() else {
             panic!("{reports:?}")
         };

@@ -469,6 +469,20 @@ async fn a_check_asks_an_unready_pod_for_its_readiness() {
 }
 
 #[tokio::test]
+async fn an_audit_trail_of_several_pages_is_one_list_and_an_old_scheduler_that_cuts_it_is_named() {
+    let (leader, _schedulers) = Schedulers::leader().await;
+    let (code, out, _) = run(reboots(&["history", "paged", "-o", "csv", "--scheduler", &leader])).await;
+    assert_eq!(
+        (code, out.matches("OrderGiven,,anna,skip of node paged").count()),
+        (Some(0), 2),
+        "{out}"
+    );
+    let (code, _, error) = run(reboots(&["history", "old", "--scheduler", &leader])).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("upgrade"), "{error}");
+}
+
+#[tokio::test]
 async fn an_audit_trail_that_is_not_whole_fails_with_the_code_and_a_list_of_it_does_not() {
     let (leader, _schedulers) = Schedulers::leader().await;
     let (code, out, _) = run(reboots(&["history", "--verify", "--scheduler", &leader])).await;

@@ -66,6 +66,7 @@ fn command_of(
             | Topic::DrainAnswer(_)
             | Topic::Event(..)
             | Topic::FleetEvent(_)
+            | Topic::OrderChanged
             | Topic::Attempt(_)
             | Topic::Control
             | Topic::Sentinel(_)

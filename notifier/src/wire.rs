@@ -34,6 +34,7 @@ pub(crate) fn event(record: &Record) -> Result<Event, EventError> {
             | Topic::Taint(_)
             | Topic::DrainQuestion(_)
             | Topic::DrainAnswer(_)
+            | Topic::OrderChanged
             | Topic::Attempt(_)
             | Topic::Control
             | Topic::Sentinel(_)

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::NodeName;
+use crate::event_chain::EventChain;
 use crate::field::{instant, instant_required, to_timestamp};
 use crate::message::{Message, WireError};
 use crate::wire;
@@ -18,6 +19,8 @@ pub struct FleetControl {
     pub since: Timestamp,
     /// The orders in force, oldest first.
     pub orders: Vec<FleetOrder>,
+    /// Where the chain of the events about orders stands; none: there was none yet.
+    pub event_chain: Option<Box<EventChain>>,
 }
 
 /// A standing order of an operator.
@@ -127,6 +130,7 @@ impl Message for FleetControl {
             reason: wire.reason,
             since,
             orders,
+            event_chain: EventChain::from_wire(wire.event_chain).map(Box::new),
         })
     }
 
@@ -137,6 +141,7 @@ impl Message for FleetControl {
             reason: self.reason.clone(),
             since: Some(to_timestamp(self.since)),
             orders: self.orders.iter().map(order_to_wire).collect(),
+            event_chain: self.event_chain.as_deref().map(EventChain::to_wire),
         }
     }
 }
@@ -241,6 +246,7 @@ mod tests {
             reason: "disks".into(),
             since: Some(to_timestamp(SINCE)),
             orders,
+            event_chain: None,
         }
     }
 

@@ -20,8 +20,8 @@ mod served;
 
 use boot::cut_boot;
 pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
-pub use chain::{HELD_MAX, LINKED_EVENT_BYTES_MAX, UNPUBLISHED_MAX};
-use chain::{cut_chain, cut_held, cut_phase};
+pub use chain::{ENDED_MAX, HELD_MAX, LINKED_EVENT_BYTES_MAX, UNPUBLISHED_MAX};
+use chain::{cut_chain, cut_held, cut_phase, fit_chain};
 use drain::{cut_obstacle, cut_progress, cut_report};
 pub use fleet_event::{LEFT_OVER_MAX, QUEUES_MAX};
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
@@ -282,10 +282,13 @@ impl Limited for wire::FleetControl {
             reason,
             since: _,
             orders,
+            event_chain,
         } = self;
         cut(by, WORD_BYTES_MAX);
         cut(reason, ORDER_REASON_BYTES_MAX);
         orders.iter_mut().for_each(Limited::limit);
+        cut_chain(event_chain.as_mut());
+        fit_chain(self);
     }
 }
 

@@ -110,6 +110,7 @@ impl Role {
                 ];
                 publish.extend(events("*", &SCHEDULER_EVENTS));
                 publish.extend(events(FLEET, &FLEET_EVENTS));
+                publish.push(subject::order_changed());
                 publish.push(direct_get(COMMANDS_STREAM.name, ">"));
                 for stream in [HOSTS_STREAM.name, ATTEMPTS_STREAM.name, EVENTS_STREAM.name] {
                     publish.push(message_get(stream));

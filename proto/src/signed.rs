@@ -8,6 +8,7 @@ use crate::fleet::FleetControl;
 use crate::fleet_event::FleetEvent;
 use crate::host::{HostReport, RebooterReport};
 use crate::message::Message;
+use crate::order_event::OrderChanged;
 
 /// A message whose record is signed. Readers take it only with the keys that verify it.
 pub trait Signed: Message {}
@@ -26,3 +27,4 @@ impl Unsigned for CheckDrain {}
 impl Unsigned for DrainForecast {}
 impl Unsigned for NodeEvent {}
 impl Unsigned for FleetEvent {}
+impl Unsigned for OrderChanged {}

@@ -3,6 +3,7 @@
 use crate::event::{Fact, NodeEvent, PHASE_CHANGED};
 use crate::fleet_event::{FleetEvent, QUEUES_CHANGED};
 use crate::ids::{NodeName, NodeToken};
+use crate::order_event::ORDER_CHANGED;
 use crate::stream::{ATTEMPTS, HOSTS};
 
 /// Every command, to any node.
@@ -128,6 +129,12 @@ pub fn queues_changed() -> String {
 #[must_use]
 pub fn phase_changed(node: &NodeToken) -> String {
     event_of(node.as_str(), PHASE_CHANGED)
+}
+
+/// Where the chain of the operators' orders is.
+#[must_use]
+pub fn order_changed() -> String {
+    event_of(FLEET, ORDER_CHANGED)
 }
 
 /// Every event of this node.
@@ -274,6 +281,8 @@ pub enum Topic {
     Event(NodeToken, String),
     /// An event of the fleet, and its kind: see [`same_fleet_event`].
     FleetEvent(String),
+    /// An event about the operators' orders.
+    OrderChanged,
     /// The record of this node's attempt.
     Attempt(NodeToken),
     /// The operators' orders for the whole fleet.
@@ -295,6 +304,7 @@ impl Topic {
             ["bellwether", "v1", "cmd", node, "taint"] => node.parse().ok().map(Self::Taint),
             ["bellwether", "v1", "ask", node, "drain"] => node.parse().ok().map(Self::DrainQuestion),
             ["bellwether", "v1", "answer", node, "drain"] => node.parse().ok().map(Self::DrainAnswer),
+            ["bellwether", "v1", "evt", FLEET, ORDER_CHANGED] => Some(Self::OrderChanged),
             ["bellwether", "v1", "evt", FLEET, kind] if is_kind(kind) => Some(Self::FleetEvent((*kind).to_owned())),
             ["bellwether", "v1", "evt", node, kind] if is_kind(kind) => {
                 node.parse().ok().map(|node| Self::Event(node, (*kind).to_owned()))
@@ -344,6 +354,7 @@ mod tests {
                 Topic::Event(node.clone(), "cordoned".to_owned()),
             ),
             (queues_changed(), Topic::FleetEvent("queues-changed".to_owned())),
+            (order_changed(), Topic::OrderChanged),
             (attempt_record(&node), Topic::Attempt(node.clone())),
             (control_record(), Topic::Control),
             (sentinel_record(&node), Topic::Sentinel(node.clone())),

@@ -1,7 +1,7 @@
 //! Carries out the effects of the core, one after the other, in its order and no other.
 
 use bellwether_chassis::{Bus, clock};
-use bellwether_proto::{Attempt, AttemptRef, NodeEvent, NodeName, attribute};
+use bellwether_proto::{Attempt, AttemptRef, FleetControl, NodeEvent, NodeName, OrderChanged, attribute};
 use bellwether_scheduler_core::{Effect, Input};
 
 use crate::bus::command;
@@ -37,7 +37,7 @@ impl Effects {
     pub(crate) async fn carry_out(&mut self, effect: Effect) -> Result<Option<Input>, EffectError> {
         match effect {
             Effect::StoreAttempt(attempt, event) => self.store_attempt(*attempt, event).await?,
-            Effect::StoreControl(control) => self.store.put_control(&control).await?,
+            Effect::StoreControl(control, event) => self.store_control(*control, event).await?,
             Effect::DeleteAttempt(node) => {
                 if self.outbox.leave(&node) {
                     self.delete(&node).await?;
@@ -73,6 +73,18 @@ impl Effects {
             }
         }
         Ok(None)
+    }
+
+    /// Stores the orders together with the event about their change, which is published after that.
+    async fn store_control(
+        &mut self,
+        mut control: FleetControl,
+        event: Option<Box<OrderChanged>>,
+    ) -> Result<(), EffectError> {
+        self.outbox.enter_orders(&mut control, event.map(|event| *event));
+        self.store.put_control(&control).await?;
+        self.outbox.stored();
+        Ok(())
     }
 
     /// Deletes the record of a node, whose events the stream has.

@@ -8,6 +8,7 @@ use bellwether_scheduler_core::reading::Outcome;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bus::outbox::ChainsOf;
 use crate::error::Refusal;
 
 /// How many messages wait while the leader stores. A sender waits for its reply anyway, and an event
@@ -36,8 +37,8 @@ pub(crate) enum Request {
         outcome: Outcome,
         reply: ReplySender<()>,
     },
-    /// Where the chain of events of this node stands, or of each.
-    ChainHeads(Option<NodeName>, Option<Timestamp>, ReplySender<Vec<wire::HistoryHead>>),
+    /// Where these chains of events stand.
+    ChainHeads(ChainsOf, Option<Timestamp>, ReplySender<Vec<wire::HistoryHead>>),
     PauseFleet {
         by: String,
         reason: String,

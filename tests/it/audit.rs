@@ -1,6 +1,9 @@
 //! The chain of events: each phase of an attempt is published once, whenever the scheduler dies, and what was changed in the
 //! stream shows.
 
+mod left;
+mod orders;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,13 +106,13 @@ async fn faults(fleet: &Fleet, node: &NodeName) -> Result<Vec<ChainFault>> {
         sequence: head.sequence,
         hash: head.hash,
     };
-    let mut check = ChainCheck::new(Some(head), Some(head));
+    let mut check = ChainCheck::new(Some(head));
     let bodies = chain(fleet, node).await?;
     let mut faults: Vec<_> = bodies
         .iter()
-        .filter_map(|(place, body)| check.take(*place, body))
+        .filter_map(|(place, body)| check.take::<NodeEvent>(*place, body))
         .collect();
-    faults.extend(check.finish());
+    faults.extend(check.finish(Some(head)));
     Ok(faults)
 }
 
@@ -266,6 +269,10 @@ async fn the_history_states_gates_and_kernels_and_a_change_of_the_stream_is_foun
     let listed: Value = serde_json::from_str(&listed)?;
     let events = listed["events"].as_array().context("no list")?;
     let phases: Vec<_> = events.iter().filter_map(|event| event["phase"].as_str()).collect();
+    ensure!(
+        phases.len() == events.len(),
+        "orders about all nodes are not of this one: {listed}"
+    );
     ensure!(phases == PHASES.map(Phase::as_str), "{phases:?}");
     let held = events[0]["start"]["held"].as_array().context("no gates")?;
     let paused = held.iter().find(|held| held["code"] == "Paused");

@@ -41,7 +41,7 @@ async fn a_recorded_night_played_again_gives_the_records_and_events_of_that_nigh
             records.insert(attempt.node.clone(), *attempt);
         }
         Effect::DeleteAttempt(_)
-        | Effect::StoreControl(_)
+        | Effect::StoreControl(..)
         | Effect::SendCommand(_)
         | Effect::CheckCommand(_)
         | Effect::TaintNode(_)

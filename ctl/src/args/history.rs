@@ -19,6 +19,10 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "TIME", conflicts_with = "verify")]
     pub(crate) since: Option<Since>,
 
+    /// Only what is older, such as 12h or 30d, or what came before a time, such as 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "verify")]
+    pub(crate) until: Option<Since>,
+
     /// Form of the answer
     #[arg(long, short, value_enum, default_value_t = TrailForm::Table)]
     pub(crate) output: TrailForm,

@@ -10,6 +10,13 @@ pub(crate) fn csv<const COLUMNS: usize>(
 ) -> String {
     let mut text = header.join(",").to_lowercase().replace(' ', "_");
     text.push('\n');
+    text.push_str(&csv_rows(rows));
+    text
+}
+
+/// Further rows of such a table.
+pub(super) fn csv_rows<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> String {
+    let mut text = String::new();
     for row in rows {
         text.push_str(&row.map(|cell| field(&cell)).join(","));
         text.push('\n');

@@ -6,8 +6,6 @@ use bellwether_proto::{AttemptEnd, AttemptStart, GateHeld};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Entry;
-
 /// What an attempt began with.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,7 +16,7 @@ pub(crate) struct Start {
     pub(crate) need_first_since: Option<Timestamp>,
     reasons: Vec<String>,
     held: Vec<Held>,
-    order: Option<Order>,
+    pub(super) order: Option<Order>,
 }
 
 /// A gate that held the node.
@@ -33,9 +31,9 @@ struct Held {
 
 /// The order by which it began.
 #[derive(Debug, Clone, Serialize)]
-struct Order {
+pub(super) struct Order {
     kind: &'static str,
-    by: String,
+    pub(super) by: String,
     reason: String,
     since: Option<Timestamp>,
 }
@@ -102,36 +100,9 @@ impl From<AttemptEnd> for End {
     }
 }
 
-impl Entry {
-    /// The operator who ordered the change, or by whose order the attempt began.
-    pub(crate) fn operator(&self) -> Option<&str> {
-        let order = self.start.as_ref().and_then(|start| start.order.as_ref());
-        self.by.as_deref().or_else(|| order.map(|order| order.by.as_str()))
-    }
-
-    /// The event in one sentence.
-    pub(super) fn sentence(&self) -> String {
-        let mut parts: Vec<String> = some(&self.message).into_iter().collect();
-        if let Some(start) = &self.start {
-            parts.extend(start.sentences(self.time));
-        }
-        let kernels = self
-            .end
-            .as_ref()
-            .map(|end| (&end.kernel_before, end.kernel_after.as_ref()));
-        if let Some((before, Some(after))) = kernels {
-            parts.push(if before == after {
-                format!("kernel {after}")
-            } else {
-                format!("kernel {before} -> {after}")
-            });
-        }
-        parts.join("; ")
-    }
-}
-
 impl Start {
-    fn sentences(&self, at: Timestamp) -> impl Iterator<Item = String> {
+    /// What an operator reads of it in a line, at the begin of the attempt.
+    pub(super) fn sentences(&self, at: Timestamp) -> impl Iterator<Item = String> {
         let policy = self.policy.as_ref();
         let policy = policy.map(|policy| format!("policy {policy} (generation {})", self.policy_generation));
         let need = self

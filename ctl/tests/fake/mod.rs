@@ -81,6 +81,7 @@ impl FleetService for Fake {
             reason,
             since: None,
             orders: Vec::new(),
+            event_chain: None,
         });
         Ok(Response::new(wire::PauseFleetResponse {
             control,
@@ -181,12 +182,27 @@ impl FleetService for Fake {
 
     type ReadHistoryStream = Pin<Box<dyn Stream<Item = Result<wire::ReadHistoryResponse, Status>> + Send>>;
 
-    /// A record names an event that the stream does not have.
+    /// A record names an event that the stream does not have. The history of `paged` has two pages; that of `old` is too long for
+    /// a scheduler of a version before the pages.
     async fn read_history(
         &self,
-        _: Request<wire::ReadHistoryRequest>,
+        request: Request<wire::ReadHistoryRequest>,
     ) -> Result<Response<Self::ReadHistoryStream>, Status> {
         self.lead()?;
+        let request = request.into_inner();
+        let cut = |place| Part::Cut(wire::HistoryCut { place });
+        let pages = match (request.node.as_str(), request.after_place) {
+            ("paged", 0) => Some(vec![order(5), cut(5)]),
+            ("paged", 5) => Some(vec![order(9)]),
+            ("old", _) => Some(vec![order(5), cut(0)]),
+            _ => None,
+        };
+        if let Some(parts) = pages {
+            let parts = parts
+                .into_iter()
+                .map(|part| Ok(wire::ReadHistoryResponse { part: Some(part) }));
+            return Ok(Response::new(Box::pin(tokio_stream::iter(parts))));
+        }
         let head = wire::HistoryHead {
             node: worker().node,
             sequence: 7,
@@ -198,6 +214,36 @@ impl FleetService for Fake {
         let parts = parts.map(|part| Ok(wire::ReadHistoryResponse { part: Some(part) }));
         Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
+}
+
+/// A skip of the node `paged`.
+fn order(place: u64) -> Part {
+    let at = jiff::Timestamp::from_second(60).unwrap();
+    let given = bellwether_proto::FleetOrder {
+        kind: bellwether_proto::OrderKind::Skip,
+        scope: bellwether_proto::OrderScope::Node("paged".parse().unwrap()),
+        by: "anna".to_owned(),
+        reason: String::new(),
+        since: at,
+        until: None,
+    };
+    let event = bellwether_proto::OrderChanged {
+        at,
+        source: "scheduler 0.1.0".to_owned(),
+        link: None,
+        change: bellwether_proto::OrderChange::Given,
+        by: "anna".to_owned(),
+        reason: place.to_string(),
+        given: Some(given),
+        ended: Vec::new(),
+        node: None,
+    };
+    Part::Event(wire::HistoryEvent {
+        node: String::new(),
+        place,
+        stored_at: None,
+        body: bellwether_proto::encode(&event).payload,
+    })
 }
 
 fn worker() -> wire::NodeStatus {

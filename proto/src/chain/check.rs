@@ -1,10 +1,9 @@
-//! Whether a chain holds: the events of one node in the order of their stream, against the heads that its signed record
-//! names before and after they were read.
+//! Whether a chain holds: its events in the order of their stream, one after the other, against the heads that its signed
+//! record names before and after they were read. It keeps no bodies, so a chain may be of any length.
 
 use std::fmt;
 
-use crate::event::{Fact, NodeEvent};
-use crate::event_link::{EventHash, EventLink};
+use crate::event_link::{EventHash, EventLink, Linked};
 use crate::message::decode_body;
 
 /// What is wrong with a chain: a closed list.
@@ -83,36 +82,29 @@ struct Taken {
 pub struct ChainCheck {
     /// The head before the events were read. None: no record names one.
     before: Option<ChainHead>,
-    /// The head after the events were read.
-    after: Option<ChainHead>,
     first: Option<u64>,
     last: Option<Taken>,
     restarts: u64,
-    /// Where the present chain does not match a head.
-    at_heads: Vec<ChainFault>,
+    /// The events since the chain began, with their places: the heads are those of the last chain.
+    taken: Vec<(u64, ChainHead)>,
 }
 
 impl ChainCheck {
-    /// A walk along the chain whose head was this one before the events were read, and that one after.
+    /// A walk along the chain whose head was this one before the events were read.
     #[must_use]
-    pub fn new(before: Option<ChainHead>, after: Option<ChainHead>) -> Self {
+    pub fn new(before: Option<ChainHead>) -> Self {
         Self {
             before,
-            after,
             ..Self::default()
         }
     }
 
     /// Takes the next event of the stream, with its place there. After a fault the walk continues from this event.
-    pub fn take(&mut self, place: u64, body: &[u8]) -> Option<ChainFault> {
-        let found = decode_body::<NodeEvent>(body).ok().and_then(|event| {
-            let Fact::PhaseChanged { link, to, .. } = event.fact else {
-                return None;
-            };
-            Some((link?, to))
-        });
+    pub fn take<E: Linked>(&mut self, place: u64, body: &[u8]) -> Option<ChainFault> {
+        let found = decode_body::<E>(body).ok();
+        let found = found.and_then(|event| Some((event.link()?, event.may_be_last())));
         let fault = |code, message: String| Some(ChainFault { code, place, message });
-        let Some((link, to)) = found else {
+        let Some((link, may_be_last)) = found else {
             // Those of a version before the chain stand before its begin.
             return self.last.and_then(|_| {
                 let message =
@@ -124,23 +116,21 @@ impl ChainCheck {
             sequence: link.sequence,
             hash: EventHash::of(body),
         };
-        let taken = Taken {
-            head,
-            may_be_last: to.is_ended(),
-        };
-        let before = self.last.replace(taken);
+        let before = self.last.replace(Taken { head, may_be_last });
         if link.sequence == 1 {
-            // The heads are those of the last chain.
-            self.at_heads.clear();
+            self.taken.clear();
         }
-        self.at_heads.extend(
-            self.at_head(head)
-                .map(|(code, message)| ChainFault { code, place, message }),
-        );
+        self.taken.push((place, head));
         self.first.get_or_insert(link.sequence);
         self.restarts += u64::from(link.sequence == 1 && before.is_some());
         let (code, message) = before.and_then(|before| after_event(&before, link))?;
         fault(code, message)
+    }
+
+    /// This event was taken.
+    #[must_use]
+    pub fn has(&self, event: EventHash) -> bool {
+        self.taken.iter().any(|(_, head)| head.hash == event)
     }
 
     /// The number of the first event that is there. Those before it have left the stream, or are of another chain.
@@ -155,36 +145,35 @@ impl ChainCheck {
         self.restarts
     }
 
-    /// Ends the walk: where the chain does not match its heads.
+    /// Ends the walk: where the chain does not match its heads. `after`: the one after the events were read.
     #[must_use]
-    pub fn finish(self) -> Vec<ChainFault> {
+    pub fn finish(self, after: Option<ChainHead>) -> Vec<ChainFault> {
         let last = self.last.map_or(0, |last| last.head.sequence);
         let missing = self.before.filter(|head| last < head.sequence).map(|head| ChainFault {
             code: FaultCode::HeadMissing,
             place: 0,
             message: format!(
-                "the record of the node names event {}, and the newest one of the stream is {last}",
+                "the record names event {}, and the newest one of the stream is {last}",
                 head.sequence
             ),
         });
-        self.at_heads.into_iter().chain(missing).collect()
+        let at_heads = self.taken.iter().filter_map(|(place, found)| {
+            let (code, message) = self.at_head(*found, after)?;
+            let place = *place;
+            Some(ChainFault { code, place, message })
+        });
+        at_heads.chain(missing).collect()
     }
 
-    fn at_head(&self, found: ChainHead) -> Option<(FaultCode, String)> {
-        let heads = [self.before, self.after];
+    fn at_head(&self, found: ChainHead, after: Option<ChainHead>) -> Option<(FaultCode, String)> {
+        let heads = [self.before, after];
         let named = heads.iter().flatten().find(|head| head.sequence == found.sequence);
         if let Some(named) = named.filter(|named| named.hash != found.hash) {
-            let message = format!(
-                "the record of the node names event {} with the hash {}",
-                named.sequence, named.hash
-            );
+            let message = format!("the record names event {} with the hash {}", named.sequence, named.hash);
             return Some((FaultCode::HeadDiffers, message));
         }
-        let newest = self.after.filter(|after| after.sequence < found.sequence)?;
-        let message = format!(
-            "the newest event that the record of the node names is {}",
-            newest.sequence
-        );
+        let newest = after.filter(|after| after.sequence < found.sequence)?;
+        let message = format!("the newest event that the record names is {}", newest.sequence);
         Some((FaultCode::BeyondHead, message))
     }
 }
@@ -193,8 +182,7 @@ impl ChainCheck {
 fn after_event(before: &Taken, link: EventLink) -> Option<(FaultCode, String)> {
     let ChainHead { sequence, hash } = before.head;
     if link.sequence == 1 {
-        let message =
-            "the chain begins again in the middle of an attempt: the record of the node was lost or deleted".to_owned();
+        let message = "the chain begins again where it may not: its record was lost or deleted".to_owned();
         return (!before.may_be_last).then_some((FaultCode::ChainRestarted, message));
     }
     if link.sequence <= sequence {
@@ -226,6 +214,7 @@ mod tests {
 
     use super::*;
     use crate::chain::with;
+    use crate::event::{Fact, NodeEvent};
     use crate::event_chain::EventChain;
     use crate::ids::{AttemptId, Generation};
     use crate::message::encode;
@@ -263,12 +252,12 @@ mod tests {
     }
 
     fn walk(bodies: &[Vec<u8>], before: ChainHead, after: ChainHead) -> Vec<(FaultCode, u64)> {
-        let mut check = ChainCheck::new(Some(before), Some(after));
+        let mut check = ChainCheck::new(Some(before));
         let mut faults: Vec<_> = (1..)
             .zip(bodies)
-            .filter_map(|(place, body)| check.take(place, body))
+            .filter_map(|(place, body)| check.take::<NodeEvent>(place, body))
             .collect();
-        faults.extend(check.finish());
+        faults.extend(check.finish(Some(after)));
         faults.into_iter().map(|fault| (fault.code, fault.place)).collect()
     }
 

@@ -1,6 +1,8 @@
 //! The limits of the events that wait in a record until the stream has them.
 
-use super::{MESSAGE_BYTES_MAX, WORD_BYTES_MAX, cut, cut_list};
+use prost::Message as _;
+
+use super::{Limited, MESSAGE_BYTES_MAX, ORDER_REASON_BYTES_MAX, PAYLOAD_BYTES_MAX, WORD_BYTES_MAX, cut, cut_list};
 use crate::wire;
 
 /// Most events that a record keeps: an attempt has seven phases. If the stream takes none for longer, the oldest is given
@@ -11,8 +13,17 @@ pub const UNPUBLISHED_MAX: usize = 8;
 /// all else.
 pub const LINKED_EVENT_BYTES_MAX: usize = 10 * 1024;
 
+/// A chain without its events, with the heads of its fields.
+const CHAIN_HEAD_BYTES: usize = 64;
+
+/// The head of the field of one event.
+const BODY_HEAD_BYTES: usize = 8;
+
 /// Most gates that an event or a record names as having held a node: more than a policy has. The newest stay.
 pub const HELD_MAX: usize = 8;
+
+/// Most orders that an event names as ended: so many of them fit into one. The scheduler ends no more of them at a time.
+pub const ENDED_MAX: usize = 6;
 
 /// Longest text about a gate, or of an order, in an event: eight of them fit beside the message.
 pub(super) const DETAIL_BYTES_MAX: usize = 200;
@@ -116,4 +127,57 @@ pub(super) fn cut_chain(chain: Option<&mut wire::EventChain>) {
     };
     unpublished.retain(|body| body.len() <= LINKED_EVENT_BYTES_MAX);
     unpublished.drain(..unpublished.len().saturating_sub(UNPUBLISHED_MAX));
+}
+
+impl Limited for wire::OrderChanged {
+    fn limit(&mut self) {
+        let Self {
+            at: _,
+            source,
+            link: _,
+            change: _,
+            by,
+            reason,
+            given,
+            ended,
+            node: _,
+        } = self;
+        cut(source, WORD_BYTES_MAX);
+        cut(by, WORD_BYTES_MAX);
+        cut(reason, ORDER_REASON_BYTES_MAX);
+        if let Some(given) = given {
+            given.limit();
+        }
+        cut_orders(ended);
+    }
+}
+
+fn cut_orders(ended: &mut Vec<wire::FleetOrder>) {
+    ended.truncate(ENDED_MAX);
+    for order in ended {
+        order.limit();
+        // The event by which the order was given has all of it.
+        cut(&mut order.reason, DETAIL_BYTES_MAX);
+    }
+}
+
+/// Orders are never cut. Beside as many as there may be, each with the longest reason, a record has no room for events: then
+/// one that the stream does not take at once is lost if the leader dies.
+pub(super) fn fit_chain(control: &mut wire::FleetControl) {
+    let rest = wire::FleetControl {
+        event_chain: None,
+        ..control.clone()
+    };
+    let Some(chain) = &mut control.event_chain else { return };
+    let mut room = PAYLOAD_BYTES_MAX.saturating_sub(rest.encoded_len().saturating_add(CHAIN_HEAD_BYTES));
+    let fitting = chain.unpublished.iter().rev().take_while(|body| {
+        let needs = body.len().saturating_add(BODY_HEAD_BYTES);
+        let fits = needs <= room;
+        room = room.saturating_sub(needs);
+        fits
+    });
+    let fitting = fitting.count();
+    chain
+        .unpublished
+        .drain(..chain.unpublished.len().saturating_sub(fitting));
 }

@@ -291,6 +291,15 @@ pub(crate) fn fleet_control() -> FleetControl {
             since: at(0),
             until: None,
         }],
+        event_chain: None,
+    }
+}
+
+/// As today's scheduler writes them.
+pub(crate) fn fleet_control_today() -> FleetControl {
+    FleetControl {
+        event_chain: failed_again().event_chain,
+        ..fleet_control()
     }
 }
 

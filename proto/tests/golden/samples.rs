@@ -15,7 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::file::File;
 use crate::records::{
     ATTEMPT, BOOT_AFTER, BOOT_BEFORE, KEY, NODE, NODE_UID, TRACE, at, attempt, blockers, drain_report, failed,
-    failed_again, fleet_control, fleet_control_before, link, never, obstacle, phase_changed, rebooting, uncordoning,
+    failed_again, fleet_control, fleet_control_before, fleet_control_today, link, never, obstacle, phase_changed,
+    rebooting, uncordoning,
 };
 
 /// Checks that a file of this sample has the sample's meaning.
@@ -83,7 +84,9 @@ pub(crate) fn all() -> Vec<Sample> {
         bus("attempt-rebooting", rebooting()),
         bus("attempt-uncordoning", uncordoning()),
         bus("attempt-failed", failed()).adding(&failed_again().to_wire()),
-        bus("fleet-control", fleet_control()).before(&fleet_control_before()),
+        bus("fleet-control", fleet_control())
+            .before(&fleet_control_before())
+            .adding(&fleet_control_today().to_wire()),
         bus("drain-node", drain_node()),
         bus("uncordon-node", uncordon_node()),
         people("list-nodes-response", "ListNodesResponse", list_nodes_response()).adding(&list_nodes_response_today()),

@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 
 use bellwether_proto::limit::PAYLOAD_BYTES_MAX;
 use bellwether_proto::{
-    Attempt, CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainNode, DrainVerdict, FleetControl,
-    FleetEvent, FleetFact, HostReport, Message, NodeEvent, NodeName, PolicyQueue, RebooterReport, TaintNode,
-    UncordonNode, WireError, decode_body, encode,
+    Attempt, CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainNode, DrainVerdict, EventHash, EventLink,
+    FleetControl, FleetEvent, FleetFact, FleetOrder, HostReport, Message, NodeEvent, NodeName, OrderChange,
+    OrderChanged, OrderKind, OrderScope, PolicyQueue, RebooterReport, TaintNode, UncordonNode, WireError, decode_body,
+    encode,
 };
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -16,7 +17,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use crate::file::File;
 
 /// Every type.
-pub(crate) const KINDS: [Kind; 11] = [
+pub(crate) const KINDS: [Kind; 12] = [
     kind::<HostReport>(),
     kind::<RebooterReport>(),
     kind::<Attempt>(),
@@ -28,6 +29,7 @@ pub(crate) const KINDS: [Kind; 11] = [
     kind::<DrainForecast>(),
     kind::<NodeEvent>(),
     kind::<FleetEvent>(),
+    kind::<OrderChanged>(),
 ];
 
 /// One type of message.
@@ -88,7 +90,7 @@ pub(crate) fn samples() -> Vec<Sample> {
 }
 
 /// Messages that the previous release did not know: at the next release their files are among the others.
-fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 4] {
+fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 5] {
     let node: NodeName = "node-1.rig".parse().unwrap();
     let command = TaintNode {
         node: node.clone(),
@@ -101,6 +103,7 @@ fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 4] {
         asked_at: jiff::Timestamp::UNIX_EPOCH,
         beside: vec![node.clone()],
     };
+    let event_node = node.clone();
     let queue = PolicyQueue {
         policy: "nights".to_owned(),
         nodes: 7,
@@ -131,7 +134,30 @@ fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 4] {
         }],
         source: "drainer 0.1.0".to_owned(),
     };
+    let order = FleetOrder {
+        kind: OrderKind::Skip,
+        scope: OrderScope::Node(event_node.clone()),
+        by: "anna".to_owned(),
+        reason: "disks".to_owned(),
+        since: jiff::Timestamp::UNIX_EPOCH,
+        until: None,
+    };
+    let changed = OrderChanged {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        source: "scheduler 0.1.0".to_owned(),
+        link: Some(EventLink {
+            sequence: 2,
+            previous: Some(EventHash::of(b"1")),
+        }),
+        change: OrderChange::Given,
+        by: "ben".to_owned(),
+        reason: "later".to_owned(),
+        given: Some(order.clone()),
+        ended: vec![order],
+        node: Some(event_node),
+    };
     [
+        sample(pool, "order-changed", &changed),
         sample(pool, "taint-node", &command),
         sample(pool, "check-drain", &question),
         sample(pool, "drain-forecast", &answer),

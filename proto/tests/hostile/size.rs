@@ -88,6 +88,8 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "reasons" => (256, 100),
         "history" | "orders" => (0, 100),
         "earlier" => (0, 9),
+        "ended" => (0, 6),
+        "subject" => (253, 1),
         "unpublished" => (0, 8),
         "daemon_pods" => (0, 128),
         "annotations" => (0, 16),

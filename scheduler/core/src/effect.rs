@@ -1,7 +1,7 @@
 //! The effects that the core asks its driver for, in this order and no other.
 
 use bellwether_proto::{
-    Attempt, AttemptRef, DrainNode, FleetControl, NodeEvent, NodeName, Phase, TaintNode, UncordonNode,
+    Attempt, AttemptRef, DrainNode, FleetControl, NodeEvent, NodeName, OrderChanged, Phase, TaintNode, UncordonNode,
 };
 use jiff::Timestamp;
 
@@ -16,8 +16,8 @@ pub enum Effect {
     StoreAttempt(Box<Attempt>, Option<Box<NodeEvent>>),
     /// Delete the record of a node that is gone, on the same condition.
     DeleteAttempt(NodeName),
-    /// Store the operators' orders, on the same condition.
-    StoreControl(FleetControl),
+    /// Store the operators' orders, on the same condition; then publish the event about their change, as for a record.
+    StoreControl(Box<FleetControl>, Option<Box<OrderChanged>>),
     /// Send a command to the drainers.
     SendCommand(Command),
     /// Look whether this command, which has no answer yet, is still queued. If not, hand over

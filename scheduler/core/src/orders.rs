@@ -1,13 +1,24 @@
-//! The standing orders of operators: a list, in which a pause of the fleet is one order.
+//! The standing orders of operators: a list, in which a pause of the fleet is one order. Each change states who asked, and what
+//! was in force before and after.
 
 use std::sync::Arc;
 
-use bellwether_proto::{FleetControl, FleetOrder, NodeName, OrderKind, OrderScope};
+use bellwether_proto::limit::ENDED_MAX;
+use bellwether_proto::{FleetControl, FleetOrder, NodeName, OrderChange, OrderChanged, OrderKind, OrderScope};
 use jiff::Timestamp;
 
 use crate::timers::Clock;
 
-/// The standing orders. Every change gives the control record that has to be stored.
+/// A change of the orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// The record that has to be stored.
+    pub(crate) control: FleetControl,
+    /// The event about it, still without its writer.
+    pub(crate) event: OrderChanged,
+}
+
+/// The standing orders.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Orders {
     control: Option<FleetControl>,
@@ -105,58 +116,136 @@ impl Orders {
     /// Adds an order, in place of the one before of its kind and subject. None: there are as many as there may be. The
     /// orders for all nodes always fit: however many nodes are held, an operator can pause the fleet.
     #[must_use]
-    pub(crate) fn add(&mut self, order: FleetOrder) -> Option<FleetControl> {
-        let (by, reason, since) = (order.by.clone(), order.reason.clone(), order.since);
+    pub(crate) fn add(&mut self, order: FleetOrder) -> Option<Changed> {
         let is_of_fleet = order.scope == OrderScope::Fleet;
-        let mut orders = self.without(|other| other.is_of_same(&order));
-        orders.push(order);
+        let (ended, mut orders) = self.split(|other| other.is_of_same(&order));
+        orders.push(order.clone());
         let of_parts = orders.iter().filter(|order| order.scope != OrderScope::Fleet).count();
-        (is_of_fleet || of_parts <= Self::OF_PARTS_MAX).then(|| self.change(by, reason, orders, since))
+        if !is_of_fleet && of_parts > Self::OF_PARTS_MAX {
+            return None;
+        }
+        let event = OrderChanged {
+            reason: order.reason.clone(),
+            ended,
+            ..event(OrderChange::Given, order.by.clone(), order.since)
+        };
+        Some(self.change(
+            OrderChanged {
+                given: Some(order),
+                ..event
+            },
+            orders,
+        ))
     }
 
     /// Removes the order of this kind and scope; none if there is none.
     #[must_use]
-    pub(crate) fn end(
-        &mut self,
-        kind: OrderKind,
-        scope: &OrderScope,
-        by: String,
-        now: Timestamp,
-    ) -> Option<FleetControl> {
-        let remaining = self.without(|order| order.kind == kind && order.scope == *scope);
-        (remaining.len() < self.orders.len()).then(|| self.change(by, String::new(), remaining, now))
+    pub(crate) fn end(&mut self, kind: OrderKind, scope: &OrderScope, by: String, now: Timestamp) -> Option<Changed> {
+        let (ended, remaining) = self.split(|order| order.kind == kind && order.scope == *scope);
+        let event = OrderChanged {
+            ended,
+            ..event(OrderChange::Ended, by, now)
+        };
+        (!event.ended.is_empty()).then(|| self.change(event, remaining))
+    }
+
+    /// Removes an order that has done its work; none if there is none.
+    #[must_use]
+    pub(crate) fn fulfil(&mut self, order: &FleetOrder, now: Timestamp) -> Option<Changed> {
+        let (ended, remaining) = self.split(|other| other.is_of_same(order));
+        let event = OrderChanged {
+            ended,
+            ..event(OrderChange::Fulfilled, order.by.clone(), now)
+        };
+        (!event.ended.is_empty()).then(|| self.change(event, remaining))
     }
 
     /// Removes the orders that block all nodes.
     #[must_use]
-    pub(crate) fn resume(&mut self, by: String, now: Timestamp) -> FleetControl {
-        let remaining = self.without(FleetOrder::blocks_all);
-        self.change(by, String::new(), remaining, now)
+    pub(crate) fn resume(&mut self, by: String, now: Timestamp) -> Changed {
+        let (ended, remaining) = self.split(FleetOrder::blocks_all);
+        let event = OrderChanged {
+            ended,
+            ..event(OrderChange::Ended, by, now)
+        };
+        self.change(event, remaining)
     }
 
-    /// Removes the orders that have ended by themselves; none if none has.
+    /// Removes orders that have ended by themselves, as many as an event names; none if none has. To be called until then.
     #[must_use]
-    pub(crate) fn remove_ended(&mut self, now: Timestamp) -> Option<FleetControl> {
-        let ended = |order: &FleetOrder| order.until.is_some_and(|until| now >= until);
-        let by = self.orders.iter().find(|order| ended(order))?.by.clone();
-        let remaining = self.without(ended);
-        Some(self.change(by, "the time of the order is over".to_owned(), remaining, now))
+    pub(crate) fn remove_ended(&mut self, now: Timestamp) -> Option<Changed> {
+        let is_over = |order: &FleetOrder| order.until.is_some_and(|until| now >= until);
+        let mut places = ENDED_MAX;
+        let (ended, remaining) = self.split(|order| {
+            let removed = places > 0 && is_over(order);
+            places = places.saturating_sub(usize::from(removed));
+            removed
+        });
+        let by = ended.first()?.by.clone();
+        let event = OrderChanged {
+            reason: "the time of the order is over".to_owned(),
+            ended,
+            ..event(OrderChange::TimeOver, by, now)
+        };
+        Some(self.change(event, remaining))
     }
 
-    fn without(&self, removed: impl Fn(&FleetOrder) -> bool) -> Vec<FleetOrder> {
-        let remaining = self.orders.iter().filter(|order| !removed(order));
-        remaining.map(|order| order.as_ref().clone()).collect()
-    }
-
-    fn change(&mut self, by: String, reason: String, orders: Vec<FleetOrder>, now: Timestamp) -> FleetControl {
-        let control = FleetControl {
-            by,
-            reason,
+    /// Notes that an operator has cancelled an attempt, which changes no order.
+    #[must_use]
+    pub(crate) fn cancelled(
+        &mut self,
+        node: &NodeName,
+        change: OrderChange,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Changed {
+        let event = OrderChanged {
+            reason: reason.to_owned(),
+            node: Some(node.clone()),
+            ..event(change, by.to_owned(), now)
+        };
+        let none_yet = || FleetControl {
+            by: by.to_owned(),
+            reason: String::new(),
             since: now,
+            orders: Vec::new(),
+            event_chain: None,
+        };
+        let control = self.control.get_or_insert_with(none_yet).clone();
+        Changed { control, event }
+    }
+
+    /// The orders that are removed, and those that remain.
+    fn split(&self, mut removed: impl FnMut(&FleetOrder) -> bool) -> (Vec<FleetOrder>, Vec<FleetOrder>) {
+        let orders = self.orders.iter().map(|order| order.as_ref().clone());
+        orders.partition(|order| removed(order))
+    }
+
+    fn change(&mut self, event: OrderChanged, orders: Vec<FleetOrder>) -> Changed {
+        let control = FleetControl {
+            by: event.by.clone(),
+            reason: event.reason.clone(),
+            since: event.at,
             orders,
+            event_chain: None,
         };
         *self = Self::new(Some(control.clone()));
-        control
+        Changed { control, event }
+    }
+}
+
+fn event(change: OrderChange, by: String, now: Timestamp) -> OrderChanged {
+    OrderChanged {
+        at: now,
+        source: String::new(),
+        link: None,
+        change,
+        by,
+        reason: String::new(),
+        given: None,
+        ended: Vec::new(),
+        node: None,
     }
 }
 
@@ -196,13 +285,21 @@ mod tests {
     fn a_second_pause_replaces_the_first_and_a_resume_ends_it_and_no_other_order() {
         let mut orders = Orders::default();
         drop(orders.add(pause("anna", None)));
-        let control = orders.add(pause("ben", None)).unwrap();
+        let Changed { control, event } = orders.add(pause("ben", None)).unwrap();
         assert_eq!((control.orders.len(), &*control.by), (1, "ben"));
+        assert_eq!(
+            (event.change, event.given, event.ended),
+            (OrderChange::Given, Some(pause("ben", None)), vec![pause("anna", None)])
+        );
         assert_eq!(blocker(&orders, 3).as_deref(), Some("ben"));
         let held = order(OrderKind::Block, OrderScope::Node(node("n1")), "cleo", None);
         drop(orders.add(held.clone()));
-        let control = orders.resume("anna".into(), at(4));
+        let Changed { control, event } = orders.resume("anna".into(), at(4));
         assert_eq!((control.paused(), control.orders), (false, vec![held]));
+        assert_eq!(
+            (event.change, &*event.by, event.at, event.ended),
+            (OrderChange::Ended, "anna", at(4), vec![pause("ben", None)])
+        );
         assert_eq!(blocker(&orders, 5).as_deref(), Some("cleo"));
     }
 
@@ -215,7 +312,12 @@ mod tests {
         assert_eq!((clock.next(), orders.next_end()), (Some(at(10)), Some(at(10))));
         assert_eq!(orders.remove_ended(at(9)), None);
         assert_eq!(blocker(&orders, 10), None);
-        assert!(orders.remove_ended(at(10)).is_some_and(|control| !control.paused()));
+        let Changed { control, event } = orders.remove_ended(at(10)).unwrap();
+        assert!(!control.paused());
+        assert_eq!(
+            (event.change, &*event.by, event.ended.len()),
+            (OrderChange::TimeOver, "anna", 1)
+        );
         assert_eq!(orders.remove_ended(at(10)), None);
     }
 
@@ -276,7 +378,11 @@ mod tests {
         assert_eq!(orders.add(one_more()), None);
         assert_eq!(orders.control().cloned(), before);
         // The fleet can be paused all the same.
-        assert!(orders.add(pause("ben", None)).is_some_and(|control| control.paused()));
+        assert!(
+            orders
+                .add(pause("ben", None))
+                .is_some_and(|changed| changed.control.paused())
+        );
         assert_eq!(orders.add(one_more()), None);
         // One that takes the place of another one fits.
         let again = order(OrderKind::Block, OrderScope::Node(node("n1")), "ben", None);
@@ -284,5 +390,34 @@ mod tests {
         let scope = OrderScope::Node(node("n1"));
         assert!(orders.end(OrderKind::Now, &scope, "ben".into(), at(5)).is_none());
         assert!(orders.end(OrderKind::Block, &scope, "ben".into(), at(5)).is_some());
+    }
+
+    #[test]
+    fn many_orders_that_end_at_once_are_named_in_several_events() {
+        let mut orders = Orders::default();
+        for number in 0..ENDED_MAX + 1 {
+            let scope = OrderScope::Node(node(&format!("n{number}")));
+            drop(orders.add(order(OrderKind::Block, scope, "anna", Some(at(10)))));
+        }
+        let mut named = Vec::new();
+        while let Some(changed) = orders.remove_ended(at(10)) {
+            named.push((changed.event.ended.len(), changed.control.orders.len()));
+        }
+        assert_eq!(named, [(ENDED_MAX, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn a_cancel_changes_no_order_and_is_noted_with_its_operator() {
+        let mut orders = Orders::default();
+        let none = orders.cancelled(&node("n1"), OrderChange::WaitEnded, "ben", "fixed", at(5));
+        assert_eq!((none.control.orders.len(), none.control.since), (0, at(5)));
+        let before = orders.add(pause("anna", None)).unwrap().control;
+        let noted = orders.cancelled(&node("n1"), OrderChange::SlotReleased, "ben", "fixed", at(6));
+        assert_eq!((noted.control, orders.control()), (before.clone(), Some(&before)));
+        let event = noted.event;
+        assert_eq!(
+            (event.change, &*event.by, &*event.reason, event.node, event.at),
+            (OrderChange::SlotReleased, "ben", "fixed", Some(node("n1")), at(6))
+        );
     }
 }

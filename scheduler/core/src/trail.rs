@@ -12,6 +12,8 @@ use jiff::Timestamp;
 /// Whose chain it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
+    /// That of all nodes: the operators' orders.
+    Fleet,
     /// That of a node: the phases of its attempts.
     Node(NodeName),
 }
@@ -21,6 +23,7 @@ impl Owner {
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
+            Self::Fleet => subject::order_changed(),
             Self::Node(node) => subject::phase_changed(&node.token()),
         }
     }
@@ -107,9 +110,9 @@ impl Trail {
     /// The chain that a record has to have, with this event, which happened then. None: the record has no chain.
     #[must_use]
     pub fn enter<E: Linked>(&mut self, owner: Owner, at: Timestamp, event: Option<E>) -> Option<EventChain> {
-        match &owner {
-            Owner::Node(node) => self.leaving.remove(node),
-        };
+        if let Owner::Node(node) = &owner {
+            self.leaving.remove(node);
+        }
         let before = self.chains.get(&owner).map(|kept| kept.chain.clone());
         let Some(event) = event else { return before };
         let chain = chain::with(before, event);

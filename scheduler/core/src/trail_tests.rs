@@ -43,8 +43,11 @@ fn store(trail: &mut Trail, name: &str, second: i64) -> EventHash {
 
 fn due(trail: &mut Trail) -> Option<(String, usize)> {
     let Due { owner, chain, .. } = trail.next_due()?;
-    let Owner::Node(node) = owner;
-    Some((node.to_string(), chain.unpublished.len()))
+    let name = match owner {
+        Owner::Fleet => "orders".to_owned(),
+        Owner::Node(node) => node.to_string(),
+    };
+    Some((name, chain.unpublished.len()))
 }
 
 fn publish(trail: &mut Trail, name: &str, sequence: u64, hash: EventHash) {

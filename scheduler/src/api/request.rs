@@ -5,6 +5,8 @@ use bellwether_proto::{FleetOrder, NodeName, OrderKind, OrderScope, wire};
 use bellwether_scheduler_core::AnnotatedOrder;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::history::{EVENTS_MAX, Query};
+use crate::bus::outbox::ChainsOf;
 use crate::error::Refusal;
 use crate::message::Reply;
 
@@ -15,6 +17,32 @@ const REASON_MAX: usize = 500;
 pub(super) fn node_name(text: &str) -> Reply<NodeName> {
     text.parse()
         .map_err(|error| invalid("node", format!("{text:?} {error}")))
+}
+
+/// A request for a page of the audit trail.
+pub(super) fn history_query(request: &wire::ReadHistoryRequest) -> Reply<Query> {
+    let node = Some(&request.node).filter(|node| !node.is_empty());
+    let asked = usize::try_from(request.events_max).unwrap_or(EVENTS_MAX);
+    Ok(Query {
+        of: ChainsOf {
+            node: node.map(|node| node_name(node)).transpose()?,
+            orders: request.orders,
+        },
+        since: request
+            .since
+            .map(|at| time("since", at.seconds, at.nanos))
+            .transpose()?,
+        until: request
+            .until
+            .map(|at| time("until", at.seconds, at.nanos))
+            .transpose()?,
+        after: request.after_place,
+        events_max: if asked == 0 { EVENTS_MAX } else { asked.min(EVENTS_MAX) },
+    })
+}
+
+fn time(field: &'static str, seconds: i64, nanos: i32) -> Reply<Timestamp> {
+    Timestamp::new(seconds, nanos).map_err(|error| invalid(field, error.to_string()))
 }
 
 /// The name of the operator who gives an order.

@@ -16,7 +16,7 @@ use tonic::{Response, Status};
 
 use crate::api::handle::ApiHandle;
 use crate::api::history;
-use crate::api::request::{ended_order, node_name, operator, order, reason};
+use crate::api::request::{ended_order, history_query, node_name, operator, order, reason};
 use crate::bus::event;
 use crate::error::Refusal;
 use crate::message::Request;
@@ -186,9 +186,8 @@ impl FleetService for Service {
         &self,
         request: tonic::Request<wire::ReadHistoryRequest>,
     ) -> Result<Response<Self::ReadHistoryStream>, Status> {
-        let node = request.into_inner().node;
-        let node = (!node.is_empty()).then(|| node_name(&node)).transpose()?;
-        let read = history::read(self.handle.clone(), &self.bus, node).await?;
+        let query = history_query(&request.into_inner())?;
+        let read = history::read(self.handle.clone(), &self.bus, query).await?;
         Ok(Response::new(read))
     }
 }

@@ -8,10 +8,12 @@ use bellwether_chassis::{Bus, Claim, PublishError, Record, Watched};
 use bellwether_proto::stream::ATTEMPTS_STREAM;
 use bellwether_proto::subject::{self, Topic};
 use bellwether_proto::{
-    Attempt, FleetControl, FleetOrder, NodeName, NodeToken, OrderKind, OrderScope, SignatureFault, Signed, WireError,
+    Attempt, EventChain, FleetControl, FleetOrder, NodeName, NodeToken, OrderChanged, OrderKind, OrderScope,
+    SignatureFault, Signed, WireError, decode_body,
 };
 use bellwether_scheduler_core::trail::{Owner as ChainOwner, StoredChain};
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 
 use crate::bus::store::Store;
 use crate::bus::wire::Rejection;
@@ -84,7 +86,15 @@ impl Loaded {
             // Without this record no replica knows whether the fleet is paused: better that none leads.
             Owner::Fleet => {
                 let remedy = || format!("read {}; write it again or delete it", record.0.subject);
-                self.control = Some(record.read().with_context(remedy)?);
+                let mut control: FleetControl = record.read().with_context(remedy)?;
+                if let Some(chain) = control.event_chain.take() {
+                    self.chains.push(StoredChain {
+                        at: happened_at(&chain).unwrap_or(control.since),
+                        owner: ChainOwner::Fleet,
+                        chain: *chain,
+                    });
+                }
+                self.control = Some(control);
             }
             Owner::Node(token) => match attempt(record, token) {
                 Ok(mut attempt) => {
@@ -177,6 +187,7 @@ fn parse(store: Store, records: &[Record], keys: &RecordKeys) -> anyhow::Result<
                 | Topic::DrainAnswer(_)
                 | Topic::Event(..)
                 | Topic::FleetEvent(_)
+                | Topic::OrderChanged
                 | Topic::Sentinel(_)
                 | Topic::Rebooter(_),
             )
@@ -212,6 +223,12 @@ fn attempt(record: &Trusted<'_>, token: &NodeToken) -> Result<Attempt, Rejection
     Ok(attempt)
 }
 
+/// When the newest event about orders happened: the record may have been stored since, with a new key.
+fn happened_at(chain: &EventChain) -> Option<Timestamp> {
+    let event: OrderChanged = decode_body(chain.unpublished.last()?).ok()?;
+    Some(event.at)
+}
+
 /// What counts in place of orders that are not trusted: nothing starts until an operator has looked.
 fn paused(record: &Record, fault: &SignatureFault) -> FleetControl {
     let by = "bellwether-scheduler".to_owned();
@@ -231,5 +248,6 @@ fn paused(record: &Record, fault: &SignatureFault) -> FleetControl {
             since: record.stored_at,
             until: None,
         }],
+        event_chain: None,
     }
 }

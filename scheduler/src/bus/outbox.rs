@@ -6,10 +6,28 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bellwether_proto::{Attempt, NodeEvent, NodeName, wire};
+use bellwether_proto::{Attempt, FleetControl, NodeEvent, NodeName, OrderChanged, wire};
 use bellwether_scheduler_core::trail::{Due, Owner, StoredChain, Trail};
 use jiff::Timestamp;
 use tokio::sync::Notify;
+
+/// Which chains are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ChainsOf {
+    /// That of this node; none: of each.
+    pub(crate) node: Option<NodeName>,
+    /// That of the orders too.
+    pub(crate) orders: bool,
+}
+
+impl ChainsOf {
+    fn includes(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Fleet => self.orders,
+            Owner::Node(name) => self.node.as_ref().is_none_or(|node| node == name),
+        }
+    }
+}
 
 /// The chains of one turn of leading, as the loop has them.
 pub(crate) struct Outbox {
@@ -49,6 +67,13 @@ impl Outbox {
         attempt.event_chain = chain.map(Box::new);
     }
 
+    /// Gives the record of the orders its chain, to which the event is added.
+    pub(crate) fn enter_orders(&self, control: &mut FleetControl, event: Option<OrderChanged>) {
+        let at = event.as_ref().map_or(control.since, |event| event.at);
+        let chain = self.chains.trail().enter(Owner::Fleet, at, event);
+        control.event_chain = chain.map(Box::new);
+    }
+
     /// The record that was given its chain last is stored.
     pub(crate) fn stored(&self) {
         self.chains.trail().stored();
@@ -71,13 +96,15 @@ impl Outbox {
         }
     }
 
-    /// Where the chain of this node stands, or each chain. `kept_since`: from when on the stream has each event.
-    pub(crate) fn heads(&self, node: Option<&NodeName>, kept_since: Option<Timestamp>) -> Vec<wire::HistoryHead> {
+    /// Where each of these chains stands. `kept_since`: from when on the stream has each event.
+    pub(crate) fn heads(&self, of: &ChainsOf, kept_since: Option<Timestamp>) -> Vec<wire::HistoryHead> {
         let trail = self.chains.trail();
         let heads = trail.heads(kept_since).filter_map(|head| {
-            let Owner::Node(name) = head.owner;
-            node.is_none_or(|node| node == name).then(|| wire::HistoryHead {
-                node: name.to_string(),
+            of.includes(head.owner).then(|| wire::HistoryHead {
+                node: match head.owner {
+                    Owner::Fleet => String::new(),
+                    Owner::Node(name) => name.to_string(),
+                },
                 sequence: head.chain.sequence,
                 hash: head.chain.hash.bytes().to_vec(),
                 unpublished: head.chain.unpublished.clone(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Bus, Expect, PublishError, Record, Watched, clock};
 use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{EventHash, Lacking, NodeEvent, encode_body, subject};
+use bellwether_proto::{Encoded, EventHash, Lacking, NodeEvent, OrderChanged, encode_body, subject};
 use bellwether_scheduler_core::trail::{Due, Newest, Owner};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -81,9 +81,18 @@ impl Publisher {
 
     /// The newest event of each chain, by its subject.
     async fn newest_of_all(&self) -> anyhow::Result<BTreeMap<String, Newest>> {
+        let of_orders = self
+            .bus
+            .read_current(EVENTS_STREAM.name, subject::order_changed())
+            .await?;
         let filter = subject::ALL_PHASE_CHANGED.to_owned();
         let mut watch = self.bus.watch(EVENTS_STREAM.name, filter).await?;
         let mut newest = BTreeMap::new();
+        newest.extend(
+            of_orders
+                .iter()
+                .map(|record| (record.subject.clone(), newest_event(record))),
+        );
         while let Some(watched) = watch.next().await {
             match watched? {
                 Watched::Record(record) => drop(newest.insert(record.subject.clone(), newest_event(&record))),
@@ -105,7 +114,7 @@ impl Publisher {
                     read.as_ref().map(newest_event)
                 }
             };
-            let lacking = due.chain.lacking::<NodeEvent>(newest.map(|newest| newest.hash));
+            let lacking = lacking(due, newest.map(|newest| newest.hash));
             if lacking.bodies.is_empty() {
                 self.published(&due.owner, newest, due.chain.hash);
                 return Ok(());
@@ -140,7 +149,7 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         for body in bodies {
             let hash = EventHash::of(body);
-            let event = encode_body::<NodeEvent>(body.clone());
+            let event = encoded(owner, body);
             let expected = Expect::LastOfSubject(newest.map_or(0, |newest| newest.sequence));
             // Without a message id, which another client could use up: the sequence shows a repetition.
             match self.bus.publish(subject.to_owned(), event, None, expected).await {
@@ -159,6 +168,20 @@ impl Publisher {
     fn published(&self, owner: &Owner, newest: Option<Newest>, done: EventHash) {
         self.chains.trail().published(owner, newest, done);
         self.chains.notify_published();
+    }
+}
+
+fn lacking(due: &Due, newest: Option<EventHash>) -> Lacking<'_> {
+    match due.owner {
+        Owner::Fleet => due.chain.lacking::<OrderChanged>(newest),
+        Owner::Node(_) => due.chain.lacking::<NodeEvent>(newest),
+    }
+}
+
+fn encoded(owner: &Owner, body: &[u8]) -> Encoded {
+    match owner {
+        Owner::Fleet => encode_body::<OrderChanged>(body.to_vec()),
+        Owner::Node(_) => encode_body::<NodeEvent>(body.to_vec()),
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn host_record(record: &Record) -> Result<HostRecord, Rejection> {
             | Topic::DrainAnswer(_)
             | Topic::Event(..)
             | Topic::FleetEvent(_)
+            | Topic::OrderChanged
             | Topic::Attempt(_)
             | Topic::Control,
         )

@@ -25,8 +25,8 @@ impl Leader<'_> {
             let attempt = Box::new(attempt.clone());
             self.effects.carry_out(Effect::StoreAttempt(attempt, None)).await?;
         } else if let Some(control) = self.fleet.control() {
-            let control = control.clone();
-            self.effects.carry_out(Effect::StoreControl(control)).await?;
+            let control = Box::new(control.clone());
+            self.effects.carry_out(Effect::StoreControl(control, None)).await?;
         }
         tracing::info!("NATS stores again");
         self.refused = None;

@@ -50,8 +50,8 @@ impl Leader<'_> {
                 };
                 Box::new(move || drop(sender.send(beside)))
             }
-            Request::ChainHeads(node, kept_since, sender) => {
-                let heads = self.effects.outbox.heads(node.as_ref(), kept_since);
+            Request::ChainHeads(of, kept_since, sender) => {
+                let heads = self.effects.outbox.heads(&of, kept_since);
                 Box::new(move || drop(sender.send(Ok(heads))))
             }
             Request::DrainChecked {

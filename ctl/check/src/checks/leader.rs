@@ -138,6 +138,7 @@ mod tests {
                 reason: "release".to_owned(),
                 since: None,
                 orders: Vec::new(),
+                event_chain: None,
             }),
             ..Default::default()
         };

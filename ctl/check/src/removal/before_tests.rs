@@ -18,6 +18,7 @@ fn facts(paused: bool, nodes: Vec<NodeStatus>) -> RemovalFacts {
         reason: "removal".to_owned(),
         since: None,
         orders: Vec::new(),
+        event_chain: None,
     });
     facts.fleet = Ok(FleetAnswer {
         leader: String::new(),

@@ -34,8 +34,8 @@ impl Fleet {
         self.decided_at = Some(now);
         self.blockers.policies.refresh(now);
         self.resumed_at = Some(self.resumed_at.map_or(now, |at| at.min(now)));
-        if let Some(control) = self.blockers.orders.remove_ended(now) {
-            self.store_control(control);
+        while let Some(changed) = self.blockers.orders.remove_ended(now) {
+            self.store_control(changed);
         }
         while let Some(name) = self.timers.take_due(now) {
             self.touched.insert(name);

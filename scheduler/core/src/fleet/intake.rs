@@ -118,8 +118,8 @@ impl Fleet {
                 });
             }
             Input::Resume { by } => {
-                let control = self.blockers.orders.resume(by, now);
-                self.store_control(control);
+                let changed = self.blockers.orders.resume(by, now);
+                self.store_control(changed);
             }
             Input::GiveOrder(order) => return self.give_order(FleetOrder { since: now, ..order }),
             Input::EndOrder(order) => return self.end_order(order, now),
@@ -208,6 +208,7 @@ impl Fleet {
         let member = self.members.get(node);
         if member.is_some_and(Member::attempt_is_of_gone_node) {
             self.touch(node);
+            self.note_cancel(node, CancelEffect::SlotReleased { still: None }, by, reason, now);
             self.end_attempt_of_gone_node(node, now);
             let still = self.members.get(node).and_then(Member::holder);
             self.budget.set(node, still);
@@ -240,6 +241,7 @@ impl Fleet {
                 }
             }
             self.touch(node);
+            self.note_cancel(node, effect, by, reason, now);
             self.change_attempt_for(attempt, transition, by, now);
         }
         if let CancelEffect::SlotReleased { still } = &mut effect {

@@ -1,13 +1,14 @@
 //! Operators' orders: which are taken, and which have done their work.
 
-use bellwether_proto::{FleetControl, FleetOrder, NodeName, OrderKind, OrderScope, Phase};
+use bellwether_proto::{FleetOrder, NodeName, OrderChange, OrderKind, OrderScope, Phase};
 use jiff::Timestamp;
 
 use crate::effect::Effect;
 use crate::fleet::Fleet;
 use crate::fleet::member::Member;
-use crate::input::{Handled, OrderRefusal};
+use crate::input::{CancelEffect, Handled, OrderRefusal};
 use crate::observed::{AnnotatedKind, AnnotatedOrder};
+use crate::orders::Changed;
 use crate::timers::Clock;
 
 impl Fleet {
@@ -45,10 +46,10 @@ impl Fleet {
         if let Some(refusal) = refusal {
             return Handled::NotOrdered(refusal);
         }
-        let Some(control) = self.blockers.orders.add(order) else {
+        let Some(changed) = self.blockers.orders.add(order) else {
             return Handled::NotOrdered(OrderRefusal::TooMany);
         };
-        self.store_control(control);
+        self.store_control(changed);
         Handled::Accepted
     }
 
@@ -73,8 +74,8 @@ impl Fleet {
             .blockers
             .orders
             .end(order.kind, &order.scope, order.by.clone(), now);
-        if let Some(control) = ended {
-            self.store_control(control);
+        if let Some(changed) = ended {
+            self.store_control(changed);
             return Handled::Accepted;
         }
         let annotated = self.annotated_like(&order, now);
@@ -106,19 +107,40 @@ impl Fleet {
         };
         let fulfilled: Vec<FleetOrder> = self.orders_about(name).filter(is_fulfilled).cloned().collect();
         for order in fulfilled {
-            let ended = self
-                .blockers
-                .orders
-                .end(order.kind, &order.scope, order.by, clock.now());
-            if let Some(control) = ended {
-                self.store_control(control);
+            if let Some(changed) = self.blockers.orders.fulfil(&order, clock.now()) {
+                self.store_control(changed);
             }
         }
     }
 
     /// Stores the operators' orders, and has every node decided on again.
-    pub(super) fn store_control(&mut self, control: FleetControl) {
-        self.effects.push_back(Effect::StoreControl(control));
+    pub(super) fn store_control(&mut self, changed: Changed) {
+        self.store_change(changed);
         self.touch_all();
+    }
+
+    /// Notes that an operator has cancelled an attempt in a way that no event of the node states.
+    pub(super) fn note_cancel(
+        &mut self,
+        node: &NodeName,
+        effect: CancelEffect,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) {
+        let change = match effect {
+            // The event of the rollback names the operator.
+            CancelEffect::RolledBack => return,
+            CancelEffect::SlotReleased { .. } => OrderChange::SlotReleased,
+            CancelEffect::WaitEnded => OrderChange::WaitEnded,
+        };
+        let changed = self.blockers.orders.cancelled(node, change, by, reason, now);
+        self.store_change(changed);
+    }
+
+    fn store_change(&mut self, Changed { control, mut event }: Changed) {
+        event.source.clone_from(&self.source);
+        let effect = Effect::StoreControl(Box::new(control), Some(Box::new(event)));
+        self.effects.push_back(effect);
     }
 }

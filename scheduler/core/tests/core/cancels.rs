@@ -1,7 +1,7 @@
 //! Stories of cancels: a reboot that can no longer be taken back keeps its slot, and each refusal says why.
 
-use bellwether_proto::{Attempt, Cause, Fact, NeedReport, NodeEvent, Phase, Problem};
-use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Handled, Input, Policy};
+use bellwether_proto::{Attempt, Cause, Fact, NeedReport, NodeEvent, OrderChange, Phase, Problem};
+use bellwether_scheduler_core::{CancelEffect, CancelRefusal, Effect, Handled, Input, Policy};
 use jiff::SignedDuration;
 
 use crate::world::{World, name};
@@ -180,6 +180,16 @@ fn a_node_that_never_comes_back_from_a_cancelled_reboot_fails_and_keeps_its_slot
     );
     world.settle();
     assert_eq!(world.reason("b"), Some("NoSlot"), "the node is down, released or not");
+    // No phase was entered, so the trail of orders names the operator: before the record of the node changes.
+    let effects = || world.effects.iter().map(|(_, effect)| effect);
+    let noted = effects().position(|effect| {
+        matches!(effect, Effect::StoreControl(_, Some(event))
+            if event.change == OrderChange::SlotReleased && event.node == Some(name("a")))
+    });
+    let released = effects().position(|effect| {
+        matches!(effect, Effect::StoreAttempt(attempt, None) if attempt.phase == Phase::Failed && !attempt.slot_held)
+    });
+    assert!(noted.is_some() && noted < released, "{noted:?} {released:?}");
 }
 
 #[test]

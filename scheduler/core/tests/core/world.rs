@@ -436,7 +436,7 @@ impl World {
                 Effect::DeleteAttempt(node) => {
                     self.records.remove(&node);
                 }
-                Effect::StoreControl(control) => self.control = Some(control),
+                Effect::StoreControl(control, _) => self.control = Some(*control),
                 Effect::SendCommand(command) => {
                     let node = match &command {
                         Command::Drain(drain) => drain.attempt.node.clone(),

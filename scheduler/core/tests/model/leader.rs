@@ -215,7 +215,7 @@ impl State {
                 }
             }
             // The model has no policy, and so no gate that is read.
-            Effect::StoreControl(_)
+            Effect::StoreControl(..)
             | Effect::PhaseEnded { .. }
             | Effect::Read { .. }
             | Effect::TaintNode(_)

@@ -4,7 +4,7 @@ use bellwether_proto::message_id::random_part;
 use bellwether_proto::subject::{self, Topic};
 use bellwether_proto::{
     Attempt, CheckDrain, DrainForecast, DrainNode, FleetControl, FleetEvent, HostReport, Message, MessageIds,
-    NodeEvent, NodeName, NodeToken, RebooterReport, TaintNode, UncordonNode, decode, header,
+    NodeEvent, NodeName, NodeToken, OrderChanged, RebooterReport, TaintNode, UncordonNode, decode, header,
 };
 
 use crate::judge;
@@ -44,6 +44,7 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
         ),
         Topic::Attempt(node) => (subject::attempt_record(node), read.of::<Attempt>(node, |it| &it.node)),
         Topic::Control => (subject::control_record(), read.message::<FleetControl>().is_some()),
+        Topic::OrderChanged => (subject::order_changed(), read.message::<OrderChanged>().is_some()),
         Topic::Sentinel(node) => (
             subject::sentinel_record(node),
             read.of::<HostReport>(node, |it| &it.node),

@@ -29,7 +29,7 @@ impl World {
                 Write::Attempt(node, attempt)
             }
             Wanted::DeleteAttempt(name) => Write::Delete(self.index(&name).expect("a node of this world")),
-            Wanted::StoreControl(control) => Write::Control(control),
+            Wanted::StoreControl(control, _) => Write::Control(*control),
             Wanted::SendCommand(command) => {
                 let node = self.index(&command.attempt().node).expect("a node of this world");
                 self.effect_begins(leader, Effect::Command(node, Box::new(command)));
