@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use bellwether_proto::readiness::{Part, ReadinessCode};
+use bellwether_proto::setting;
 use bellwether_proto::stream::{
     CONSUMERS, ConsumerDefinition, ConsumerStart, EVENTS_STREAM, Retention, STREAMS, StreamDefinition,
 };
@@ -20,6 +21,9 @@ use crate::retry::Retry;
 use crate::runtime::Chassis;
 
 const NOT_FOUND: u64 = 10059;
+
+/// The server's codes for a stream that reserves more than its storage, or the account's limits, have left.
+const NO_ROOM: [u64; 3] = [10002, 10047, 10122];
 
 /// Deliveries of one message.
 const UNLIMITED: i64 = -1;
@@ -191,11 +195,31 @@ async fn ensure_stream(bus: &Bus, definition: &StreamDefinition, args: &StreamAr
             bus.jetstream
                 .get_or_create_stream(wanted.clone())
                 .await
-                .context("create it")?
+                .map_err(|error| not_created(error, definition, &wanted))?
         }
     };
     verify(&stream.cached_info().config, &wanted, definition.newest_counts())?;
     Ok(stream)
+}
+
+/// A stream reserves what it may keep, so one that JetStream has no room for is refused at once: a matter of two settings.
+fn not_created(error: CreateStreamError, definition: &StreamDefinition, wanted: &Config) -> anyhow::Error {
+    let has_no_room = matches!(
+        error.kind(),
+        CreateStreamErrorKind::JetStream(ref cause) if NO_ROOM.contains(&cause.error_code().0)
+    );
+    let remedy = if !has_no_room {
+        String::new()
+    } else if definition.name == EVENTS_STREAM.name {
+        format!(
+            ", which reserves {} MiB: lower {}, or raise `max_file_store` of the NATS servers, or the account's limit",
+            wanted.max_bytes.div_euclid(1 << 20),
+            setting::EVENTS_MAX_BYTES,
+        )
+    } else {
+        ": raise `max_file_store` of the NATS servers, or the account's limit".to_owned()
+    };
+    anyhow::Error::new(error).context(format!("create it{remedy}"))
 }
 
 /// The fields of a stream or consumer that differ from the contract, each with what it has to be.

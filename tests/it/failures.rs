@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bellwether_proto::{Cause, Phase};
+use bellwether_proto::{Cause, Fact, NodeEvent, Phase};
 use rig::record::node_state;
 use rig::services::ServicesOptions;
 use rig::wait;
@@ -93,6 +93,26 @@ async fn a_node_deleted_in_mid_attempt_frees_its_slot_and_its_namesake_is_left_a
     let node = fleet.world.node(gone.name()).await?;
     assert!(!node_state(&node).cordoned, "the newcomer was touched");
     assert_eq!(gone.reboot_orders(), 0);
+    // The record goes with the Node once the stream has its last event: the chain of the newcomer begins again, or continues if
+    // its attempt came first.
+    gone.upgrade_kernel("6.12.50")?;
+    let again = |event: &NodeEvent| {
+        let begins = matches!(
+            event.fact,
+            Fact::PhaseChanged {
+                to: Phase::Draining,
+                ..
+            }
+        );
+        begins && event.node.as_str() == gone.name()
+    };
+    fleet.event("an attempt of the newcomer", again).await?;
+    let history = fleet.services.ctl_ok(&["history", gone.name()]).await?;
+    ensure!(
+        history.contains("Cancelled") && history.contains("NodeGone"),
+        "{history}"
+    );
+    fleet.services.ctl_ok(&["history", gone.name(), "--verify"]).await?;
     fleet.finish()
 }
 

@@ -90,15 +90,22 @@ async fn services_that_find_no_room_for_their_streams_name_the_answer_and_start_
     jetstream.create_stream(other).await?;
     let services = Services::launch(&world, ServicesOptions::default()).await?;
     let missing = format!("{}: is missing", EVENTS_STREAM.name);
-    let creating = services
-        .schedulers
-        .iter()
-        .map(|it| (it, "insufficient storage resources"));
-    let waiting = services.drainers.iter().map(|it| (it, missing.as_str()));
-    for (service, answer) in creating.chain(waiting) {
+    let creating = services.schedulers.iter().map(|it| {
+        (
+            it,
+            vec![
+                "insufficient storage resources",
+                "BELLWETHER_EVENTS_MAX_BYTES",
+                "max_file_store",
+            ],
+        )
+    });
+    let waiting = services.drainers.iter().map(|it| (it, vec![missing.as_str()]));
+    for (service, answers) in creating.chain(waiting) {
         wait::until("the answer of NATS in /readyz", DEADLINE, async || {
             let (status, body) = service.get("/readyz").await?;
-            let named = body.contains("streams StreamsNotSetUp: ") && body.contains(answer);
+            let answered = answers.iter().all(|answer| body.contains(answer));
+            let named = body.contains("streams StreamsNotSetUp: ") && answered;
             ensure!(status == 503 && named, "{status} {body}");
             Ok(())
         })

@@ -197,6 +197,7 @@ async fn keys_change_under_running_reboots_and_no_order_is_refused() -> Result<(
     // What the first key had signed was signed again: nothing is lost.
     let status = fleet.services.ctl_ok(&["status"]).await?;
     ensure!(!status.contains("not trusted"), "{status}");
+    fleet.services.ctl_ok(&["history", "--verify"]).await?;
     for host in fleet.world.hosts() {
         fleet.in_phase(host.name(), Phase::Done).await?;
     }
