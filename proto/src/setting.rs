@@ -75,6 +75,12 @@ names! {
     DRAINER_EVICTIONS = "BELLWETHER_DRAINER_EVICTIONS";
     /// Of the drainer: further kinds of controllers whose pods stay as those of DaemonSets do.
     DRAINER_DAEMON_SET_KINDS = "BELLWETHER_DRAINER_DAEMON_SET_KINDS";
+    /// Of the drainer: labels that a node gets with its cordon.
+    DRAINER_PRE_REBOOT_NODE_LABELS = "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS";
+    /// Of the drainer: labels that a node gets with the end of its cordon.
+    DRAINER_POST_REBOOT_NODE_LABELS = "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS";
+    /// Of the drainer: whether nodes get kured's annotations.
+    DRAINER_ANNOTATE_NODES = "BELLWETHER_DRAINER_ANNOTATE_NODES";
 
     /// Of the scheduler: where the gRPC API is served.
     API_ADDRESS = "BELLWETHER_API_ADDRESS";

@@ -1,6 +1,7 @@
 //! Labels and annotations as kured has them, under `narrow-rights`: they come with the cordon and go with its end.
 
 use anyhow::{Context as _, Result, ensure};
+use bellwether_proto::setting;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -59,9 +60,9 @@ async fn labels_and_annotations_of_kured_come_with_the_cordon_and_go_with_its_en
     world.block_drain(0).await?;
     let options = ServicesOptions::default()
         .without_drain_checks()
-        .set("BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS", "phase=rebooting,busy=yes")
-        .set("BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS", "phase=rebooted")
-        .set("BELLWETHER_DRAINER_ANNOTATE_NODES", "true");
+        .set(setting::DRAINER_PRE_REBOOT_NODE_LABELS, "phase=rebooting,busy=yes")
+        .set(setting::DRAINER_POST_REBOOT_NODE_LABELS, "phase=rebooted")
+        .set(setting::DRAINER_ANNOTATE_NODES, "true");
     let fleet = Fleet::start_in(world, options).await?;
     let host = fleet.world.host(0)?;
     host.upgrade_kernel("6.12.48")?;
