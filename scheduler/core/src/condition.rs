@@ -95,6 +95,14 @@ impl Conditions {
         Self::between(node, wanted)
     }
 
+    /// The same change but for the types that another program has taken since; none: nothing is left of it.
+    #[must_use]
+    pub fn without(mut self, is_foreign: impl Fn(&str) -> bool) -> Option<Self> {
+        self.set.retain(|type_, _| !is_foreign(type_));
+        self.removed.retain(|type_| !is_foreign(type_));
+        (self != Self::default()).then_some(self)
+    }
+
     /// Nothing but messages differs.
     pub(crate) fn is_of_messages(&self) -> bool {
         self.removed.is_empty() && self.set.values().all(|wanted| !wanted.is_news)
@@ -115,12 +123,8 @@ impl Conditions {
     }
 
     fn between(node: &NodeView, mut wanted: BTreeMap<&'static str, WantedCondition>) -> Option<Self> {
-        // A condition of another program is not ours to change.
-        wanted.retain(|type_, _| {
-            node.conditions
-                .get(*type_)
-                .is_none_or(|foreign| foreign.status != "True")
-        });
+        // A condition of another program is not ours to change, whatever its status: two writers would never come to an end.
+        wanted.retain(|type_, _| !node.conditions.contains_key(*type_));
         let types = [mark::REBOOT_REQUIRED].into_iter().chain(mark::LIFECYCLE_CONDITIONS);
         let present = types.filter(|type_| node.our_conditions.contains_key(*type_));
         let removed: Vec<_> = present.filter(|type_| !wanted.contains_key(*type_)).collect();
@@ -214,14 +218,22 @@ fn lifecycle(stand: &Stand, running: Option<&Attempt>, node: &NodeView) -> Vec<(
         State::InProgress(Phase::Draining) => vec![draining()],
         State::InProgress(Phase::Rebooting | Phase::Verifying) => vec![drained(), in_progress()],
         // Pods may come as soon as the cordon is gone.
-        State::InProgress(Phase::Uncordoning | Phase::RollingBack) => vec![in_progress()],
+        State::InProgress(Phase::Uncordoning) => vec![in_progress()],
+        State::InProgress(Phase::RollingBack) if running.is_some_and(was_ordered) => vec![in_progress()],
         State::Failed if node.cordoned_for.is_some() => vec![in_progress()],
         State::Idle
         | State::Waiting
         | State::Failed
         | State::Unknown
-        | State::InProgress(Phase::Soaking | Phase::Done | Phase::Failed | Phase::Cancelled) => Vec::new(),
+        | State::InProgress(Phase::RollingBack | Phase::Soaking | Phase::Done | Phase::Failed | Phase::Cancelled) => {
+            Vec::new()
+        }
     }
+}
+
+/// The host's reboot was ordered.
+fn was_ordered(attempt: &Attempt) -> bool {
+    attempt.history.iter().any(|entered| entered.phase == Phase::Rebooting)
 }
 
 fn wanted(status: ConditionStatus, reason: &'static str, mut message: String) -> WantedCondition {

@@ -1,13 +1,16 @@
 //! Changes of the conditions of Node objects, written by the leader beside its loop: nothing waits for a condition, and the watch of
 //! nodes shows what became of a change.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
+use bellwether_chassis::clock;
+use bellwether_proto::mark;
 use bellwether_scheduler_core::ConditionChange;
+use bellwether_scheduler_core::condition::Conditions;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
@@ -23,6 +26,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// At most ten writes a second, over all nodes: a write of a Node object goes to each program that watches nodes. Kubelets of
 /// 5,000 nodes write 17 a second by themselves.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// An older change is not written: the core has requested another one since.
+const AGE_MAX: SignedDuration = SignedDuration::from_mins(1);
+
+const WARN_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// More than the core requests at once, and some for nodes that leave the view.
 const QUEUE_MAX: usize = 64;
@@ -64,8 +72,8 @@ impl NodeConditions {
 pub(crate) struct NodeConditionWriter {
     nodes: Api<Node>,
     metrics: Metrics,
-    /// The last answer was a refusal, and is logged.
-    is_refused: AtomicBool,
+    /// When a refusal was logged.
+    warned_at: std::sync::Mutex<Option<Instant>>,
 }
 
 impl NodeConditionWriter {
@@ -73,7 +81,7 @@ impl NodeConditionWriter {
         Self {
             nodes: Api::all(client),
             metrics,
-            is_refused: AtomicBool::new(false),
+            warned_at: std::sync::Mutex::default(),
         }
     }
 
@@ -81,51 +89,80 @@ impl NodeConditionWriter {
     pub(crate) async fn write(&self, queue: &ConditionQueue) {
         let mut changes = queue.lock().await;
         while let Some(change) = changes.recv().await {
-            let outcome = self.write_once(&change).await;
+            let outcome = self.write_once(change).await;
             self.metrics.node_condition(outcome);
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn write_once(&self, change: &ConditionChange) -> ConditionOutcome {
-        let patch = Patch::Strategic(patch(change));
+    /// A change is decided by a view that may be behind, and may have waited: so the object is read right before, what another
+    /// program has taken meanwhile is left as it is, and the write is under the version that was read.
+    async fn write_once(&self, change: Box<ConditionChange>) -> ConditionOutcome {
+        if clock::now().duration_since(change.at) > AGE_MAX {
+            return ConditionOutcome::Dropped;
+        }
+        match tokio::time::timeout(TIMEOUT, self.try_to_write(*change)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(kube::Error::Api(status))) if [400, 403, 422].contains(&status.code) => {
+                self.warn(&status.message);
+                ConditionOutcome::Refused
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(
+                    error = bellwether_chassis::chain(&error),
+                    "Conditions of a node not written"
+                );
+                ConditionOutcome::Failed
+            }
+            Err(_) => ConditionOutcome::Failed,
+        }
+    }
+
+    async fn try_to_write(&self, change: ConditionChange) -> kube::Result<ConditionOutcome> {
+        // The right to list is that of the watch, and covers the one.
+        let one = ListParams::default().fields(&format!("metadata.name={}", change.node));
+        let found = self.nodes.list(&one).await?.items.pop();
+        let is_same = |node: &Node| node.metadata.uid.as_deref() == Some(change.node_uid.as_str());
+        let Some(node) = found.filter(is_same) else {
+            return Ok(ConditionOutcome::NodeGone);
+        };
+        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let foreign: Vec<&str> = conditions
+            .filter(|condition| {
+                !mark::is_our_condition(&condition.type_, condition.reason.as_deref().unwrap_or_default())
+            })
+            .map(|condition| condition.type_.as_str())
+            .collect();
+        let Some(conditions) = change.conditions.without(|type_| foreign.contains(&type_)) else {
+            return Ok(ConditionOutcome::Written);
+        };
+        let version = node.metadata.resource_version.as_deref().unwrap_or_default();
+        let patch = Patch::Strategic(patch(&conditions, change.at, version));
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let answer = self.nodes.patch_status(change.node.as_str(), &params, &patch);
-        let error = match tokio::time::timeout(TIMEOUT, answer).await {
-            Ok(Ok(_)) => {
-                self.is_refused.store(false, Ordering::Relaxed);
-                return ConditionOutcome::Written;
-            }
-            // Another Node of the name, or none.
-            Ok(Err(kube::Error::Api(status))) if [404, 409].contains(&status.code) => {
-                return ConditionOutcome::NodeGone;
-            }
-            Ok(Err(kube::Error::Api(status))) if [400, 403, 422].contains(&status.code) => {
-                if !self.is_refused.swap(true, Ordering::Relaxed) {
-                    let error = status.message;
-                    tracing::warn!(
-                        error,
-                        "No conditions on Nodes: if it is a right that the scheduler's ServiceAccount lacks, grant `patch` on `nodes/status`, as deploy/base/scheduler.yaml does, or set BELLWETHER_NODE_CONDITIONS=false; else ask the owner of the admission policy. Reboots continue without"
-                    );
-                }
-                return ConditionOutcome::Refused;
-            }
-            Ok(Err(error)) => bellwether_chassis::chain(&error),
-            Err(_) => "the API server has not answered in time".to_owned(),
-        };
-        tracing::debug!(node = %change.node, error, "Conditions of a node not written");
-        ConditionOutcome::Failed
+        self.nodes.patch_status(change.node.as_str(), &params, &patch).await?;
+        Ok(ConditionOutcome::Written)
+    }
+
+    /// Once an hour at most: one node may be refused while others are not.
+    fn warn(&self, error: &str) {
+        let mut warned = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+            *warned = Some(Instant::now());
+            tracing::warn!(
+                error,
+                "No conditions on Nodes: if it is a right that the scheduler's ServiceAccount lacks, grant `patch` on `nodes/status`, as deploy/base/scheduler.yaml does, or set BELLWETHER_NODE_CONDITIONS=false; else ask the owner of the admission policy. Reboots continue without"
+            );
+        }
     }
 }
 
-/// A strategic merge patch, which leaves the conditions of other programs as they are. Of another node of the name the API server
-/// refuses it, by the UID.
-fn patch(change: &ConditionChange) -> Value {
-    let at = format!("{:.0}", change.at);
-    let set = change.conditions.set.iter().map(|(type_, wanted)| {
+/// A strategic merge patch, which leaves the conditions of other programs as they are.
+fn patch(conditions: &Conditions, at: Timestamp, version: &str) -> Value {
+    let at = format!("{at:.0}");
+    let set = conditions.set.iter().map(|(type_, wanted)| {
         let mut condition = json!({
             "type": type_,
             "status": wanted.status.as_str(),
@@ -140,10 +177,10 @@ fn patch(change: &ConditionChange) -> Value {
         }
         condition
     });
-    let removed = change.conditions.removed.iter();
+    let removed = conditions.removed.iter();
     let removed = removed.map(|type_| json!({ "type": type_, "$patch": "delete" }));
     json!({
-        "metadata": { "uid": change.node_uid.as_str() },
+        "metadata": { "resourceVersion": version },
         "status": { "conditions": set.chain(removed).collect::<Vec<_>>() },
     })
 }

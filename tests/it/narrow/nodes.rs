@@ -362,6 +362,11 @@ async fn every_field_of_a_node_is_named(world: &World) -> Result<()> {
             "io.k8s.api.core.v1.NodeStatus",
             "object.?status.?",
         ),
+        (
+            "scheduler-nodes.yaml",
+            "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+            "object.metadata.?",
+        ),
     ] {
         let policy = fs::read_to_string(tools::repository().join(COMPONENT).join(file))?;
         let fields = api

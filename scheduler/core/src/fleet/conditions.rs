@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::condition::{ConditionChange, Conditions};
 use crate::effect::Effect;
-use crate::explain::Stand;
+use crate::explain::{Stand, State};
 use crate::fleet::Fleet;
+use crate::fleet::differing::Urgency;
 use crate::fleet::member::Member;
 use crate::timers::{Clock, later};
 
@@ -14,15 +15,20 @@ use crate::timers::{Clock, later};
 const MESSAGE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 
 impl Fleet {
-    /// What has to change of the conditions of a node with this standing, with the UID of its object; none: the node is as wanted.
+    /// What has to change of the conditions of a node with this standing, with the UID of its object and how soon; none: the node
+    /// is as wanted.
     pub(super) fn conditions_to_change(
         &self,
         member: &Member,
         stand: Option<&Stand>,
         clock: &Clock,
-    ) -> Option<(NodeUid, Conditions)> {
+    ) -> Option<(NodeUid, Conditions, Urgency)> {
         let node = member.node.as_ref()?;
-        let conditions = if self.policy.node_conditions {
+        let in_attempt = matches!(
+            stand.map(|stand| stand.state),
+            Some(State::InProgress(_) | State::Failed)
+        );
+        let (conditions, urgency) = if self.policy.node_conditions {
             let needed = member.observation().and_then(|observation| observation.reported_need());
             let wanted = Conditions::to_change(node, stand?, member.attempt.as_deref(), needed)?;
             let is_due = |at| clock.reached(later(at, MESSAGE_INTERVAL));
@@ -30,11 +36,16 @@ impl Fleet {
             if wanted.is_of_messages() && !is_requested && !member.conditions_at.is_none_or(is_due) {
                 return None;
             }
-            wanted
+            let urgency = match (in_attempt, wanted.is_of_messages()) {
+                (true, false) => Urgency::First,
+                (false, false) => Urgency::Usual,
+                (_, true) => Urgency::Last,
+            };
+            (wanted, urgency)
         } else {
-            Conditions::all_removed(node)?
+            (Conditions::all_removed(node)?, Urgency::Usual)
         };
-        Some((node.uid.clone(), conditions))
+        Some((node.uid.clone(), conditions, urgency))
     }
 
     /// Has ours removed from a node that leaves the view with them: its labels say now that it is to be left alone.

@@ -477,9 +477,8 @@ impl Fleet {
             member.place = place;
             member.due_at = due_at;
         }
-        self.note_taint(name, &governing);
-        let conditions = conditions.as_ref().map(|(uid, change)| (uid, change.clone()));
-        self.conditions.set(name, conditions);
+        self.note_taint(name, &governing, clock.now());
+        self.conditions.set(name, conditions, clock.now());
         if is_forgotten {
             self.members.remove(name);
         }

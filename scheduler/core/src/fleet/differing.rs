@@ -17,13 +17,35 @@ const UNDER_WAY_MAX: usize = 20;
 /// After so long a request has no effect any more, and another one may be sent.
 pub(super) const LASTS: SignedDuration = SignedDuration::from_mins(1);
 
+/// How soon a change has to be requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Before those of nodes that only wait.
+    First,
+    /// In the order in which nodes began to differ.
+    Usual,
+    /// After all others.
+    Last,
+}
+
 /// The nodes that are not as wanted.
 #[derive(Debug, Clone)]
 pub(super) struct Differing<T> {
-    /// By name: the change, and from when on it may be requested.
-    nodes: BTreeMap<NodeName, (NodeUid, T, Timestamp)>,
-    /// The same by that instant. One in the future: a request is under way.
-    queue: BTreeSet<(Timestamp, NodeName)>,
+    nodes: BTreeMap<NodeName, Difference<T>>,
+    /// Those without a request that may have an effect, in the order in which they are to be requested.
+    queue: BTreeSet<(Urgency, Timestamp, NodeName)>,
+    /// Those with one, by the end of its effect.
+    under_way: BTreeSet<(Timestamp, NodeName)>,
+}
+
+#[derive(Debug, Clone)]
+struct Difference<T> {
+    uid: NodeUid,
+    change: T,
+    urgency: Urgency,
+    /// Since when the node waits for a request; or when the effect of the present one ends.
+    at: Timestamp,
+    is_under_way: bool,
 }
 
 /// A change that is due.
@@ -40,61 +62,84 @@ impl<T> Default for Differing<T> {
         Self {
             nodes: BTreeMap::new(),
             queue: BTreeSet::new(),
+            under_way: BTreeSet::new(),
         }
     }
 }
 
 impl<T: Clone + PartialEq> Differing<T> {
     /// Notes the change that a node needs; none: the node is as wanted.
-    pub(super) fn set(&mut self, name: &NodeName, change: Option<(&NodeUid, T)>) {
+    pub(super) fn set(&mut self, name: &NodeName, change: Option<(NodeUid, T, Urgency)>, now: Timestamp) {
         let known = self.nodes.get(name);
-        if known.map(|(uid, known, _)| (uid, known)) == change.as_ref().map(|(uid, wanted)| (*uid, wanted)) {
+        let known = known.map(|known| (&known.uid, &known.change));
+        if known == change.as_ref().map(|(uid, wanted, _)| (uid, wanted)) {
             return;
         }
-        if let Some((_, _, from)) = self.nodes.remove(name) {
-            self.queue.remove(&(from, name.clone()));
+        if let Some(before) = self.nodes.remove(name) {
+            self.queue.remove(&(before.urgency, before.at, name.clone()));
+            self.under_way.remove(&(before.at, name.clone()));
         }
-        if let Some((uid, change)) = change {
-            self.nodes.insert(name.clone(), (uid.clone(), change, Timestamp::MIN));
-            self.queue.insert((Timestamp::MIN, name.clone()));
+        if let Some((uid, change, urgency)) = change {
+            self.queue.insert((urgency, now, name.clone()));
+            let difference = Difference {
+                uid,
+                change,
+                urgency,
+                at: now,
+                is_under_way: false,
+            };
+            self.nodes.insert(name.clone(), difference);
         }
     }
 
     /// The next request, unless enough are under way.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<Due<T>> {
-        let under_way = self.queue.iter().rev().take_while(|(from, _)| *from > now).count();
-        let is_due = self.queue.first().is_some_and(|(from, _)| *from <= now);
-        if !is_due || under_way >= UNDER_WAY_MAX {
+        while let Some((at, name)) = self.under_way.pop_first() {
+            if at > now {
+                self.under_way.insert((at, name));
+                break;
+            }
+            self.enqueue(name, at);
+        }
+        if self.under_way.len() >= UNDER_WAY_MAX {
             return None;
         }
-        let (_, name) = self.queue.pop_first()?;
-        let (uid, change, at) = self.nodes.get_mut(&name)?;
-        *at = later(now, LASTS);
-        let due = Due {
-            node: name.clone(),
-            node_uid: uid.clone(),
-            change: change.clone(),
-            not_after: *at,
-        };
-        self.queue.insert((*at, name));
-        Some(due)
+        let (_, _, name) = self.queue.pop_first()?;
+        let difference = self.nodes.get_mut(&name)?;
+        difference.at = later(now, LASTS);
+        difference.is_under_way = true;
+        self.under_way.insert((difference.at, name.clone()));
+        Some(Due {
+            node: name,
+            node_uid: difference.uid.clone(),
+            change: difference.change.clone(),
+            not_after: difference.at,
+        })
     }
 
-    /// The change of a node that may be under way.
+    /// The change of a node whose request may be under way.
     pub(super) fn requested(&self, name: &NodeName) -> Option<&T> {
-        let (_, change, from) = self.nodes.get(name)?;
-        (*from > Timestamp::MIN).then_some(change)
+        let difference = self.nodes.get(name)?;
+        difference.is_under_way.then_some(&difference.change)
     }
 
     /// When the first request that was under way at this instant has no effect any more.
     pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let under_way = self.queue.iter().rev().take_while(|(from, _)| *from > now);
-        under_way.last().map(|(from, _)| *from)
+        self.under_way.iter().map(|(at, _)| *at).find(|at| *at > now)
     }
 
     /// Forgets the requests that are under way: the clock was set back.
     pub(super) fn forget_requests(&mut self) {
-        self.queue = self.nodes.keys().map(|name| (Timestamp::MIN, name.clone())).collect();
-        self.nodes.values_mut().for_each(|(_, _, from)| *from = Timestamp::MIN);
+        while let Some((_, name)) = self.under_way.pop_first() {
+            self.enqueue(name, Timestamp::MIN);
+        }
+    }
+
+    fn enqueue(&mut self, name: NodeName, at: Timestamp) {
+        if let Some(difference) = self.nodes.get_mut(&name) {
+            difference.at = at;
+            difference.is_under_way = false;
+            self.queue.insert((difference.urgency, at, name));
+        }
     }
 }

@@ -7,21 +7,21 @@ use jiff::Timestamp;
 use crate::effect::Effect;
 use crate::explain::{Stand, State};
 use crate::fleet::Fleet;
-use crate::fleet::differing::LASTS;
+use crate::fleet::differing::{LASTS, Urgency};
 use crate::fleet::member::Member;
 use crate::observed::NodeView;
 use crate::timers::later;
 
 impl Fleet {
     /// Notes whether the node's taint is as wanted.
-    pub(super) fn note_taint(&mut self, name: &NodeName, governing: &Governing) {
+    pub(super) fn note_taint(&mut self, name: &NodeName, governing: &Governing, now: Timestamp) {
         let member = self.members.get(name);
         let change = member.and_then(|member| {
             let node = member.node.as_ref()?;
             let wanted = wanted(member, governing)?;
-            (node.waits_for_reboot() != wanted).then_some((&node.uid, wanted))
+            (node.waits_for_reboot() != wanted).then_some((node.uid.clone(), wanted, Urgency::Usual))
         });
-        self.taints.set(name, change);
+        self.taints.set(name, change, now);
     }
 
     /// Has the taint removed from a node that leaves the view with it: its labels say now that it is to be left alone.
