@@ -3,7 +3,8 @@
 //! Only ranges are checked here; the meaning of a flag is documented where it is used.
 
 use bellwether_chassis::{ChassisArgs, RecordKeyArgs, StreamArgs, TraceArgs};
-use bellwether_drainer_core::{NodeLabel, OwnerKind};
+use bellwether_drainer_core::OwnerKind;
+use bellwether_proto::NodeLabel;
 
 /// Cordons, drains and uncordons nodes when Bellwether's scheduler commands it.
 ///

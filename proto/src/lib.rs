@@ -39,6 +39,7 @@ pub mod mark;
 pub mod message;
 pub mod message_id;
 pub mod node;
+mod node_label;
 mod obstacle;
 mod order_event;
 pub mod permission;
@@ -96,6 +97,7 @@ pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeU
 pub use last_reboot::LastReboot;
 pub use message::{Encoded, Message, WireError, decode, decode_body, encode, encode_body};
 pub use message_id::MessageIds;
+pub use node_label::{NodeLabel, NodeLabelError};
 pub use obstacle::{Obstacle, ObstacleKind, ObstacleRun};
 pub use order_event::{OrderChange, OrderChanged};
 pub use phase::{Cause, Phase};

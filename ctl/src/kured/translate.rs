@@ -214,7 +214,7 @@ fn overlay(settings: &Settings, source: &Source) -> Overlay {
         (Flag::PreRebootNodeLabels, "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS"),
         (Flag::PostRebootNodeLabels, "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS"),
     ] {
-        if is_set(flag) {
+        if is_set(flag) && verdict::of(flag, settings, source).0 == Counterpart::Setting {
             overlay.scheduler(setting, &settings.list(flag).join(","));
         }
     }

@@ -269,3 +269,29 @@ fn the_policy_has_a_name_that_kubernetes_takes_whatever_that_of_the_daemon_set_i
     let long = format!("{}-more", "a".repeat(NAME_MAX - 1));
     assert_eq!(policy_name(&long), "a".repeat(NAME_MAX - 1));
 }
+
+#[test]
+fn a_label_with_which_the_drainer_would_not_start_is_not_translated() {
+    let plan = translated(&[
+        "--pre-reboot-node-labels=node.kubernetes.io/exclude-from-external-load-balancers=true",
+        "--post-reboot-node-labels=phase=rebooted",
+    ]);
+    let verdicts: Vec<_> = plan.flags.iter().map(|flag| (flag.flag, flag.counterpart)).collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("pre-reboot-node-labels", Counterpart::None),
+            ("post-reboot-node-labels", Counterpart::Setting),
+        ]
+    );
+    assert!(
+        plan.flags[0].text.contains("drain.loadBalancerWait"),
+        "{}",
+        plan.flags[0].text
+    );
+    let overlay = plan.overlay.yaml().unwrap();
+    assert!(
+        !overlay.contains("PRE_REBOOT") && overlay.contains("POST_REBOOT"),
+        "{overlay}"
+    );
+}

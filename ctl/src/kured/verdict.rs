@@ -1,6 +1,7 @@
 //! What becomes of each flag of kured, with the reason. docs/kured.md has the same for readers.
 
 use bellwether_policy::Drain;
+use bellwether_proto::NodeLabel;
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -155,14 +156,7 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
             Setting,
             "BELLWETHER_DRAINER_ANNOTATE_NODES of the drainer: from the cordon to its end, not while the node waits",
         ),
-        Flag::PreRebootNodeLabels => (
-            Setting,
-            "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS of the drainer: set with the cordon",
-        ),
-        Flag::PostRebootNodeLabels => (
-            Setting,
-            "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS of the drainer: set with the end of the cordon",
-        ),
+        Flag::PreRebootNodeLabels | Flag::PostRebootNodeLabels => return labels(flag, settings),
         Flag::NotifyUrl | Flag::SlackHookUrl => (
             None,
             "not translated: the notifier of docs/notifications.md, off by default, takes such URLs",
@@ -289,4 +283,21 @@ fn concurrency(settings: &Settings) -> Verdict {
         ),
         Some(_) | None => (Counterpart::Unneeded, "one node at a time is the default".to_owned()),
     }
+}
+
+/// The drainer does not start with a label that it may not set.
+fn labels(flag: Flag, settings: &Settings) -> (Counterpart, String) {
+    let refused = settings
+        .list(flag)
+        .iter()
+        .find_map(|label| label.parse::<NodeLabel>().err());
+    if let Some(error) = refused {
+        return (Counterpart::None, format!("not translated: {error}"));
+    }
+    let text = if flag == Flag::PreRebootNodeLabels {
+        "BELLWETHER_DRAINER_PRE_REBOOT_NODE_LABELS of the drainer: set with the cordon"
+    } else {
+        "BELLWETHER_DRAINER_POST_REBOOT_NODE_LABELS of the drainer: set with the end of the cordon"
+    };
+    (Counterpart::Setting, text.to_owned())
 }

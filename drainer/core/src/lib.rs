@@ -63,7 +63,7 @@ pub use fault::ApiFault;
 pub use grace::ForbiddenGrace;
 pub use guard::Guards;
 pub use machine::Machine;
-pub use marks::{NodeLabel, NodeLabelError, NodeMarks};
+pub use marks::NodeMarks;
 pub use node::{NodePatched, NodeRead, NodeView};
 pub use permit::{RecordView, Refusal};
 pub use pod::{DaemonSetKinds, NodePod, OwnerKind, PodView};

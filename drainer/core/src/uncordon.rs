@@ -11,7 +11,7 @@ use crate::command::{Command, Task};
 use crate::cordon::{Removal, removal, uncordon_patch};
 use crate::edit::{Change, EditFault, EditPoll, NodeEdit};
 use crate::machine::Machine;
-use crate::marks::NodeMarks;
+use crate::marks::{MarkPatch, MarkTries, NodeMarks};
 use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::{Permit, RecordView, Refusal};
 use crate::request::{RequestId, RequestIds};
@@ -30,6 +30,7 @@ pub struct Uncordon {
     /// An operator has taken our cordon away: one that the node carries now is not ours.
     is_cordon_removed: bool,
     marks: NodeMarks,
+    mark_tries: MarkTries,
     /// A try that fails at this instant or later was the last one.
     last_try_until: Timestamp,
     ids: RequestIds,
@@ -55,6 +56,7 @@ impl Uncordon {
             edit: NodeEdit::new(),
             is_cordon_removed,
             marks,
+            mark_tries: MarkTries::default(),
             last_try_until: after(now, TRIES_MAX),
             ids: RequestIds::default(),
             spread,
@@ -87,13 +89,11 @@ fn change_of(
     node: Option<&NodeView>,
     attempt: &AttemptRef,
     is_cordon_removed: bool,
-    marks: &NodeMarks,
+    marks: impl Fn() -> MarkPatch,
 ) -> Change<bool> {
     match (removal(node, attempt), node) {
-        (Removal::MarkAndCordon, Some(node)) => {
-            Change::Patch(uncordon_patch(node, !is_cordon_removed, marks.replace()))
-        }
-        (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false, marks.replace())),
+        (Removal::MarkAndCordon, Some(node)) => Change::Patch(uncordon_patch(node, !is_cordon_removed, marks())),
+        (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false, marks())),
         (Removal::Nothing { left_unschedulable }, _) => Change::Done(left_unschedulable),
         // A node that does not exist carries no cordon.
         (Removal::MarkAndCordon | Removal::Mark, None) => Change::Done(false),
@@ -116,6 +116,7 @@ impl Machine for Uncordon {
     }
 
     fn handle_node_patched(&mut self, _now: Timestamp, id: RequestId, patched: NodePatched) {
+        self.mark_tries.note(&patched);
         self.edit.handle_node_patched(id, patched);
     }
 
@@ -128,7 +129,9 @@ impl Machine for Uncordon {
                 reason: refusal.to_string(),
             }));
         }
-        let (attempt, is_cordon_removed, marks) = (&self.attempt, self.is_cordon_removed, &self.marks);
+        let (attempt, is_cordon_removed) = (&self.attempt, self.is_cordon_removed);
+        let (tries, marks) = (&self.mark_tries, &self.marks);
+        let marks = || tries.marks(|| marks.replace());
         let decide = |node: Option<&NodeView>| change_of(node, attempt, is_cordon_removed, marks);
         let polled = self
             .edit

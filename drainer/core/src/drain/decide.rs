@@ -61,8 +61,8 @@ impl Drain {
             return;
         };
         let (attempt, leaves) = (&self.attempt, self.load_balancers.are_left());
-        let marks = &self.marks;
-        let decide = |node: Option<&NodeView>| change_of(node, attempt, leaves, marks);
+        let marks = self.mark_tries.marks(|| self.marks.clone());
+        let decide = |node: Option<&NodeView>| change_of(node, attempt, leaves, &marks);
         let polled = edit.poll(now, &mut self.permit, &mut self.ids, &mut self.spread, decide);
         if let Some(at) = edit.next_try_at() {
             self.timers.set(Timer::NodeEdit, at);

@@ -20,7 +20,7 @@ use crate::edit::NodeEdit;
 use crate::fault::ApiFault;
 use crate::grace::ForbiddenGrace;
 use crate::machine::Machine;
-use crate::marks::{MarkPatch, NodeMarks};
+use crate::marks::{MarkPatch, MarkTries, NodeMarks};
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
 use crate::plan::deadline::Deadline;
@@ -92,6 +92,7 @@ pub struct Drain {
     pub(super) attempt: AttemptRef,
     /// What operators want on the node with its cordon.
     pub(super) marks: MarkPatch,
+    pub(super) mark_tries: MarkTries,
     pub(super) not_after: Timestamp,
     pub(super) began_at: Timestamp,
     pub(super) stage: Stage,
@@ -153,6 +154,7 @@ impl Drain {
             not_after,
             began_at: now,
             marks: marks.set(began_at),
+            mark_tries: MarkTries::default(),
             stage: Stage::Cordoning(NodeEdit::new()),
             permit: Permit::new(command, now),
             is_announced: false,
@@ -278,6 +280,7 @@ impl Machine for Drain {
 
     fn handle_node_patched(&mut self, _now: Timestamp, id: RequestId, patched: NodePatched) {
         if let Stage::Cordoning(edit) = &mut self.stage {
+            self.mark_tries.note(&patched);
             edit.handle_node_patched(id, patched);
         }
     }

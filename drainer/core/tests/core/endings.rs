@@ -163,6 +163,26 @@ fn d3_a_cordon_that_is_set_after_an_operator_took_ours_away_stays() {
     assert_eq!((node.mark, node.is_unschedulable), (None, true));
 }
 
+#[test]
+fn labels_that_the_api_server_refuses_keep_no_node_from_its_drain_or_its_return() {
+    let labels = ["phase=rebooting".parse().unwrap()];
+    let marks = NodeMarks::new(&labels, &labels, true);
+    for (fault, tries) in [
+        (ApiFault::Forbidden("by a policy".to_owned()), 2),
+        (ApiFault::Unavailable("422".to_owned()), 4),
+    ] {
+        let mut world = uncordon();
+        world.machine = Uncordon::new(attempt(), false, marks.clone(), at(0));
+        world.label_fault = Some(fault);
+        world.pass(15);
+        assert!(
+            matches!(world.end, Some((_, CommandEnd::Uncordoned { .. }))),
+            "after {tries} tries: {:?}",
+            world.end
+        );
+    }
+}
+
 fn uncordon() -> World<Uncordon> {
     let mut world = World::new(
         Uncordon::new(attempt(), false, NodeMarks::default(), at(0)),

@@ -52,6 +52,8 @@ pub(crate) struct World<M> {
     pub(crate) nats_answers: bool,
     /// An admission webhook keeps the node as it is.
     pub(crate) patches_are_undone: bool,
+    /// So the API server answers a patch with labels.
+    pub(crate) label_fault: Option<ApiFault>,
     // Answers in their order; those of one watch keep it.
     pub(crate) responses: VecDeque<Response>,
     // The machine's actions.
@@ -153,6 +155,7 @@ impl<M: Machine> World<M> {
             phase,
             nats_answers: true,
             patches_are_undone: false,
+            label_fault: None,
             responses: VecDeque::new(),
             evicted: Vec::new(),
             accepted: Vec::new(),
@@ -428,6 +431,10 @@ impl<M: Machine> World<M> {
     }
 
     fn patch_node(&mut self, patch: &Value) -> NodePatched {
+        let has_labels = patch.pointer("/metadata/labels").is_some();
+        if let Some(fault) = self.label_fault.as_ref().filter(|_| has_labels) {
+            return NodePatched::Failed(fault.clone());
+        }
         if let Some(fault) = &self.api_fault {
             return NodePatched::Failed(fault.clone());
         }
