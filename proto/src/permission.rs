@@ -278,4 +278,16 @@ mod tests {
             assert!(reads.iter().any(|begin| subject.starts_with(begin)), "{subject}");
         }
     }
+
+    #[test]
+    fn the_users_of_a_nats_with_passwords_have_each_right() {
+        let file = include_str!("../../deploy/components/nats-password/accounts.conf");
+        for role in Role::ALL {
+            let Permissions { publish, subscribe } = role.permissions_in_account("*");
+            for subject in publish.into_iter().chain(subscribe) {
+                let line = format!("        {subject:?}\n");
+                assert!(file.contains(&line), "{role:?}: {subject}");
+            }
+        }
+    }
 }
