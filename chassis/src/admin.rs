@@ -29,7 +29,7 @@ pub struct Health {
 
 /// Why a part is not ready.
 #[derive(Debug)]
-struct NotReady {
+pub(crate) struct NotReady {
     code: ReadinessCode,
     message: String,
     /// From then on the part counts as ready. None: until it is marked as ready.
@@ -77,7 +77,7 @@ impl Health {
     }
 
     /// The parts that are not ready now.
-    fn present(&self) -> MutexGuard<'_, BTreeMap<Part, NotReady>> {
+    pub(crate) fn present(&self) -> MutexGuard<'_, BTreeMap<Part, NotReady>> {
         let mut not_ready = self.locked();
         let now = clock::now();
         not_ready.retain(|_, part| part.until.is_none_or(|until| now < until));

@@ -158,14 +158,17 @@ impl Bus {
         id: Option<String>,
         expect: Expect,
     ) -> Result<u64, PublishError> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in message.headers {
-            headers.insert(name, value);
-        }
-        if let Some(trace) = propagate::current() {
-            headers.insert(header::TRACEPARENT, trace.to_string());
-        }
-        self.store(subject, headers, message.payload, id, expect).await
+        let stored = self.store(subject, message, id, expect).await;
+        self.report(&stored);
+        stored
+    }
+
+    /// Stores a message for which no reboot waits, as [`Self::publish`] does: `/readyz` does not show whether NATS takes it.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish_aside(&self, subject: String, message: Encoded, expect: Expect) -> Result<u64, PublishError> {
+        self.store(subject, message, None, expect).await
     }
 
     /// Deletes a record with all its revisions, as key-value stores do: a mark is left.
@@ -176,10 +179,29 @@ impl Bus {
         let mut headers = HeaderMap::new();
         headers.insert(OPERATION, PURGE);
         headers.insert(ROLLUP.0, ROLLUP.1);
-        self.store(subject, headers, Vec::new(), None, expect).await
+        let stored = self.send(subject, headers, Vec::new(), None, expect).await;
+        self.report(&stored);
+        stored
     }
 
     async fn store(
+        &self,
+        subject: String,
+        message: Encoded,
+        id: Option<String>,
+        expect: Expect,
+    ) -> Result<u64, PublishError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in message.headers {
+            headers.insert(name, value);
+        }
+        if let Some(trace) = propagate::current() {
+            headers.insert(header::TRACEPARENT, trace.to_string());
+        }
+        self.send(subject, headers, message.payload, id, expect).await
+    }
+
+    async fn send(
         &self,
         subject: String,
         headers: HeaderMap,
@@ -202,7 +224,7 @@ impl Bus {
             }
             self.jetstream.send_publish(subject.clone(), message).await?.await
         };
-        let stored = match sent.await {
+        match sent.await {
             Ok(ack) => Ok(ack.sequence),
             Err(error) if is_too_long(&error) => Err(PublishError::TooLong { subject, source: error }),
             Err(error) => Err(match error.kind() {
@@ -215,9 +237,7 @@ impl Bus {
                 | PublishErrorKind::MaxPayloadExceeded
                 | PublishErrorKind::Other => PublishError::Unavailable { subject, source: error },
             }),
-        };
-        self.report(&stored);
-        stored
+        }
     }
 
     /// Waits for a connection as long as for an answer. What is published without one waits in the client, and is stored
@@ -388,11 +408,58 @@ mod tests {
         assert_eq!(subjects, ["now"]);
     }
 
-    async fn publish(bus: &Bus, subject: &str) -> Result<u64, PublishError> {
-        let message = Encoded {
+    #[tokio::test]
+    async fn only_a_write_for_which_a_reboot_waits_shows_in_readyz_that_it_was_not_stored() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        // Stores nothing, and answers so.
+        let refusing = async {
+            let (connection, _) = server.accept().await.unwrap();
+            let (read, mut write) = connection.into_split();
+            let info = r#"INFO {"server_id":"x","server_name":"x","version":"2.11.0","host":"x","port":1,"max_payload":1048576,"headers":true,"proto":1,"client_id":1,"go":"x"}"#;
+            write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+            let mut lines = BufReader::new(read).lines();
+            let mut inbox = String::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let words: Vec<_> = line.split_whitespace().collect();
+                match words[..] {
+                    ["PING"] => write.write_all(b"PONG\r\n").await.unwrap(),
+                    ["SUB", _, id] => inbox = id.to_owned(),
+                    ["PUB" | "HPUB", _, reply, ..] => {
+                        let refusal =
+                            r#"{"error":{"code":503,"err_code":10023,"description":"insufficient resources"}}"#;
+                        let answer = format!("MSG {reply} {inbox} {}\r\n{refusal}\r\n", refusal.len());
+                        write.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                    _ => {}
+                }
+            }
+        };
+        let publishing = async {
+            let client = async_nats::connect(address.to_string()).await.unwrap();
+            let health = Health::default();
+            let bus = Bus::new(client, watch::channel(1).1, health.clone());
+            let event = bus.publish_aside("event".to_owned(), message(), Expect::Anything).await;
+            assert!(matches!(event, Err(PublishError::Unavailable { .. })), "{event:?}");
+            assert!(health.present().is_empty(), "{:?}", health.present());
+            let record = publish(&bus, "record").await;
+            assert!(matches!(record, Err(PublishError::Unavailable { .. })), "{record:?}");
+            assert!(health.present().contains_key(&Part::Store));
+        };
+        tokio::select! {
+            () = refusing => panic!("the connection ended"),
+            () = publishing => {}
+        }
+    }
+
+    fn message() -> Encoded {
+        Encoded {
             headers: Vec::new(),
             payload: b"x".to_vec(),
-        };
-        bus.publish(subject.to_owned(), message, None, Expect::Anything).await
+        }
+    }
+
+    async fn publish(bus: &Bus, subject: &str) -> Result<u64, PublishError> {
+        bus.publish(subject.to_owned(), message(), None, Expect::Anything).await
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The client reports the errors of a connection as text only, and no cause: this is the one place that reads the text.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_nats::{ClientError, Event, ServerError};
@@ -9,6 +10,9 @@ use bellwether_proto::readiness::{Part, ReadinessCode};
 
 use crate::admin::Health;
 use crate::named_file::FileError;
+
+/// Of how many refusals the link knows that they were logged: of more than a role has rights. Others are logged again.
+const REFUSALS_MAX: usize = 64;
 
 /// The state of one client's connection.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ struct State {
     of_use: bool,
     /// The server has announced that it ends the connection, since the credentials have expired.
     expired: bool,
+    /// What the server has refused on this connection, each logged once: what is refused is tried again for hours.
+    refused: BTreeSet<String>,
     /// What is in the way; meaningless while nothing is.
     trouble: String,
 }
@@ -42,6 +48,7 @@ impl Link {
             state: Mutex::new(State {
                 of_use: false,
                 expired: false,
+                refused: BTreeSet::new(),
                 trouble,
             }),
         }
@@ -69,6 +76,7 @@ impl Link {
     pub(super) fn report(&self, event: &Event, unusable: Option<(ReadinessCode, FileError)>) {
         match event {
             Event::Connected => {
+                self.locked().refused.clear();
                 if self.locked().of_use {
                     self.health.ready(Part::Nats);
                 }
@@ -89,8 +97,10 @@ impl Link {
                 if has_expired(error) {
                     self.locked().expired = true;
                     tracing::info!(%error, "Credentials of NATS have expired");
-                } else {
+                } else if self.is_news(error.to_string()) {
                     tracing::warn!(%error, "NATS server refuses");
+                } else {
+                    tracing::debug!(%error, "NATS server refuses again");
                 }
             }
             // It could not connect; it tries again and again.
@@ -108,6 +118,15 @@ impl Link {
             Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS messages were dropped"),
             Event::LameDuckMode | Event::Draining => tracing::info!(%event, "NATS connection"),
         }
+    }
+
+    /// The server has refused nothing in these words before, since it was connected.
+    fn is_news(&self, refusal: String) -> bool {
+        let refused = &mut self.locked().refused;
+        if refused.len() >= REFUSALS_MAX {
+            refused.clear();
+        }
+        refused.insert(refusal)
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -172,6 +191,20 @@ mod tests {
     fn an_address_is_shown_without_its_user_and_password() {
         let urls = ["nats://anna:p@ss@nats-0:4222", "tls://nats-1:4222", "token@nats-2"].map(str::to_owned);
         assert_eq!(shown(&urls), "nats://nats-0:4222,tls://nats-1:4222,nats-2");
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_for_each_connection() {
+        let link = Link::new(Health::default(), &[]);
+        assert!(link.is_news("publish to a".to_owned()));
+        assert!(link.is_news("publish to b".to_owned()));
+        assert!(!link.is_news("publish to a".to_owned()));
+        link.report(&Event::Connected, None);
+        assert!(link.is_news("publish to a".to_owned()));
+        for number in 0..REFUSALS_MAX * 3 {
+            link.is_news(format!("publish to {number}"));
+            assert!(link.locked().refused.len() <= REFUSALS_MAX);
+        }
     }
 
     #[test]
