@@ -29,6 +29,13 @@ impl EventChain {
     /// What a stream lacks whose newest event of the chain's subject is this one.
     #[must_use]
     pub fn lacking<E: Linked>(&self, newest: Option<EventHash>) -> Lacking<'_> {
+        // Also if the record had no room for that event.
+        if newest == Some(self.hash) {
+            return Lacking {
+                bodies: &[],
+                follows: true,
+            };
+        }
         if let Some(position) = newest.and_then(|newest| self.position(newest)) {
             let bodies = self.unpublished.get(position.saturating_add(1)..).unwrap_or_default();
             return Lacking { bodies, follows: true };
@@ -46,6 +53,12 @@ impl EventChain {
         if let Some(position) = self.position(event) {
             self.unpublished.drain(..=position);
         }
+    }
+
+    /// The newest event that waits. It is not the newest of the chain if the record had no room for that one.
+    #[must_use]
+    pub fn newest_unpublished(&self) -> Option<EventHash> {
+        self.unpublished.last().map(|body| EventHash::of(body))
     }
 
     fn position(&self, event: EventHash) -> Option<usize> {

@@ -76,6 +76,16 @@ struct Kept {
     chain: EventChain,
     at: Timestamp,
     newest: Option<Newest>,
+    retry: Retry,
+}
+
+/// When a chain whose events were not taken is tried again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Retry {
+    /// How many tries have failed, one after the other.
+    failures: u32,
+    /// Not before.
+    at: Option<Timestamp>,
 }
 
 /// All chains.
@@ -101,8 +111,16 @@ impl Trail {
             if !chain.unpublished.is_empty() {
                 trail.waiting.insert(owner.clone());
             }
-            let newest = None;
-            trail.chains.insert(owner, Kept { chain, at, newest });
+            let (newest, retry) = (None, Retry::default());
+            trail.chains.insert(
+                owner,
+                Kept {
+                    chain,
+                    at,
+                    newest,
+                    retry,
+                },
+            );
         }
         trail
     }
@@ -129,20 +147,33 @@ impl Trail {
         let Some(StoredChain { owner, mut chain, at }) = self.entering.take() else {
             return;
         };
-        let newest = self.chains.get(&owner).and_then(|kept| kept.newest);
+        let before = self.chains.get(&owner);
+        let newest = before.and_then(|kept| kept.newest);
+        // A stream that takes no event of this chain takes no further one either.
+        let retry = before.map(|kept| kept.retry).unwrap_or_default();
         // Published while the record was being stored.
         if let Some(newest) = newest {
             chain.published(newest.hash);
         }
         self.waiting.insert(owner.clone());
-        self.chains.insert(owner, Kept { chain, at, newest });
+        self.chains.insert(
+            owner,
+            Kept {
+                chain,
+                at,
+                newest,
+                retry,
+            },
+        );
     }
 
-    /// The next chain with events to publish, each in turn: one whose event is never taken keeps no other one waiting.
-    pub fn next_due(&mut self) -> Option<Due> {
+    /// The next chain with events to publish now, each in turn: one whose event is never taken keeps no other one waiting.
+    pub fn next_due(&mut self, now: Timestamp) -> Option<Due> {
         let after = self.tried.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut later = self.waiting.range((after, Bound::Unbounded));
-        let owner = later.next().or_else(|| self.waiting.first())?.clone();
+        let later = self.waiting.range((after, Bound::Unbounded));
+        let mut in_turn = later.chain(&self.waiting);
+        let is_due = |owner: &&Owner| self.retry_at(owner).is_none_or(|at| at <= now);
+        let owner = in_turn.find(is_due)?.clone();
         self.tried = Some(owner.clone());
         let Kept { chain, newest, .. } = self.chains.get(&owner)?;
         Some(Due {
@@ -152,11 +183,22 @@ impl Trail {
         })
     }
 
+    /// When the next chain is due that is not due yet. None: none is.
+    #[must_use]
+    pub fn next_retry(&self) -> Option<Timestamp> {
+        self.waiting.iter().filter_map(|owner| self.retry_at(owner)).min()
+    }
+
+    fn retry_at(&self, owner: &Owner) -> Option<Timestamp> {
+        self.chains.get(owner)?.retry.at
+    }
+
     /// The stream has this event as the newest of the chain. None before it waits, up to `done`: the last one that was published
     /// or had to be left out.
     pub fn published(&mut self, owner: &Owner, newest: Option<Newest>, done: EventHash) {
         if let Some(kept) = self.chains.get_mut(owner) {
             kept.newest = newest;
+            kept.retry = Retry::default();
             kept.chain.published(done);
             if kept.chain.unpublished.is_empty() {
                 self.waiting.remove(owner);
@@ -164,11 +206,40 @@ impl Trail {
         }
     }
 
-    /// What the stream has of this chain is not known any more.
-    pub fn failed(&mut self, owner: &Owner) {
-        if let Some(kept) = self.chains.get_mut(owner) {
-            kept.newest = None;
+    /// The stream lacks nothing of what was due, up to the newest event that waited then. That need not be the chain's newest: a
+    /// record may have had no room for it.
+    pub fn complete(&mut self, due: &Due, newest: Option<Newest>) {
+        let done = due.chain.newest_unpublished().unwrap_or(due.chain.hash);
+        self.published(&due.owner, newest, done);
+    }
+
+    /// Whether an event of what was due waits no more. Else a repetition would do the same again.
+    #[must_use]
+    pub fn has_progressed(&self, due: &Due) -> bool {
+        let waits = self
+            .chains
+            .get(&due.owner)
+            .filter(|_| self.waiting.contains(&due.owner));
+        waits.is_none_or(|kept| kept.chain.unpublished.first() != due.chain.unpublished.first())
+    }
+
+    /// What the stream has of this chain is not known any more, and no event of it was taken: the chain is not due before that
+    /// time. None: NATS answered nothing at all, which is no fault of the chain.
+    pub fn failed(&mut self, owner: &Owner, retry_at: Option<Timestamp>) {
+        let Some(kept) = self.chains.get_mut(owner) else { return };
+        kept.newest = None;
+        if retry_at.is_some() {
+            kept.retry = Retry {
+                failures: kept.retry.failures.saturating_add(1),
+                at: retry_at,
+            };
         }
+    }
+
+    /// How many tries to publish an event of this chain have failed, one after the other.
+    #[must_use]
+    pub fn failures(&self, owner: &Owner) -> u32 {
+        self.chains.get(owner).map_or(0, |kept| kept.retry.failures)
     }
 
     /// What the stream has of all chains, by their subjects. An event that is older than `oldest` would have left the stream by
@@ -176,11 +247,15 @@ impl Trail {
     pub fn settle(&mut self, oldest: Option<Timestamp>, newest: &BTreeMap<String, Newest>) {
         for owner in self.waiting.clone() {
             let Some(kept) = self.chains.get(&owner) else { continue };
-            let (at, head) = (kept.at, kept.chain.hash);
             let found = newest.get(&owner.subject()).copied();
-            let has_left = oldest.is_some_and(|oldest| at < oldest);
-            if has_left || found.is_some_and(|found| found.hash == head) {
-                self.published(&owner, found, head);
+            let has_left = oldest.is_some_and(|oldest| kept.at < oldest);
+            if has_left || found.is_some_and(|found| found.hash == kept.chain.hash) {
+                let due = Due {
+                    chain: kept.chain.clone(),
+                    newest: found,
+                    owner,
+                };
+                self.complete(&due, found);
             }
         }
     }

@@ -42,7 +42,11 @@ fn store(trail: &mut Trail, name: &str, second: i64) -> EventHash {
 }
 
 fn due(trail: &mut Trail) -> Option<(String, usize)> {
-    let Due { owner, chain, .. } = trail.next_due()?;
+    due_at(trail, 100)
+}
+
+fn due_at(trail: &mut Trail, second: i64) -> Option<(String, usize)> {
+    let Due { owner, chain, .. } = trail.next_due(at(second))?;
     let name = match owner {
         Owner::Fleet => "orders".to_owned(),
         Owner::Node(node) => node.to_string(),
@@ -76,7 +80,7 @@ fn an_event_that_is_published_while_the_next_one_is_stored_does_not_wait_again()
     publish(&mut trail, "a", 7, first);
     assert_eq!(due(&mut trail), None);
     trail.stored();
-    let due = trail.next_due().unwrap();
+    let due = trail.next_due(at(100)).unwrap();
     assert_eq!(due.chain.unpublished, second.unpublished[1..]);
     assert_eq!(
         due.newest,
@@ -88,17 +92,91 @@ fn an_event_that_is_published_while_the_next_one_is_stored_does_not_wait_again()
 }
 
 #[test]
-fn one_chain_whose_event_is_never_taken_keeps_no_other_one_waiting() {
+fn a_chain_whose_event_is_not_taken_waits_alone_and_for_its_own_time() {
     let mut trail = Trail::default();
     for name in ["a", "b", "c"] {
         store(&mut trail, name, 1);
     }
-    let mut turns = Vec::new();
-    for _ in 0..5 {
-        turns.extend(due(&mut trail).map(|(name, _)| name));
-        trail.failed(&owner("a"));
+    let turn = |trail: &mut Trail, second| due_at(trail, second).map(|(name, _)| name);
+    assert_eq!(turn(&mut trail, 100).as_deref(), Some("a"));
+    assert_eq!(trail.next_retry(), None);
+    trail.failed(&owner("a"), Some(at(110)));
+    let turns: Vec<_> = (0..4).filter_map(|_| turn(&mut trail, 109)).collect();
+    assert_eq!(
+        (turns, trail.next_retry()),
+        (["b", "c", "b", "c"].map(str::to_owned).to_vec(), Some(at(110)))
+    );
+    assert_eq!(turn(&mut trail, 110).as_deref(), Some("a"));
+    trail.failed(&owner("a"), Some(at(130)));
+    // Neither a new event of this chain nor one of another chain shortens its wait.
+    let last = store(&mut trail, "a", 2);
+    for name in ["b", "c"] {
+        let hash = trail.chains[&owner(name)].chain.hash;
+        publish(&mut trail, name, 7, hash);
     }
-    assert_eq!(turns, ["a", "b", "c", "a", "b"]);
+    assert_eq!((turn(&mut trail, 129), trail.failures(&owner("a"))), (None, 2));
+    assert_eq!(turn(&mut trail, 130).as_deref(), Some("a"));
+    publish(&mut trail, "a", 9, last);
+    assert_eq!((trail.failures(&owner("a")), trail.next_retry()), (0, None));
+}
+
+/// A chain of three events whose record had no room for the newest.
+fn without_room_for_the_newest() -> (StoredChain, EventHash) {
+    let mut before = Trail::default();
+    store(&mut before, "a", 1);
+    store(&mut before, "a", 2);
+    store(&mut before, "a", 3);
+    let mut chain = before.chains[&owner("a")].chain.clone();
+    chain.unpublished.pop();
+    let newest = chain.newest_unpublished().unwrap();
+    let (owner, at) = (owner("a"), at(3));
+    (StoredChain { owner, chain, at }, newest)
+}
+
+#[test]
+fn a_chain_whose_newest_event_had_no_room_is_due_no_more_once_the_stream_has_all_others() {
+    let (stored, newest) = without_room_for_the_newest();
+    let head = stored.chain.hash;
+    let mut trail = Trail::new(vec![stored]);
+    let due = trail.next_due(at(100)).unwrap();
+    assert!(due.chain.lacking::<NodeEvent>(Some(newest)).bodies.is_empty());
+    let found = Some(Newest {
+        sequence: 7,
+        hash: newest,
+    });
+    trail.published(&due.owner, found, head);
+    assert!(!trail.has_progressed(&due), "a repetition would do the same again");
+    trail.complete(&due, found);
+    assert!(trail.has_progressed(&due));
+    assert_eq!(trail.next_due(at(100)), None);
+}
+
+#[test]
+fn what_is_older_than_an_event_that_had_no_room_is_not_published_after_it() {
+    let (stored, _) = without_room_for_the_newest();
+    let hash = stored.chain.hash;
+    assert!(stored.chain.lacking::<NodeEvent>(Some(hash)).bodies.is_empty());
+    let subject = stored.owner.subject();
+    let mut trail = Trail::new(vec![stored]);
+    trail.settle(None, &BTreeMap::from([(subject, Newest { sequence: 7, hash })]));
+    assert_eq!(trail.next_due(at(100)), None);
+}
+
+#[test]
+fn an_event_that_is_stored_while_others_are_published_still_waits() {
+    let mut trail = Trail::default();
+    let first = store(&mut trail, "a", 1);
+    let due = trail.next_due(at(100)).unwrap();
+    store(&mut trail, "a", 2);
+    trail.complete(
+        &due,
+        Some(Newest {
+            sequence: 7,
+            hash: first,
+        }),
+    );
+    assert!(trail.has_progressed(&due));
+    assert_eq!(due_at(&mut trail, 100), Some(("a".to_owned(), 1)));
 }
 
 #[test]
@@ -107,9 +185,12 @@ fn after_a_failure_the_stream_is_looked_at_again() {
     let first = store(&mut trail, "a", 1);
     publish(&mut trail, "a", 7, first);
     store(&mut trail, "a", 2);
-    assert!(trail.next_due().unwrap().newest.is_some());
-    trail.failed(&owner("a"));
-    assert_eq!(trail.next_due().unwrap().newest, None);
+    assert!(trail.next_due(at(100)).unwrap().newest.is_some());
+    trail.failed(&owner("a"), None);
+    assert_eq!(
+        (trail.next_due(at(100)).unwrap().newest, trail.failures(&owner("a"))),
+        (None, 0)
+    );
 }
 
 #[test]

@@ -5,11 +5,16 @@
 //! It holds one chain for each record, and no queue of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use bellwether_chassis::clock;
 use bellwether_proto::{Attempt, FleetControl, NodeEvent, NodeName, OrderChanged, wire};
 use bellwether_scheduler_core::trail::{Due, Owner, StoredChain, Trail};
 use jiff::Timestamp;
 use tokio::sync::Notify;
+
+/// The shortest wait for the next try: a clock that is set meanwhile makes no busy loop.
+const RETRY_MIN: Duration = Duration::from_millis(10);
 
 /// Which chains are asked for.
 #[derive(Debug, Clone)]
@@ -121,14 +126,24 @@ impl Chains {
         self.trail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a chain with events to publish.
+    /// Waits for a chain with events to publish now.
     pub(crate) async fn next_due(&self) -> Due {
         loop {
-            let next = self.trail().next_due();
+            let next = self.trail().next_due(clock::now());
             if let Some(due) = next {
                 return due;
             }
-            self.entered.notified().await;
+            let retry_at = self.trail().next_retry();
+            let retry = async {
+                match retry_at {
+                    Some(at) => tokio::time::sleep(clock::until(at).max(RETRY_MIN)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.entered.notified() => {}
+                () = retry => {}
+            }
         }
     }
 

@@ -20,12 +20,19 @@ use tokio::time::timeout;
 use crate::bus::outbox::Chains;
 use crate::bus::store::Ownership;
 
+/// A server refuses what a user may not publish without an answer, so the fault alone does not show it.
+pub(crate) const ASK_RIGHT: &str = "may the scheduler's user publish this subject? proto/README.md lists the rights";
+
 /// How often an event is looked for and published again because another writer publishes it meanwhile, or the loop writes a
 /// record: there are two replicas, and the one that leads no more has one event on its way.
 const TRIES_MAX: usize = 3;
 
-/// How soon what the stream did not take is tried again, and how late: once each seven seconds costs a stream nothing.
+/// How soon what NATS does not answer at all is tried again, and how late: once each seven seconds costs a stream nothing.
 const RETRY: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(7));
+
+/// How soon a chain is tried again whose event the stream did not take, and how late: a right that is missing is missing for
+/// hours, and each try keeps the other chains waiting for the seconds until it has failed.
+const RETRY_CHAIN: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(240));
 
 /// How long the look at the newest event of each chain may take: a second for 5,000 nodes, and as much again for a slow disk
 /// many times over.
@@ -54,15 +61,39 @@ impl Publisher {
         retry = RETRY;
         loop {
             let due = self.chains.next_due().await;
-            match self.publish_due(&due).await {
+            let done = self.publish_due(&due).await;
+            // Whatever the fault: without progress the next try would come at once, and for ever.
+            let done = done.and_then(|()| {
+                let has_progressed = self.chains.trail().has_progressed(&due);
+                anyhow::ensure!(has_progressed, "the stream took nothing, and lacks nothing");
+                Ok(())
+            });
+            match done {
                 Ok(()) => retry = RETRY,
+                Err(error) if self.bus.is_connected() => self.failed(&due.owner, &error),
                 Err(error) => {
                     report(&error, &retry);
-                    self.chains.trail().failed(&due.owner);
+                    self.chains.trail().failed(&due.owner, None);
                     tokio::time::sleep(retry.after_failure()).await;
                 }
             }
         }
+    }
+
+    /// The chain is tried again later, while the others are published. The first fault of a series is news.
+    fn failed(&self, owner: &Owner, error: &anyhow::Error) {
+        let error = format!("{error:#}");
+        let subject = owner.subject();
+        let mut trail = self.chains.trail();
+        let failures = trail.failures(owner);
+        if failures == 0 {
+            tracing::warn!(subject, error, "Events wait in their record: {ASK_RIGHT}");
+        } else {
+            tracing::debug!(subject, error, failures, "Events still wait in their record");
+        }
+        let now = clock::now();
+        let retry_at = now.checked_add(RETRY_CHAIN.after(failures)).unwrap_or(now);
+        trail.failed(owner, Some(retry_at));
     }
 
     /// One look shows which chains the stream has in full.
@@ -116,7 +147,8 @@ impl Publisher {
             };
             let lacking = lacking(due, newest.map(|newest| newest.hash));
             if lacking.bodies.is_empty() {
-                self.published(&due.owner, newest, due.chain.hash);
+                self.chains.trail().complete(due, newest);
+                self.chains.notify_published();
                 return Ok(());
             }
             if !self.may_publish(&lacking).await? {
@@ -152,7 +184,7 @@ impl Publisher {
             let event = encoded(owner, body);
             let expected = Expect::LastOfSubject(newest.map_or(0, |newest| newest.sequence));
             // Without a message id, which another client could use up: the sequence shows a repetition.
-            match self.bus.publish(subject.to_owned(), event, None, expected).await {
+            match self.bus.publish_aside(subject.to_owned(), event, expected).await {
                 Ok(sequence) => newest = Some(Newest { sequence, hash }),
                 Err(error @ PublishError::TooLong { .. }) => {
                     let error = bellwether_chassis::chain(&error);

@@ -5,16 +5,21 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_chassis::{Bus, Expect, clock};
+use bellwether_chassis::{Backoff, Bus, Expect, clock};
 use bellwether_proto::stream::EVENTS_STREAM;
 use bellwether_proto::{FleetEvent, FleetFact, PolicyQueue, encode, subject};
 use bellwether_scheduler_core::queues_differ;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long after an event, or a try without success, the next one comes at the earliest. A rollout changes the queues with each
+use crate::bus::publisher::ASK_RIGHT;
+
+/// How long after an event the next one comes at the earliest. A rollout changes the queues with each
 /// node, and what is published about them are waits of minutes to days.
 const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How soon what NATS did not take is tried again, and how late: a right that is missing is missing for hours.
+const RETRY: Backoff = Backoff::between(INTERVAL, Duration::from_secs(960));
 
 /// How long NATS may take for one read and one event.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,9 +35,9 @@ struct Newest {
     queues: Queues,
 }
 
-/// Publishes what is sent and differs from the newest event, for ever. What NATS does not take is logged, and tried again.
+/// Publishes what is sent and differs from the newest event, for ever. What NATS does not take is logged once, and tried again.
 pub(crate) async fn publish(bus: Bus, source: String, mut queues: watch::Receiver<Queues>) {
-    let mut newest = None;
+    let (mut newest, mut retry) = (None, RETRY);
     // The sender lives as long as the leader, and this future too.
     while queues.changed().await.is_ok() {
         let Some(present) = queues.borrow_and_update().clone() else {
@@ -40,15 +45,29 @@ pub(crate) async fn publish(bus: Bus, source: String, mut queues: watch::Receive
         };
         let published = timeout(TIMEOUT, publish_news(&bus, &source, &present, &mut newest)).await;
         match published.context("NATS has not answered in time").flatten() {
-            Ok(false) => continue,
-            Ok(true) => (),
+            Ok(false) => retry = RETRY,
+            Ok(true) => {
+                retry = RETRY;
+                tokio::time::sleep(INTERVAL).await;
+            }
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "Event about the queues not published");
+                report(&error, &retry);
                 newest = None;
                 queues.mark_changed();
+                tokio::time::sleep(retry.after_failure()).await;
             }
         }
-        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// The first fault of a series is news.
+fn report(error: &anyhow::Error, retry: &Backoff) {
+    let error = format!("{error:#}");
+    let subject = subject::queues_changed();
+    if retry.is_first() {
+        tracing::warn!(subject, error, "Event about the queues not published: {ASK_RIGHT}");
+    } else {
+        tracing::debug!(subject, error, "Event about the queues still not published");
     }
 }
 
@@ -79,7 +98,7 @@ async fn publish_news(
     // Of two replicas only one stores it.
     let expect = Expect::LastOfSubject(known.sequence);
     let sequence = bus
-        .publish(subject::fleet_event(&event), encode(&event), None, expect)
+        .publish_aside(subject::fleet_event(&event), encode(&event), expect)
         .await?;
     let queues = Some(present.to_vec());
     *newest = Some(Newest { sequence, queues });
