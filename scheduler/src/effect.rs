@@ -81,9 +81,17 @@ impl Effects {
         mut control: FleetControl,
         event: Option<Box<OrderChanged>>,
     ) -> Result<(), EffectError> {
+        // A cancel changes no order, so the record names the operator of the change before.
+        let news = event
+            .as_ref()
+            .map(|event| (event.change, event.by.clone(), event.reason.clone()));
         self.outbox.enter_orders(&mut control, event.map(|event| *event));
         self.store.put_control(&control).await?;
         self.outbox.stored();
+        if let Some((change, by, reason)) = news {
+            let change = change.as_str();
+            tracing::info!(change, by, reason, paused = control.paused(), "Orders changed");
+        }
         Ok(())
     }
 

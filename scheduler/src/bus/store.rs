@@ -50,14 +50,7 @@ impl Store {
 
     /// Stores the orders for the fleet.
     pub(crate) async fn put_control(&mut self, control: &FleetControl) -> Result<(), PublishError> {
-        self.write(subject::control_record(), encode(control)).await?;
-        tracing::info!(
-            paused = control.paused(),
-            by = control.by,
-            reason = control.reason,
-            "Order for the fleet stored"
-        );
-        Ok(())
+        self.write(subject::control_record(), encode(control)).await
     }
 
     /// Deletes the record of a node.
