@@ -38,7 +38,7 @@ pub(crate) trait Trail {
 /// Which events are listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
-    /// Those of this node, and of orders about it alone; none: all.
+    /// Those of this node, and of orders about this node alone, also if such an order is one of several; none: all.
     pub(crate) node: Option<String>,
     /// When they happened, at the earliest.
     pub(crate) since: Option<Timestamp>,
@@ -77,7 +77,7 @@ impl Listing {
         } = &self.asked;
         // A scheduler of a version before these fields sends all.
         let is_asked = |entry: &Entry| {
-            own.as_ref().is_none_or(|own| entry.node == *own)
+            own.as_ref().is_none_or(|own| entry.is_about(own))
                 && since.is_none_or(|since| entry.time >= since)
                 && until.is_none_or(|until| entry.time < until)
         };

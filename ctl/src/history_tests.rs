@@ -216,6 +216,49 @@ fn orders_are_listed_with_their_operator_and_those_before_and_of_a_node_only_its
 }
 
 #[test]
+fn orders_that_ended_together_are_listed_for_each_of_their_nodes_and_by_no_operator_if_there_are_several() {
+    let of_node = |node: &str| OrderScope::Node(node.parse().unwrap());
+    let ended = |by: [&str; 2], scopes: [OrderScope; 2]| OrderChanged {
+        at: Timestamp::from_second(60).unwrap(),
+        source: "scheduler 0.1.0".to_owned(),
+        link: None,
+        change: OrderChange::TimeOver,
+        by: by[0].to_owned(),
+        reason: "the time of the order is over".to_owned(),
+        given: None,
+        ended: scopes
+            .into_iter()
+            .zip(by)
+            .map(|(scope, by)| order(OrderKind::Block, scope, by))
+            .collect(),
+        node: None,
+    };
+    let (head, _) = orders();
+    let shown = |event: &OrderChanged, node: &str| {
+        let asked = Asked {
+            node: Some(node.to_owned()),
+            ..Asked::default()
+        };
+        let list = listed(&head, &[encode(event).payload], asked, TrailForm::Csv);
+        let row = list.lines().nth(1)?.to_owned();
+        Some(row.split(',').skip(1).take(4).collect::<Vec<_>>().join(","))
+    };
+    let of_two = ended(["anna", "ben"], [of_node("worker-1"), of_node("worker-2")]);
+    for node in ["worker-1", "worker-2"] {
+        assert_eq!(shown(&of_two, node).as_deref(), Some(",OrderTimeOver,,"), "{node}");
+    }
+    assert_eq!(shown(&of_two, "worker-3"), None);
+    let of_one = ended(["anna", "anna"], [of_node("worker-1"), of_node("worker-1")]);
+    assert_eq!(
+        shown(&of_one, "worker-1").as_deref(),
+        Some("worker-1,OrderTimeOver,,anna")
+    );
+    let mixed = ended(["anna", "anna"], [OrderScope::Fleet, of_node("worker-2")]);
+    assert_eq!(shown(&mixed, "worker-2").as_deref(), Some(",OrderTimeOver,,anna"));
+    assert_eq!(shown(&mixed, "worker-1"), None);
+}
+
+#[test]
 fn the_chain_of_orders_is_verified_under_its_own_name() {
     let (head, mut bodies) = orders();
     let shown = |bodies: &[Vec<u8>]| verdicts(&verified(&head, bodies), TrailForm::Csv).unwrap();

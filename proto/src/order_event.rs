@@ -23,7 +23,7 @@ pub struct OrderChanged {
     pub link: Option<EventLink>,
     /// What changed.
     pub change: OrderChange,
-    /// The operator who asked; of an order that ended by itself, the one who gave it.
+    /// The operator who asked; of orders that ended by themselves, the one who gave them. Empty: several did.
     pub by: String,
     /// Why, for operators; may be empty.
     pub reason: String,

@@ -1,7 +1,9 @@
 //! One event of the trail, as it is shown: a phase of an attempt, or a change of the orders.
 
+use std::collections::BTreeSet;
+
 use bellwether_check::text::one_line;
-use bellwether_proto::{EventHash, Fact, NodeEvent, OrderChanged, OrderScope, PhaseDetail, decode_body};
+use bellwether_proto::{EventHash, Fact, NodeEvent, OrderChange, OrderChanged, OrderScope, PhaseDetail, decode_body};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -14,8 +16,11 @@ use super::orders::Change;
 pub(crate) struct Entry {
     /// When, by the scheduler's clock.
     pub(crate) time: Timestamp,
-    /// The node; empty: a change of orders that are about no node alone.
+    /// The node; empty: a change of orders that are about no node alone, or about several.
     pub(crate) node: String,
+    /// Of a change of orders: each node that one of them is about alone.
+    #[serde(skip)]
+    nodes: Vec<String>,
     /// The attempt; none: a change of orders.
     pub(crate) attempt: Option<String>,
     /// The phase that was left; none: the attempt began.
@@ -54,6 +59,11 @@ impl Entry {
             return Some(of_orders(decode_body(body).ok()?, body, stored));
         }
         of_phase(node, decode_body(body).ok()?, body, stored)
+    }
+
+    /// The event is about this node: a phase of its attempt, or a change of an order about this node alone.
+    pub(super) fn is_about(&self, node: &str) -> bool {
+        self.node == node || self.nodes.iter().any(|named| named == node)
     }
 
     /// What happened, in one word.
@@ -119,6 +129,7 @@ fn of_phase(node: &str, event: NodeEvent, body: &[u8], stored: Stored) -> Option
         order: None,
         time: event.at,
         node: node.to_owned(),
+        nodes: Vec::new(),
         attempt: Some(event.attempt.to_string()),
         from: from.map(bellwether_proto::Phase::as_str),
         phase: Some(to.as_str()),
@@ -133,20 +144,19 @@ fn of_phase(node: &str, event: NodeEvent, body: &[u8], stored: Stored) -> Option
 }
 
 fn of_orders(event: OrderChanged, body: &[u8], stored: Stored) -> Entry {
-    let order = event.given.as_ref().or_else(|| event.ended.first());
-    let node = event.node.as_ref().or_else(|| match &order?.scope {
-        OrderScope::Node(node) => Some(node),
-        OrderScope::Fleet | OrderScope::Policy(_) | OrderScope::Unknown(_) => None,
-    });
+    let (nodes, is_of_node) = nodes_of(&event);
+    let by = operator_of(&event).map(one_line);
+    let node = nodes.first().filter(|_| is_of_node).cloned().unwrap_or_default();
     Entry {
         time: event.at,
-        node: node.map(ToString::to_string).unwrap_or_default(),
+        node,
+        nodes,
         attempt: None,
         from: None,
         phase: None,
         cause: None,
         message: one_line(&event.reason),
-        by: (!event.by.is_empty()).then(|| one_line(&event.by)),
+        by,
         source: one_line(&event.source),
         start: None,
         end: None,
@@ -156,4 +166,33 @@ fn of_orders(event: OrderChanged, body: &[u8], stored: Stored) -> Entry {
         stored_at: stored.stored_at,
         order: Some(Change::from(event)),
     }
+}
+
+/// The nodes that the orders of an event are about; true: one node, and nothing else.
+fn nodes_of(event: &OrderChanged) -> (Vec<String>, bool) {
+    let scopes = event.given.iter().chain(&event.ended).map(|order| match &order.scope {
+        OrderScope::Node(node) => Some(node),
+        OrderScope::Fleet | OrderScope::Policy(_) | OrderScope::Unknown(_) => None,
+    });
+    let scopes: BTreeSet<_> = event.node.iter().map(Some).chain(scopes).collect();
+    let is_of_node = scopes.len() == 1;
+    (
+        scopes.into_iter().flatten().map(ToString::to_string).collect(),
+        is_of_node,
+    )
+}
+
+/// The operator of an event. None: orders of different operators ended by themselves, and a scheduler of a version before this
+/// rule names the first of them.
+fn operator_of(event: &OrderChanged) -> Option<&str> {
+    let by_itself = match event.change {
+        OrderChange::TimeOver | OrderChange::Fulfilled => true,
+        OrderChange::Given
+        | OrderChange::Ended
+        | OrderChange::SlotReleased
+        | OrderChange::WaitEnded
+        | OrderChange::Unknown(_) => false,
+    };
+    let differ = by_itself && event.ended.iter().any(|order| order.by != event.by);
+    Some(event.by.as_str()).filter(|by| !by.is_empty() && !differ)
 }

@@ -171,7 +171,8 @@ impl Orders {
         self.change(event, remaining)
     }
 
-    /// Removes orders that have ended by themselves, as many as an event names; none if none has. To be called until then.
+    /// Removes orders that have ended by themselves, as many as an event names; none if none has. To be called until then. The event
+    /// names their operator, if all are of one.
     #[must_use]
     pub(crate) fn remove_ended(&mut self, now: Timestamp) -> Option<Changed> {
         let is_over = |order: &FleetOrder| order.until.is_some_and(|until| now >= until);
@@ -181,7 +182,9 @@ impl Orders {
             places = places.saturating_sub(usize::from(removed));
             removed
         });
-        let by = ended.first()?.by.clone();
+        let first = &ended.first()?.by;
+        let differ = ended.iter().any(|order| order.by != *first);
+        let by = if differ { String::new() } else { first.clone() };
         let event = OrderChanged {
             reason: "the time of the order is over".to_owned(),
             ended,
@@ -404,6 +407,19 @@ mod tests {
             named.push((changed.event.ended.len(), changed.control.orders.len()));
         }
         assert_eq!(named, [(ENDED_MAX, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn orders_of_several_operators_that_end_at_once_are_ended_by_none_of_them() {
+        for (operators, by) in [(["anna", "anna"], "anna"), (["anna", "ben"], "")] {
+            let mut orders = Orders::default();
+            for (name, operator) in ["n1", "n2"].into_iter().zip(operators) {
+                let scope = OrderScope::Node(node(name));
+                drop(orders.add(order(OrderKind::Block, scope, operator, Some(at(10)))));
+            }
+            let event = orders.remove_ended(at(10)).unwrap().event;
+            assert_eq!((event.ended.len(), &*event.by), (2, by));
+        }
     }
 
     #[test]
