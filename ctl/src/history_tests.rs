@@ -59,7 +59,7 @@ fn play(trail: &mut impl Trail, head: &wire::HistoryHead, bodies: &[Vec<u8>]) {
 }
 
 fn verified(head: &wire::HistoryHead, bodies: &[Vec<u8>]) -> Vec<Verdict> {
-    let mut verification = Verification::default();
+    let mut verification = Verification::new(head.node.is_empty());
     play(&mut verification, head, bodies);
     verification.finish()
 }
@@ -256,6 +256,28 @@ fn orders_that_ended_together_are_listed_for_each_of_their_nodes_and_by_no_opera
     let mixed = ended(["anna", "anna"], [OrderScope::Fleet, of_node("worker-2")]);
     assert_eq!(shown(&mixed, "worker-2").as_deref(), Some(",OrderTimeOver,,anna"));
     assert_eq!(shown(&mixed, "worker-1"), None);
+}
+
+#[test]
+fn orders_whose_chain_the_scheduler_does_not_send_are_not_verified_and_no_order_yet_holds() {
+    let (head, bodies) = chain();
+    let mut verification = Verification::new(true);
+    play(&mut verification, &head, &bodies);
+    let verdicts_of_older = verification.finish();
+    assert!(!verdicts_of_older.iter().all(Verdict::holds));
+    let shown = verdicts(&verdicts_of_older, TrailForm::Csv).unwrap();
+    assert!(
+        shown.contains("FLEET,0,NotVerified,,the scheduler sends no chain of the orders"),
+        "{shown}"
+    );
+    assert!(shown.contains("worker-1,3,Holds"), "{shown}");
+    // Of one node alone the orders are not verified.
+    let mut verification = Verification::new(false);
+    play(&mut verification, &head, &bodies);
+    assert!(verification.finish().iter().all(Verdict::holds));
+    let none_yet = verified(&wire::HistoryHead::default(), &[]);
+    let shown = verdicts(&none_yet, TrailForm::Csv).unwrap();
+    assert!(shown.ends_with("FLEET,0,Holds,,no event yet\n"), "{shown}");
 }
 
 #[test]

@@ -23,9 +23,9 @@ pub(super) async fn run(connect: &ConnectArgs, args: &HistoryArgs) -> anyhow::Re
     };
     let mut fleet = Fleet::open(connect).await?;
     if args.verify {
-        let mut verification = Verification::default();
         // The chain of a node is verified alone.
         let orders = asked.node.is_none();
+        let mut verification = Verification::new(orders);
         read(&mut fleet, &asked, orders, &mut verification, |_| Ok(())).await?;
         let verdicts = verification.finish();
         out::show(&history::verdicts(&verdicts, args.output)?)?;

@@ -16,10 +16,17 @@ use crate::vocabulary::or_nothing;
 /// The name of the chain of orders, as in its subject: no node has it.
 const ORDERS: &str = "FLEET";
 
+/// The code of a chain that the scheduler has not sent.
+const NOT_VERIFIED: &str = "NotVerified";
+
 /// The chains that are verified.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Verification {
     chains: BTreeMap<String, Chain>,
+    /// The chain of orders is verified too.
+    orders: bool,
+    /// The scheduler has sent where that chain stands, also if there is none yet.
+    has_orders: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +91,7 @@ impl From<ChainFault> for Fault {
 
 impl Trail for Verification {
     fn before(&mut self, head: &wire::HistoryHead) {
+        self.has_orders |= head.node.is_empty();
         let chain = self.chains.entry(head.node.clone()).or_default();
         chain.check = ChainCheck::new(chain_head(head));
         chain.has_left = head.has_left;
@@ -95,6 +103,7 @@ impl Trail for Verification {
     }
 
     fn after(&mut self, head: &wire::HistoryHead) {
+        self.has_orders |= head.node.is_empty();
         let chain = self.chains.entry(head.node.clone()).or_default();
         chain.after = chain_head(head);
         for body in &head.unpublished {
@@ -145,8 +154,32 @@ impl Chain {
 }
 
 impl Verification {
+    /// Verifies the chains of nodes, and with `orders` that of the orders too.
+    pub(crate) fn new(orders: bool) -> Self {
+        Self {
+            chains: BTreeMap::new(),
+            orders,
+            has_orders: false,
+        }
+    }
+
     /// Whether each chain holds, once all events are taken.
-    pub(crate) fn finish(self) -> Vec<Verdict> {
+    pub(crate) fn finish(mut self) -> Vec<Verdict> {
+        if self.orders && !self.has_orders {
+            let mut verdict = self.chains.remove("").unwrap_or_default().verdict(ORDERS.to_owned());
+            verdict.faults.push(Fault {
+                code: NOT_VERIFIED,
+                place: None,
+                message: "the scheduler sends no chain of the orders: upgrade it to verify them".to_owned(),
+            });
+            let mut verdicts = self.verdicts();
+            verdicts.insert(0, verdict);
+            return verdicts;
+        }
+        self.verdicts()
+    }
+
+    fn verdicts(self) -> Vec<Verdict> {
         let named = self.chains.into_iter().map(|(node, chain)| {
             let name = if node.is_empty() { ORDERS.to_owned() } else { node };
             chain.verdict(name)
@@ -169,6 +202,8 @@ impl Verdict {
         }
         if self.has_left {
             notes.push("all events have left the stream: the newest is older than what the stream has".to_owned());
+        } else if self.events == 0 {
+            notes.push("no event yet".to_owned());
         } else if self.first.is_none() {
             notes.push("all events are of a version before the chain".to_owned());
         }

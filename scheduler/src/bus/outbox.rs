@@ -101,7 +101,7 @@ impl Outbox {
         }
     }
 
-    /// Where each of these chains stands. `kept_since`: from when on the stream has each event.
+    /// Where each of these chains stands; that of the orders also if it has not begun. `kept_since`: from when on the stream has each event.
     pub(crate) fn heads(&self, of: &ChainsOf, kept_since: Option<Timestamp>) -> Vec<wire::HistoryHead> {
         let trail = self.chains.trail();
         let heads = trail.heads(kept_since).filter_map(|head| {
@@ -116,7 +116,12 @@ impl Outbox {
                 has_left: head.has_left,
             })
         });
-        heads.collect()
+        let mut heads: Vec<_> = heads.collect();
+        // Shows a client that the orders were looked for: a scheduler of a version before their chain sends none.
+        if of.orders && heads.iter().all(|head| !head.node.is_empty()) {
+            heads.push(wire::HistoryHead::default());
+        }
+        heads
     }
 }
 
@@ -150,5 +155,45 @@ impl Chains {
     /// An event was published, so a record may be deleted.
     pub(crate) fn notify_published(&self) {
         self.published.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_proto::OrderChange;
+
+    use super::*;
+
+    #[test]
+    fn where_the_chain_of_orders_stands_is_sent_also_before_the_first_order() {
+        let outbox = Outbox::new(Vec::new());
+        let heads = |node: Option<&str>, orders| {
+            let node = node.map(|node| node.parse().unwrap());
+            outbox.heads(&ChainsOf { node, orders }, None)
+        };
+        assert_eq!(heads(None, true), [wire::HistoryHead::default()]);
+        assert_eq!(heads(Some("n1"), false), []);
+        let mut control = FleetControl {
+            by: "anna".to_owned(),
+            reason: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            orders: Vec::new(),
+            event_chain: None,
+        };
+        let event = OrderChanged {
+            at: Timestamp::UNIX_EPOCH,
+            source: "scheduler".to_owned(),
+            link: None,
+            change: OrderChange::Ended,
+            by: "anna".to_owned(),
+            reason: String::new(),
+            given: None,
+            ended: Vec::new(),
+            node: None,
+        };
+        outbox.enter_orders(&mut control, Some(event));
+        outbox.stored();
+        let sequences: Vec<_> = heads(None, true).iter().map(|head| head.sequence).collect();
+        assert_eq!(sequences, [1]);
     }
 }
