@@ -5,9 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::Duration;
 
 use bellwether_proto::{EventChain, EventHash, Linked, NodeName, chain, subject};
 use jiff::Timestamp;
+
+/// The clocks of the scheduler and of NATS differ by less. An event that waits is published once too often rather than never.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
 
 /// Whose chain it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,6 +294,16 @@ impl Trail {
             has_left: chain.unpublished.is_empty() && kept_since.is_some_and(|since| *at < since),
         })
     }
+}
+
+/// From when on a stream has each event, for [`Trail::settle`]. `kept_since`: since when it has each message by its own clock;
+/// none: no message has left it, [`Timestamp::MAX`]: it is empty, and shows nothing.
+#[must_use]
+pub fn oldest_kept(now: Timestamp, max_age: Option<Duration>, kept_since: Option<Timestamp>) -> Option<Timestamp> {
+    let by_age = max_age.map(|age| now.checked_sub(age).unwrap_or(Timestamp::MIN));
+    let by_place = kept_since.filter(|since| *since < Timestamp::MAX);
+    let by_place = by_place.map(|since| since.checked_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN));
+    by_age.max(by_place)
 }
 
 #[cfg(test)]

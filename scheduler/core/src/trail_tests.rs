@@ -228,6 +228,28 @@ fn one_look_settles_the_chains_whose_events_the_stream_has_or_would_have_lost_by
 }
 
 #[test]
+fn what_left_a_stream_before_its_first_message_does_not_wait_and_an_empty_stream_shows_nothing() {
+    let age = Some(Duration::from_secs(5_000));
+    for (max_age, kept_since, expected) in [
+        (None, None, None),
+        (age, None, Some(at(95_000))),
+        // An hour before the first message, for the clocks may differ.
+        (None, Some(at(90_000)), Some(at(86_400))),
+        (age, Some(at(90_000)), Some(at(95_000))),
+        (age, Some(at(99_000)), Some(at(95_400))),
+        // Purged, and empty: what waits then was not in it.
+        (None, Some(Timestamp::MAX), None),
+        (age, Some(Timestamp::MAX), Some(at(95_000))),
+    ] {
+        assert_eq!(
+            oldest_kept(at(100_000), max_age, kept_since),
+            expected,
+            "{max_age:?} {kept_since:?}"
+        );
+    }
+}
+
+#[test]
 fn a_record_with_an_event_that_waits_is_deleted_once_the_stream_has_the_event() {
     let mut trail = Trail::default();
     let last = store(&mut trail, "a", 1);

@@ -12,9 +12,8 @@ use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Bus, Expect, PublishError, Record, Watched, clock};
 use bellwether_proto::stream::EVENTS_STREAM;
 use bellwether_proto::{Encoded, EventHash, Lacking, NodeEvent, OrderChanged, encode_body, subject};
-use bellwether_scheduler_core::trail::{Due, Newest, Owner};
+use bellwether_scheduler_core::trail::{Due, Newest, Owner, oldest_kept};
 use futures_util::StreamExt as _;
-use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::bus::outbox::Chains;
@@ -100,11 +99,12 @@ impl Publisher {
     async fn look_at_all(&self) -> anyhow::Result<()> {
         let look = async {
             let max_age = self.bus.max_age(EVENTS_STREAM.name).await?;
-            anyhow::Ok((max_age, self.newest_of_all().await?))
+            let kept_since = self.bus.kept_since(EVENTS_STREAM.name).await?;
+            let oldest = oldest_kept(clock::now(), max_age, kept_since);
+            anyhow::Ok((oldest, self.newest_of_all().await?))
         };
         let looked = timeout(LOOK_MAX, look).await;
-        let (max_age, newest) = looked.context("the stream of events has not answered in time")??;
-        let oldest = max_age.map(|age| clock::now().checked_sub(age).unwrap_or(Timestamp::MIN));
+        let (oldest, newest) = looked.context("the stream of events has not answered in time")??;
         self.chains.trail().settle(oldest, &newest);
         self.chains.notify_published();
         Ok(())
