@@ -9,7 +9,7 @@ mod verification;
 use std::collections::{BTreeMap, VecDeque};
 
 use bellwether_check::text::instant;
-use bellwether_proto::limit::UNPUBLISHED_MAX;
+use bellwether_proto::limit::{ORDERS_UNPUBLISHED_MAX, UNPUBLISHED_MAX};
 use bellwether_proto::{EventHash, wire};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,8 +91,12 @@ impl Trail for Listing {
 
     fn event(&mut self, event: wire::HistoryEvent) {
         self.take(&event.node, event.place, instant(event.stored_at), &event.body);
+        let waiting_max = match event.node.as_str() {
+            "" => ORDERS_UNPUBLISHED_MAX,
+            _ => UNPUBLISHED_MAX,
+        };
         let newest = self.newest.entry(event.node).or_default();
-        if newest.len() >= UNPUBLISHED_MAX {
+        if newest.len() >= waiting_max {
             newest.pop_front();
         }
         newest.push_back(EventHash::of(&event.body));

@@ -297,7 +297,7 @@ fn a_whole_chain_holds_and_states_what_has_left_the_stream_or_waits() {
     assert!(shown(&head, &bodies).ends_with("worker-1,3,Holds,,\n"));
     let shortened = shown(&head, &bodies[1..]);
     assert!(
-        shortened.contains("Holds,,older events have left the stream"),
+        shortened.contains("Holds,,\"older events have left the stream, or were never published\""),
         "{shortened}"
     );
     let waits = wire::HistoryHead {

@@ -8,7 +8,6 @@ mod check;
 pub use self::check::{ChainCheck, ChainFault, ChainHead, FaultCode};
 use crate::event_chain::EventChain;
 use crate::event_link::{EventHash, EventLink, Linked};
-use crate::limit::UNPUBLISHED_MAX;
 use crate::message::encode;
 
 /// A chain with one event more, which gets its place in it.
@@ -21,7 +20,7 @@ pub fn with<E: Linked>(chain: Option<EventChain>, mut event: E) -> EventChain {
     event.set_link(next);
     let body = encode(&event).payload;
     let mut unpublished = chain.map(|chain| chain.unpublished).unwrap_or_default();
-    if unpublished.len() >= UNPUBLISHED_MAX {
+    if unpublished.len() >= E::UNPUBLISHED_MAX {
         unpublished.remove(0);
     }
     let hash = EventHash::of(&body);
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
     use crate::event::{Fact, NodeEvent};
     use crate::ids::{AttemptId, Generation};
-    use crate::limit::LINKED_EVENT_BYTES_MAX;
+    use crate::limit::{LINKED_EVENT_BYTES_MAX, UNPUBLISHED_MAX};
     use crate::message::decode_body;
     use crate::phase::Phase;
     use crate::wire;

@@ -8,6 +8,7 @@ use crate::event_detail::{AttemptEnd, AttemptStart};
 use crate::event_link::{EventLink, Linked};
 use crate::field::{instant_required, to_timestamp};
 use crate::ids::{AttemptId, BootId, Generation, NodeName};
+use crate::limit::UNPUBLISHED_MAX;
 use crate::message::{Message, WireError};
 use crate::obstacle::Obstacle;
 use crate::phase::{Cause, Phase};
@@ -150,6 +151,8 @@ pub enum DrainFailure {
 }
 
 impl Linked for NodeEvent {
+    const UNPUBLISHED_MAX: usize = UNPUBLISHED_MAX;
+
     fn link(&self) -> Option<EventLink> {
         match &self.fact {
             Fact::PhaseChanged { link, .. } => *link,

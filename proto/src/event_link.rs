@@ -9,6 +9,9 @@ use crate::wire;
 
 /// An event that has a place in a chain.
 pub trait Linked: Message {
+    /// Most events of its chain that wait for the stream: the oldest beyond them is given up.
+    const UNPUBLISHED_MAX: usize;
+
     /// Its place; none: it has not got one, or is of a version before the chain.
     fn link(&self) -> Option<EventLink>;
 

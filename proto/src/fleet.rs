@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::NodeName;
 use crate::event_chain::EventChain;
 use crate::field::{instant, instant_required, to_timestamp};
+use crate::limit::Limited as _;
 use crate::message::{Message, WireError};
 use crate::wire;
 
@@ -97,6 +98,17 @@ impl FleetControl {
     #[must_use]
     pub fn paused(&self) -> bool {
         self.orders.iter().any(FleetOrder::blocks_all)
+    }
+
+    /// How many of the events that wait for the stream have no room in the record, the oldest of them: a leader that ends before
+    /// the stream has them loses them.
+    #[must_use]
+    pub fn events_without_room(&self) -> usize {
+        let waiting = |wire: &wire::FleetControl| wire.event_chain.as_ref().map_or(0, |chain| chain.unpublished.len());
+        let mut wire = self.to_wire();
+        let before = waiting(&wire);
+        wire.limit();
+        before.saturating_sub(waiting(&wire))
     }
 }
 

@@ -20,7 +20,7 @@ mod served;
 
 use boot::cut_boot;
 pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
-pub use chain::{ENDED_MAX, HELD_MAX, LINKED_EVENT_BYTES_MAX, UNPUBLISHED_MAX};
+pub use chain::{ENDED_MAX, HELD_MAX, LINKED_EVENT_BYTES_MAX, ORDERS_UNPUBLISHED_MAX, UNPUBLISHED_MAX};
 use chain::{cut_chain, cut_held, cut_phase, fit_chain};
 use drain::{cut_obstacle, cut_progress, cut_report};
 pub use fleet_event::{LEFT_OVER_MAX, QUEUES_MAX};
@@ -226,7 +226,7 @@ impl Limited for wire::Attempt {
             history,
         } = self;
         cut_held(held);
-        cut_chain(event_chain.as_mut());
+        cut_chain(event_chain.as_mut(), UNPUBLISHED_MAX);
         if let Some(wire::UnitsBefore { failed_units, hold: _ }) = units_before {
             cut_list(failed_units, FAILED_UNITS_MAX, WORD_BYTES_MAX);
         }
@@ -287,7 +287,7 @@ impl Limited for wire::FleetControl {
         cut(by, WORD_BYTES_MAX);
         cut(reason, ORDER_REASON_BYTES_MAX);
         orders.iter_mut().for_each(Limited::limit);
-        cut_chain(event_chain.as_mut());
+        cut_chain(event_chain.as_mut(), ORDERS_UNPUBLISHED_MAX);
         fit_chain(self);
     }
 }

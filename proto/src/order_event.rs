@@ -6,6 +6,7 @@ use crate::event_link::{EventLink, Linked};
 use crate::field::{instant_required, to_timestamp};
 use crate::fleet::FleetOrder;
 use crate::ids::NodeName;
+use crate::limit::ORDERS_UNPUBLISHED_MAX;
 use crate::message::{Message, WireError};
 use crate::wire;
 
@@ -133,6 +134,8 @@ impl Message for OrderChanged {
 }
 
 impl Linked for OrderChanged {
+    const UNPUBLISHED_MAX: usize = ORDERS_UNPUBLISHED_MAX;
+
     fn link(&self) -> Option<EventLink> {
         self.link
     }
@@ -150,7 +153,8 @@ impl Linked for OrderChanged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{OrderKind, OrderScope};
+    use crate::chain::with;
+    use crate::fleet::{FleetControl, OrderKind, OrderScope};
     use crate::limit::LINKED_EVENT_BYTES_MAX;
     use crate::message::{decode_body, encode};
 
@@ -163,6 +167,41 @@ mod tests {
             since: Timestamp::MAX,
             until: Some(Timestamp::MAX),
         }
+    }
+
+    #[test]
+    fn a_record_keeps_as_many_events_about_orders_as_there_is_room_for_and_counts_the_others() {
+        let event = |text: &str| OrderChanged {
+            at: Timestamp::MAX,
+            source: "scheduler".to_owned(),
+            link: None,
+            change: OrderChange::Given,
+            by: "anna".to_owned(),
+            reason: text.to_owned(),
+            given: Some(order(text)),
+            ended: Vec::new(),
+            node: None,
+        };
+        let record = |events: usize, orders: usize, text: &str| FleetControl {
+            by: "anna".to_owned(),
+            reason: text.to_owned(),
+            since: Timestamp::MAX,
+            orders: vec![order(text); orders],
+            event_chain: (0..events)
+                .fold(None, |chain, _| Some(with(chain, event(text))))
+                .map(Box::new),
+        };
+        let kept = |control: &FleetControl| {
+            let again: FleetControl = decode_body(&encode(control).payload).unwrap();
+            again.event_chain.unwrap().unpublished.len()
+        };
+        let short = record(100, 97, "disks");
+        assert_eq!((kept(&short), short.events_without_room()), (100, 0));
+        let many = record(ORDERS_UNPUBLISHED_MAX + 9, 0, "disks");
+        assert_eq!((kept(&many), many.events_without_room()), (ORDERS_UNPUBLISHED_MAX, 0));
+        let full = record(200, 97, &"x".repeat(3000));
+        let found = (kept(&full), full.events_without_room());
+        assert!(found.0 < 200 && found.0 + found.1 == 200, "{found:?}");
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Verdict {
     fn note(&self) -> String {
         let mut notes = Vec::new();
         if self.first.is_some_and(|first| first > 1) {
-            notes.push("older events have left the stream".to_owned());
+            notes.push("older events have left the stream, or were never published".to_owned());
         }
         if self.has_left {
             notes.push("all events have left the stream: the newest is older than what the stream has".to_owned());

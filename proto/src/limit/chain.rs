@@ -5,9 +5,13 @@ use prost::Message as _;
 use super::{Limited, MESSAGE_BYTES_MAX, ORDER_REASON_BYTES_MAX, PAYLOAD_BYTES_MAX, WORD_BYTES_MAX, cut, cut_list};
 use crate::wire;
 
-/// Most events that a record keeps: an attempt has seven phases. If the stream takes none for longer, the oldest is given
+/// Most events that a node's record keeps: an attempt has seven phases. If the stream takes none for longer, the oldest is given
 /// up, and the chain shows the gap: no reboot waits for an event.
 pub const UNPUBLISHED_MAX: usize = 8;
+
+/// Most events that the record of the orders keeps, if there is room for so many beside the orders: an operator, or a script,
+/// holds each node of a fleet while the stream takes none. The stream keeps as many of them by default.
+pub const ORDERS_UNPUBLISHED_MAX: usize = 256;
 
 /// Longest body of such an event: with all its texts at their limits it has less. Eight of them fit into a record beside
 /// all else.
@@ -116,7 +120,7 @@ pub(super) fn cut_held(held: &mut Vec<wire::GateHeld>) {
     }
 }
 
-pub(super) fn cut_chain(chain: Option<&mut wire::EventChain>) {
+pub(super) fn cut_chain(chain: Option<&mut wire::EventChain>, events_max: usize) {
     let Some(wire::EventChain {
         sequence: _,
         hash: _,
@@ -126,7 +130,7 @@ pub(super) fn cut_chain(chain: Option<&mut wire::EventChain>) {
         return;
     };
     unpublished.retain(|body| body.len() <= LINKED_EVENT_BYTES_MAX);
-    unpublished.drain(..unpublished.len().saturating_sub(UNPUBLISHED_MAX));
+    unpublished.drain(..unpublished.len().saturating_sub(events_max));
 }
 
 impl Limited for wire::OrderChanged {

@@ -64,6 +64,15 @@ pub struct Due {
     pub newest: Option<Newest>,
 }
 
+/// An event that waits no more, since too many of its chain came after it: the chain has a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Whose chain it is.
+    pub owner: Owner,
+    /// Its number.
+    pub sequence: u64,
+}
+
 /// Where a chain stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head<'a> {
@@ -146,12 +155,12 @@ impl Trail {
         Some(chain)
     }
 
-    /// The record is stored, so its event may be published.
-    pub fn stored(&mut self) {
-        let Some(StoredChain { owner, mut chain, at }) = self.entering.take() else {
-            return;
-        };
+    /// The record is stored, so its event may be published. Returns the event that was given up for it.
+    pub fn stored(&mut self) -> Option<GivenUp> {
+        let StoredChain { owner, mut chain, at } = self.entering.take()?;
         let before = self.chains.get(&owner);
+        let oldest = before.and_then(|kept| oldest_waiting(&kept.chain));
+        let given_up = oldest.filter(|oldest| oldest_waiting(&chain).is_some_and(|next| *oldest < next));
         let newest = before.and_then(|kept| kept.newest);
         // A stream that takes no event of this chain takes no further one either.
         let retry = before.map(|kept| kept.retry).unwrap_or_default();
@@ -161,7 +170,7 @@ impl Trail {
         }
         self.waiting.insert(owner.clone());
         self.chains.insert(
-            owner,
+            owner.clone(),
             Kept {
                 chain,
                 at,
@@ -169,6 +178,7 @@ impl Trail {
                 retry,
             },
         );
+        given_up.map(|sequence| GivenUp { owner, sequence })
     }
 
     /// The next chain with events to publish now, each in turn: one whose event is never taken keeps no other one waiting.
@@ -294,6 +304,14 @@ impl Trail {
             has_left: chain.unpublished.is_empty() && kept_since.is_some_and(|since| *at < since),
         })
     }
+}
+
+/// The number of the oldest event of a chain that waits.
+fn oldest_waiting(chain: &EventChain) -> Option<u64> {
+    let waiting = u64::try_from(chain.unpublished.len())
+        .ok()
+        .filter(|waiting| *waiting > 0)?;
+    Some(chain.sequence.saturating_sub(waiting).saturating_add(1))
 }
 
 /// From when on a stream has each event, for [`Trail::settle`]. `kept_since`: since when it has each message by its own clock;

@@ -37,7 +37,7 @@ fn event(name: &str, second: i64) -> NodeEvent {
 /// Stores an event of this node; its hash.
 fn store(trail: &mut Trail, name: &str, second: i64) -> EventHash {
     let chain = trail.enter(owner(name), at(second), Some(event(name, second)));
-    trail.stored();
+    drop(trail.stored());
     chain.unwrap().hash
 }
 
@@ -63,11 +63,11 @@ fn an_event_is_due_only_once_its_record_is_stored() {
     let mut trail = Trail::default();
     let chain = trail.enter(owner("a"), at(1), Some(event("a", 1))).unwrap();
     assert_eq!((chain.sequence, due(&mut trail)), (1, None));
-    trail.stored();
+    assert_eq!(trail.stored(), None);
     assert_eq!(due(&mut trail), Some(("a".to_owned(), 1)));
     // A record that is stored without an event has the chain all the same.
     assert_eq!(trail.enter::<NodeEvent>(owner("a"), at(1), None), Some(chain));
-    trail.stored();
+    assert_eq!(trail.stored(), None);
     assert_eq!(due(&mut trail), Some(("a".to_owned(), 1)));
 }
 
@@ -79,7 +79,7 @@ fn an_event_that_is_published_while_the_next_one_is_stored_does_not_wait_again()
     assert_eq!(second.unpublished.len(), 2, "the record has both");
     publish(&mut trail, "a", 7, first);
     assert_eq!(due(&mut trail), None);
-    trail.stored();
+    assert_eq!(trail.stored(), None);
     let due = trail.next_due(at(100)).unwrap();
     assert_eq!(due.chain.unpublished, second.unpublished[1..]);
     assert_eq!(
@@ -250,6 +250,29 @@ fn what_left_a_stream_before_its_first_message_does_not_wait_and_an_empty_stream
 }
 
 #[test]
+fn an_event_that_is_given_up_for_a_newer_one_is_named_by_its_number() {
+    let mut trail = Trail::default();
+    for second in 1..=8 {
+        store(&mut trail, "a", second);
+    }
+    let given_up = |trail: &mut Trail, second| {
+        drop(trail.enter(owner("a"), at(second), Some(event("a", second))));
+        trail.stored()
+    };
+    let of = |sequence| {
+        Some(GivenUp {
+            owner: owner("a"),
+            sequence,
+        })
+    };
+    assert_eq!(given_up(&mut trail, 9), of(1));
+    assert_eq!(given_up(&mut trail, 10), of(2));
+    let hash = trail.chains[&owner("a")].chain.hash;
+    publish(&mut trail, "a", 7, hash);
+    assert_eq!(given_up(&mut trail, 11), None);
+}
+
+#[test]
 fn a_record_with_an_event_that_waits_is_deleted_once_the_stream_has_the_event() {
     let mut trail = Trail::default();
     let last = store(&mut trail, "a", 1);
@@ -261,7 +284,7 @@ fn a_record_with_an_event_that_waits_is_deleted_once_the_stream_has_the_event() 
     // The next chain begins again.
     let next = trail.enter(owner("a"), at(2), Some(event("a", 2))).unwrap();
     assert_eq!(next.sequence, 1);
-    trail.stored();
+    assert_eq!(trail.stored(), None);
     publish(&mut trail, "a", 8, next.hash);
     assert!(trail.leave(&node("a")));
     assert_eq!(trail.heads(None).count(), 0);

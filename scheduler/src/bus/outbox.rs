@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bellwether_chassis::clock;
 use bellwether_proto::{Attempt, FleetControl, NodeEvent, NodeName, OrderChanged, wire};
-use bellwether_scheduler_core::trail::{Due, Owner, StoredChain, Trail};
+use bellwether_scheduler_core::trail::{Due, GivenUp, Owner, StoredChain, Trail};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -77,11 +77,22 @@ impl Outbox {
         let at = event.as_ref().map_or(control.since, |event| event.at);
         let chain = self.chains.trail().enter(Owner::Fleet, at, event);
         control.event_chain = chain.map(Box::new);
+        let events = control.events_without_room();
+        if events > 0 {
+            tracing::warn!(
+                events,
+                "The record of the orders has no room for events about them: lost if this leader ends before the stream has them"
+            );
+        }
     }
 
     /// The record that was given its chain last is stored.
     pub(crate) fn stored(&self) {
-        self.chains.trail().stored();
+        let given_up = self.chains.trail().stored();
+        if let Some(GivenUp { owner, sequence }) = given_up {
+            let subject = owner.subject();
+            tracing::warn!(subject, sequence, "Event given up: the chain has a gap");
+        }
         self.chains.entered.notify_one();
     }
 
