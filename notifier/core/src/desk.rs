@@ -161,9 +161,10 @@ impl Desk {
     fn of_attempt(&self, news: News, at: Timestamp, attempt: &str, rollout: Option<RolloutId>) -> Notification {
         let mut notification = self.notification(news, at, rollout);
         attempt.clone_into(&mut notification.attempt);
-        if let Some(course) = self.state.named.of(attempt) {
+        let course = self.state.named.of(attempt);
+        notification.policy = course.and_then(|course| course.policy.clone());
+        if let Some(course) = course {
             notification.node.clone_from(&course.node);
-            notification.policy.clone_from(&course.policy);
         }
         notification
     }
@@ -225,7 +226,7 @@ impl Desk {
         } in queues.messages(self.settings.held_after)
         {
             let mut notification = self.notification(news, due, None);
-            policy.clone_into(&mut notification.policy);
+            notification.policy = Some(policy.to_owned());
             occasion.clone_into(&mut notification.occasion);
             timed.push(notification);
         }
@@ -332,7 +333,7 @@ impl Desk {
             kind: news.kind,
             severity: news.kind.severity(),
             cluster: self.settings.cluster.clone(),
-            policy: String::new(),
+            policy: Some(String::new()),
             node: String::new(),
             attempt: String::new(),
             occasion: String::new(),

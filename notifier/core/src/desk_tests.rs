@@ -418,6 +418,19 @@ fn an_attempt_that_stays_in_a_phase_is_one_message_with_what_blocks_its_drain() 
     assert!(!is_stuck(&desk.handle_time(at(500))));
 }
 
+const TWO_POLICIES: &str = "
+targets:
+  - name: nights
+    webhook: { url: 'https://x.example/' }
+  - name: days
+    webhook: { url: 'https://y.example/' }
+routes:
+  - targets: [nights]
+    policies: [nights]
+  - targets: [days]
+    policies: [days]
+";
+
 fn start_of(policy: &str) -> NodeEvent {
     let mut event = entered("n1", 0, Phase::Draining);
     if let Fact::PhaseChanged { detail, .. } = &mut event.fact {
@@ -435,22 +448,30 @@ fn start_of(policy: &str) -> NodeEvent {
 
 #[test]
 fn a_route_of_a_policy_has_the_messages_about_its_nodes_from_the_first_event_of_the_attempt_on() {
-    const TWO: &str = "
-targets:
-  - name: nights
-    webhook: { url: 'https://x.example/' }
-  - name: days
-    webhook: { url: 'https://y.example/' }
-routes:
-  - targets: [nights]
-    policies: [nights]
-  - targets: [days]
-    policies: [days]
-";
-    let mut desk = Desk::new(Settings::parse(TWO).unwrap(), State::default());
+    let mut desk = Desk::new(Settings::parse(TWO_POLICIES).unwrap(), State::default());
     let first = desk.handle_event(&start_of("nights"), at(0), at(0));
     assert_eq!(kinds(&first), [(0, Kind::DrainStarted)]);
     settle_all(&mut desk, &first);
     assert_eq!(taken(&mut desk, &reboot_failed("n1", 1)), [(0, Kind::RebootFailed)]);
     assert_eq!(taken(&mut desk, &entered("n1", 2, Phase::Done)), [(0, Kind::Rebooted)]);
+}
+
+#[test]
+fn a_message_whose_policy_is_not_known_goes_to_every_policy_and_a_long_attempt_keeps_its_own() {
+    let new = || Desk::new(Settings::parse(TWO_POLICIES).unwrap(), State::default());
+    // The state is lost, and the first event of the attempt is acknowledged.
+    let failed = taken(&mut new(), &entered("n1", 5, Phase::Failed));
+    assert_eq!(failed, [0, 1].map(|target| (target, Kind::AttemptFailed)));
+    // No policy governs the node, which is known.
+    let mut desk = new();
+    assert_eq!(taken(&mut desk, &start_of("")), []);
+    assert_eq!(taken(&mut desk, &entered("n1", 5, Phase::Failed)), []);
+    // A phase that lasts longer than events count.
+    let mut desk = new();
+    let first = desk.handle_event(&start_of("nights"), at(0), at(0));
+    settle_all(&mut desk, &first);
+    let stuck = desk.handle_time(at(25 * 60));
+    settle_all(&mut desk, &stuck);
+    let failed = taken(&mut desk, &entered("n1", 25 * 60, Phase::Failed));
+    assert_eq!(failed, [(0, Kind::AttemptFailed)]);
 }

@@ -235,7 +235,7 @@ fn incident(notification: &Notification) -> Value {
             "component": "bellwether",
             "custom_details": {
                 "cluster": notification.cluster,
-                "policy": notification.policy,
+                "policy": notification.policy.as_deref().unwrap_or_default(),
                 "attempt": notification.attempt,
                 "detail": notification.detail,
             },

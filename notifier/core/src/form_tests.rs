@@ -35,7 +35,7 @@ fn message(kind: Kind, summary: &str, detail: &str) -> Notification {
         kind,
         severity: kind.severity(),
         cluster: "east".to_owned(),
-        policy: "nights".to_owned(),
+        policy: Some("nights".to_owned()),
         node: "n1".to_owned(),
         attempt: "a1".to_owned(),
         occasion: String::new(),

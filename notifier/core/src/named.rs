@@ -20,8 +20,8 @@ const EARLY_WAIT: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Course {
     pub(crate) node: String,
-    /// The policy that governs the node; empty: none does.
-    pub(crate) policy: String,
+    /// The policy that governs the node; empty: none does. None: only the first event of an attempt has it, and that was not read.
+    pub(crate) policy: Option<String>,
     /// The phase that it has entered.
     pub(crate) phase: String,
     /// When it did.
@@ -40,15 +40,15 @@ impl Named {
             return;
         };
         let attempt = event.attempt.to_string();
-        self.0.retain(|_, course| at.duration_since(course.since) <= max_age);
+        // Before the old ones are forgotten: an attempt may last longer than that, and its end still needs its policy.
         let known = self.0.remove(&attempt);
+        self.0.retain(|_, course| at.duration_since(course.since) <= max_age);
         if self.0.len() >= ATTEMPTS_MAX {
             self.0.pop_first();
         }
         let start = detail.as_ref().and_then(|detail| detail.start.as_ref());
         let policy = start.map(|start| start.policy.clone());
-        let known_policy = known.as_ref().map(|known| known.policy.clone());
-        let policy = policy.or(known_policy).unwrap_or_default();
+        let policy = policy.or_else(|| known.as_ref().and_then(|known| known.policy.clone()));
         let course = match known {
             // A late copy of an earlier step.
             Some(known) if known.since > at => Course { policy, ..known },

@@ -177,8 +177,9 @@ pub struct Notification {
     pub severity: Severity,
     /// The name of the cluster, from the configuration; may be empty.
     pub cluster: String,
-    /// The policy that governs the node, or that the message is about; empty: none, or a message about a rollout.
-    pub policy: String,
+    /// The policy that governs the node, or that the message is about; empty: none, or a message about a rollout. None: not
+    /// known, since the first event of the attempt was not read.
+    pub policy: Option<String>,
     /// The node; empty for a message about a rollout or a policy.
     pub node: String,
     /// The id of the attempt; empty for a message about a rollout or a policy.

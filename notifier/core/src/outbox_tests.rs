@@ -19,7 +19,7 @@ fn message(attempt: &str) -> Notification {
         kind: Kind::Rebooted,
         severity: Severity::Info,
         cluster: String::new(),
-        policy: String::new(),
+        policy: None,
         node: attempt.to_owned(),
         attempt: attempt.to_owned(),
         occasion: String::new(),

@@ -77,7 +77,10 @@ fn nodes_that_are_held_are_one_message_for_as_long_as_any_is() {
     let [message] = held.as_slice() else {
         panic!("{held:?}");
     };
-    assert_eq!((message.kind, message.policy.as_str()), (Kind::NodesHeld, "nights"));
+    assert_eq!(
+        (message.kind, message.policy.as_deref()),
+        (Kind::NodesHeld, Some("nights"))
+    );
     assert!(
         message
             .summary

@@ -33,7 +33,7 @@ pub fn trial(settings: &Settings, at: Timestamp) -> Notification {
         kind: Kind::Test,
         severity: Kind::Test.severity(),
         cluster: settings.cluster.clone(),
-        policy: String::new(),
+        policy: Some(String::new()),
         node: String::new(),
         attempt: String::new(),
         // Each trial is a message of its own.

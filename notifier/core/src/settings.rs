@@ -254,8 +254,16 @@ impl Route {
             // A target of incidents that gets a failure also gets its end.
             && (target.resolves(notification)
                 || notification.severity >= self.min_severity
-                    && self.policies.as_ref().is_none_or(|names| names.contains(&notification.policy))
+                    && self.is_of_policy(notification)
                     && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&notification.kind)))
+    }
+
+    /// A message whose policy is not known counts: a failure that one target too many gets is better than one that none gets.
+    fn is_of_policy(&self, notification: &Notification) -> bool {
+        match (&self.policies, &notification.policy) {
+            (Some(names), Some(policy)) => names.contains(policy),
+            (None, _) | (_, None) => true,
+        }
     }
 }
 

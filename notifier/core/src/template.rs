@@ -57,7 +57,7 @@ impl Field {
             Self::Key => notification.key(),
             Self::Kind => notification.kind.as_str().to_owned(),
             Self::Node => notification.node.clone(),
-            Self::Policy => notification.policy.clone(),
+            Self::Policy => notification.policy.clone().unwrap_or_default(),
             Self::Rollout => {
                 let rollout = notification.rollout.as_ref();
                 rollout.map(|it| it.as_str().to_owned()).unwrap_or_default()
