@@ -44,6 +44,8 @@ pub mod outbox;
 #[cfg(test)]
 mod outbox_tests;
 mod parse;
+#[cfg(test)]
+mod parse_tests;
 mod queues;
 #[cfg(test)]
 mod queues_tests;

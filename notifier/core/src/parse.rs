@@ -50,7 +50,7 @@ const ROLLOUT_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Longer than a restart of a chat service; while messages wait, their events do as well.
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
-/// Longer than any phase by the scheduler's defaults.
+/// Longer than any phase by the scheduler's defaults. With a short `maxAge` it is half of that.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_hours(2);
 
 /// Longer than a week of nightly or weekly windows: what waits longer was left over or is kept by something.
@@ -93,8 +93,10 @@ impl Settings {
         }
         let routes = config.routes.into_iter().enumerate();
         let routes = routes.map(|(number, route)| checked_route(&format!("routes[{number}]"), route, &targets));
-        let stuck_after = duration("stuckAfter", config.stuck_after.as_deref(), STUCK_AFTER)?;
         let max_age = duration("maxAge", config.max_age.as_deref(), MAX_AGE)?;
+        // Files without the field are older than the field, and stay right.
+        let stuck_after = STUCK_AFTER.min(max_age / 2);
+        let stuck_after = duration("stuckAfter", config.stuck_after.as_deref(), stuck_after)?;
         if stuck_after >= max_age {
             let problem = "has to be shorter than maxAge, after which an attempt is forgotten";
             return Err(wrong("stuckAfter", problem));
