@@ -113,7 +113,10 @@ impl Desk {
         let at = event.at.min(stored_at);
         self.changes += 1;
         match &event.fact {
-            FleetFact::QueuesChanged(queues) => self.state.queues.take(queues, at, self.settings.held_after),
+            FleetFact::QueuesChanged(queues) => {
+                let times = (at, stored_at);
+                self.state.queues.take(queues, times, self.settings.held_after);
+            }
         }
     }
 

@@ -30,9 +30,15 @@ struct Queue {
     short: Option<Occasion>,
 }
 
-/// The policies by name; the empty one is of nodes without a policy.
+/// All queues, as the newest event states them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Queues(BTreeMap<String, Queue>);
+#[serde(default)]
+pub(crate) struct Queues {
+    /// When the stream took that event.
+    newest: Option<Timestamp>,
+    /// The policies by name; the empty one is of nodes without a policy.
+    policies: BTreeMap<String, Queue>,
+}
 
 /// A message about a policy.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,20 +50,30 @@ pub(crate) struct OfPolicy<'a> {
 }
 
 impl Queues {
-    /// Takes in all queues as they are at this time. After `held_after` a node that needs a reboot is held.
-    pub(crate) fn take(&mut self, queues: &[PolicyQueue], at: Timestamp, held_after: SignedDuration) {
-        let mut before = std::mem::take(&mut self.0);
+    /// Takes in all queues as they are at this time; the stream took the event at `stored_at`. A late copy of an earlier event
+    /// changes nothing. After `held_after` a node that needs a reboot is held.
+    pub(crate) fn take(
+        &mut self,
+        queues: &[PolicyQueue],
+        (at, stored_at): (Timestamp, Timestamp),
+        held_after: SignedDuration,
+    ) {
+        if self.newest.is_some_and(|newest| stored_at <= newest) {
+            return;
+        }
+        self.newest = Some(stored_at);
+        let mut before = std::mem::take(&mut self.policies);
         for queue in queues {
             let known = before.remove(&queue.policy);
             let held = held(queue, known.as_ref().map(|known| &known.held), at, held_after);
             let short = short(queue, known.and_then(|known| known.short), at);
-            self.0.insert(queue.policy.clone(), Queue { held, short });
+            self.policies.insert(queue.policy.clone(), Queue { held, short });
         }
     }
 
     /// The messages about policies, each with the time at which it is due.
     pub(crate) fn messages(&self, held_after: SignedDuration) -> impl Iterator<Item = OfPolicy<'_>> {
-        self.0.iter().flat_map(move |(policy, queue)| {
+        self.policies.iter().flat_map(move |(policy, queue)| {
             let held = std::iter::once((Kind::NodesHeld, &queue.held, held_after));
             let short = queue.short.iter().map(|it| (Kind::WindowTooShort, it, SHORT_AFTER));
             held.chain(short).map(move |(kind, occasion, after)| OfPolicy {

@@ -123,10 +123,10 @@ fn an_opening_that_is_too_short_for_minutes_is_one_message() {
         ..queue(0, left_over)
     };
     give(&mut desk, 4, vec![next(1)]);
-    give(&mut desk, 4, vec![next(0)]);
+    give(&mut desk, 5, vec![next(0)]);
     assert_eq!(due(&mut desk, at(5)), []);
-    give(&mut desk, 5, vec![next(3)]);
-    assert_eq!(kinds(&due(&mut desk, at(6))), [Kind::WindowTooShort]);
+    give(&mut desk, 6, vec![next(3)]);
+    assert_eq!(kinds(&due(&mut desk, at(7))), [Kind::WindowTooShort]);
 }
 
 #[test]
@@ -138,4 +138,17 @@ fn an_event_of_the_fleet_counts_whatever_its_age_and_not_before_the_stream_has_i
     // A host's clock is ahead.
     give(&mut desk, 24 * 10, vec![queue(24 * 300, 0)]);
     assert_eq!(desk.poll_timeout(), Some(at(24 * 11)));
+}
+
+#[test]
+fn a_late_copy_of_an_event_changes_nothing_also_after_a_restart() {
+    let mut desk = desk();
+    give(&mut desk, 1, vec![queue(0, 0)]);
+    give(&mut desk, 2, vec![]);
+    let state = serde_json::to_string(desk.state()).unwrap();
+    let mut desk = Desk::new(Settings::parse(CONFIG).unwrap(), serde_json::from_str(&state).unwrap());
+    give(&mut desk, 1, vec![queue(0, 0)]);
+    assert_eq!(desk.poll_timeout(), None);
+    give(&mut desk, 3, vec![queue(0, 0)]);
+    assert_eq!(desk.poll_timeout(), Some(at(24)));
 }
