@@ -111,16 +111,23 @@ fn held(queue: &PolicyQueue, before: Option<&Occasion>, at: Timestamp, held_afte
     }
 }
 
-/// One occasion is one opening.
+/// One occasion is one opening; without any, it is the time for which none opens: a later such time is another message.
 fn short(queue: &PolicyQueue, before: Option<Occasion>, at: Timestamp) -> Option<Occasion> {
     if queue.left_over == 0 {
         return None;
     }
     let (opening, id) = match queue.opening_ends_at {
-        Some(ends_at) => (format!("the opening until {ends_at:.0}"), ends_at.to_string()),
-        None => ("any window, since none opens".to_owned(), "never".to_owned()),
+        Some(ends_at) => {
+            let id = format!("{}@{ends_at}", queue.policy);
+            (format!("the opening until {ends_at:.0}"), id)
+        }
+        None => {
+            let never = format!("{}@never@", queue.policy);
+            let lasting = before.as_ref().filter(|before| before.id.starts_with(&never));
+            let id = lasting.map_or_else(|| format!("{never}{at}"), |before| before.id.clone());
+            ("any window, since none opens".to_owned(), id)
+        }
     };
-    let id = format!("{}@{id}", queue.policy);
     let since = before
         .filter(|before| before.id == id)
         .map_or(at, |before| before.since);

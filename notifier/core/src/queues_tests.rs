@@ -152,3 +152,27 @@ fn a_late_copy_of_an_event_changes_nothing_also_after_a_restart() {
     give(&mut desk, 3, vec![queue(0, 0)]);
     assert_eq!(desk.poll_timeout(), Some(at(24)));
 }
+
+#[test]
+fn windows_that_never_open_are_a_message_each_time_that_it_is_so() {
+    let mut desk = desk();
+    let never = || PolicyQueue {
+        opening_ends_at: None,
+        ..queue(0, 2)
+    };
+    let mut short = |hour, left_over| {
+        give(&mut desk, hour, vec![left_over]);
+        kinds(&due(
+            &mut desk,
+            at(hour).checked_add(SignedDuration::from_mins(30)).unwrap(),
+        ))
+    };
+    assert_eq!(short(1, never()), [Kind::WindowTooShort]);
+    assert_eq!(short(2, never()), [], "as before");
+    assert_eq!(short(3, queue(0, 0)), []);
+    assert_eq!(short(4, never()), [Kind::WindowTooShort]);
+    // An opening lies in between.
+    assert_eq!(short(5, queue(0, 2)), [Kind::WindowTooShort]);
+    assert_eq!(short(6, never()), [Kind::WindowTooShort]);
+    assert_eq!(short(7, queue(0, 2)), [], "the same opening");
+}
