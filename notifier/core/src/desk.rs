@@ -15,8 +15,12 @@ use crate::rollout::{RolloutId, Rollouts, Standing};
 use crate::settings::{Settings, Target};
 
 /// So many keys of settled messages are kept: several times what may wait for all targets at once, since an event whose
-/// messages are settled comes again only while it is not acknowledged.
+/// messages are settled comes again only while it is not acknowledged. Beside these the keys of messages that are still made
+/// again and again are kept: for each target at most one for each attempt and drain that is known, and few for policies.
 const SETTLED_MAX: usize = 8192;
+
+/// So many more come before the oldest are forgotten: what is still made is then looked up once for all of them.
+const SETTLED_BATCH: usize = 1024;
 
 /// A message for a target, by its place in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub struct Desk {
     settings: Settings,
     state: State,
     is_settled: BTreeSet<String>,
+    /// Above so many keys of settled messages the oldest are forgotten.
+    forget_above: usize,
     early: Early,
     changes: u64,
 }
@@ -54,16 +60,18 @@ pub struct Desk {
 impl Desk {
     /// Continues from this state.
     #[must_use]
-    pub fn new(settings: Settings, mut state: State) -> Self {
-        // A file that another hand has filled.
-        state.settled.truncate(SETTLED_MAX);
-        Self {
+    pub fn new(settings: Settings, state: State) -> Self {
+        let mut desk = Self {
             is_settled: state.settled.iter().cloned().collect(),
             settings,
             state,
             early: Early::default(),
+            forget_above: SETTLED_MAX,
             changes: 0,
-        }
+        };
+        // A file that another hand has filled.
+        desk.forget_settled();
+        desk
     }
 
     /// What has to be kept over a restart.
@@ -283,19 +291,31 @@ impl Desk {
         let key = settled_key(target, &notification.key());
         if self.is_settled.insert(key.clone()) {
             self.state.settled.push_back(key);
+            self.forget_settled();
         }
-        // Those about the rollout of now stay: each of its events gives the message about its beginning again. There are
-        // two for each target.
-        let newest = self.state.rollouts.newest().map(|it| format!(" {}:", it.id().as_str()));
-        while self.state.settled.len() > SETTLED_MAX
-            && let Some(oldest) = self.state.settled.pop_front()
-        {
-            if newest.as_ref().is_some_and(|newest| oldest.contains(newest)) {
-                self.state.settled.push_back(oldest);
-            } else {
-                self.is_settled.remove(&oldest);
+    }
+
+    /// Forgets the oldest keys above the limit, but none of a message that is still made: it would be sent again. Time makes
+    /// its messages for as long as their occasion lasts, and each event of the rollout of now the one about its beginning.
+    fn forget_settled(&mut self) {
+        if self.state.settled.len() <= self.forget_above {
+            return;
+        }
+        let of_rollout = self.state.rollouts.newest().map(|it| format!("{}:", it.id().as_str()));
+        let made: BTreeSet<String> = self.timed().iter().map(Notification::key).collect();
+        let is_made = |key: &str| made.contains(key) || of_rollout.as_ref().is_some_and(|it| key.starts_with(it));
+        let mut surplus = self.state.settled.len().saturating_sub(SETTLED_MAX);
+        let is_settled = &mut self.is_settled;
+        self.state.settled.retain(|settled| {
+            // No name of a target has a space.
+            let stays = surplus == 0 || settled.split_once(' ').is_some_and(|(_, key)| is_made(key));
+            if !stays {
+                surplus -= 1;
+                is_settled.remove(settled);
             }
-        }
+            stays
+        });
+        self.forget_above = self.state.settled.len() + SETTLED_BATCH;
     }
 
     /// The target's name of the thread that this message belongs to; none: it begins one, or the target has none.
