@@ -1,4 +1,5 @@
-//! One event from its message to its verdict: acknowledged once each of its messages is settled.
+//! One event from its message to its verdict: acknowledged once each of its messages is settled, and one of the fleet once the next
+//! one is there.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::error::EventError;
 use crate::metrics::Metrics;
+use crate::newest::Newest;
 use crate::post::Post;
 use crate::state::StateFile;
 use crate::wire::{self, Event};
@@ -25,10 +27,19 @@ pub(crate) struct Notifier {
     /// One for each target, in the order of the settings.
     pub(crate) posts: Vec<Post>,
     pub(crate) office: Mutex<Office>,
+    pub(crate) newest: Newest,
     /// Events that are handled and not acknowledged yet.
     pub(crate) under_way: AtomicU64,
     /// The file, and the changes that it has.
     pub(crate) state: tokio::sync::Mutex<(StateFile, u64)>,
+}
+
+/// What an event waits for before its verdict.
+enum Awaited {
+    /// Its messages.
+    Messages(Vec<oneshot::Receiver<()>>),
+    /// The next event of the fleet, which gives this one its verdict.
+    Next(oneshot::Receiver<Verdict>),
 }
 
 /// Counts an event for as long as it is under way, also one that is dropped.
@@ -62,7 +73,8 @@ impl Notifier {
         async move {
             let _counted = counted;
             match accepted {
-                Ok(awaited) => self.settled(awaited).await,
+                Ok(Awaited::Messages(messages)) => self.settled(messages).await,
+                Ok(Awaited::Next(next)) => self.replaced(next).await,
                 Err(error) => {
                     tracing::warn!(error = bellwether_chassis::chain(&error), "Event not understood");
                     self.metrics.rejected();
@@ -72,7 +84,7 @@ impl Notifier {
         }
     }
 
-    fn accept(&self, record: &Record) -> Result<Vec<oneshot::Receiver<()>>, EventError> {
+    fn accept(&self, record: &Record) -> Result<Awaited, EventError> {
         let event = wire::event(record)?;
         // Held until the posts know of the messages: else one could be settled before its event waits for it.
         let mut office = self.office();
@@ -80,10 +92,20 @@ impl Notifier {
             Event::Node(event) => office.handle_event(&event, (record.sequence, record.stored_at), clock::now()),
             Event::Fleet(event) => {
                 office.handle_fleet_event(&event, record.stored_at);
-                Vec::new()
+                return Ok(Awaited::Next(self.newest.hold(record.stored_at)));
             }
         };
-        Ok(self.placed(&office, placed))
+        Ok(Awaited::Messages(self.placed(&office, placed)))
+    }
+
+    /// Waits until another event has taken the place of this one.
+    async fn replaced(&self, next: oneshot::Receiver<Verdict>) -> Verdict {
+        self.save().await;
+        tokio::select! {
+            verdict = next => verdict.unwrap_or(Verdict::RetryAfter(Duration::ZERO)),
+            // The next process gets it at once.
+            () = self.chassis.stop.cancelled() => Verdict::RetryAfter(Duration::ZERO),
+        }
     }
 
     async fn settled(&self, awaited: Vec<oneshot::Receiver<()>>) -> Verdict {

@@ -6,6 +6,7 @@
 //! inbox.rs    one event from its message to its verdict
 //! deliver.rs  the messages of one target, one after the other
 //! post.rs     the events that wait for the messages of a target
+//! newest.rs   the newest event of the fleet, which waits for the next one
 //! http.rs     one request to a target
 //! smtp.rs     one e-mail
 //! secret.rs   files with secrets
@@ -23,6 +24,7 @@ mod error;
 mod http;
 mod inbox;
 mod metrics;
+mod newest;
 mod post;
 mod run;
 mod secret;

@@ -14,12 +14,16 @@ use bellwether_proto::stream::NOTIFIER_CONSUMER;
 use crate::args::Args;
 use crate::inbox::Notifier;
 use crate::metrics::Metrics;
+use crate::newest::Newest;
 use crate::post::Post;
 use crate::state::StateFile;
 use crate::{deliver, http, secret};
 
 /// As many events as the consumer hands out at once: while one target is away, those for the others still come.
 const EVENTS_AT_ONCE: usize = 512;
+
+/// One of them is the newest event of the fleet, which is not acknowledged until the next one.
+const EVENTS_OF_NODES: usize = EVENTS_AT_ONCE - 1;
 
 const _: () = assert!(EVENTS_AT_ONCE as i64 == NOTIFIER_CONSUMER.max_ack_pending);
 
@@ -57,8 +61,9 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
         chassis: chassis.clone(),
         metrics,
         under_way: AtomicU64::new(0),
+        newest: Newest::default(),
         posts: settings.targets.iter().map(|_| Post::default()).collect(),
-        office: Mutex::new(Office::new(settings.clone(), state, EVENTS_AT_ONCE)),
+        office: Mutex::new(Office::new(settings.clone(), state, EVENTS_OF_NODES)),
         state: tokio::sync::Mutex::new((file, 0)),
         settings,
     });

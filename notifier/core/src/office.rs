@@ -56,8 +56,8 @@ impl Office {
         self.place(routed, Some(sequence), now)
     }
 
-    /// Takes in an event of the fleet, which the stream has since then. Its messages are due by time, and the event does not
-    /// wait for them.
+    /// Takes in an event of the fleet, which the stream has since then. Its messages are due by time, and the event waits for none
+    /// of them, but for the next event of the fleet: the state that has them may be lost.
     pub fn handle_fleet_event(&mut self, event: &FleetEvent, stored_at: Timestamp) {
         self.desk.handle_fleet_event(event, stored_at);
     }
