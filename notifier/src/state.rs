@@ -14,7 +14,8 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub(crate) struct StateFile(Option<PathBuf>);
 
 impl StateFile {
-    /// The file in this folder, which has to be writable, and its content. A file that cannot be read counts as none.
+    /// The file in this folder, which has to be writable, and its content. A file that cannot be read counts as
+    /// none, and a field of another form as empty.
     pub(crate) fn open(folder: Option<&Path>) -> anyhow::Result<(Self, State)> {
         let Some(folder) = folder else {
             tracing::warn!("Without --state, a restart may repeat messages and begins new threads");
@@ -48,7 +49,12 @@ fn read(path: &Path) -> io::Result<State> {
     if std::fs::metadata(path)?.len() > BYTES_MAX {
         return Err(io::Error::other("the file is too long"));
     }
-    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    let (state, lost) = State::read(&std::fs::read(path)?)?;
+    if !lost.is_empty() {
+        let fields = lost.join(", ");
+        tracing::warn!(path = %path.display(), fields, "State partly of another version: messages may be repeated");
+    }
+    Ok(state)
 }
 
 #[cfg(test)]
@@ -62,6 +68,9 @@ mod tests {
         assert_eq!(state, State::default());
         let kept: State = serde_json::from_str(r#"{"settled":["ops a:Rebooted"]}"#).unwrap();
         file.write(&kept).unwrap();
+        assert_eq!(StateFile::open(Some(folder.path())).unwrap().1, kept);
+        let partly = r#"{"settled":["ops a:Rebooted"],"threads":7}"#;
+        std::fs::write(folder.path().join("state.json"), partly).unwrap();
         assert_eq!(StateFile::open(Some(folder.path())).unwrap().1, kept);
         std::fs::write(folder.path().join("state.json"), "{").unwrap();
         assert_eq!(StateFile::open(Some(folder.path())).unwrap().1, State::default());

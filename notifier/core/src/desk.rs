@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_proto::{Fact, FleetEvent, FleetFact, NodeEvent};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::blocked::Blocked;
 use crate::named::{Early, Named};
@@ -43,6 +45,41 @@ pub struct State {
     settled: VecDeque<String>,
     /// By target: the rollout of its thread, and the target's name of the thread.
     threads: BTreeMap<String, (RolloutId, String)>,
+}
+
+impl State {
+    /// Reads the JSON of a state. A field of another form, such as of another version, counts as empty and is named; the others
+    /// count.
+    ///
+    /// # Errors
+    /// The text is no object of JSON.
+    pub fn read(text: &[u8]) -> Result<(Self, Vec<&'static str>), serde_json::Error> {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(text)?;
+        let mut lost = Vec::new();
+        let state = Self {
+            rollouts: field(&mut fields, "rollouts", &mut lost),
+            named: field(&mut fields, "named", &mut lost),
+            blocked: field(&mut fields, "blocked", &mut lost),
+            queues: field(&mut fields, "queues", &mut lost),
+            settled: field(&mut fields, "settled", &mut lost),
+            threads: field(&mut fields, "threads", &mut lost),
+        };
+        Ok((state, lost))
+    }
+}
+
+fn field<T: Default + DeserializeOwned>(
+    fields: &mut serde_json::Map<String, Value>,
+    name: &'static str,
+    lost: &mut Vec<&'static str>,
+) -> T {
+    let Some(value) = fields.remove(name) else {
+        return T::default();
+    };
+    serde_json::from_value(value).unwrap_or_else(|_| {
+        lost.push(name);
+        T::default()
+    })
 }
 
 /// Decides which messages go out.

@@ -176,3 +176,20 @@ fn windows_that_never_open_are_a_message_each_time_that_it_is_so() {
     assert_eq!(short(6, never()), [Kind::WindowTooShort]);
     assert_eq!(short(7, queue(0, 2)), [], "the same opening");
 }
+
+#[test]
+fn a_field_of_another_form_is_lost_alone() {
+    let mut desk = desk();
+    give(&mut desk, 1, vec![queue(0, 0)]);
+    assert_eq!(kinds(&due(&mut desk, at(24))), [Kind::NodesHeld]);
+    let mut kept = serde_json::to_value(desk.state()).unwrap();
+    assert_eq!(
+        State::read(kept.to_string().as_bytes()).unwrap(),
+        (desk.state().clone(), vec![])
+    );
+    kept["named"] = serde_json::json!([1]);
+    kept["later"] = serde_json::json!("a field of a later version");
+    let (state, lost) = State::read(kept.to_string().as_bytes()).unwrap();
+    assert_eq!((&state, lost), (desk.state(), vec!["named"]));
+    assert!(State::read(b"[]").is_err());
+}
