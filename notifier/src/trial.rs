@@ -4,21 +4,30 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_chassis::clock;
-use bellwether_notifier_core::{Answer, Notification, Target, form, rehearsal};
+use bellwether_notifier_core::{Answer, Fault, Notification, Target, form, rehearsal};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::deliver;
 use crate::run;
 
+/// How long the whole trial takes at most: a mailing of 16 recipients may take two minutes, and `kubectl reboots notify test`
+/// waits for one, with the way to the pod.
+const LIMIT: Duration = Duration::from_secs(45);
+
 /// Runs the trial of all targets, or of the one with this name. Success: each has taken its message.
 pub(crate) fn run(config: &Path, only: Option<&str>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let tried = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(try_all(config, only)));
+    let tried = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let tried = runtime.block_on(try_all(config, only));
+        // The look-up of a name cannot be stopped, and is not waited for.
+        runtime.shutdown_background();
+        tried
+    });
     match tried {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -44,7 +53,7 @@ async fn try_all(config: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     let mut trials = JoinSet::new();
     for target in &settings.targets {
         if only.is_none_or(|name| name == target.name) {
-            trials.spawn(try_one(target.clone(), message.clone()));
+            trials.spawn(try_one(target.clone(), message.clone(), LIMIT));
         }
     }
     let mut is_taken = true;
@@ -56,13 +65,30 @@ async fn try_all(config: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     Ok(is_taken)
 }
 
-/// What the target answers for each of its recipients, until one try fails at the target itself.
-async fn try_one(target: Target, message: Notification) -> (String, bool) {
+/// What the target answers within the limit.
+async fn try_one(target: Target, message: Notification, limit: Duration) -> (String, bool) {
     let mut lines = String::new();
+    let tried = timeout(limit, try_recipients(&target, &message, &mut lines)).await;
+    let is_taken = tried.unwrap_or_else(|_| {
+        let fault = Fault::Timeout;
+        let found = format!("not finished within {limit:?}");
+        lines.push_str(&format!(
+            "{}: {} ({found}): {}\n",
+            target.name,
+            fault.as_str(),
+            fault.remedy()
+        ));
+        false
+    });
+    (lines, is_taken)
+}
+
+/// What the target answers for each of its recipients, until one try fails at the target itself. True: it has taken all.
+async fn try_recipients(target: &Target, message: &Notification, lines: &mut String) -> bool {
     let mut is_taken = true;
     for recipient in 0..target.recipients() {
-        let draft = form::draft(&target, &message, None);
-        let (answer, found) = deliver::send_once(&target, draft, false, recipient).await;
+        let draft = form::draft(target, message, None);
+        let (answer, found) = deliver::send_once(target, draft, false, recipient).await;
         let found = found.unwrap_or_default();
         let place = target.recipient_field(recipient);
         let place = place.map(|field| format!(", {field}")).unwrap_or_default();
@@ -75,13 +101,36 @@ async fn try_one(target: Target, message: Notification) -> (String, bool) {
             }
             Answer::Failed { fault, .. } => {
                 lines.push_str(&format!("{name}: {} ({found}): {}\n", fault.as_str(), fault.remedy()));
-                return (lines, false);
+                return false;
             }
             Answer::ThreadGone => {
                 lines.push_str(&format!("{name}: ({found}) the target does not know the thread\n"));
-                return (lines, false);
+                return false;
             }
         }
     }
-    (lines, is_taken)
+    is_taken
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_notifier_core::Settings;
+
+    use super::*;
+
+    #[test]
+    fn a_target_that_is_not_finished_in_time_is_named() {
+        // It is connected, and nothing answers.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let config = format!("{{ targets: [{{ name: a, webhook: {{ url: '{url}' }} }}] }}");
+        let settings = Settings::parse(&config).unwrap();
+        let message = rehearsal::trial(&settings, clock::now());
+        let target = settings.targets.first().unwrap().clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let trial = try_one(target, message, Duration::from_millis(50));
+        let (lines, is_taken) = runtime.unwrap().block_on(trial);
+        assert!(lines.starts_with("a: Timeout (not finished within 50ms): "), "{lines}");
+        assert!(!is_taken);
+    }
 }

@@ -16,7 +16,7 @@ use crate::kubectl::{self, Kubectl};
 use crate::time::now;
 use crate::{input, out};
 
-/// The notifier tries each target once, for eight seconds at most, and kubectl needs some to reach the pod.
+/// The notifier's trial ends after 45 seconds, and kubectl needs some to reach the pod.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shows the messages of one rollout to each target.
@@ -66,15 +66,21 @@ fn previewed(settings: &Settings, args: &NotifyPreviewArgs, now: Timestamp) -> a
 }
 
 fn kind_of(name: &str) -> anyhow::Result<Kind> {
-    let names = || Kind::ALL.map(Kind::as_str).join(", ");
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+    if name == Kind::Test.as_str() {
+        bail!("--kind: {name:?} is the message of `kubectl reboots notify test`, and no rollout has one");
+    }
+    let kinds = || Kind::ALL.into_iter().filter(|kind| *kind != Kind::Test);
+    let names = || kinds().map(Kind::as_str).collect::<Vec<_>>().join(", ");
+    let kind = kinds().find(|kind| kind.as_str() == name);
     kind.with_context(|| format!("--kind: {name:?} is none: choose among {}", names()))
 }
 
 /// Has the notifier send its test message.
 pub(crate) async fn test(connect: &ConnectArgs, args: &NotifyTestArgs) -> anyhow::Result<ExitCode> {
     let mut command = Kubectl::new(connect).command(&connect.namespace);
-    command.args(["exec", "deployment/notifier", "--", "/bellwether-notifier", "test"]);
+    // A container that a cluster injects may be the default one.
+    command.args(["exec", "deployment/notifier", "--container", "notifier", "--"]);
+    command.args(["/bellwether-notifier", "test"]);
     if let Some(target) = &args.target {
         command.arg("--target").arg(target);
     }
@@ -94,7 +100,20 @@ pub(crate) async fn test(connect: &ConnectArgs, args: &NotifyTestArgs) -> anyhow
             words.trim()
         );
     }
+    if let Some(remarks) = remarks(&words) {
+        out::note(&remarks);
+    }
     Ok(ExitCode::FAILURE)
+}
+
+/// What stands on standard error beside the line by which kubectl reports that a target has not taken its message.
+fn remarks(words: &str) -> Option<String> {
+    let is_exit = |line: &str| line.starts_with("command terminated with exit code");
+    let lines: Vec<&str> = words
+        .lines()
+        .filter(|line| !is_exit(line) && !line.trim().is_empty())
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -166,6 +185,24 @@ routes:
             kind: Some("Blocked".to_owned()),
             ..args()
         };
-        assert!(text(&wrong).unwrap_err().to_string().contains("DrainBlocked"));
+        let error = text(&wrong).unwrap_err().to_string();
+        assert!(error.contains("DrainBlocked") && !error.contains("Test"), "{error}");
+        let test = NotifyPreviewArgs {
+            kind: Some("Test".to_owned()),
+            ..args()
+        };
+        assert!(
+            text(&test)
+                .unwrap_err()
+                .to_string()
+                .contains("kubectl reboots notify test")
+        );
+    }
+
+    #[test]
+    fn what_kubectl_says_beside_the_exit_code_is_not_lost() {
+        assert_eq!(remarks("command terminated with exit code 1\n"), None);
+        let lost = "error: lost connection to pod\n\ncommand terminated with exit code 137\n";
+        assert_eq!(remarks(lost).as_deref(), Some("error: lost connection to pod"));
     }
 }

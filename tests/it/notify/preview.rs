@@ -17,7 +17,7 @@ use super::{SECRET, Stage};
 fn kubectl(stage: &Stage, config: &Path) -> Result<std::path::PathBuf> {
     let notifier = tools::binary("bellwether-notifier")?;
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *'exec deployment/notifier -- /bellwether-notifier test'*) ;; *) exit 9 ;; esac\n\
+        "#!/bin/sh\ncase \"$*\" in *'exec deployment/notifier --container notifier -- /bellwether-notifier test'*) ;; *) exit 9 ;; esac\n\
          while [ \"$1\" != -- ]; do shift; done\nshift 2\n{}='{}' exec '{}' \"$@\"\n",
         setting::NOTIFIER_CONFIG,
         config.display(),
