@@ -38,6 +38,9 @@ const SLACK_API: &str = "https://slack.com/api/chat.postMessage";
 /// Where PagerDuty takes events.
 const PAGERDUTY_API: &str = "https://events.pagerduty.com/v2/enqueue";
 
+/// The name of a cluster, in characters: it stands in each message, and as often as a template repeats it.
+const CLUSTER_CHARACTERS_MAX: usize = 64;
+
 /// Each target has a task and labels in metrics.
 const TARGETS_MAX: usize = 32;
 
@@ -73,6 +76,10 @@ impl Settings {
                 format!("is not of the form of docs/notifications.md: {first}"),
             )
         })?;
+        if config.cluster.chars().count() > CLUSTER_CHARACTERS_MAX {
+            let problem = format!("is longer than {CLUSTER_CHARACTERS_MAX} characters: give a short name");
+            return Err(wrong("cluster", problem));
+        }
         if config.targets.is_empty() {
             return Err(wrong("targets", "is empty: name at least one"));
         }

@@ -23,3 +23,12 @@ fn an_attempt_is_stuck_before_it_is_forgotten_also_in_a_file_that_is_older_than_
     let error = parse("maxAge: 1h, stuckAfter: 1h,").unwrap_err();
     assert_eq!(error.field, "stuckAfter");
 }
+
+#[test]
+fn the_name_of_the_cluster_has_a_limit_in_characters() {
+    let named = |length| parse(&format!("cluster: '{}',", "ü".repeat(length)));
+    assert_eq!(named(64).unwrap().cluster.chars().count(), 64);
+    let error = named(65).unwrap_err();
+    assert_eq!(error.field, "cluster");
+    assert!(error.problem.contains("64"), "{error}");
+}
