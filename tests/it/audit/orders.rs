@@ -123,5 +123,6 @@ async fn paged(fleet: &Fleet, scheduler: &Service, events: usize) -> Result<()> 
 async fn listed(fleet: &Fleet, command: &[&str]) -> Result<Vec<Value>> {
     let text = fleet.services.ctl_ok(&[command, &["-o", "json"]].concat()).await?;
     let list: Value = serde_json::from_str(&text)?;
-    Ok(list["events"].as_array().context("no list")?.clone())
+    let events = list.get("events").and_then(Value::as_array);
+    Ok(events.context("no list")?.clone())
 }
