@@ -226,7 +226,7 @@ pub(crate) fn failed_again() -> Attempt {
         })),
         held: vec![held()],
         previous: Some(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0c1902c7-01"
                 .parse()
                 .unwrap(),
         ),
