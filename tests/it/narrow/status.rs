@@ -93,7 +93,6 @@ async fn with_the_schedulers_token_five_conditions_of_a_node_change_and_nothing_
         json!({ "metadata": { "ownerReferences": [
             { "apiVersion": "v1", "kind": "Node", "name": "none", "uid": "0195d2f1-0000-7000-8000-000000000001" },
         ] } }),
-        json!({ "metadata": { "managedFields": [{}] } }),
     ];
     for attack in &attacks {
         denied(&status(&scheduler, &name, attack).await, STATUS).map_err(|error| error.context(format!("{attack}")))?;
