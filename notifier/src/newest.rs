@@ -1,5 +1,5 @@
-//! The newest event of the fleet, which is not acknowledged until the next one replaces it: it states what holds until then,
-//! so a notifier that starts without its file has to get it again.
+//! The newest event of the fleet, which is not acknowledged until the next one replaces it: its queues count until then, so a
+//! notifier that starts without its file has to get it again.
 
 use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};

@@ -152,8 +152,8 @@ impl Desk {
         routed
     }
 
-    /// Takes in an event of the fleet, which states what holds from then on: so its age does not count. Its messages are due
-    /// by time.
+    /// Takes in an event of the fleet, whose queues count until the next such event: so its age does not matter. Its messages are
+    /// due by time.
     pub fn handle_fleet_event(&mut self, event: &FleetEvent, stored_at: Timestamp) {
         let at = event.at.min(stored_at);
         self.changes += 1;

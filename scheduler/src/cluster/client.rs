@@ -13,6 +13,9 @@ use crate::cluster::list_watch::{WATCH_SECONDS, Watchable};
 use crate::cluster::policy::PolicyObject;
 use crate::cluster::watch::DaemonSetMeta;
 
+/// The name under which the API server notes which fields the scheduler has written.
+pub(crate) const FIELD_MANAGER: &str = "bellwether-scheduler";
+
 /// How often the API server is asked again while the service waits.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 

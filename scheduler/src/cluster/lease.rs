@@ -19,11 +19,9 @@ use kube::{Api, Client};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::cluster::client::FIELD_MANAGER;
 use crate::cluster::election::{Election, Step};
 use crate::cluster::list_watch::WATCH_SECONDS;
-
-/// The name under which the API server notes who set which field.
-const FIELD_MANAGER: &str = "bellwether-scheduler";
 
 /// How long a release may take, with all its tries: a pod that stops has 30 s for everything. A Lease that
 /// is not released ends by itself.

@@ -15,10 +15,8 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::cluster::client::FIELD_MANAGER;
 use crate::observe::metrics::{ConditionOutcome, Metrics};
-
-/// The name under which the API server notes our changes.
-const MANAGER: &str = "bellwether-scheduler";
 
 /// How long one request may take: the core requests the same change again after a minute.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -139,7 +137,7 @@ impl NodeConditionWriter {
         let version = node.metadata.resource_version.as_deref().unwrap_or_default();
         let patch = Patch::Strategic(patch(&conditions, change.at, version));
         let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
+            field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         self.nodes.patch_status(change.node.as_str(), &params, &patch).await?;

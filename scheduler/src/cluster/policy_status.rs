@@ -18,10 +18,8 @@ use serde::Deserialize as _;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::cluster::client::FIELD_MANAGER;
 use crate::cluster::policy::PolicyObject;
-
-/// The owner of the fields of a status.
-const MANAGER: &str = "bellwether-scheduler";
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,7 +96,7 @@ async fn update(
             "metadata": { "name": standing.name },
             "status": status,
         }));
-        let params = PatchParams::apply(MANAGER).force();
+        let params = PatchParams::apply(FIELD_MANAGER).force();
         let patched = policies.patch_status(&standing.name, &params, &patch);
         patched.await.context("patch the status")?;
         return Ok(status);
