@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bellwether_chassis::clock;
 use bellwether_notifier_core::{Answer, Draft, Ended, Fault, Next, Notification, Settled, Target, form};
 
+use crate::error::SendError;
 use crate::http;
 use crate::inbox::Notifier;
 use crate::post::Post;
-use crate::smtp;
+use crate::{secret, smtp};
 
 /// Sends the messages of the target at this place until the service stops. A message that is under way at the stop is
 /// waited for, since its target may have taken it.
@@ -36,8 +37,18 @@ pub(crate) async fn serve(notifier: Arc<Notifier>, place: usize) -> anyhow::Resu
                 notification,
                 recipient,
             } => {
-                let answer = try_once(&notifier, (place, target), &notification, recipient).await;
-                report(&notifier, (target, recipient), &answer, &mut reported);
+                let resolved = secret::resolved(target).await;
+                let recipients = resolved.as_ref().map(|it| it.recipients());
+                // The message may have another recipient before it than the one that the office named.
+                if recipients.is_ok_and(|it| notifier.office().set_recipients(place, it)) {
+                    continue;
+                }
+                let answer = match &resolved {
+                    Ok(target) => try_once(&notifier, (place, target), &notification, recipient).await,
+                    Err(error) => failed(error),
+                };
+                let resolved = resolved.as_deref().unwrap_or(target);
+                report(&notifier, (resolved, recipient), &answer, &mut reported);
                 let settled = notifier
                     .office()
                     .handle_answer(place, &notification, &answer.0, clock::now());
@@ -60,7 +71,7 @@ async fn try_once(
     send_once(target, draft, thread.is_some(), recipient).await
 }
 
-/// The answer of a target to one message, and what was found.
+/// The answer of a target ([`secret::resolved`]) to one message, and what was found.
 pub(crate) async fn send_once(
     target: &Target,
     draft: Draft,
@@ -72,7 +83,7 @@ pub(crate) async fn send_once(
         Draft::Letter(letter) => {
             return match smtp::send(target, &letter, recipient).await {
                 Ok(code) => (Answer::of_smtp(code), Some(format!("SMTP reply {code}"))),
-                Err(error) => (Answer::failed(error.fault), Some(error.detail)),
+                Err(error) => failed(&error),
             };
         }
     };
@@ -89,8 +100,12 @@ pub(crate) async fn send_once(
             );
             (answer, Some(format!("HTTP status {}", reply.status)))
         }
-        Err(error) => (Answer::failed(error.fault), Some(error.detail)),
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &SendError) -> (Answer, Option<String>) {
+    (Answer::failed(error.fault), Some(error.detail.clone()))
 }
 
 /// Counts, and logs a fault once until it is another one or gone; a refusal once for each recipient.

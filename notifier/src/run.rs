@@ -112,6 +112,7 @@ async fn check(settings: &Settings) -> anyhow::Result<()> {
         if let Some(address) = target.address() {
             secret::url(target, address).await?;
         }
+        secret::resolved(target).await?;
         http::trust(target).await?;
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! Files with secrets: read for each message, so that a renewed Secret needs no restart.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::Path;
 
 use bellwether_notifier_core::settings::Address;
-use bellwether_notifier_core::{Fault, Secret, Target, Url, shoutrrr};
+use bellwether_notifier_core::{Email, Fault, Form, Mailing, Secret, Target, Url, shoutrrr};
 
 use crate::error::SendError;
 
@@ -42,11 +43,25 @@ pub(crate) async fn url(target: &Target, address: &Address) -> Result<Url, SendE
         Address::Plain(url) => Ok(url.clone()),
         Address::File(secret) => {
             let text = read(secret).await?;
-            let unusable = |error: &dyn std::fmt::Display| {
-                SendError::new(Fault::SecretUnusable, format!("{secret}: the content {error}"))
-            };
-            let text = shoutrrr::translated(&target.form, &text).map_err(|error| unusable(&error))?;
-            Url::parse(&text, target.allow_http).map_err(|error| unusable(&error))
+            let text = shoutrrr::translated(&target.form, &text).map_err(|error| unusable(secret, &error))?;
+            Url::parse(&text, target.allow_http).map_err(|error| unusable(secret, &error))
         }
     }
+}
+
+/// The target as it is now: with the way of mails that its file names, if it has such a file.
+pub(crate) async fn resolved(target: &Target) -> Result<Cow<'_, Target>, SendError> {
+    let Form::Email(Email::InFile(secret)) = &target.form else {
+        return Ok(Cow::Borrowed(target));
+    };
+    let text = read(secret).await?;
+    let mailing = Mailing::from_url(&text, target.allow_http).map_err(|error| unusable(secret, &error))?;
+    Ok(Cow::Owned(Target {
+        form: Form::Email(Email::Known(mailing)),
+        ..target.clone()
+    }))
+}
+
+fn unusable(secret: &Secret, error: &dyn std::fmt::Display) -> SendError {
+    SendError::new(Fault::SecretUnusable, format!("{secret}: the content {error}"))
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bellwether_chassis::chain;
-use bellwether_notifier_core::settings::Security;
-use bellwether_notifier_core::{Email, Fault, Form, Letter, Target};
+use bellwether_notifier_core::mail::{Password, Security};
+use bellwether_notifier_core::{Email, Fault, Form, Letter, Mailing, Target};
 use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
@@ -20,10 +20,10 @@ use crate::secret;
 /// for its stop.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The server's last reply to a mail to one of the recipients: in one mail to all of them, a server's refusal of one would
+/// The server's last reply to a mail to one of the recipients of a target whose way is known ([`secret::resolved`]): in one mail to all of them, a server's refusal of one would
 /// cost the others their mail.
 pub(crate) async fn send(target: &Target, letter: &Letter, recipient: usize) -> Result<u16, SendError> {
-    let Form::Email(email) = &target.form else {
+    let Form::Email(Email::Known(email)) = &target.form else {
         return Err(SendError::new(Fault::MessageRefused, "the target takes no mail"));
     };
     let message = message(email, letter, recipient)?;
@@ -51,7 +51,7 @@ pub(crate) async fn send(target: &Target, letter: &Letter, recipient: usize) -> 
     }
 }
 
-fn message(email: &Email, letter: &Letter, recipient: usize) -> Result<Message, SendError> {
+fn message(email: &Mailing, letter: &Letter, recipient: usize) -> Result<Message, SendError> {
     let unfit = |error: &dyn std::error::Error| SendError::new(Fault::MessageRefused, error.to_string());
     let mailbox = |text: &str| {
         let address: Result<Address, _> = text.parse();
@@ -78,7 +78,7 @@ fn message(email: &Email, letter: &Letter, recipient: usize) -> Result<Message, 
     builder.body(letter.body.clone()).map_err(|error| unfit(&error))
 }
 
-async fn transport(target: &Target, email: &Email) -> Result<AsyncSmtpTransport<Tokio1Executor>, SendError> {
+async fn transport(target: &Target, email: &Mailing) -> Result<AsyncSmtpTransport<Tokio1Executor>, SendError> {
     let tls = match email.security {
         Security::None => Tls::None,
         Security::StartTls => Tls::Required(trust(target, email).await?),
@@ -90,13 +90,16 @@ async fn transport(target: &Target, email: &Email) -> Result<AsyncSmtpTransport<
         .timeout(Some(TIMEOUT))
         .hello_name(ClientId::Domain("bellwether-notifier".to_owned()));
     if let Some((user, password)) = &email.login {
-        let password = secret::read(password).await?;
+        let password = match password {
+            Password::File(file) => secret::read(file).await?,
+            Password::Text(text) => text.clone(),
+        };
         builder = builder.credentials(Credentials::new(user.clone(), password));
     }
     Ok(builder.build())
 }
 
-async fn trust(target: &Target, email: &Email) -> Result<TlsParameters, SendError> {
+async fn trust(target: &Target, email: &Mailing) -> Result<TlsParameters, SendError> {
     let mut builder = TlsParameters::builder(email.server.clone());
     if let Some(file) = &target.ca_file {
         let pem = secret::read(file).await?;

@@ -12,8 +12,8 @@ use bellwether_notifier_core::{Answer, Fault, Notification, Target, form, rehear
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::deliver;
-use crate::run;
+use crate::error::SendError;
+use crate::{deliver, run, secret};
 
 /// How long the whole trial takes at most: a mailing of 16 recipients may take two minutes, and `kubectl reboots notify test`
 /// waits for one, with the way to the pod.
@@ -85,12 +85,20 @@ async fn try_one(target: Target, message: Notification, limit: Duration) -> (Str
 
 /// What the target answers for each of its recipients, until one try fails at the target itself. True: it has taken all.
 async fn try_recipients(target: &Target, message: &Notification, lines: &mut String) -> bool {
+    let resolved = match secret::resolved(target).await {
+        Ok(resolved) => resolved,
+        Err(SendError { fault, detail }) => {
+            let (name, code, remedy) = (&target.name, fault.as_str(), fault.remedy());
+            lines.push_str(&format!("{name}: {code} ({detail}): {remedy}\n"));
+            return false;
+        }
+    };
     let mut is_taken = true;
-    for recipient in 0..target.recipients() {
-        let draft = form::draft(target, message, None);
-        let (answer, found) = deliver::send_once(target, draft, false, recipient).await;
+    for recipient in 0..resolved.recipients() {
+        let draft = form::draft(&resolved, message, None);
+        let (answer, found) = deliver::send_once(&resolved, draft, false, recipient).await;
         let found = found.unwrap_or_default();
-        let place = target.recipient_field(recipient);
+        let place = resolved.recipient_field(recipient);
         let place = place.map(|field| format!(", {field}")).unwrap_or_default();
         let name = format!("{}{place}", target.name);
         match answer {

@@ -126,12 +126,16 @@ pub struct PagerDutyConfig {
     pub api_url: Option<String>,
 }
 
-/// E-mail, by a server that takes mail for others.
+/// E-mail, by a server that takes mail for others: in fields, or by the URL that kured has.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EmailConfig {
+    /// File with the URL, in place of all other fields.
+    #[serde(default)]
+    pub url_file: Option<String>,
     /// The host of the server.
-    pub server: String,
+    #[serde(default)]
+    pub server: Option<String>,
     /// Its port.
     #[serde(default)]
     pub port: Option<u16>,
@@ -139,8 +143,10 @@ pub struct EmailConfig {
     #[serde(default)]
     pub security: Option<SecurityConfig>,
     /// The sender.
-    pub from: String,
+    #[serde(default)]
+    pub from: Option<String>,
     /// The recipients.
+    #[serde(default)]
     pub to: Vec<String>,
     /// The user, if the server asks for one.
     #[serde(default)]

@@ -184,6 +184,51 @@ fn a_mail_server_that_cannot_be_used_is_named_with_its_field() {
 }
 
 #[test]
+fn a_mail_server_is_in_fields_or_in_the_url_of_a_file_whose_recipients_are_known_later() {
+    let parse = |email: Value| Settings::parse(&json!({ "targets": [{ "name": "t", "email": email }] }).to_string());
+    let settings = parse(json!({ "urlFile": "/secrets/mail" })).unwrap();
+    let target = &settings.targets[0];
+    let files: Vec<String> = target.secrets().into_iter().map(ToString::to_string).collect();
+    assert_eq!(files, ["targets[0].email.urlFile (/secrets/mail)"]);
+    assert_eq!((target.recipients(), target.recipient_field(0)), (1, None));
+    let letter = crate::form::draft(target, &message(Kind::Test, "s", ""), None);
+    assert!(matches!(letter, Draft::Letter(_)), "{letter:?}");
+    for (email, field, word) in [
+        (json!({ "urlFile": "smtp://m/" }), "email.urlFile", "absolute path"),
+        (
+            json!({ "urlFile": "/f", "port": 25 }),
+            "email",
+            "in place of every other field",
+        ),
+        (
+            json!({ "urlFile": "/f", "to": ["a@b.c"] }),
+            "email",
+            "in place of every other field",
+        ),
+        (
+            json!({ "urlFile": "/f", "username": "u" }),
+            "email",
+            "in place of every other field",
+        ),
+        (
+            json!({ "server": "m", "to": ["a@b.c"] }),
+            "email",
+            "server, from and to, or urlFile",
+        ),
+        (
+            json!({ "from": "a@b.c", "to": ["a@b.c"] }),
+            "email",
+            "server, from and to, or urlFile",
+        ),
+        (json!({ "server": "m", "from": "a@b.c" }), "email.to", "1 to 16"),
+    ] {
+        let error = parse(email).unwrap_err();
+        assert_eq!(error.field, format!("targets[0].{field}"));
+        assert!(error.problem.contains(word), "{error}");
+    }
+}
+
+#[test]
 fn no_text_of_the_cluster_has_an_effect_in_a_channel() {
     let failed = message(Kind::AttemptFailed, "@all", "[click](https://evil.example/)");
     for (kind, field) in [("mattermost", "text"), ("discord", "content")] {

@@ -13,8 +13,11 @@
 //! answer.rs        what a target's answer means
 //! config.rs        the file with targets and routes, as users write it
 //! settings.rs      the same, checked
+//! secret.rs        names of files with secrets
 //! parse.rs         from the one to the other
+//! mail.rs          the way of e-mails
 //! shoutrrr.rs      the URLs by which kured names its targets
+//! mail_url.rs      the URL by which kured names a mail server
 //! url.rs           addresses of targets, which never show more than their host
 //! template.rs      bodies of webhooks, with checked fields
 //! form.rs          the request by which each kind of target takes a message
@@ -34,6 +37,8 @@ mod desk_tests;
 pub mod form;
 #[cfg(test)]
 mod form_tests;
+pub mod mail;
+pub mod mail_url;
 mod named;
 mod news;
 pub mod notification;
@@ -51,6 +56,7 @@ mod queues;
 mod queues_tests;
 pub mod rehearsal;
 pub mod rollout;
+mod secret;
 pub mod settings;
 pub mod shoutrrr;
 mod shown;
@@ -61,10 +67,11 @@ pub mod url;
 pub use answer::{Answer, Fault};
 pub use desk::State;
 pub use form::{Draft, Letter, Post};
+pub use mail::{Email, Mailing};
 pub use notification::{Kind, Notification, Severity};
 pub use office::{Office, Placed};
 pub use outbox::{Ended, Next, Settled};
 pub use rollout::RolloutId;
-pub use settings::{ConfigError, Email, Form, Secret, Settings, Style, Target};
+pub use settings::{ConfigError, Form, Secret, Settings, Style, Target};
 pub use shown::shown;
 pub use url::Url;

@@ -89,6 +89,12 @@ impl Office {
         (next, settled)
     }
 
+    /// Takes in how many recipients a target has now; see [`Outbox::set_recipients`].
+    pub fn set_recipients(&mut self, target: usize, recipients: usize) -> bool {
+        let outbox = self.outboxes.get_mut(target);
+        outbox.is_some_and(|outbox| outbox.set_recipients(recipients))
+    }
+
     /// Takes in a target's answer to the message of [`Self::next`]; returns what is settled by it.
     pub fn handle_answer(
         &mut self,

@@ -130,6 +130,20 @@ impl Outbox {
         event.is_some()
     }
 
+    /// Sends each message to each of so many recipients from now on; above zero. True: these are more or fewer than before, so
+    /// places may stand for others, and each message that waits has all of them before it. One that some have comes again.
+    pub fn set_recipients(&mut self, recipients: usize) -> bool {
+        let recipients = recipients.max(1);
+        if recipients == self.recipients {
+            return false;
+        }
+        self.recipients = recipients;
+        for waiting in &mut self.waiting {
+            waiting.recipients = (0..recipients).collect();
+        }
+        true
+    }
+
     /// How many messages wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -246,3 +246,25 @@ proptest! {
         prop_assert_eq!(names, ["a", "b", "c"]);
     }
 }
+
+#[test]
+fn more_or_fewer_recipients_than_before_have_each_message_that_waits() {
+    let mut outbox = outbox(&["a", "b"]);
+    assert!(!outbox.set_recipients(1));
+    assert!(outbox.set_recipients(3));
+    let recipient = |outbox: &Outbox, now| match outbox.next(now) {
+        Next::Send { recipient, .. } => Some(recipient),
+        Next::Wait(_) | Next::Idle => None,
+    };
+    for (second, expected) in [(0, 0), (1, 1)] {
+        assert_eq!(recipient(&outbox, at(second)), Some(expected));
+        assert!(outbox.handle_answer(at(second), &delivered()).is_empty());
+    }
+    // The one that is left may stand at the first place now.
+    assert!(outbox.set_recipients(1));
+    assert_eq!(recipient(&outbox, at(2)), Some(0));
+    let settled = outbox.handle_answer(at(2), &Answer::Refused(Fault::MessageRefused));
+    assert_eq!(settled.first().map(|it| it.ended), Some(Ended::Delivered), "two had it");
+    assert_eq!(sent(&outbox, at(3)).as_deref(), Some("b"));
+    assert_eq!(outbox.handle_answer(at(3), &delivered()).len(), 1);
+}

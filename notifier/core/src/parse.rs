@@ -6,19 +6,15 @@ use crate::config::{
     Config, EmailConfig, HeaderConfig, PagerDutyConfig, RouteConfig, SecurityConfig, SlackConfig, StyleConfig,
     TargetConfig, WebhookConfig,
 };
+use crate::mail::{Email, MailFault, Mailing, Password, RECIPIENTS_MAX, Security};
 use crate::notification::Severity;
-use crate::settings::{
-    Address, ConfigError, Email, Form, Header, HeaderValue, Route, Secret, Security, Settings, Style, Target,
-};
+use crate::settings::{Address, ConfigError, Form, Header, HeaderValue, Route, Secret, Settings, Style, Target};
 use crate::template::{Escape, Template};
 use crate::text::cut;
-use crate::url::{Url, is_loopback};
+use crate::url::Url;
 
 /// Headers of a webhook: what servers ask for are one or two.
 const HEADERS_MAX: usize = 16;
-
-/// One message is one mail; a list of more is a mailing list.
-const RECIPIENTS_MAX: usize = 16;
 
 /// A body that is longer is no message.
 const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
@@ -236,67 +232,71 @@ fn of_pagerduty(field: &str, config: PagerDutyConfig, allow_http: bool) -> Resul
 }
 
 fn of_email(field: &str, config: EmailConfig, allow_plain: bool) -> Result<Form, ConfigError> {
-    let is_host = |it: char| it.is_ascii_alphanumeric() || ['.', '-', ':'].contains(&it);
-    if config.server.is_empty() || !config.server.chars().all(is_host) {
-        return Err(wrong(
-            format!("{field}.server"),
-            "is no name of a host: leave out scheme and port",
-        ));
-    }
-    let security = match config.security {
-        Some(SecurityConfig::Tls) => Security::Tls,
-        Some(SecurityConfig::Starttls) | None => Security::StartTls,
-        Some(SecurityConfig::None) if allow_plain || is_loopback(&config.server) => Security::None,
-        Some(SecurityConfig::None) => {
-            let problem = "sends mail without TLS: take starttls, or set allowHttp: true where the network is trusted";
-            return Err(wrong(format!("{field}.security"), problem));
+    let EmailConfig {
+        url_file,
+        server,
+        port,
+        security,
+        from,
+        to,
+        username,
+        password_file,
+    } = config;
+    if let Some(path) = url_file {
+        let others = [&server, &from, &username, &password_file];
+        if others.iter().any(|it| it.is_some()) || port.is_some() || security.is_some() || !to.is_empty() {
+            let problem = "has urlFile, which stands in place of every other field: take those out, or urlFile";
+            return Err(wrong(field, problem));
         }
+        return Ok(Form::Email(Email::InFile(secret(&format!("{field}.urlFile"), path)?)));
+    }
+    let (Some(server), Some(from)) = (server, from) else {
+        return Err(wrong(field, "needs server, from and to, or urlFile"));
     };
-    if config.to.is_empty() || config.to.len() > RECIPIENTS_MAX {
-        let problem = format!("needs 1 to {RECIPIENTS_MAX} addresses: take a mailing list for more");
-        return Err(wrong(format!("{field}.to"), problem));
-    }
-    let places = std::iter::once(("from".to_owned(), &config.from));
-    let recipients = config.to.iter().enumerate();
-    let recipients = recipients.map(|(number, address)| (format!("to[{number}]"), address));
-    for (place, address) in places.chain(recipients) {
-        if !is_mailbox(address) {
-            let problem = "is no address: write it as name@example.com, without a display name";
-            return Err(wrong(format!("{field}.{place}"), problem));
+    let login = match (username, password_file) {
+        (Some(user), Some(path)) => {
+            let password = secret(&format!("{field}.passwordFile"), path)?;
+            Some((user, Password::File(password)))
         }
-    }
-    let login = match (config.username, config.password_file) {
-        (Some(user), Some(path)) => Some((user, secret(&format!("{field}.passwordFile"), path)?)),
         (None, None) => None,
         _ => return Err(wrong(field, "needs username and passwordFile, or neither")),
     };
-    if login.is_some() && security == Security::None && !is_loopback(&config.server) {
-        return Err(wrong(
-            format!("{field}.security"),
-            "would send the password without TLS",
-        ));
-    }
-    let default_port = match security {
-        Security::StartTls => 587,
-        Security::Tls => 465,
-        Security::None => 25,
+    let (security, default_port) = match security {
+        Some(SecurityConfig::Starttls) | None => (Security::StartTls, 587),
+        Some(SecurityConfig::Tls) => (Security::Tls, 465),
+        Some(SecurityConfig::None) => (Security::None, 25),
     };
-    Ok(Form::Email(Email {
-        port: config.port.unwrap_or(default_port),
-        server: config.server,
+    let mailing = Mailing {
+        server,
+        port: port.unwrap_or(default_port),
         security,
-        from: config.from,
-        to: config.to,
+        from,
+        to,
         login,
-    }))
-}
-
-fn is_mailbox(text: &str) -> bool {
-    let is_fit = |it: char| it.is_ascii_graphic() && !['<', '>', '(', ')', ',', ';', ':', '"', '\\'].contains(&it);
-    let parts = text.split_once('@');
-    text.len() <= 254
-        && text.chars().all(is_fit)
-        && parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+    };
+    let no_address = "is no address: write it as name@example.com, without a display name";
+    let (place, problem) = match mailing.fault(allow_plain) {
+        None => return Ok(Form::Email(Email::Known(mailing))),
+        Some(MailFault::Server) => (
+            "server".to_owned(),
+            "is no name of a host: leave out scheme and port".to_owned(),
+        ),
+        Some(MailFault::Plain) => {
+            let problem = "sends mail without TLS: take starttls, or set allowHttp: true where the network is trusted";
+            ("security".to_owned(), problem.to_owned())
+        }
+        Some(MailFault::PlainPassword) => (
+            "security".to_owned(),
+            "would send the password without TLS: take starttls".to_owned(),
+        ),
+        Some(MailFault::Recipients) => {
+            let problem = format!("needs 1 to {RECIPIENTS_MAX} addresses: take a mailing list for more");
+            ("to".to_owned(), problem)
+        }
+        Some(MailFault::Sender) => ("from".to_owned(), no_address.to_owned()),
+        Some(MailFault::Recipient(number)) => (format!("to[{number}]"), no_address.to_owned()),
+    };
+    Err(wrong(format!("{field}.{place}"), problem))
 }
 
 fn of_slack(field: &str, config: SlackConfig, allow_http: bool) -> Result<Form, ConfigError> {

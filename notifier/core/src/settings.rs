@@ -1,12 +1,12 @@
 //! The configuration, checked: inside of it wrong values cannot exist.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 
+use crate::mail::Email;
 use crate::notification::{Kind, Notification, Severity};
+pub use crate::secret::Secret;
 use crate::template::Template;
 use crate::url::Url;
 
@@ -18,32 +18,6 @@ pub struct ConfigError {
     pub field: String,
     /// What is wrong, and what to do.
     pub problem: String,
-}
-
-/// A file with a secret, and the field that names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secret {
-    /// The place in the configuration.
-    pub field: String,
-    /// The file.
-    pub path: PathBuf,
-}
-
-impl Secret {
-    /// The file at this path, which this field names.
-    #[must_use]
-    pub fn new(field: &str, path: impl AsRef<Path>) -> Self {
-        Self {
-            field: field.to_owned(),
-            path: path.as_ref().to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.field, self.path.display())
-    }
 }
 
 /// Where a message goes.
@@ -141,34 +115,6 @@ pub enum Form {
         /// The body; none: an object of all fields.
         template: Option<Template>,
     },
-}
-
-/// The way of e-mails.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Email {
-    /// The host of the server that takes them.
-    pub server: String,
-    /// Its port.
-    pub port: u16,
-    /// How the connection is secured.
-    pub security: Security,
-    /// The sender.
-    pub from: String,
-    /// The recipients; at least one.
-    pub to: Vec<String>,
-    /// User and password.
-    pub login: Option<(String, Secret)>,
-}
-
-/// How a connection to a mail server is secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
-    /// TLS after STARTTLS, without which no mail is sent.
-    StartTls,
-    /// TLS from the start.
-    Tls,
-    /// None.
-    None,
 }
 
 /// A target.
@@ -283,7 +229,7 @@ impl Target {
                 });
                 of_headers.collect()
             }
-            Form::Email(email) => email.login.iter().map(|(_, secret)| secret).collect(),
+            Form::Email(email) => email.secret().into_iter().collect(),
             Form::SlackWebhook { .. } | Form::Discord { .. } | Form::Mattermost { .. } | Form::Teams { .. } => vec![],
         };
         if let Some(Address::File(secret)) = self.address() {
@@ -299,11 +245,11 @@ impl Target {
         self.style == Style::Thread
     }
 
-    /// To how many recipients each message is sent on its own.
+    /// To how many recipients each message is sent on its own; one, as long as a file is not read that names them.
     #[must_use]
     pub fn recipients(&self) -> usize {
         match &self.form {
-            Form::Email(email) => email.to.len(),
+            Form::Email(email) => email.recipients(),
             Form::SlackWebhook { .. }
             | Form::SlackBot { .. }
             | Form::Discord { .. }

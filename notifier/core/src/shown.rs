@@ -1,6 +1,7 @@
 //! A message for reading: the request or mail as it leaves, with the names of files in place of secrets.
 
 use crate::form::{Draft, Letter, Post};
+use crate::mail::Email;
 use crate::settings::{Address, Form, HeaderValue, Target};
 
 /// The message in lines; the body is as it is sent, but for a secret in it.
@@ -35,12 +36,22 @@ fn request(post: &Post) -> String {
 }
 
 fn mail(target: &Target, letter: &Letter) -> String {
-    let mut text = String::new();
-    if let Form::Email(email) = &target.form {
-        let to = email.to.join(", ");
-        text.push_str(&format!("MAIL by {}:{}\n", email.server, email.port));
-        text.push_str(&format!("From: {}\nTo: {to}\n", email.from));
-    }
+    let mut text = match &target.form {
+        Form::Email(Email::Known(mailing)) => {
+            let (server, port, from) = (&mailing.server, mailing.port, &mailing.from);
+            format!("MAIL by {server}:{port}\nFrom: {from}\nTo: {}\n", mailing.to.join(", "))
+        }
+        Form::Email(Email::InFile(secret)) => {
+            format!("MAIL by the URL in {secret}\nFrom: as the URL has it\nTo: each recipient of the URL\n")
+        }
+        Form::SlackWebhook { .. }
+        | Form::SlackBot { .. }
+        | Form::Discord { .. }
+        | Form::Mattermost { .. }
+        | Form::Teams { .. }
+        | Form::PagerDuty { .. }
+        | Form::Webhook { .. } => String::new(),
+    };
     text.push_str(&format!(
         "Subject: {}\nMessage-ID: {}\n",
         letter.subject, letter.message_id
@@ -76,6 +87,8 @@ targets:
     pagerduty: { routingKeyFile: /secrets/key }
   - name: mail
     email: { server: mail.example, from: a@x.example, to: [b@x.example] }
+  - name: kured
+    email: { urlFile: /secrets/mail }
 ";
         let settings = Settings::parse(CONFIG).unwrap();
         let message = trial(&settings, Timestamp::UNIX_EPOCH);
@@ -97,6 +110,11 @@ targets:
             vec![
                 "MAIL by mail.example:587",
                 "To: b@x.example",
+                "Subject: This is a test message",
+            ],
+            vec![
+                "MAIL by the URL in targets[4].email.urlFile (/secrets/mail)",
+                "To: each recipient of the URL",
                 "Subject: This is a test message",
             ],
         ]) {

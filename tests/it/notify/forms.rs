@@ -157,12 +157,98 @@ async fn mails_leave_after_starttls_and_a_login_and_a_refused_recipient_costs_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mails_leave_by_the_url_of_kured_as_its_file_is_now() -> Result<()> {
+    let _turn = world::turn().await?;
+    let stage = Stage::start().await?;
+    let authority = Authority::new("mail")?;
+    let certificate = stage.place.path().join("mail.crt");
+    authority.certify(&certificate, &certificate.with_extension("key"))?;
+    let server = MailServer::start(&certificate)?;
+    let ca = stage.secret("mail-ca", authority.certificate())?;
+    let url = |password: &str, parameters: &str| {
+        let port = server.port();
+        format!("smtp://r%69g:{password}@127.0.0.1:{port}/?fromAddress=bellwether@example.com&{parameters}\n")
+    };
+    let two = "to=ops%2Bnight@example.com,team@example.com&subject=kured&useHTML=yes";
+    let file = stage.secret("mail-url", &url(SECRET, two))?;
+    let config = json!({
+        "targets": [{
+            "name": "mail", "perMinute": 600, "style": "each", "caFile": ca, "email": { "urlFile": file },
+        }],
+        "routes": [{ "targets": ["mail"], "minSeverity": "critical" }],
+    });
+    let notifier = stage.notifier(&config)?;
+    notifier.wait_ready().await?;
+    let failed = async |node: &str| stage.publish(node, entered(Phase::Failed)).await;
+    let mails_of = |node: &str| {
+        let subject = format!("Subject: Failure: {node}: the reboot failed");
+        let mails = server.mails();
+        mails.into_iter().filter(|it| it.contains(&subject)).collect::<Vec<_>>()
+    };
+    let counted = async |code: &str| {
+        let name = format!(r#"bellwether_notifier_tries_failed_total{{target="mail",code="{code}"}}"#);
+        wait::until(&format!("{name} to count"), DEADLINE, async || {
+            ensure!(notifier.metric(&name).await? >= 1.0);
+            Ok(())
+        })
+        .await
+    };
+    failed("n1").await?;
+    counted("NotAuthorized").await?;
+    rig::place::replace(&file, url("%72ig", two))?;
+    stage.all_events_are_settled().await?;
+    let mails = mails_of("n1");
+    let [mail, _] = mails.as_slice() else {
+        panic!("{mails:?}");
+    };
+    for part in [
+        "From: bellwether@example.com",
+        "ops+night@example.com",
+        "team@example.com",
+    ] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+
+    // A recipient more.
+    rig::place::replace(&file, url("%72ig", &format!("{two}&to=lost@example.com")))?;
+    failed("n2").await?;
+    stage.all_events_are_settled().await?;
+    assert_eq!(mails_of("n2").len(), 2, "the first list of recipients counts");
+    let three = two.replace("&subject", ",boss@example.com&subject");
+    rig::place::replace(&file, url("%72ig", &three))?;
+    failed("n3").await?;
+    stage.all_events_are_settled().await?;
+    let mails = mails_of("n3");
+    assert_eq!(mails.len(), 3, "{mails:?}");
+    assert!(mails.iter().all(|it| it.contains("boss@example.com")), "{mails:?}");
+
+    // A way that the notifier does not have, until the file is right again.
+    rig::place::replace(&file, url(SECRET, &format!("{three}&auth=CRAMMD5")))?;
+    failed("n4").await?;
+    counted("SecretUnusable").await?;
+    rig::place::replace(&file, url("%72ig", &three))?;
+    stage.all_events_are_settled().await?;
+    assert_eq!(mails_of("n4").len(), 3);
+    let log = notifier.process.output();
+    for word in ["targets[0].email.urlFile", "take auth=Plain"] {
+        assert!(log.contains(word), "{word}: {log}");
+    }
+    no_secret(&notifier.process)?;
+    stage.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_is_wrong_stops_the_notifier_with_field_and_remedy() -> Result<()> {
     let _turn = world::turn().await?;
     let stage = Stage::start().await?;
     let url = stage.secret("url", "https://hooks.example.com/T0PSECRET")?;
     let plain = stage.secret("plain", "http://hooks.example.com/T0PSECRET")?;
     let empty = stage.secret("empty", " \n")?;
+    let smtp = |name: &str, end: &str| {
+        let to = "from=b@example.com&to=ops@example.com";
+        stage.secret(name, &format!("smtp://b:T0PSECRET@mail.example.com/?{to}{end}"))
+    };
+    let (in_plain, hashed) = (smtp("in-plain", "&useStartTLS=no")?, smtp("hashed", "&auth=CRAMMD5")?);
     let one = |target: serde_json::Value| json!({ "targets": [target] });
     for (config, words) in [
         (json!({ "targets": [] }), vec!["targets", "name at least one"]),
@@ -196,6 +282,18 @@ async fn a_configuration_that_is_wrong_stops_the_notifier_with_field_and_remedy(
         (
             one(json!({ "name": "a", "slack": { "urlFile": plain } })),
             vec!["targets[0].slack.urlFile", "without TLS"],
+        ),
+        (
+            one(json!({ "name": "a", "email": { "urlFile": in_plain } })),
+            vec!["targets[0].email.urlFile", "sends mail without TLS", "allowHttp: true"],
+        ),
+        (
+            one(json!({ "name": "a", "allowHttp": true, "email": { "urlFile": in_plain } })),
+            vec!["targets[0].email.urlFile", "would send the password without TLS"],
+        ),
+        (
+            one(json!({ "name": "a", "email": { "urlFile": hashed } })),
+            vec!["targets[0].email.urlFile", "take auth=Plain"],
         ),
         (
             one(json!({ "name": "a", "style": "thread", "slack": { "urlFile": url } })),
