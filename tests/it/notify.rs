@@ -11,11 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, pull};
 use async_nats::jetstream::{self, Context};
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::{EVENTS_STREAM, NOTIFIER_CONSUMER};
-use bellwether_proto::{AttemptId, Fact, Generation, NodeEvent, Phase, encode, setting, subject};
+use bellwether_proto::{
+    AttemptId, Encoded, Fact, FleetEvent, FleetFact, Generation, NodeEvent, Phase, PolicyQueue, encode, setting,
+    subject,
+};
 use jiff::Timestamp;
 use rig::accounts::User;
 use rig::hook::{Answer, Hook, Request};
@@ -43,6 +46,11 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Result<Self> {
+        // Short, so that what a killed process had is handed out again soon.
+        Self::with_ack_wait(Duration::from_secs(3)).await
+    }
+
+    async fn with_ack_wait(ack_wait: Duration) -> Result<Self> {
         let place = Place::new()?;
         let nats = Nats::start(&place, &["n1"]).await?;
         let jetstream = jetstream::new(nats.client().await?);
@@ -51,8 +59,7 @@ impl Stage {
         let config = pull::Config {
             durable_name: Some(NOTIFIER_CONSUMER.name.to_owned()),
             ack_policy: AckPolicy::Explicit,
-            // Short, so that what a killed process had is handed out again soon.
-            ack_wait: Duration::from_secs(3),
+            ack_wait,
             max_ack_pending: NOTIFIER_CONSUMER.max_ack_pending,
             filter_subjects: filters.collect(),
             ..pull::Config::default()
@@ -79,12 +86,25 @@ impl Stage {
             source: "a test".to_owned(),
             fact,
         };
-        let encoded = encode(&event);
+        let subject = subject::event(&event.node.token(), &event.fact);
+        self.store(subject, encode(&event)).await
+    }
+
+    /// Publishes that these queues wait for reboots.
+    async fn publish_queues(&self, queues: Vec<PolicyQueue>) -> Result<()> {
+        let event = FleetEvent {
+            at: Timestamp::now(),
+            source: "a test".to_owned(),
+            fact: FleetFact::QueuesChanged(queues),
+        };
+        self.store(subject::queues_changed(), encode(&event)).await
+    }
+
+    async fn store(&self, subject: String, encoded: Encoded) -> Result<()> {
         let mut headers = async_nats::HeaderMap::new();
         for (name, value) in encoded.headers {
             headers.insert(name, value);
         }
-        let subject = subject::event(&event.node.token(), &event.fact);
         let stored = self
             .jetstream
             .publish_with_headers(subject, headers, encoded.payload.into());
@@ -92,13 +112,18 @@ impl Stage {
         Ok(())
     }
 
+    /// What NATS knows of the notifier's events.
+    async fn consumer(&self) -> Result<consumer::Info> {
+        let consumer = self
+            .jetstream
+            .get_consumer_from_stream::<pull::Config, _, _>(NOTIFIER_CONSUMER.name, EVENTS_STREAM.name)
+            .await?;
+        Ok(consumer.get_info().await?)
+    }
+
     async fn all_events_are_settled(&self) -> Result<()> {
         wait::until_equal("events that are not settled", DEADLINE, (0, 0), async || {
-            let consumer = self
-                .jetstream
-                .get_consumer_from_stream::<pull::Config, _, _>(NOTIFIER_CONSUMER.name, EVENTS_STREAM.name)
-                .await?;
-            let info = consumer.get_info().await?;
+            let info = self.consumer().await?;
             Ok((info.num_pending, info.num_ack_pending))
         })
         .await

@@ -1,22 +1,23 @@
-//! What waits for reboots: one event of the scheduler, from which the notifier has its messages.
+//! What waits for reboots: one event of the scheduler, from which the notifier has its messages, also after a crash.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::{self, message::StreamMessage};
-use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{FleetEvent, FleetFact, PolicyQueue, decode_body, subject};
+use bellwether_proto::stream::{EVENTS_STREAM, NOTIFIER_CONSUMER};
+use bellwether_proto::{FleetEvent, FleetFact, Phase, PolicyQueue, decode_body, subject};
+use jiff::{SignedDuration, Timestamp};
 use rig::hook::Hook;
 use rig::services::ServicesOptions;
-use rig::wait;
+use rig::{wait, world};
 use serde_json::json;
 
-use super::{asked, notifier};
+use super::{Stage, asked, entered, notifier};
 use crate::fleet::{DEADLINE, Fleet};
 use crate::policies;
 use crate::windows::{has, status_fits};
 
-/// Long enough for a leader that has decided to publish what it should not.
+/// Long enough for a leader to publish, and for the notifier to acknowledge, what it should not.
 const WHILE: Duration = Duration::from_secs(5);
 
 /// The newest event about queues; an error: there is none.
@@ -81,4 +82,69 @@ async fn nodes_that_wait_are_one_event_and_one_message_also_for_the_next_leader(
     asked(&hook, 1, "", "NodesHeld").await?;
     killed.process.restart()?;
     fleet.finish()
+}
+
+/// A queue of this policy, in which a node has needed its reboot for a day.
+fn waiting(policy: &str) -> Result<PolicyQueue> {
+    Ok(PolicyQueue {
+        policy: policy.to_owned(),
+        nodes: 1,
+        oldest_since: Timestamp::now().checked_sub(SignedDuration::from_hours(24))?,
+        oldest_node: "n1".parse()?,
+        code: "WindowShut".to_owned(),
+        message: "the windows of the policy are shut".to_owned(),
+        left_over: 0,
+        left_over_nodes: vec![],
+        opening_ends_at: None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_queues_give_their_message_also_after_a_crash_that_costs_the_state() -> Result<()> {
+    let _turn = world::turn().await?;
+    // As in an installation: above the time between two signs of life.
+    let stage = Stage::with_ack_wait(NOTIFIER_CONSUMER.ack_wait).await?;
+    let hook = Hook::start()?;
+    let config = |held_after: &str| {
+        json!({
+            "heldAfter": held_after,
+            "targets": [{ "name": "hook", "perMinute": 600, "webhook": { "url": hook.url("/path") } }],
+        })
+    };
+    let notifier = stage.notifier(&config("1000h"))?;
+    notifier.wait_ready().await?;
+    stage.publish("n1", entered(Phase::Draining)).await?;
+    asked(&hook, 1, "n1", "DrainStarted").await?;
+    stage.publish_queues(vec![waiting("days")?]).await?;
+    stage.publish_queues(vec![waiting("nights")?]).await?;
+    let unsettled = async || {
+        let info = stage.consumer().await?;
+        Ok((info.num_pending, info.num_ack_pending))
+    };
+    wait::until_equal("the newest event alone to be kept", DEADLINE, (0, 1), unsettled).await?;
+    wait::steadily("the newest event is not acknowledged", WHILE, async || {
+        Ok(unsettled().await? == (0, 1))
+    })
+    .await?;
+
+    notifier.process.kill9();
+    std::fs::remove_dir_all(stage.place.folder("notifier-state")?)?;
+    stage.place.folder("notifier-state")?;
+    stage.place.file("notifier.yaml", config("1h").to_string())?;
+    notifier.process.restart()?;
+    let held = asked(&hook, 1, "", "NodesHeld").await?;
+    let [held] = held.as_slice() else {
+        panic!("{held:?}");
+    };
+    assert_eq!(held.field("policy"), "nights", "the newest event alone counts");
+    // The next event ends its delivery, also that of the second process.
+    stage.publish_queues(vec![]).await?;
+    wait::until("the next event to be kept alone", DEADLINE, async || {
+        let info = stage.consumer().await?;
+        let kept = (info.num_pending, info.num_ack_pending, info.ack_floor.stream_sequence);
+        ensure!(kept == (0, 1, 3), "{info:?}");
+        Ok(())
+    })
+    .await?;
+    stage.finish()
 }
