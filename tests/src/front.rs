@@ -16,13 +16,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::http::{Message, read_head, read_request};
-use crate::{ports, tls};
+use crate::listener::Listener;
+use crate::tls;
 
 /// A request to the API server.
 #[derive(Clone, Debug)]
@@ -167,10 +167,9 @@ struct Shared {
 
 /// The front. Dropped, all its connections are closed.
 pub struct Front {
-    port: u16,
+    listener: Listener,
     shared: Shared,
     number: AtomicU64,
-    _task: JoinSet<()>,
 }
 
 /// A fault in force; dropped, it is over.
@@ -195,27 +194,24 @@ impl Front {
         let client = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let (listener, port) = ports::listener()?;
         let shared = Shared {
             server,
             connector: TlsConnector::from(Arc::new(client)),
             observer,
             rules: Arc::default(),
         };
-        let mut task = JoinSet::new();
-        task.spawn(accept(listener, acceptor, shared.clone()));
+        let of_each = shared.clone();
         Ok(Self {
-            port,
+            listener: Listener::start(move |connection| exchange(connection, acceptor.clone(), of_each.clone()))?,
             shared,
             number: AtomicU64::new(0),
-            _task: task,
         })
     }
 
     /// Its port on loopback.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.listener.port()
     }
 
     /// Decides about each request from now on; none leaves it to older rules, and then to the API server.
@@ -225,22 +221,6 @@ impl Front {
         Injection {
             number,
             rules: Arc::clone(&self.shared.rules),
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Shared) {
-    // Aborted with this task, when the front is dropped.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((connection, _)) = accepted else { return };
-                let (tls, shared) = (tls.clone(), shared.clone());
-                // Each side notices by itself that an exchange breaks off.
-                connections.spawn(async move { drop(exchange(connection, tls, shared).await) });
-            }
-            Some(_) = connections.join_next() => (),
         }
     }
 }

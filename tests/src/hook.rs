@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::{http, ports};
+use crate::http;
+use crate::listener::Listener;
 
 /// An answer of the server.
 #[derive(Clone, Debug)]
@@ -75,33 +75,27 @@ struct Content {
 /// The server. Dropped or stopped, its connections are closed.
 #[derive(Debug)]
 pub struct Hook {
-    port: u16,
+    listener: Listener,
     content: Arc<Mutex<Content>>,
-    task: JoinSet<()>,
 }
 
 impl Hook {
     /// Listens on a port of its own, and answers 200.
     pub fn start() -> Result<Self> {
-        let (listener, port) = ports::listener()?;
-        let content = Content {
+        let content = Arc::new(Mutex::new(Content {
             requests: vec![],
             next: VecDeque::new(),
             then: Answer::status(200),
-        };
-        let mut hook = Self {
-            port,
-            content: Arc::new(Mutex::new(content)),
-            task: JoinSet::new(),
-        };
-        hook.serve(listener);
-        Ok(hook)
+        }));
+        let kept = Arc::clone(&content);
+        let listener = Listener::start(move |connection| converse(connection, Arc::clone(&kept)))?;
+        Ok(Self { listener, content })
     }
 
     /// Where it listens, with this path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://127.0.0.1:{}{path}", self.listener.port())
     }
 
     /// Answers the next requests so, one each, before the usual answer.
@@ -124,41 +118,24 @@ impl Hook {
 
     /// Dies as a process would: nothing listens, and open connections are closed.
     pub async fn stop(&mut self) {
-        self.task.shutdown().await;
+        self.listener.stop().await;
     }
 
     /// Listens again on its port; the requests of before are kept.
     pub async fn restart(&mut self) -> Result<()> {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
-        self.serve(listener);
-        Ok(())
-    }
-
-    fn serve(&mut self, listener: TcpListener) {
-        let content = Arc::clone(&self.content);
-        self.task.spawn(async move {
-            // Aborted with this task.
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((connection, _)) = accepted else { return };
-                        let content = Arc::clone(&content);
-                        // A client that breaks off is the test's affair.
-                        connections.spawn(async move { drop(converse(connection, &content).await) });
-                    }
-                    Some(_) = connections.join_next() => (),
-                }
-            }
-        });
+        self.listener.restart().await
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.content)
     }
 }
 
-async fn converse(mut stream: TcpStream, content: &Mutex<Content>) -> Result<()> {
+fn locked(content: &Mutex<Content>) -> MutexGuard<'_, Content> {
+    content.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn converse(mut stream: TcpStream, content: Arc<Mutex<Content>>) -> Result<()> {
     let request = http::read_request(&mut stream).await?.context("no request")?;
     let lower = |(name, value): &(String, String)| (name.to_ascii_lowercase(), value.clone());
     let kept = Request {
@@ -168,7 +145,7 @@ async fn converse(mut stream: TcpStream, content: &Mutex<Content>) -> Result<()>
         at: Instant::now(),
     };
     let answer = {
-        let mut content = content.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = locked(&content);
         content.requests.push(kept);
         let next = content.next.pop_front();
         next.unwrap_or_else(|| content.then.clone())

@@ -24,6 +24,7 @@ mod http;
 pub mod identity;
 pub mod kubectl;
 pub mod kubelet;
+mod listener;
 pub mod logind;
 pub mod machines;
 pub mod mail;

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{ports, tls};
+use crate::listener::Listener;
+use crate::tls;
 
 /// The login that the server knows, as `AUTH PLAIN` has it: user `rig`, password `rig`.
 const LOGIN: &str = "AHJpZwByaWc=";
@@ -24,30 +24,24 @@ struct Content {
 /// The server. Dropped or stopped, its connections are closed.
 #[derive(Debug)]
 pub struct MailServer {
-    port: u16,
-    certificate: std::path::PathBuf,
+    listener: Listener,
     content: Arc<Mutex<Content>>,
-    task: JoinSet<()>,
 }
 
 impl MailServer {
     /// Listens on a port of its own, and shows this certificate, whose key is the file beside it with the extension `key`.
     pub fn start(certificate: &Path) -> Result<Self> {
-        let (listener, port) = ports::listener()?;
-        let mut server = Self {
-            port,
-            certificate: certificate.to_owned(),
-            content: Arc::default(),
-            task: JoinSet::new(),
-        };
-        server.serve(listener)?;
-        Ok(server)
+        let (acceptor, _) = tls::acceptor(certificate)?;
+        let content = Arc::default();
+        let kept = Arc::clone(&content);
+        let listener = Listener::start(move |connection| greet(connection, acceptor.clone(), Arc::clone(&kept)))?;
+        Ok(Self { listener, content })
     }
 
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.listener.port()
     }
 
     /// Replies so to each recipient from now on; none: takes them.
@@ -63,43 +57,21 @@ impl MailServer {
 
     /// Dies as a process would.
     pub async fn stop(&mut self) {
-        self.task.shutdown().await;
+        self.listener.stop().await;
     }
 
     /// Listens again on its port; the mails of before are kept.
     pub async fn restart(&mut self) -> Result<()> {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
-        self.serve(listener)
-    }
-
-    fn serve(&mut self, listener: TcpListener) -> Result<()> {
-        let (acceptor, _) = tls::acceptor(&self.certificate)?;
-        let content = Arc::clone(&self.content);
-        self.task.spawn(async move {
-            // Aborted with this task.
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((connection, _)) = accepted else { return };
-                        let (acceptor, content) = (acceptor.clone(), Arc::clone(&content));
-                        // A client that breaks off is the test's affair.
-                        connections.spawn(async move { drop(greet(connection, acceptor, &content).await) });
-                    }
-                    Some(_) = connections.join_next() => (),
-                }
-            }
-        });
-        Ok(())
+        self.listener.restart().await
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.content)
     }
 }
 
 /// Until STARTTLS: it takes nothing before.
-async fn greet(stream: TcpStream, tls: TlsAcceptor, content: &Mutex<Content>) -> Result<()> {
+async fn greet(stream: TcpStream, tls: TlsAcceptor, content: Arc<Mutex<Content>>) -> Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 rig ESMTP\r\n").await?;
     loop {
@@ -114,7 +86,7 @@ async fn greet(stream: TcpStream, tls: TlsAcceptor, content: &Mutex<Content>) ->
     }
     stream.write_all(b"220 Go ahead\r\n").await?;
     let stream = tls.accept(stream.into_inner()).await?;
-    converse(BufReader::new(stream), content).await
+    converse(BufReader::new(stream), &content).await
 }
 
 async fn converse<S>(mut stream: BufReader<S>, content: &Mutex<Content>) -> Result<()>

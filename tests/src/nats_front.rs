@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, split};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::listener::Listener;
 use crate::nats::Nats;
-use crate::{ports, tls};
+use crate::tls;
 
 /// Larger than any message of the contract.
 const PAYLOAD_MAX: usize = 1 << 20;
@@ -65,15 +65,13 @@ struct Shared {
 
 /// The front. Dropped, all its connections are closed.
 pub struct NatsFront {
-    port: u16,
+    listener: Listener,
     shared: Shared,
-    _task: JoinSet<()>,
 }
 
 impl NatsFront {
     /// Listens on a port of its own before this server.
     pub fn start(nats: &Nats) -> Result<Self> {
-        let (listener, port) = ports::listener()?;
         let access = nats.access()?;
         let (acceptor, _) = tls::acceptor(&access.certificate())?;
         let server = Server {
@@ -82,19 +80,17 @@ impl NatsFront {
             acceptor,
         };
         let shared = Shared::default();
-        let mut task = JoinSet::new();
-        task.spawn(accept(listener, server, shared.clone()));
+        let of_each = shared.clone();
         Ok(Self {
-            port,
+            listener: Listener::start(move |client| connect(client, server.clone(), of_each.clone()))?,
             shared,
-            _task: task,
         })
     }
 
     /// Its port on loopback.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.listener.port()
     }
 
     /// Decides about each message from now on, in place of the rule before.
@@ -105,22 +101,6 @@ impl NatsFront {
     /// Holds no further message. What is held stays so.
     pub fn release(&self) {
         *locked(&self.shared.rule) = None;
-    }
-}
-
-async fn accept(listener: TcpListener, server: Server, shared: Shared) {
-    // Aborted with this task, when the front is dropped.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((client, _)) = accepted else { return };
-                let (server, shared) = (server.clone(), shared.clone());
-                // Each side notices by itself that a connection breaks off.
-                connections.spawn(async move { drop(connect(client, server, shared).await) });
-            }
-            Some(_) = connections.join_next() => (),
-        }
     }
 }
 

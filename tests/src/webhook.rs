@@ -8,11 +8,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{ports, tls};
+use crate::listener::Listener;
+use crate::tls;
 
 /// Larger than any request of the API server about one object of a test.
 const REQUEST_MAX: usize = 1 << 20;
@@ -20,8 +20,7 @@ const REQUEST_MAX: usize = 1 << 20;
 /// The webhook. Dropped, it answers no more.
 #[derive(Debug)]
 pub struct Webhook {
-    port: u16,
-    _task: JoinSet<()>,
+    listener: Listener,
 }
 
 impl Webhook {
@@ -30,40 +29,23 @@ impl Webhook {
     /// the extension `key`.
     pub fn start(certificate: &Path, decide: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Result<Self> {
         let (acceptor, _) = tls::acceptor(certificate)?;
-        let (listener, port) = ports::listener()?;
-        let mut task = JoinSet::new();
-        task.spawn(accept(listener, acceptor, Arc::new(decide)));
-        Ok(Self { port, _task: task })
+        let decide: Arc<Decide> = Arc::new(decide);
+        let listener = Listener::start(move |connection| answer(connection, acceptor.clone(), Arc::clone(&decide)))?;
+        Ok(Self { listener })
     }
 
     /// Where the API server reaches it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}:{}/", Ipv4Addr::LOCALHOST, self.port)
+        format!("https://{}:{}/", Ipv4Addr::LOCALHOST, self.listener.port())
     }
 }
 
 /// Decides about the `request` of an AdmissionReview.
 type Decide = dyn Fn(&Value) -> Option<Value> + Send + Sync;
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, decide: Arc<Decide>) {
-    // Aborted with this task, when the webhook is dropped.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((connection, _)) = accepted else { return };
-                let (tls, decide) = (tls.clone(), Arc::clone(&decide));
-                // The API server reports a webhook that breaks off.
-                connections.spawn(async move { drop(answer(connection, tls, &*decide).await) });
-            }
-            Some(_) = connections.join_next() => (),
-        }
-    }
-}
-
 /// Answers one request, then closes the connection.
-async fn answer(connection: TcpStream, tls: TlsAcceptor, decide: &Decide) -> Result<()> {
+async fn answer(connection: TcpStream, tls: TlsAcceptor, decide: Arc<Decide>) -> Result<()> {
     let mut stream = tls.accept(connection).await?;
     let mut request = Vec::new();
     let body = loop {
