@@ -130,6 +130,51 @@ fn no_output_shows_a_credential() {
 }
 
 #[test]
+fn the_field_of_the_notifier_for_a_url_is_that_of_its_service() {
+    for (flag, url, end) in [
+        (
+            Flag::NotifyUrl,
+            "smtp://u:token@m:587/?from=a@b&to=c@d",
+            "takes such URLs as email.urlFile",
+        ),
+        (
+            Flag::NotifyUrl,
+            "'smtp://u:token@m:587/?from=a@b&to=c@d'",
+            "takes such URLs as email.urlFile",
+        ),
+        (
+            Flag::NotifyUrl,
+            "slack://hook:token@webhook",
+            "takes such URLs as slack.urlFile",
+        ),
+        (
+            Flag::NotifyUrl,
+            "slack://xoxb:token@C1",
+            "as slack.tokenFile and slack.channel",
+        ),
+        (
+            Flag::NotifyUrl,
+            "generic://x.example/token",
+            "takes such URLs as webhook.urlFile",
+        ),
+        (
+            Flag::NotifyUrl,
+            "telegram://token@telegram",
+            "make a target of its own kind there",
+        ),
+        (
+            Flag::SlackHookUrl,
+            "https://hooks.slack.com/services/token",
+            "takes such URLs as slack.urlFile",
+        ),
+    ] {
+        let plan = translated(&[&format!("--{}={url}", flag.name())]);
+        let text = &of_flag(&plan, flag).text;
+        assert!(text.ends_with(end) && !text.contains("token@"), "{url}: {text}");
+    }
+}
+
+#[test]
 fn flags_that_kured_ignores_beside_others_are_not_needed() {
     for (args, flag) in [
         (

@@ -157,10 +157,7 @@ pub(crate) fn of(flag: Flag, settings: &Settings, source: &Source) -> Verdict {
             "BELLWETHER_DRAINER_ANNOTATE_NODES of the drainer: from the cordon to its end, not while the node waits",
         ),
         Flag::PreRebootNodeLabels | Flag::PostRebootNodeLabels => return labels(flag, settings),
-        Flag::NotifyUrl | Flag::SlackHookUrl => (
-            None,
-            "not translated: the notifier of docs/notifications.md, off by default, takes such URLs",
-        ),
+        Flag::NotifyUrl | Flag::SlackHookUrl => return (None, notified(&settings.text(flag))),
         Flag::SlackUsername | Flag::SlackChannel => (Unneeded, "kured reads it and uses it nowhere"),
         Flag::MessageTemplateDrain | Flag::MessageTemplateReboot | Flag::MessageTemplateUncordon => {
             return unless(
@@ -283,6 +280,29 @@ fn concurrency(settings: &Settings) -> Verdict {
         ),
         Some(_) | None => (Counterpart::Unneeded, "one node at a time is the default".to_owned()),
     }
+}
+
+/// The field of the notifier that names a file with this URL. Shows nothing of the URL, which is empty if it is not known.
+fn notified(url: &str) -> String {
+    // As kured does before it uses the URL.
+    let url = url.trim_matches(['"', '\'']);
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let field = match scheme {
+        "" => "",
+        "slack" if rest.starts_with("xoxb") => " as slack.tokenFile and slack.channel",
+        "slack" => " as slack.urlFile",
+        "https" if rest.starts_with("hooks.slack.com/") => " as slack.urlFile",
+        "discord" => " as discord.urlFile",
+        "mattermost" => " as mattermost.urlFile",
+        "smtp" => " as email.urlFile",
+        "generic" | "generic+https" | "generic+http" | "https" | "http" => " as webhook.urlFile",
+        _ => {
+            return "not translated: the notifier of docs/notifications.md, off by default, takes no URL of this service: make a \
+                    target of its own kind there"
+                .to_owned();
+        }
+    };
+    format!("not translated: the notifier of docs/notifications.md, off by default, takes such URLs{field}")
 }
 
 /// The drainer does not start with a label that it may not set.
