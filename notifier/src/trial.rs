@@ -141,4 +141,22 @@ mod tests {
         assert!(lines.starts_with("a: Timeout (not finished within 50ms): "), "{lines}");
         assert!(!is_taken);
     }
+
+    #[test]
+    fn a_file_that_names_no_recipients_is_a_fault_of_its_target() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "smtp://u:T0PSECRET@mail.example.com/?from=b@example.com").unwrap();
+        let path = file.path().display();
+        let config = format!("{{ targets: [{{ name: a, email: {{ urlFile: '{path}' }} }}] }}");
+        let settings = Settings::parse(&config).unwrap();
+        let message = rehearsal::trial(&settings, clock::now());
+        let target = settings.targets.first().unwrap().clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (lines, is_taken) = runtime.unwrap().block_on(try_one(target, message, LIMIT));
+        let start = format!(
+            "a: SecretUnusable (targets[0].email.urlFile ({path}): the content needs 1 to 16 addresses in to: "
+        );
+        assert!(lines.starts_with(&start) && lines.lines().count() == 1, "{lines}");
+        assert!(!is_taken && !lines.contains("T0PSECRET"), "{lines}");
+    }
 }
