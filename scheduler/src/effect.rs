@@ -7,6 +7,7 @@ use bellwether_scheduler_core::{Effect, Input};
 use crate::bus::command;
 use crate::bus::outbox::Outbox;
 use crate::bus::publisher::Publisher;
+use crate::bus::queue_events::QueueEvents;
 use crate::bus::store::Store;
 use crate::cluster::node_conditions::NodeConditions;
 use crate::cluster::node_events::NodeEvents;
@@ -30,6 +31,11 @@ impl Effects {
     /// Publishes the events that are stored, while this leader owns the records.
     pub(crate) fn publisher(&self) -> Publisher {
         Publisher::new(self.bus.clone(), self.store.ownership(), self.outbox.chains())
+    }
+
+    /// Publishes the events about what waits, under this name, while this leader owns the records.
+    pub(crate) fn queue_events(&self, source: String) -> QueueEvents {
+        QueueEvents::new(self.bus.clone(), self.store.ownership(), source)
     }
 
     /// Carries out one effect. Returns what the core has to be given for it, if anything. After an error no

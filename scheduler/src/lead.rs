@@ -30,7 +30,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
 use crate::bus::outbox::Outbox;
-use crate::bus::queue_events::{self, Queues};
+use crate::bus::queue_events::Queues;
 use crate::bus::{event, load};
 use crate::cluster::node_conditions::{NodeConditionWriter, NodeConditions};
 use crate::cluster::node_events::{NodeEventWriter, NodeEvents};
@@ -122,8 +122,8 @@ impl LeaderContext {
         let conditions = leader.effects.node_conditions.queue();
         let conditions = Box::pin(self.node_conditions.write(&conditions));
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
-        let queues = queue_events::publish(self.bus.clone(), self.source.clone(), leader.queues.subscribe());
-        let queues = Box::pin(queues);
+        let queues = leader.effects.queue_events(self.source.clone());
+        let queues = Box::pin(queues.publish(leader.queues.subscribe()));
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
             ended = self.consume_events(sender) => ended,

@@ -3,6 +3,7 @@
 
 mod left;
 mod orders;
+mod queues;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
