@@ -9,7 +9,7 @@ use crate::drain_report::DrainReport;
 use crate::drain_terms::DrainTerms;
 use crate::event_chain::EventChain;
 use crate::failed_reboot::FailedReboot;
-use crate::field::{instant, instant_required, optional, to_timestamp};
+use crate::field::{instant, instant_required, optional, time, to_timestamp};
 use crate::gate_held::GateHeld;
 use crate::ids::{AttemptId, BootId, Generation, NodeName, NodeUid, TraceParent};
 use crate::last_reboot::LastReboot;
@@ -119,6 +119,8 @@ pub struct Attempt {
     pub held: Vec<GateHeld>,
     /// The attempt before in the same rollout; none: it is the first one.
     pub previous: Option<TraceParent>,
+    /// From when on its trace shows that the node waited; none: the wait before it is another attempt, and the delay after that.
+    pub waited_since: Option<Timestamp>,
     /// Parent of all that is done for it.
     pub trace: TraceParent,
     /// The need's first span, whose id the sentinel has drawn.
@@ -170,6 +172,7 @@ impl Attempt {
             event_chain: None,
             held: Vec::new(),
             previous: None,
+            waited_since: None,
             trace,
             need_span: None,
             history: Vec::new(),
@@ -280,6 +283,7 @@ impl Message for Attempt {
             event_chain: EventChain::from_wire(wire.event_chain).map(Box::new),
             held: wire.held.into_iter().map(GateHeld::from_wire).collect(),
             previous: wire.previous_traceparent.parse().ok(),
+            waited_since: time(wire.waited_since),
             trace: wire.traceparent.parse().map_err(WireError::id(T, "traceparent"))?,
             need_span,
             history: wire
@@ -336,6 +340,7 @@ impl Message for Attempt {
             event_chain: self.event_chain.as_deref().map(EventChain::to_wire),
             held: self.held.iter().map(GateHeld::to_wire).collect(),
             previous_traceparent: self.previous.map(|trace| trace.to_string()).unwrap_or_default(),
+            waited_since: self.waited_since.map(to_timestamp),
             traceparent: self.trace.to_string(),
             need_span_id: self
                 .need_span

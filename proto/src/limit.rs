@@ -223,6 +223,7 @@ impl Limited for wire::Attempt {
             event_chain,
             held,
             previous_traceparent: _,
+            waited_since: _,
             history,
         } = self;
         cut_held(held);

@@ -68,6 +68,7 @@ pub(crate) fn attempt(generation: u64, phase: Phase) -> Attempt {
         event_chain: None,
         held: vec![],
         previous: None,
+        waited_since: None,
         trace: TRACE.parse().unwrap(),
         need_span: Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]),
         history: vec![PhaseEntered { phase, at: at(1) }],
@@ -230,6 +231,7 @@ pub(crate) fn failed_again() -> Attempt {
                 .parse()
                 .unwrap(),
         ),
+        waited_since: Some(at(-60)),
         event_chain: Some(Box::new(EventChain {
             sequence: 7,
             hash: EventHash::of(b"7"),

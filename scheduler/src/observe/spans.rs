@@ -49,7 +49,9 @@ fn write_phase(attempt: &Attempt, ended: &PhaseEntered, next: &PhaseEntered) {
     match ended.phase {
         Phase::Draining => {
             write_need(attempt);
-            write_wait(attempt);
+            if let Some(wait) = wait(attempt) {
+                wait.write();
+            }
         }
         Phase::Rebooting => write_call(attempt, ended.at, next.at),
         Phase::Verifying
@@ -104,7 +106,8 @@ fn write_need(attempt: &Attempt) {
         return;
     }
     // A package that was installed in the drain makes the need a later one.
-    let since = attempt.need_since.min(attempt.started_at());
+    let since = attempt.waited_since.unwrap_or(attempt.need_since);
+    let since = since.min(attempt.started_at());
     let mut need = FinishedSpan {
         span_id: attempt.need_span,
         parent: None,
@@ -115,20 +118,17 @@ fn write_need(attempt: &Attempt) {
     need.write();
 }
 
-/// From the need to the first attempt for it.
-fn write_wait(attempt: &Attempt) {
-    // What lies before a further attempt is another attempt, and the delay after it.
-    if attempt.need_span.is_none() || attempt.failures_in_row > 0 {
-        return;
-    }
+/// From the need to the first attempt for it; none: what lies before a further attempt is another attempt, and the delay after it.
+/// By what the record has had from its start on, since the attempt's end changes its failures, and the host its need.
+fn wait(attempt: &Attempt) -> Option<FinishedSpan> {
+    let parent = attempt.need_span?;
     let began = attempt.started_at();
-    let since = attempt.need_since.min(began);
-    FinishedSpan {
-        parent: attempt.need_span,
+    let since = attempt.waited_since?.min(began);
+    Some(FinishedSpan {
+        parent: Some(parent),
         events: gates(attempt, since, began),
         ..part(attempt, span::WAITING, since, began)
-    }
-    .write();
+    })
 }
 
 /// The gates that held the node within the wait, by the record's list, in the order of their times.
@@ -310,6 +310,27 @@ mod tests {
                 .parse()
                 .unwrap(),
         )
+    }
+
+    #[test]
+    fn the_wait_is_that_of_the_start_whatever_the_record_shows_since() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut attempt = attempt();
+        attempt.need_span = Some([1; 8]);
+        attempt.history = vec![PhaseEntered {
+            phase: Phase::Draining,
+            at: at(30),
+        }];
+        attempt.waited_since = Some(at(10));
+        let times = |attempt: &Attempt| wait(attempt).map(|wait| (wait.start, wait.end, wait.span_id));
+        let first = times(&attempt);
+        assert_eq!(first.map(|(start, end, _)| (start, end)), Some((at(10), at(30))));
+        // A failure, and a package that was installed meanwhile.
+        (attempt.failures_in_row, attempt.need_since) = (1, at(40));
+        assert_eq!(times(&attempt), first);
+        // A further attempt, which has ended as Done.
+        (attempt.failures_in_row, attempt.waited_since) = (0, None);
+        assert_eq!(times(&attempt), None);
     }
 
     #[test]

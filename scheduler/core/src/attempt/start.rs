@@ -25,6 +25,7 @@ pub(crate) fn start(
     (attempt.drain_terms, attempt.reboot_kind) = terms;
     attempt.need_since = need.since;
     attempt.reasons.clone_from(&need.reasons);
+    attempt.waited_since = (attempt.failures_in_row == 0).then_some(need.since);
     attempt.need_span = need.trace.map(|trace| trace.span_id);
     begin(&mut attempt, Phase::Draining, policy, now);
     Some(attempt)

@@ -1,6 +1,7 @@
 //! Stories of what a record keeps for the traces of a rollout: the attempt before, and the gates of the wait.
 
-use bellwether_proto::TraceParent;
+use bellwether_proto::{Phase, TraceParent};
+use bellwether_scheduler_core::Policy;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -77,4 +78,40 @@ fn a_record_keeps_the_gates_that_held_its_node_and_the_next_attempt_does_not() {
     world.need("a");
     let held = &world.records[&name("a")].held;
     assert!(held.iter().all(|gate| gate.code != "Paused"), "{held:?}");
+}
+
+#[test]
+fn only_the_first_attempt_for_a_need_states_the_wait_and_it_does_not_change_with_what_the_attempt_comes_to() {
+    let waited_since = |world: &World| world.records[&name("a")].waited_since;
+    let mut world = World::new(1, &["a"]);
+    world.pause("release night");
+    world.need("a");
+    let needed = world.now;
+    world.pass(SignedDuration::from_mins(5));
+    world.resume();
+    world.settle();
+    assert_eq!(world.phase("a"), Some(Phase::Draining));
+    assert_eq!(waited_since(&world), Some(needed));
+    // A package that is installed in the drain: a later need.
+    world.need("a");
+    world.settle();
+    assert!(world.records[&name("a")].need_since > needed);
+    world.cancel("a", "a test");
+    // The queue still has the drain.
+    world.drainer("a", true, 1);
+    world.drainer("a", true, 1);
+    world.pass(Policy::LATE_EFFECT_MAX);
+    assert_eq!(world.phase("a"), Some(Phase::Cancelled));
+    assert_eq!(
+        waited_since(&world),
+        Some(needed),
+        "it was the first one, though in vain"
+    );
+    world.pass(DAY);
+    world.reboot("a");
+    assert_eq!(world.phase("a"), Some(Phase::Done));
+    assert_eq!(waited_since(&world), None, "it was a further one, though it is done");
+    world.pass(DAY);
+    world.need("a");
+    assert_eq!(waited_since(&world), Some(world.now), "another need");
 }
