@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::attempt::is_for_reboot;
 use crate::explain::{Basis, Stand, State};
-use crate::observed::NodeView;
+use crate::observed::{NodeView, OurCondition};
 
 /// A message longer than this is cut: each is part of a Node object, which every kubelet and many controllers watch.
 const MESSAGE_BYTES_MAX: usize = 512;
@@ -51,20 +51,13 @@ pub struct WantedCondition {
     pub reason: &'static str,
     /// For operators.
     pub message: String,
-    /// The node has the condition with another status, or does not have it: its time of transition is now.
-    pub is_transition: bool,
-    /// The same, or the reason is another one; false: only the message is.
-    pub(crate) is_news: bool,
 }
 
-/// What has to change of the conditions of one Node object.
+/// All conditions of ours that a Node object has to have, by type; it has to have no others of ours.
+///
+/// The whole of them, and not what differs from a view: a view may be behind, and what was requested before it may be on its way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conditions {
-    /// By type: to be written.
-    pub set: BTreeMap<&'static str, WantedCondition>,
-    /// Types of ours to be deleted.
-    pub removed: Vec<&'static str>,
-}
+pub struct Conditions(BTreeMap<&'static str, WantedCondition>);
 
 /// A request to change the conditions of a Node object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,69 +68,83 @@ pub struct ConditionChange {
     pub node_uid: NodeUid,
     /// When the change was decided: the time of transitions.
     pub at: Timestamp,
-    /// The change.
+    /// What the node has to have.
     pub conditions: Conditions,
 }
 
+/// What has to change of the conditions of one Node object, as it is now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConditionDiff<'w> {
+    /// To be written.
+    pub set: Vec<SetCondition<'w>>,
+    /// Types of ours to be deleted.
+    pub removed: Vec<&'static str>,
+}
+
+/// A condition to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetCondition<'w> {
+    /// Its type.
+    pub type_: &'static str,
+    /// As it has to be.
+    pub wanted: &'w WantedCondition,
+    /// The node has the condition with another status, or does not have it: its time of transition is that of the change.
+    pub is_transition: bool,
+    /// The same, or the reason is another one; false: only the message is.
+    is_news: bool,
+}
+
+impl ConditionDiff<'_> {
+    /// Nothing but messages differs.
+    pub(crate) fn is_of_messages(&self) -> bool {
+        self.removed.is_empty() && self.set.iter().all(|set| !set.is_news)
+    }
+}
+
 impl Conditions {
-    /// What is to be changed of a node: our condition and those of Kubernetes. None: the node is as wanted. `needed`: its
-    /// host requires a reboot; none: not known.
-    pub(crate) fn to_change(
-        node: &NodeView,
-        stand: &Stand,
-        attempt: Option<&Attempt>,
-        needed: Option<bool>,
-    ) -> Option<Self> {
+    /// Our condition and those of Kubernetes. `needed`: the host requires a reboot; none: not known.
+    pub(crate) fn of(node: &NodeView, stand: &Stand, attempt: Option<&Attempt>, needed: Option<bool>) -> Self {
         let running = attempt.filter(|_| matches!(stand.state, State::InProgress(_)));
         let has_ours = node.our_conditions.contains_key(mark::REBOOT_REQUIRED);
         let required = required(stand, running, needed, has_ours);
-        let wanted = required.into_iter().chain(lifecycle(stand, running, node)).collect();
-        Self::between(node, wanted)
+        Self(required.into_iter().chain(lifecycle(stand, running, node)).collect())
     }
 
-    /// The same change but for the types that another program has taken since; none: nothing is left of it.
+    /// What differs from those of ours that a Node object has; none: it is as wanted. A condition of another program is not ours to
+    /// change, whatever its status: two writers would never come to an end.
     #[must_use]
-    pub fn without(mut self, is_foreign: impl Fn(&str) -> bool) -> Option<Self> {
-        self.set.retain(|type_, _| !is_foreign(type_));
-        self.removed.retain(|type_| !is_foreign(type_));
-        (self != Self::default()).then_some(self)
-    }
-
-    /// Nothing but messages differs.
-    pub(crate) fn is_of_messages(&self) -> bool {
-        self.removed.is_empty() && self.set.values().all(|wanted| !wanted.is_news)
-    }
-
-    /// Removes all conditions of ours; none: there are none.
-    pub(crate) fn all_removed(node: &NodeView) -> Option<Self> {
-        Self::between(node, BTreeMap::new())
-    }
-
-    /// The same of a node whose view may be behind: whatever may have been written.
-    pub(crate) fn removed_with(mut self, requested: Option<&Self>) -> Self {
-        let set = requested.into_iter().flat_map(|requested| requested.set.keys());
-        self.removed.extend(set);
-        self.removed.sort_unstable();
-        self.removed.dedup();
-        self
-    }
-
-    fn between(node: &NodeView, mut wanted: BTreeMap<&'static str, WantedCondition>) -> Option<Self> {
-        // A condition of another program is not ours to change, whatever its status: two writers would never come to an end.
-        wanted.retain(|type_, _| !node.conditions.contains_key(*type_));
+    pub fn diff<'w>(
+        &'w self,
+        ours: &BTreeMap<String, OurCondition>,
+        is_foreign: impl Fn(&str) -> bool,
+    ) -> Option<ConditionDiff<'w>> {
         let types = [mark::REBOOT_REQUIRED].into_iter().chain(mark::LIFECYCLE_CONDITIONS);
-        let present = types.filter(|type_| node.our_conditions.contains_key(*type_));
-        let removed: Vec<_> = present.filter(|type_| !wanted.contains_key(*type_)).collect();
-        wanted.retain(|type_, wanted| {
-            let Some(present) = node.our_conditions.get(*type_) else {
-                return true;
+        let is_unwanted = |type_: &&str| ours.contains_key(*type_) && !self.0.contains_key(*type_);
+        let removed = types.filter(is_unwanted).filter(|type_| !is_foreign(type_)).collect();
+        let own = self.0.iter().filter(|(type_, _)| !is_foreign(type_));
+        let set = own.filter_map(|(type_, wanted)| {
+            let present = ours.get(*type_);
+            let is_transition = present.is_none_or(|present| present.status != wanted.status.as_str());
+            let is_news = is_transition || present.is_none_or(|present| present.reason != wanted.reason);
+            let differs = is_news || present.is_none_or(|present| present.message != wanted.message);
+            let set = SetCondition {
+                type_,
+                wanted,
+                is_transition,
+                is_news,
             };
-            wanted.is_transition = present.status != wanted.status.as_str();
-            wanted.is_news = wanted.is_transition || present.reason != wanted.reason;
-            wanted.is_news || present.message != wanted.message
+            differs.then_some(set)
         });
-        let is_none = wanted.is_empty() && removed.is_empty();
-        (!is_none).then_some(Self { set: wanted, removed })
+        let diff = ConditionDiff {
+            set: set.collect(),
+            removed,
+        };
+        (diff != ConditionDiff::default()).then_some(diff)
+    }
+
+    /// The same by the view of a node.
+    pub(crate) fn diff_from(&self, node: &NodeView) -> Option<ConditionDiff<'_>> {
+        self.diff(&node.our_conditions, |type_| node.conditions.contains_key(type_))
     }
 }
 
@@ -242,7 +249,5 @@ fn wanted(status: ConditionStatus, reason: &'static str, mut message: String) ->
         status,
         reason,
         message,
-        is_transition: true,
-        is_news: true,
     }
 }

@@ -31,7 +31,7 @@ pub mod trail;
 pub mod wait;
 
 pub use admission::{Reason, Scope, Skip};
-pub use condition::{ConditionChange, ConditionStatus};
+pub use condition::{ConditionChange, ConditionDiff, ConditionStatus, Conditions, SetCondition, WantedCondition};
 pub use effect::{Command, Effect};
 pub use explain::{Blocker, Outlook, PolicyNodes, PolicyOutlook, PolicyStanding, Standing, State, Turn, queues_differ};
 pub use fleet::Fleet;

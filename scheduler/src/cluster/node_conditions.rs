@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use bellwether_chassis::clock;
 use bellwether_proto::mark;
-use bellwether_scheduler_core::ConditionChange;
-use bellwether_scheduler_core::condition::Conditions;
+use bellwether_scheduler_core::{ConditionChange, ConditionDiff, OurCondition};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -93,8 +92,8 @@ impl NodeConditionWriter {
         }
     }
 
-    /// A change is decided by a view that may be behind, and may have waited: so the object is read right before, what another
-    /// program has taken meanwhile is left as it is, and the write is under the version that was read.
+    /// A change is decided by a view that may be behind, and may have waited: so the object is read right before, the write is of what
+    /// differs there and under the version that was read, and what another program has taken meanwhile is left as it is.
     async fn write_once(&self, change: Box<ConditionChange>) -> ConditionOutcome {
         if clock::now().duration_since(change.at) > AGE_MAX {
             return ConditionOutcome::Dropped;
@@ -124,18 +123,17 @@ impl NodeConditionWriter {
         let Some(node) = found.filter(is_same) else {
             return Ok(ConditionOutcome::NodeGone);
         };
-        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let foreign: Vec<&str> = conditions
-            .filter(|condition| {
-                !mark::is_our_condition(&condition.type_, condition.reason.as_deref().unwrap_or_default())
-            })
-            .map(|condition| condition.type_.as_str())
-            .collect();
-        let Some(conditions) = change.conditions.without(|type_| foreign.contains(&type_)) else {
+        let all = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let (ours, foreign): (Vec<_>, Vec<_>) = all.partition(|condition| {
+            mark::is_our_condition(&condition.type_, condition.reason.as_deref().unwrap_or_default())
+        });
+        let ours = ours.into_iter().map(our_condition).collect();
+        let is_foreign = |type_: &str| foreign.iter().any(|condition| condition.type_ == type_);
+        let Some(diff) = change.conditions.diff(&ours, is_foreign) else {
             return Ok(ConditionOutcome::Written);
         };
         let version = node.metadata.resource_version.as_deref().unwrap_or_default();
-        let patch = Patch::Strategic(patch(&conditions, change.at, version));
+        let patch = Patch::Strategic(patch(&diff, change.at, version));
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -157,25 +155,34 @@ impl NodeConditionWriter {
     }
 }
 
+fn our_condition(condition: &NodeCondition) -> (String, OurCondition) {
+    let ours = OurCondition {
+        status: condition.status.clone(),
+        reason: condition.reason.clone().unwrap_or_default(),
+        message: condition.message.clone().unwrap_or_default(),
+    };
+    (condition.type_.clone(), ours)
+}
+
 /// A strategic merge patch, which leaves the conditions of other programs as they are.
-fn patch(conditions: &Conditions, at: Timestamp, version: &str) -> Value {
+fn patch(diff: &ConditionDiff<'_>, at: Timestamp, version: &str) -> Value {
     let at = format!("{at:.0}");
-    let set = conditions.set.iter().map(|(type_, wanted)| {
+    let set = diff.set.iter().map(|set| {
         let mut condition = json!({
-            "type": type_,
-            "status": wanted.status.as_str(),
-            "reason": wanted.reason,
-            "message": wanted.message,
+            "type": set.type_,
+            "status": set.wanted.status.as_str(),
+            "reason": set.wanted.reason,
+            "message": set.wanted.message,
             "lastHeartbeatTime": at,
         });
-        if wanted.is_transition
+        if set.is_transition
             && let Some(fields) = condition.as_object_mut()
         {
             fields.insert("lastTransitionTime".to_owned(), json!(at));
         }
         condition
     });
-    let removed = conditions.removed.iter();
+    let removed = diff.removed.iter();
     let removed = removed.map(|type_| json!({ "type": type_, "$patch": "delete" }));
     json!({
         "metadata": { "resourceVersion": version },

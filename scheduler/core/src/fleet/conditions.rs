@@ -28,24 +28,25 @@ impl Fleet {
             stand.map(|stand| stand.state),
             Some(State::InProgress(_) | State::Failed)
         );
-        let (conditions, urgency) = if self.policy.node_conditions {
-            let needed = member.observation().and_then(|observation| observation.reported_need());
-            let wanted = Conditions::to_change(node, stand?, member.attempt.as_deref(), needed)?;
-            let is_due = |at| clock.reached(later(at, MESSAGE_INTERVAL));
-            let is_requested = self.conditions.requested(&node.name) == Some(&wanted);
-            if wanted.is_of_messages() && !is_requested && !member.conditions_at.is_none_or(is_due) {
-                return None;
-            }
-            let urgency = match (in_attempt, wanted.is_of_messages()) {
-                (true, false) => Urgency::First,
-                (false, false) => Urgency::Usual,
-                (_, true) => Urgency::Last,
-            };
-            (wanted, urgency)
-        } else {
-            (Conditions::all_removed(node)?, Urgency::Usual)
+        if !self.policy.node_conditions {
+            let none = Conditions::default();
+            none.diff_from(node)?;
+            return Some((node.uid.clone(), none, Urgency::Usual));
+        }
+        let needed = member.observation().and_then(|observation| observation.reported_need());
+        let wanted = Conditions::of(node, stand?, member.attempt.as_deref(), needed);
+        let is_of_messages = wanted.diff_from(node)?.is_of_messages();
+        let is_due = |at| clock.reached(later(at, MESSAGE_INTERVAL));
+        let is_requested = self.conditions.requested(&node.name) == Some(&wanted);
+        if is_of_messages && !is_requested && !member.conditions_at.is_none_or(is_due) {
+            return None;
+        }
+        let urgency = match (in_attempt, is_of_messages) {
+            (true, false) => Urgency::First,
+            (false, false) => Urgency::Usual,
+            (_, true) => Urgency::Last,
         };
-        Some((node.uid.clone(), conditions, urgency))
+        Some((node.uid.clone(), wanted, urgency))
     }
 
     /// Has ours removed from a node that leaves the view with them: its labels say now that it is to be left alone.
@@ -53,14 +54,14 @@ impl Fleet {
         let Some(node) = self.members.get(name).and_then(|member| member.node.as_ref()) else {
             return;
         };
-        let removed = Conditions::all_removed(node).unwrap_or_default();
-        let conditions = removed.removed_with(self.conditions.requested(name));
-        if conditions != Conditions::default() {
+        let none = Conditions::default();
+        // Those that were requested may be on their way.
+        if none.diff_from(node).is_some() || self.conditions.requested(name).is_some() {
             self.effects.push_back(Effect::SetConditions(Box::new(ConditionChange {
                 node: name.clone(),
                 node_uid: node.uid.clone(),
                 at: now,
-                conditions,
+                conditions: none,
             })));
         }
     }

@@ -134,16 +134,24 @@ impl World {
         else {
             return;
         };
-        let conditions = &mut host.view.our_conditions;
-        for (type_, wanted) in &change.conditions.set {
+        let view = &mut host.view;
+        let Some(diff) = change
+            .conditions
+            .diff(&view.our_conditions, |type_| view.conditions.contains_key(type_))
+        else {
+            return;
+        };
+        for set in diff.set {
             let condition = OurCondition {
-                status: wanted.status.as_str().to_owned(),
-                reason: wanted.reason.to_owned(),
-                message: wanted.message.clone(),
+                status: set.wanted.status.as_str().to_owned(),
+                reason: set.wanted.reason.to_owned(),
+                message: set.wanted.message.clone(),
             };
-            conditions.insert((*type_).to_owned(), condition);
+            view.our_conditions.insert(set.type_.to_owned(), condition);
         }
-        conditions.retain(|type_, _| !change.conditions.removed.contains(&type_.as_str()));
+        for type_ in diff.removed {
+            view.our_conditions.remove(type_);
+        }
     }
 
     /// The rebooter looks at its record and, if it is its command, reboots its host.

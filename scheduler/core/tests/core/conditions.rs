@@ -1,7 +1,9 @@
 //! Stories of the conditions by which Node objects show where their reboots are.
 
+use std::collections::BTreeMap;
+
 use bellwether_proto::{Phase, mark};
-use bellwether_scheduler_core::{AnnotatedKind, ConditionChange, Effect, NodeCondition, OurCondition};
+use bellwether_scheduler_core::{AnnotatedKind, ConditionChange, Conditions, Effect, NodeCondition, OurCondition};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -149,12 +151,58 @@ fn a_condition_of_another_program_is_not_touched_and_ours_is_no_claim() {
     // Ours of Kubernetes is there, and the order is given all the same.
     assert_eq!(world.phase("b"), Some(Phase::Rebooting));
     assert_eq!(shown(&world, "b"), [IN_PROGRESS, "RebootRequired=True Rebooting"]);
-    assert!(changes(&world, "b").iter().all(|change| {
-        let changed = change.conditions.set.keys().chain(&change.conditions.removed);
-        changed
-            .into_iter()
-            .all(|type_| *type_ != mark::DRAINED && *type_ != mark::MAINTENANCE_PLANNED)
-    }));
+    let foreign = &world.hosts[&name("b")].view.conditions;
+    assert!(foreign.contains_key(mark::DRAINED) && foreign.contains_key(mark::MAINTENANCE_PLANNED));
+}
+
+/// A view is often behind: the next phase is decided before it shows the conditions of the phase before.
+#[test]
+fn a_change_leaves_none_of_those_that_were_requested_before_it_and_are_not_in_view_yet() {
+    let mut world = World::new(1, &["a"]);
+    world.need("a");
+    assert_eq!(shown(&world, "a"), [DRAINING, "RebootRequired=True Draining"]);
+    let written = world.hosts[&name("a")].view.our_conditions.clone();
+    // The object has them, and the view does not.
+    world.host("a").view.our_conditions.clear();
+    world.effects.clear();
+    world.drainer("a", true, 1);
+    assert_eq!(world.phase("a"), Some(Phase::Rebooting));
+    let change = changes(&world, "a").pop().expect("a change");
+    let diff = change.conditions.diff(&written, |_| false).unwrap();
+    assert_eq!(diff.removed, [mark::DRAIN_IN_PROGRESS], "{diff:?}");
+    let set: Vec<_> = diff.set.iter().map(|set| set.type_).collect();
+    assert_eq!(
+        set,
+        [mark::DRAINED, mark::MAINTENANCE_IN_PROGRESS, mark::REBOOT_REQUIRED]
+    );
+}
+
+#[test]
+fn only_another_status_is_a_transition_and_a_foreign_type_is_left_alone() {
+    let mut world = World::new(1, &["a"]);
+    world.pause("freeze");
+    world.need("a");
+    let wanted = changes(&world, "a").pop().unwrap().conditions;
+    let mut ours = world.hosts[&name("a")].view.our_conditions.clone();
+    assert_eq!(wanted.diff(&ours, |_| false), None, "as wanted");
+    let condition = ours.get_mut(mark::REBOOT_REQUIRED).unwrap();
+    condition.message.clear();
+    let transitions = |ours: &_| -> Vec<_> {
+        let diff = wanted.diff(ours, |_| false).unwrap();
+        diff.set.iter().map(|set| (set.type_, set.is_transition)).collect()
+    };
+    assert_eq!(transitions(&ours), [(mark::REBOOT_REQUIRED, false)]);
+    ours.get_mut(mark::REBOOT_REQUIRED).unwrap().status = "Unknown".to_owned();
+    assert_eq!(transitions(&ours), [(mark::REBOOT_REQUIRED, true)]);
+    assert_eq!(
+        transitions(&BTreeMap::new()),
+        [(mark::REBOOT_REQUIRED, true)],
+        "none yet"
+    );
+    let stale = ours[mark::REBOOT_REQUIRED].clone();
+    ours.insert(mark::DRAINED.to_owned(), stale);
+    assert_eq!(wanted.diff(&ours, |_| false).unwrap().removed, [mark::DRAINED]);
+    assert_eq!(wanted.diff(&ours, |_| true), None);
 }
 
 #[test]
@@ -187,8 +235,6 @@ fn a_message_alone_is_written_every_five_minutes_and_a_code_at_once() {
     world.pass(MINUTE * 6);
     world.settle();
     assert!(message(&world, "a").contains("fourth"), "{}", message(&world, "a"));
-    let last = changes(&world, "a").pop().unwrap();
-    assert!(!last.conditions.set[mark::REBOOT_REQUIRED].is_transition);
 }
 
 #[test]
@@ -209,7 +255,7 @@ fn without_the_setting_what_is_there_is_taken_away() {
 
 #[test]
 fn a_node_that_is_to_be_left_alone_loses_its_conditions_before_it_leaves_the_view() {
-    let mut world = World::new(1, &["a", "b"]);
+    let mut world = World::new(1, &["a", "b", "c"]);
     world.need("a");
     world.need("b");
     world.settle();
@@ -217,9 +263,7 @@ fn a_node_that_is_to_be_left_alone_loses_its_conditions_before_it_leaves_the_vie
     world.leave("b");
     let last = changes(&world, "b").pop().unwrap();
     assert_eq!(last.node_uid, uid);
-    assert_eq!(last.conditions.set.len(), 0);
-    assert_eq!(
-        last.conditions.removed,
-        [mark::MAINTENANCE_PLANNED, mark::REBOOT_REQUIRED]
-    );
+    assert_eq!(last.conditions, Conditions::default(), "none is wanted");
+    world.leave("c");
+    assert_eq!(changes(&world, "c"), [], "it has none");
 }
