@@ -58,6 +58,7 @@ async fn each_order_and_its_operator_is_in_the_trail_though_the_scheduler_dies_b
         );
     }
     ensure!(events[0]["order"]["given"]["reason"] == "collecting", "{}", events[0]);
+    are_logged(&scheduler, &events)?;
     // The second pause in place of the first; a resume ends the second.
     ensure!(
         events[2]["order"]["ended"][0]["reason"] == "collecting",
@@ -78,6 +79,34 @@ async fn each_order_and_its_operator_is_in_the_trail_though_the_scheduler_dies_b
     stream.delete_message(places[1]).await?;
     verified(&fleet, &["EventMissing"]).await?;
     fleet.finish()
+}
+
+/// The scheduler's log has each change of the orders, with its operator and whether the fleet is paused then.
+fn are_logged(scheduler: &Service, events: &[Value]) -> Result<()> {
+    let log = scheduler.process.output();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("Orders changed")).collect();
+    ensure!(lines.len() == events.len(), "{lines:?}");
+    let states = [
+        ("collecting", true),
+        ("disks", true),
+        ("release day", true),
+        ("", false),
+        ("", false),
+    ];
+    for ((line, event), (reason, paused)) in lines.iter().zip(events).zip(states) {
+        let text = |pointer| event.pointer(pointer).and_then(Value::as_str);
+        let change = text("/order/change").context("no change")?;
+        let by = text("/by").context("no operator")?;
+        for field in [
+            format!("change=\"{change}\""),
+            format!("by=\"{by}\""),
+            format!("reason=\"{reason}\""),
+            format!("paused={paused}"),
+        ] {
+            ensure!(line.contains(&field), "{field} is not in: {line}");
+        }
+    }
+    Ok(())
 }
 
 /// The events of the trail in pages of two are those of one answer; a client of a version before the orders gets none of them.
