@@ -80,6 +80,7 @@ impl Metrics {
         self.reboots.get_or_create(&outcome.label()).inc();
     }
 
+    /// A record was not obeyed, for the reason with this code.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
     }

@@ -105,8 +105,8 @@ impl StoredRecord {
         // Logged once for each write, however often the record is read.
         if self.unusable.replace(record.sequence) != Some(record.sequence) {
             self.metrics.refused(match &unusable {
-                Unusable::Untrusted(_) => "untrusted",
-                Unusable::Malformed(_) => "malformed",
+                Unusable::Untrusted(fault) => fault.code(),
+                Unusable::Malformed(_) => "Malformed",
             });
             tracing::warn!(sequence = record.sequence, error = %unusable, "Attempt record is not obeyed");
         }

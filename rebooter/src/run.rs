@@ -387,7 +387,7 @@ impl Rebooter {
     }
 
     fn report_refusal(&mut self, record: &Attempt, refusal: &Refusal) {
-        self.metrics.refused(refusal.reason());
+        self.metrics.refused(refusal.code());
         tracing::warn!(
             { attribute::ATTEMPT } = %record.id,
             { attribute::GENERATION } = record.generation.0,

@@ -419,7 +419,7 @@ async fn a_record_of_another_node_at_a_nodes_key_neither_cordons_nor_reboots_the
         let metrics = rebooter.metrics().await?;
         let refused = metrics
             .lines()
-            .any(|line| line.contains("refusals_total{") && line.contains("other_node"));
+            .any(|line| line.contains("refusals_total{") && line.contains("reason=\"OtherNode\""));
         ensure!(refused, "{metrics}");
         Ok(())
     })

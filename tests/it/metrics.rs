@@ -22,6 +22,11 @@ pub(crate) const OF_FAULTS: [&str; 3] = [
 /// Labels of the format itself.
 const OF_FORMAT: [&str; 1] = ["le"];
 
+/// Labels whose values are words from lists.
+const OF_LISTS: [&str; 8] = [
+    "answer", "cause", "code", "outcome", "phase", "reason", "state", "verdict",
+];
+
 /// Each metric with its labels.
 type Metrics = BTreeMap<String, BTreeSet<String>>;
 
@@ -72,7 +77,13 @@ async fn published(service: &Service, metrics: &mut Metrics) -> Result<()> {
             .trim_end_matches('}')
             .split(',')
             .filter_map(|label| label.split_once('='));
-        let labels = labels.map(|(label, _)| label.to_owned());
+        let labels: Vec<(&str, &str)> = labels.collect();
+        for (label, value) in labels.iter().filter(|(label, _)| OF_LISTS.contains(label)) {
+            let word = value.trim_matches('"');
+            let is_spelled = word.starts_with(|it: char| it.is_ascii_uppercase()) && !word.contains(['_', '-', ' ']);
+            assert!(is_spelled, "{name} has another spelling of {label}: {value}");
+        }
+        let labels = labels.into_iter().map(|(label, _)| label.to_owned());
         let found = metrics.entry(name.to_owned()).or_default();
         found.extend(labels.filter(|label| !OF_FORMAT.contains(&label.as_str())));
     }

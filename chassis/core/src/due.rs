@@ -25,10 +25,10 @@ impl Why {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Start => "start",
-            Self::Change => "change",
-            Self::Connection => "connection",
-            Self::Refresh => "refresh",
+            Self::Start => "Start",
+            Self::Change => "Change",
+            Self::Connection => "Connection",
+            Self::Refresh => "Refresh",
         }
     }
 }

@@ -177,23 +177,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The word for labels.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::OtherNode(_) => "other_node",
-            Self::NotDrained => "not_drained",
-            Self::Unlimited => "unlimited",
-            Self::Late { .. } => "late",
-            Self::Unable { .. } => "unable",
-            Self::Inhibited { .. } => "inhibited",
-            Self::Unreached { .. } => "unreached",
-            Self::Spent { .. } => "spent",
-            Self::Untrusted(_) => "untrusted",
-        }
-    }
-
-    /// The code in the event, from a closed list.
+    /// The code in the event and in labels, from a closed list.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
