@@ -20,6 +20,13 @@ pub const OUT_OF_LOAD_BALANCERS: &str = "node.kubernetes.io/exclude-from-externa
 /// Annotation with those of [`AUTOSCALER_GUARDS`] and [`OUT_OF_LOAD_BALANCERS`] that we set, separated by commas.
 pub const GUARDED_BY: &str = "bellwether.dev/guarded-by";
 
+/// Annotation with the labels and annotations of the settings of operators that our drainer set with [`CORDONED_FOR`], separated by
+/// commas: the settings may be others when the cordon ends.
+pub const MARKED_WITH: &str = "bellwether.dev/marked-with";
+
+/// Annotation of kured with the time since which a node is in the hands of its reboot; set where operators want that.
+pub const KURED_IN_PROGRESS: &str = "weave.works/kured-reboot-in-progress";
+
 /// Key of the taint of nodes that wait for their reboot. The drainer writes it on command of the scheduler, with the effect
 /// [`WAITS_FOR_REBOOT_EFFECT`] and no value.
 pub const WAITS_FOR_REBOOT: &str = "bellwether.dev/waits-for-reboot";

@@ -204,7 +204,7 @@ async fn a_fleet_reboots_under_narrow_rights_and_no_request_is_refused() -> Resu
             taints.len() == 1 && node.annotations().contains_key(KARPENTER),
             "{node:?}"
         );
-        let ours = [mark::CORDONED_FOR, mark::GUARDED_BY, GUARD];
+        let ours = [mark::CORDONED_FOR, mark::GUARDED_BY, mark::MARKED_WITH, GUARD];
         ensure!(!ours.iter().any(|it| node.annotations().contains_key(*it)), "{node:?}");
         ensure!(!node.labels().contains_key(mark::OUT_OF_LOAD_BALANCERS), "{node:?}");
         let conditions = node.status.iter().flat_map(|it| it.conditions.iter().flatten());
@@ -245,6 +245,7 @@ fn the_policy_names_the_marks_of_the_contract() -> Result<()> {
     let marks = [
         mark::CORDONED_FOR,
         mark::GUARDED_BY,
+        mark::MARKED_WITH,
         GUARD,
         KARPENTER,
         mark::OUT_OF_LOAD_BALANCERS,

@@ -104,6 +104,7 @@ pub(crate) fn cordon_patch(
 ) -> Value {
     let guards = node.guards.set(leaves_load_balancers);
     let mark = attempt.attempt.to_string();
+    let marks = marks.with_list(&node.set_marks);
     let mut patch = metadata_patch(node, guards, marks, mark.into());
     patch.insert("spec".to_owned(), json!({ "unschedulable": true }));
     patch.into()

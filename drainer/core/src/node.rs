@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::fault::ApiFault;
 use crate::guard::Guards;
+use crate::set_marks::SetMarks;
 use crate::watched::Watched;
 
 /// A Node object at one resource version.
@@ -24,6 +25,8 @@ pub struct NodeView {
     pub mark: Option<String>,
     /// What was set together with a cordon.
     pub guards: Guards,
+    /// What operators' settings have set together with a cordon.
+    pub set_marks: SetMarks,
 }
 
 impl From<&Node> for NodeView {
@@ -38,6 +41,7 @@ impl From<&Node> for NodeView {
             not_ready: not_ready(node),
             mark: annotations.and_then(|all| all.get(CORDONED_FOR)).cloned(),
             guards: Guards::of(annotations, metadata.labels.as_ref()),
+            set_marks: SetMarks::of(annotations),
         }
     }
 }

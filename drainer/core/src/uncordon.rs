@@ -89,11 +89,11 @@ fn change_of(
     node: Option<&NodeView>,
     attempt: &AttemptRef,
     is_cordon_removed: bool,
-    marks: impl Fn() -> MarkPatch,
+    marks: impl Fn(&NodeView) -> MarkPatch,
 ) -> Change<bool> {
     match (removal(node, attempt), node) {
-        (Removal::MarkAndCordon, Some(node)) => Change::Patch(uncordon_patch(node, !is_cordon_removed, marks())),
-        (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false, marks())),
+        (Removal::MarkAndCordon, Some(node)) => Change::Patch(uncordon_patch(node, !is_cordon_removed, marks(node))),
+        (Removal::Mark, Some(node)) => Change::Patch(uncordon_patch(node, false, marks(node))),
         (Removal::Nothing { left_unschedulable }, _) => Change::Done(left_unschedulable),
         // A node that does not exist carries no cordon.
         (Removal::MarkAndCordon | Removal::Mark, None) => Change::Done(false),
@@ -131,7 +131,7 @@ impl Machine for Uncordon {
         }
         let (attempt, is_cordon_removed) = (&self.attempt, self.is_cordon_removed);
         let (tries, marks) = (&self.mark_tries, &self.marks);
-        let marks = || tries.marks(|| marks.replace());
+        let marks = |node: &NodeView| tries.marks(|| marks.replace(&node.set_marks));
         let decide = |node: Option<&NodeView>| change_of(node, attempt, is_cordon_removed, marks);
         let polled = self
             .edit

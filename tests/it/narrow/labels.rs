@@ -1,7 +1,7 @@
 //! Labels and annotations as kured has them, under `narrow-rights`: they come with the cordon and go with its end.
 
 use anyhow::{Context as _, Result, ensure};
-use bellwether_proto::setting;
+use bellwether_proto::{mark, setting};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -44,7 +44,8 @@ async fn labels_and_annotations_of_kured_come_with_the_cordon_and_go_with_its_en
     let drainer = client(&world, "drainer").await?;
     let policies = Api::<ValidatingAdmissionPolicy>::all(world.client());
     // As deploy/README.md has operators do by their overlay.
-    let keys = json!([{ "op": "replace", "path": "/spec/variables/0/expression", "value": "['phase', 'busy']" }]);
+    let keys =
+        json!([{ "op": "replace", "path": "/spec/variables/0/expression", "value": "['phase', 'busy', 'state']" }]);
     let patch = Patch::Json::<()>(serde_json::from_value(keys)?);
     policies.patch(NODES, &PatchParams::default(), &patch).await?;
     let first = world.host(0)?.name().to_owned();
@@ -73,6 +74,18 @@ async fn labels_and_annotations_of_kured_come_with_the_cordon_and_go_with_its_en
         true,
     )
     .await?;
+    let list = fleet.world.node(host.name()).await?;
+    let list = list.annotations().get(mark::MARKED_WITH).context("the list")?.clone();
+    assert_eq!(list, format!("busy,phase,{IN_PROGRESS}"));
+    // Other labels from now on: the end of the cordon takes away what came with it.
+    for drainer in &fleet.services.drainers {
+        drainer.process.reconfigure(|program| {
+            let labels = (setting::DRAINER_PRE_REBOOT_NODE_LABELS, "state=down");
+            program.env.extend([(labels.0.to_owned(), labels.1.to_owned())]);
+        });
+        drainer.process.restart()?;
+        drainer.wait_ready().await?;
+    }
     // Without a reboot no label may state one.
     fleet
         .services
@@ -86,13 +99,16 @@ async fn labels_and_annotations_of_kured_come_with_the_cordon_and_go_with_its_en
     )
     .await?;
 
+    let node = fleet.world.node(host.name()).await?;
+    assert!(!node.annotations().contains_key(mark::MARKED_WITH), "{node:?}");
+
     let second = fleet.world.host(1)?;
     second.upgrade_kernel("6.12.48")?;
     fleet.rebooted_once(std::slice::from_ref(&second)).await?;
     has(
         &fleet,
         second.name(),
-        [("phase", Some("rebooted")), ("busy", None)],
+        [("phase", Some("rebooted")), ("state", None)],
         false,
     )
     .await?;

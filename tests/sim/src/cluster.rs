@@ -60,6 +60,7 @@ impl Node {
             mark: self.mark.map(|mark| mark.to_string()),
             // No autoscaler is in these worlds.
             guards: bellwether_drainer_core::Guards::default(),
+            set_marks: bellwether_drainer_core::SetMarks::default(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! After the removal: every trace of Bellwether in the cluster, each with the command that
 //! removes it.
 
+use bellwether_proto::NodeLabel;
 use bellwether_proto::mark::{
-    AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, LEASE, OUT_OF_LOAD_BALANCERS, is_our_condition,
+    AUTOSCALER_GUARDS, CORDONED_FOR, GUARDED_BY, KURED_IN_PROGRESS, LEASE, MARKED_WITH, OUT_OF_LOAD_BALANCERS,
+    is_our_condition,
 };
 use k8s_openapi::api::core::v1::{Namespace, Node, NodeCondition, PersistentVolume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -53,6 +55,9 @@ fn of_node(node: &Node) -> Vec<Finding> {
             if key == GUARDED_BY {
                 remedy.push_str(&guards(value, name));
             }
+            if key == MARKED_WITH {
+                remedy.push_str(&marks(value, name));
+            }
             left(format!("annotation {key}"), remedy);
         }
     }
@@ -89,6 +94,21 @@ fn guards(list: &str, node: &str) -> String {
     let label = Some(OUT_OF_LOAD_BALANCERS).filter(is_listed);
     let label = label.map(|label| format!("; kubectl label node {node} {label}-"));
     annotations.chain(label).collect()
+}
+
+/// What operators' settings had the drainer set with its cordon, in the same way. A name that is no label is left out: it would be part
+/// of a command.
+fn marks(list: &str, node: &str) -> String {
+    let annotation = list.split(',').find(|name| *name == KURED_IN_PROGRESS);
+    let annotation = annotation.map(|name| format!(" {name}-"));
+    let is_label = |name: &&str| *name != KURED_IN_PROGRESS && format!("{name}=").parse::<NodeLabel>().is_ok();
+    let labels: String = list
+        .split(',')
+        .filter(is_label)
+        .map(|name| format!(" {name}-"))
+        .collect();
+    let labels = (!labels.is_empty()).then(|| format!("; kubectl label node {node}{labels}"));
+    annotation.into_iter().chain(labels).collect()
 }
 
 fn ours<'a>(keys: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a String> {

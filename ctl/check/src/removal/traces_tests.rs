@@ -28,6 +28,7 @@ fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
         "metadata": {
             "name": "node-1",
             "annotations": { "bellwether.dev/cordoned-for": "a77e", "bellwether.dev/other": "x", "example.com/a": "b",
+                "bellwether.dev/marked-with": "phase,a b;c,weave.works/kured-reboot-in-progress,example.com/busy",
                 "bellwether.dev/guarded-by":
                     "karpenter.sh/do-not-disrupt,example.com/a,node.kubernetes.io/exclude-from-external-load-balancers" },
             "labels": { "bellwether.dev/group": "g" },
@@ -49,6 +50,7 @@ fn everything_that_we_may_write_on_a_node_is_named_with_its_command() {
         [
             "node node-1 | cordoned by Bellwether | kubectl uncordon node-1 && kubectl annotate node node-1 bellwether.dev/cordoned-for-",
             "node node-1 | annotation bellwether.dev/guarded-by | kubectl annotate node node-1 bellwether.dev/guarded-by- karpenter.sh/do-not-disrupt-; kubectl label node node-1 node.kubernetes.io/exclude-from-external-load-balancers-",
+            "node node-1 | annotation bellwether.dev/marked-with | kubectl annotate node node-1 bellwether.dev/marked-with- weave.works/kured-reboot-in-progress-; kubectl label node node-1 phase- example.com/busy-",
             "node node-1 | annotation bellwether.dev/other | kubectl annotate node node-1 bellwether.dev/other-",
             "node node-1 | label bellwether.dev/group | kubectl label node node-1 bellwether.dev/group-",
             "node node-1 | taint bellwether.dev/rebooting:NoSchedule | kubectl taint node node-1 bellwether.dev/rebooting:NoSchedule-",

@@ -144,6 +144,7 @@ impl<M: Machine> World<M> {
                 is_unschedulable: false,
                 mark: None,
                 guards: Default::default(),
+                set_marks: Default::default(),
             }),
             pods: BTreeMap::new(),
             api_fault: None,
