@@ -20,6 +20,7 @@ use crate::consume::{RETRY_DELAY, SIGNAL_TIMEOUT, settled_by};
 use crate::pull::PULL_EXPIRY;
 use crate::record::Record;
 use crate::runtime::Chassis;
+use crate::stream;
 use crate::verdict::Verdict;
 
 /// How often the server reports on an idle consumer. After two missing reports the messages are requested
@@ -46,23 +47,29 @@ where
 {
     // Also when this future is dropped.
     let _reads = ReadsNoMore(bus, definition);
-    while !chassis.stop.is_cancelled() {
-        let error = match pull(chassis, bus, definition, &handle).await {
-            Ok(Ended::Stopped) => break,
-            Ok(Ended::Reconnected) => continue,
-            Err(error) => error,
-        };
-        if is_missing(&error) {
-            return Err(error.context(format!("consumer {}", definition.name)));
+    let reading = async {
+        while !chassis.stop.is_cancelled() {
+            let error = match pull(chassis, bus, definition, &handle).await {
+                Ok(Ended::Stopped) => break,
+                Ok(Ended::Reconnected) => continue,
+                Err(error) => error,
+            };
+            if is_missing(&error) {
+                return Err(error.context(format!("consumer {}", definition.name)));
+            }
+            tracing::warn!(
+                consumer = definition.name,
+                error = format!("{error:#}"),
+                "Messages cannot be fetched, trying again"
+            );
+            chassis.sleep(RETRY_DELAY).await;
         }
-        tracing::warn!(
-            consumer = definition.name,
-            error = format!("{error:#}"),
-            "Messages cannot be fetched, trying again"
-        );
-        chassis.sleep(RETRY_DELAY).await;
+        Ok(())
+    };
+    tokio::select! {
+        ended = reading => ended,
+        () = stream::observe_waiting(bus, definition) => Ok(()),
     }
-    Ok(())
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
@@ -75,7 +82,7 @@ struct ReadsNoMore<'a>(&'a Bus, &'a ConsumerDefinition);
 
 impl Drop for ReadsNoMore<'_> {
     fn drop(&mut self) {
-        self.0.reads_no_more(self.1);
+        self.0.lag.forget(self.1);
     }
 }
 
@@ -122,7 +129,7 @@ where
             }
         }
         if let Some(newest) = batch.last() {
-            bus.taken(definition, newest);
+            bus.lag.taken(definition, newest);
         }
         settle(batch, definition.ack_wait, handle).await;
         if let Some(error) = failed {

@@ -11,15 +11,12 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Context};
 use bellwether_proto::readiness::{Part, ReadinessCode};
-use bellwether_proto::stream::ConsumerDefinition;
 use bellwether_proto::{Encoded, MessageIds, header};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::admin::Health;
+use crate::lag::Lag;
 use crate::propagate;
 use crate::record::{OPERATION, PURGE, ROLLUP, Record};
 
@@ -42,13 +39,7 @@ pub struct Bus {
     connections: watch::Receiver<u64>,
     health: Health,
     message_ids: MessageIds,
-    /// How many messages waited behind the newest one that was taken, by consumer.
-    pending: Family<ConsumerLabel, Gauge>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConsumerLabel {
-    consumer: &'static str,
+    pub(crate) lag: Lag,
 }
 
 /// What must be true of the stream for a message to be stored.
@@ -115,28 +106,12 @@ impl Bus {
             connections,
             health,
             message_ids: MessageIds::random(),
-            pending: Family::default(),
+            lag: Lag::default(),
         }
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "Messages that waited in the stream behind the newest one that this replica has taken, by consumer";
-        registry.register("consumer_pending", help, self.pending.clone());
-    }
-
-    /// This replica reads no more of the consumer: what waits is no figure of its own.
-    pub(crate) fn reads_no_more(&self, consumer: &ConsumerDefinition) {
-        let consumer = consumer.name;
-        self.pending.remove(&ConsumerLabel { consumer });
-    }
-
-    /// Notes how many messages wait behind this one, which was taken.
-    pub(crate) fn taken(&self, consumer: &ConsumerDefinition, message: &jetstream::Message) {
-        if let Ok(info) = message.info() {
-            let consumer = consumer.name;
-            let pending = i64::try_from(info.pending).unwrap_or(i64::MAX);
-            self.pending.get_or_create(&ConsumerLabel { consumer }).set(pending);
-        }
+        self.lag.register(registry);
     }
 
     /// The message ids of this process.

@@ -50,28 +50,34 @@ where
 {
     let free = Arc::new(Semaphore::new(concurrency));
     let mut under_way = JoinSet::new();
-    while !chassis.stop.is_cancelled() {
-        let pulling = pull(chassis, bus, definition, &free, &mut under_way, &handle);
-        if let Err(error) = pulling.await {
-            tracing::warn!(
-                consumer = definition.name,
-                error = format!("{error:#}"),
-                "Messages cannot be fetched, trying again"
-            );
-            // A new connection is worth a new try at once.
-            let mut connections = bus.connections();
-            tokio::select! {
-                () = tokio::time::sleep(RETRY_DELAY) => (),
-                Ok(()) = connections.changed() => (),
-                () = chassis.stop.cancelled() => break,
-            }
-            // The server may have lost its state: what is missing is made again.
-            if bus.is_connected()
-                && let Err(error) = stream::ensure(bus, args).await
-            {
-                tracing::warn!(error = format!("{error:#}"), "JetStream is not set up");
+    let reading = async {
+        while !chassis.stop.is_cancelled() {
+            let pulling = pull(chassis, bus, definition, &free, &mut under_way, &handle);
+            if let Err(error) = pulling.await {
+                tracing::warn!(
+                    consumer = definition.name,
+                    error = format!("{error:#}"),
+                    "Messages cannot be fetched, trying again"
+                );
+                // A new connection is worth a new try at once.
+                let mut connections = bus.connections();
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_DELAY) => (),
+                    Ok(()) = connections.changed() => (),
+                    () = chassis.stop.cancelled() => break,
+                }
+                // The server may have lost its state: what is missing is made again.
+                if bus.is_connected()
+                    && let Err(error) = stream::ensure(bus, args).await
+                {
+                    tracing::warn!(error = format!("{error:#}"), "JetStream is not set up");
+                }
             }
         }
+    };
+    tokio::select! {
+        () = reading => (),
+        () = stream::observe_waiting(bus, definition) => (),
     }
     let settled = async { while under_way.join_next().await.is_some() {} };
     if tokio::time::timeout(SETTLE_TIMEOUT, settled).await.is_err() {
@@ -114,7 +120,7 @@ where
                 message = pulls.next() => message?,
                 () = chassis.stop.cancelled() => return Ok(()),
             };
-            bus.taken(definition, &message);
+            bus.lag.taken(definition, &message);
             let Some(record) = Record::from_delivered(&message) else {
                 tracing::warn!(subject = %message.subject, "Message without a place in a stream, left alone");
                 continue;

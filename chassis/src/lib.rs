@@ -17,6 +17,7 @@ pub mod host;
 mod http;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+mod lag;
 mod named_file;
 pub mod nats;
 mod propagate;

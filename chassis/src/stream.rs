@@ -71,19 +71,56 @@ pub async fn ensure_consumer_since(
     ensure_consumer(&stream, definition, args, start).await.map(drop)
 }
 
-/// How many messages of a durable consumer are not acknowledged: those that it has not handed out yet, and those that are
-/// under way.
+/// Messages of a durable consumer that are not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Those that it has not handed out yet.
+    pub pending: u64,
+    /// Those that are under way, over all replicas.
+    pub unacknowledged: u64,
+}
+
+impl Waiting {
+    /// All of them.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.pending.saturating_add(self.unacknowledged)
+    }
+}
+
+/// How many messages of a durable consumer are not acknowledged.
 ///
 /// # Errors
 /// The stream or the consumer is not there, or the server did not answer.
-pub async fn unacknowledged(bus: &Bus, definition: &ConsumerDefinition) -> anyhow::Result<u64> {
+pub async fn waiting(bus: &Bus, definition: &ConsumerDefinition) -> anyhow::Result<Waiting> {
     let stream = bus.jetstream.get_stream_no_info(definition.stream).await?;
     let found: PullConsumer = stream
         .get_consumer(definition.name)
         .await
         .map_err(|error| anyhow::anyhow!(error))?;
     let info = found.cached_info();
-    Ok(info.num_pending.saturating_add(u64::try_from(info.num_ack_pending)?))
+    Ok(Waiting {
+        pending: info.num_pending,
+        unacknowledged: u64::try_from(info.num_ack_pending)?,
+    })
+}
+
+/// A scrape comes no more often, and one request costs the server nothing.
+const WAITING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Has the metrics show how many messages of a consumer are not acknowledged, for ever. Beside its reader, which may hang.
+pub(crate) async fn observe_waiting(bus: &Bus, definition: &ConsumerDefinition) {
+    loop {
+        match waiting(bus, definition).await {
+            Ok(found) => bus.lag.stated(definition, found.pending, found.unacknowledged),
+            Err(error) => {
+                let (consumer, error) = (definition.name, format!("{error:#}"));
+                tracing::debug!(consumer, error, "Messages of the consumer not counted");
+                bus.lag.forget(definition);
+            }
+        }
+        tokio::time::sleep(WAITING_INTERVAL).await;
+    }
 }
 
 /// How long to wait at most before a consumer is tried again that only its reader waits for.

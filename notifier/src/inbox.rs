@@ -56,8 +56,8 @@ impl Notifier {
     pub(crate) async fn is_behind(&self, bus: &Bus) -> bool {
         let known = || self.under_way.load(Ordering::SeqCst);
         let before = known();
-        match stream::unacknowledged(bus, &NOTIFIER_CONSUMER).await {
-            Ok(unacknowledged) => unacknowledged > before.min(known()),
+        match stream::waiting(bus, &NOTIFIER_CONSUMER).await {
+            Ok(waiting) => waiting.all() > before.min(known()),
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "NATS does not answer, and digests wait");
                 true

@@ -122,11 +122,12 @@ impl LeaderContext {
         let conditions = leader.effects.node_conditions.queue();
         let conditions = Box::pin(self.node_conditions.write(&conditions));
         let statuses = policy_status::write(self.client.clone(), leader.policies.subscribe());
-        let queues = leader.effects.queue_events(self.source.clone());
-        let queues = Box::pin(queues.publish(leader.queues.subscribe()));
+        let queue_events = leader.effects.queue_events(self.source.clone());
+        let queues = Box::pin(queue_events.publish(leader.queues.subscribe()));
+        let consumed = Box::pin(self.consume_events(sender));
         tokio::select! {
             ended = leader.run(&mut messages) => ended,
-            ended = self.consume_events(sender) => ended,
+            ended = consumed => ended,
             () = statuses => bail!("the leader shows no policies any more"),
             () = queues => bail!("the leader publishes no events about queues any more"),
             ended = self.look_after_keys(keys) => ended,

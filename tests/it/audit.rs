@@ -64,7 +64,7 @@ impl Point {
 }
 
 /// One scheduler, which reaches NATS through a front.
-async fn behind_a_front(nodes: usize) -> Result<(Fleet, NatsFront)> {
+pub(crate) async fn behind_a_front(nodes: usize) -> Result<(Fleet, NatsFront)> {
     let options = ServicesOptions {
         schedulers: 1,
         ..ServicesOptions::default()

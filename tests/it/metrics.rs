@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::setting;
+use rig::nats_front::Held;
 use rig::service::Service;
 use rig::services::ServicesOptions;
 use rig::wait;
+use tokio::sync::watch;
 
+use crate::audit;
 use crate::fleet::{DEADLINE, Fleet};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
@@ -131,6 +134,31 @@ async fn a_node_shows_while_it_needs_its_reboot_and_its_trace_after_that() -> Re
             "{metric}, {exemplar}: {metrics}"
         );
     }
+    fleet.finish()
+}
+
+/// Its pending messages cannot show that: it has them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_settles_no_event_shows_how_many_it_has_taken() -> Result<()> {
+    let (fleet, front) = audit::behind_a_front(1).await?;
+    let host = fleet.world.host(0)?;
+    let leader = fleet.services.leader(&fleet.world).await?;
+    let [taken, pending] =
+        ["unacknowledged", "pending"].map(|figure| format!("bellwether_consumer_{figure}{{consumer=\"scheduler\"}}"));
+    shows(leader, &taken, 0.0).await?;
+    front.hold(|it| it.settles.is_some().then(|| Held::Message(watch::Sender::new(false))));
+    host.upgrade_kernel("6.12.48")?;
+    wait::until(&taken, DEADLINE, async || {
+        let figures = (leader.metric(&taken).await?, leader.metric(&pending).await?);
+        ensure!(figures.0 > 0.0, "{figures:?}");
+        ensure!(figures.1 == 0.0, "{figures:?}");
+        Ok(())
+    })
+    .await?;
+    front.release();
+    fleet.rebooted_once(std::slice::from_ref(&host)).await?;
+    // Each comes again after its ack wait.
+    shows(leader, &taken, 0.0).await?;
     fleet.finish()
 }
 

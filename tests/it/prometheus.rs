@@ -25,12 +25,16 @@ const FACTOR: u64 = 360;
 const FIRES_WITHIN: Duration = Duration::from_secs(180);
 
 /// Alerts of which no fault is made here, each with its reason.
-const NOT_LIVE: [(&str, &str); 9] = [
+const NOT_LIVE: [(&str, &str); 10] = [
     (
         "BellwetherStoreFull",
         "the disk of NATS would have to be full: `it full::` has that fault",
     ),
     ("BellwetherEventsLag", "a thousand messages would have to wait"),
+    (
+        "BellwetherReaderHangs",
+        "the leader would have to hang: `it metrics::` has that fault",
+    ),
     ("BellwetherExposed", "a need would have to be two weeks old"),
     ("BellwetherExposureBurns", "a need would have to be a week old"),
     (
