@@ -133,15 +133,24 @@ async fn start() -> Result<(Fleet, Scraper)> {
     Ok((fleet, scraper))
 }
 
-/// The names of the alerts that have fired since this instant.
+/// Labels of alerts that show which fault an alert is of.
+const OF_FAULTS: [&str; 4] = ["cause", "part", "policy", "reason"];
+
+/// The alerts that have fired since this instant: each by its name, and by its name with each of those labels.
 async fn fired_since(scraper: &Scraper, silence: Instant) -> Result<BTreeSet<String>> {
     let seconds = silence.elapsed().as_secs().max(1);
-    let query = format!("count by (alertname) (count_over_time(ALERTS{{alertstate=\"firing\"}}[{seconds}s]))");
-    let fired = scraper.query(&query).await?;
-    Ok(fired
-        .into_iter()
-        .filter_map(|(mut labels, _)| labels.remove("alertname"))
-        .collect())
+    let labels = OF_FAULTS.join(", ");
+    let range = format!("count_over_time(ALERTS{{alertstate=\"firing\"}}[{seconds}s])");
+    let fired = scraper
+        .query(&format!("count by (alertname, {labels}) ({range})"))
+        .await?;
+    let mut names = BTreeSet::new();
+    for (mut labels, _) in fired {
+        let name = labels.remove("alertname").context("an alert without a name")?;
+        names.extend(labels.iter().map(|(label, value)| format!("{name} {label}={value}")));
+        names.insert(name);
+    }
+    Ok(names)
 }
 
 /// Waits until these alerts have fired.
@@ -153,6 +162,13 @@ async fn fire(scraper: &Scraper, silence: Instant, awaited: &[&str]) -> Result<(
         Ok(())
     })
     .await
+}
+
+/// These alerts are still to come: their faults are not made yet.
+async fn have_not_fired(scraper: &Scraper, silence: Instant, later: &[&str]) -> Result<()> {
+    let fired = fired_since(scraper, silence).await?;
+    ensure!(later.iter().all(|name| !fired.contains(*name)), "{later:?}: {fired:?}");
+    Ok(())
 }
 
 /// Every metric of a rule or a panel is a series, but for these.
@@ -197,6 +213,24 @@ async fn what_rules_and_panels_name_is_scraped_and_each_alert_fires_for_its_faul
         scraper.query(&query).await?;
     }
 
+    // A message that no service wrote, and a policy with a mistake that the API server does not notice.
+    let client = fleet.world.nats.client().await?;
+    let about = checked.name().parse::<NodeName>()?.token();
+    client
+        .publish(subject::event(&about, &Fact::Cordoned), "nonsense".into())
+        .await?;
+    let nowhere = json!([{ "days": ["Sat"], "start": "22:00", "end": "04:00", "timeZone": "Mars/Olympus" }]);
+    let mistaken = json!({ "nodeSelector": { "matchLabels": { "no": "node" } }, "windows": nowhere });
+    policies::create(&fleet.world, "mistaken", &mistaken).await?;
+    let first = ["BellwetherMessagesRejected", "BellwetherPolicyRefused policy=mistaken"];
+    fire(&scraper, silence, &first).await?;
+    let of_drains = [
+        "BellwetherPodsStuck",
+        "BellwetherAttemptStuck",
+        "BellwetherDrainsBlocked",
+    ];
+    have_not_fired(&scraper, silence, &of_drains).await?;
+
     // A pod that never ends.
     let slow = Workload::new("slow")
         .on_node(stuck.name())
@@ -212,36 +246,21 @@ async fn what_rules_and_panels_name_is_scraped_and_each_alert_fires_for_its_faul
     for host in [checked, stuck, unfit] {
         host.upgrade_kernel("6.12.48")?;
     }
-    // A host that takes the call and still runs.
+    fire(&scraper, silence, &of_drains).await?;
+    fleet.explained(checked.name(), &["DrainBlocked"]).await?;
+    have_not_fired(&scraper, silence, &["BellwetherNodeUnfit"]).await?;
+    fleet.world.set_cordon(unfit.name(), false).await?;
+    fire(&scraper, silence, &["BellwetherNodeUnfit reason=NoRebooter"]).await?;
+    let failed = ["BellwetherNodeFailed", "BellwetherAttemptsFail cause=RebootIgnored"];
+    have_not_fired(&scraper, silence, &failed).await?;
+    // A host that takes the call and still runs. Last, since no node starts after a failed reboot.
     lost.behave(|it| it.ignore_reboot = true);
     lost.upgrade_kernel("6.12.49")?;
-    // A message that no service wrote, and a policy with a mistake that the API server does not notice.
-    let client = fleet.world.nats.client().await?;
-    let about = checked.name().parse::<NodeName>()?.token();
-    client
-        .publish(subject::event(&about, &Fact::Cordoned), "nonsense".into())
-        .await?;
-    let nowhere = json!([{ "days": ["Sat"], "start": "22:00", "end": "04:00", "timeZone": "Mars/Olympus" }]);
-    let mistaken = json!({ "nodeSelector": { "matchLabels": { "no": "node" } }, "windows": nowhere });
-    policies::create(&fleet.world, "mistaken", &mistaken).await?;
-    let of_faults = [
-        "BellwetherPodsStuck",
-        "BellwetherAttemptStuck",
-        "BellwetherDrainsBlocked",
-        "BellwetherNodeFailed",
-        "BellwetherAttemptsFail",
-        "BellwetherMessagesRejected",
-        "BellwetherPolicyRefused",
-    ];
-    fire(&scraper, silence, &of_faults).await?;
-    fleet.world.set_cordon(unfit.name(), false).await?;
-    fire(&scraper, silence, &["BellwetherNodeUnfit"]).await?;
+    fire(&scraper, silence, &failed).await?;
 
-    let later = ["BellwetherNotReady", "BellwetherNoLeader"];
-    let fired = fired_since(&scraper, silence).await?;
-    ensure!(later.iter().all(|name| !fired.contains(*name)), "{fired:?}");
+    have_not_fired(&scraper, silence, &["BellwetherNotReady", "BellwetherNoLeader"]).await?;
     fleet.world.nats.kill9();
-    fire(&scraper, silence, &["BellwetherNotReady"]).await?;
+    fire(&scraper, silence, &["BellwetherNotReady part=nats"]).await?;
     are_series(&scraper, &expressions, &[]).await?;
     fleet.world.nats.restart().await?;
     for scheduler in &fleet.services.schedulers {
