@@ -98,6 +98,8 @@ struct Blocker<'a> {
     budget: Option<Budget<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grace_ends_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    namespace_owners: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -140,6 +142,7 @@ impl<'a> From<&'a wire::Blocker> for Blocker<'a> {
                 expected: blocker.expected,
             }),
             grace_ends_at: instant(blocker.grace_ends_at),
+            namespace_owners: &blocker.namespace_owners,
         }
     }
 }

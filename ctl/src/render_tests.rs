@@ -71,6 +71,7 @@ fn blockers() -> Vec<wire::Blocker> {
         desired: 2,
         expected: 3,
         grace_ends_at: None,
+        namespace_owners: vec!["team-shop".to_owned()],
     }]
 }
 
@@ -152,10 +153,10 @@ fn the_fleet_is_a_table_with_one_reason_for_each_waiting_node() {
     let expected = "\
 Slots taken: 1/1. Paused by anna 12m ago: release day
 Nothing new is decided: the API server does not answer
-NODE            STATUS                     STATE      SINCE   REASON                                                                                          KERNEL
-control-plane   Ready                      Idle       -       -                                                                                               6.1.0-28-amd64
-worker-1        Ready,SchedulingDisabled   Draining   5m      2 pods left, 7 gone: 2 wait for the disruption budget shop/web (2 of 3 healthy, 2 have to be)   6.1.0-27-amd64
-worker-2        Ready                      Waiting    4m10s   all 1 slots are taken, by worker-1                                                              6.1.0-27-amd64
+NODE            STATUS                     STATE      SINCE   REASON                                                                                                  KERNEL
+control-plane   Ready                      Idle       -       -                                                                                                       6.1.0-28-amd64
+worker-1        Ready,SchedulingDisabled   Draining   5m      2 pods left, 7 gone: 2 wait for the disruption budget shop/web (2 of 3 healthy, 2 have to be) (owner…   6.1.0-27-amd64
+worker-2        Ready                      Waiting    4m10s   all 1 slots are taken, by worker-1                                                                      6.1.0-27-amd64
 ";
     assert_eq!(status(&fleet, false, now()), expected);
 }
@@ -305,7 +306,7 @@ Reboot required: for 34h by linux-image-amd64, libc6
 Kernel:          6.1.0-27-amd64 (installed: 6.1.0-28-amd64)
 OS:              Debian GNU/Linux 12 (bookworm)
 Drain:           2 pods left, 7 gone
-Left:            2 wait for the disruption budget shop/web (2 of 3 healthy, 2 have to be)
+Left:            2 wait for the disruption budget shop/web (2 of 3 healthy, 2 have to be) (owner team-shop)
 Held up by:      shop/web-0: budget shop/web allows no disruption
 Attempt:         a77e
 Slot:            held
@@ -402,6 +403,7 @@ fn extreme_values_of_a_scheduler_of_any_version_are_rendered() {
                     desired: u32::MAX,
                     expected: u32::MAX,
                     grace_ends_at: at,
+                    namespace_owners: vec!["\u{1b}[2J\n".repeat(100); 50],
                 };
                 50
             ],

@@ -20,6 +20,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future};
 
 use crate::events::EventPublisher;
 use crate::kube::budgets::KnownBudgets;
+use crate::kube::namespaces::KnownOwners;
 use crate::kube::sets::KnownSets;
 use crate::kube::volumes::KnownVolumes;
 use crate::kube::watch::{self, Events};
@@ -75,6 +76,7 @@ struct Inbox<'a> {
     volumes: KnownVolumes,
     meter: Meter,
     sets: KnownSets,
+    owners: KnownOwners,
     places: Free,
 }
 
@@ -83,6 +85,13 @@ impl Inbox<'_> {
     fn hold_back(&mut self, uid: String, why: HeldBack) {
         let held_back = Response::HeldBack(uid, why);
         self.responses.push(future::ready(held_back).boxed());
+    }
+
+    /// While the watch of namespaces fails, the owners are those that it showed last.
+    fn hand_owners(&mut self, machine: &mut impl Machine) {
+        if let Ok(owners) = &*self.owners.borrow_and_update() {
+            machine.handle_owners(owners.clone());
+        }
     }
 }
 
@@ -119,6 +128,7 @@ impl<'a> Driver<'a> {
             volumes: self.tools.volumes.clone(),
             meter: self.tools.metrics.meter(clock::now()),
             sets: self.tools.sets.clone(),
+            owners: self.tools.owners.clone(),
             places: self.tools.places.watch(),
         }
     }
@@ -128,6 +138,7 @@ impl<'a> Driver<'a> {
         let mut attached = inbox.volumes.of_node(self.node);
         machine.handle_attached(attached.clone());
         machine.handle_sets(inbox.sets.borrow_and_update().clone());
+        inbox.hand_owners(machine);
         loop {
             if let Some(until) = self.tools.throttle.until() {
                 machine.handle_throttle(until);
@@ -164,6 +175,7 @@ impl<'a> Driver<'a> {
                 }
                 () = inbox.places.more_than(known, self.node), if machine.lacks_places() => (),
                 Ok(()) = inbox.sets.changed() => machine.handle_sets(inbox.sets.borrow_and_update().clone()),
+                Ok(()) = inbox.owners.changed() => inbox.hand_owners(machine),
                 event = next(&mut inbox.pods) => self.on_pods(event, inbox, machine),
                 event = next(&mut inbox.node) => self.on_node(event, inbox, machine),
                 () = tokio::time::sleep(sleep) => (),

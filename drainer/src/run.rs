@@ -15,7 +15,7 @@ use crate::given_back::GivenBack;
 use crate::job::{Drainer, InProgress};
 use crate::kube::client::Clients;
 use crate::kube::rights::{self, Rights};
-use crate::kube::{budgets, sets, volumes};
+use crate::kube::{budgets, namespaces, sets, volumes};
 use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::throttle::Throttle;
@@ -84,7 +84,8 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             throttle: Throttle::default(),
             budgets,
             volumes,
-            sets: sets::watched(&chassis, watches),
+            sets: sets::watched(&chassis, watches.clone()),
+            owners: namespaces::watched(&chassis, watches),
             turns: Turns::default(),
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),

@@ -5,6 +5,7 @@ use bellwether_drainer_core::DrainSettings;
 
 use crate::kube::budgets::KnownBudgets;
 use crate::kube::client::Clients;
+use crate::kube::namespaces::KnownOwners;
 use crate::kube::sets::KnownSets;
 use crate::kube::volumes::KnownVolumes;
 use crate::metrics::Metrics;
@@ -22,6 +23,7 @@ pub(crate) struct Tools {
     pub(crate) budgets: KnownBudgets,
     pub(crate) volumes: KnownVolumes,
     pub(crate) sets: KnownSets,
+    pub(crate) owners: KnownOwners,
     pub(crate) turns: Turns,
     pub(crate) places: Places,
     pub(crate) drains: DrainSettings,

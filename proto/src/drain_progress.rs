@@ -8,7 +8,7 @@ use crate::field::{instant, to_timestamp};
 use crate::message::WireError;
 use crate::wire;
 
-/// How many reasons one line names beside the first; `explain` has all.
+/// How many reasons one line names beside the first, and how many owners with each; `explain` has all.
 const SHOWN_MAX: usize = 3;
 
 /// How far a drain is. See [`wire::DrainProgressed`].
@@ -148,6 +148,8 @@ pub struct Blocker {
     pub budget: Option<BudgetNumbers>,
     /// When the longest grace ends, of [`BlockerKind::Grace`].
     pub grace_ends_at: Option<Timestamp>,
+    /// The owners of the pods' namespaces, of a kind that is an obstacle; by name.
+    pub namespace_owners: Vec<String>,
 }
 
 /// A disruption budget with the numbers of its status.
@@ -174,6 +176,7 @@ impl Blocker {
             pods,
             budget: None,
             grace_ends_at: None,
+            namespace_owners: Vec::new(),
         }
     }
 
@@ -187,6 +190,7 @@ impl Blocker {
             desired,
             expected,
             grace_ends_at,
+            namespace_owners,
         } = wire;
         let numbers = BudgetNumbers {
             namespace,
@@ -200,6 +204,7 @@ impl Blocker {
             pods,
             budget: (numbers != BudgetNumbers::default()).then_some(numbers),
             grace_ends_at: instant("bellwether.v1.Blocker", "grace_ends_at", grace_ends_at)?,
+            namespace_owners,
         })
     }
 
@@ -209,6 +214,7 @@ impl Blocker {
             pods,
             budget,
             grace_ends_at,
+            namespace_owners,
         } = self.clone();
         let BudgetNumbers {
             namespace,
@@ -226,6 +232,7 @@ impl Blocker {
             desired,
             expected,
             grace_ends_at: grace_ends_at.map(to_timestamp),
+            namespace_owners,
         }
     }
 }
@@ -262,9 +269,8 @@ impl DrainProgress {
     }
 }
 
-impl fmt::Display for Blocker {
-    /// For operators, such as `2 wait for the disruption budget shop/web (1 of 3 healthy, 2 have to be)`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Blocker {
+    fn fmt_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pods = self.pods;
         match (self.kind, &self.budget) {
             (BlockerKind::Look, _) => write!(f, "the drainer cannot look at the node"),
@@ -283,6 +289,22 @@ impl fmt::Display for Blocker {
             (BlockerKind::Turn, _) => write!(f, "{pods} wait for their turn"),
             (BlockerKind::Volume, _) => write!(f, "volumes are still attached to the node"),
             (BlockerKind::Unknown(number), _) => write!(f, "{pods} for a reason of the kind {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Blocker {
+    /// For operators, such as `2 wait for the disruption budget shop/web (1 of 3 healthy, 2 have to be) (owner team-shop)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_reason(f)?;
+        let (named, more) = self
+            .namespace_owners
+            .split_at(self.namespace_owners.len().min(SHOWN_MAX));
+        match (named, more.len()) {
+            ([], _) => Ok(()),
+            ([owner], _) => write!(f, " (owner {owner})"),
+            (owners, 0) => write!(f, " (owners {})", owners.join(", ")),
+            (owners, more) => write!(f, " (owners {} and {more} more)", owners.join(", ")),
         }
     }
 }
@@ -352,6 +374,7 @@ mod tests {
             blockers: vec![
                 Blocker {
                     budget: Some(numbers),
+                    namespace_owners: vec!["team-shop".into()],
                     ..Blocker::of(BlockerKind::Budget, 2)
                 },
                 Blocker {
@@ -363,7 +386,7 @@ mod tests {
         };
         assert_eq!(
             progress.to_string(),
-            "6 pods left, 4 gone: 2 wait for the disruption budget shop/web (1 of 3 healthy, 2 have to be), \
+            "6 pods left, 4 gone: 2 wait for the disruption budget shop/web (1 of 3 healthy, 2 have to be) (owner team-shop), \
              3 end by 1970-01-01T00:00:00Z, 1 wait for their turn"
         );
         progress.blockers.insert(0, Blocker::of(BlockerKind::Look, 0));

@@ -38,6 +38,7 @@ pub mod limit;
 pub mod mark;
 pub mod message;
 pub mod message_id;
+mod namespace_owner;
 pub mod node;
 mod node_label;
 mod obstacle;
@@ -97,6 +98,7 @@ pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeU
 pub use last_reboot::LastReboot;
 pub use message::{Encoded, Message, WireError, decode, decode_body, encode, encode_body};
 pub use message_id::MessageIds;
+pub use namespace_owner::{OWNER, OWNER_BYTES_MAX, OWNERS_MAX, owner_of};
 pub use node_label::{NodeLabel, NodeLabelError};
 pub use obstacle::{Obstacle, ObstacleKind, ObstacleRun};
 pub use order_event::{OrderChange, OrderChanged};

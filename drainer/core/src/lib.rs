@@ -10,6 +10,7 @@
 //! permit    does the attempt's record still authorise the command?
 //! node      the view of a Node object; cordon decides on it, edit changes it step by step
 //! budget    the views of disruption budgets, and what a pod asks of them
+//! namespace the owners of Namespaces, who answer for their pods
 //! volume    the views of volumes, and which are attached to a node
 //! stateful_set  the views of StatefulSets, and the turns of their members
 //! terms     what counts where no policy states otherwise
@@ -41,6 +42,7 @@ pub mod grace;
 pub mod guard;
 pub mod machine;
 mod marks;
+pub mod namespace;
 pub mod node;
 pub mod permit;
 pub mod plan;

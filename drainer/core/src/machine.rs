@@ -8,6 +8,7 @@ use crate::action::{Action, HeldBack};
 use crate::answer::Answer;
 use crate::budget::Budgets;
 use crate::fault::ApiFault;
+use crate::namespace::NamespaceOwners;
 use crate::node::{NodePatched, NodeRead, NodeView};
 use crate::permit::RecordView;
 use crate::plan::passage::Passage;
@@ -62,6 +63,9 @@ pub trait Machine {
 
     /// The StatefulSets of the cluster, as they are now; or why they are not known.
     fn handle_sets(&mut self, _sets: Looked<Arc<StatefulSets>>) {}
+
+    /// The owners of the cluster's namespaces, as far as they are known now.
+    fn handle_owners(&mut self, _owners: Arc<NamespaceOwners>) {}
 
     /// A watch failed; the driver continues it by itself.
     fn handle_watch_failed(&mut self, _now: Timestamp, _target: WatchTarget, _fault: ApiFault) {}

@@ -5,6 +5,7 @@
 pub(crate) mod budgets;
 pub(crate) mod client;
 pub(crate) mod evict;
+pub(crate) mod namespaces;
 pub(crate) mod node;
 pub(crate) mod pods;
 mod request;

@@ -42,17 +42,20 @@ pub(crate) const NEEDED: [Right; 9] = [
 ];
 
 /// Rights without which drains do with less, each with what that is; the cluster role grants these too.
-const HELPFUL: [(Right, &str); 6] = [
+const HELPFUL: [(Right, &str); 8] = [
     (("list", "storage.k8s.io", "volumeattachments", ""), NO_DETACH),
     (("watch", "storage.k8s.io", "volumeattachments", ""), NO_DETACH),
     (("list", "", "persistentvolumes", ""), NO_CLAIMS),
     (("watch", "", "persistentvolumes", ""), NO_CLAIMS),
     (("list", "apps", "statefulsets", ""), NO_MEMBERS),
     (("watch", "apps", "statefulsets", ""), NO_MEMBERS),
+    (("list", "", "namespaces", ""), NO_OWNERS),
+    (("watch", "", "namespaces", ""), NO_OWNERS),
 ];
 const NO_DETACH: &str = "drains do not wait until volumes are detached";
 const NO_MEMBERS: &str = "where a policy has the members of StatefulSets go one at a time, the next one goes once the one before is gone from the node";
 const NO_CLAIMS: &str = "drains do not know which pod uses a volume, and wait for the volumes of pods that stay too";
+const NO_OWNERS: &str = "reports about a drain do not name who answers for the pods that block it";
 /// The right that only drains need whose policy has pods deleted at their end. The component `force-drain` grants it.
 const DELETE: Right = ("delete", "", "pods", "");
 

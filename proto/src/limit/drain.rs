@@ -1,6 +1,7 @@
 //! The limits of what a drain reports.
 
 use super::{BLOCKER_BYTES_MAX, BLOCKER_KINDS_MAX, BLOCKERS_MAX, OBJECT_BYTES_MAX, REPORTED_MAX, cut, cut_list};
+use crate::namespace_owner::cut_owners;
 use crate::wire;
 
 pub(super) fn cut_progress(progress: &mut wire::DrainProgressed) {
@@ -76,9 +77,11 @@ fn cut_blockers(blockers: &mut Vec<wire::Blocker>) {
         desired: _,
         expected: _,
         grace_ends_at: _,
+        namespace_owners,
     } in blockers
     {
         cut(namespace, OBJECT_BYTES_MAX);
         cut(budget, OBJECT_BYTES_MAX);
+        cut_owners(namespace_owners);
     }
 }

@@ -133,6 +133,7 @@ pub(crate) fn blockers() -> Vec<Blocker> {
     vec![
         Blocker {
             budget: Some(budget),
+            namespace_owners: vec!["blog".into(), "team-shop".into()],
             ..Blocker::of(BlockerKind::Budget, 2)
         },
         Blocker {

@@ -82,6 +82,7 @@ fn limits_of(full_name: &str, field: &str) -> (usize, usize) {
         "name" | "kind" => (63, 1),
         "message" | "probe_error" | "problem" | "left_behind" => (4096, 1),
         "held_up_by" => (1024, 20),
+        "namespace_owners" => (63, 10),
         "reason" => (2000, 1),
         "kernel_running" | "kernel_installed" | "kernel_before" | "kernel_after" => (256, 1),
         "os" | "agent_version" | "method" | "by" | "source" => (256, 1),

@@ -107,7 +107,7 @@ fn texts() -> Vec<String> {
     ];
     let mut texts = usual.map(str::to_owned).to_vec();
     texts.extend(["x", "ä", "€", "😀", "0", "-"].map(|part| part.repeat(LONG / part.len())));
-    // The longest that the id of a key, an id, a boot id, a UID and a node's name may be, and one more.
-    texts.extend([16, 36, 37, 64, 65, 128, 129, 253, 254].map(|length| "a".repeat(length)));
+    // The longest that the id of a key, an id, an owner, a boot id, a UID and a node's name may be, and one more.
+    texts.extend([16, 36, 37, 63, 64, 65, 128, 129, 253, 254].map(|length| "a".repeat(length)));
     texts
 }

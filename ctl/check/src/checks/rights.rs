@@ -104,7 +104,7 @@ const OF_SCHEDULER: [Right; 20] = [
 ];
 
 /// All that `deploy/base/drainer.yaml` grants.
-const OF_DRAINER: [Right; 15] = [
+const OF_DRAINER: [Right; 17] = [
     everywhere("get", "", "nodes"),
     everywhere("list", "", "nodes"),
     everywhere("watch", "", "nodes"),
@@ -120,6 +120,8 @@ const OF_DRAINER: [Right; 15] = [
     everywhere("watch", "", "persistentvolumes"),
     everywhere("list", "apps", "statefulsets"),
     everywhere("watch", "apps", "statefulsets"),
+    everywhere("list", "", "namespaces"),
+    everywhere("watch", "", "namespaces"),
 ];
 
 /// The Role `reboots` of `deploy/base/people.yaml`.

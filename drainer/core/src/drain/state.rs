@@ -21,6 +21,7 @@ use crate::fault::ApiFault;
 use crate::grace::ForbiddenGrace;
 use crate::machine::Machine;
 use crate::marks::{MarkPatch, MarkTries, NodeMarks};
+use crate::namespace::NamespaceOwners;
 use crate::node::{NodePatched, NodeRead, NodeView, NodeWatch};
 use crate::permit::{Permit, RecordView, Ticket};
 use crate::plan::deadline::Deadline;
@@ -321,6 +322,10 @@ impl Machine for Drain {
 
     fn handle_sets(&mut self, sets: Looked<Arc<StatefulSets>>) {
         self.plan.handle_sets(sets);
+    }
+
+    fn handle_owners(&mut self, owners: Arc<NamespaceOwners>) {
+        self.plan.handle_owners(owners);
     }
 
     fn handle_watch_failed(&mut self, now: Timestamp, target: WatchTarget, fault: ApiFault) {

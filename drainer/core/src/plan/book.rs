@@ -16,7 +16,7 @@ use super::deadline::{Deadline, Forced};
 use super::delay;
 use super::entry::Entry;
 use super::ledger::Ledger;
-use super::order::Order;
+use super::order::{Order, next_evictions};
 use super::passage::{Left, Passages};
 use super::returns::{self, Owner, Returns};
 use super::step::{Step, Suspension, sooner};
@@ -26,6 +26,7 @@ use crate::action::HeldBack;
 use crate::answer::Answer;
 use crate::backoff::after;
 use crate::budget::Budgets;
+use crate::namespace::NamespaceOwners;
 use crate::pod::{Class, NodePod, StayReason, Wave};
 use crate::stateful_set::{SetTurn, StatefulSets};
 use crate::volume::Attached;
@@ -52,6 +53,8 @@ pub struct Plan {
     order: Order,
     /// What the watch shows of the budgets; none: nothing, so that each pod is tried on its own.
     budgets: Option<Arc<Budgets>>,
+    /// Who answers for the pods.
+    owners: Arc<NamespaceOwners>,
     /// What the evictions of the newest step ask for, by the UIDs of the pods.
     offered: BTreeMap<String, Ask>,
     /// The turns of StatefulSets that these take, by the UIDs of the pods.
@@ -78,6 +81,7 @@ impl Plan {
             forced: Forced::default(),
             order: Order::new(DrainTerms::default()),
             budgets: None,
+            owners: Arc::default(),
             offered: BTreeMap::new(),
             offered_turns: BTreeMap::new(),
             pods_gone: 0,
@@ -101,6 +105,11 @@ impl Plan {
     /// Takes in what the watch shows of the budgets; none: nothing.
     pub fn handle_budgets(&mut self, budgets: Option<Arc<Budgets>>) {
         self.budgets = budgets;
+    }
+
+    /// Takes in what the watch shows of the owners of namespaces.
+    pub fn handle_owners(&mut self, owners: Arc<NamespaceOwners>) {
+        self.owners = owners;
     }
 
     /// Takes in how many more evictions may await their answer.
@@ -163,13 +172,13 @@ impl Plan {
                     match stuck {
                         Some(blocker) => {
                             blocking.push(blocker);
-                            tally.count(BlockerKind::Stuck);
+                            tally.count(BlockerKind::Stuck, pod);
                             self.ledger.is_stuck(pod);
                         }
                         None => {
                             first_wave = first_wave.min(pod.wave());
                             terminating.push((*grace_ends_at, pod));
-                            tally.count_ending(*grace_ends_at);
+                            tally.count_ending(*grace_ends_at, pod);
                         }
                     }
                 }
@@ -187,7 +196,7 @@ impl Plan {
                         let next = self.returns.next_round_at(&entry.owner);
                         next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
                         blocking.push(blockers::of_return(pod));
-                        tally.count(BlockerKind::Returning);
+                        tally.count(BlockerKind::Returning, pod);
                         left.push(Left::of(pod, BlockerKind::Returning));
                         continue;
                     }
@@ -202,7 +211,7 @@ impl Plan {
                     if let Some((due_at, deletes)) = due_at {
                         if is_late && deletes {
                             overdue.push(pod);
-                            tally.count(tally::kind_of(answer));
+                            tally.count(tally::kind_of(answer), pod);
                             left.push(Left::of(pod, tally::kind_of(answer)));
                             let next = entry.next_try.filter(|_| !entry.may_be_deleted(now));
                             next.into_iter().for_each(|at| sooner(&mut step.look_again, at));
@@ -230,7 +239,7 @@ impl Plan {
         let (later, of_first): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_later);
         waiting = of_first;
         blocking.extend(blockers::of_later_waves(later.iter().map(|later| later.pod)));
-        later.iter().for_each(|_| tally.count(BlockerKind::Turn));
+        later.iter().for_each(|later| tally.count(BlockerKind::Turn, later.pod));
         let choice = self.turns.choose(now, &waiting, &in_flight, pods, budgets);
         choice
             .look_again
@@ -262,7 +271,7 @@ impl Plan {
             };
             match kept {
                 Some(kept) => tally.count_kept(kept),
-                None => tally.count(other),
+                None => tally.count(other, pod),
             }
             let budget = kept.map(Kept::numbers);
             left.push(Left {
@@ -272,7 +281,7 @@ impl Plan {
         }
         self.passages.looked(now, &left);
         self.ledger.looked(now, tally.budgets().cloned().collect());
-        step.blockers = tally.blockers();
+        step.blockers = tally.blockers(&self.owners);
         match suspension {
             Some(suspension) if !ordered.ready.is_empty() || !overdue.is_empty() => {
                 blocking.push(Blocker::passing(Rank::Suspended, suspension.reason.clone()));
@@ -477,22 +486,4 @@ impl Plan {
         let gone = u32::try_from(before.saturating_sub(self.book.len())).unwrap_or(u32::MAX);
         self.pods_gone = self.pods_gone.saturating_add(gone);
     }
-}
-
-/// Chooses so many of the pods whose turn it is. Returns also what their evictions ask for.
-fn next_evictions(mut ready: Vec<(Waiting<'_>, Option<Ask>)>, places: usize) -> (Vec<NodePod>, BTreeMap<String, Ask>) {
-    // Pods without a try come first, so that blocked pods do not starve them; among these, pods that a budget may keep.
-    ready.sort_by_key(|(waiting, ask)| {
-        let pod = waiting.pod;
-        (waiting.tries, ask.is_none(), &pod.namespace, &pod.name)
-    });
-    ready.truncate(places);
-    let asks = ready
-        .iter()
-        .filter_map(|(waiting, ask)| Some((waiting.pod.uid.clone(), ask.clone()?)));
-    let asks = asks.collect();
-    (
-        ready.into_iter().map(|(waiting, _)| waiting.pod.clone()).collect(),
-        asks,
-    )
 }

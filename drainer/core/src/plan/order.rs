@@ -281,3 +281,21 @@ impl Order {
         chosen.blocking.push(Blocker::passing(Rank::Passing, sentence));
     }
 }
+
+/// Chooses so many of the pods whose turn it is. Returns also what their evictions ask for.
+pub(super) fn next_evictions(mut ready: Vec<Ready<'_>>, places: usize) -> (Vec<NodePod>, BTreeMap<String, Ask>) {
+    // Pods without a try come first, so that blocked pods do not starve them; among these, pods that a budget may keep.
+    ready.sort_by_key(|(waiting, ask)| {
+        let pod = waiting.pod;
+        (waiting.tries, ask.is_none(), &pod.namespace, &pod.name)
+    });
+    ready.truncate(places);
+    let asks = ready
+        .iter()
+        .filter_map(|(waiting, ask)| Some((waiting.pod.uid.clone(), ask.clone()?)));
+    let asks = asks.collect();
+    (
+        ready.into_iter().map(|(waiting, _)| waiting.pod.clone()).collect(),
+        asks,
+    )
+}

@@ -1,5 +1,6 @@
 //! The reasons for which pods are left, and what a drain has met: pods, budgets and answers in, numbers out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_proto::{BlockedBudget, Blocker, BlockerKind, BudgetNumbers};
@@ -7,6 +8,7 @@ use bellwether_proto::{BlockedBudget, Blocker, BlockerKind, BudgetNumbers};
 use super::turns_tests::{Drain, at, blocked, pod};
 use super::*;
 use crate::answer::Answer;
+use crate::namespace::{NamespaceOwners, NamespaceView};
 use crate::pod::{Class, NodePod};
 
 #[test]
@@ -78,6 +80,44 @@ fn each_answer_that_keeps_a_pod_has_its_reason() {
     let blockers = |plan: &mut Plan, second| plan.step(at(second), &[pod("a-0")], Some(&rest)).blockers;
     assert_eq!(blockers(&mut plan, 0), [Blocker::of(BlockerKind::Rest, 1)]);
     assert_eq!(blockers(&mut plan, 10), [Blocker::of(BlockerKind::Turn, 1)]);
+}
+
+#[test]
+fn an_obstacle_names_the_owners_of_its_namespaces_and_what_passes_by_itself_names_none() {
+    let mut drain = Drain::new(&[("web", 0, 1)]);
+    let guarded = NodePod {
+        namespace: "cart".to_owned(),
+        ..pod("guarded-0")
+    };
+    let pods = [pod("web-0"), guarded, ending_at("in-time", 50), ending_at("stuck", -60)];
+    drain.evict(0, &pods);
+    drain.answered(0, "web-0", blocked());
+    drain.answered(0, "guarded-0", Answer::AdmissionDenied("no".to_owned()));
+    let mut owners_of = |owners: &[(&str, &str)]| -> Vec<(BlockerKind, String)> {
+        let mut known = NamespaceOwners::default();
+        for (name, owner) in owners {
+            known.insert(NamespaceView {
+                name: (*name).to_owned(),
+                owner: Some((*owner).to_owned()),
+            });
+        }
+        drain.plan.handle_owners(Arc::new(known));
+        let blockers = drain.step(0, &pods).blockers.into_iter();
+        blockers.map(|it| (it.kind, it.namespace_owners.join(","))).collect()
+    };
+    let named = |budget: &str, webhook: &str, stuck: &str| {
+        let kinds = [
+            BlockerKind::Budget,
+            BlockerKind::Webhook,
+            BlockerKind::Stuck,
+            BlockerKind::Grace,
+        ];
+        let owners = [budget, webhook, stuck, ""].map(str::to_owned);
+        kinds.into_iter().zip(owners).collect::<Vec<_>>()
+    };
+    let of_all = owners_of(&[("shop", "team-shop"), ("cart", "team-cart"), ("blog", "editors")]);
+    assert_eq!(of_all, named("team-shop", "team-cart", "team-shop"));
+    assert_eq!(owners_of(&[("cart", "team-cart")]), named("", "team-cart", ""));
 }
 
 #[test]

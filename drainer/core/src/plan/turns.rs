@@ -94,7 +94,7 @@ pub(super) struct Choice<'a> {
 /// A pod that a budget keeps.
 #[derive(Debug)]
 pub(super) struct Kept<'a> {
-    pod: &'a NodePod,
+    pub(super) pod: &'a NodePod,
     /// None: only the API server's answer names the budget, in prose.
     budget: Option<BudgetNumbers>,
 }

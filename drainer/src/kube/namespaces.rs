@@ -1,0 +1,37 @@
+//! The owners of all Namespaces of the cluster, by one watch for the whole service.
+
+use std::sync::Arc;
+
+use bellwether_chassis::Chassis;
+use bellwether_drainer_core::namespace::{NamespaceOwners, NamespaceView};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+
+use super::shared::{self, Collection, Shared};
+
+/// The owners as they are now; or why they are not known.
+pub(crate) type KnownOwners = Shared<Arc<NamespaceOwners>>;
+
+/// Watches until the service stops.
+pub(crate) fn watched(chassis: &Chassis, client: Client) -> KnownOwners {
+    shared::watched(chassis, client, "namespaces")
+}
+
+// Each drain keeps the owners that it named last; a change copies them as long as one does.
+impl Collection for Arc<NamespaceOwners> {
+    type Object = Namespace;
+    type View = NamespaceView;
+    const NAME: &'static str = "Namespaces";
+
+    fn view(object: &Namespace) -> Option<NamespaceView> {
+        NamespaceView::of(object)
+    }
+
+    fn insert(&mut self, view: NamespaceView) {
+        Self::make_mut(self).insert(view);
+    }
+
+    fn remove(&mut self, view: &NamespaceView) {
+        Self::make_mut(self).remove(&view.name);
+    }
+}
