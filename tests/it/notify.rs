@@ -2,6 +2,7 @@
 //! and whatever a target answers.
 
 mod forms;
+mod owners;
 mod preview;
 mod waits;
 

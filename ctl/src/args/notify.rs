@@ -34,6 +34,10 @@ pub(crate) struct NotifyPreviewArgs {
     /// The RebootPolicy of the sample's nodes, for routes with policies
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) policy: String,
+
+    /// The owner of the sample's namespace whose pods block a drain, for routes with owners
+    #[arg(long, value_name = "NAME", default_value = "team-shop")]
+    pub(crate) owner: String,
 }
 
 /// Arguments of `notify test`.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bellwether_notifier_core::rehearsal::rehearse;
+use bellwether_notifier_core::rehearsal::{Sample, rehearse};
 use bellwether_notifier_core::{Kind, Settings, shown};
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -42,7 +42,11 @@ fn previewed(settings: &Settings, args: &NotifyPreviewArgs, now: Timestamp) -> a
         if args.target.as_ref().is_some_and(|name| *name != target.name) {
             continue;
         }
-        let messages = rehearse(settings, place, &args.policy, now);
+        let sample = Sample {
+            policy: &args.policy,
+            owner: &args.owner,
+        };
+        let messages = rehearse(settings, place, sample, now);
         let messages = messages
             .into_iter()
             .filter(|it| kind.is_none_or(|kind| kind == it.notification.kind));
@@ -139,6 +143,7 @@ routes:
             target: None,
             kind: None,
             policy: "nights".to_owned(),
+            owner: "team-shop".to_owned(),
         }
     }
 
@@ -151,7 +156,7 @@ routes:
         let all = text(&args()).unwrap();
         for part in [
             "=== team: DrainBlocked, warning\nPOST the URL in targets[0].slack.urlFile (/secrets/url)\n",
-            "{\"text\":\"Warning: node-1: the drain is blocked (disruption budget shop/web)\\n",
+            "{\"text\":\"Warning: node-1: the drain is blocked (disruption budget shop/web of team-shop)\\n",
             "=== failures: no message",
         ] {
             assert!(all.contains(part), "{part}: {all}");

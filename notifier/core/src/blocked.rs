@@ -1,17 +1,17 @@
 //! Drains that something has kept waiting for minutes. A budget without room for some seconds is how a drain goes;
 //! after minutes the team of the budget should know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_proto::{Blocker, DrainProgress, NodeEvent};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long a drain is kept waiting before a message: a rolling drain of replicas that take a minute to be ready is none.
-pub(crate) const BLOCKED_AFTER: SignedDuration = SignedDuration::from_mins(3);
-
 /// So many drains are watched; above the slots of any fleet.
 const DRAINS_MAX: usize = 1000;
+
+/// More obstacles in one line are no line.
+const NAMED_MAX: usize = 5;
 
 /// What keeps a drain waiting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +19,21 @@ pub(crate) struct Waiting {
     since: Timestamp,
     pub(crate) summary: String,
     pub(crate) detail: String,
+    /// Who answers for the pods that keep the drain waiting, each with the time since when.
+    #[serde(default)]
+    owners: BTreeMap<String, Timestamp>,
 }
 
 impl Waiting {
-    /// When it is worth a message.
-    pub(crate) fn due(&self) -> Timestamp {
-        self.since.checked_add(BLOCKED_AFTER).unwrap_or(Timestamp::MAX)
+    /// When it is worth a message, each time with the owners for whom it is: the first time of the drain, and later ones of owners
+    /// whose pods have kept the drain waiting only since then.
+    pub(crate) fn dues(&self, blocked_after: SignedDuration) -> BTreeMap<Timestamp, BTreeSet<String>> {
+        let due = |since: Timestamp| since.checked_add(blocked_after).unwrap_or(Timestamp::MAX);
+        let mut dues = BTreeMap::from([(due(self.since), BTreeSet::new())]);
+        for (owner, since) in &self.owners {
+            dues.entry(due(*since)).or_default().insert(owner.clone());
+        }
+        dues
     }
 }
 
@@ -37,18 +46,24 @@ impl Blocked {
     /// Takes in the progress of a drain at this time.
     pub(crate) fn take(&mut self, event: &NodeEvent, at: Timestamp, progress: &DrainProgress) {
         let attempt = event.attempt.to_string();
-        let Some(blocker) = progress.blockers.iter().find(|it| it.kind.is_obstacle()) else {
-            self.0.remove(&attempt);
+        let before = self.0.remove(&attempt);
+        let obstacles: Vec<&Blocker> = obstacles(progress).collect();
+        if obstacles.is_empty() {
             return;
-        };
-        let since = self.0.get(&attempt).map_or(at, |it| it.since);
-        if self.0.len() >= DRAINS_MAX && !self.0.contains_key(&attempt) {
+        }
+        if self.0.len() >= DRAINS_MAX {
             self.0.pop_first();
         }
+        let since_before = |owner: &str| before.as_ref().and_then(|before| before.owners.get(owner)).copied();
+        let owners = owners(progress).into_iter().map(|owner| {
+            let since = since_before(&owner).unwrap_or(at);
+            (owner, since)
+        });
         let waiting = Waiting {
-            since,
-            summary: format!("{}: the drain is blocked ({})", event.node, named(blocker)),
+            since: before.as_ref().map_or(at, |before| before.since),
+            summary: format!("{}: the drain is blocked ({})", event.node, listed(&obstacles)),
             detail: progress.held_up_by.first().cloned().unwrap_or_default(),
+            owners: owners.collect(),
         };
         self.0.insert(attempt, waiting);
     }
@@ -74,9 +89,37 @@ impl Blocked {
     }
 }
 
+/// The blockers that do not pass by themselves.
+fn obstacles(progress: &DrainProgress) -> impl Iterator<Item = &Blocker> {
+    progress.blockers.iter().filter(|blocker| blocker.kind.is_obstacle())
+}
+
+/// Who answers for the pods that block the drain.
+pub(crate) fn owners(progress: &DrainProgress) -> BTreeSet<String> {
+    let owners = obstacles(progress).flat_map(|blocker| &blocker.namespace_owners);
+    owners.cloned().collect()
+}
+
+fn listed(obstacles: &[&Blocker]) -> String {
+    let (first, more) = obstacles.split_at(obstacles.len().min(NAMED_MAX));
+    let first = first
+        .iter()
+        .map(|blocker| named(blocker))
+        .collect::<Vec<_>>()
+        .join("; ");
+    match more.len() {
+        0 => first,
+        more => format!("{first}; and {more} more"),
+    }
+}
+
 fn named(blocker: &Blocker) -> String {
-    match &blocker.budget {
+    let reason = match &blocker.budget {
         Some(budget) => format!("disruption budget {}/{}", budget.namespace, budget.name),
         None => blocker.kind.as_str().to_owned(),
+    };
+    match blocker.namespace_owners.join(", ") {
+        owners if owners.is_empty() => reason,
+        owners => format!("{reason} of {owners}"),
     }
 }

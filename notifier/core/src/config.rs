@@ -20,6 +20,9 @@ pub struct Config {
     /// After so long a message that its target does not take is given up.
     #[serde(default)]
     pub give_up_after: Option<String>,
+    /// After so long a drain that something keeps waiting is blocked.
+    #[serde(default)]
+    pub blocked_after: Option<String>,
     /// After so long in one phase an attempt is stuck.
     #[serde(default)]
     pub stuck_after: Option<String>,
@@ -218,4 +221,7 @@ pub struct RouteConfig {
     /// Only messages about nodes of these policies, and about these policies.
     #[serde(default)]
     pub policies: Option<Vec<String>>,
+    /// Only messages about drains that pods of namespaces of these owners block.
+    #[serde(default)]
+    pub owners: Option<Vec<String>>,
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::blocked::Blocked;
+use crate::blocked::{Blocked, owners};
 use crate::named::{Early, Named};
 use crate::news::{self, News};
 use crate::notification::{Kind, Notification, Severity};
@@ -195,8 +195,12 @@ impl Desk {
         let attempt = event.attempt.to_string();
         if let Fact::DrainProgressed(progress) = &event.fact {
             self.state.blocked.take(event, at, progress);
+            self.state.named.is_blocked_by(&attempt, owners(progress));
         } else {
             self.state.blocked.ended(&attempt);
+        }
+        if let Fact::Drained { .. } = &event.fact {
+            self.state.named.is_blocked_by(&attempt, BTreeSet::new());
         }
         let rollout = self.state.rollouts.of(&attempt);
         let news = news::of(event);
@@ -213,6 +217,7 @@ impl Desk {
         notification.policy = course.and_then(|course| course.policy.clone());
         if let Some(course) = course {
             notification.node.clone_from(&course.node);
+            notification.owners.clone_from(&course.owners);
         }
         notification
     }
@@ -243,12 +248,15 @@ impl Desk {
         } = &self.state;
         let mut timed = Vec::new();
         for (attempt, waiting) in blocked.iter() {
-            let news = News {
-                kind: Kind::DrainBlocked,
-                summary: waiting.summary.clone(),
-                detail: waiting.detail.clone(),
-            };
-            timed.push(self.of_attempt(news, waiting.due(), attempt, rollouts.of(attempt)));
+            for (due, owners) in waiting.dues(self.settings.blocked_after) {
+                let news = News {
+                    kind: Kind::DrainBlocked,
+                    summary: waiting.summary.clone(),
+                    detail: waiting.detail.clone(),
+                };
+                let message = self.of_attempt(news, due, attempt, rollouts.of(attempt));
+                timed.push(Notification { owners, ..message });
+            }
         }
         let stuck_after = self.settings.stuck_after;
         for (attempt, course) in named.in_progress() {
@@ -395,6 +403,7 @@ impl Desk {
             cluster: self.settings.cluster.clone(),
             policy: Some(String::new()),
             node: String::new(),
+            owners: BTreeSet::new(),
             attempt: String::new(),
             occasion: String::new(),
             at,

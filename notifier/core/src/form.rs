@@ -236,6 +236,7 @@ fn incident(notification: &Notification) -> Value {
             "custom_details": {
                 "cluster": notification.cluster,
                 "policy": notification.policy.as_deref().unwrap_or_default(),
+                "owners": notification.owners(),
                 "attempt": notification.attempt,
                 "detail": notification.detail,
             },

@@ -37,6 +37,7 @@ fn message(kind: Kind, summary: &str, detail: &str) -> Notification {
         cluster: "east".to_owned(),
         policy: Some("nights".to_owned()),
         node: "n1".to_owned(),
+        owners: ["team-shop".to_owned()].into(),
         attempt: "a1".to_owned(),
         occasion: String::new(),
         at: Timestamp::UNIX_EPOCH,

@@ -48,6 +48,8 @@ mod office_tests;
 pub mod outbox;
 #[cfg(test)]
 mod outbox_tests;
+#[cfg(test)]
+mod owners_tests;
 mod parse;
 #[cfg(test)]
 mod parse_tests;

@@ -1,7 +1,7 @@
 //! The attempts that a scheduler has named, and how they stand. Each agent of a node may write any attempt's id into its events;
 //! such an event counts only for an attempt that a scheduler's own event has named with that node.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bellwether_proto::{Fact, NodeEvent};
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +26,9 @@ pub(crate) struct Course {
     pub(crate) phase: String,
     /// When it did.
     pub(crate) since: Timestamp,
+    /// The owners of the namespaces whose pods block the drain, or blocked one that failed.
+    #[serde(default)]
+    pub(crate) owners: BTreeSet<String>,
     is_over: bool,
 }
 
@@ -57,6 +60,7 @@ impl Named {
                 policy,
                 phase: to.as_str().to_owned(),
                 since: at,
+                owners: known.map(|known| known.owners).unwrap_or_default(),
                 is_over: to.is_ended(),
             },
         };
@@ -70,6 +74,13 @@ impl Named {
     /// An attempt that a scheduler has named.
     pub(crate) fn of(&self, attempt: &str) -> Option<&Course> {
         self.0.get(attempt)
+    }
+
+    /// Takes in who answers for what blocks the drain of the attempt now.
+    pub(crate) fn is_blocked_by(&mut self, attempt: &str, owners: BTreeSet<String>) {
+        if let Some(course) = self.0.get_mut(attempt) {
+            course.owners = owners;
+        }
     }
 
     /// The attempts in progress, with their ids.

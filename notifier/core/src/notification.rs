@@ -1,5 +1,7 @@
 //! A message to users: kind, severity, texts, and the key by which it is sent once.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +184,8 @@ pub struct Notification {
     pub policy: Option<String>,
     /// The node; empty for a message about a rollout or a policy.
     pub node: String,
+    /// Who answers for the namespaces whose pods block the drain, or blocked one that failed.
+    pub owners: BTreeSet<String>,
     /// The id of the attempt; empty for a message about a rollout or a policy.
     pub attempt: String,
     /// Names the occasion of a message about a policy; else empty.
@@ -197,6 +201,13 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// The owners in one line.
+    #[must_use]
+    pub fn owners(&self) -> String {
+        let owners: Vec<&str> = self.owners.iter().map(String::as_str).collect();
+        owners.join(", ")
+    }
+
     /// Names the message: two events with one key are one message, such as a step that the next leader publishes again.
     #[must_use]
     pub fn key(&self) -> String {

@@ -1,5 +1,7 @@
 //! When the messages of one target are sent, tried again and given up.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -20,6 +22,7 @@ fn message(attempt: &str) -> Notification {
         severity: Severity::Info,
         cluster: String::new(),
         policy: None,
+        owners: BTreeSet::new(),
         node: attempt.to_owned(),
         attempt: attempt.to_owned(),
         occasion: String::new(),

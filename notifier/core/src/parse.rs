@@ -1,5 +1,6 @@
 //! The configuration from its text: each field is checked, and the first wrong one named with the remedy.
 
+use bellwether_proto::{OWNER, OWNER_BYTES_MAX, owner_of};
 use jiff::SignedDuration;
 
 use crate::config::{
@@ -48,6 +49,9 @@ const ROLLOUT_GAP: SignedDuration = SignedDuration::from_mins(30);
 
 /// Longer than a restart of a chat service; while messages wait, their events do as well.
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
+/// A rolling drain of replicas that take a minute to be ready is no blocked one.
+const BLOCKED_AFTER: SignedDuration = SignedDuration::from_mins(3);
 
 /// Longer than any phase by the scheduler's defaults. With a short `maxAge` it is half of that.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_hours(2);
@@ -100,14 +104,20 @@ impl Settings {
         // Files without the field are older than the field, and stay right.
         let stuck_after = STUCK_AFTER.min(max_age / 2);
         let stuck_after = duration("stuckAfter", config.stuck_after.as_deref(), stuck_after)?;
-        if stuck_after >= max_age {
-            let problem = "has to be shorter than maxAge, after which an attempt is forgotten";
-            return Err(wrong("stuckAfter", problem));
+        // As above.
+        let blocked_after = BLOCKED_AFTER.min(max_age / 2);
+        let blocked_after = duration("blockedAfter", config.blocked_after.as_deref(), blocked_after)?;
+        for (field, after) in [("stuckAfter", stuck_after), ("blockedAfter", blocked_after)] {
+            if after >= max_age {
+                let problem = "has to be shorter than maxAge, after which an attempt is forgotten";
+                return Err(wrong(field, problem));
+            }
         }
         Ok(Self {
             cluster: config.cluster,
             rollout_gap: duration("rolloutGap", config.rollout_gap.as_deref(), ROLLOUT_GAP)?,
             give_up_after: duration("giveUpAfter", config.give_up_after.as_deref(), GIVE_UP_AFTER)?,
+            blocked_after,
             stuck_after,
             held_after: duration("heldAfter", config.held_after.as_deref(), HELD_AFTER)?,
             max_age,
@@ -401,11 +411,24 @@ fn checked_route(field: &str, config: RouteConfig, targets: &[Target]) -> Result
             "has an empty name: name RebootPolicies",
         ));
     }
+    if let Some(owner) = config
+        .owners
+        .iter()
+        .flatten()
+        .find(|owner| owner_of(owner) != Some(owner))
+    {
+        let problem = format!(
+            "names {owner:?}, which no namespace can have as its owner: write it as the annotation {OWNER} has it, in one line of \
+             at most {OWNER_BYTES_MAX} bytes"
+        );
+        return Err(wrong(format!("{field}.owners"), problem));
+    }
     Ok(Route {
         targets: config.targets.into_iter().collect(),
         min_severity: config.min_severity.unwrap_or(Severity::Info),
         kinds: config.kinds,
         policies: config.policies,
+        owners: config.owners,
     })
 }
 

@@ -1,13 +1,14 @@
 //! What each target would get: a course of events as clusters have it, through the desk itself. So a preview shows texts, routes
 //! and styles as they are sent, and no second renderer can differ from the first.
 
+use std::collections::BTreeSet;
+
 use bellwether_proto::{
     AttemptId, AttemptStart, Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, FleetEvent,
     FleetFact, Generation, NodeEvent, NodeName, Phase, PhaseDetail, PolicyQueue,
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::blocked::BLOCKED_AFTER;
 use crate::desk::{Desk, Routed, State};
 use crate::form::{self, Draft};
 use crate::notification::{Kind, Notification};
@@ -26,6 +27,15 @@ pub struct Rehearsed {
     pub draft: Draft,
 }
 
+/// The names that routes look at, in the messages of a rehearsal.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// The policy of the nodes.
+    pub policy: &'a str,
+    /// The owner of the namespace whose pods block a drain.
+    pub owner: &'a str,
+}
+
 /// The marked message of a trial.
 #[must_use]
 pub fn trial(settings: &Settings, at: Timestamp) -> Notification {
@@ -35,6 +45,7 @@ pub fn trial(settings: &Settings, at: Timestamp) -> Notification {
         cluster: settings.cluster.clone(),
         policy: Some(String::new()),
         node: String::new(),
+        owners: BTreeSet::new(),
         attempt: String::new(),
         // Each trial is a message of its own.
         occasion: format!("test@{at}"),
@@ -46,15 +57,15 @@ pub fn trial(settings: &Settings, at: Timestamp) -> Notification {
 }
 
 /// The messages of one rollout to the target at this place, in their order: one of each kind that routes and style lead there.
-/// Its nodes have this policy, and `at` is its time.
+/// `at` is its time.
 #[must_use]
-pub fn rehearse(settings: &Settings, place: usize, policy: &str, at: Timestamp) -> Vec<Rehearsed> {
+pub fn rehearse(settings: &Settings, place: usize, sample: Sample<'_>, at: Timestamp) -> Vec<Rehearsed> {
     let Some(target) = settings.targets.get(place) else {
         return Vec::new();
     };
     let mut stage = Stage {
         desk: Desk::new(settings.clone(), State::default()),
-        policy,
+        sample,
         now: at,
         messages: Vec::new(),
     };
@@ -76,7 +87,7 @@ pub fn rehearse(settings: &Settings, place: usize, policy: &str, at: Timestamp) 
 
 struct Stage<'a> {
     desk: Desk,
-    policy: &'a str,
+    sample: Sample<'a>,
     now: Timestamp,
     messages: Vec<Routed>,
 }
@@ -85,8 +96,8 @@ impl Stage<'_> {
     fn play(&mut self, settings: &Settings) {
         // Pods keep the drain of the first node from its end.
         self.enters("node-1", Phase::Draining, "");
-        self.event("node-1", Fact::DrainProgressed(blocked()));
-        self.passes(BLOCKED_AFTER);
+        self.event("node-1", Fact::DrainProgressed(blocked(self.sample.owner)));
+        self.passes(settings.blocked_after);
         self.passes(settings.stuck_after);
         let failed = Fact::DrainFailed {
             failure: DrainFailure::Timeout,
@@ -140,7 +151,7 @@ impl Stage<'_> {
 
     fn enters(&mut self, node: &str, to: Phase, message: &str) {
         let start = (to == Phase::Draining).then(|| AttemptStart {
-            policy: self.policy.to_owned(),
+            policy: self.sample.policy.to_owned(),
             ..AttemptStart::default()
         });
         let detail = PhaseDetail {
@@ -161,7 +172,7 @@ impl Stage<'_> {
     fn queues(&mut self, held_after: SignedDuration) {
         let Ok(oldest_node) = "node-4".parse() else { return };
         let queue = PolicyQueue {
-            policy: self.policy.to_owned(),
+            policy: self.sample.policy.to_owned(),
             nodes: 12,
             oldest_since: self.now.checked_sub(held_after).unwrap_or(Timestamp::MIN),
             oldest_node,
@@ -193,7 +204,7 @@ impl Stage<'_> {
     }
 }
 
-fn blocked() -> DrainProgress {
+fn blocked(owner: &str) -> DrainProgress {
     let budget = BudgetNumbers {
         namespace: "shop".to_owned(),
         name: "web".to_owned(),
@@ -207,6 +218,7 @@ fn blocked() -> DrainProgress {
         held_up_by: vec!["pod shop/web-0 waits for the disruption budget shop/web".to_owned()],
         blockers: vec![Blocker {
             budget: Some(budget),
+            namespace_owners: vec![owner.to_owned()],
             ..Blocker::of(BlockerKind::Budget, 1)
         }],
     }
@@ -220,7 +232,11 @@ mod tests {
 
     fn rehearsed(config: &str, place: usize) -> Vec<Rehearsed> {
         let settings = Settings::parse(config).unwrap();
-        rehearse(&settings, place, "nights", Timestamp::UNIX_EPOCH)
+        let sample = Sample {
+            policy: "nights",
+            owner: "team-shop",
+        };
+        rehearse(&settings, place, sample, Timestamp::UNIX_EPOCH)
     }
 
     fn kinds(rehearsed: &[Rehearsed]) -> Vec<Kind> {

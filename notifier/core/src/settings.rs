@@ -145,6 +145,8 @@ pub(crate) struct Route {
     pub(crate) kinds: Option<Vec<Kind>>,
     /// Only messages about nodes of these policies, and about these policies; none: about all.
     pub(crate) policies: Option<Vec<String>>,
+    /// Only messages about drains that pods of namespaces of these owners block; none: about all.
+    pub(crate) owners: Option<Vec<String>>,
 }
 
 /// The configuration.
@@ -156,6 +158,8 @@ pub struct Settings {
     pub rollout_gap: SignedDuration,
     /// After so long a message that its target does not take is given up.
     pub give_up_after: SignedDuration,
+    /// After so long a drain that something keeps waiting is blocked; shorter than `max_age`.
+    pub blocked_after: SignedDuration,
     /// After so long in one phase an attempt is stuck; shorter than `max_age`.
     pub stuck_after: SignedDuration,
     /// After so long a node that needs a reboot is held.
@@ -201,6 +205,7 @@ impl Route {
             && (target.resolves(notification)
                 || notification.severity >= self.min_severity
                     && self.is_of_policy(notification)
+                    && self.is_of_owner(notification)
                     && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&notification.kind)))
     }
 
@@ -210,6 +215,11 @@ impl Route {
             (Some(names), Some(policy)) => names.contains(policy),
             (None, _) | (_, None) => true,
         }
+    }
+
+    fn is_of_owner(&self, notification: &Notification) -> bool {
+        let is_named = |owners: &Vec<String>| owners.iter().any(|owner| notification.owners.contains(owner));
+        self.owners.as_ref().is_none_or(is_named)
     }
 }
 

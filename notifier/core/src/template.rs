@@ -11,6 +11,7 @@ enum Field {
     Key,
     Kind,
     Node,
+    Owners,
     Policy,
     Rollout,
     Severity,
@@ -19,13 +20,14 @@ enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Attempt,
         Self::Cluster,
         Self::Detail,
         Self::Key,
         Self::Kind,
         Self::Node,
+        Self::Owners,
         Self::Policy,
         Self::Rollout,
         Self::Severity,
@@ -41,6 +43,7 @@ impl Field {
             Self::Key => "key",
             Self::Kind => "kind",
             Self::Node => "node",
+            Self::Owners => "owners",
             Self::Policy => "policy",
             Self::Rollout => "rollout",
             Self::Severity => "severity",
@@ -57,6 +60,7 @@ impl Field {
             Self::Key => notification.key(),
             Self::Kind => notification.kind.as_str().to_owned(),
             Self::Node => notification.node.clone(),
+            Self::Owners => notification.owners(),
             Self::Policy => notification.policy.clone().unwrap_or_default(),
             Self::Rollout => {
                 let rollout = notification.rollout.as_ref();

@@ -64,7 +64,7 @@ async fn a_preview_needs_no_secret_and_a_test_reports_what_each_target_answers()
     for part in [
         "=== team: DrainBlocked, warning",
         "POST the URL in targets[0].mattermost.urlFile",
-        "Warning: [east] node-1: the drain is blocked (disruption budget shop/web)",
+        "Warning: [east] node-1: the drain is blocked (disruption budget shop/web of team-shop)",
         "=== team: WindowTooShort, warning",
     ] {
         ensure!(text.contains(part), "{part}: {text}");

@@ -1,6 +1,6 @@
 //! The notifier's configuration with its templates: what is taken gives each message a form within its limits.
 
-use bellwether_notifier_core::rehearsal::rehearse;
+use bellwether_notifier_core::rehearsal::{Sample, rehearse};
 use bellwether_notifier_core::{Draft, Settings, shown};
 use jiff::Timestamp;
 
@@ -20,8 +20,12 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
             return false;
         }
     };
+    let sample = Sample {
+        policy: "nights",
+        owner: "team-shop",
+    };
     for (place, target) in settings.targets.iter().enumerate() {
-        for message in rehearse(&settings, place, "nights", Timestamp::UNIX_EPOCH) {
+        for message in rehearse(&settings, place, sample, Timestamp::UNIX_EPOCH) {
             if let Draft::Post(post) = &message.draft {
                 assert!(post.body.len() <= BODY_BYTES_MAX, "{} bytes", post.body.len());
                 if post.content_type == "application/json" {

@@ -1,0 +1,213 @@
+//! Messages about a blocked drain go to those who answer for the pods that block it.
+
+use bellwether_proto::{
+    AttemptId, Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, Generation, NodeEvent, Phase,
+};
+use jiff::Timestamp;
+
+use crate::desk::{Desk, Routed, State};
+use crate::notification::Kind;
+use crate::settings::{ConfigError, Settings};
+
+const CONFIG: &str = "
+stuckAfter: 1h
+targets:
+  - name: all
+    webhook: { url: 'https://x.example/' }
+  - name: shop
+    webhook: { url: 'https://y.example/' }
+  - name: cart
+    webhook: { url: 'https://z.example/' }
+routes:
+  - targets: [all]
+    kinds: [DrainBlocked]
+  - targets: [shop]
+    owners: [team-shop, 'shop@example.com']
+  - targets: [cart]
+    owners: [team-cart]
+";
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+}
+
+fn event(minute: i64, fact: Fact) -> NodeEvent {
+    let node = "n1".parse().unwrap();
+    NodeEvent {
+        attempt: AttemptId::new(&"n1".parse().unwrap(), Generation(1), Timestamp::UNIX_EPOCH),
+        node,
+        generation: Generation(1),
+        at: at(minute),
+        source: "test".to_owned(),
+        fact,
+    }
+}
+
+fn entered(minute: i64, to: Phase) -> NodeEvent {
+    let message = "why".to_owned();
+    let fact = Fact::PhaseChanged {
+        from: None,
+        to,
+        message,
+        link: None,
+        cause: None,
+        detail: None,
+    };
+    event(minute, fact)
+}
+
+/// A budget of each of these namespaces blocks, with its owner.
+fn blocked(minute: i64, namespaces: &[(&str, &str)]) -> NodeEvent {
+    let blockers = namespaces.iter().map(|(namespace, owner)| Blocker {
+        budget: Some(BudgetNumbers {
+            namespace: (*namespace).to_owned(),
+            name: "web".to_owned(),
+            ..BudgetNumbers::default()
+        }),
+        namespace_owners: vec![(*owner).to_owned()],
+        ..Blocker::of(BlockerKind::Budget, 1)
+    });
+    let progress = DrainProgress {
+        blockers: blockers.collect(),
+        ..DrainProgress::default()
+    };
+    event(minute, Fact::DrainProgressed(progress))
+}
+
+fn failed(minute: i64) -> NodeEvent {
+    let failure = DrainFailure::Timeout;
+    let message = "why".to_owned();
+    event(
+        minute,
+        Fact::DrainFailed {
+            failure,
+            message,
+            obstacle: None,
+            report: None,
+        },
+    )
+}
+
+struct Stage(Desk);
+
+impl Stage {
+    fn draining() -> Self {
+        let mut desk = Desk::new(Settings::parse(CONFIG).unwrap(), State::default());
+        assert!(desk.handle_event(&entered(0, Phase::Draining), at(0), at(0)).is_empty());
+        Self(desk)
+    }
+
+    fn takes(&mut self, event: &NodeEvent) -> Vec<(usize, Kind)> {
+        let routed = self.0.handle_event(event, event.at, event.at);
+        self.settled(&routed)
+    }
+
+    fn at(&mut self, minute: i64) -> Vec<(usize, Kind)> {
+        let routed = self.0.handle_time(at(minute));
+        self.settled(&routed)
+    }
+
+    fn settled(&mut self, routed: &[Routed]) -> Vec<(usize, Kind)> {
+        for Routed { target, notification } in routed {
+            self.0.settled(*target, notification);
+        }
+        routed.iter().map(|it| (it.target, it.notification.kind)).collect()
+    }
+}
+
+#[test]
+fn an_owner_has_the_messages_from_the_drain_that_its_pods_block_to_the_end_of_the_attempt() {
+    let mut stage = Stage::draining();
+    stage.takes(&blocked(1, &[("shop", "team-shop")]));
+    assert_eq!(stage.at(3), []);
+    assert_eq!(stage.at(4), [0, 1].map(|target| (target, Kind::DrainBlocked)));
+    assert_eq!(stage.at(60), [(1, Kind::AttemptStuck)]);
+    assert_eq!(stage.takes(&failed(61)), [(1, Kind::DrainFailed)]);
+    assert_eq!(stage.takes(&entered(61, Phase::RollingBack)), [(1, Kind::RolledBack)]);
+    assert_eq!(stage.takes(&entered(62, Phase::Failed)), [(1, Kind::AttemptFailed)]);
+}
+
+#[test]
+fn an_owner_whose_pods_block_later_has_a_message_only_once_they_have_for_as_long() {
+    let mut stage = Stage::draining();
+    stage.takes(&blocked(1, &[("shop", "team-shop")]));
+    stage.takes(&blocked(3, &[("shop", "team-shop"), ("cart", "team-cart")]));
+    let blocked_now = stage.0.handle_time(at(4));
+    let first = &blocked_now.first().unwrap().notification;
+    assert_eq!(
+        first.summary,
+        "n1: the drain is blocked (disruption budget shop/web of team-shop; disruption budget cart/web of team-cart)"
+    );
+    assert_eq!(first.owners(), "team-shop", "of those whose time is over");
+    assert_eq!(
+        stage.settled(&blocked_now),
+        [0, 1].map(|target| (target, Kind::DrainBlocked))
+    );
+    assert_eq!(stage.0.poll_timeout(), Some(at(6)));
+    // The pods of cart go meanwhile, and block again.
+    stage.takes(&blocked(5, &[("shop", "team-shop")]));
+    stage.takes(&blocked(6, &[("shop", "team-shop"), ("cart", "team-cart")]));
+    assert_eq!(stage.at(8), []);
+    assert_eq!(stage.at(9), [(2, Kind::DrainBlocked)]);
+    assert_eq!(stage.at(10), []);
+}
+
+#[test]
+fn a_drain_that_went_on_is_no_matter_of_an_owner_any_more() {
+    for drained in [
+        blocked(2, &[]),
+        event(
+            2,
+            Fact::Drained {
+                pods_gone: 1,
+                pods_left: 0,
+                pods_returning: 0,
+                message: String::new(),
+                report: None,
+            },
+        ),
+    ] {
+        let mut stage = Stage::draining();
+        stage.takes(&blocked(1, &[("shop", "shop@example.com")]));
+        stage.takes(&drained);
+        assert_eq!(stage.takes(&entered(3, Phase::Failed)), []);
+    }
+}
+
+#[test]
+fn the_owners_of_an_attempt_survive_a_restart_and_an_older_state_has_none() {
+    let mut stage = Stage::draining();
+    stage.takes(&blocked(1, &[("cart", "team-cart")]));
+    let state = serde_json::to_string(stage.0.state()).unwrap();
+    let again = |state: &str| {
+        let (state, lost) = State::read(state.as_bytes()).unwrap();
+        assert!(lost.is_empty(), "{lost:?}");
+        Stage(Desk::new(Settings::parse(CONFIG).unwrap(), state))
+    };
+    assert_eq!(again(&state).at(4), [0, 2].map(|target| (target, Kind::DrainBlocked)));
+    let mut older: serde_json::Value = serde_json::from_str(&state).unwrap();
+    for part in ["named", "blocked"] {
+        for (_, of_attempt) in older[part].as_object_mut().unwrap() {
+            of_attempt.as_object_mut().unwrap().remove("owners").unwrap();
+        }
+    }
+    assert_eq!(again(&older.to_string()).at(4), [(0, Kind::DrainBlocked)]);
+}
+
+#[test]
+fn a_route_of_an_owner_that_no_namespace_can_have_is_refused_with_the_remedy() {
+    let parse = |owner: &str| {
+        let route = serde_json::json!({ "targets": ["all"], "owners": ["team-shop", owner] });
+        let (head, _) = CONFIG.split_once("routes:").unwrap();
+        Settings::parse(&format!("{head}routes: [{route}]"))
+    };
+    assert!(parse("#shop").is_ok());
+    for wrong in ["", " team-shop", "a\nb", &"a".repeat(64)] {
+        let ConfigError { field, problem } = parse(wrong).unwrap_err();
+        assert_eq!(field, "routes[0].owners");
+        assert!(
+            problem.contains("bellwether.dev/owner") && problem.contains("63 bytes"),
+            "{problem}"
+        );
+    }
+}
