@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bellwether_check::text::NOTHING;
 use bellwether_proto::wire::{self, DrainForecast, DrainVerdict};
-use bellwether_proto::{DrainFindingKind, DrainVerdict as Verdict, from_duration};
+use bellwether_proto::{DrainFinding, DrainFindingKind, DrainVerdict as Verdict, from_duration};
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -24,6 +24,7 @@ pub(crate) fn unknown(node: &str, reason: String) -> DrainForecast {
         kind: wire::DrainFindingKind::NotChecked.into(),
         object: String::new(),
         sentence: reason,
+        namespace_owners: Vec::new(),
     };
     DrainForecast {
         node: node.to_owned(),
@@ -59,7 +60,7 @@ pub(crate) fn table(forecasts: &[DrainForecast]) -> String {
 
 /// The findings of all nodes, those that block first; alike ones of several nodes in one line.
 fn findings(forecasts: &[DrainForecast]) -> String {
-    let mut of_each: BTreeMap<(DrainFindingKind, &str), (Vec<&str>, &str)> = BTreeMap::new();
+    let mut of_each: BTreeMap<(DrainFindingKind, &str), (Vec<&str>, &wire::DrainFinding)> = BTreeMap::new();
     for forecast in forecasts {
         for finding in &forecast.findings {
             // Findings about one object are alike, those about the node only if their sentences are.
@@ -69,21 +70,22 @@ fn findings(forecasts: &[DrainForecast]) -> String {
                 &finding.object
             };
             let key = (DrainFindingKind::from_wire(finding.kind), about.as_str());
-            let (nodes, _) = of_each.entry(key).or_insert_with(|| (Vec::new(), &finding.sentence));
+            let (nodes, _) = of_each.entry(key).or_insert_with(|| (Vec::new(), finding));
             nodes.push(&forecast.node);
         }
     }
     let mut text = String::new();
-    for ((kind, about), (nodes, sentence)) in of_each {
+    for ((kind, about), (nodes, finding)) in of_each {
         let (named, more) = nodes.split_at(nodes.len().min(NODES_NAMED_MAX));
         let more = match more.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         let remark = if kind.verdict() == Verdict::Can { "note: " } else { "" };
-        let is_of_first = nodes.len() > 1 && about != sentence;
+        let is_of_first = nodes.len() > 1 && about != finding.sentence;
         let and_so_on = if is_of_first { " (on the first of them)" } else { "" };
         let nodes = format!("{}{more}", named.join(", "));
+        let sentence = DrainFinding::from_wire(finding.clone());
         text.push_str(&format!("\n{nodes}: {remark}{sentence}{and_so_on}\n"));
     }
     text
@@ -116,6 +118,8 @@ struct Finding<'a> {
     blocks: bool,
     object: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    namespace_owners: &'a [String],
 }
 
 impl<'a> From<&'a DrainForecast> for Forecast<'a> {
@@ -125,6 +129,7 @@ impl<'a> From<&'a DrainForecast> for Forecast<'a> {
             blocks: blocks(finding.kind),
             object: &finding.object,
             message: &finding.sentence,
+            namespace_owners: &finding.namespace_owners,
         });
         Self {
             node: &forecast.node,
@@ -168,7 +173,7 @@ fn blocks(number: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bellwether_proto::{CheckDrain, DrainFinding, DrainForecast as Typed, Message as _};
+    use bellwether_proto::{CheckDrain, DrainForecast as Typed, Message as _};
     use jiff::Timestamp;
 
     fn forecast(node: &str, verdict: Verdict, findings: &[DrainFindingKind]) -> DrainForecast {
@@ -181,6 +186,10 @@ mod tests {
             kind: *kind,
             object: "PodDisruptionBudget shop/web".to_owned(),
             sentence: format!("{} of {node}", kind.word()),
+            namespace_owners: match kind.verdict() {
+                Verdict::Cannot => vec!["team-shop".to_owned()],
+                Verdict::Can | Verdict::NotNow | Verdict::Unknown => Vec::new(),
+            },
         });
         let forecast = Typed {
             verdict,
@@ -206,7 +215,7 @@ n1     can      12     1m 33s   -
 n2     cannot   12     -        BudgetNeverAllows
 n3     cannot   12     -        BudgetNeverAllows
 
-n2, n3: BudgetNeverAllows of n2 (on the first of them)
+n2, n3: BudgetNeverAllows of n2 (owner team-shop) (on the first of them)
 
 n1: note: BudgetInTurns of n1
 ";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::core_message::CoreMessage;
 use bellwether_chassis::{Bus, Chassis, chain};
-use bellwether_drainer_core::check::{NodePods, forecast};
+use bellwether_drainer_core::check::{Known, NodePods, forecast};
 use bellwether_drainer_core::{DaemonSetKinds, NodePod};
 use bellwether_proto::subject::{self, ALL_DRAIN_QUESTIONS, DRAINERS_GROUP, Topic};
 use bellwether_proto::{CheckDrain, DrainForecast, NodeName, encode};
@@ -16,6 +16,7 @@ use kube::Client;
 
 use crate::error::CommandError;
 use crate::kube::budgets::KnownBudgets;
+use crate::kube::namespaces::KnownOwners;
 use crate::kube::pods;
 use crate::kube::volumes::KnownVolumes;
 use crate::metrics::{Metrics, Rejection};
@@ -34,6 +35,7 @@ pub(crate) struct Checks {
     pub(crate) client: Client,
     pub(crate) budgets: KnownBudgets,
     pub(crate) volumes: KnownVolumes,
+    pub(crate) owners: KnownOwners,
     pub(crate) daemon_sets: DaemonSetKinds,
     pub(crate) metrics: Metrics,
     pub(crate) source: String,
@@ -89,8 +91,13 @@ impl Checks {
         // After the pods: a budget that has changed meanwhile counts as it is now.
         let budgets = self.budgets.borrow().clone().map_err(|unseen| unseen.reason)?;
         let volumes = self.volumes.all();
-        let volumes = volumes.as_ref().ok();
-        Ok(forecast(question, &self.source, &pods, &beside, &budgets, volumes))
+        let owners = self.owners.borrow().clone().unwrap_or_default();
+        let known = Known {
+            budgets: &budgets,
+            volumes: volumes.as_ref().ok(),
+            owners: &owners,
+        };
+        Ok(forecast(question, &self.source, &pods, &beside, known))
     }
 
     async fn pods_of(&self, node: &NodeName) -> Result<Vec<NodePod>, String> {

@@ -87,7 +87,6 @@ impl Inbox<'_> {
         self.responses.push(future::ready(held_back).boxed());
     }
 
-    /// While the watch of namespaces fails, the owners are those that it showed last.
     fn hand_owners(&mut self, machine: &mut impl Machine) {
         if let Ok(owners) = &*self.owners.borrow_and_update() {
             machine.handle_owners(owners.clone());

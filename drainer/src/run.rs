@@ -62,11 +62,13 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
     let budgets = budgets::watched(&chassis, clients.watches.clone());
     let volumes = volumes::watched(&chassis, &clients.watches);
     let watches = clients.watches.clone();
+    let owners = namespaces::watched(&chassis, watches.clone());
     let checks = Checks {
         bus: bus.clone(),
         client: clients.requests.clone(),
         budgets: budgets.clone(),
         volumes: volumes.clone(),
+        owners: owners.clone(),
         daemon_sets: daemon_sets.clone(),
         metrics: metrics.clone(),
         source: source.clone(),
@@ -84,8 +86,8 @@ pub(crate) async fn run(chassis: Chassis, args: &Args) -> anyhow::Result<()> {
             throttle: Throttle::default(),
             budgets,
             volumes,
-            sets: sets::watched(&chassis, watches.clone()),
-            owners: namespaces::watched(&chassis, watches),
+            sets: sets::watched(&chassis, watches),
+            owners,
             turns: Turns::default(),
             drains: DrainSettings {
                 evictions_in_flight_max: usize::from(args.evictions_per_node),

@@ -1,10 +1,14 @@
 //! The question whether a node can be drained, and the answer.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::field::{from_duration, instant_required, to_duration, to_timestamp};
 use crate::ids::NodeName;
 use crate::message::{Message, WireError};
+use crate::namespace_owner::shown;
 use crate::wire;
 
 /// Look whether a node can be drained. See [`wire::CheckDrain`].
@@ -48,6 +52,8 @@ pub struct DrainFinding {
     pub object: String,
     /// For operators.
     pub sentence: String,
+    /// The owners of the pods' namespaces, of a finding that keeps the node from being drained; by name.
+    pub namespace_owners: Vec<String>,
 }
 
 /// Whether a node can be drained. The worst comes last.
@@ -284,6 +290,7 @@ impl DrainForecast {
                 kind: DrainFindingKind::NotChecked,
                 object: String::new(),
                 sentence: reason,
+                namespace_owners: Vec::new(),
             }],
             source: source.to_owned(),
         }
@@ -292,22 +299,60 @@ impl DrainForecast {
     /// What keeps the node from being drained, for operators; empty if the node can be drained.
     #[must_use]
     pub fn obstacles(&self) -> String {
-        let sentences = self
-            .findings
-            .iter()
-            .filter(|finding| finding.kind.verdict() > DrainVerdict::Can);
-        let sentences: Vec<&str> = sentences.map(|finding| finding.sentence.as_str()).collect();
+        let sentences: Vec<String> = self.blocking().map(ToString::to_string).collect();
         sentences.join("; ")
+    }
+
+    /// What keeps the node from being drained, by who answers for the pods, for operators. Under the empty name: what has no
+    /// owner. Empty if the node can be drained.
+    #[must_use]
+    pub fn by_owner(&self) -> BTreeMap<String, String> {
+        let none = [String::new()];
+        let mut by_owner = BTreeMap::<String, String>::new();
+        for finding in self.blocking() {
+            let owners = match finding.namespace_owners.as_slice() {
+                [] => &none[..],
+                owners => owners,
+            };
+            for owner in owners {
+                let sentences = by_owner.entry(owner.clone()).or_default();
+                if !sentences.is_empty() {
+                    sentences.push_str("; ");
+                }
+                sentences.push_str(&finding.sentence);
+            }
+        }
+        by_owner
+    }
+
+    fn blocking(&self) -> impl Iterator<Item = &DrainFinding> {
+        let findings = self.findings.iter();
+        findings.filter(|finding| finding.kind.verdict() > DrainVerdict::Can)
+    }
+}
+
+impl fmt::Display for DrainFinding {
+    /// The sentence, with the owners.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.sentence, shown(&self.namespace_owners))
     }
 }
 
 impl DrainFinding {
-    fn from_wire(wire: wire::DrainFinding) -> Self {
-        let wire::DrainFinding { kind, object, sentence } = wire;
+    /// Checks the finding.
+    #[must_use]
+    pub fn from_wire(wire: wire::DrainFinding) -> Self {
+        let wire::DrainFinding {
+            kind,
+            object,
+            sentence,
+            namespace_owners,
+        } = wire;
         Self {
             kind: DrainFindingKind::from_wire(kind),
             object,
             sentence,
+            namespace_owners,
         }
     }
 
@@ -316,6 +361,7 @@ impl DrainFinding {
             kind: self.kind.to_wire(),
             object: self.object.clone(),
             sentence: self.sentence.clone(),
+            namespace_owners: self.namespace_owners.clone(),
         }
     }
 }

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use crate::field::{instant, to_timestamp};
 use crate::message::WireError;
+use crate::namespace_owner::shown;
 use crate::wire;
 
-/// How many reasons one line names beside the first, and how many owners with each; `explain` has all.
+/// How many reasons one line names beside the first; `explain` has all.
 const SHOWN_MAX: usize = 3;
 
 /// How far a drain is. See [`wire::DrainProgressed`].
@@ -297,15 +298,7 @@ impl fmt::Display for Blocker {
     /// For operators, such as `2 wait for the disruption budget shop/web (1 of 3 healthy, 2 have to be) (owner team-shop)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fmt_reason(f)?;
-        let (named, more) = self
-            .namespace_owners
-            .split_at(self.namespace_owners.len().min(SHOWN_MAX));
-        match (named, more.len()) {
-            ([], _) => Ok(()),
-            ([owner], _) => write!(f, " (owner {owner})"),
-            (owners, 0) => write!(f, " (owners {})", owners.join(", ")),
-            (owners, more) => write!(f, " (owners {} and {more} more)", owners.join(", ")),
-        }
+        f.write_str(&shown(&self.namespace_owners))
     }
 }
 

@@ -25,7 +25,31 @@ pub struct FleetEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FleetFact {
     /// What waits for reboots differs from what the event of this kind before states.
-    QueuesChanged(Vec<PolicyQueue>),
+    QueuesChanged(Queues),
+}
+
+/// What waits for reboots. See [`wire::QueuesChanged`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// Each policy with nodes that need a reboot.
+    pub policies: Vec<PolicyQueue>,
+    /// The nodes that wait since not all of their pods can go.
+    pub undrainable: Vec<UndrainableNodes>,
+}
+
+/// Nodes of a policy that wait since pods of one owner's namespaces cannot go. See [`wire::UndrainableNodes`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndrainableNodes {
+    /// The policy; empty: none governs the nodes.
+    pub policy: String,
+    /// Who answers for the pods; empty: their namespaces have no owner.
+    pub owner: String,
+    /// How many nodes.
+    pub nodes: u32,
+    /// The first of them, by name.
+    pub first_node: NodeName,
+    /// What keeps the pods of that node, for operators.
+    pub message: String,
 }
 
 /// The nodes of a policy that need a reboot. See [`wire::PolicyQueue`].
@@ -57,6 +81,65 @@ impl FleetFact {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::QueuesChanged(_) => QUEUES_CHANGED,
+        }
+    }
+}
+
+impl Queues {
+    fn from_wire(wire: wire::QueuesChanged) -> Result<Self, WireError> {
+        let wire::QueuesChanged { queues, undrainable } = wire;
+        let undrainable = undrainable.into_iter().map(UndrainableNodes::from_wire);
+        Ok(Self {
+            policies: queues
+                .into_iter()
+                .map(PolicyQueue::from_wire)
+                .collect::<Result<_, _>>()?,
+            undrainable: undrainable.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn to_wire(&self) -> wire::QueuesChanged {
+        wire::QueuesChanged {
+            queues: self.policies.iter().map(PolicyQueue::to_wire).collect(),
+            undrainable: self.undrainable.iter().map(UndrainableNodes::to_wire).collect(),
+        }
+    }
+}
+
+impl UndrainableNodes {
+    const TYPE: &'static str = "bellwether.v1.UndrainableNodes";
+
+    fn from_wire(wire: wire::UndrainableNodes) -> Result<Self, WireError> {
+        let wire::UndrainableNodes {
+            policy,
+            owner,
+            nodes,
+            first_node,
+            message,
+        } = wire;
+        Ok(Self {
+            policy,
+            owner,
+            nodes,
+            first_node: first_node.parse().map_err(WireError::id(Self::TYPE, "first_node"))?,
+            message,
+        })
+    }
+
+    fn to_wire(&self) -> wire::UndrainableNodes {
+        let Self {
+            policy,
+            owner,
+            nodes,
+            first_node,
+            message,
+        } = self.clone();
+        wire::UndrainableNodes {
+            policy,
+            owner,
+            nodes,
+            first_node: first_node.to_string(),
+            message,
         }
     }
 }
@@ -128,10 +211,7 @@ impl Message for FleetEvent {
             at: instant_required(Self::TYPE, "at", wire.at)?,
             source: wire.source,
             fact: match fact {
-                Wire::QueuesChanged(wire::QueuesChanged { queues }) => {
-                    let queues = queues.into_iter().map(PolicyQueue::from_wire);
-                    FleetFact::QueuesChanged(queues.collect::<Result<_, _>>()?)
-                }
+                Wire::QueuesChanged(queues) => FleetFact::QueuesChanged(Queues::from_wire(queues)?),
             },
         })
     }
@@ -142,9 +222,7 @@ impl Message for FleetEvent {
             at: Some(to_timestamp(self.at)),
             source: self.source.clone(),
             fact: Some(match &self.fact {
-                FleetFact::QueuesChanged(queues) => Wire::QueuesChanged(wire::QueuesChanged {
-                    queues: queues.iter().map(PolicyQueue::to_wire).collect(),
-                }),
+                FleetFact::QueuesChanged(queues) => Wire::QueuesChanged(queues.to_wire()),
             }),
         }
     }

@@ -91,7 +91,7 @@ pub use event_link::{EventHash, EventLink, Linked};
 pub use failed_reboot::FailedReboot;
 pub use field::{from_duration, to_duration, to_timestamp};
 pub use fleet::{FleetControl, FleetOrder, OrderKind, OrderScope};
-pub use fleet_event::{FleetEvent, FleetFact, PolicyQueue};
+pub use fleet_event::{FleetEvent, FleetFact, PolicyQueue, Queues, UndrainableNodes};
 pub use gate_held::GateHeld;
 pub use host::{HostReport, NeedReport, RebootNeed, RebooterReport};
 pub use ids::{AttemptId, BootId, Generation, IdError, NodeName, NodeToken, NodeUid, TraceParent};

@@ -8,6 +8,7 @@
 
 use jiff::SignedDuration;
 
+use crate::namespace_owner::cut_owners;
 use crate::wire;
 
 mod boot;
@@ -23,7 +24,7 @@ pub use boot::{FAILED_UNITS_MAX, HOLDERS_MAX};
 pub use chain::{ENDED_MAX, HELD_MAX, LINKED_EVENT_BYTES_MAX, ORDERS_UNPUBLISHED_MAX, UNPUBLISHED_MAX};
 use chain::{cut_chain, cut_held, cut_phase, fit_chain};
 use drain::{cut_obstacle, cut_progress, cut_report};
-pub use fleet_event::{LEFT_OVER_MAX, QUEUES_MAX};
+pub use fleet_event::{LEFT_OVER_MAX, QUEUES_MAX, UNDRAINABLE_MAX};
 pub use probe::{PROBE_MESSAGE_BYTES_MAX, PROBE_NAME_BYTES_MAX, PROBE_REASONS_MAX, PROBES_MAX, SERVICES_MAX};
 use probe::{cut_probe, cut_services};
 pub use rebooter::{KIND_MESSAGE_BYTES_MAX, KINDS_MAX};
@@ -372,10 +373,12 @@ impl Limited for wire::DrainForecast {
             kind: _,
             object,
             sentence,
+            namespace_owners,
         } in findings
         {
             cut(object, OBJECT_BYTES_MAX);
             cut(sentence, BLOCKER_BYTES_MAX);
+            cut_owners(namespace_owners);
         }
         cut(source, WORD_BYTES_MAX);
     }

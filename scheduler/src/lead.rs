@@ -30,7 +30,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::api::handle::ApiHandle;
 use crate::bus::outbox::Outbox;
-use crate::bus::queue_events::Queues;
+use crate::bus::queue_events::KnownQueues;
 use crate::bus::{event, load};
 use crate::cluster::node_conditions::{NodeConditionWriter, NodeConditions};
 use crate::cluster::node_events::{NodeEventWriter, NodeEvents};
@@ -247,7 +247,7 @@ struct Leader<'a> {
     /// What the policies' statuses are made of.
     policies: watch::Sender<Vec<PolicyStanding>>,
     /// What waits, by policy, for the event about that.
-    queues: watch::Sender<Queues>,
+    queues: watch::Sender<KnownQueues>,
     began: Timestamp,
     /// Sign what this turn stores.
     keys: RecordKeys,
@@ -333,7 +333,7 @@ impl Leader<'_> {
         let standings = self.fleet.policies();
         self.context.metrics.show(&self.fleet, &standings, now);
         if has_decided {
-            send_if_new(&self.queues, Some(self.fleet.queues(&standings)));
+            send_if_new(&self.queues, Some(self.fleet.queues(&standings, now)));
         }
         send_if_new(&self.policies, standings);
     }

@@ -17,8 +17,8 @@ use async_nats::jetstream::{self, Context};
 use bellwether_proto::permission::Role;
 use bellwether_proto::stream::{EVENTS_STREAM, NOTIFIER_CONSUMER};
 use bellwether_proto::{
-    AttemptId, Encoded, Fact, FleetEvent, FleetFact, Generation, NodeEvent, Phase, PolicyQueue, encode, setting,
-    subject,
+    AttemptId, Encoded, Fact, FleetEvent, FleetFact, Generation, NodeEvent, Phase, PolicyQueue, Queues, encode,
+    setting, subject,
 };
 use jiff::Timestamp;
 use rig::accounts::User;
@@ -92,7 +92,11 @@ impl Stage {
     }
 
     /// Publishes that these queues wait for reboots.
-    async fn publish_queues(&self, queues: Vec<PolicyQueue>) -> Result<()> {
+    async fn publish_queues(&self, policies: Vec<PolicyQueue>) -> Result<()> {
+        let queues = Queues {
+            policies,
+            ..Queues::default()
+        };
         let event = FleetEvent {
             at: Timestamp::now(),
             source: "a test".to_owned(),

@@ -169,6 +169,7 @@ impl FleetService for Fake {
             kind: wire::DrainFindingKind::BudgetNeverAllows.into(),
             object: "PodDisruptionBudget shop/web".to_owned(),
             sentence: "PodDisruptionBudget shop/web never allows an eviction".to_owned(),
+            namespace_owners: Vec::new(),
         };
         Ok(Response::new(wire::CheckNodeDrainResponse {
             forecast: Some(wire::DrainForecast {

@@ -74,7 +74,7 @@ pub(crate) enum Asked<'a> {
 /// A disruption budget: the pods that it selects, and its numbers.
 #[derive(Debug, Clone)]
 pub struct BudgetView {
-    namespace: String,
+    pub(crate) namespace: String,
     name: String,
     /// `metadata.resourceVersion`: another one with each change of the numbers.
     pub version: String,

@@ -47,6 +47,12 @@ impl NamespaceOwners {
         self.by_name.remove(name);
     }
 
+    /// The owner of a Namespace.
+    #[must_use]
+    pub fn owner(&self, namespace: &str) -> Option<&str> {
+        self.by_name.get(namespace).map(String::as_str)
+    }
+
     /// The owners of these Namespaces, by name, as a blocker names them.
     pub(crate) fn of<'a>(&self, namespaces: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let owners = namespaces.into_iter().filter_map(|name| self.by_name.get(name));

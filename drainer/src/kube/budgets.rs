@@ -27,11 +27,13 @@ impl Collection for Arc<Budgets> {
         BudgetView::of(object)
     }
 
-    fn insert(&mut self, view: BudgetView) {
+    fn insert(&mut self, view: BudgetView) -> bool {
         Self::make_mut(self).insert(view);
+        true
     }
 
-    fn remove(&mut self, view: &BudgetView) {
+    fn remove(&mut self, view: &BudgetView) -> bool {
         Self::make_mut(self).remove(&view.key());
+        true
     }
 }

@@ -17,21 +17,31 @@ pub(crate) fn watched(chassis: &Chassis, client: Client) -> KnownOwners {
     shared::watched(chassis, client, "namespaces")
 }
 
-// Each drain keeps the owners that it named last; a change copies them as long as one does.
+// Each drain keeps the owners that it named last; a change copies them as long as one does, and few changes of a namespace are one of
+// its owner.
 impl Collection for Arc<NamespaceOwners> {
     type Object = Namespace;
     type View = NamespaceView;
     const NAME: &'static str = "Namespaces";
+    const STAY: bool = true;
 
     fn view(object: &Namespace) -> Option<NamespaceView> {
         NamespaceView::of(object)
     }
 
-    fn insert(&mut self, view: NamespaceView) {
-        Self::make_mut(self).insert(view);
+    fn insert(&mut self, view: NamespaceView) -> bool {
+        let is_news = self.owner(&view.name) != view.owner.as_deref();
+        if is_news {
+            Self::make_mut(self).insert(view);
+        }
+        is_news
     }
 
-    fn remove(&mut self, view: &NamespaceView) {
-        Self::make_mut(self).remove(&view.name);
+    fn remove(&mut self, view: &NamespaceView) -> bool {
+        let is_news = self.owner(&view.name).is_some();
+        if is_news {
+            Self::make_mut(self).remove(&view.name);
+        }
+        is_news
     }
 }

@@ -27,11 +27,13 @@ impl Collection for Arc<StatefulSets> {
         StatefulSetView::of(object)
     }
 
-    fn insert(&mut self, view: StatefulSetView) {
+    fn insert(&mut self, view: StatefulSetView) -> bool {
         Self::make_mut(self).insert(view);
+        true
     }
 
-    fn remove(&mut self, view: &StatefulSetView) {
+    fn remove(&mut self, view: &StatefulSetView) -> bool {
         Self::make_mut(self).remove(view);
+        true
     }
 }

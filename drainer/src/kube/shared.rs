@@ -30,10 +30,13 @@ pub(crate) trait Collection: Default + Send + Sync + 'static {
 
     /// The view of an object; none if the object lacks its identity.
     fn view(object: &Self::Object) -> Option<Self::View>;
-    /// Adds an object, in place of the one with its identity.
-    fn insert(&mut self, view: Self::View);
-    /// Removes an object, given in its last state.
-    fn remove(&mut self, view: &Self::View);
+    /// While the watch fails, the objects count as they were: nothing is decided by them.
+    const STAY: bool = false;
+
+    /// Adds an object, in place of the one with its identity. False: that changes nothing.
+    fn insert(&mut self, view: Self::View) -> bool;
+    /// Removes an object, given in its last state. False: that changes nothing.
+    fn remove(&mut self, view: &Self::View) -> bool;
 }
 
 /// The objects as they are now; or why they are not known.
@@ -75,7 +78,13 @@ async fn watch_all<C: Collection>(
         // A watch that works again shows nothing as long as no object changes, so only a new list ends the fault.
         let unseen = unseen(clock::now(), C::NAME, &fault, &mut forbidden);
         tracing::warn!(error = %fault, "{} cannot be watched, listing them again", C::NAME);
-        known.send_replace(Err(unseen)).ok();
+        known.send_if_modified(|known| {
+            let is_over = !(C::STAY && known.is_ok());
+            if is_over {
+                *known = Err(unseen);
+            }
+            is_over
+        });
         if !chassis.sleep(backoff.after_failure()).await {
             return Ok(());
         }
@@ -127,7 +136,9 @@ fn collect<C: Collection>(events: Vec<Watched<C::View>>, known: &mut Looked<C>, 
     for event in events {
         match event {
             Watched::ListStarted => *listing = Some(C::default()),
-            Watched::Listed(view) => listing.get_or_insert_default().insert(view),
+            Watched::Listed(view) => {
+                listing.get_or_insert_default().insert(view);
+            }
             Watched::ListEnded => {
                 *known = Ok(listing.take().unwrap_or_default());
                 has_changed = true;
@@ -135,14 +146,12 @@ fn collect<C: Collection>(events: Vec<Watched<C::View>>, known: &mut Looked<C>, 
             // Before the first whole list there is nothing to change: a watch begins after it.
             Watched::Changed(view) => {
                 if let Ok(known) = known {
-                    known.insert(view);
-                    has_changed = true;
+                    has_changed |= known.insert(view);
                 }
             }
             Watched::Deleted(view) => {
                 if let Ok(known) = known {
-                    known.remove(&view);
-                    has_changed = true;
+                    has_changed |= known.remove(&view);
                 }
             }
         }

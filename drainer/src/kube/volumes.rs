@@ -63,12 +63,14 @@ impl Collection for Attachments {
         AttachmentView::of(object)
     }
 
-    fn insert(&mut self, view: AttachmentView) {
+    fn insert(&mut self, view: AttachmentView) -> bool {
         self.insert(view);
+        true
     }
 
-    fn remove(&mut self, view: &AttachmentView) {
+    fn remove(&mut self, view: &AttachmentView) -> bool {
         self.remove(view);
+        true
     }
 }
 
@@ -81,11 +83,13 @@ impl Collection for Volumes {
         VolumeView::of(object)
     }
 
-    fn insert(&mut self, view: VolumeView) {
+    fn insert(&mut self, view: VolumeView) -> bool {
         self.insert(view);
+        true
     }
 
-    fn remove(&mut self, view: &VolumeView) {
+    fn remove(&mut self, view: &VolumeView) -> bool {
         self.remove(view);
+        true
     }
 }

@@ -195,12 +195,14 @@ impl Desk {
         let attempt = event.attempt.to_string();
         if let Fact::DrainProgressed(progress) = &event.fact {
             self.state.blocked.take(event, at, progress);
-            self.state.named.is_blocked_by(&attempt, owners(progress));
+            if let Some(owners) = owners(progress) {
+                self.state.named.is_blocked_by(&attempt, owners, at);
+            }
         } else {
             self.state.blocked.ended(&attempt);
         }
         if let Fact::Drained { .. } = &event.fact {
-            self.state.named.is_blocked_by(&attempt, BTreeSet::new());
+            self.state.named.is_blocked_by(&attempt, BTreeSet::new(), at);
         }
         let rollout = self.state.rollouts.of(&attempt);
         let news = news::of(event);
@@ -217,7 +219,14 @@ impl Desk {
         notification.policy = course.and_then(|course| course.policy.clone());
         if let Some(course) = course {
             notification.node.clone_from(&course.node);
-            notification.owners.clone_from(&course.owners);
+            notification.owners = course.owners(at, self.settings.blocked_after);
+        }
+        // That one names them with the obstacles.
+        if notification.kind != Kind::DrainBlocked && !notification.owners.is_empty() {
+            let owners = notification.owners();
+            notification
+                .summary
+                .push_str(&format!(" (pods of {owners} block the drain)"));
         }
         notification
     }
@@ -248,14 +257,17 @@ impl Desk {
         } = &self.state;
         let mut timed = Vec::new();
         for (attempt, waiting) in blocked.iter() {
-            for (due, owners) in waiting.dues(self.settings.blocked_after) {
+            for due in waiting.dues(self.settings.blocked_after) {
                 let news = News {
                     kind: Kind::DrainBlocked,
-                    summary: waiting.summary.clone(),
-                    detail: waiting.detail.clone(),
+                    summary: due.summary,
+                    detail: due.detail,
                 };
-                let message = self.of_attempt(news, due, attempt, rollouts.of(attempt));
-                timed.push(Notification { owners, ..message });
+                let message = self.of_attempt(news, due.at, attempt, rollouts.of(attempt));
+                timed.push(Notification {
+                    owners: due.owners,
+                    ..message
+                });
             }
         }
         let stuck_after = self.settings.stuck_after;
@@ -269,20 +281,27 @@ impl Desk {
                 ),
                 detail: blocked
                     .of(attempt)
-                    .map(|waiting| waiting.detail.clone())
+                    .map(|waiting| {
+                        waiting
+                            .detail_for(&course.owners(due, self.settings.blocked_after))
+                            .to_owned()
+                    })
                     .unwrap_or_default(),
             };
             timed.push(self.of_attempt(news, due, attempt, rollouts.of(attempt)));
         }
         for OfPolicy {
             policy,
+            owner,
             occasion,
             due,
             news,
-        } in queues.messages(self.settings.held_after)
+        } in queues.messages(self.settings.held_after, self.settings.blocked_after)
         {
             let mut notification = self.notification(news, due, None);
             notification.policy = Some(policy.to_owned());
+            let owner = Some(owner.to_owned()).filter(|owner| !owner.is_empty());
+            notification.owners.extend(owner);
             occasion.clone_into(&mut notification.occasion);
             timed.push(notification);
         }
@@ -451,6 +470,7 @@ fn standing(kind: Option<Kind>) -> Standing {
             | Kind::RolloutEnded
             | Kind::AttemptStuck
             | Kind::NodesHeld
+            | Kind::NodesUndrainable
             | Kind::WindowTooShort
             | Kind::Test,
         )

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bellwether_proto::{Fact, NodeEvent};
+use bellwether_proto::{Fact, NodeEvent, Phase};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::blocked::continued;
 
 /// So many attempts are known; above the nodes of any fleet within a day.
 const ATTEMPTS_MAX: usize = 10_000;
@@ -26,10 +28,30 @@ pub(crate) struct Course {
     pub(crate) phase: String,
     /// When it did.
     pub(crate) since: Timestamp,
-    /// The owners of the namespaces whose pods block the drain, or blocked one that failed.
+    /// The owners of the namespaces whose pods block the drain, or blocked one that failed, each with the time since when.
     #[serde(default)]
-    pub(crate) owners: BTreeSet<String>,
+    owners: BTreeMap<String, Timestamp>,
     is_over: bool,
+}
+
+impl Course {
+    /// Who has to hear of the attempt at this time: those who have blocked its drain for `blocked_after`; of a drain that was shorter,
+    /// all who did.
+    pub(crate) fn owners(&self, at: Timestamp, blocked_after: SignedDuration) -> BTreeSet<String> {
+        let blocking_for = |least: SignedDuration| -> BTreeSet<String> {
+            let blocking = self
+                .owners
+                .iter()
+                .filter(|(_, since)| at.duration_since(**since) >= least);
+            blocking.map(|(owner, _)| owner.clone()).collect()
+        };
+        let lasting = blocking_for(blocked_after);
+        if lasting.is_empty() {
+            blocking_for(SignedDuration::ZERO)
+        } else {
+            lasting
+        }
+    }
 }
 
 /// The attempts by their ids.
@@ -60,7 +82,11 @@ impl Named {
                 policy,
                 phase: to.as_str().to_owned(),
                 since: at,
-                owners: known.map(|known| known.owners).unwrap_or_default(),
+                // What follows a reboot is no matter of a drain.
+                owners: known
+                    .filter(|_| *to != Phase::Rebooting)
+                    .map(|known| known.owners)
+                    .unwrap_or_default(),
                 is_over: to.is_ended(),
             },
         };
@@ -76,10 +102,12 @@ impl Named {
         self.0.get(attempt)
     }
 
-    /// Takes in who answers for what blocks the drain of the attempt now.
-    pub(crate) fn is_blocked_by(&mut self, attempt: &str, owners: BTreeSet<String>) {
-        if let Some(course) = self.0.get_mut(attempt) {
-            course.owners = owners;
+    /// Takes in who answers for what blocks the drain of the attempt at this time.
+    pub(crate) fn is_blocked_by(&mut self, attempt: &str, owners: BTreeSet<String>, at: Timestamp) {
+        let course = self.0.get_mut(attempt);
+        // A drainer that was superseded may report once more.
+        if let Some(course) = course.filter(|course| course.phase == Phase::Draining.as_str()) {
+            course.owners = continued(Some(&course.owners), owners, at);
         }
     }
 

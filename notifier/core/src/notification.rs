@@ -50,13 +50,14 @@ pub enum Kind {
     RolloutEnded,
     AttemptStuck,
     NodesHeld,
+    NodesUndrainable,
     WindowTooShort,
     Test,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::DrainStarted,
         Self::RebootStarted,
         Self::Rebooted,
@@ -72,6 +73,7 @@ impl Kind {
         Self::RolloutEnded,
         Self::AttemptStuck,
         Self::NodesHeld,
+        Self::NodesUndrainable,
         Self::WindowTooShort,
         Self::Test,
     ];
@@ -95,6 +97,7 @@ impl Kind {
             Self::RolloutEnded => "RolloutEnded",
             Self::AttemptStuck => "AttemptStuck",
             Self::NodesHeld => "NodesHeld",
+            Self::NodesUndrainable => "NodesUndrainable",
             Self::WindowTooShort => "WindowTooShort",
             Self::Test => "Test",
         }
@@ -119,6 +122,7 @@ impl Kind {
             | Self::AttemptCancelled
             | Self::AttemptStuck
             | Self::NodesHeld
+            | Self::NodesUndrainable
             | Self::WindowTooShort => Severity::Warning,
             Self::AttemptFailed => Severity::Critical,
         }
@@ -142,6 +146,7 @@ impl Kind {
             | Self::RolloutEnded
             | Self::AttemptStuck
             | Self::NodesHeld
+            | Self::NodesUndrainable
             | Self::WindowTooShort
             | Self::Test => false,
         }
@@ -164,6 +169,7 @@ impl Kind {
             | Self::RolloutEnded
             | Self::AttemptStuck
             | Self::NodesHeld
+            | Self::NodesUndrainable
             | Self::WindowTooShort
             | Self::Test => false,
         }
@@ -184,7 +190,7 @@ pub struct Notification {
     pub policy: Option<String>,
     /// The node; empty for a message about a rollout or a policy.
     pub node: String,
-    /// Who answers for the namespaces whose pods block the drain, or blocked one that failed.
+    /// Who answers for the namespaces whose pods block the drain, blocked one that failed, or keep nodes from being drained.
     pub owners: BTreeSet<String>,
     /// The id of the attempt; empty for a message about a rollout or a policy.
     pub attempt: String,

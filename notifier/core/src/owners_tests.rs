@@ -1,7 +1,8 @@
 //! Messages about a blocked drain go to those who answer for the pods that block it.
 
 use bellwether_proto::{
-    AttemptId, Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, Generation, NodeEvent, Phase,
+    AttemptId, Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, FleetEvent, FleetFact,
+    Generation, NodeEvent, Phase, Queues, UndrainableNodes,
 };
 use jiff::Timestamp;
 
@@ -69,6 +70,7 @@ fn blocked(minute: i64, namespaces: &[(&str, &str)]) -> NodeEvent {
     });
     let progress = DrainProgress {
         blockers: blockers.collect(),
+        held_up_by: vec!["the first obstacle".to_owned()],
         ..DrainProgress::default()
     };
     event(minute, Fact::DrainProgressed(progress))
@@ -139,6 +141,7 @@ fn an_owner_whose_pods_block_later_has_a_message_only_once_they_have_for_as_long
         "n1: the drain is blocked (disruption budget shop/web of team-shop; disruption budget cart/web of team-cart)"
     );
     assert_eq!(first.owners(), "team-shop", "of those whose time is over");
+    assert_eq!(first.detail, "the first obstacle");
     assert_eq!(
         stage.settled(&blocked_now),
         [0, 1].map(|target| (target, Kind::DrainBlocked))
@@ -148,8 +151,63 @@ fn an_owner_whose_pods_block_later_has_a_message_only_once_they_have_for_as_long
     stage.takes(&blocked(5, &[("shop", "team-shop")]));
     stage.takes(&blocked(6, &[("shop", "team-shop"), ("cart", "team-cart")]));
     assert_eq!(stage.at(8), []);
-    assert_eq!(stage.at(9), [(2, Kind::DrainBlocked)]);
+    let later = stage.0.handle_time(at(9));
+    let message = &later.first().unwrap().notification;
+    let own = "n1: the drain is blocked (disruption budget cart/web of team-cart; ";
+    assert!(message.summary.starts_with(own), "{message:?}");
+    assert_eq!(message.detail, "", "that of the other owner");
+    assert_eq!(stage.settled(&later), [(2, Kind::DrainBlocked)]);
     assert_eq!(stage.at(10), []);
+}
+
+#[test]
+fn what_follows_goes_to_those_who_have_blocked_for_long_and_not_to_one_who_did_for_a_moment() {
+    let mut stage = Stage::draining();
+    stage.takes(&blocked(1, &[("shop", "team-shop")]));
+    stage.at(30);
+    stage.takes(&blocked(60, &[("shop", "team-shop"), ("cart", "team-cart")]));
+    assert_eq!(stage.at(60), [(1, Kind::AttemptStuck)]);
+    let routed = stage.0.handle_event(&failed(61), at(61), at(61));
+    let message = &routed.first().unwrap().notification;
+    assert_eq!(
+        message.summary,
+        "n1: the drain failed (its time is over) (pods of team-shop block the drain)"
+    );
+    assert_eq!(stage.settled(&routed), [(1, Kind::DrainFailed)]);
+    // A drain that was shorter than that has no others.
+    let mut stage = Stage::draining();
+    stage.takes(&blocked(1, &[("cart", "team-cart")]));
+    assert_eq!(stage.takes(&failed(2)), [(2, Kind::DrainFailed)]);
+}
+
+#[test]
+fn a_pause_of_the_drainer_ends_no_block_and_a_report_after_the_drain_begins_none() {
+    let report = |minute, kind| {
+        let progress = DrainProgress {
+            blockers: vec![Blocker::of(kind, 1)],
+            ..DrainProgress::default()
+        };
+        event(minute, Fact::DrainProgressed(progress))
+    };
+    for pause in [BlockerKind::Look, BlockerKind::Rest] {
+        let mut stage = Stage::draining();
+        stage.takes(&blocked(1, &[("shop", "team-shop")]));
+        stage.takes(&report(2, pause));
+        assert_eq!(stage.at(4), [0, 1].map(|target| (target, Kind::DrainBlocked)));
+        assert_eq!(stage.takes(&failed(5)), [(1, Kind::DrainFailed)]);
+    }
+    let mut stage = Stage::draining();
+    stage.takes(&blocked(1, &[("shop", "team-shop")]));
+    stage.takes(&report(2, BlockerKind::Grace));
+    assert_eq!(stage.at(4), []);
+    for phase in [Phase::Rebooting, Phase::Verifying] {
+        let mut stage = Stage::draining();
+        stage.takes(&blocked(1, &[("shop", "team-shop")]));
+        stage.takes(&entered(2, Phase::Rebooting));
+        stage.takes(&entered(3, phase));
+        stage.takes(&blocked(4, &[("shop", "team-shop")]));
+        assert_eq!(stage.takes(&entered(5, Phase::Failed)), []);
+    }
 }
 
 #[test]
@@ -186,12 +244,86 @@ fn the_owners_of_an_attempt_survive_a_restart_and_an_older_state_has_none() {
     };
     assert_eq!(again(&state).at(4), [0, 2].map(|target| (target, Kind::DrainBlocked)));
     let mut older: serde_json::Value = serde_json::from_str(&state).unwrap();
-    for part in ["named", "blocked"] {
-        for (_, of_attempt) in older[part].as_object_mut().unwrap() {
-            of_attempt.as_object_mut().unwrap().remove("owners").unwrap();
-        }
+    for (_, course) in older["named"].as_object_mut().unwrap() {
+        course.as_object_mut().unwrap().remove("owners").unwrap();
     }
-    assert_eq!(again(&older.to_string()).at(4), [(0, Kind::DrainBlocked)]);
+    assert_eq!(again(&older.to_string()).takes(&failed(5)), []);
+}
+
+/// Pods of this owner keep so many nodes of each of these policies.
+fn undrainable(minute: i64, kept: &[(&str, &str, u32)]) -> FleetEvent {
+    let undrainable = kept.iter().map(|(policy, owner, nodes)| UndrainableNodes {
+        policy: (*policy).to_owned(),
+        owner: (*owner).to_owned(),
+        nodes: *nodes,
+        first_node: "n1".parse().unwrap(),
+        message: "a budget never allows that".to_owned(),
+    });
+    FleetEvent {
+        at: at(minute),
+        source: "test".to_owned(),
+        fact: FleetFact::QueuesChanged(Queues {
+            policies: Vec::new(),
+            undrainable: undrainable.collect(),
+        }),
+    }
+}
+
+#[test]
+fn an_owner_hears_of_nodes_that_its_pods_keep_from_a_drain_once_for_as_long_as_they_do() {
+    let config = CONFIG.replace("kinds: [DrainBlocked]", "kinds: [NodesUndrainable]");
+    let mut stage = Stage(Desk::new(Settings::parse(&config).unwrap(), State::default()));
+    let give = |stage: &mut Stage, minute, kept: &[(&str, &str, u32)]| {
+        stage.0.handle_fleet_event(&undrainable(minute, kept), at(minute));
+    };
+    let message = |target| (target, Kind::NodesUndrainable);
+    give(&mut stage, 0, &[("nights", "team-shop", 3)]);
+    assert_eq!(stage.0.poll_timeout(), Some(at(3)));
+    let due = stage.0.handle_time(at(3));
+    let first = &due.first().unwrap().notification;
+    assert_eq!(
+        (first.summary.as_str(), first.detail.as_str(), first.policy.as_deref()),
+        (
+            "Policy nights: pods of team-shop keep nodes from being drained: 3",
+            "n1: a budget never allows that",
+            Some("nights")
+        )
+    );
+    // Names the owner in letters that each target takes as they are.
+    let owner: String = "team-shop".bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(
+        first.occasion.starts_with(&format!("nights@{owner}@")),
+        "{}",
+        first.occasion
+    );
+    assert_eq!(stage.settled(&due), [0, 1].map(message));
+    // More nodes, a pause in which the next answers come, and another policy.
+    give(&mut stage, 10, &[("nights", "team-shop", 5)]);
+    give(&mut stage, 11, &[]);
+    assert_eq!(stage.at(20), []);
+    give(&mut stage, 70, &[("nights", "team-shop", 1), ("days", "team-shop", 1)]);
+    assert_eq!(stage.at(80), [0, 1].map(message), "of the other policy");
+    // A longer pause is the end of the occasion.
+    give(&mut stage, 100, &[]);
+    give(&mut stage, 161, &[("nights", "team-shop", 1)]);
+    assert_eq!(stage.at(164), [0, 1].map(message));
+    // Moments with pauses between them are no time.
+    give(&mut stage, 164, &[("days", "", 1)]);
+    give(&mut stage, 165, &[]);
+    give(&mut stage, 170, &[("days", "", 1)]);
+    assert_eq!(stage.at(172), []);
+    give(&mut stage, 172, &[]);
+    // Without an owner the routes without owners have the message.
+    give(&mut stage, 175, &[("nights", "", 1)]);
+    // The same event again, as after an upgrade, and an earlier one that is late.
+    give(&mut stage, 175, &[("nights", "", 1)]);
+    give(&mut stage, 174, &[]);
+    let due = stage.0.handle_time(at(178));
+    assert_eq!(
+        due.first().unwrap().notification.summary,
+        "Policy nights: pods keep nodes from being drained: 1"
+    );
+    assert_eq!(stage.settled(&due), [message(0)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Messages about policies: nodes that are held, and openings that are too short.
 
-use bellwether_proto::{FleetEvent, FleetFact, PolicyQueue};
+use bellwether_proto::{FleetEvent, FleetFact, PolicyQueue, Queues};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::desk::{Desk, Routed, State};
@@ -47,7 +47,10 @@ fn give(desk: &mut Desk, hour: i64, queues: Vec<PolicyQueue>) {
     let event = FleetEvent {
         at: at(hour),
         source: "test".to_owned(),
-        fact: FleetFact::QueuesChanged(queues),
+        fact: FleetFact::QueuesChanged(Queues {
+            policies: queues,
+            undrainable: Vec::new(),
+        }),
     };
     desk.handle_fleet_event(&event, at(hour));
 }

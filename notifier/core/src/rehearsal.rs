@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bellwether_proto::{
     AttemptId, AttemptStart, Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, FleetEvent,
-    FleetFact, Generation, NodeEvent, NodeName, Phase, PhaseDetail, PolicyQueue,
+    FleetFact, Generation, NodeEvent, NodeName, Phase, PhaseDetail, PolicyQueue, Queues, UndrainableNodes,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -131,7 +131,7 @@ impl Stage<'_> {
         self.enters("node-3", Phase::Cancelled, "cancelled by anna: disks");
         self.passes(settings.rollout_gap);
         self.queues(settings.held_after);
-        self.passes(SHORT_AFTER);
+        self.passes(SHORT_AFTER.max(settings.blocked_after));
     }
 
     fn event(&mut self, node: &str, fact: Fact) {
@@ -182,10 +182,21 @@ impl Stage<'_> {
             left_over_nodes: ["node-13", "node-14", "node-15"].map(str::to_owned).into(),
             opening_ends_at: self.now.checked_add(SignedDuration::from_hours(6)).ok(),
         };
+        let undrainable = UndrainableNodes {
+            policy: self.sample.policy.to_owned(),
+            owner: self.sample.owner.to_owned(),
+            nodes: 2,
+            first_node: queue.oldest_node.clone(),
+            message: "PodDisruptionBudget shop/web never allows an eviction".to_owned(),
+        };
+        let queues = Queues {
+            policies: vec![queue],
+            undrainable: vec![undrainable],
+        };
         let event = FleetEvent {
             at: self.now,
             source: "a preview".to_owned(),
-            fact: FleetFact::QueuesChanged(vec![queue]),
+            fact: FleetFact::QueuesChanged(queues),
         };
         self.desk.handle_fleet_event(&event, self.now);
     }
@@ -282,7 +293,7 @@ routes:
             .collect();
         // The route is of a policy, so no message is about the rollout; the first one begins the thread.
         assert_eq!(threads.first(), Some(&false));
-        let policies = [Kind::NodesHeld, Kind::WindowTooShort];
+        let policies = [Kind::NodesHeld, Kind::NodesUndrainable, Kind::WindowTooShort];
         for (message, in_thread) in bot.iter().zip(threads).skip(1) {
             assert_eq!(in_thread, !policies.contains(&message.notification.kind), "{message:?}");
         }

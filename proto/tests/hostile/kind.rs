@@ -8,8 +8,8 @@ use bellwether_proto::limit::PAYLOAD_BYTES_MAX;
 use bellwether_proto::{
     Attempt, CheckDrain, DrainFinding, DrainFindingKind, DrainForecast, DrainNode, DrainVerdict, EventHash, EventLink,
     FleetControl, FleetEvent, FleetFact, FleetOrder, HostReport, Message, NodeEvent, NodeName, OrderChange,
-    OrderChanged, OrderKind, OrderScope, PolicyQueue, RebooterReport, TaintNode, UncordonNode, WireError, decode_body,
-    encode,
+    OrderChanged, OrderKind, OrderScope, PolicyQueue, Queues, RebooterReport, TaintNode, UncordonNode,
+    UndrainableNodes, WireError, decode_body, encode,
 };
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -115,10 +115,20 @@ fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 5] {
         left_over_nodes: vec!["node-2.rig".to_owned(), "node-3.rig".to_owned()],
         opening_ends_at: Some(jiff::Timestamp::UNIX_EPOCH),
     };
+    let undrainable = UndrainableNodes {
+        policy: "nights".to_owned(),
+        owner: "team-shop".to_owned(),
+        nodes: 3,
+        first_node: node.clone(),
+        message: "a budget never allows that".to_owned(),
+    };
     let event = FleetEvent {
         at: jiff::Timestamp::UNIX_EPOCH,
         source: "scheduler 0.1.0".to_owned(),
-        fact: FleetFact::QueuesChanged(vec![queue]),
+        fact: FleetFact::QueuesChanged(Queues {
+            policies: vec![queue],
+            undrainable: vec![undrainable],
+        }),
     };
     let answer = DrainForecast {
         node,
@@ -131,6 +141,7 @@ fn since_the_previous_release(pool: &DescriptorPool) -> [Sample; 5] {
             kind: DrainFindingKind::BudgetInTurns,
             object: "PodDisruptionBudget shop/web".to_owned(),
             sentence: "one after the other".to_owned(),
+            namespace_owners: vec!["team-shop".to_owned()],
         }],
         source: "drainer 0.1.0".to_owned(),
     };

@@ -53,13 +53,67 @@ pub enum Outcome {
     /// Nothing was found that shuts the gate.
     Open,
     /// This was found, which shuts the gate.
-    Shut(String),
+    Shut(Found),
     /// As before, and that may be over in a moment. No gate of a policy is answered so.
-    NotNow(String),
+    NotNow(Found),
     /// The server could not be asked, or its answer is none.
     Failed(String),
     /// These pods of DaemonSets are on the node. No gate is asked so.
     DaemonPods(Vec<PodOfDaemonSet>),
+}
+
+/// What shuts a gate, or keeps a node from being drained.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "RecordedFound", into = "RecordedFound")]
+pub struct Found {
+    /// For operators.
+    pub text: String,
+    /// The same about pods that keep a node from being drained, by who answers for them; under the empty name those without an
+    /// owner. Empty: not known by owner.
+    pub by_owner: BTreeMap<String, String>,
+}
+
+impl From<String> for Found {
+    fn from(text: String) -> Self {
+        let by_owner = BTreeMap::new();
+        Self { text, by_owner }
+    }
+}
+
+impl From<&str> for Found {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+/// As a recording has it: without owners the text alone, as before there were owners.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RecordedFound {
+    Text(String),
+    ByOwner {
+        text: String,
+        by_owner: BTreeMap<String, String>,
+    },
+}
+
+impl From<Found> for RecordedFound {
+    fn from(Found { text, by_owner }: Found) -> Self {
+        if by_owner.is_empty() {
+            Self::Text(text)
+        } else {
+            Self::ByOwner { text, by_owner }
+        }
+    }
+}
+
+impl From<RecordedFound> for Found {
+    fn from(recorded: RecordedFound) -> Self {
+        match recorded {
+            RecordedFound::Text(text) => text.into(),
+            RecordedFound::ByOwner { text, by_owner } => Self { text, by_owner },
+        }
+    }
 }
 
 /// A pod of a DaemonSet, as a recording has it.
@@ -204,6 +258,21 @@ mod tests {
         assert_eq!(slot.asked_at, None);
         assert!(!slot.take(at(10), Outcome::Open));
         assert_eq!(slot.last.unwrap().outcome, Outcome::Shut("x".into()));
+    }
+
+    #[test]
+    fn a_recording_of_before_the_owners_is_read_and_one_with_them_keeps_them() {
+        let read = |text: &str| serde_json::from_str::<Outcome>(text).unwrap();
+        assert_eq!(read(r#"{"shut":"x"}"#), Outcome::Shut("x".into()));
+        assert_eq!(
+            serde_json::to_string(&Outcome::Shut("x".into())).unwrap(),
+            r#"{"shut":"x"}"#
+        );
+        let owned = Outcome::NotNow(Found {
+            text: "x".to_owned(),
+            by_owner: [("team-shop".to_owned(), "y".to_owned())].into(),
+        });
+        assert_eq!(read(&serde_json::to_string(&owned).unwrap()), owned);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_chassis::{Backoff, Bus, Expect, clock};
 use bellwether_proto::stream::EVENTS_STREAM;
-use bellwether_proto::{FleetEvent, FleetFact, PolicyQueue, encode, subject};
+use bellwether_proto::{FleetEvent, FleetFact, Queues, encode, subject};
 use bellwether_scheduler_core::queues_differ;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -31,14 +31,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const UNPROVED: Duration = Duration::from_secs(7);
 
 /// What waits; none: the leader has not decided yet.
-pub(crate) type Queues = Option<Vec<PolicyQueue>>;
+pub(crate) type KnownQueues = Option<Queues>;
 
 /// The newest event in the stream.
 struct Newest {
     /// 0: there is none.
     sequence: u64,
     /// None: the event is of a version that this one does not read.
-    queues: Queues,
+    queues: KnownQueues,
 }
 
 /// What became of the present queues.
@@ -66,13 +66,13 @@ impl QueueEvents {
     }
 
     /// Publishes what is sent and differs from the newest event, for ever.
-    pub(crate) async fn publish(self, queues: watch::Receiver<Queues>) {
+    pub(crate) async fn publish(self, queues: watch::Receiver<KnownQueues>) {
         // None: not read yet, or a try has failed since.
         let mut newest = None;
         publish_each(queues, async |present| self.publish_news(&present, &mut newest).await).await;
     }
 
-    async fn publish_news(&self, present: &[PolicyQueue], newest: &mut Option<Newest>) -> anyhow::Result<Outcome> {
+    async fn publish_news(&self, present: &Queues, newest: &mut Option<Newest>) -> anyhow::Result<Outcome> {
         let known = match newest.take() {
             Some(known) => known,
             None => read(&self.bus).await?,
@@ -92,7 +92,7 @@ impl QueueEvents {
         let event = FleetEvent {
             at: clock::now(),
             source: self.source.clone(),
-            fact: FleetFact::QueuesChanged(present.to_vec()),
+            fact: FleetFact::QueuesChanged(present.clone()),
         };
         // Of two replicas only one stores it.
         let expect = Expect::LastOfSubject(known.sequence);
@@ -100,7 +100,7 @@ impl QueueEvents {
             .bus
             .publish_aside(subject::fleet_event(&event), encode(&event), expect)
             .await?;
-        let queues = Some(present.to_vec());
+        let queues = Some(present.clone());
         *newest = Some(Newest { sequence, queues });
         Ok(Outcome::Stored)
     }
@@ -108,8 +108,8 @@ impl QueueEvents {
 
 /// Publishes what is sent, for ever: one event at a time. What NATS does not take is logged once, and tried again.
 async fn publish_each(
-    mut queues: watch::Receiver<Queues>,
-    mut publish: impl AsyncFnMut(Vec<PolicyQueue>) -> anyhow::Result<Outcome>,
+    mut queues: watch::Receiver<KnownQueues>,
+    mut publish: impl AsyncFnMut(Queues) -> anyhow::Result<Outcome>,
 ) {
     let mut retry = RETRY;
     // The sender lives as long as the leader, and this future too.
@@ -152,7 +152,7 @@ async fn read(bus: &Bus) -> anyhow::Result<Newest> {
     let stored = bus.read_current(EVENTS_STREAM.name, subject::queues_changed()).await?;
     let Some(record) = stored else {
         // Before the first event nothing waits.
-        let queues = Some(Vec::new());
+        let queues = Some(Queues::default());
         return Ok(Newest { sequence: 0, queues });
     };
     let event = record.decode::<FleetEvent>().ok();
@@ -177,7 +177,7 @@ mod tests {
         let began = Instant::now();
         let times = Arc::<Mutex<Vec<u64>>>::default();
         let (sender, queues) = watch::channel(None);
-        sender.send_replace(Some(Vec::new()));
+        sender.send_replace(Some(Queues::default()));
         let noted = Arc::clone(&times);
         let publishing = publish_each(queues, async move |_| {
             let mut times = noted.lock().unwrap();

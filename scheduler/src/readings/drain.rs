@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwether_chassis::Bus;
 use bellwether_proto::{CheckDrain, DrainForecast, DrainVerdict, encode, subject};
-use bellwether_scheduler_core::reading::Outcome;
+use bellwether_scheduler_core::reading::{Found, Outcome};
 use futures_util::StreamExt as _;
 
 /// How long an answer may take: longer than a drainer tries to look.
@@ -47,10 +47,14 @@ async fn answer(bus: &Bus, question: &CheckDrain) -> anyhow::Result<DrainForecas
 
 /// The answer of a drainer for the core, with the sentences for operators.
 pub(crate) fn outcome_of(forecast: &DrainForecast) -> Outcome {
+    let found = || Found {
+        text: forecast.obstacles(),
+        by_owner: forecast.by_owner(),
+    };
     match forecast.verdict {
         DrainVerdict::Can => Outcome::Open,
-        DrainVerdict::NotNow => Outcome::NotNow(forecast.obstacles()),
-        DrainVerdict::Cannot => Outcome::Shut(forecast.obstacles()),
+        DrainVerdict::NotNow => Outcome::NotNow(found()),
+        DrainVerdict::Cannot => Outcome::Shut(found()),
         DrainVerdict::Unknown => Outcome::Failed(forecast.obstacles()),
     }
 }

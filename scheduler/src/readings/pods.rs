@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn ask(client: &Client, node: &NodeName, gate: &PodGate) -> Outcome {
     match tokio::time::timeout(TIMEOUT, list(client, node, gate)).await {
         Ok(Ok(pods)) if pods.is_empty() => Outcome::Open,
-        Ok(Ok(pods)) => Outcome::Shut(found(&pods)),
+        Ok(Ok(pods)) => Outcome::Shut(found(&pods).into()),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => Outcome::Failed(format!(
             "the scheduler may not list pods ({}): apply the manifests of its version",
             status.message

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bellwether_proto::stream::{ATTEMPTS_STREAM, EVENTS_STREAM};
-use bellwether_proto::{FleetControl, FleetEvent, FleetFact, HostReport, NeedReport, decode_body, encode, subject};
+use bellwether_proto::{
+    FleetControl, FleetEvent, FleetFact, HostReport, NeedReport, Queues, decode_body, encode, subject,
+};
 use jiff::Timestamp;
 use rig::bus::Bus;
 use rig::nats_front::Held;
@@ -23,7 +25,7 @@ async fn published(fleet: &Fleet) -> Result<Vec<Option<Timestamp>>> {
         let message = stream.get_raw_message(sequence).await?;
         if *message.subject == *subject::queues_changed() {
             let FleetFact::QueuesChanged(queues) = decode_body::<FleetEvent>(&message.payload)?.fact;
-            times.push(queues.iter().map(|queue| queue.oldest_since).min());
+            times.push(queues.policies.iter().map(|queue| queue.oldest_since).min());
         }
     }
     Ok(times)
@@ -84,7 +86,7 @@ async fn a_leader_that_was_superseded_while_it_was_stopped_publishes_no_old_queu
     let event = FleetEvent {
         at: Timestamp::now(),
         source: "another leader".to_owned(),
-        fact: FleetFact::QueuesChanged(Vec::new()),
+        fact: FleetFact::QueuesChanged(Queues::default()),
     };
     bus.publish(subject::queues_changed(), &event).await?;
     first.withdraw_need()?;

@@ -83,3 +83,38 @@ async fn the_owner_of_the_namespace_whose_pod_blocks_a_drain_has_the_messages_ab
     notifier.process.terminate(DEADLINE).await?;
     fleet.finish()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_hears_of_a_node_that_its_pods_keep_from_being_drained_at_all() -> Result<()> {
+    let world = World::start(WorldOptions::default()).await?;
+    world.block_drain(0).await?;
+    let fleet = Fleet::start_in(world, ServicesOptions::default()).await?;
+    let (shop, all) = (Hook::start()?, Hook::start()?);
+    let config = json!({
+        "blockedAfter": "1s",
+        "targets": [
+            { "name": "shop", "perMinute": 600, "webhook": { "url": shop.url("/shop") } },
+            { "name": "all", "perMinute": 600, "webhook": { "url": all.url("/all") } },
+        ],
+        "routes": [{ "targets": ["shop"], "owners": ["team-shop"] }, { "targets": ["all"] }],
+    });
+    let notifier = notifier(&fleet.world.place, &fleet.world.nats, &config)?;
+    notifier.wait_ready().await?;
+    owned_by(&fleet, "team-shop").await?;
+    let host = fleet.world.host(0)?;
+    host.upgrade_kernel("6.12.48")?;
+    let undrainable = asked(&shop, 1, "", "NodesUndrainable").await?;
+    let undrainable = undrainable.first().context("a request")?;
+    assert_eq!(undrainable.field("owners"), "team-shop");
+    let detail = undrainable.field("detail");
+    ensure!(detail.starts_with(&format!("{}: ", host.name())), "{detail}");
+    ensure!(detail.contains("PodDisruptionBudget default/stuck"), "{detail}");
+    asked(&all, 1, "", "NodesUndrainable").await?;
+    ensure!(
+        shop.requests().len() == 1,
+        "nothing else is its matter: {:?}",
+        shop.requests()
+    );
+    notifier.process.terminate(DEADLINE).await?;
+    fleet.finish()
+}

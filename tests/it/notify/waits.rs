@@ -31,7 +31,7 @@ async fn newest(fleet: &Fleet) -> Result<StreamMessage> {
 
 fn queues(message: &StreamMessage) -> Result<Vec<PolicyQueue>> {
     match decode_body::<FleetEvent>(&message.payload)?.fact {
-        FleetFact::QueuesChanged(queues) => Ok(queues),
+        FleetFact::QueuesChanged(queues) => Ok(queues.policies),
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::needs::Needs;
 use crate::budget::{BudgetView, Budgets, State};
+use crate::namespace::NamespaceOwners;
 use crate::pod::{Class, NodePod, Risk, Wave};
 use crate::volume::Volumes;
 
@@ -28,25 +29,40 @@ pub struct NodePods {
     pub pods: Vec<NodePod>,
 }
 
-/// Forecasts the drain of a node with these pods. `source` is the service and version that answers; without `volumes` no pod
-/// counts as tied to the node.
+/// What the drainer knows of the cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// All disruption budgets.
+    pub budgets: &'a Budgets,
+    /// All volumes; none: no pod counts as tied to its node.
+    pub volumes: Option<&'a Volumes>,
+    /// The owners of the namespaces, as far as they are known.
+    pub owners: &'a NamespaceOwners,
+}
+
+/// Forecasts the drain of a node with these pods. `source` is the service and version that answers.
 #[must_use]
 pub fn forecast(
     question: &CheckDrain,
     source: &str,
     pods: &[NodePod],
     beside: &[NodePods],
-    budgets: &Budgets,
-    volumes: Option<&Volumes>,
+    known: Known<'_>,
 ) -> DrainForecast {
+    let Known {
+        budgets,
+        volumes,
+        owners,
+    } = known;
     let needs = Needs::of(pods, budgets);
     let mut findings: Vec<DrainFinding> = needs
         .of_several
         .iter()
-        .map(|(pod, budgets)| several_budgets(pod, budgets))
+        .map(|(pod, budgets)| owned(several_budgets(pod, budgets), &pod.namespace, owners))
         .collect();
     for (budget, asking) in &needs.of_one {
-        findings.extend(of_budget(budget, asking, pods, beside));
+        let found = of_budget(budget, asking, pods, beside);
+        findings.extend(found.map(|finding| owned(finding, &budget.namespace, owners)));
     }
     findings.extend(remarks(pods, volumes));
     findings.sort_by(|one, other| (one.kind, &one.object).cmp(&(other.kind, &other.object)));
@@ -242,7 +258,21 @@ fn takes_of(needs: &Needs<'_>, wave: Wave) -> Duration {
 }
 
 fn finding(kind: DrainFindingKind, object: String, sentence: String) -> DrainFinding {
-    DrainFinding { kind, object, sentence }
+    DrainFinding {
+        kind,
+        object,
+        sentence,
+        namespace_owners: Vec::new(),
+    }
+}
+
+/// The finding with the owner of its namespace, if it keeps the node from being drained.
+fn owned(finding: DrainFinding, namespace: &str, owners: &NamespaceOwners) -> DrainFinding {
+    let is_blocking = finding.kind.verdict() > DrainVerdict::Can;
+    DrainFinding {
+        namespace_owners: owners.of([namespace].into_iter().filter(|_| is_blocking)),
+        ..finding
+    }
 }
 
 /// The first few names, and how many more there are.

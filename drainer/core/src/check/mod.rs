@@ -11,7 +11,7 @@
 mod forecast;
 mod needs;
 
-pub use forecast::{NodePods, forecast};
+pub use forecast::{Known, NodePods, forecast};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::budget::{BudgetView, Budgets};
+use crate::namespace::{NamespaceOwners, NamespaceView};
 use crate::pod::{DaemonSetKinds, NodePod, PodView};
 use crate::volume::{VolumeView, Volumes};
 
@@ -334,7 +335,17 @@ fn check_with(
         let budget = serde_json::from_value::<PodDisruptionBudget>(budget.clone()).unwrap();
         known.insert(BudgetView::of(&budget).unwrap());
     }
-    forecast(&question(), "drainer 0", &on("n1", pods), &beside, &known, volumes)
+    let mut owners = NamespaceOwners::default();
+    owners.insert(NamespaceView {
+        name: "shop".to_owned(),
+        owner: Some("team-shop".to_owned()),
+    });
+    let known = Known {
+        budgets: &known,
+        volumes,
+        owners: &owners,
+    };
+    forecast(&question(), "drainer 0", &on("n1", pods), &beside, known)
 }
 
 fn verdict(forecast: &DrainForecast) -> (DrainVerdict, Vec<Kind>) {
@@ -384,4 +395,28 @@ fn with(mut object: Value, place: &str, value: Value) -> Value {
         Err(_) => parent[field] = value,
     }
     object
+}
+
+#[test]
+fn a_finding_that_keeps_the_node_names_the_owner_of_its_namespace_and_a_remark_names_none() {
+    let never = || budget("web", "web", 3, 3, 3, 0);
+    let owners = |forecast: &DrainForecast| -> Vec<String> {
+        let findings = forecast.findings.iter();
+        findings.map(|finding| finding.namespace_owners.join(",")).collect()
+    };
+    let forecast = check(&[pod("web", 0)], &[], &[never()]);
+    assert_eq!(owners(&forecast), ["team-shop"]);
+    let of_shop = &forecast.by_owner()["team-shop"];
+    assert!(of_shop.ends_with("it keeps pod shop/web-0"), "{of_shop}");
+    assert!(
+        forecast.obstacles().ends_with("web-0 (owner team-shop)"),
+        "{forecast:?}"
+    );
+    let several = check(&[pod("web", 0)], &[], &[never(), budget("also", "web", 3, 2, 3, 1)]);
+    assert_eq!(owners(&several), ["team-shop"]);
+    let pods = [pod("web", 0), pod("web", 1)];
+    let in_turns = check(&pods, &[], &[budget("web", "web", 3, 2, 3, 1)]);
+    assert_eq!(verdict(&in_turns), (DrainVerdict::Can, vec![Kind::BudgetInTurns]));
+    assert_eq!(owners(&in_turns), [""]);
+    assert!(in_turns.by_owner().is_empty());
 }

@@ -4,7 +4,7 @@ use bellwether_proto::NodeName;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::reason::Reason;
-use crate::reading::{Outcome, Slot};
+use crate::reading::{Found, Outcome, Slot};
 use crate::timers::later;
 
 /// Until the next question about a node that cannot be drained before its owner changes something.
@@ -14,6 +14,13 @@ const NOT_NOW_FOR: SignedDuration = SignedDuration::from_secs(15);
 /// The longest time until the next question, which doubles with each answer alike: so that nodes behind hundreds that
 /// cannot be drained are asked about too, since a question takes a tenth of a second.
 const LONGEST: SignedDuration = SignedDuration::from_mins(8);
+
+/// So many answers in a row that pods may go in a moment are no moment any more: by the waits between the questions, nearly four
+/// minutes.
+const NOT_NOW_LASTS: u32 = 5;
+/// How long an answer stands for what lasts, also while the node waits for a slot and is not asked about: a rollout takes about that
+/// long to get to the next node, and a night is longer.
+const STANDS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The check of one node.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +57,20 @@ impl DrainCheck {
     pub(crate) fn waits_for(&self, node: &NodeName) -> bool {
         let last = self.slot.last.as_ref();
         last.is_some_and(|last| matches!(last.outcome, Outcome::NotNow(_))) && self.counts_beside(node)
+    }
+
+    /// What keeps the pods of the node and lasts: their owners have to change something. None: nothing, by the newest answer, or that
+    /// answer is too old.
+    pub(crate) fn lasting(&self, now: Timestamp) -> Option<&Found> {
+        let last = self.slot.last.as_ref()?;
+        if later(last.asked_at, STANDS_FOR) < now {
+            return None;
+        }
+        match &last.outcome {
+            Outcome::Shut(found) => Some(found),
+            Outcome::NotNow(found) if self.in_row >= NOT_NOW_LASTS => Some(found),
+            Outcome::NotNow(_) | Outcome::Open | Outcome::Failed(_) | Outcome::DaemonPods(_) => None,
+        }
     }
 
     /// Why the node does not start, and until when that counts; none: its pods can go, or no drainer has answered.

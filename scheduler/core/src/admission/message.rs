@@ -134,9 +134,9 @@ impl Reason {
             }
             Self::GateUnread { policy, gate } => format!("policy {policy}: the gate {gate} is being read"),
             Self::DrainBlocked { found } => {
-                format!("the node is not drained for nothing, since not all of its pods could go: {found}")
+                format!("the node is not drained for nothing, since not all of its pods could go: {}", found.text)
             }
-            Self::DrainNotNow { found } => format!("not all pods of the node can go now: {found}"),
+            Self::DrainNotNow { found } => format!("not all pods of the node can go now: {}", found.text),
             Self::DrainUnchecked { error } => format!("whether the node can be drained is not known: {error}"),
             Self::InAttempt(wait, detail) if detail.is_empty() => wait.message().to_owned(),
             Self::InAttempt(_, detail) => detail.clone(),

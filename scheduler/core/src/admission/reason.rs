@@ -11,6 +11,7 @@ use crate::admission::canaries::Canary;
 use crate::admission::failures::{Cohort, Stop};
 use crate::admission::policy_budget::Scope;
 use crate::observed::{AnnotatedOrder, Claim};
+use crate::reading::Found;
 use crate::rival::Rival;
 use crate::wait::Wait;
 
@@ -259,12 +260,12 @@ pub enum Reason {
     /// Some pod of the node cannot go until its owner changes something.
     DrainBlocked {
         /// The pods and what keeps them.
-        found: String,
+        found: Found,
     },
     /// Some pod of the node cannot go now, and may go in a moment.
     DrainNotNow {
         /// The pods and what keeps them.
-        found: String,
+        found: Found,
     },
     /// Whether the node can be drained is not known.
     DrainUnchecked {

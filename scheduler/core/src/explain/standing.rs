@@ -218,7 +218,7 @@ mod tests {
 
     fn not_now() -> Reason {
         Reason::DrainNotNow {
-            found: "a budget".to_owned(),
+            found: "a budget".into(),
         }
     }
 

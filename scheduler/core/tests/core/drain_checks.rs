@@ -1,7 +1,8 @@
 //! Stories of the check whether a node can be drained: about which node a drainer is asked, and what its answer changes.
 
-use bellwether_proto::{OrderKind, Phase};
-use bellwether_scheduler_core::reading::{Outcome, Query};
+use bellwether_proto::{OrderKind, OrderScope, Phase, Queues, UndrainableNodes};
+use bellwether_scheduler_core::queues_differ;
+use bellwether_scheduler_core::reading::{Found, Outcome, Query};
 use jiff::SignedDuration;
 
 use crate::orders::of_node;
@@ -340,4 +341,93 @@ fn an_answer_of_before_the_end_of_a_drain_starts_no_node() {
         "what that drain has used of a budget is not free at once"
     );
     assert_eq!(asked(&world), Some(of("b", &[])));
+}
+
+/// What keeps the pods of each of these owners.
+fn kept(by_owner: &[(&str, &str)]) -> Found {
+    let by_owner = by_owner.iter();
+    Found {
+        text: "all of it".to_owned(),
+        by_owner: by_owner
+            .map(|(owner, text)| ((*owner).to_owned(), (*text).to_owned()))
+            .collect(),
+    }
+}
+
+fn undrainable(world: &World) -> Vec<UndrainableNodes> {
+    world.fleet.queues(&world.fleet.policies(), world.now).undrainable
+}
+
+fn lines(world: &World) -> Vec<String> {
+    let nodes = undrainable(world).into_iter();
+    nodes
+        .map(|it| format!("{}: {} from {} ({})", it.owner, it.nodes, it.first_node, it.message))
+        .collect()
+}
+
+#[test]
+fn the_event_about_queues_names_whose_pods_keep_how_many_nodes_and_only_while_these_wait_for_that() {
+    let mut world = unanswered(1, &["a", "b", "c"]);
+    for node in ["a", "b", "c"] {
+        world.need(node);
+    }
+    world.answer_drain_with(&Outcome::Shut(kept(&[("team-shop", "web never")])));
+    let of_two = kept(&[("team-cart", "api never"), ("team-shop", "web never")]);
+    world.answer_drain_with(&Outcome::Shut(of_two));
+    world.answer_drain_with(&Outcome::Shut(kept(&[("", "db never")])));
+    let expected = [
+        "team-shop: 2 from a (web never)",
+        ": 1 from c (db never)",
+        "team-cart: 1 from b (api never)",
+    ];
+    assert_eq!(lines(&world), expected, "each with its own");
+    // Another count or owner is news, another sentence is none.
+    let queues = |undrainable| Queues {
+        undrainable,
+        ..Queues::default()
+    };
+    let before = undrainable(&world);
+    let mut reworded = before.clone();
+    reworded[0].message.push('.');
+    let mut counted = before.clone();
+    counted[0].nodes = 1;
+    assert!(!queues_differ(&queues(before.clone()), &queues(reworded)));
+    assert!(queues_differ(&queues(before.clone()), &queues(counted)));
+    assert!(queues_differ(&queues(before), &queues(Vec::new())));
+    // What waits for an operator first is kept by no owner.
+    world.order(OrderKind::Block, OrderScope::Fleet, None);
+    assert_eq!(lines(&world), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_whose_pods_cannot_go_counts_while_others_have_the_slot_and_no_longer_than_an_hour() {
+    let mut world = unanswered(1, &["a", "b"]);
+    world.need("a");
+    world.need("b");
+    world.answer_drain_with(&Outcome::Shut(kept(&[("team-shop", "web never")])));
+    world.answer_drain_with(&Outcome::Open);
+    assert_eq!(world.phase("b"), Some(Phase::Draining));
+    let counted = ["team-shop: 1 from a (web never)"];
+    for _ in 0..5 {
+        world.pass(SECOND * 60);
+        assert_eq!(lines(&world), counted, "at {}", world.now);
+    }
+    world.now += SECOND * 3600;
+    assert_eq!(lines(&world), Vec::<String>::new());
+}
+
+#[test]
+fn pods_that_may_go_in_a_moment_count_once_they_have_not_gone_for_minutes() {
+    let mut world = unanswered(1, &["a"]);
+    world.need("a");
+    for answers in 1..=6 {
+        world.answer_drain_with(&Outcome::NotNow(kept(&[("team-shop", "web allows none")])));
+        let counted = usize::from(answers >= 5);
+        assert_eq!(lines(&world).len(), counted, "after {answers} answers");
+        while asked(&world).is_none() {
+            world.pass(SECOND * 15);
+        }
+    }
+    world.answer_drain_with(&Outcome::Open);
+    assert_eq!(lines(&world), Vec::<String>::new());
 }

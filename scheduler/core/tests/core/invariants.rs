@@ -203,7 +203,7 @@ fn answers() -> [Option<Outcome>; 4] {
     [
         None,
         Some(Outcome::Open),
-        Some(Outcome::Shut(text.clone())),
+        Some(Outcome::Shut(text.clone().into())),
         Some(Outcome::Failed(text)),
     ]
 }

@@ -1,6 +1,6 @@
 //! Stories of the outlook: whether the openings suffice for the nodes that wait, and when each one would start.
 
-use bellwether_proto::{FleetOrder, NodeName, OrderKind, OrderScope, Phase};
+use bellwether_proto::{FleetOrder, NodeName, OrderKind, OrderScope, Phase, Queues};
 use bellwether_scheduler_core::{Input, PolicyOutlook, Turn, queues_differ};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -78,8 +78,8 @@ fn the_nodes_that_do_not_fit_into_the_next_opening_are_named() {
 #[test]
 fn the_event_about_queues_names_the_oldest_need_of_each_policy_and_what_does_not_fit() {
     let mut world = under(1, nights(), &SEVEN);
-    let queues = |world: &World| world.fleet.queues(&world.fleet.policies());
-    let [queue] = queues(&world).try_into().unwrap();
+    let queues = |world: &World| world.fleet.queues(&world.fleet.policies(), world.now);
+    let [queue] = queues(&world).policies.try_into().unwrap();
     assert_eq!((queue.policy.as_str(), queue.nodes), ("nights", 7));
     assert_eq!((queue.oldest_node.as_str(), queue.code.as_str()), ("n1", "WindowShut"));
     assert_eq!(queue.left_over_nodes, ["n6", "n7"]);
@@ -97,31 +97,35 @@ fn the_event_about_queues_names_the_oldest_need_of_each_policy_and_what_does_not
     world.settle();
     world.pass(MINUTE * 4);
     assert_eq!(world.phase("n1"), Some(Phase::Draining));
-    let [queue] = queues(&world).try_into().unwrap();
+    let [queue] = queues(&world).policies.try_into().unwrap();
     assert_eq!((queue.oldest_node.as_str(), queue.code.as_str()), ("n1", ""));
     // A sentence alone is no news.
     let mut other = queue.clone();
     other.message.push('.');
     other.left_over_nodes.clear();
-    assert!(!queues_differ(&[queue], &[other]));
+    let only = |queue| Queues {
+        policies: vec![queue],
+        undrainable: Vec::new(),
+    };
+    assert!(!queues_differ(&only(queue), &only(other)));
 }
 
 #[test]
 fn nodes_without_a_policy_are_a_queue_of_their_own_and_a_skipped_need_is_none() {
     let mut world = World::new(1, &["n1", "n2"]);
     world.settle();
-    let queues = |world: &World| world.fleet.queues(&world.fleet.policies());
-    assert_eq!(queues(&world), []);
+    let queues = |world: &World| world.fleet.queues(&world.fleet.policies(), world.now);
+    assert_eq!(queues(&world), Queues::default());
     block(&mut world, OrderScope::Fleet, None);
     world.need("n1");
     world.need("n2");
-    let [queue] = queues(&world).try_into().unwrap();
+    let [queue] = queues(&world).policies.try_into().unwrap();
     assert_eq!(
         (queue.policy.as_str(), queue.nodes, queue.code.as_str()),
         ("", 2, "Paused")
     );
     world.order(OrderKind::Skip, OrderScope::Node(name("n1")), None);
-    let [queue] = queues(&world).try_into().unwrap();
+    let [queue] = queues(&world).policies.try_into().unwrap();
     assert_eq!((queue.nodes, queue.oldest_node.as_str()), (1, "n2"));
 }
 

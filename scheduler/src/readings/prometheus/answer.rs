@@ -133,7 +133,7 @@ fn outcome(gate: &PrometheusGate, samples: Vec<Sample>, warnings: &[String]) -> 
         }
     };
     match (found, warnings.first()) {
-        (Some(found), _) => Outcome::Shut(found),
+        (Some(found), _) => Outcome::Shut(found.into()),
         // The rest of the result may be missing, and with it what would shut the gate.
         (None, Some(warning)) => Outcome::Failed(format!("{} warns of its result: {}", gate.url, shortened(warning))),
         (None, None) => Outcome::Open,

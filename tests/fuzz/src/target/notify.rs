@@ -2,6 +2,7 @@
 
 use bellwether_notifier_core::rehearsal::{Sample, rehearse};
 use bellwether_notifier_core::{Draft, Settings, shown};
+use bellwether_proto::owner_of;
 use jiff::Timestamp;
 
 use crate::judge;
@@ -20,9 +21,11 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
             return false;
         }
     };
+    // An owner of any text: the first line that may be one.
+    let owner = text.lines().find_map(owner_of).unwrap_or("team-shop");
     let sample = Sample {
         policy: "nights",
-        owner: "team-shop",
+        owner,
     };
     for (place, target) in settings.targets.iter().enumerate() {
         for message in rehearse(&settings, place, sample, Timestamp::UNIX_EPOCH) {

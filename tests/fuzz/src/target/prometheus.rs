@@ -38,9 +38,9 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
     for gate in &GATES.prometheus {
         match outcome_of(gate, &answer) {
             Outcome::Open => taken = true,
-            Outcome::Shut(text) => {
+            Outcome::Shut(found) => {
                 taken = true;
-                short(&text);
+                short(&found.text);
             }
             Outcome::Failed(text) => short(&text),
             other @ (Outcome::NotNow(_) | Outcome::DaemonPods(_)) => panic!("an answer about pods: {other:?}"),

@@ -75,7 +75,7 @@ impl World {
             return;
         }
         let outcome = if self.random.chance(50) {
-            Outcome::NotNow("a budget allows no eviction now".to_owned())
+            Outcome::NotNow("a budget allows no eviction now".into())
         } else if self.random.chance(20) {
             Outcome::Failed("the API server does not answer".to_owned())
         } else {

@@ -38,7 +38,7 @@ pub(super) fn fold<'a>(policy: &Arc<str>, gates: impl Iterator<Item = Looked<'a>
             Some(Outcome::Open | Outcome::DaemonPods(_)) => (),
             Some(Outcome::Failed(_)) if looked.on_error == OnError::Allow => (),
             Some(Outcome::Shut(found) | Outcome::NotNow(found)) => {
-                return Look::Shut((looked.shut)(policy, gate, found.clone()));
+                return Look::Shut((looked.shut)(policy, gate, found.text.clone()));
             }
             Some(Outcome::Failed(error)) => {
                 let error = error.clone();
