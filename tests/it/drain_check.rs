@@ -214,8 +214,11 @@ async fn nodes_that_share_a_budget_are_not_taken_together_while_another_one_can_
     let words = ["DrainNotNow", "PodDisruptionBudget default/web"];
     fleet.explained(hosts[1].name(), &words).await?;
     fleet.rebooted_once(&hosts).await?;
-    let order: Vec<String> = [0, 2, 1].map(|index: usize| hosts[index].name().to_owned()).into();
-    assert_eq!(fleet.nodes.cordon_order(), order);
+    // The other two start at one time, so either may be cordoned first.
+    assert_eq!(
+        fleet.nodes.cordon_order().last().map(String::as_str),
+        Some(hosts[1].name())
+    );
     for disrupted in fleet.nodes.disrupted() {
         let of_pair = disrupted.iter().filter(|node| **node != *hosts[2].name()).count();
         ensure!(of_pair <= 1, "both nodes of the budget were disrupted: {disrupted:?}");
