@@ -69,7 +69,8 @@ pub(crate) struct OfPolicy<'a> {
 
 impl Queues {
     /// Takes in all queues as they are at this time; the stream took the event at `stored_at`. A late copy of an earlier event
-    /// changes nothing; the newest one counts again, since an earlier version may not have read all of it. After `held_after` a node that needs a reboot is held.
+    /// changes nothing; the newest one counts again, since an earlier version may not have read all of it. After `held_after` a
+    /// node that needs a reboot is held.
     pub(crate) fn take(
         &mut self,
         queues: &proto::Queues,
