@@ -35,11 +35,11 @@ fn desk() -> Desk {
     Desk::new(settings(), State::default())
 }
 
-fn at(minute: i64) -> Timestamp {
+pub(crate) fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
 }
 
-fn event(node: &str, minute: i64, fact: Fact) -> NodeEvent {
+pub(crate) fn event(node: &str, minute: i64, fact: Fact) -> NodeEvent {
     NodeEvent {
         node: node.parse().unwrap(),
         attempt: AttemptId::new(&node.parse().unwrap(), Generation(1), Timestamp::UNIX_EPOCH),
@@ -50,7 +50,7 @@ fn event(node: &str, minute: i64, fact: Fact) -> NodeEvent {
     }
 }
 
-fn entered(node: &str, minute: i64, to: Phase) -> NodeEvent {
+pub(crate) fn entered(node: &str, minute: i64, to: Phase) -> NodeEvent {
     let message = "why".to_owned();
     event(
         node,

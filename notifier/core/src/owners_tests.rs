@@ -1,12 +1,12 @@
 //! Messages about a blocked drain go to those who answer for the pods that block it.
 
 use bellwether_proto::{
-    AttemptId, Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, FleetEvent, FleetFact,
-    Generation, NodeEvent, Phase, Queues, UndrainableNodes,
+    Blocker, BlockerKind, BudgetNumbers, DrainFailure, DrainProgress, Fact, FleetEvent, FleetFact, NodeEvent, Phase,
+    Queues, UndrainableNodes,
 };
-use jiff::Timestamp;
 
 use crate::desk::{Desk, Routed, State};
+use crate::desk_tests::{self, at};
 use crate::notification::Kind;
 use crate::settings::{ConfigError, Settings};
 
@@ -28,33 +28,12 @@ routes:
     owners: [team-cart]
 ";
 
-fn at(minute: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
-}
-
 fn event(minute: i64, fact: Fact) -> NodeEvent {
-    let node = "n1".parse().unwrap();
-    NodeEvent {
-        attempt: AttemptId::new(&"n1".parse().unwrap(), Generation(1), Timestamp::UNIX_EPOCH),
-        node,
-        generation: Generation(1),
-        at: at(minute),
-        source: "test".to_owned(),
-        fact,
-    }
+    desk_tests::event("n1", minute, fact)
 }
 
 fn entered(minute: i64, to: Phase) -> NodeEvent {
-    let message = "why".to_owned();
-    let fact = Fact::PhaseChanged {
-        from: None,
-        to,
-        message,
-        link: None,
-        cause: None,
-        detail: None,
-    };
-    event(minute, fact)
+    desk_tests::entered("n1", minute, to)
 }
 
 /// A budget of each of these namespaces blocks, with its owner.

@@ -6,24 +6,23 @@ use bellwether_proto::{PolicyQueue, Queues, UndrainableNodes};
 /// fit change with each place in the queue, and are no news by themselves.
 #[must_use]
 pub fn queues_differ(before: &Queues, now: &Queues) -> bool {
-    let of_policy = |queue: &PolicyQueue| PolicyQueue {
+    news(before) != news(now)
+}
+
+/// The queues without what is no news.
+fn news(queues: &Queues) -> Queues {
+    let Queues { policies, undrainable } = queues.clone();
+    let policies = policies.into_iter().map(|queue| PolicyQueue {
         message: String::new(),
         left_over_nodes: Vec::new(),
-        ..queue.clone()
-    };
-    let of_owner = |nodes: &UndrainableNodes| UndrainableNodes {
+        ..queue
+    });
+    let undrainable = undrainable.into_iter().map(|nodes| UndrainableNodes {
         message: String::new(),
-        ..nodes.clone()
-    };
-    let are_alike = before
-        .policies
-        .iter()
-        .map(of_policy)
-        .eq(now.policies.iter().map(of_policy))
-        && before
-            .undrainable
-            .iter()
-            .map(of_owner)
-            .eq(now.undrainable.iter().map(of_owner));
-    !are_alike
+        ..nodes
+    });
+    Queues {
+        policies: policies.collect(),
+        undrainable: undrainable.collect(),
+    }
 }
