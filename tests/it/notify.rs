@@ -189,6 +189,16 @@ async fn asked(hook: &Hook, times: usize, node: &str, kind: &str) -> Result<Vec<
     .await
 }
 
+/// Waits until a metric of the notifier, named without their prefix, counts.
+async fn counts(notifier: &Service, metric: &str) -> Result<()> {
+    let name = format!("bellwether_notifier_{metric}");
+    wait::until(&format!("{name} to count"), DEADLINE, async || {
+        ensure!(notifier.metric(&name).await? >= 1.0);
+        Ok(())
+    })
+    .await
+}
+
 /// Waits until one message about a node holds this text.
 async fn holds_once(hook: &Hook, text: &str) -> Result<()> {
     wait::until(&format!("one message with {text:?}"), DEADLINE, async || {
@@ -317,12 +327,7 @@ async fn each_answer_of_a_target_has_its_consequence_and_no_message_keeps_the_ne
     notifier.wait_ready().await?;
     let failed = async |node: &str| stage.publish(node, entered(Phase::Failed)).await;
     let metric = async |name: &str, code: &str| {
-        let name = format!("bellwether_notifier_{name}_total{{target=\"hook\",code=\"{code}\"}}");
-        wait::until(&format!("{name} to count"), DEADLINE, async || {
-            ensure!(notifier.metric(&name).await? >= 1.0);
-            Ok(())
-        })
-        .await
+        counts(&notifier, &format!("{name}_total{{target=\"hook\",code=\"{code}\"}}")).await
     };
 
     // Below the route's severity.

@@ -1,14 +1,14 @@
 //! The form that each kind of target gets, and what the notifier refuses at its start.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use bellwether_proto::Phase;
 use rig::authority::Authority;
 use rig::hook::{Answer, Hook, Request};
 use rig::mail::MailServer;
-use rig::{wait, world};
+use rig::world;
 use serde_json::json;
 
-use super::{SECRET, Stage, entered, no_secret};
+use super::{SECRET, Stage, counts, entered, no_secret};
 use crate::fleet::DEADLINE;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,14 +105,7 @@ async fn mails_leave_after_starttls_and_a_login_and_a_refused_recipient_costs_on
         let mails = server.mails();
         mails.into_iter().filter(|it| it.contains(&subject)).collect::<Vec<_>>()
     };
-    let counted = async |name: &str| {
-        let name = format!("bellwether_notifier_{name}");
-        wait::until(&format!("{name} to count"), DEADLINE, async || {
-            ensure!(notifier.metric(&name).await? >= 1.0);
-            Ok(())
-        })
-        .await
-    };
+    let counted = async |metric: &str| counts(&notifier, metric).await;
     // With a wrong password, which is renewed without a restart.
     stage.publish("n1", entered(Phase::Failed)).await?;
     counted(r#"tries_failed_total{target="mail",code="NotAuthorized"}"#).await?;
@@ -186,11 +179,10 @@ async fn mails_leave_by_the_url_of_kured_as_its_file_is_now() -> Result<()> {
         mails.into_iter().filter(|it| it.contains(&subject)).collect::<Vec<_>>()
     };
     let counted = async |code: &str| {
-        let name = format!(r#"bellwether_notifier_tries_failed_total{{target="mail",code="{code}"}}"#);
-        wait::until(&format!("{name} to count"), DEADLINE, async || {
-            ensure!(notifier.metric(&name).await? >= 1.0);
-            Ok(())
-        })
+        counts(
+            &notifier,
+            &format!(r#"tries_failed_total{{target="mail",code="{code}"}}"#),
+        )
         .await
     };
     failed("n1").await?;
